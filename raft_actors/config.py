@@ -1,0 +1,99 @@
+"""Config: every bound and every timeout of a peer and its node, with its unit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Config"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How a peer behaves. The defaults suit one machine room; times are seconds, sizes bytes.
+
+    A follower that hears no leader for a random time between `min_election_timeout` and
+    `max_election_timeout` asks the others whether they would vote for it (Raft §5.2). A leader
+    speaks every `heartbeat_timeout`, so several heartbeats must fit into the election timeout.
+
+    Raises ValueError, naming the field and the remedy, for values that can't work.
+    """
+
+    min_election_timeout: float = 0.3
+    max_election_timeout: float = 0.6
+    heartbeat_timeout: float = 0.05
+    data_dir: str | Path | None = None
+    """Where the peer keeps its log; None means `data/<node>/<peer>` under the working directory."""
+    log_store: str = "rocksdb"
+    """`"rocksdb"`, durable, or `"memory"`, for tests: gone with the process."""
+
+    proposals_max: int = 10_000
+    """Requests that may wait in one peer; more are answered `("error", "overloaded")` at once."""
+    command_bytes_max: int = 8 * MIB
+    """One encoded command or query; a larger one is refused at the caller."""
+    append_bytes_max: int = 1 * MIB
+    """Entries in one `AppendEntries`; one larger entry still travels alone."""
+    inflight_max: int = 64
+    """Unanswered `AppendEntries` with entries for each follower."""
+    apply_max: int = 1_000
+    """Entries applied in one go, so that a long catch-up never delays a heartbeat."""
+    log_cache_bytes: int = 64 * MIB
+    """The log's tail kept in memory for followers; older entries are read from the store."""
+
+    frame_bytes_max: int = 16 * MIB
+    """One frame between nodes; both ends use the smaller of their two limits."""
+    link_queue_bytes: int = 64 * MIB
+    """What may wait for one other node before Raft traffic is dropped and calls fail."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4370"}`."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_election_timeout", "max_election_timeout", "heartbeat_timeout"):
+            require_positive(name, getattr(self, name), (int, float))
+        for name in (
+            "proposals_max", "command_bytes_max", "append_bytes_max", "inflight_max", "apply_max",
+            "log_cache_bytes", "frame_bytes_max", "link_queue_bytes",
+        ):  # fmt: skip
+            require_positive(name, getattr(self, name), (int,))
+        if self.min_election_timeout >= self.max_election_timeout:
+            raise ValueError(
+                f"min_election_timeout ({self.min_election_timeout} s) must be smaller than "
+                f"max_election_timeout ({self.max_election_timeout} s): peers draw their timeout "
+                "between the two, and equal ones would stand for election together for ever"
+            )
+        if self.heartbeat_timeout * 2 > self.min_election_timeout:
+            raise ValueError(
+                f"heartbeat_timeout ({self.heartbeat_timeout} s) must be at most half of "
+                f"min_election_timeout ({self.min_election_timeout} s), or one lost heartbeat "
+                "starts an election"
+            )
+        if self.log_store not in {"rocksdb", "memory"}:
+            raise ValueError(
+                f'log_store must be "rocksdb" or "memory", not {self.log_store!r}'
+            )
+        if self.frame_bytes_max < self.command_bytes_max + 64 * KIB:
+            raise ValueError(
+                f"frame_bytes_max ({self.frame_bytes_max}) must exceed command_bytes_max "
+                f"({self.command_bytes_max}) by 64 KiB, or a legal command could not be sent"
+            )
+
+    @classmethod
+    def of(cls, values: "Config | Mapping[str, Any] | None") -> "Config":
+        """Return a Config from one, from a mapping of its fields, or the defaults for None."""
+        if isinstance(values, Config):
+            return values
+        values = values or {}
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            known = ", ".join(field.name for field in fields(cls))
+            raise ValueError(f"unknown Config field {unknown[0]!r}; the fields are {known}")
+        return cls(**values)
+
+
+def require_positive(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:  # type: ignore[operator]
+        unit = "a number of seconds" if float in kinds else "a whole number"
+        raise ValueError(f"{name} must be {unit} above 0, not {value!r}")

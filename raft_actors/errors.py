@@ -1,0 +1,57 @@
+"""The errors that raft_actors raises. Each message says what to do next."""
+
+__all__ = [
+    "BadName",
+    "DataDirInUse",
+    "FrameTooLarge",
+    "LogCompacted",
+    "NameTaken",
+    "NoConnection",
+    "NoNode",
+    "NoProcess",
+    "RaftError",
+    "StoreCorrupt",
+]
+
+
+class RaftError(Exception):
+    """Root of every error of this package."""
+
+
+class BadName(RaftError, ValueError):
+    """A peer, actor or node name has characters that can't go into an address or a file name."""
+
+
+class NameTaken(RaftError):
+    """A node of this name is alive on this host; the message names its process."""
+
+
+class NoNode(RaftError):
+    """This call needs a started node: call `Node.start(name)` first."""
+
+
+class NoProcess(RaftError):
+    """No actor is registered under this name on the node that was asked."""
+
+
+class NoConnection(RaftError):
+    """The other node can't be reached, or the link broke before the answer came.
+
+    What was asked may or may not have happened.
+    """
+
+
+class FrameTooLarge(RaftError, ValueError):
+    """A message is larger than `Config.frame_bytes_max`."""
+
+
+class DataDirInUse(RaftError):
+    """Another peer, here or in another process, has this data directory open."""
+
+
+class StoreCorrupt(RaftError):
+    """A store holds what this version can't have written: restore it or remove it by hand."""
+
+
+class LogCompacted(RaftError):
+    """The entries asked for are no longer in the log; a snapshot covers them."""
