@@ -36,7 +36,7 @@ class Future(Generic[T]):
         return self._settle(None, error)
 
     def done(self) -> bool:
-        return not self._gate.locked()
+        return self._callbacks is None
 
     def get(self, timeout: float | None = None) -> T:
         """Wait for the answer, at most `timeout` seconds.
