@@ -1,0 +1,100 @@
+"""Commands: what `raft-actors` can be asked to do. Each loads what it needs when it is asked."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raft_actors.launch import Plan, run_until_told
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Raft for Python programs, as actors under supervision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SName = Annotated[str, typer.Option(help="Short name of the node: `a` makes it a@<this host>.")]
+Module = Annotated[
+    str | None,
+    typer.Option("-m", "--module", help="Module to import; its start() starts its tree."),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="Function that starts the supervision tree."),
+]
+Cookie = Annotated[
+    str | None,
+    typer.Option(help="Shared secret of the nodes; without it the user's cookie file is used."),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"raft-actors {metadata.version('raft_actors')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Raft for Python programs, as actors under supervision."""
+
+
+@app.command()
+def shell(
+    sname: SName,
+    module: Module = None,
+    start: Start = None,
+    cookie: Cookie = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
+    from raft_actors.shell import run_shell
+
+    plan = Plan(
+        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        data_dir=data_dir,
+    )  # fmt: skip
+    raise typer.Exit(run_shell(plan))
+
+
+@app.command()
+def node(
+    sname: SName,
+    module: Module = None,
+    start: Start = None,
+    cookie: Cookie = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """A started node without a prompt, until SIGTERM or Ctrl-C."""
+    plan = Plan(
+        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        data_dir=data_dir,
+    )  # fmt: skip
+    raise typer.Exit(run_until_told(plan))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float, typer.Option(min=0.5, help="How long clients write before and after the crash.")
+    ] = 2.0,
+) -> None:
+    """Three nodes on this machine, a crashed leader, and not one acknowledged write missing."""
+    from raft_actors.demo import run_demo
+
+    raise typer.Exit(run_demo(write_s=seconds))

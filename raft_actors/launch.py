@@ -1,0 +1,188 @@
+"""Launch: a started node with a module and its supervision tree, ended in the reverse order.
+
+The convention for a tree: a module-level function `start()` of the module given with `-m` is
+called, without arguments, once the node has started. It answers what `start_link` answers:
+`("ok", supervisor)`; that supervisor is stopped before the node. `--start module:function` names
+another function. A module without `start()` is only imported.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import supervision
+from raft_actors import Config, Node
+from raft_actors.errors import RaftError
+
+__all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
+
+TREE_STOP_S = 30.0
+"""A tree that has not ended by then is left behind: its threads are daemons."""
+
+
+class CannotLaunch(RaftError):
+    """What was asked for can't be started; `status` is the exit status that says so."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to launch. `sname` is the node's name without its host; `start` is module:function."""
+
+    sname: str
+    module: str | None = None
+    start: str | None = None
+    cookie: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    data_dir: Path | None = None
+
+
+@dataclass(slots=True)
+class Launched:
+    """What runs: the node's name, the module that was imported, the top of its tree."""
+
+    node: str
+    module: ModuleType | None = None
+    tree: Any = None
+
+    def watch_tree(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `callback(reason)` when the tree ends by itself; returns how to stop watching."""
+        if self.tree is None:
+            return lambda: None
+        cancel: Callable[[], None] = self.tree.watch(callback)
+        return cancel
+
+
+@contextmanager
+def launch(plan: Plan) -> Iterator[Launched]:
+    """Start the node, import the module, start its tree; on leaving end the tree, then the node.
+
+    Raises CannotLaunch for a module or function that is not there and for a tree that refuses to
+    start; NameTaken and BadName for the node. The node is stopped in every case.
+    """
+    log_to_stderr()
+    config = Config(data_dir=plan.data_dir) if plan.data_dir else None
+    node = Node.start(plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config)
+    try:
+        launched = Launched(node)
+        starter = None
+        if plan.module is not None:
+            launched.module = find_module(plan.module)
+            starter = getattr(launched.module, "start", None)
+        if plan.start is not None:
+            starter = find_function(plan.start)
+        if starter is not None:
+            launched.tree = start_tree(starter)
+        try:
+            yield launched
+        finally:
+            if launched.tree is not None:
+                supervision.stop(launched.tree, "shutdown", timeout=TREE_STOP_S)
+    finally:
+        Node.stop()
+
+
+def find_module(name: str) -> ModuleType:
+    """Import `name`; like `python -m`, the working directory comes first."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise CannotLaunch(
+            f"no module named {error.name!r} in {here} or among the installed packages", status=2
+        ) from None
+
+
+def find_function(path: str) -> Callable[[], Any]:
+    """Return the function that `module:function` names."""
+    module_name, _, function_name = path.partition(":")
+    if not module_name or not function_name:
+        raise CannotLaunch(f"--start takes module:function, not {path!r}", status=2)
+    function = getattr(find_module(module_name), function_name, None)
+    if not callable(function):
+        raise CannotLaunch(f"module {module_name!r} has no function {function_name!r}", status=2)
+    return function  # type: ignore[no-any-return]
+
+
+def start_tree(starter: Callable[[], Any]) -> Any:
+    """Call the module's `start()` and return the top of its tree, None if it started none."""
+    match starter():
+        case ("ok", tree):
+            return tree
+        case None | "ignore":
+            return None
+        case ("error", reason):
+            raise CannotLaunch(f"the supervision tree did not start: {reason!r}", status=1)
+        case other:
+            raise CannotLaunch(
+                f'start() must answer ("ok", supervisor), as start_link does, not {other!r}',
+                status=2,
+            )
+
+
+def run_until_told(plan: Plan) -> int:
+    """Run without a prompt until SIGTERM or SIGINT, or until the tree gives up.
+
+    Returns the exit status: 0 when told to stop, 1 when the tree ended by itself, so that whoever
+    runs this process knows to start it again. A second signal ends the process at once.
+    """
+    told = threading.Event()
+    gave_up: list[Any] = []
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        told.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+    def on_tree_end(reason: Any) -> None:
+        gave_up.append(reason)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    with launch(plan) as launched:
+        print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
+        stop_watching = launched.watch_tree(on_tree_end)
+        told.wait()
+        stop_watching()
+    if gave_up:
+        print(f"raft-actors: the supervision tree ended: {gave_up[0]!r}", file=sys.stderr)
+        return 1
+    print(f"{launched.node} stopped", flush=True)
+    return 0
+
+
+class StderrHandler(logging.Handler):
+    """Write to what `sys.stderr` is at the time, so that a prompt can lift the line above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+def log_to_stderr() -> None:
+    """Show warnings and worse, unless the program has already arranged for its log."""
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = StderrHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)

@@ -1,0 +1,127 @@
+"""Imports go down the floors only (the table below is the building's plan).
+
+`supervision` stands by itself under everything: anyone with Pykka actors may use it alone.
+`raft_actors.core` is pure: no clock, no chance of its own, no disk, no wire, no thread, no log.
+Planted once to see it go red: `import time` in core/server.py, `from raft_actors import raft` in
+stores/rocks.py, `import raft_actors` in supervision/timer.py.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FLOORS = {
+    0: "errors config future state_machine terms addresses events",
+    1: "core",
+    2: "stores wire metrics",
+    3: "peer node registry bridge remote discovery port_mapper peer_supervisor",
+    4: "raft client __init__",
+    5: "launch commands cli shell demo observe dashboard __main__",
+}
+FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
+
+DATA_TOOLS = (
+    "__future__ abc bisect collections copy dataclasses enum functools heapq itertools math "
+    "operator struct types typing zlib"
+)
+"""What core may use of the standard library: tools that compute, and touch nothing outside."""
+
+THIRD_PARTY = {
+    "supervision": {"pykka"},
+    "errors config future state_machine addresses events core metrics": set(),
+    "terms wire": {"msgpack"},
+    "stores": {"msgpack", "rocksdict", "lmdb"},
+    "peer node registry bridge remote discovery port_mapper peer_supervisor": {"msgpack", "pykka"},
+    "raft client __init__ launch cli __main__": {"pykka"},
+    "commands": {"typer"},
+    "shell": {"IPython", "pygments", "prompt_toolkit", "pykka"},
+    "demo observe dashboard": {"rich"},
+}
+ALLOWED_BY_PART = {part: names for parts, names in THIRD_PARTY.items() for part in parts.split()}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every name that the module imports, anywhere in it, dotted and absolute."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *filter(None, [node.module])))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def part(path: Path) -> str:
+    """The module or subpackage right under raft_actors that the file belongs to."""
+    return path.relative_to(ROOT / "raft_actors").parts[0].removesuffix(".py")
+
+
+def part_imported(name: str) -> str:
+    """The part of raft_actors that `raft_actors.x.y` reaches into; a re-export is `__init__`."""
+    words = name.split(".")
+    return words[1] if len(words) > 1 and words[1] in FLOOR_OF else "__init__"
+
+
+def identify(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", sources("supervision"), ids=identify)
+def test_supervision_knows_only_pykka_and_the_standard_library(path: Path) -> None:
+    for name in imports(path):
+        top = name.partition(".")[0]
+        assert top in sys.stdlib_module_names | {"pykka", "supervision"}, name
+
+
+@pytest.mark.parametrize("path", sources("raft_actors"), ids=identify)
+def test_a_module_has_a_floor(path: Path) -> None:
+    assert part(path) in FLOOR_OF, f"say in FLOORS where {part(path)} lives"
+
+
+@pytest.mark.parametrize("path", sources("raft_actors"), ids=identify)
+def test_imports_go_down_the_floors(path: Path) -> None:
+    floor = FLOOR_OF.get(part(path), max(FLOORS))
+    for name in imports(path):
+        if name.split(".")[0] == "raft_actors":
+            below = FLOOR_OF[part_imported(name)]
+            assert below <= floor, f"floor {floor} imports {name} of floor {below}"
+
+
+@pytest.mark.parametrize("path", sources("raft_actors"), ids=identify)
+def test_each_part_keeps_to_its_third_parties(path: Path) -> None:
+    ours = {"raft_actors"} | ({"supervision"} if FLOOR_OF.get(part(path), 5) >= 3 else set())
+    allowed = sys.stdlib_module_names | ours | ALLOWED_BY_PART.get(part(path), set())
+    for name in imports(path):
+        assert name.partition(".")[0] in allowed, f"{part(path)} does not get to import {name}"
+
+
+@pytest.mark.parametrize("path", sources("raft_actors/core"), ids=identify)
+def test_the_core_imports_itself_errors_config_and_data_tools(path: Path) -> None:
+    for name in imports(path):
+        if name == "random.Random":  # the type of the chance that it is given
+            continue
+        top = name.partition(".")[0]
+        if top == "raft_actors":
+            assert part_imported(name) in {"core", "errors", "config"}, name
+        else:
+            assert top in DATA_TOOLS.split(), f"the core is pure: {name} is not for it"
+
+
+@pytest.mark.parametrize("module", ["raft_actors", "raft_actors.launch", "raft_actors.commands"])
+def test_a_node_without_a_prompt_does_not_load_ipython(module: str) -> None:
+    code = f"import sys, {module}; print('IPython' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert answer.stdout == "False\n"
