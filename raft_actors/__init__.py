@@ -1,0 +1,1 @@
+"""Raft for Python programs, as actors: replicated state machines under supervision."""

@@ -1,0 +1,1 @@
+"""The protocol, pure: events in, effects out. No clock, disk, network, thread or logging."""

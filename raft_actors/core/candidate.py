@@ -1,0 +1,109 @@
+"""Pre-candidate and candidate: ask for a majority, first without any harm, then for real."""
+
+from typing import TYPE_CHECKING
+
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    Configure,
+    NodeLost,
+    PreVoteReply,
+    Propose,
+    Query,
+    RequestPreVote,
+    RequestVote,
+    Tick,
+    VoteReply,
+    Written,
+)
+from raft_actors.core.role import Handlers, Role
+
+if TYPE_CHECKING:
+    from raft_actors.core.membership import Address
+    from raft_actors.core.server import Server
+
+__all__ = ["Candidate", "PreCandidate"]
+
+
+class Asking(Role):
+    """A peer that collects votes until its deadline. The votes are its own and end with it."""
+
+    __slots__ = ("deadline", "votes")
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server)
+        self.deadline = server.election_deadline()
+        self.votes: set[Address] = {server.peer}
+
+    @property
+    def alarm(self) -> float:
+        return self.deadline
+
+    def on_tick(self, _tick: Tick) -> None:
+        if self.server.now >= self.deadline:
+            self.server.become_pre_candidate()
+
+    def won(self) -> bool:
+        return self.server.voters.has_quorum(self.votes)
+
+
+class PreCandidate(Asking):
+    """Ask who would vote for it, and raise its term only if a majority would (thesis 9.6).
+
+    So a peer that was cut off comes back without a word against the leader it finds.
+    """
+
+    __slots__ = ()
+    name = "pre_candidate"
+
+    def on_pre_vote_reply(self, reply: PreVoteReply) -> None:
+        if reply.granted and reply.asked == self.server.term + 1:
+            self.votes.add(reply.source)
+            if self.won():
+                self.server.become_candidate()
+
+    def on_vote_request(self, request: RequestVote) -> None:
+        """A pre-candidate has not voted in its term by standing: it judges as a follower does."""
+        self.server.become_follower(leader=None)
+        self.server.handle(request)
+
+
+class Candidate(Asking):
+    """Stand in a new term, with a vote for itself (§5.2)."""
+
+    __slots__ = ()
+    name = "candidate"
+
+    def on_vote_reply(self, reply: VoteReply) -> None:
+        """Count a vote of this very term; the server has dropped those of any other."""
+        if reply.granted:
+            self.votes.add(reply.source)
+            if self.won():
+                self.server.become_leader()
+
+
+SHARED: Handlers = {
+    Tick: Asking.on_tick,
+    NodeLost: Asking.ignore,
+    Written: Asking.ignore,
+    AppendEntries: Asking.follow,
+    AppendReply: Asking.ignore,
+    AppendRejected: Asking.ignore,
+    RequestPreVote: Asking.on_pre_vote_request,
+    Propose: Asking.refuse_while_electing,
+    Query: Asking.refuse_while_electing,
+    Configure: Asking.refuse_while_electing,
+}
+PreCandidate.handlers = {
+    **SHARED,
+    PreVoteReply: PreCandidate.on_pre_vote_reply,
+    RequestVote: PreCandidate.on_vote_request,
+    VoteReply: PreCandidate.ignore,
+}
+Candidate.handlers = {
+    **SHARED,
+    PreVoteReply: Candidate.ignore,
+    RequestVote: Candidate.refuse_vote,
+    VoteReply: Candidate.on_vote_reply,
+}

@@ -1,0 +1,43 @@
+"""Entry: one immutable `bytes` frame, made once by a leader and moved unread until applied.
+
+    offset  0   8  term, big-endian
+            8   1  kind: NOOP, COMMAND or CONFIG
+            9   8  session  } the request id that the client gave the command,
+           17   8  sequence } 0 where there is none
+           25   -  payload: the command or configuration, encoded
+
+Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
+"""
+
+from struct import Struct
+
+__all__ = ["COMMAND", "CONFIG", "HEADER", "NOOP", "RequestId", "encode", "kind_of", "payload_of",
+           "request_of", "term_of"]  # fmt: skip
+
+NOOP, COMMAND, CONFIG = 0, 1, 2
+HEADER = Struct(">QBQQ")
+REQUEST = Struct(">QQ")
+
+RequestId = tuple[int, int]
+"""(session, sequence), both below 2**64."""
+
+
+def encode(term: int, kind: int, payload: bytes = b"", request: RequestId = (0, 0)) -> bytes:
+    return HEADER.pack(term, kind, *request) + payload
+
+
+def term_of(frame: bytes) -> int:
+    return int.from_bytes(frame[:8], "big")
+
+
+def kind_of(frame: bytes) -> int:
+    return frame[8]
+
+
+def request_of(frame: bytes) -> RequestId:
+    session, sequence = REQUEST.unpack_from(frame, 9)
+    return session, sequence
+
+
+def payload_of(frame: bytes) -> bytes:
+    return frame[25:]

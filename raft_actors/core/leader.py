@@ -1,0 +1,261 @@
+"""Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.core.effects import Read
+from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    Configure,
+    NodeLost,
+    PreVoteReply,
+    Propose,
+    Query,
+    RequestPreVote,
+    RequestVote,
+    Tick,
+    VoteReply,
+    Written,
+)
+from raft_actors.core.progress import Progress
+from raft_actors.core.reads import Reads
+from raft_actors.core.role import OUTCOME_UNKNOWN, Role, redirect
+
+if TYPE_CHECKING:
+    from raft_actors.core.membership import Address
+    from raft_actors.core.server import Server
+
+__all__ = ["Leader"]
+
+
+class Leader(Role):
+    """The one peer of its term that writes the log.
+
+    first     index of this term's first entry; nothing is committed or read before it commits
+    written   how far its own log is durable: its own vote in the count
+    progress  what it knows of every other member
+    tickets   who waits for the entries from `answered + 1` on; None where nobody does
+    """
+
+    __slots__ = ("answered", "beat_at", "first", "leader", "progress", "reads", "tickets",
+                 "written")  # fmt: skip
+    name = "leader"
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server)
+        log, now = server.log, server.now
+        self.leader = server.peer
+        self.first = log.last_index + 1
+        self.written = 0
+        self.progress: dict[Address, Progress] = {
+            member: Progress(next_index=self.first, now=now)
+            for member in server.voters.members
+            if member != server.peer
+        }
+        self.reads = Reads()
+        self.tickets: deque[Any] = deque()
+        self.answered = log.last_index
+        self.beat_at = now
+
+    def begin(self) -> None:
+        """Write the term's first entry: what the terms before left commits with it (§8).
+
+        The first leader of a group writes the configuration that it was founded with.
+        """
+        server = self.server
+        founding, server.founding = server.founding, None
+        if founding is None:
+            self.append(encode(server.term, NOOP), None)
+        else:
+            entry = encode(server.term, CONFIG, founding.configuration.encode())
+            self.append(entry, founding.ticket)
+
+    @property
+    def alarm(self) -> float:
+        return self.beat_at if self.progress else inf
+
+    def hears_a_leader(self) -> bool:
+        """It is the leader, and while a majority answers it is not to be deposed."""
+        return True
+
+    def append(self, entry: bytes, ticket: Any) -> None:
+        self.server.append([entry])
+        self.tickets.append(ticket)
+
+    def take_tickets(self, through: int) -> list[Any]:
+        """Return the tickets of the entries after the last ones taken, up to `through`."""
+        taken = [self.tickets.popleft() for _ in range(through - self.answered)]
+        self.answered = max(self.answered, through)
+        return taken
+
+    # Clients.
+
+    def on_propose(self, event: Propose) -> None:
+        server = self.server
+        if self.is_overloaded():
+            server.answer(event.ticket, ("error", "overloaded"))
+            return
+        self.append(encode(server.term, COMMAND, event.command, event.request), event.ticket)
+
+    def on_query(self, event: Query) -> None:
+        """Remember what the read must see: all that is committed now.
+
+        A new leader knows only once its first entry commits how far its predecessors had
+        committed, so the read waits for that entry at least (thesis 6.4, step 1).
+        """
+        if self.is_overloaded():
+            self.server.answer(event.ticket, ("error", "overloaded"))
+            return
+        index = max(self.server.commit_index, self.first)
+        self.reads.waiting.append(Read(index, event.query, event.ticket))
+
+    def is_overloaded(self) -> bool:
+        return len(self.tickets) + len(self.reads.waiting) >= self.server.config.proposals_max
+
+    def on_configure(self, event: Configure) -> None:
+        server = self.server
+        configuration = server.configuration
+        if set(event.members) != set(configuration.members):
+            server.answer(event.ticket, ("error", "configuration_change_not_supported"))
+        elif configuration.index <= server.commit_index:
+            server.answer(event.ticket, ("ok", configuration))
+        else:
+            server.answer(event.ticket, ("error", "election_in_progress"))
+
+    # Followers.
+
+    def flush(self) -> None:
+        """Send each follower what it lacks, in one round for all reads that wait."""
+        if self.reads.start_round():
+            for progress in self.progress.values():
+                progress.due = True
+        for member, progress in self.progress.items():
+            self.send_entries(member, progress)
+        if not self.progress:
+            self.confirm_reads()
+
+    def send_entries(self, member: "Address", progress: Progress) -> None:
+        server, config = self.server, self.server.config
+        last = server.log.last_index
+        while progress.next <= last and progress.may_send(config.inflight_max):
+            entries = server.log.batch(progress.next, config.append_bytes_max)
+            self.send_append(member, progress.next - 1, entries)
+            progress.sent(len(entries))
+        if progress.due:
+            self.send_append(member, progress.next - 1, [])
+            progress.due = False
+
+    def send_append(self, member: "Address", prev_index: int, entries: list[bytes]) -> None:
+        server = self.server
+        server.effects.early.append(
+            AppendEntries(
+                source=server.peer, target=member, group=server.group, term=server.term,
+                prev_index=prev_index, prev_term=server.log.term_at(prev_index),
+                commit=server.commit_index, round=self.reads.round, entries=entries,
+            )
+        )  # fmt: skip
+
+    def on_append_reply(self, reply: AppendReply) -> None:
+        progress = self.answered_by(reply)
+        if progress is not None and progress.matched(min(reply.match, self.server.log.last_index)):
+            self.commit()
+
+    def on_append_rejected(self, reply: AppendRejected) -> None:
+        """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
+        progress = self.answered_by(reply)
+        if progress is not None:
+            agreed = self.server.log.newest_at_or_before(reply.hint, reply.hint_term)
+            progress.rejected(reply.prev_index, agreed)
+
+    def answered_by(self, reply: AppendReply | AppendRejected) -> Progress | None:
+        """Note that a follower of this term lives, and which round it has answered."""
+        progress = self.progress.get(reply.source)
+        if progress is not None:
+            progress.heard = self.server.now
+            if reply.round > progress.round:
+                progress.round = reply.round
+                self.confirm_reads()
+        return progress
+
+    def on_written(self, written: Written) -> None:
+        """Count the own log only now that it is durable (thesis 10.2.1)."""
+        log = self.server.log
+        if (
+            written.last_index > self.written
+            and log.term_at(written.last_index) == written.last_term
+        ):
+            self.written = written.last_index
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what a majority holds, if it is of this term; what lies before it follows.
+
+        An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
+        """
+        server = self.server
+        held = {member: progress.match for member, progress in self.progress.items()}
+        held[server.peer] = self.written
+        index = int(server.voters.quorum_value(held))
+        if index > server.commit_index and index >= self.first:
+            server.commit_to(index)
+
+    def confirm_reads(self) -> None:
+        rounds = {member: progress.round for member, progress in self.progress.items()}
+        rounds[self.server.peer] = self.reads.round
+        confirmed = self.reads.confirmed(self.server.voters.quorum_value(rounds))
+        self.server.effects.reads += confirmed
+
+    def on_node_lost(self, lost: NodeLost) -> None:
+        """Don't send entries into a broken link: probe until its peer answers again."""
+        for (_name, node), progress in self.progress.items():
+            if node == lost.node:
+                progress.probe(progress.match)
+
+    def on_tick(self, _tick: Tick) -> None:
+        """Speak to everyone, or give up an office that no majority has answered for (6.2)."""
+        server, config = self.server, self.server.config
+        if server.now < self.beat_at:
+            return
+        heard = {member: progress.heard for member, progress in self.progress.items()}
+        heard[server.peer] = server.now
+        silence = server.now - server.voters.quorum_value(heard)
+        if silence > config.max_election_timeout:
+            server.become_follower(leader=None)
+            return
+        self.beat_at = server.now + config.heartbeat_timeout
+        for progress in self.progress.values():
+            progress.due = True
+
+    def on_append(self, request: AppendEntries) -> None:
+        """Two leaders in one term would end all promises: stop here and be restarted."""
+        raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
+
+    def leave(self) -> None:
+        """Say of each command that its outcome is unknown, of each read that it was not done."""
+        server = self.server
+        for ticket in self.tickets:
+            if ticket is not None:
+                server.answer(ticket, OUTCOME_UNKNOWN)
+        for read in self.reads.abandoned():
+            server.answer(read.ticket, redirect(None))
+
+
+Leader.handlers = {
+    Tick: Leader.on_tick,
+    NodeLost: Leader.on_node_lost,
+    Written: Leader.on_written,
+    AppendEntries: Leader.on_append,
+    AppendReply: Leader.on_append_reply,
+    AppendRejected: Leader.on_append_rejected,
+    RequestPreVote: Leader.on_pre_vote_request,
+    PreVoteReply: Leader.ignore,
+    RequestVote: Leader.refuse_vote,
+    VoteReply: Leader.ignore,
+    Propose: Leader.on_propose,
+    Query: Leader.on_query,
+    Configure: Leader.on_configure,
+}

@@ -1,0 +1,172 @@
+"""Log: the entries of one peer, as frames. The newest are in memory, the rest in its store.
+
+1 .. base          compacted away
+base+1 .. last     in the store, once saved
+tail_first .. last in `tail`, in memory; all that is unsaved is here
+"""
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import Protocol
+
+from raft_actors.core.entry import term_of
+from raft_actors.errors import LogCompacted
+
+__all__ = ["EntryReader", "Log"]
+
+
+class EntryReader(Protocol):
+    """Where saved entries are read back; every log store is one."""
+
+    def entries(self, first: int, last: int) -> list[bytes]: ...
+
+
+class Log:
+    """A peer's log. Indexes start at 1; index 0 is the empty log's end, of term 0."""
+
+    __slots__ = ("base", "base_term", "cache_bytes", "last_index", "last_term", "reader",
+                 "tail", "tail_bytes", "tail_first", "unsaved")  # fmt: skip
+
+    def __init__(
+        self, reader: EntryReader, *, base: int, base_term: int, last: int, cache_bytes: int
+    ) -> None:
+        self.reader = reader
+        self.base, self.base_term = base, base_term
+        self.cache_bytes = cache_bytes
+        self.tail: list[bytes] = []
+        self.tail_bytes = 0
+        self.tail_first = last + 1
+        self.unsaved = last + 1
+        self.last_index = last
+        self.last_term = base_term
+        self.last_term = self.term_at(last)
+
+    def term_at(self, index: int) -> int:
+        """Return the term of the entry at `index`, or -1 if the log ends before it.
+
+        Raises LogCompacted below `base`.
+        """
+        if index > self.last_index:
+            return -1
+        if index >= self.tail_first:
+            return term_of(self.tail[index - self.tail_first])
+        if index == self.base:
+            return self.base_term
+        return term_of(self.between(index, index)[0])
+
+    def between(self, first: int, last: int) -> list[bytes]:
+        """Return the entries `first..last`, both in the log. Raises LogCompacted below `base`."""
+        if first <= self.base:
+            raise LogCompacted(f"entry {first} is compacted; the log starts at {self.base + 1}")
+        tail_first = self.tail_first
+        if first >= tail_first:
+            return self.tail[first - tail_first : last - tail_first + 1]
+        if last < tail_first:
+            return self.reader.entries(first, last)
+        return self.reader.entries(first, tail_first - 1) + self.tail[: last - tail_first + 1]
+
+    def batch(self, first: int, bytes_max: int) -> list[bytes]:
+        """Return entries from `first` on, at least one and no more than `bytes_max` in all."""
+        entries: list[bytes] = []
+        room = bytes_max
+        while first <= self.last_index:
+            part = self.between(first, min(first + 63, self.last_index))
+            sizes = list(accumulate(map(len, part)))
+            fitting = max(bisect_right(sizes, room), 0 if entries else 1)
+            entries += part[:fitting]
+            if fitting < len(part):
+                break
+            room -= sizes[-1]
+            first += len(part)
+        return entries
+
+    def append(self, entries: list[bytes]) -> None:
+        """Add `entries` at the end."""
+        self.tail += entries
+        self.tail_bytes += sum(map(len, entries))
+        self.last_index += len(entries)
+        self.last_term = term_of(entries[-1])
+
+    def extend(self, index: int, entries: list[bytes]) -> int:
+        """Write `entries` after `index` and return the first index that changed.
+
+        Entries already here stay, even if they are the last of a longer log: a late or repeated
+        request must not shorten it. The first that differs, and all after it, are replaced
+        (Raft §5.3; Figure 2, AppendEntries 3 and 4). Frames are compared, never decoded.
+
+        index     base <= index <= last_index; `entries` follow it
+        returns   index + len(entries) + 1 when nothing changed
+        """
+        if not entries:
+            return index + 1
+        if index == self.last_index:
+            self.append(entries)
+            return index + 1
+        known = self.between(index + 1, min(self.last_index, index + len(entries)))
+        if known != entries[: len(known)]:
+            same = next(n for n, frame in enumerate(known) if frame != entries[n])
+        else:
+            same = len(known)
+        if same < len(entries):
+            if same < len(known):
+                self.truncate(index + same)
+            self.append(entries[same:])
+        return index + same + 1
+
+    def truncate(self, last: int) -> None:
+        """Forget what lies after `last`."""
+        if last < self.tail_first - 1:
+            self.tail, self.tail_bytes, self.tail_first = [], 0, last + 1
+        else:
+            cut = last - self.tail_first + 1
+            self.tail_bytes -= sum(map(len, self.tail[cut:]))
+            del self.tail[cut:]
+        self.last_index = last
+        self.unsaved = min(self.unsaved, last + 1)
+        self.last_term = self.term_at(last)
+
+    def take_unsaved(self) -> tuple[int, list[bytes]]:
+        """Return (first, entries) not handed out yet. The caller makes them durable at once."""
+        first = self.unsaved
+        entries = self.tail[first - self.tail_first :]
+        self.unsaved = self.last_index + 1
+        return first, entries
+
+    def trim(self) -> None:
+        """Drop the oldest saved entries from memory when the tail outgrows its bound.
+
+        Half of the bound goes at once, so that the cost is small for each entry.
+        """
+        if self.tail_bytes <= self.cache_bytes:
+            return
+        saved = self.unsaved - self.tail_first
+        count = 0
+        for frame in self.tail[:saved]:
+            if self.tail_bytes <= self.cache_bytes // 2:
+                break
+            self.tail_bytes -= len(frame)
+            count += 1
+        del self.tail[:count]
+        self.tail_first += count
+
+    def newest_at_or_before(self, index: int, term: int) -> int:
+        """Return the last index up to `index` whose entry is of `term` or an older one.
+
+        Terms never fall along a log, so a binary search finds it in a few reads. Returns `base`
+        when every kept entry is newer.
+        """
+        low, high = self.base, min(index, self.last_index)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.term_at(middle) <= term:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def is_no_newer_than(self, *, last_index: int, last_term: int) -> bool:
+        """Tell whether a log that ends so is at least as up to date as this one (§5.4.1).
+
+        The later last term wins; in the same term, the longer log.
+        """
+        return (last_term, last_index) >= (self.last_term, self.last_index)

@@ -1,0 +1,151 @@
+"""Messages between peers, and events from a peer's own node. Both are stepped by the server.
+
+Every message carries the sender's current term. Fields of one type stand beside each other only
+as keywords: the swapped index and term that cost the original its entries can't be written.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from raft_actors.core.entry import RequestId
+from raft_actors.core.membership import Address
+
+__all__ = [
+    "AppendEntries",
+    "AppendRejected",
+    "AppendReply",
+    "Configure",
+    "Message",
+    "NodeLost",
+    "PreVoteReply",
+    "Propose",
+    "Query",
+    "RequestPreVote",
+    "RequestVote",
+    "Tick",
+    "VoteReply",
+    "Written",
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """From one peer to another. `group` is the sender's group id, empty before it has one."""
+
+    source: Address
+    target: Address
+    group: str
+    term: int
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestPreVote(Message):
+    """Would you vote for me in `term + 1`? Changes nothing at the one asked (thesis 9.6)."""
+
+    last_index: int
+    last_term: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PreVoteReply(Message):
+    """`asked` is the term that the candidate would stand in."""
+
+    asked: int
+    granted: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestVote(Message):
+    """I stand in `term`; my log ends at `last_index` in `last_term` (§5.2, §5.4.1)."""
+
+    last_index: int
+    last_term: int
+
+
+@dataclass(slots=True, kw_only=True)
+class VoteReply(Message):
+    granted: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class AppendEntries(Message):
+    """The leader extends a log after `prev_index`; without `entries` it is a heartbeat (§5.3).
+
+    `round` comes back in the reply: it proves that the sender still led when the round began.
+    """
+
+    prev_index: int
+    prev_term: int
+    commit: int
+    round: int
+    entries: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class AppendReply(Message):
+    """My log is durable and equal to yours up to `match`."""
+
+    match: int
+    round: int
+
+
+@dataclass(slots=True, kw_only=True)
+class AppendRejected(Message):
+    """My log has no entry of your term at `prev_index`.
+
+    Nothing of mine after `hint` can match, and my entry at `hint` is of `hint_term`: one reply
+    skips a whole term of conflicts (§5.3, last part).
+    """
+
+    prev_index: int
+    hint: int
+    hint_term: int
+    round: int
+
+
+# Events from the peer's own node.
+
+
+@dataclass(slots=True)
+class Tick:
+    """The alarm that `server.alarm` asked for is due; `server.now` has been set."""
+
+
+@dataclass(slots=True)
+class Propose:
+    """A client's command, encoded. `ticket` is opaque here; the answer goes to it."""
+
+    command: bytes
+    ticket: Any
+    request: RequestId = (0, 0)
+
+
+@dataclass(slots=True)
+class Query:
+    """A client's linearizable read, encoded."""
+
+    query: bytes
+    ticket: Any
+
+
+@dataclass(slots=True)
+class Configure:
+    """A client's wish for the group's members."""
+
+    members: tuple[Address, ...]
+    ticket: Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Written:
+    """The log is durable up to `last_index`, whose entry is of `last_term`."""
+
+    last_index: int
+    last_term: int
+
+
+@dataclass(slots=True)
+class NodeLost:
+    """The connection to `node` broke: its process has probably ended."""
+
+    node: str

@@ -1,0 +1,76 @@
+"""Progress: what a leader knows of one follower's log, and how it sends to it.
+
+probing       one append, then heartbeats only, until the follower says where the logs agree
+replicating   appends follow one another without waiting, up to a bound
+"""
+
+from collections import deque
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """One follower, seen from its leader. It ends with the leadership.
+
+    match     highest index known to be durable there
+    next      index of the next entry to send
+    inflight  last indexes of the unanswered appends that carry entries, oldest first; while
+              probing, the probe's alone
+    round     newest round that it has answered
+    heard     time of its last answer, seconds of `server.now`
+    due       whether the next flush owes it a message, entries or not
+    """
+
+    __slots__ = ("due", "heard", "inflight", "match", "next", "probing", "round")
+
+    def __init__(self, *, next_index: int, now: float) -> None:
+        self.match = 0
+        self.next = next_index
+        self.probing = True
+        self.inflight: deque[int] = deque()
+        self.round = 0
+        self.heard = now
+        self.due = True
+
+    def may_send(self, inflight_max: int) -> bool:
+        """Tell whether one more append with entries may leave now."""
+        return len(self.inflight) < (1 if self.probing else inflight_max)
+
+    def sent(self, count: int) -> None:
+        """Note that `count` entries are on their way. A probe's may have to go again."""
+        self.due = False
+        self.inflight.append(self.next + count - 1)
+        if not self.probing:
+            self.next += count
+
+    def matched(self, match: int) -> bool:
+        """Note that the logs agree up to `match`; return whether that is news."""
+        inflight = self.inflight
+        if self.probing:
+            self.probing = False
+            inflight.clear()
+        while inflight and inflight[0] <= match:
+            inflight.popleft()
+        self.next = max(self.next, match + 1)
+        if match <= self.match:
+            return False
+        self.match = match
+        return True
+
+    def rejected(self, prev_index: int, last_agreed: int) -> bool:
+        """Go back to where the logs may agree; return whether the rejection is news.
+
+        A rejection of what has matched meanwhile, or of an append before the last reset, is a
+        late one: to follow it would send everything twice.
+        """
+        if prev_index <= self.match or prev_index >= self.next:
+            return False
+        self.probe(min(prev_index - 1, last_agreed))
+        self.due = True
+        return True
+
+    def probe(self, index: int) -> None:
+        """Ask whether the logs agree at `index`, but at or after what is known to match."""
+        self.next = max(self.match, index) + 1
+        self.probing = True
+        self.inflight.clear()

@@ -1,0 +1,97 @@
+"""Role: what follower, pre-candidate, candidate and leader have in common.
+
+A role object is made when the role begins and dropped when it ends, so nothing of it can
+outlive it. Each role answers every event through its `handlers` table, if only with `ignore`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from raft_actors.core.messages import (
+    AppendEntries,
+    Configure,
+    Propose,
+    Query,
+    RequestPreVote,
+    RequestVote,
+)
+
+if TYPE_CHECKING:
+    from raft_actors.core.membership import Address
+    from raft_actors.core.server import Server
+
+__all__ = ["ELECTION_IN_PROGRESS", "OUTCOME_UNKNOWN", "Handlers", "Role", "redirect"]
+
+Handlers = Mapping[type, Callable[[Any, Any], None]]
+
+ELECTION_IN_PROGRESS = ("error", "election_in_progress")
+OUTCOME_UNKNOWN = ("error", "outcome_unknown")
+"""The command is in the log of a leader that lost its office: it may still be committed."""
+
+
+def redirect(leader: "Address | None") -> Any:
+    return ("error", ("redirect", leader))
+
+
+class Role:
+    """One peer's part in one term."""
+
+    __slots__ = ("server",)
+    name: ClassVar[str]
+    handlers: ClassVar[Handlers]
+
+    leader: "Address | None" = None
+    """Whom this peer takes for the leader of its term."""
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+
+    @property
+    def alarm(self) -> float:
+        """When this role wants a Tick, in seconds of `server.now`."""
+        raise NotImplementedError
+
+    def hears_a_leader(self) -> bool:
+        """Tell whether a leader is at work as far as this peer knows.
+
+        While it is, this peer helps nobody to depose it: a server that was cut off or removed
+        can't disrupt the others (thesis 4.2.3, 9.6).
+        """
+        return False
+
+    def flush(self) -> None:
+        """Send what the batch of events has left to say. Called once for each batch."""
+
+    def leave(self) -> None:
+        """Answer what waits in this role; it ends now."""
+
+    # Handlers that several roles share.
+
+    def ignore(self, _event: Any) -> None:
+        """Do nothing: the event is for another role, or comes too late."""
+
+    def on_pre_vote_request(self, request: RequestPreVote) -> None:
+        """Say whether this peer would vote for the sender, and remember nothing of it."""
+        server = self.server
+        server.send(
+            server.reply_pre_vote(
+                request,
+                granted=request.term >= server.term
+                and not self.hears_a_leader()
+                and server.log.is_no_newer_than(
+                    last_index=request.last_index, last_term=request.last_term
+                ),
+            )
+        )
+
+    def refuse_vote(self, request: RequestVote) -> None:
+        """This peer has voted for itself in this term."""
+        self.server.send(self.server.reply_vote(request, granted=False))
+
+    def follow(self, request: AppendEntries) -> None:
+        """Another peer leads this term: follow it, and take its entries."""
+        self.server.become_follower(leader=request.source)
+        self.server.handle(request)
+
+    def refuse_while_electing(self, event: Propose | Query | Configure) -> None:
+        self.server.answer(event.ticket, ELECTION_IN_PROGRESS)

@@ -1,0 +1,328 @@
+"""Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.config import Config
+from raft_actors.core.candidate import Candidate, PreCandidate
+from raft_actors.core.effects import Ballot, Effects, News
+from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.follower import Follower
+from raft_actors.core.leader import Leader
+from raft_actors.core.log import Log
+from raft_actors.core.membership import NOBODY, Address, Configuration
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    Configure,
+    Message,
+    NodeLost,
+    PreVoteReply,
+    Propose,
+    Query,
+    RequestPreVote,
+    RequestVote,
+    Tick,
+    VoteReply,
+    Written,
+)
+from raft_actors.core.role import Role, redirect
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["FOUNDING_TIMEOUTS", "Event", "Founding", "Server"]
+
+FOUNDING_TIMEOUTS = 5
+"""How many longest election timeouts a founder waits for a majority before it gives up."""
+
+Event = Message | Tick | Propose | Query | Configure | Written | NodeLost
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """A group that is being founded: it exists once a majority has its first entry."""
+
+    configuration: Configuration
+    ticket: Any
+    give_up_at: float
+
+
+class Server:
+    """Raft for one peer, as a machine of events and effects.
+
+    The shell sets `now` (seconds, any origin, never back) before each batch, steps every event
+    that waits, and then does the effects of one `flush` in their order. `ballot` and `log` are
+    what the store gave back. Chance comes from `random` alone, so a seed tells the whole story.
+    """
+
+    __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
+                 "log", "news", "now", "peer", "random", "role", "saved_ballot")  # fmt: skip
+
+    def __init__(
+        self,
+        peer: Address,
+        *,
+        config: Config,
+        random: "Random",
+        ballot: Ballot,
+        log: Log,
+        now: float,
+    ) -> None:
+        self.peer = peer
+        self.config = config
+        self.random = random
+        self.ballot = self.saved_ballot = ballot
+        self.log = log
+        self.now = now
+        self.commit_index = log.base
+        self.configuration = self.configuration_at(ballot.configuration)
+        self.founding: Founding | None = None
+        self.effects = Effects()
+        self.news: News | None = None
+        self.role: Role = Follower(self)
+
+    # What the shell and the roles ask.
+
+    @property
+    def term(self) -> int:
+        return self.ballot.term
+
+    @property
+    def voted_for(self) -> Address | None:
+        return self.ballot.voted_for
+
+    @property
+    def group(self) -> str:
+        return self.voters.group
+
+    @property
+    def voters(self) -> Configuration:
+        """Who counts in elections and commits: the configuration in the log, or a founder's."""
+        return self.founding.configuration if self.founding else self.configuration
+
+    @property
+    def alarm(self) -> float:
+        """When to step a Tick, in seconds of `now`; infinity for never."""
+        give_up_at = self.founding.give_up_at if self.founding else inf
+        return min(self.role.alarm, give_up_at)
+
+    def may_stand(self) -> bool:
+        return self.voters.votes(self.peer)
+
+    def election_deadline(self) -> float:
+        """A random time from now, so that two peers seldom stand together (§5.2).
+
+        A lone voter waits for nobody.
+        """
+        config = self.config
+        if self.voters.members == (self.peer,):
+            return self.now
+        return self.now + self.random.uniform(
+            config.min_election_timeout, config.max_election_timeout
+        )
+
+    # Events in.
+
+    def step(self, event: Event) -> None:
+        """Take one event. What follows from it is in the effects of the next flush."""
+        if isinstance(event, Message):
+            group = self.configuration.group
+            if group and event.group and event.group != group:
+                return  # from another group that was once given this peer's name
+            if event.term != self.term and not self.meets_term(event):
+                return
+        elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
+            self.give_up_founding(("error", "peers_not_responding"))
+            self.become_follower(leader=None)
+            return
+        self.handle(event)
+
+    def handle(self, event: Event) -> None:
+        """Let the role of this moment answer."""
+        self.role.handlers[type(event)](self.role, event)
+
+    def meets_term(self, message: Message) -> bool:
+        """Apply the rule of terms, once for all roles (§5.1); return whether to go on.
+
+        A newer term makes everyone a follower of it. Two exceptions keep a peer that can't win
+        from disrupting those that can: to ask for a pre-vote is no claim to a term (thesis 9.6),
+        and a vote request is not heard while a leader is (thesis 4.2.3).
+        """
+        kind = type(message)
+        if kind is RequestPreVote:
+            return True
+        if message.term > self.term:
+            if kind is RequestVote and self.role.hears_a_leader():
+                return False
+            leader = message.source if kind is AppendEntries else None
+            self.become_follower(leader=leader, term=message.term)
+            return True
+        # From an older term: whoever claims an office in it must hear of the newer one.
+        if kind is AppendEntries:
+            self.send(
+                AppendRejected(
+                    source=self.peer, target=message.source, group=self.group, term=self.term,
+                    prev_index=0, hint=0, hint_term=0, round=0,
+                )
+            )  # fmt: skip
+        elif kind is RequestVote:
+            self.send(self.reply_vote(message, granted=False))
+        return kind is PreVoteReply  # it is good for the term that it names, not for the voter's
+
+    # Effects out.
+
+    def flush(self) -> Effects:
+        """Return what is due since the last flush; the shell does it in the order of its lanes."""
+        self.role.flush()
+        due = self.effects
+        # A leader may speak before its own write only because its term is durable already.
+        assert not due.early or self.term == self.saved_ballot.term
+        if self.ballot is not self.saved_ballot:
+            due.ballot = self.saved_ballot = self.ballot
+        due.first, due.entries = self.log.take_unsaved()
+        news = News(self.role.name, self.term, self.role.leader)
+        if news != self.news:
+            due.news = self.news = news
+        self.effects = Effects()
+        self.log.trim()
+        return due
+
+    def send(self, message: Message) -> None:
+        self.effects.send.append(message)
+
+    def answer(self, ticket: Any, answer: Any) -> None:
+        self.effects.answers.append((ticket, answer))
+
+    def reply_vote(self, request: Message, *, granted: bool) -> VoteReply:
+        return VoteReply(
+            source=self.peer, target=request.source, group=self.group, term=self.term,
+            granted=granted,
+        )  # fmt: skip
+
+    def reply_pre_vote(self, request: RequestPreVote, *, granted: bool) -> PreVoteReply:
+        return PreVoteReply(
+            source=self.peer, target=request.source, group=self.group, term=self.term,
+            asked=request.term + 1, granted=granted,
+        )  # fmt: skip
+
+    # The log.
+
+    def append(self, entries: list[bytes]) -> None:
+        first = self.log.last_index + 1
+        self.log.append(entries)
+        self.note_configurations(first, entries)
+
+    def extend(self, prev_index: int, entries: list[bytes]) -> None:
+        """Take a leader's entries into the log; see `Log.extend`."""
+        changed = self.log.extend(prev_index, entries)
+        if changed > prev_index + len(entries):
+            return
+        assert changed > self.commit_index, "a committed entry would be replaced (§5.4.3)"
+        while self.configuration.index >= changed:
+            self.configuration = self.configuration_at(self.configuration.previous)
+            self.ballot = self.with_configuration(self.configuration.index)
+        self.note_configurations(changed, entries[changed - prev_index - 1 :])
+        if self.configuration.members:
+            self.give_up_founding(redirect(self.role.leader))  # another founder was faster
+
+    def note_configurations(self, first: int, entries: list[bytes]) -> None:
+        """A configuration counts from the moment it is in the log (§6)."""
+        for index, entry in enumerate(entries, first):
+            if kind_of(entry) == CONFIG:
+                self.configuration = Configuration.decode(payload_of(entry), index)
+                self.ballot = self.with_configuration(index)
+
+    def configuration_at(self, index: int) -> Configuration:
+        if index == 0:
+            return NOBODY
+        return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
+
+    def commit_to(self, index: int) -> None:
+        """Never back: a late message knows less, not more."""
+        if index > self.commit_index:
+            self.commit_index = index
+
+    def take_tickets(self, through: int) -> list[Any]:
+        """Return who waits for the entries up to `through` that were not taken before.
+
+        The last ticket belongs to `through`. Shorter than the entries applied when those of
+        the beginning are not this leader's own; empty at a peer that does not lead.
+        """
+        role = self.role
+        return role.take_tickets(through) if isinstance(role, Leader) else []
+
+    # The ballot. A new object means that it must be written before anything promises it.
+
+    def vote(self, candidate: Address) -> None:
+        self.ballot = Ballot(self.term, candidate, self.ballot.configuration)
+
+    def with_configuration(self, index: int) -> Ballot:
+        return Ballot(self.term, self.voted_for, index)
+
+    def enter_term(self, term: int, voted_for: Address | None) -> None:
+        assert term > self.term, "a term never falls, and gives one vote"
+        self.ballot = Ballot(term, voted_for, self.ballot.configuration)
+
+    # Founding a group.
+
+    def found(self, event: Configure) -> None:
+        """Stand with a configuration that is in no log yet; winning writes it there."""
+        if self.peer not in event.members:
+            self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
+            return
+        give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout
+        self.founding = Founding(Configuration.founding(event.members), event.ticket, give_up_at)
+        self.become_pre_candidate()
+
+    def give_up_founding(self, answer: Any) -> None:
+        founding, self.founding = self.founding, None
+        if founding is not None:
+            self.answer(founding.ticket, answer)
+
+    # Roles. The old one is told that it ends; the new one starts from nothing.
+
+    def become_follower(self, *, leader: Address | None, term: int | None = None) -> None:
+        self.role.leave()
+        if term is not None:
+            self.enter_term(term, None)
+        self.role = Follower(self, leader)
+
+    def become_pre_candidate(self) -> None:
+        self.role.leave()
+        self.role = PreCandidate(self)
+        if self.role.won():
+            self.become_candidate()
+            return
+        for member in self.others():
+            self.send(
+                RequestPreVote(
+                    source=self.peer, target=member, group=self.group, term=self.term,
+                    last_index=self.log.last_index, last_term=self.log.last_term,
+                )
+            )  # fmt: skip
+
+    def become_candidate(self) -> None:
+        self.role.leave()
+        self.enter_term(self.term + 1, self.peer)
+        self.role = Candidate(self)
+        if self.role.won():
+            self.become_leader()
+            return
+        for member in self.others():
+            self.send(
+                RequestVote(
+                    source=self.peer, target=member, group=self.group, term=self.term,
+                    last_index=self.log.last_index, last_term=self.log.last_term,
+                )
+            )  # fmt: skip
+
+    def become_leader(self) -> None:
+        self.role.leave()
+        leader = Leader(self)
+        self.role = leader
+        leader.begin()
+
+    def others(self) -> list[Address]:
+        return [member for member in self.voters.members if member != self.peer]
