@@ -1,0 +1,113 @@
+"""The README's shells, played for real: three terminals, three nodes, RocksDB underneath.
+
+Planted once to see them go red: another reply in examples/kv_store.py; a redirect that names the
+stopped leader; a prompt without the node's name.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.shell.story import HOST, Names, Step, play, stories
+from tests.shell.terminal import ROOT, Shell, Terminals
+
+pytestmark = pytest.mark.timeout(180)
+
+STORIES = {
+    f"{path.relative_to(ROOT)}: {heading}": steps
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for heading, steps in stories(path).items()
+}
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Iterator[Terminals]:
+    terminals = Terminals(tmp_path)
+    yield terminals
+    terminals.close()
+
+
+def open_shell(terminals: Terminals, name: str, arguments: str = "-m examples.kv_store") -> Shell:
+    return Shell(terminals, f"{name}@{HOST}", ["--sname", name, *arguments.split()])
+
+
+def lone_leader(terminals: Terminals, module: str, machine: str) -> Shell:
+    shell = open_shell(terminals, "a", f"-m {module}")
+    shell.run(f'ok, peer = Raft.start_peer({machine}, name="peer1")')
+    assert "'ok'" in shell.run(f'Raft.set_configuration("peer1", [("peer1", "a@{HOST}")])')
+    return shell
+
+
+@pytest.mark.parametrize("title", STORIES)
+def test_a_story_goes_as_it_is_told(title: str, terminals: Terminals) -> None:
+    shells = play(STORIES[title], terminals)
+    stores = {path.parent for path in (terminals.directory / "data").rglob("CURRENT")}
+    assert len(stores) == len(shells), f"each peer keeps a RocksDB directory, not {stores}"
+    for shell in shells.values():
+        shell.terminal.press("C-d")
+    for shell in shells.values():
+        shell.terminal.wait("exit", lambda shell=shell: shell.terminal.exit_status() is not None)
+        assert shell.terminal.exit_status() == 0, shell.terminal.lines()
+        assert not any("Traceback" in line for line in shell.terminal.lines())
+
+
+def test_the_readme_tells_the_two_stories() -> None:
+    told = [title for title in STORIES if title.startswith("README.md")]
+    assert len(told) == 2
+    assert all(sum(step.opens for step in STORIES[title]) == 3 for title in told)
+
+
+def test_ctrl_c_interrupts_a_write_that_waits_and_the_shell_goes_on(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "tests.shell.slow_store", "SlowStore")
+    number = shell.begin('sleep_in_a_write("peer1", 4.0)')
+    shell.terminal.wait_for_line("^waiting")
+    shell.terminal.press("C-c")
+    shell.wait_for_prompt(number + 1)
+    assert "KeyboardInterrupt" in shell.answer(number)
+    assert "slept" not in shell.answer(number)
+    assert shell.run('Raft.read("peer1", "awake?", timeout=30.0)').endswith("('ok', 'awake')")
+
+
+def test_ctrl_d_leaves_at_once_and_frees_name_and_store(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.run('KVStore.write("peer1", "foo", "bar")')
+    shell.terminal.press("C-d")
+    shell.terminal.wait("exit", lambda: shell.terminal.exit_status() is not None)
+    assert shell.terminal.exit_status() == 0
+    terminals.tmux("kill-session", "-t", "a")
+
+    again = open_shell(terminals, "a")
+    again.run('ok, peer = Raft.start_peer(KVStore, name="peer1")')
+    again.run("import time")
+    again.run('while Raft.leader("peer1") is None: time.sleep(0.05)\n')
+    assert again.run('KVStore.read("peer1", "foo")').endswith("('ok', 'bar')")
+
+
+def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.terminal.type("1 + 1")
+    other = open_shell(terminals, "b")
+    other.run(f'Node.connect("a@{HOST}")')
+    shell.terminal.wait_for_line(f"^-- b@{HOST} is up")
+    other.terminal.press("C-d")
+    shell.terminal.wait_for_line(f"^-- b@{HOST} is down")
+    assert shell.terminal.lines()[-1].endswith("]: 1 + 1")
+    shell.terminal.press("Enter")
+    shell.terminal.wait_for_line(r"^Out\[\d+\]: 2$")
+    assert any("leader is peer1" in line for line in shell.notices())
+
+
+def test_names_are_exchanged_only_where_the_text_leaves_it_open() -> None:
+    names = Names()
+    assert names.accept("Out[1]: ('peer1', 'a@mymachine')", f"Out[2]: ('peer1', 'a@{HOST}')")
+    redirect = "Out[9]: ('error', ('redirect', ('peer3', 'c@mymachine')))"
+    assert not names.accept(redirect, f"Out[9]: ('error', ('redirect', ('peer1', 'a@{HOST}')))")
+    assert names.accept(redirect, f"Out[9]: ('error', ('redirect', ('peer2', 'b@{HOST}')))")
+    assert names.plays == {"a": "a", "b": "c", "c": "b"}
+
+
+def test_an_input_may_have_several_lines(tmp_path: Path) -> None:
+    document = tmp_path / "story.md"
+    document.write_text("# One\n```ipython\na@mymachine [1]: f(\n   ...: 1)\nOut[1]: 2\n```\n")
+    assert stories(document) == {"One": [Step("a", "f(\n1)", ["Out[1]: 2"])]}
