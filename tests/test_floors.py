@@ -17,10 +17,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    0: "errors config future state_machine terms addresses events",
+    0: "errors config future state_machine terms addresses events names limits cookie",
     1: "core",
     2: "stores wire metrics",
-    3: "peer node registry bridge remote discovery port_mapper peer_supervisor",
+    3: "peer node registry bridge link reactor remote discovery port_files port_mapper peer_supervisor",
     4: "raft client __init__",
     5: "launch commands cli shell demo observe dashboard __main__",
 }
@@ -34,10 +34,13 @@ DATA_TOOLS = (
 
 THIRD_PARTY = {
     "supervision": {"pykka"},
-    "errors config future state_machine addresses events core metrics": set(),
+    "errors config future state_machine addresses events names limits cookie core metrics": set(),
     "terms wire": {"msgpack"},
     "stores": {"msgpack", "rocksdict", "lmdb"},
-    "peer node registry bridge remote discovery port_mapper peer_supervisor": {"msgpack", "pykka"},
+    "peer node registry bridge link reactor remote discovery port_files port_mapper peer_supervisor": {
+        "msgpack",
+        "pykka",
+    },
     "raft client __init__ launch cli __main__": {"pykka"},
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "pykka"},
