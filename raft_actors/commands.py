@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 SName = Annotated[str, typer.Option(help="Short name of the node: `a` makes it a@<this host>.")]

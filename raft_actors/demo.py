@@ -219,6 +219,8 @@ def run_demo(*, write_s: float = 2.0) -> int:
         except DemoFailed as error:
             story.console.print(f"[bold red]failed:[/] {error}\n{stage.last_words()}", markup=True)
             return 1
+        except KeyboardInterrupt:
+            return 130
         finally:
             stage.kill(*list(stage.processes))
             Node.stop()

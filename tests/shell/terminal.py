@@ -151,6 +151,7 @@ def environment(directory: Path) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     (directory / "run").mkdir(mode=0o700, exist_ok=True)
     return {
+        "RAFT_ACTORS_RUNTIME_DIR": str(directory / "run"),
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_RUNTIME_DIR": str(directory / "run"),

@@ -1,0 +1,167 @@
+"""`raft-actors` as a process: one clear line for what can't be done, clean ends, light starts."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests.shell.terminal import environment
+
+HOST = socket.gethostname().partition(".")[0]
+COMMAND = [sys.executable, "-m", "raft_actors"]
+
+
+class Nodes:
+    """Node processes of one test, in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = os.environ | environment(directory)
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], text=True, cwd=self.directory, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def start_up(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a node and wait until it says that it is up."""
+        process = self.start("node", *arguments)
+        line = process.stdout.readline()
+        assert " is up" in line, process.stderr.read()
+        return process
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    nodes = Nodes(tmp_path)
+    yield nodes
+    for process in nodes.started:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.communicate(timeout=20)
+
+
+def eventually(seen: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def assert_one_line(err: str, pattern: str) -> None:
+    assert re.fullmatch(rf"raft-actors: .*{pattern}.*\n", err), err
+
+
+def test_version(nodes: Nodes) -> None:
+    assert nodes.run("--version") == (0, f"raft-actors {metadata.version('raft_actors')}\n", "")
+
+
+@pytest.mark.parametrize("command", ["node", "shell"])
+def test_a_missing_module_is_one_line_and_status_2(nodes: Nodes, command: str) -> None:
+    status, _, err = nodes.run(command, "--sname", "a", "-m", "nowhere.to_be_found")
+    assert status == 2
+    assert_one_line(err, "no module named 'nowhere'")
+
+
+@pytest.mark.parametrize("command", ["node", "shell"])
+def test_a_bad_name_is_one_line_and_status_2(nodes: Nodes, command: str) -> None:
+    status, _, err = nodes.run(command, "--sname", "a b")
+    assert status == 2
+    assert_one_line(err, "'a b'")
+
+
+def test_a_name_taken_is_one_line_and_status_1(nodes: Nodes) -> None:
+    first = nodes.start_up("--sname", "a")
+    status, _, err = nodes.run("node", "--sname", "a")
+    assert status == 1
+    assert_one_line(err, f"a@{HOST}.*{first.pid}")
+
+
+def test_an_unknown_option_is_status_2(nodes: Nodes) -> None:
+    status, _, err = nodes.run("node", "--sname", "a", "--colour", "blue")
+    assert status == 2
+    assert "--colour" in err
+    assert "Traceback" not in err
+
+
+def test_a_start_function_that_is_not_there_is_status_2(nodes: Nodes) -> None:
+    status, _, err = nodes.run("node", "--sname", "a", "--start", "examples.kv_store:begin")
+    assert status == 2
+    assert_one_line(err, "no function 'begin'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_stops_cleanly_when_told(nodes: Nodes, number: signal.Signals) -> None:
+    process = nodes.start_up("--sname", "a", "-m", "examples.kv_tree")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, f"a@{HOST} stopped\n", "")
+    nodes.start_up("--sname", "a", "-m", "examples.kv_tree").terminate()
+
+
+def test_a_tree_that_refuses_to_start_is_one_line_and_status_1(nodes: Nodes) -> None:
+    (nodes.directory / "sulking.py").write_text('def start():\n    return ("error", "sulking")\n')
+    status, _, err = nodes.run("node", "--sname", "a", "-m", "sulking")
+    assert status == 1
+    assert_one_line(err, "did not start: 'sulking'")
+
+
+def test_a_tree_that_gives_up_ends_the_node_with_status_1(nodes: Nodes) -> None:
+    (nodes.directory / "frail.py").write_text(
+        "from supervision import Process\n"
+        "class Frail(Process):\n"
+        "    def on_receive(self, message):\n"
+        "        self.exit('tired')\n"
+        "def start():\n"
+        "    ok, ref = Frail.start_link()\n"
+        "    ref.tell('end')\n"
+        "    return ok, ref\n"
+    )
+    status, _, err = nodes.run("node", "--sname", "a", "-m", "frail")
+    assert status == 1
+    assert "raft-actors: the supervision tree ended: " in err
+
+
+def test_a_fault_in_the_users_module_shows_where(nodes: Nodes) -> None:
+    (nodes.directory / "broken.py").write_text("import nothing_like_this\n")
+    status, _, err = nodes.run("node", "--sname", "a", "-m", "broken")
+    assert status == 1
+    assert "broken.py" in err
+    assert "No module named 'nothing_like_this'" in err
+
+
+def test_a_missing_extra_says_what_to_install(nodes: Nodes) -> None:
+    (nodes.directory / "IPython.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'IPython'\", name='IPython')\n"
+    )
+    nodes.environment["PYTHONPATH"] = f"{nodes.directory}:{nodes.environment['PYTHONPATH']}"
+    status, _, err = nodes.run("shell", "--sname", "a")
+    assert status == 1
+    assert_one_line(err, re.escape("pip install 'raft_actors[shell]'"))
+
+
+def test_a_node_answers_and_finds_its_data_again_after_kill_9(nodes: Nodes) -> None:
+    arguments = ("--sname", "a", "-m", "examples.kv_tree", "--data-dir", "kept")
+    process = nodes.start_up(*arguments)
+    eventually(lambda: any((nodes.directory / "kept").rglob("CURRENT")))
+    process.kill()
+    process.wait(timeout=20)
+    nodes.start_up(*arguments)
