@@ -36,6 +36,7 @@ def run_shell(plan: Plan) -> int:
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
         app.initialize([])
+        app.shell.set_custom_exc((KeyboardInterrupt,), tell_interrupted)
         print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
         stop_telling = tell_news(launched)
         try:
@@ -43,6 +44,11 @@ def run_shell(plan: Plan) -> int:
         finally:
             stop_telling()
     return 0
+
+
+def tell_interrupted(*_: Any, **__: Any) -> None:
+    """One line for Ctrl-C: where in the library the wait was is nobody's concern."""
+    print("\nKeyboardInterrupt", file=sys.stderr)
 
 
 def shell_config() -> ShellConfig:

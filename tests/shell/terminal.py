@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 WIDTH, HEIGHT = 160, 400
 NOTICE = "-- "
+AND_STAY = '"$@"; echo "exit status $?"; exec sleep infinity'
+EXIT_STATUS = re.compile(r"exit status (\d+)")
 PATIENCE_S = 40.0
 
 
@@ -41,10 +43,10 @@ class Terminals:
 
     def open(self, name: str, command: list[str]) -> "Terminal":
         """Run `command` in a terminal; it stays readable after the command has ended."""
-        line = shlex.join(["env", "--chdir", str(self.directory), *command])
+        line = shlex.join(["sh", "-c", f"trap : INT; {AND_STAY}", "sh", *command])
         self.tmux(
-            "new-session", "-d", "-s", name, "-x", str(WIDTH), "-y", str(HEIGHT), line,
-            ";", "set-option", "-t", name, "remain-on-exit", "on",
+            "new-session", "-d", "-s", name, "-x", str(WIDTH), "-y", str(HEIGHT),
+            "-c", str(self.directory), line,
         )  # fmt: skip
         return Terminal(self, name)
 
@@ -72,10 +74,8 @@ class Terminal:
 
     def exit_status(self) -> int | None:
         """The command's exit status; None while it runs."""
-        shown = self.terminals.tmux(
-            "display-message", "-p", "-t", self.name, "#{pane_dead} #{pane_dead_status}"
-        ).split()
-        return int(shown[1]) if shown[0] == "1" else None
+        found = [EXIT_STATUS.fullmatch(line) for line in self.lines()[-1:]]
+        return int(found[0][1]) if found and found[0] else None
 
     def wait(self, what: str, seen: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + patience_s
