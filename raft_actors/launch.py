@@ -19,11 +19,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pykka
+
 import supervision
 from raft_actors import Config, Node
 from raft_actors.errors import RaftError
+from raft_actors.peers import peers_here
 
 __all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
+
+logger = logging.getLogger("raft_actors.launch")
 
 TREE_STOP_S = 30.0
 """A tree that has not ended by then is left behind: its threads are daemons."""
@@ -74,8 +79,7 @@ def launch(plan: Plan) -> Iterator[Launched]:
     start; NameTaken and BadName for the node. The node is stopped in every case.
     """
     log_to_stderr()
-    config = Config(data_dir=plan.data_dir) if plan.data_dir else None
-    node = Node.start(plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config)
+    node = start_node(plan)
     try:
         launched = Launched(node)
         starter = None
@@ -89,10 +93,39 @@ def launch(plan: Plan) -> Iterator[Launched]:
         try:
             yield launched
         finally:
-            if launched.tree is not None:
-                supervision.stop(launched.tree, "shutdown", timeout=TREE_STOP_S)
+            end(launched.tree)
     finally:
+        stop_peers()
         Node.stop()
+
+
+def start_node(plan: Plan) -> str:
+    """Start the node and return its name."""
+    config = Config(data_dir=plan.data_dir) if plan.data_dir else None
+    try:
+        return Node.start(
+            plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config
+        )
+    except OSError as error:
+        message = f"can't listen at {plan.host}:{plan.port}: {error.strerror or error}"
+        raise CannotLaunch(message, status=1) from None
+
+
+def stop_peers() -> None:
+    """Stop what `Raft.start_peer` started, so that its stores are closed."""
+    end(peers_here().top)
+
+
+def end(tree: Any) -> None:
+    """Stop a tree from its top down, unless it has ended already."""
+    if tree is None:
+        return
+    try:
+        supervision.stop(tree, "shutdown", timeout=TREE_STOP_S)
+    except supervision.SupervisionError as error:
+        logger.info("%s had ended before: %s", tree, error)
+    except TimeoutError as error:
+        logger.warning("left behind: %s", error)
 
 
 def find_module(name: str) -> ModuleType:
@@ -125,7 +158,7 @@ def start_tree(starter: Callable[[], Any]) -> Any:
     """Call the module's `start()` and return the top of its tree, None if it started none."""
     match starter():
         case ("ok", tree):
-            return tree
+            return tree.actor_ref if isinstance(tree, pykka.ActorProxy) else tree
         case None | "ignore":
             return None
         case ("error", reason):
