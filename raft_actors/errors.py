@@ -37,8 +37,12 @@ class NoProcess(RaftError):
 class NoConnection(RaftError):
     """The other node can't be reached, or the link broke before the answer came.
 
-    What was asked may or may not have happened.
+    What was asked may or may not have happened; unless `was_sent` is False: then it has not.
     """
+
+    def __init__(self, message: str = "", *, was_sent: bool = True) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class FrameTooLarge(RaftError, ValueError):

@@ -1,0 +1,584 @@
+"""Bridge: the connections of one node with all others, on one thread.
+
+At most one connection joins two nodes. When both dial at once, the dial of the node with the
+smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
+larger one gives its own dial up. See docs/decisions/one-connection-for-each-pair.md.
+
+Frames of one kind from one node are handed over in the order in which they were sent; an answer
+never overtakes a frame that was sent before it.
+"""
+
+import logging
+import math
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from raft_actors.connection import Connection, Incoming
+from raft_actors.dialling import Dialling
+from raft_actors.discovery import Directory
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
+from raft_actors.future import Future
+from raft_actors.gate import Gate
+from raft_actors.limits import BridgeLimits
+from raft_actors.link import Link
+from raft_actors.loopback import Loopback
+from raft_actors.names import check_node_name
+from raft_actors.reactor import READ, WRITE, Reactor
+from raft_actors.wire.auth import Acceptor, Dialler, Identity, Peer, Refusal, refuse
+from raft_actors.wire.codec import (
+    FIRST_EXTENSION,
+    PING,
+    PONG,
+    REPLY,
+    REPLY_NO_HANDLER,
+    make_packer,
+    unpack_frame,
+)  # fmt: skip
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import ProtocolError
+
+__all__ = ["Bridge", "OnFrames", "OnNews"]
+
+logger = logging.getLogger("raft_actors.node")
+
+OnFrames = Callable[[list[Incoming]], None]
+OnNews = Callable[[str, str | None], None]
+"""Called with a node's name and None when it is up, or the reason why it is down."""
+
+STOP_S = 5.0
+
+
+class Local(threading.local):
+    """What each thread has for itself: a packer, and the links it has queued frames for."""
+
+    def __init__(self) -> None:
+        self.pack = make_packer()
+        self.dirty: set[Link] = set()
+
+
+class Bridge:
+    """Sends and receives frames. Everything public may be called from any thread."""
+
+    def __init__(
+        self,
+        me: Identity,
+        cookie: Cookie,
+        listener: socket.socket,
+        directory: Directory,
+        on_news: OnNews,
+        *,
+        queue_bytes_max: int,
+        limits: BridgeLimits,
+    ) -> None:
+        self.me = me
+        self.limits = limits
+        self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
+        self._cookie = cookie
+        self._queue_bytes_max = queue_bytes_max
+        self._on_news = on_news
+        self._links: dict[str, Link] = {}
+        self._links_lock = threading.Lock()
+        self._local = Local()
+        self._handlers: dict[int, OnFrames] = {}
+        self._gate = Gate(self.reactor, limits, listener, self._greet)
+        self._dialling = Dialling(
+            self.reactor, limits, directory, self._introduce, self._on_connected, self._on_failed
+        )
+        self._loopback = Loopback(me.name, self._take)
+        self._buffer = memoryview(bytearray(limits.receive_bytes))
+        self._batches: dict[int, list[Incoming]] = {}
+        self._replies: list[tuple[Future[Any], Any, BaseException | None]] = []
+        self._beating = False
+        self.closed = False
+
+    # From any thread.
+
+    def start(self) -> None:
+        self.reactor.post(self._gate.open)
+        self.reactor.start()
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. Idempotent."""
+        if not self.closed:
+            self.flush()
+            self.closed = True
+            self.reactor.stop(self._close, STOP_S)
+
+    def on_frames(self, kind: int, handler: OnFrames) -> None:
+        """Have `handler` take all frames of `kind` that a poll round brings, on the bridge thread.
+
+        It must not block. What it sends is flushed when it returns.
+        """
+        self._handlers[kind] = handler
+
+    def cast(self, node: str, kind: int, body: Any) -> bool:
+        """Queue one frame for `node`; `flush` sends it. Never blocks.
+
+        Without a connection it waits while the node is dialled in the background. Returns False
+        when it was dropped for want of room. Raises FrameTooLarge, BadName, TypeError.
+        """
+        local = self._local
+        payload = local.pack((kind, body))
+        if node == self.me.name:
+            return self._to_self(payload)
+        link = self._links.get(node) or self._link(node)
+        queued = link.send(payload)
+        if link.connection is None:
+            self._want(link)
+        else:
+            local.dirty.add(link)
+        return queued
+
+    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+
+        It raises NoProcess when nobody on that node handles frames of this kind.
+        """
+        local = self._local
+        answer: Future[Any] = Future()
+        if node == self.me.name:
+            call = self._loopback.open(answer)
+            self._to_self(local.pack((kind, body, call)))
+            return answer
+        link = self._links.get(node) or self._link(node)
+        call = next(link.call_numbers)
+        link.send(local.pack((kind, body, call)), call, answer)
+        if link.connection is None:
+            self._want(link)
+        else:
+            local.dirty.add(link)
+        return answer
+
+    def reply(self, connection: Connection, call: int, body: Any) -> None:
+        """Queue the answer to a call that came over `connection`."""
+        link = connection.link
+        assert link is not None
+        local = self._local
+        if not link.send_on(connection, local.pack((REPLY, body, call))):
+            # Dropping an answer would leave its caller waiting for ever; a lost link is news.
+            self.reactor.post(lambda: self._lose_connection(connection, "queue_full"))
+        local.dirty.add(link)
+
+    def flush(self) -> None:
+        """Hand what this thread has queued since its last flush to the kernel; never blocks."""
+        dirty = self._local.dirty
+        if dirty:
+            for link in dirty:
+                if link.flush():
+                    self._finish_later(link)
+            dirty.clear()
+
+    def connect(self, node: str) -> Future[bool]:
+        """Dial `node` now and stay connected with it; the future tells whether it worked."""
+        hope: Future[bool] = Future()
+        link = self._links.get(node) or self._link(node)
+        self.reactor.post(lambda: self._hope(link, hope, wish=True))
+        return hope
+
+    def reach(self, node: str) -> Future[bool]:
+        """As `connect`, without the wish to stay connected."""
+        hope: Future[bool] = Future()
+        link = self._links.get(node) or self._link(node)
+        self.reactor.post(lambda: self._hope(link, hope, wish=False))
+        return hope
+
+    def disconnect(self, node: str) -> Future[bool]:
+        """Close the connection with `node`; the future tells whether there was one."""
+        gone: Future[bool] = Future()
+        link = self._links.get(node) or self._link(node)
+        self.reactor.post(lambda: self._disconnect(link, gone))
+        return gone
+
+    def connected(self) -> list[str]:
+        return sorted(node for node, link in tuple(self._links.items()) if link.connection)
+
+    def _link(self, node: str) -> Link:
+        check_node_name(node)
+        if node == self.me.name:
+            raise ValueError(f"{node} is this node itself")
+        if self.closed:
+            raise NoConnection(f"node {self.me.name} is stopped")
+        with self._links_lock:
+            if node not in self._links:
+                self._links[node] = Link(
+                    node,
+                    frame_bytes_max=self.me.frame_bytes_max,
+                    queue_bytes_max=self._queue_bytes_max,
+                    limits=self.limits,
+                )
+            return self._links[node]
+
+    def _want(self, link: Link) -> None:
+        if not link.dial_wanted:
+            link.dial_wanted = True
+            self.reactor.post(lambda: self._dialling.want(link))
+
+    def _finish_later(self, link: Link) -> None:
+        self.reactor.post(lambda: self._watch_writable(link))
+
+    def _to_self(self, payload: bytes) -> bool:
+        if len(payload) > self.me.frame_bytes_max:
+            raise FrameTooLarge(
+                f"a message of {len(payload)} bytes is over Config.frame_bytes_max "
+                f"({self.me.frame_bytes_max})"
+            )
+        self.reactor.post(lambda: self._loopback.deliver(payload))
+        return True
+
+    # From here on: the bridge thread only. Getting connected.
+
+    def _greet(self, sock: socket.socket, address: str) -> Connection:
+        connection = Connection(sock, address, Acceptor(self.me, self._cookie))
+        self.reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
+        return connection
+
+    def _introduce(self, link: Link) -> Dialler:
+        return Dialler(
+            self.me, self._cookie, link.node, dial=link.dials, last_link_id=link.last_link_id
+        )
+
+    def _on_connected(self, connection: Connection) -> None:
+        assert isinstance(connection.handshake, Dialler)
+        try:
+            connection.say(connection.handshake.hello)
+        except OSError as error:
+            self._drop(connection, str(error))
+            return
+        self.reactor.watch(connection.socket, READ, lambda _events: self._on_handshake(connection))
+
+    def _on_handshake(self, connection: Connection) -> None:
+        if connection.closed or self.closed:
+            return
+        try:
+            data = connection.socket.recv(connection.reader.limit)
+            if not data:
+                raise ConnectionResetError("it hung up in the middle of the handshake")
+            for payload in connection.reader.feed(data):
+                if connection.link is not None and connection.peer is not None:
+                    self._take_frame(connection, payload)  # what came right behind the welcome
+                else:
+                    self._advance(connection, bytes(payload))
+                if connection.closed:
+                    return
+        except BlockingIOError:
+            return
+        except Refusal as refusal:
+            self._turn_down(connection, refusal)
+        except (ProtocolError, OSError) as error:
+            self._drop(connection, str(error))
+
+    def _advance(self, connection: Connection, payload: bytes) -> None:
+        """Take one handshake message."""
+        if connection.peer is not None:
+            raise ProtocolError("it spoke before it was welcomed")
+        answer = connection.handshake.receive(payload)
+        if isinstance(answer, Peer):
+            connection.peer = answer
+            if connection.dialled:
+                assert connection.link is not None
+                self._establish(connection.link, connection)
+            else:
+                self._settle(connection, answer)
+        else:
+            connection.say(answer)
+            if isinstance(connection.handshake, Acceptor):
+                connection.named = connection.handshake.named
+
+    def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
+        if connection.dialled:
+            self._dialling.failed(connection, str(refusal), refused=refusal.code != "duplicate")
+            return
+        try:
+            connection.say(refuse(refusal.code, str(refusal)))
+        except OSError:
+            logger.debug("%r left before it could be refused", connection)
+        self._gate.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
+
+    def _drop(self, connection: Connection, why: str) -> None:
+        """End a connection whose handshake went wrong, or, if it is in use, its link."""
+        if connection.peer is not None and connection.link is not None:
+            self._lose_connection(connection, "protocol_error")
+        elif connection.dialled:
+            self._dialling.failed(connection, why)
+        else:
+            # Who gave a name and hung up has most likely lost a race of two dials: no news.
+            hung_up = connection.named and "hung up" in why
+            self._gate.drop(connection, "" if hung_up else why)
+
+    def _settle(self, connection: Connection, peer: Peer) -> None:
+        """Decide whether to use a proven connection which `peer` has dialled."""
+        link = self._links.get(peer.name) or self._link(peer.name)
+        current = link.connection
+        if current is not None:
+            assert current.peer is not None
+            news = (
+                peer.incarnation != current.peer.incarnation  # it was restarted
+                or (not current.dialled and peer.dial > current.peer.dial)  # it dialled anew
+                or (current.dialled and peer.last_link_id == current.peer.link_id)  # it lost ours
+            )
+            if not news:
+                raise Refusal("duplicate", f"{self.me.name} and {peer.name} are connected already")
+        elif link.attempt is not None and self.me.name < peer.name:
+            self._unpark(link.parked)
+            link.parked = connection
+            self.reactor.after(self.limits.parked_s, lambda: self._lose_patience(link, connection))
+            return
+        self._welcome(link, connection)
+
+    def _welcome(self, link: Link, connection: Connection) -> None:
+        assert isinstance(connection.handshake, Acceptor)
+        link.parked = None
+        try:
+            if connection.closed:
+                return
+            connection.say(connection.handshake.welcome())
+        except OSError:
+            self._gate.drop(connection)
+            return
+        self._gate.admit(connection)
+        self._establish(link, connection)
+
+    def _unpark(self, connection: Connection | None) -> None:
+        if connection is not None and connection.peer is not None:
+            link = self._links[connection.peer.name]
+            if link.parked is connection:
+                link.parked = None
+                self._turn_down(connection, Refusal("duplicate", "another connection is used"))
+
+    def _lose_patience(self, link: Link, connection: Connection) -> None:
+        if link.parked is connection:
+            self._dialling.stop(link)
+            self._welcome(link, connection)
+            if link.connection is None:
+                self._dialling.want(link)
+
+    def _on_failed(self, link: Link) -> bool:
+        """A dial failed: fall back to the connection that the other node has dialled, if any."""
+        if link.parked is None:
+            return False
+        self._welcome(link, link.parked)
+        return link.connection is not None
+
+    def _establish(self, link: Link, connection: Connection) -> None:
+        peer = connection.peer
+        assert peer is not None
+        old = link.connection
+        if old is not None:
+            assert old.peer is not None
+            again = old.peer.incarnation == peer.incarnation
+            self._lose(link, "connection_closed" if again else "restarted")
+        if link.attempt is not None and link.attempt.connection is connection:
+            link.attempt = None  # it has succeeded: not to be hung up
+        connection.link = link
+        connection.named = link.node
+        connection.heard_at = self.reactor.now
+        connection.reader.limit = peer.frame_bytes_max
+        link.last_link_id = peer.link_id
+        link.outage_told = ""
+        link.up(connection, peer.frame_bytes_max)
+        self.reactor.watch(
+            connection.socket, READ, lambda events: self._on_ready(connection, events)
+        )
+        self._dialling.done(link)
+        self._unpark(link.parked)
+        self._local.dirty.add(link)
+        if not self._beating:
+            self._beating = True
+            self._beat()
+        logger.info("%s is up, at %s", link.node, connection.address)
+        self._on_news(link.node, None)
+
+    def _hope(self, link: Link, hope: Future[bool], *, wish: bool) -> None:
+        link.wished = link.wished or wish
+        if link.connection is not None:
+            hope.set(True)
+        else:
+            link.hopeful.append(hope)
+            self._dialling.want(link, at_once=True)
+
+    # Losing connections.
+
+    def _disconnect(self, link: Link, gone: Future[bool]) -> None:
+        link.wished = False
+        self._dialling.stop(link)
+        was_up = link.connection is not None
+        if was_up:
+            self._lose(link, "disconnect")
+        link.forget()
+        gone.set(was_up)
+
+    def _lose_connection(self, connection: Connection, reason: str) -> None:
+        link = connection.link
+        if link is not None and link.connection is connection:
+            self._lose(link, reason)
+
+    def _lose(self, link: Link, reason: str) -> None:
+        """Close the link's connection: first what came over it, then the news that it's gone."""
+        assert link.connection is not None
+        self._dispatch()
+        self.reactor.unwatch(link.connection.socket)
+        link.down(reason)
+        if reason not in {"disconnect", "shutdown"}:
+            link.outage_told = reason
+            logger.warning("%s is gone (%s)", link.node, reason)
+        self._on_news(link.node, reason)
+        if link.wished and not self.closed:
+            self._dialling.want(link)
+
+    def _close(self) -> None:
+        self._gate.close()
+        for link in tuple(self._links.values()):
+            link.wished = False
+            self._dialling.stop(link)
+            if link.connection is not None:
+                self._lose(link, "shutdown")
+            link.away(math.inf, f"{self.me.name} is stopped")
+            link.forget()
+            for hope in link.hopeful:
+                hope.set(False)
+        self._loopback.close()
+
+    def _beat(self) -> None:
+        """Ping links that have been silent, and give up those that stay so."""
+        now = self.reactor.now
+        up = [link for link in self._links.values() if link.connection is not None]
+        for link in up:
+            connection = link.connection
+            assert connection is not None
+            if connection.pinged_at > connection.heard_at:
+                if now - connection.pinged_at >= self.limits.dead_after_s:
+                    self._lose(link, "net_tick_timeout")
+            elif now - connection.heard_at >= self.limits.ping_after_s:
+                connection.pinged_at = now
+                self.cast(link.node, PING, None)
+        self._beating = bool(up)
+        if up:
+            self.reactor.after(self.limits.ping_after_s / 2, self._beat)
+
+    # Frames.
+
+    def _on_ready(self, connection: Connection, events: int) -> None:
+        link = connection.link
+        if connection.closed or link is None:
+            return
+        try:
+            if events & WRITE and not link.resume():
+                self._watch(connection, READ)
+            if events & READ:
+                self._receive(connection)
+        except BlockingIOError:
+            return
+        except ProtocolError as error:
+            logger.warning("%s sent %s", link.node, error)
+            self._lose_connection(connection, "protocol_error")
+        except OSError:
+            self._lose_connection(connection, "connection_closed")
+        except Exception:
+            self._lose_connection(connection, "defect")
+            raise
+
+    def _receive(self, connection: Connection) -> None:
+        count = connection.socket.recv_into(self._buffer)
+        if not count:
+            self._lose_connection(connection, "connection_closed")
+            return
+        connection.heard_at = self.reactor.now
+        assert connection.link is not None
+        node = connection.link.node
+        batches = self._batches
+        for payload in connection.reader.feed(self._buffer[:count]):
+            frame = unpack_frame(payload)
+            kind = frame[0]
+            if kind < FIRST_EXTENSION:
+                self._take_own(connection, frame)
+                continue
+            call = frame[2] if len(frame) == 3 else None
+            incoming = Incoming(node, frame[1], call, connection, self)
+            batch = batches.get(kind)
+            if batch is None:
+                batches[kind] = [incoming]
+            else:
+                batch.append(incoming)
+
+    def _take_frame(self, connection: Connection, payload: memoryview) -> None:
+        assert connection.link is not None
+        frame = unpack_frame(payload)
+        if frame[0] < FIRST_EXTENSION:
+            self._take_own(connection, frame)
+        else:
+            call = frame[2] if len(frame) == 3 else None
+            self._take(Incoming(connection.link.node, frame[1], call, connection, self), frame[0])
+
+    def _take_own(self, connection: Connection, frame: list[Any]) -> None:
+        """Take a frame of the bridge's own kinds."""
+        kind, body = frame[0], frame[1]
+        call = frame[2] if len(frame) == 3 else None
+        link = connection.link
+        assert link is not None
+        if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
+            answer = link.calls.pop(call, None)
+            if answer is not None:
+                error = None if kind == REPLY else no_handler(link.node, body)
+                self._replies.append((answer, body, error))
+        elif kind == PING:
+            if call is None:
+                self.cast(link.node, PONG, None)
+            else:
+                self.reply(connection, call, None)
+        elif kind != PONG:
+            self._take(Incoming(link.node, body, call, connection, self), kind)
+
+    def _take(self, incoming: Incoming, kind: int) -> None:
+        self._batches.setdefault(kind, []).append(incoming)
+
+    def _dispatch(self) -> None:
+        """Hand over what has come in: the frames of each kind together, then the answers."""
+        batches, self._batches = self._batches, {}
+        for kind, batch in batches.items():
+            handler = self._handlers.get(kind)
+            try:
+                if handler is not None:
+                    handler(batch)
+                else:
+                    self._decline(kind, batch)
+            except Exception:
+                logger.exception("the handler of frames of kind %d raised", kind)
+        replies, self._replies = self._replies, []
+        for answer, body, error in replies:
+            if error is None:
+                answer.set(body)
+            else:
+                answer.set_exception(error)
+
+    def _decline(self, kind: int, batch: list[Incoming]) -> None:
+        logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)
+        for incoming in batch:
+            if incoming.call is not None:
+                incoming.source.decline(incoming.connection, incoming.call, kind)
+
+    def decline(self, connection: Connection, call: int, kind: int) -> None:
+        """Answer that nobody here handles frames of `kind`."""
+        link = connection.link
+        assert link is not None
+        link.send_on(connection, self._local.pack((REPLY_NO_HANDLER, kind, call)))
+        self._local.dirty.add(link)
+
+    def _end_round(self) -> None:
+        if self._batches or self._replies:
+            self._dispatch()
+        self.flush()
+
+    def _watch_writable(self, link: Link) -> None:
+        if link.connection is not None:
+            self._watch(link.connection, READ | WRITE)
+
+    def _watch(self, connection: Connection, events: int) -> None:
+        self.reactor.watch(
+            connection.socket, events, lambda events: self._on_ready(connection, events)
+        )
+
+
+def no_handler(node: str, kind: object) -> NoProcess:
+    return NoProcess(f"nobody on {node} handles frames of kind {kind!r}")

@@ -1,0 +1,86 @@
+"""Connection: one TCP stream between two nodes, from the first byte of its handshake on."""
+
+import contextlib
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Peer
+from raft_actors.wire.frames import FrameReader, header
+
+if TYPE_CHECKING:
+    from raft_actors.link import Link
+
+__all__ = ["Connection", "Incoming", "prepare"]
+
+
+class Connection:
+    """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
+
+    __slots__ = (
+        "address", "closed", "handshake", "heard_at", "link", "named", "parked", "peer",
+        "pinged_at", "reader", "socket",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, address: str, handshake: Dialler | Acceptor) -> None:
+        self.socket = sock
+        self.address = address
+        self.handshake = handshake
+        self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
+        self.peer: Peer | None = None  # once proven
+        self.link: Link | None = None  # once in use
+        self.named = ""  # what the other end says it is called, proven or not
+        self.parked = False  # proven, and waits for our own dial to the same node to end
+        self.closed = False
+        self.heard_at = 0.0
+        self.pinged_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Connection with {self.named or 'a stranger'} at {self.address}>"
+
+    @property
+    def dialled(self) -> bool:
+        """Whether this end dialled."""
+        return isinstance(self.handshake, Dialler)
+
+    def say(self, payload: bytes) -> None:
+        """Send one message of the handshake. An empty socket takes it whole, or is broken."""
+        data = header(len(payload)) + payload
+        if self.socket.send(data) != len(data):
+            raise ConnectionError("the socket takes not even a handshake")
+
+    def close(self) -> None:
+        self.closed = True
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+
+class Source(Protocol):
+    """Where a call came from."""
+
+    def reply(self, connection: Any, call: int, body: Any) -> None: ...
+    def decline(self, connection: Any, call: int, kind: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One frame from another node. `call` is None unless the sender waits for `reply`."""
+
+    node: str
+    body: Any
+    call: int | None
+    connection: Any
+    source: Source
+
+    def reply(self, body: Any) -> None:
+        """Queue the answer; the thread's next `flush` sends it, the bridge thread's by itself.
+
+        Dropped if the connection that the call came over is gone. Raises FrameTooLarge.
+        """
+        assert self.call is not None, "nobody waits for an answer to a cast"
+        self.source.reply(self.connection, self.call, body)
+
+
+def prepare(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,68 @@
+"""Where a node gets its cookie from.
+
+Taken from the argument, else from RAFT_ACTORS_COOKIE, else from the file
+`$XDG_CONFIG_HOME/raft_actors/cookie` (`~/.config/...`), which the first node creates.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from raft_actors.wire.cookie import Cookie, UnsafeCookie
+
+__all__ = ["find_cookie"]
+
+COOKIE_BYTES_MAX = 4096
+
+
+def find_cookie(secret: str | bytes | Cookie | None = None) -> Cookie:
+    """Return the cookie given, or of the environment, or of the user's cookie file.
+
+    Raises UnsafeCookie when the file may be read by others.
+    """
+    if isinstance(secret, Cookie):
+        return secret
+    secret = secret if secret is not None else os.environ.get("RAFT_ACTORS_COOKIE")
+    return Cookie(secret if secret is not None else read_or_create(cookie_path()))
+
+
+def cookie_path() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "raft_actors" / "cookie"
+
+
+def read_or_create(path: Path) -> bytes:
+    """Return the content of the cookie file. Nodes that create it at once all get the same."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        return read(path)
+    # A complete file appears under the final name or none does: link refuses an existing name.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_urlsafe(32).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    return read(path)
+
+
+def read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UnsafeCookie(
+                f"other users may read the cookie {path}: run `chmod 600 {path}` (and make a new "
+                "one if they may have read it)"
+            )
+        if status.st_uid != os.geteuid():
+            raise UnsafeCookie(
+                f"the cookie {path} belongs to another user: remove it, or set RAFT_ACTORS_COOKIE"
+            )
+        return file.read(COOKIE_BYTES_MAX)

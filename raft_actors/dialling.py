@@ -1,0 +1,199 @@
+"""Dialling: finding another node and connecting to it, in the background and not too often.
+
+A node is dialled while something waits for it or somebody wishes to be connected with it
+(`Node.connect`). After a failure the next dial waits, 50 ms at first and up to a second.
+"""
+
+import logging
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable
+
+from raft_actors.connection import Connection, prepare
+from raft_actors.discovery import Directory, NotFound, Place
+from raft_actors.gate import family_of
+from raft_actors.limits import BridgeLimits
+from raft_actors.link import Link
+from raft_actors.reactor import WRITE, Reactor
+from raft_actors.wire.auth import Dialler
+
+__all__ = ["Attempt", "Dialling"]
+
+logger = logging.getLogger("raft_actors.node")
+
+
+class Attempt:
+    """One dial of one link."""
+
+    __slots__ = ("connection", "link")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.connection: Connection | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.link.attempt is not self
+
+
+class Dialling:
+    """Dials. Bridge thread only."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        limits: BridgeLimits,
+        directory: Directory,
+        introduce: Callable[[Link], Dialler],
+        on_connected: Callable[[Connection], None],
+        on_failed: Callable[[Link], bool],
+    ) -> None:
+        """Work for `introduce`, which makes a link's handshake, and two that hear how it went.
+
+        `on_failed` returns whether it has another connection for the link.
+        """
+        self._reactor = reactor
+        self._limits = limits
+        self._directory = directory
+        self._introduce = introduce
+        self._on_connected = on_connected
+        self._on_failed = on_failed
+        self._random = random.Random()  # noqa: S311  # jitter, no secret
+
+    def want(self, link: Link, *, at_once: bool = False) -> None:
+        """Dial `link` unless it is up or being dialled; after a failure not too soon."""
+        if link.connection is not None or link.attempt is not None:
+            return
+        delay = 0.0 if at_once else link.retry_at - self._reactor.now
+        if delay <= 0:
+            self._dial(link)
+        elif link.retry is None:
+            link.retry = self._reactor.after(delay, lambda: self._dial(link))
+
+    def stop(self, link: Link) -> None:
+        """End a dial under way, without a word."""
+        if link.retry is not None:
+            link.retry.cancel()
+            link.retry = None
+        attempt, link.attempt = link.attempt, None
+        if attempt is not None:
+            self._hang_up(attempt)
+
+    def done(self, link: Link) -> None:
+        """Note that `link` is up, over whichever connection."""
+        self.stop(link)
+        link.failures = 0
+        link.retry_at = 0.0
+        self._tell_hopeful(link, up=True)
+
+    def failed(self, connection: Connection, why: str, *, refused: bool = False) -> None:
+        """Note that a dialled connection did not make it through its handshake."""
+        link = connection.link
+        assert link is not None
+        if link.attempt is not None and link.attempt.connection is connection:
+            self._fail(link.attempt, why, refused=refused)
+
+    def _dial(self, link: Link) -> None:
+        link.retry = None
+        if link.connection is not None or link.attempt is not None:
+            return
+        attempt = link.attempt = Attempt(link)
+        self._reactor.after(
+            self._limits.handshake_s,
+            lambda: self._fail(attempt, f"no answer within {self._limits.handshake_s:g} s"),
+        )
+        try:
+            place = self._directory.find(link.node)
+        except NotFound as error:
+            self._fail(attempt, str(error))
+            return
+        if isinstance(place, Place):
+            self._connect(attempt, place)
+        elif not link.looking_up:  # an earlier look-up may hang longer than its dial
+            link.looking_up = True
+            threading.Thread(
+                target=self._look_up, args=(attempt, place), name="raft_actors-look-up", daemon=True
+            ).start()
+
+    def _look_up(self, attempt: Attempt, find: Callable[[float], Place]) -> None:
+        """Find the place of a node, on a thread of its own since name services block."""
+        found: Place | str
+        try:
+            found = find(self._limits.handshake_s)
+        except (OSError, NotFound, UnicodeError) as error:
+            found = str(error)
+        self._reactor.post(lambda: self._on_found(attempt, found))
+
+    def _on_found(self, attempt: Attempt, found: Place | str) -> None:
+        attempt.link.looking_up = False
+        if attempt.over:
+            return
+        if isinstance(found, Place):
+            self._connect(attempt, found)
+        else:
+            self._fail(attempt, found)
+
+    def _connect(self, attempt: Attempt, place: Place) -> None:
+        link = attempt.link
+        link.dials += 1
+        sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
+        prepare(sock)
+        connection = Connection(sock, f"{place.host}:{place.port}", self._introduce(link))
+        connection.link = link
+        connection.named = link.node
+        attempt.connection = connection
+        try:
+            sock.connect((place.host, place.port))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._fail(attempt, f"{connection.address}: {error.strerror or error}")
+            return
+        self._reactor.watch(sock, WRITE, lambda _events: self._on_writable(attempt, connection))
+
+    def _on_writable(self, attempt: Attempt, connection: Connection) -> None:
+        if attempt.over or connection.closed:
+            return
+        error = connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._fail(attempt, f"{connection.address}: {os.strerror(error)}")
+        elif connection.socket.getsockname() == connection.socket.getpeername():
+            # Dialling a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
+            self._fail(attempt, f"{connection.address}: nobody listens")
+        else:
+            self._on_connected(connection)
+
+    def _fail(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
+        if attempt.over:
+            return
+        link = attempt.link
+        link.attempt = None
+        self._hang_up(attempt)
+        if self._on_failed(link):
+            return
+        link.failures += 1
+        if refused:
+            backoff = self._limits.refused_redial_s
+        else:
+            doubled = self._limits.redial_min_s * 2 ** min(link.failures - 1, 20)
+            backoff = min(self._limits.redial_max_s, doubled) * self._random.uniform(0.75, 1.25)
+        link.retry_at = self._reactor.now + backoff
+        if not link.outage_told or (refused and link.outage_told != why):
+            link.outage_told = why
+            logger.warning("%s can't be reached: %s", link.node, why)
+        if link.away(link.retry_at, why) or link.wished:
+            self.want(link)
+        self._tell_hopeful(link, up=False)
+
+    def _hang_up(self, attempt: Attempt) -> None:
+        connection = attempt.connection
+        if connection is not None and not connection.closed:
+            self._reactor.unwatch(connection.socket)
+            connection.close()
+
+    def _tell_hopeful(self, link: Link, *, up: bool) -> None:
+        hopeful, link.hopeful = link.hopeful, []
+        for hope in hopeful:
+            hope.set(up)

@@ -1,0 +1,118 @@
+"""Discovery: where the node of a name listens.
+
+Asked in this order: the static addresses (`Config.nodes`, then RAFT_ACTORS_NODES), the port files
+of this user's nodes on this host, the port mapper on the host that the name gives.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from raft_actors.errors import RaftError
+from raft_actors.names import check_node_name, host_of, short_host_name
+from raft_actors.port_files import PortFiles
+from raft_actors.port_mapper import ask_mapper, mapper_port
+
+__all__ = ["Directory", "NotFound", "Place", "static_addresses"]
+
+ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?")
+
+
+class NotFound(RaftError):
+    """No address is known for this node; the message says where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node listens: a numeric IP address and a port."""
+
+    host: str
+    port: int
+
+
+class Directory:
+    """Finds nodes by name."""
+
+    def __init__(self, files: PortFiles, static: Mapping[str, str]) -> None:
+        self._files = files
+        self._static = dict(static)
+
+    def find(self, node: str) -> Place | Callable[[float], Place]:
+        """Return where `node` listens, or a function of a timeout in seconds that finds it out.
+
+        The function asks the name service or another host's port mapper and so must not run on
+        the bridge thread; it raises NotFound or OSError. Raises NotFound when there's nobody
+        to ask.
+        """
+        host, port = host_of(node), 0
+        address = self._static.get(node)
+        if address is not None:
+            host, port = parse_address(address)
+            if port and is_numeric(host):
+                return Place(host, port)
+        else:
+            entry = self._files.read(node)
+            if entry is not None:
+                return Place(reachable(entry.host), entry.port)
+            if host == short_host_name():
+                raise NotFound(f"no node {node} of this user runs on this host")
+        return lambda timeout_s: look_up(node, host, port, timeout_s)
+
+
+def look_up(node: str, host: str, port: int, timeout_s: float) -> Place:
+    """Resolve `host`, and ask its port mapper unless the port is known. Blocks."""
+    deadline = time.monotonic() + timeout_s
+    *_, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    if not port:
+        found = ask_mapper(str(ip), mapper_port(), node, max(0.1, deadline - time.monotonic()))
+        if found is None:
+            raise NotFound(f"the port mapper on {host} knows no node {node}")
+        port = found
+    return Place(str(ip), port)
+
+
+def static_addresses(configured: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses of RAFT_ACTORS_NODES, overridden by `configured`. Raises ValueError.
+
+    The form is `b@two=10.0.0.2:4001,c@three=[fd00::3]:4001`. Without a port the port mapper
+    of that address is asked.
+    """
+    addresses: dict[str, str] = {}
+    for item in os.environ.get("RAFT_ACTORS_NODES", "").split(","):
+        if item.strip():
+            node, equals, address = item.strip().partition("=")
+            if not equals:
+                raise ValueError(f"RAFT_ACTORS_NODES has {item!r}, not name@host=address:port")
+            addresses[node.strip()] = address.strip()
+    addresses |= configured
+    for node, address in addresses.items():
+        check_node_name(node)
+        parse_address(address)
+    return addresses
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """Return host and port, 0 for none, of `host:port`, `[ipv6]:port` or a host alone."""
+    parts = ADDRESS.fullmatch(address)
+    port = int(parts["port"] or 0) if parts else -1
+    if parts is None or not 0 <= port <= 65535:
+        raise ValueError(f"{address!r} is no address: write host:port or [ipv6]:port")
+    return parts["six"] or parts["host"], port
+
+
+def is_numeric(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def reachable(host: str) -> str:
+    """Return an address of this host at which a listener on `host` can be reached."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -1,0 +1,241 @@
+"""Link: one other node, connected or not: what is to be sent to it, and who waits for its answers.
+
+Any thread may send. Only the bridge thread connects and disconnects. What was queued when a
+connection breaks is lost with it, and its calls fail: nothing is ever sent twice.
+"""
+
+import itertools
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.errors import FrameTooLarge, NoConnection
+from raft_actors.future import Future
+from raft_actors.limits import BridgeLimits
+from raft_actors.wire.frames import header
+
+if TYPE_CHECKING:
+    from raft_actors.connection import Connection
+    from raft_actors.dialling import Attempt
+    from raft_actors.reactor import Timer
+
+__all__ = ["Link"]
+
+Answer = Future[Any]
+
+
+class Link:
+    """The queue and the open calls towards one node."""
+
+    def __init__(
+        self, node: str, *, frame_bytes_max: int, queue_bytes_max: int, limits: BridgeLimits
+    ) -> None:
+        self.node = node
+        self.call_numbers = itertools.count(1)
+        self.calls: dict[int, Answer] = {}
+
+        # Guarded by the lock.
+        self.lock = threading.Lock()
+        self.connection: Connection | None = None
+        self._limits = limits
+        self._own_frame_bytes_max = frame_bytes_max
+        self._frame_bytes_max = frame_bytes_max
+        self._queue_bytes_max = queue_bytes_max
+        self._out: deque[bytes] = deque()  # headers and payloads in turn
+        self._rest = memoryview(b"")  # what the kernel left of the last send
+        self._queued_bytes = 0
+        self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
+        self._waiting: deque[tuple[float, int, bytes]] = deque()  # since, call or 0, payload
+        self._away_until = 0.0  # a dial failed: until then calls fail at once
+        self._why_away = ""
+        self.dial_wanted = False
+
+        # The bridge thread's own.
+        self.attempt: Attempt | None = None
+        self.parked: Connection | None = None
+        self.wished = False
+        self.hopeful: list[Future[bool]] = []  # who wants to know how the dial ends
+        self.failures = 0
+        self.retry_at = 0.0
+        self.retry: Timer | None = None
+        self.looking_up = False
+        self.dials = 0
+        self.last_link_id = b""
+        self.outage_told = ""  # what the log says about it since it was last up
+
+    def __repr__(self) -> str:
+        return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"
+
+    def send(self, payload: bytes, call: int = 0, answer: Answer | None = None) -> bool:
+        """Queue one frame. Returns False when there's no room, or for a call no hope.
+
+        While there's no connection frames wait, and the oldest make room for the newest.
+        `answer` is for `call`, and fails when False is returned. Raises FrameTooLarge.
+        """
+        dropped: list[Answer] = []
+        with self.lock:
+            if len(payload) > self._frame_bytes_max:
+                raise FrameTooLarge(
+                    f"a message of {len(payload)} bytes to {self.node}: the two nodes agreed on "
+                    f"at most {self._frame_bytes_max} (Config.frame_bytes_max)"
+                )
+            if self.connection is None:
+                refusal = self._wait(payload, call, dropped)
+            elif self._queued_bytes + len(payload) > self._queue_bytes_max:
+                refusal = f"{self._queued_bytes} bytes wait for {self.node} already"
+            else:
+                refusal = ""
+                self._queue(payload)
+            if answer is not None and not refusal:
+                self.calls[call] = answer
+        if answer is not None and refusal:
+            answer.set_exception(NoConnection(refusal, was_sent=False))
+        for victim in dropped:
+            why = f"too much waits for {self.node}"
+            victim.set_exception(NoConnection(why, was_sent=False))
+        return not refusal
+
+    def send_on(self, connection: "Connection", payload: bytes) -> bool:
+        """Queue a frame if `connection` is still in use. Returns False only when there's no room.
+
+        Raises FrameTooLarge.
+        """
+        with self.lock:
+            stale = self.connection is not connection
+        return stale or self.send(payload)
+
+    def flush(self) -> bool:
+        """Hand what is queued to the kernel, without blocking.
+
+        Returns True when the kernel just got full: the bridge thread must call `resume` once it
+        has room.
+        """
+        with self.lock:
+            if self.connection is None or self._blocked:
+                return False
+            self._blocked = not self._write(self.connection)
+            return self._blocked
+
+    def resume(self) -> bool:
+        """As `flush`, after the kernel was full."""
+        with self.lock:
+            self._blocked = self.connection is not None and not self._write(self.connection)
+            return self._blocked
+
+    def up(self, connection: "Connection", frame_bytes_max: int) -> None:
+        """Use `connection` from now on; what has waited goes first."""
+        too_large: list[Answer | None] = []
+        with self.lock:
+            self.connection = connection
+            self._frame_bytes_max = frame_bytes_max
+            self._away_until = 0.0
+            self._queued_bytes = 0
+            for _since, call, payload in self._waiting:
+                if len(payload) > frame_bytes_max:
+                    too_large.append(self.calls.pop(call, None))
+                else:
+                    self._queue(payload)
+            self._waiting.clear()
+        for answer in too_large:
+            if answer is not None:
+                answer.set_exception(FrameTooLarge(f"{self.node} takes less in one message"))
+
+    def down(self, reason: str) -> "Connection | None":
+        """Stop using the connection, which is returned, and fail the calls."""
+        with self.lock:
+            connection, self.connection = self.connection, None
+            self._frame_bytes_max = self._own_frame_bytes_max
+            self._out.clear()
+            self._rest = memoryview(b"")
+            self._queued_bytes = 0
+            self._blocked = False
+            self.dial_wanted = False
+            if connection is not None:
+                # Under the lock, so that no sender writes into a stranger's reused descriptor.
+                connection.close()
+        self._fail_calls(f"the connection to {self.node} is gone ({reason})", was_sent=True)
+        return connection
+
+    def away(self, until: float, why: str) -> bool:
+        """Note that a dial failed. Fails the calls; returns whether anything still waits."""
+        stale = time.monotonic() - self._limits.waiting_s
+        with self.lock:
+            self._away_until = until
+            self._why_away = f"{self.node} can't be reached: {why}"
+            kept = [item for item in self._waiting if not item[1] and item[0] > stale]
+            self._waiting = deque()
+            self._queued_bytes = 0
+            for since, call, payload in kept:
+                self._wait(payload, call, [], since)
+            waits = bool(self._waiting)
+            self.dial_wanted = waits
+        self._fail_calls(self._why_away, was_sent=False)
+        return waits
+
+    def forget(self) -> None:
+        """Drop what waits, and its calls."""
+        with self.lock:
+            self._waiting.clear()
+            self._queued_bytes = 0
+            self.dial_wanted = False
+        self._fail_calls(f"{self.node} was disconnected", was_sent=False)
+
+    def _queue(self, payload: bytes) -> None:
+        self._out.append(header(len(payload)))
+        self._out.append(payload)
+        self._queued_bytes += len(payload)
+
+    def _wait(
+        self, payload: bytes, call: int, dropped: list[Answer], since: float | None = None
+    ) -> str:
+        now = time.monotonic()
+        away = now < self._away_until
+        if call and away:
+            return self._why_away
+        room = self._limits.waiting_bytes if away else self._queue_bytes_max
+        self._waiting.append((since or now, call, payload))
+        self._queued_bytes += len(payload)
+        while self._queued_bytes > room and len(self._waiting) > 1:
+            _, oldest_call, oldest = self._waiting.popleft()
+            self._queued_bytes -= len(oldest)
+            answer = self.calls.pop(oldest_call, None)
+            if answer is not None:
+                dropped.append(answer)
+        return ""
+
+    def _write(self, connection: "Connection") -> bool:
+        """Send until nothing is left, True, or the kernel takes no more, False."""
+        while True:
+            if not self._rest:
+                if not self._out:
+                    self._queued_bytes = 0
+                    return True
+                self._rest = memoryview(self._join())
+            try:
+                sent = connection.socket.send(self._rest)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return False  # the bridge thread sees the same, and knows what to do
+            self._rest = self._rest[sent:]
+            self._queued_bytes = max(0, self._queued_bytes - sent)
+
+    def _join(self) -> bytes:
+        out = self._out
+        if self._queued_bytes <= self._limits.write_bytes:
+            joined = b"".join(out)
+            out.clear()
+            return joined
+        pieces = [out.popleft(), out.popleft()]
+        size = len(pieces[1])
+        while out and size + len(out[1]) <= self._limits.write_bytes:
+            size += len(out[1])
+            pieces += out.popleft(), out.popleft()
+        return b"".join(pieces)
+
+    def _fail_calls(self, why: str, *, was_sent: bool) -> None:
+        with self.lock:
+            calls, self.calls = self.calls, {}
+        for answer in calls.values():
+            answer.set_exception(NoConnection(why, was_sent=was_sent))

@@ -1,0 +1,411 @@
+"""Node: this operating-system process under a name, by which others reach its actors.
+
+`LocalNode` is one node with all that belongs to it; `Node` is the one of this process.
+"""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+import supervision
+from raft_actors.bridge import Bridge, OnFrames
+from raft_actors.config import Config
+from raft_actors.connection import Incoming
+from raft_actors.cookie import find_cookie
+from raft_actors.discovery import Directory, static_addresses
+from raft_actors.errors import NoConnection, NoNode, RaftError
+from raft_actors.future import Future
+from raft_actors.gate import MapperGate, listen
+from raft_actors.limits import BridgeLimits
+from raft_actors.names import NO_NODE, check_name, check_node_name, node_name
+from raft_actors.port_files import PortEntry, PortFiles
+from raft_actors.port_mapper import mapper_port, mapper_wanted
+from raft_actors.remote import ActorService, RemoteRef
+from raft_actors.wire.auth import Identity
+from raft_actors.wire.codec import FIRST_EXTENSION, PING
+from raft_actors.wire.cookie import Cookie
+
+__all__ = ["Address", "Incoming", "LocalNode", "Node", "NodeDown", "NodeUp", "RemoteRef"]
+
+logger = logging.getLogger("raft_actors.node")
+
+Address = tuple[str, str]
+"""`(name, node)`: an actor by its registered name and the name of its node."""
+
+INCARNATION_BYTES = 8
+SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUp:
+    """A node is connected."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDown:
+    """A node is no longer connected. Why is said in Erlang's words:
+
+    "connection_closed", "net_tick_timeout" (it was silent for too long), "disconnect" (we hung
+    up), "restarted", "protocol_error", "queue_full" (it does not take its answers), "shutdown"
+    (this node is stopped).
+    """
+
+    node: str
+    reason: str
+
+
+News = NodeUp | NodeDown
+
+
+class LocalNode:
+    """One node: a name, a listener, a registry of actors, and connections with other nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cookie: str | bytes | Cookie | None = None,
+        config: Config | Mapping[str, Any] | None = None,
+        registry: supervision.Registry | None = None,
+        limits: BridgeLimits | None = None,
+    ) -> None:
+        """Prepare a node; `start` starts it, and until then it reaches nobody. Raises BadName.
+
+        host    the address to listen at; only a node at another than loopback is reached from
+                other hosts
+        port    0: any free one, found by the node's name
+        """
+        self.name = node_name(name)
+        self.config = Config.of(config)
+        self.registry = supervision.Registry() if registry is None else registry
+        self.host = host
+        self.port = port
+        self._limits = limits or BridgeLimits()
+        self._cookie = cookie
+        self._files = PortFiles()
+        self._bridge: Bridge | None = None
+        self._entry: PortEntry | None = None
+        self._process_id = 0
+        self._watchers: dict[object, Any] = {}
+        self._handlers: dict[int, OnFrames] = {}
+        self._actors = ActorService(self)
+
+    def __repr__(self) -> str:
+        return f"<LocalNode {self.name} at {self.host}:{self.port}>"
+
+    def start(self) -> "LocalNode":
+        """Listen and be found. Returns itself.
+
+        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a bad
+        address of another node, RaftError when started before.
+        """
+        if self._bridge is not None:
+            raise RaftError(f"node {self.name} was started already; make a new one")
+        cookie = find_cookie(self._cookie)
+        directory = Directory(self._files, static_addresses(self.config.nodes))
+        listener = listen(self.host, self.port)
+        try:
+            self.port = listener.getsockname()[1]
+            self._entry = self._files.claim(self.name, self.host, self.port)
+        except BaseException:
+            listener.close()
+            raise
+        self._process_id = os.getpid()
+        me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
+        bridge = Bridge(
+            me, cookie, listener, directory, self._on_news,
+            queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
+        )  # fmt: skip
+        self._actors.serve(bridge)
+        for kind, handler in self._handlers.items():
+            bridge.on_frames(kind, handler)
+        self._bridge = bridge
+        self._mapper = None
+        if mapper_wanted(self.host):
+            place = (self.host, mapper_port())
+            self._mapper = MapperGate(bridge.reactor, self._limits, place, self._files)
+            bridge.reactor.post(self._mapper.open)
+        bridge.start()
+        logger.info("node %s listens at %s:%d", self.name, self.host, self.port)
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and free the name. Idempotent; in a forked child does nothing."""
+        bridge, entry = self._bridge, self._entry
+        if bridge is None or bridge.closed or self._process_id != os.getpid():
+            return
+        assert entry is not None
+        if self._mapper is not None:
+            bridge.reactor.post(self._mapper.close)
+        bridge.stop()
+        self._files.release(entry)
+        logger.info("node %s is stopped", self.name)
+
+    @property
+    def running(self) -> bool:
+        bridge = self._bridge
+        return bridge is not None and not bridge.closed and self._process_id == os.getpid()
+
+    # Frames.
+
+    def cast(self, node: str, kind: int, body: Any) -> bool:
+        """Queue one frame for `node`; `flush` sends it. Never blocks.
+
+        Without a connection it waits while the node is dialled in the background. Returns False
+        when it was dropped: for want of room, or because this node does not run. Raises
+        FrameTooLarge, BadName, and TypeError for what msgpack does not know.
+        """
+        bridge = self._bridge
+        return bridge.cast(node, kind, body) if bridge is not None and self.running else False
+
+    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+
+        It raises NoProcess when nobody on that node handles frames of this kind.
+        """
+        bridge = self._bridge
+        if bridge is not None and self.running:
+            return bridge.call(node, kind, body)
+        answer: Future[Any] = Future()
+        answer.set_exception(NoConnection(f"node {self.name} does not run", was_sent=False))
+        return answer
+
+    def on_frames(self, kind: int, handler: OnFrames) -> None:
+        """Have `handler` take all frames of `kind`, 16 or more, that come in.
+
+        It is given those of one poll round in one list, on the bridge thread, and must not
+        block. What it sends is flushed when it returns.
+        """
+        if kind < FIRST_EXTENSION:
+            raise ValueError(f"kinds below {FIRST_EXTENSION} are the bridge's own, not {kind}")
+        self._handlers[kind] = handler
+        if self._bridge is not None:
+            self._bridge.on_frames(kind, handler)
+
+    def flush(self) -> None:
+        """Send what this thread has queued since its last flush: one `send` a link, no blocking."""
+        if self._bridge is not None:
+            self._bridge.flush()
+
+    # Other nodes.
+
+    def list(self) -> list[str]:
+        """Return the names of the nodes that are connected."""
+        return self._up.connected()
+
+    def ping(self, node: str) -> str:
+        """Return "pong" if `node` answers, "pang" if not; within a few seconds."""
+        if check_node_name(node) == self.name:
+            return "pong"
+        try:
+            if not self._wait(self._up.reach(node)):
+                return "pang"
+            answer = self._up.call(node, PING, None)
+            self.flush()
+            self._wait(answer)
+        except (NoConnection, TimeoutError):
+            return "pang"
+        return "pong"
+
+    def connect(self, node: str) -> bool:
+        """Connect with `node` and stay so, dialling again whenever it is lost.
+
+        Returns whether it is connected now. If not, it goes on trying in the background.
+        """
+        if check_node_name(node) == self.name:
+            return True
+        try:
+            return bool(self._wait(self._up.connect(node)))
+        except TimeoutError:
+            return False
+
+    def disconnect(self, node: str) -> bool:
+        """Hang up, and stop trying to be connected. Returns whether it was connected.
+
+        What either node sends to the other connects them again.
+        """
+        if check_node_name(node) == self.name:
+            return False
+        return bool(self._wait(self._up.disconnect(node)))
+
+    def monitor(self, watcher: Any) -> Callable[[], None]:
+        """Give `watcher` NodeUp and NodeDown from now on; returns a function that ends it.
+
+        watcher     an ActorRef, which is told them, or a function, which is called with them on
+                    the bridge thread and must be quick
+        """
+        if not callable(watcher) and not hasattr(watcher, "tell"):
+            raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
+        key = object()
+        self._watchers[key] = watcher
+        return lambda: self._watchers.pop(key, None)
+
+    # Actors.
+
+    def register(self, name: str, ref: Any) -> tuple[str, Any]:
+        """Give an actor of this node a name that other nodes reach it by.
+
+        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName.
+        """
+        return self.registry.register(check_name(name, "an actor's name"), ref)
+
+    def whereis(self, address: "Address | str") -> Any | None:
+        """Return the actor at `(name, node)`, or of this `name` here.
+
+        Here: its ref, or None if nobody has the name. Elsewhere: a RemoteRef, without asking
+        whether anybody is there. Raises BadName.
+        """
+        if isinstance(address, str):
+            return self.registry.whereis(address)
+        name, node = address
+        if node == self.name:
+            return self.registry.whereis(name)
+        return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
+
+    @property
+    def _up(self) -> Bridge:
+        bridge = self._bridge
+        if bridge is None or bridge.closed or self._process_id != os.getpid():
+            raise NoNode(f"node {self.name} is not running in this process")
+        return bridge
+
+    def _wait(self, answer: Future[Any]) -> Any:
+        if self._up.reactor.is_current():
+            raise RuntimeError("this would wait on the bridge thread for the bridge thread")
+        return answer.get(self._limits.handshake_s + SLACK_S)
+
+    def _on_news(self, node: str, reason: str | None) -> None:
+        if reason is not None:
+            self._actors.lost(node)
+        news: News = NodeUp(node) if reason is None else NodeDown(node, reason)
+        for key, watcher in tuple(self._watchers.items()):
+            try:
+                (watcher.tell if hasattr(watcher, "tell") else watcher)(news)
+            except pykka.ActorDeadError:
+                self._watchers.pop(key, None)
+            except Exception:
+                logger.exception("a watcher of nodes raised on %r", news)
+
+
+class Node:
+    """The node that this process is. Nothing happens before `Node.start`."""
+
+    _current: LocalNode | None = None
+    _nobody: LocalNode | None = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cookie: str | bytes | Cookie | None = None,
+        config: Config | Mapping[str, Any] | None = None,
+    ) -> str:
+        """Make this process the node `name@<short host name>` and return that name.
+
+        A name with an @ is taken whole. The node listens on loopback, at a free port, unless told
+        otherwise; nodes of the same user on the same host find it by its name.
+
+        Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, and RaftError
+        when this process is a node already.
+        """
+        with cls._lock:
+            if cls._current is not None and cls._current.running:
+                raise RaftError(
+                    f"this process is node {cls._current.name} already: call Node.stop() first"
+                )
+            node = LocalNode(
+                name, host=host, port=port, cookie=cookie, config=config,
+                registry=supervision.names,
+            )  # fmt: skip
+            cls._current = node.start()
+            atexit.register(node.stop)
+            return node.name
+
+    @classmethod
+    def stop(cls) -> None:
+        """Be no node any more. Idempotent."""
+        with cls._lock:
+            node, cls._current = cls._current, None
+            if node is not None:
+                node.stop()
+                atexit.unregister(node.stop)
+
+    @classmethod
+    def self(cls) -> str:
+        """Return this node's name, or "nonode@nohost"."""
+        return cls.current().name
+
+    @classmethod
+    def current(cls) -> LocalNode:
+        """Return this process's node; before `start` one that reaches nobody: nonode@nohost."""
+        node = cls._current
+        if node is not None and node.running:
+            return node
+        with cls._lock:
+            if cls._nobody is None:
+                cls._nobody = LocalNode(NO_NODE, registry=supervision.names)
+            return cls._nobody
+
+    @classmethod
+    def local(cls) -> LocalNode:
+        """Return this process's node. Raises NoNode before `start`."""
+        node = cls.current()
+        if not node.running:
+            raise NoNode("this process is no node yet: call Node.start(name) first")
+        return node
+
+    @classmethod
+    def list(cls) -> list[str]:
+        """Return the names of the nodes that are connected; none before `start`."""
+        node = cls.current()
+        return node.list() if node.running else []
+
+    @classmethod
+    def ping(cls, node: str) -> str:
+        """Return "pong" if `node` answers, "pang" if not; within a few seconds."""
+        return cls.local().ping(node)
+
+    @classmethod
+    def connect(cls, node: str) -> bool:
+        """Connect with `node` and stay so. Returns whether it is connected now."""
+        return cls.local().connect(node)
+
+    @classmethod
+    def disconnect(cls, node: str) -> bool:
+        """Hang up. Returns whether it was connected."""
+        return cls.local().disconnect(node)
+
+    @classmethod
+    def monitor(cls, watcher: Any) -> Callable[[], None]:
+        """Give `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
+
+        Returns a function that ends it.
+        """
+        return cls.current().monitor(watcher)
+
+    @classmethod
+    def register(cls, name: str, ref: Any) -> tuple[str, Any]:
+        """Give an actor of this process a name that other nodes reach it by."""
+        return cls.current().register(name, ref)
+
+    @classmethod
+    def whereis(cls, address: Address | str) -> Any | None:
+        """Return the ref of the actor at `(name, node)`, or of this `name` here, or None.
+
+        On another node it is a RemoteRef, without asking whether anybody is there.
+        """
+        return cls.current().whereis(address)

@@ -1,0 +1,147 @@
+"""Port files: how the nodes of one user on one host find each other.
+
+One file a node in the user's runtime directory, named like the node, holding who listens where:
+
+    {"node": "a@one", "pid": 4711, "started": "8153", "host": "127.0.0.1", "port": 40123}
+
+The process's start time tells a stale file of a dead process from a live node, even when its pid
+has been given to another process since.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from raft_actors.errors import NameTaken, RaftError
+from raft_actors.names import check_node_name
+
+__all__ = ["PortEntry", "PortFiles", "runtime_dir"]
+
+FILE_BYTES_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PortEntry:
+    """One node as its port file tells it."""
+
+    node: str
+    pid: int
+    started: str
+    host: str
+    port: int
+
+
+class PortFiles:
+    """The port files of one runtime directory."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or runtime_dir()
+
+    def claim(self, node: str, host: str, port: int) -> PortEntry:
+        """Write the port file of `node`. A dead node's file is taken over.
+
+        Raises NameTaken, naming the process, when a live process has the name.
+        """
+        entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
+        make_private(self.directory)
+        with self._locked():
+            holder = self.read(node)
+            if holder is not None:
+                raise NameTaken(
+                    f"node {node} runs already on this host, as process {holder.pid}: "
+                    "stop it or take another name"
+                )
+            draft = self.directory / f".{node}.{os.getpid()}"
+            draft.write_text(json.dumps(asdict(entry)) + "\n", encoding="utf-8")
+            draft.replace(self.directory / node)
+        return entry
+
+    def release(self, entry: PortEntry) -> None:
+        """Remove the port file, unless it is somebody else's by now."""
+        with contextlib.suppress(FileNotFoundError), self._locked():
+            if parse(self.directory / entry.node) == entry:
+                (self.directory / entry.node).unlink()
+
+    def read(self, node: str) -> PortEntry | None:
+        """Return the entry of `node` if its process is alive."""
+        check_node_name(node)
+        entry = parse(self.directory / node)
+        if entry is None or entry.node != node or start_time(entry.pid) != entry.started:
+            return None
+        return entry
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def runtime_dir() -> Path:
+    """Return this user's runtime directory; RAFT_ACTORS_RUNTIME_DIR overrides it."""
+    chosen = os.environ.get("RAFT_ACTORS_RUNTIME_DIR")
+    if chosen:
+        return Path(chosen)
+    session = os.environ.get("XDG_RUNTIME_DIR")
+    if session:
+        return Path(session) / "raft_actors"
+    return Path(tempfile.gettempdir()) / f"raft_actors-{os.geteuid()}"
+
+
+def make_private(directory: Path) -> None:
+    """Make `directory` if need be. Raises RaftError when others could write into it.
+
+    In a shared temp directory another user could have made it first, to tell our nodes lies.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = directory.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022 or directory.is_symlink():
+        raise RaftError(
+            f"{directory} is not this user's own or others may write to it: remove it, or set "
+            "RAFT_ACTORS_RUNTIME_DIR to a directory of mode 0700"
+        )
+
+
+def parse(path: Path) -> PortEntry | None:
+    try:
+        with path.open(encoding="utf-8") as file:
+            fields = json.loads(file.read(FILE_BYTES_MAX))
+        entry = PortEntry(**fields)
+    except (OSError, ValueError, TypeError):
+        return None
+    kinds = (entry.node, str), (entry.pid, int), (entry.host, str), (entry.port, int)
+    return entry if all(isinstance(value, kind) for value, kind in kinds) else None
+
+
+def start_time(pid: int) -> str | None:
+    """Return when the living process `pid` started, in units of the system, or None if it's dead.
+
+    A zombie is dead: it listens no more.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else start_time_by_ps(pid)
+    except OSError:
+        return None
+    # Fields after the command, which stands in brackets and may hold anything: see proc(5).
+    state, *fields = text[text.rindex(")") + 2 :].split()
+    return None if state in "ZX" else fields[18]
+
+
+def start_time_by_ps(pid: int) -> str | None:
+    """As `start_time`, for systems without /proc."""
+    answer = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "lstart=", "-p", str(int(pid))],
+        capture_output=True, text=True, timeout=5, check=False, env={"LC_ALL": "C"},
+    )  # fmt: skip
+    return answer.stdout.strip() or None

@@ -1,0 +1,59 @@
+"""Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when an answer is wanted.
+
+Kinds below FIRST_EXTENSION are the bridge's own. A body is whatever msgpack knows by itself:
+None, booleans, ints, floats, str, bytes, lists, dicts; tuples arrive as lists.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from raft_actors.wire.frames import ProtocolError
+
+__all__ = [
+    "ACTOR",
+    "FIRST_EXTENSION",
+    "PING",
+    "PONG",
+    "REPLY",
+    "REPLY_NO_HANDLER",
+    "make_packer",
+    "unpack",
+    "unpack_frame",
+]
+
+PING = 0  # as a call: answered by REPLY; as a cast, the keep-alive: answered by PONG
+PONG = 1
+REPLY = 2  # [REPLY, body, call]
+REPLY_NO_HANDLER = 3  # [REPLY_NO_HANDLER, kind, call]: nobody there handles frames of this kind
+ACTOR = 4  # tells, asks and watches of actors: see raft_actors/remote.py
+FIRST_EXTENSION = 16
+
+
+def make_packer() -> Callable[[Any], bytes]:
+    """Return a function that packs one value. Each thread needs its own: packers keep a buffer."""
+    pack: Callable[[Any], bytes] = msgpack.Packer(autoreset=True).pack
+    return pack
+
+
+def unpack(payload: bytes | memoryview, items_max: int = -1) -> Any:
+    """Return the value in `payload`. Raises ProtocolError, and nothing else, for any bytes.
+
+    msgpack makes room for the items that a list claims to have before it has read one: for a
+    stranger set `items_max`.
+    """
+    try:
+        return msgpack.unpackb(payload, strict_map_key=False, max_array_len=items_max)
+    except Exception as error:
+        raise ProtocolError(f"a payload that is not msgpack ({error})") from error
+
+
+def unpack_frame(payload: bytes | memoryview) -> list[Any]:
+    """Return `[kind, body]` or `[kind, body, call]`. Raises ProtocolError for anything else."""
+    frame = unpack(payload)
+    if type(frame) is not list or not 2 <= len(frame) <= 3 or type(frame[0]) is not int:
+        raise ProtocolError("a frame that is not [kind, body] or [kind, body, call]")
+    if len(frame) == 3 and type(frame[2]) is not int:
+        raise ProtocolError("a frame whose call number is no number")
+    return frame
