@@ -1,0 +1,96 @@
+"""ChildSpec: how a supervisor starts, restarts and stops one child."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from supervision.errors import ChildSpecError, Reason, is_abnormal
+
+__all__ = ["ChildSpec", "Restart", "Shutdown", "check_options"]
+
+Restart = Literal["permanent", "transient", "temporary"]
+Shutdown = float | Literal["brutal_kill", "infinity"]
+
+RESTARTS = ("permanent", "transient", "temporary")
+TYPES = ("worker", "supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What a supervisor knows of a child. `dataclasses.replace(spec, id=...)` makes a variant.
+
+    id        names the child among its siblings; a DynamicSupervisor ignores it
+    start     called on the supervisor's thread; returns `("ok", ref)` or a ref, `"ignore"`, or
+              `("error", reason)`. Raising is an error too. The ref is linked to the supervisor
+    restart   "permanent": always; "transient": only after an abnormal end; "temporary": never
+    shutdown  seconds to wait for its end before it is killed; "brutal_kill": at once;
+              "infinity": however long. None: 5.0 for a worker, "infinity" for a supervisor
+    type      "worker" or "supervisor"
+    modules   the classes the child is made of, shown by `which_children`
+
+    Raises ChildSpecError, whose `reason` is OTP's term, e.g. `("invalid_shutdown", -1)`.
+    """
+
+    id: Hashable
+    start: Callable[[], Any]
+    restart: Restart = "permanent"
+    shutdown: Shutdown | None = None
+    type: Literal["worker", "supervisor"] = "worker"
+    modules: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.id is None:
+            raise ChildSpecError("missing_id", "a child spec needs an id that names the child")
+        if not callable(self.start):
+            raise ChildSpecError(
+                ("invalid_start", self.start),
+                f"start of child {self.id!r} must be callable without arguments, "
+                f"not {self.start!r}; functools.partial keeps arguments",
+            )
+        if self.shutdown is None and self.type in TYPES:
+            object.__setattr__(self, "shutdown", 5.0 if self.type == "worker" else "infinity")
+        check_options(self.restart, self.shutdown, self.type, of=f"child {self.id!r}")
+
+    def restarts_after(self, reason: Reason) -> bool:
+        """Whether the child is to be started again after it ended so."""
+        return self.restart == "permanent" or (self.restart == "transient" and is_abnormal(reason))
+
+    def __repr__(self) -> str:
+        return (
+            f"ChildSpec({self.id!r}, {_call(self.start)}, {self.restart}, "
+            f"shutdown={self.shutdown!r}, {self.type})"
+        )
+
+
+def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  # noqa: A002
+    """Raise ChildSpecError unless these are valid values for `of`."""
+    if restart not in RESTARTS:
+        raise ChildSpecError(
+            ("invalid_restart_type", restart),
+            f"restart of {of} must be one of {', '.join(RESTARTS)}, not {restart!r}",
+        )
+    if type not in TYPES:
+        raise ChildSpecError(
+            ("invalid_child_type", type), f"type of {of} must be worker or supervisor, not {type!r}"
+        )
+    if isinstance(shutdown, str):
+        valid = shutdown in ("brutal_kill", "infinity")
+    else:
+        valid = isinstance(shutdown, int | float) and not isinstance(shutdown, bool)
+        valid = valid and shutdown >= 0
+    if not valid:
+        raise ChildSpecError(
+            ("invalid_shutdown", shutdown),
+            f'shutdown of {of} must be seconds >= 0, "brutal_kill" or "infinity", not {shutdown!r}',
+        )
+
+
+def _call(start: Callable[[], Any]) -> str:
+    if not isinstance(start, partial):
+        return getattr(start, "__qualname__", repr(start))
+    arguments = [repr(value) for value in start.args]
+    arguments += [f"{name}={value!r}" for name, value in start.keywords.items()]
+    owner = getattr(getattr(start.func, "__self__", None), "__name__", "")
+    name = getattr(start.func, "__name__", repr(start.func))
+    return f"{owner}{'.' if owner else ''}{name}({', '.join(arguments)})"

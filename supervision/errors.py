@@ -1,0 +1,85 @@
+"""What can go wrong, and the words for why a process ended.
+
+An exit reason is a plain term, so that it can be compared, logged and sent to another node:
+`"normal"`, `"shutdown"`, `("shutdown", detail)`, `"killed"`, `"noproc"` (there was nobody),
+`"noconnection"` (its node is out of reach), or `("exception", type_name, text)`.
+"""
+
+from typing import Any
+
+__all__ = [
+    "CallingSelf",
+    "ChildSpecError",
+    "Exited",
+    "Ignore",
+    "Reason",
+    "StartError",
+    "Stop",
+    "SupervisionError",
+    "is_abnormal",
+    "reason_for",
+]
+
+Reason = Any
+"""An exit reason: any term. The module's docstring lists the usual ones."""
+
+
+class SupervisionError(Exception):
+    """Root of the errors of this package."""
+
+
+class StartError(SupervisionError):
+    """A process did not get through its start; `reason` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"start failed: {reason!r}")
+        self.reason = reason
+
+
+class Exited(SupervisionError):
+    """A process that was to be stopped had ended, or then ended, for another reason: `reason`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"process ended: {reason!r}")
+        self.reason = reason
+
+
+class CallingSelf(SupervisionError):
+    """A process waits for itself, which would take for ever. Call the method directly."""
+
+
+class ChildSpecError(SupervisionError, ValueError):
+    """A child spec or a supervisor option is not valid; `reason` is OTP's term for it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Ignore(Exception):
+    """Raise it in `init`: nothing is to be started, and that is no failure."""
+
+
+class Stop(Exception):
+    """Raise it in a process to end it there and then with the exit reason of your choice."""
+
+    def __init__(self, reason: Reason = "normal") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def reason_for(error: BaseException) -> Reason:
+    """The exit reason of a process that ends by this exception."""
+    if isinstance(error, Stop | StartError):
+        return error.reason
+    return ("exception", type(error).__name__, str(error))
+
+
+def is_abnormal(reason: Reason) -> bool:
+    """Whether a transient child that ended so is started again, and a link breaks its parent.
+
+    All reasons are abnormal but `"normal"`, `"shutdown"` and `("shutdown", detail)`.
+    """
+    if isinstance(reason, tuple) and len(reason) == 2:
+        return bool(reason[0] != "shutdown")
+    return reason not in ("normal", "shutdown")

@@ -1,0 +1,70 @@
+"""Monitors: hear of the end of a process as a message."""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from supervision.errors import Reason
+from supervision.lifeline import Cancel
+from supervision.ref import current, tell_if_alive
+from supervision.registry import resolve
+
+__all__ = ["Down", "Monitor", "demonitor", "monitor"]
+
+_refs = count(1)
+
+
+@dataclass(slots=True)
+class Down:
+    """What a watcher is told, once for each monitor.
+
+    ref      that of the Monitor
+    actor    what was monitored: its ref; its `address` if it is a remote ref that has one;
+             the name, if nobody had it
+    reason   why it ended; "noproc" if it had ended before it was monitored
+    """
+
+    ref: int
+    actor: Any
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    ref: int
+    actor: Any
+    cancel: Cancel
+
+    def __repr__(self) -> str:
+        return f"<Monitor {self.ref} of {self.actor}>"
+
+
+def monitor(target: Any, watcher: Any = None) -> Monitor:
+    """Have `watcher` told Down when the target ends, at once if it has ended.
+
+    target    anything that has `watch`: a ProcessRef or a remote ref; or a proxy, or a name
+    watcher   a ref of any actor; the calling process if None
+
+    Each call makes another monitor, with a Down of its own. Raises TypeError if the target can't
+    be watched, and if there is no watcher.
+    """
+    watcher = current() if watcher is None else resolve(watcher)
+    if watcher is None:
+        raise TypeError("outside of a process, monitor needs a watcher: the ref to be told Down")
+    number = next(_refs)
+    ref = resolve(target)
+    if ref is None:
+        tell_if_alive(watcher, Down(number, target, "noproc"))
+        return Monitor(number, target, lambda: None)
+    if not hasattr(ref, "watch"):
+        raise TypeError(
+            f"{ref} can't be watched: start its class as supervision.as_process(cls).start_link()"
+        )
+    actor = getattr(ref, "address", ref)
+    cancel = ref.watch(lambda reason: tell_if_alive(watcher, Down(number, actor, reason)))
+    return Monitor(number, actor, cancel)
+
+
+def demonitor(monitor: Monitor) -> None:
+    """End a monitor. A Down that is in the inbox by now still comes; know it by its `ref`."""
+    monitor.cancel()

@@ -1,0 +1,401 @@
+"""Process: a Pykka actor that starts in step with its starter and whose end is always told.
+
+This file, `ref.py` and `inbox.py` are the only ones that touch what Pykka does not document;
+`tests/supervision/test_pykka_internals.py` names each such thing. A process keeps Pykka's API:
+refs, proxies, futures, `on_receive`, `on_start`, `on_stop`, `on_failure`.
+
+Life of a process, all of it on its own thread after `__init__`:
+
+    init, on_start | (take, on_receive ..., on_drained) ... | terminate, on_stop or on_failure | end
+
+At the end its names are freed, then monitors, links and the registry hear its exit reason.
+"""
+
+import logging
+import queue
+import threading
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import pykka
+from pykka import ActorRegistry, messages
+from pykka._envelope import Envelope
+
+from supervision.child_spec import ChildSpec, check_options
+from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, reason_for
+from supervision.inbox import Inbox, fail, reply
+from supervision.lifeline import Cancel, Watcher
+from supervision.ref import ChildEnded, Exit, ProcessRef, ReplyFuture, here, kill, tell_if_alive
+from supervision.registry import Registry, names
+
+__all__ = ["Process"]
+
+logger = logging.getLogger("supervision")
+logger.addHandler(logging.NullHandler())
+
+STARTED = object()
+IGNORED = object()
+
+
+class Process(pykka.ThreadingActor):
+    """An actor with an exit reason. Override `init`, `on_receive` or methods, and `terminate`.
+
+    Defaults for the child spec go to the class statement, as in
+    `class Cache(Process, restart="transient", shutdown=1.0)`; see ChildSpec.
+
+    An exception in a message ends the process, whether it was told or asked; an asker is given
+    the original exception. Types in `reply_errors` are only given to the asker.
+    """
+
+    use_daemon_thread = True
+    reply_errors: ClassVar[tuple[type[Exception], ...]] = ()
+
+    _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
+    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    _exiting: tuple[Reason] | None = None
+    _failure: BaseException | None = None
+    _on_started: "queue.SimpleQueue[Any]"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Child spec defaults: `id`, `restart`, `shutdown`, `type`."""
+        unknown = options.keys() - {"id", "restart", "shutdown", "type"}
+        if unknown:
+            raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
+        cls._spec_options = {**cls._spec_options, **options}
+        merged = {"shutdown": 5.0, **cls._spec_options}
+        check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)
+        super().__init_subclass__()
+
+    # -- what a subclass overrides
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin the life, given what `start` was given. The starter waits for the return.
+
+        Raising makes the start fail; Ignore and Stop are the polite ways.
+        """
+
+    def on_drained(self) -> None:
+        """Everything that waited in the inbox has been handled: do what is due once for it all."""
+
+    def terminate(self, reason: Reason) -> None:
+        """End the life. Called once for every process that got through its start, unless killed.
+
+        Pykka's `on_stop` or, after an exception, `on_failure` comes right after.
+        """
+
+    @staticmethod
+    def undelivered(message: Any) -> None:
+        """Take a told message that died unread. On any thread, so be quick and thread safe.
+
+        Not overridden, one warning is logged for all that died together.
+        """
+
+    @classmethod
+    def _bury(cls, ref: ProcessRef[Any], told: list[Any]) -> None:
+        if cls.undelivered is Process.undelivered:
+            logger.warning("%s ended; %d unread, the first: %r", ref, len(told), told[0])
+            return
+        for message in told:
+            try:
+                cls.undelivered(message)
+            except Exception:
+                logger.exception("%s.undelivered failed", cls.__name__)
+
+    def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:  # noqa: ARG002
+        """A process that this one started by `start_link` has ended: break, if it broke."""
+        if is_abnormal(reason):
+            self.exit(reason)
+
+    # -- what a process may call on its own thread
+
+    def exit(self, reason: Reason = "normal") -> None:
+        """End with `reason` after the message at hand; those behind it are refused from now on.
+
+        For the process itself. Others call `supervision.stop(ref, reason)`.
+        """
+        if self._exiting is None:
+            self._exiting = (reason,)
+            self.actor_ref._close()
+
+    @property
+    def fenced(self) -> bool:
+        """True once this process was killed: others take it for dead, so do nothing more."""
+        return self.actor_ref._lifeline.fenced
+
+    # -- starting
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> ProcessRef[Self]:
+        """Start without a link, and wait until `init` and `on_start` are done.
+
+        The arguments go to `__init__` (on this thread, as always in Pykka) and to `init`.
+
+        Raises StartError, with the exception that made `init` fail as its cause.
+        """
+        process = cls(*args, **kwargs)
+        outcome = process._launch(args, kwargs, timeout=None)
+        if outcome is STARTED:
+            ActorRegistry.register(process.actor_ref)
+            _unregister_if_dead(process.actor_ref)
+            return process.actor_ref
+        raise StartError("ignore" if outcome is IGNORED else outcome) from process._failure
+
+    @classmethod
+    def start_link(
+        cls,
+        *args: Any,
+        name: Any = None,
+        registry: Registry | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Start, linked to the calling process if there is one, and wait as `start` does.
+
+        name      registered before `init` runs, in `registry` or else `supervision.names`
+        timeout   seconds to wait for `init`; then the process is killed. None: for ever
+
+        Returns `("ok", ref)`, `"ignore"`, or `("error", reason)`: the exit reason of the failed
+        start, `("already_started", ref)` if the name is taken, or `"timeout"`.
+        """
+        parent = getattr(here, "process", None)
+        try:
+            process = cls(*args, **kwargs)
+        except Stop as stopped:
+            return ("error", stopped.reason)
+        except Ignore:
+            return "ignore"
+        except Exception as error:
+            logger.exception("%s could not be made", cls.__name__)
+            return ("error", reason_for(error))
+        ref = process.actor_ref
+        if name is not None:
+            ref.name = name
+            answer, holder = (names if registry is None else registry).register(name, ref)
+            if answer == "error":
+                ref._end("normal")
+                return ("error", ("already_started", holder[1]))
+        outcome = process._launch(args, kwargs, timeout)
+        if outcome is IGNORED:
+            return "ignore"
+        if outcome is not STARTED:
+            return ("error", outcome)
+        if parent is None:
+            ActorRegistry.register(ref)
+            _unregister_if_dead(ref)
+        else:
+            parent._link(ref)
+        return ("ok", ref)
+
+    @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """The spec of a child started by `start_link` with these arguments."""
+        options = {"id": cls.__name__, **cls._spec_options}
+        return ChildSpec(start=partial(cls.start_link, *args, **kwargs), modules=(cls,), **options)
+
+    # -- how it works
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._children: dict[ProcessRef[Any], Cancel] = {}
+        super().__init__(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return str(self.actor_ref)
+
+    @property
+    def actor_ref(self) -> ProcessRef[Self]:
+        """Pykka makes a plain ref in `Actor.__init__`; the first to ask gets ours in its place."""
+        ref = self._actor_ref
+        if not isinstance(ref, ProcessRef):
+            ref = self._actor_ref = ProcessRef(self)
+        return ref
+
+    @staticmethod
+    def _create_actor_inbox() -> Inbox:
+        return Inbox()
+
+    @staticmethod
+    def _create_future() -> ReplyFuture:
+        return ReplyFuture()
+
+    def _launch(self, args: Any, kwargs: Any, timeout: float | None) -> Any:
+        """Start the thread and wait. Returns STARTED, IGNORED, or the reason it ended for.
+
+        Whatever ends the process during its start ends the wait.
+        """
+        self._init_arguments = (args, kwargs)
+        self._on_started = queue.SimpleQueue()
+        ref = self.actor_ref
+        cancel = ref.watch(self._on_started.put)
+        try:
+            self._start_actor_loop()
+            outcome = self._on_started.get(timeout=timeout)
+        except queue.Empty:
+            kill(ref)
+            outcome = "timeout"
+        except RuntimeError as error:  # the system has no thread left
+            ref._end(reason_for(error))
+            outcome = reason_for(error)
+        except BaseException:  # Ctrl-C while waiting
+            kill(ref)
+            raise
+        cancel()
+        return outcome
+
+    def _start_actor_loop(self) -> None:
+        threading.Thread(
+            target=self._live, name=str(self.actor_ref), daemon=self.use_daemon_thread
+        ).start()
+
+    def _live(self) -> None:
+        """The thread's whole life."""
+        here.process = self
+        args, kwargs = self._init_arguments
+        del self._init_arguments
+        try:
+            self._begin(args, kwargs)
+            self.on_start()
+        except Ignore:
+            self._exiting = ("normal",)
+            self._on_started.put(IGNORED)
+        except BaseException as error:
+            self._crash(error)
+        else:
+            self._on_started.put(STARTED)
+            self._run()
+            self._wind_down()
+        reason = self._exiting[0] if self._exiting else "killed"
+        self.actor_ref._end(reason)
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.init(*args, **kwargs)
+
+    def _run(self) -> None:
+        """Handle messages until the inbox is closed: by `exit`, by a crash, or by a kill."""
+        inbox: Inbox = self.actor_ref.actor_inbox
+        taken, special, on_receive = inbox.taken, self._special, self.on_receive
+        while not inbox.closed:
+            inbox.take()
+            while taken:
+                try:
+                    envelope = taken.popleft()
+                except IndexError:
+                    break  # killed, and refused, between these two lines
+                inbox.current = envelope
+                if inbox.closed:
+                    inbox.refuse([envelope])
+                    break
+                message = envelope.message
+                handler = special.get(type(message))
+                try:
+                    answer = on_receive(message) if handler is None else handler(self, envelope)
+                except BaseException as error:
+                    self._failed(envelope, error)
+                else:
+                    if envelope.reply_to is not None:
+                        reply(envelope, answer)
+            if self._failure is None and not self.fenced:
+                try:
+                    self.on_drained()
+                except BaseException as error:
+                    self._crash(error)
+
+    def _failed(self, envelope: Envelope[Any], error: BaseException) -> None:
+        if envelope.reply_to is None or not isinstance(error, self.reply_errors):
+            self._crash(error)
+        fail(envelope, error)
+
+    def _crash(self, error: BaseException) -> None:
+        """End by this exception, whatever end was under way."""
+        reason = reason_for(error)
+        if not isinstance(error, Stop):
+            self._failure = error
+        if is_abnormal(reason) and not self.fenced:
+            logger.error("%s crashed: %r", self, error, exc_info=error)
+        self._exiting = (reason,)
+        self.actor_ref._close()
+
+    def _wind_down(self) -> None:
+        """Run the hooks of the end. One that raises gives the reason, if there was none worse."""
+        error = self._failure
+        self._run_last(self.terminate)
+        if error is None:
+            self._run_last(lambda _: self.on_stop())
+        else:
+            self._run_last(lambda _: self.on_failure(type(error), error, error.__traceback__))
+
+    def _run_last(self, hook: Watcher) -> None:
+        if self.fenced:
+            return
+        reason = self._exiting[0] if self._exiting else "normal"
+        try:
+            hook(reason)
+        except BaseException as error:
+            logger.exception("%s failed as it ended", self)
+            if not is_abnormal(reason):
+                self._exiting = (reason_for(error),)
+
+    def _link(self, child: ProcessRef[Any]) -> None:
+        """Bind the child's life to this one. Once is enough; only on this process's thread.
+
+        A linked process leaves Pykka's ActorRegistry: its root answers for it, so that
+        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/0002).
+        """
+        if child in self._children:
+            return
+        ActorRegistry.unregister(child)
+        me = self.actor_ref
+        cancel = me._lifeline.watch(lambda _: tell_if_alive(child, Exit("shutdown")))
+        if cancel is None:
+            tell_if_alive(child, Exit("shutdown"))
+            return
+
+        def ended(reason: Reason) -> None:
+            cancel()
+            tell_if_alive(me, ChildEnded(child, reason))
+
+        unwatch = child._lifeline.watch(ended)
+
+        def unlink() -> None:
+            cancel()
+            if unwatch:
+                unwatch()
+
+        self._children[child] = unlink
+        if unwatch is None:
+            assert child._lifeline.ended
+            ended(child._lifeline.ended[0])
+
+    def _unlink(self, child: ProcessRef[Any]) -> None:
+        unlink = self._children.pop(child, None)
+        if unlink:
+            unlink()
+
+    def _receive_pykka(self, envelope: Envelope[Any]) -> Any:
+        return self._handle_receive(envelope.message)
+
+    def _receive_stop(self, envelope: Envelope[Any]) -> None:
+        self.actor_ref._answer_at_end(Envelope(None, envelope.reply_to))
+        envelope.reply_to = None
+        self.exit("normal")
+
+    def _receive_exit(self, envelope: Envelope[Exit]) -> None:
+        self.exit(envelope.message.reason)
+
+    def _receive_child_ended(self, envelope: Envelope[ChildEnded]) -> None:
+        self._children.pop(envelope.message.ref, None)
+        self.child_ended(envelope.message.ref, envelope.message.reason)
+
+    _special: ClassVar[dict[type, Any]] = {
+        messages.ProxyCall: _receive_pykka,
+        messages.ProxyGetAttr: _receive_pykka,
+        messages.ProxySetAttr: _receive_pykka,
+        messages._ActorStop: _receive_stop,
+        Exit: _receive_exit,
+        ChildEnded: _receive_child_ended,
+    }
+
+
+def _unregister_if_dead(ref: ProcessRef[Any]) -> None:
+    """Undo a registration that came after the end."""
+    if ref._lifeline.ended:
+        ActorRegistry.unregister(ref)

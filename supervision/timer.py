@@ -1,0 +1,126 @@
+"""Messages that come later: one thread and one heap for all timers."""
+
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from pykka import ActorDeadError
+
+__all__ = ["Timer", "TimerHandle", "timer"]
+
+logger = logging.getLogger("supervision")
+
+CANCELLED_MAX = 64  # cancelled timers kept in the heap at least, before half of it may be swept
+
+
+class TimerHandle:
+    """One message on its way. `cancel` returns True if that kept it from being sent."""
+
+    __slots__ = ("_timer", "deadline", "message", "ref", "waiting")
+
+    def __init__(self, owner: "Timer", deadline: float, ref: Any, message: Any) -> None:
+        self._timer = owner
+        self.deadline = deadline
+        self.ref = ref
+        self.message = message
+        self.waiting = True
+
+    def cancel(self) -> bool:
+        return self._timer._cancel(self)
+
+    def __repr__(self) -> str:
+        state = "waiting" if self.waiting else "done"
+        return f"<TimerHandle {self.message!r} to {self.ref}, {state}>"
+
+
+class Timer:
+    """Tells refs things at their time, from a single daemon thread.
+
+    The thread starts with the first timer and sleeps until the earliest is due, or for ever. With
+    a `clock` of your own no thread is started: you call `fire_due` after you moved the clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or time.monotonic
+        self._manual = clock is not None
+        self._changed = threading.Condition(threading.Lock())
+        self._heap: list[tuple[float, int, TimerHandle]] = []
+        self._order = count()  # equal deadlines fire in the order they were set
+        self._cancelled = 0
+        self._thread: threading.Thread | None = None
+
+    def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
+        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error."""
+        handle = TimerHandle(self, self._clock() + max(0.0, delay_s), ref, message)
+        with self._changed:
+            heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
+            if self._heap[0][2] is handle:
+                self._wake()
+        return handle
+
+    def fire_due(self) -> float | None:
+        """Send all that is due. Returns the seconds until the next is, or None without one."""
+        while True:
+            with self._changed:
+                handle = self._pop_due()
+                if handle is None:
+                    return self._heap[0][0] - self._clock() if self._heap else None
+            try:
+                handle.ref.tell(handle.message)
+            except ActorDeadError:
+                pass
+            except Exception:
+                logger.exception("a timer could not tell %s", handle.ref)
+
+    def __repr__(self) -> str:
+        return f"<Timer, {len(self._heap) - self._cancelled} waiting>"
+
+    def _pop_due(self) -> TimerHandle | None:
+        heap = self._heap
+        while heap:
+            handle = heap[0][2]
+            if handle.waiting and handle.deadline > self._clock():
+                return None
+            heapq.heappop(heap)
+            if handle.waiting:
+                handle.waiting = False
+                return handle
+            self._cancelled -= 1
+        return None
+
+    def _cancel(self, handle: TimerHandle) -> bool:
+        with self._changed:
+            if not handle.waiting:
+                return False
+            handle.waiting = False
+            self._cancelled += 1
+            if self._cancelled > max(CANCELLED_MAX, len(self._heap) // 2):
+                self._heap = [entry for entry in self._heap if entry[2].waiting]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
+            return True
+
+    def _wake(self) -> None:
+        if self._manual:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
+            self._thread.start()
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            self.fire_due()
+            with self._changed:
+                if not self._heap:
+                    self._changed.wait()
+                elif (pause_s := self._heap[0][0] - self._clock()) > 0:
+                    self._changed.wait(pause_s)
+
+
+timer = Timer()
+"""The timer everyone may share. Its thread starts with its first message."""
