@@ -1,11 +1,14 @@
 """OTP supervision for Pykka actors: processes, monitors, links, timers, names, supervisors."""
 
+from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
+from supervision.dynamic_supervisor import DynamicSupervisor, DynamicSupervisorFlags
 from supervision.errors import (
     CallingSelf,
     ChildSpecError,
     Exited,
     Ignore,
+    OptionError,
     StartError,
     Stop,
     SupervisionError,
@@ -14,8 +17,10 @@ from supervision.errors import (
 from supervision.inbox import Inbox
 from supervision.monitors import Down, Monitor, demonitor, monitor
 from supervision.process import Process
-from supervision.ref import ProcessRef, current, exit_reason, kill, stop
+from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names
+from supervision.restarts import RestartIntensity
+from supervision.supervisor import Supervisor, SupervisorFlags
 from supervision.timer import Timer, TimerHandle, timer
 
 __all__ = [
@@ -23,18 +28,25 @@ __all__ = [
     "ChildSpec",
     "ChildSpecError",
     "Down",
+    "DynamicSupervisor",
+    "DynamicSupervisorFlags",
     "Exited",
     "Ignore",
     "Inbox",
     "Monitor",
+    "OptionError",
     "Process",
     "ProcessRef",
     "Registry",
+    "RestartIntensity",
     "StartError",
     "Stop",
     "SupervisionError",
+    "Supervisor",
+    "SupervisorFlags",
     "Timer",
     "TimerHandle",
+    "as_process",
     "current",
     "demonitor",
     "exit_reason",
@@ -43,5 +55,6 @@ __all__ = [
     "monitor",
     "names",
     "stop",
+    "tell_if_alive",
     "timer",
 ]

@@ -12,6 +12,7 @@ __all__ = [
     "ChildSpecError",
     "Exited",
     "Ignore",
+    "OptionError",
     "Reason",
     "StartError",
     "Stop",
@@ -49,7 +50,15 @@ class CallingSelf(SupervisionError):
 
 
 class ChildSpecError(SupervisionError, ValueError):
-    """A child spec or a supervisor option is not valid; `reason` is OTP's term for it."""
+    """A child spec is not valid; `reason` is OTP's term for it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class OptionError(SupervisionError, ValueError):
+    """An option of a supervisor is not valid; `reason` is OTP's term for it."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

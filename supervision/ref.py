@@ -29,15 +29,21 @@ here = threading.local()
 """`here.process` is the process whose thread this is."""
 
 
+class Signal:
+    """A message of the machinery. One that dies unread is no loss, and not reported."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
-class Exit:
+class Exit(Signal):
     """Order to end with `reason`, after the messages that came before it."""
 
     reason: Reason
 
 
 @dataclass(slots=True)
-class ChildEnded:
+class ChildEnded(Signal):
     """A linked child ended."""
 
     ref: "ProcessRef[Any]"
@@ -125,7 +131,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
                 self._answer_at_end(envelope)
             elif envelope.reply_to is not None:
                 dead_letter(envelope)
-            elif type(envelope.message) not in (Exit, ChildEnded):
+            elif not isinstance(envelope.message, Signal):
                 told.append(envelope.message)
         if told:
             self.actor_class._bury(self, told)

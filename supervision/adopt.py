@@ -1,0 +1,39 @@
+"""Plain Pykka actors as processes."""
+
+from functools import cache
+from typing import Any
+
+import pykka
+
+from supervision.process import Process
+
+__all__ = ["as_process"]
+
+RESERVED = frozenset(
+    name for name in dir(Process) if not name.startswith("_") and not hasattr(pykka.Actor, name)
+)
+
+
+@cache
+def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
+    """A subclass of `actor_class` that is a Process; the same one each time.
+
+    Pykka's habit is kept: an exception in an ask only goes to the asker. `__init__`, on the
+    starter's thread, is given the arguments; `start_link` waits until `on_start` is done.
+
+    Raises TypeError if the class uses a name that has a meaning in a Process.
+    """
+    if issubclass(actor_class, Process):
+        return actor_class
+    taken = sorted(name for name in RESERVED if hasattr(actor_class, name))
+    if taken:
+        raise TypeError(
+            f"{actor_class.__name__} can't be adopted, for {', '.join(taken)} means something in a "
+            "Process: rename it, or make the class a Process"
+        )
+    body: dict[str, Any] = {
+        "__doc__": actor_class.__doc__,
+        "__module__": actor_class.__module__,
+        "reply_errors": (Exception,),
+    }
+    return type(actor_class.__name__, (Process, actor_class), body)

@@ -1,0 +1,137 @@
+"""DynamicSupervisor: children come and go, of any number, known by their refs and in no order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from supervision.base import SupervisorBase, call, check_intensity
+from supervision.child_spec import ChildSpec
+from supervision.children import Child, ChildForm, to_spec
+from supervision.errors import ChildSpecError, OptionError, Reason
+from supervision.ref import ProcessRef
+from supervision.registry import resolve
+
+__all__ = ["DynamicSupervisor", "DynamicSupervisorFlags"]
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSupervisorFlags:
+    """What the `init` of a dynamic supervisor returns; made by `DynamicSupervisor.init`."""
+
+    max_children: int | Literal["infinity"]
+    max_restarts: int
+    max_seconds: float
+
+
+def dynamic_supervisor_flags(
+    strategy: Literal["one_for_one"] = "one_for_one",
+    max_children: int | Literal["infinity"] = "infinity",
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+) -> DynamicSupervisorFlags:
+    """Say how a dynamic supervisor works; `DynamicSupervisor.init` is this function.
+
+    max_children   how many there may be at a time, those that restart included
+    max_restarts   how many restarts within `max_seconds`, of all children together, are borne
+
+    Raises OptionError.
+    """
+    if strategy != "one_for_one":
+        raise OptionError(
+            ("invalid_strategy", strategy), f"strategy can only be one_for_one, not {strategy!r}"
+        )
+    if max_children != "infinity" and (not isinstance(max_children, int) or max_children < 0):
+        raise OptionError(
+            ("invalid_max_children", max_children),
+            f'max_children must be a whole number >= 0 or "infinity", not {max_children!r}',
+        )
+    check_intensity(max_restarts, max_seconds)
+    return DynamicSupervisorFlags(max_children, max_restarts, max_seconds)
+
+
+class DynamicSupervisor(SupervisorBase):
+    """Starts with no children; `start_child` adds them. All are one_for_one.
+
+    Ids are ignored and may repeat. At its end all children are told to end at the same time.
+    """
+
+    init: ClassVar[Callable[..., DynamicSupervisorFlags]] = staticmethod(dynamic_supervisor_flags)
+
+    _running: dict[ProcessRef[Any], Child]
+    _restarting: list[Child]
+    _max_children: int | Literal["infinity"]
+
+    # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
+
+    @staticmethod
+    def start_child(supervisor: Any, child: ChildForm) -> Any:
+        """Start another child.
+
+        Returns `("ok", ref)`, "ignore", or `("error", reason)` with "max_children", the reason its
+        start failed, or what is wrong with its spec.
+        """
+        try:
+            spec = to_spec(child)
+        except ChildSpecError as error:
+            return ("error", error.reason)
+        return call(supervisor, "start_child", spec)
+
+    @staticmethod
+    def terminate_child(supervisor: Any, child: Any) -> Any:
+        """Stop the child with this ref (proxy, name) for good: "ok", `("error", "not_found")`."""
+        return call(supervisor, "terminate_child", resolve(child))
+
+    # -- life
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._running, self._restarting = {}, []
+        flags: DynamicSupervisorFlags = self._flags(DynamicSupervisorFlags, args, kwargs)
+        self._max_children = flags.max_children
+
+    def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
+        child = self._running.pop(ref, None)
+        if child is None or not child.spec.restarts_after(reason):
+            return
+        child.ref = None
+        self._try_restart(child, reason)
+
+    def _restart(self, child: Child) -> None:
+        if child in self._restarting:
+            self._restarting.remove(child)
+        answer, ref = self._start(child)
+        if answer == "ok":
+            self._running[ref] = child
+        elif answer == "error":
+            self._restarting.append(child)
+            self._retry_later(child)
+
+    def _wind_down(self) -> None:
+        self._shut_down(*self._running.values())
+        super()._wind_down()
+
+    # -- answers
+
+    def _all(self) -> list[Child]:
+        return [*self._running.values(), *self._restarting]
+
+    def _which_children(self) -> list[tuple[Any, Any, str, tuple[Any, ...]]]:
+        return [("undefined", *shown[1:]) for shown in super()._which_children()]
+
+    def _start_child(self, spec: ChildSpec) -> Any:
+        limit = self._max_children
+        if limit != "infinity" and len(self._running) + len(self._restarting) >= limit:
+            return ("error", "max_children")
+        child = Child(spec)
+        answer, value = self._start(child)
+        if answer == "ignore":
+            return "ignore"
+        if answer == "ok":
+            self._running[value] = child
+        return (answer, value)
+
+    def _terminate_child(self, ref: ProcessRef[Any]) -> Any:
+        child = self._running.pop(ref, None)
+        if child is None:
+            return ("error", "not_found")
+        self._shut_down(child)
+        return "ok"

@@ -1,0 +1,243 @@
+"""Supervisor: starts children in order, restarts them by a strategy, stops them in reverse.
+
+Semantics and answers are those of OTP's supervisor; docs/supervision.md says where not, and why.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from supervision.base import SupervisorBase, call, check_intensity
+from supervision.child_spec import ChildSpec
+from supervision.children import Child, ChildForm, to_spec
+from supervision.errors import ChildSpecError, OptionError, Reason, Stop
+from supervision.ref import ProcessRef
+
+__all__ = ["Strategy", "Supervisor", "SupervisorFlags"]
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+
+STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorFlags:
+    """What the `init` of a supervisor returns; made by `Supervisor.init`."""
+
+    children: tuple[ChildSpec, ...]
+    strategy: Strategy
+    max_restarts: int
+    max_seconds: float
+
+
+def supervisor_flags(
+    children: Iterable[ChildForm] = (),
+    strategy: Strategy = "one_for_one",
+    max_restarts: int = 3,
+    max_seconds: float = 5.0,
+) -> SupervisorFlags:
+    """Say how a supervisor works; `Supervisor.init` is this function.
+
+    children      in the order they start: ChildSpec, class, or (class, argument); see `to_spec`
+    strategy      who is restarted with a child that ended: "one_for_one": it alone; "rest_for_one":
+                  also those started after it; "one_for_all": all
+    max_restarts  how many restarts within `max_seconds` are borne; one more and it gives up
+
+    Raises ChildSpecError and OptionError.
+    """
+    if strategy not in STRATEGIES:
+        raise OptionError(
+            ("invalid_strategy", strategy),
+            f"strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}",
+        )
+    check_intensity(max_restarts, max_seconds)
+    specs = tuple(to_spec(form) for form in children)
+    seen = set()
+    for spec in specs:
+        if spec.id in seen:
+            raise ChildSpecError(
+                ("duplicate_child_name", spec.id),
+                f"two children have the id {spec.id!r}; dataclasses.replace(spec, id=...) tells "
+                "them apart",
+            )
+        seen.add(spec.id)
+    return SupervisorFlags(specs, strategy, max_restarts, max_seconds)
+
+
+class Supervisor(SupervisorBase):
+    """Start it as `Supervisor.start_link(children, strategy=...)`, or subclass it:
+
+        class KVSupervisor(Supervisor):
+            def init(self, args):
+                return Supervisor.init([(KVStore, {"name": "kv"})], strategy="one_for_one")
+
+        KVSupervisor.start_link({}, name="kv_supervisor")
+
+    If a child fails at the first start, those already up are stopped, and `start_link` returns
+    `("error", ("shutdown", ("failed_to_start_child", id, reason)))`.
+    """
+
+    init: ClassVar[Callable[..., SupervisorFlags]] = staticmethod(supervisor_flags)
+
+    _children_in_order: list[Child]
+    _strategy: Strategy
+
+    # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
+
+    @staticmethod
+    def start_child(supervisor: Any, child: ChildForm) -> Any:
+        """Add a child after all others, and start it.
+
+        Returns `("ok", ref)`; `("ok", "undefined")` if it said "ignore"; `("error", reason)` with
+        `("already_started", ref)`, "already_present", `(reason, spec)` if its start failed (it is
+        not added then), or what is wrong with its spec.
+        """
+        try:
+            spec = to_spec(child)
+        except ChildSpecError as error:
+            return ("error", error.reason)
+        return call(supervisor, "start_child", spec)
+
+    @staticmethod
+    def terminate_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+        """Stop a child and leave it stopped, its spec kept unless it is temporary.
+
+        Returns "ok", also if it was dead; `("error", "not_found")`.
+        """
+        return call(supervisor, "terminate_child", id)
+
+    @staticmethod
+    def restart_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+        """Start a child that is stopped.
+
+        Returns `("ok", ref)`; `("ok", "undefined")`; `("error", reason)` with "not_found",
+        "running", "restarting", or the reason its start failed.
+        """
+        return call(supervisor, "restart_child", id)
+
+    @staticmethod
+    def delete_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+        """Forget the spec of a child that is stopped.
+
+        Returns "ok"; `("error", reason)` with "not_found", "running", "restarting".
+        """
+        return call(supervisor, "delete_child", id)
+
+    @staticmethod
+    def get_childspec(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+        """`("ok", spec)` or `("error", "not_found")`."""
+        return call(supervisor, "get_childspec", id)
+
+    # -- life
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._children_in_order = []
+        flags: SupervisorFlags = self._flags(SupervisorFlags, args, kwargs)
+        self._strategy = flags.strategy
+        for spec in flags.children:
+            child = Child(spec)
+            self._children_in_order.append(child)
+            answer, reason = self._start(child)
+            if answer == "error":
+                self._stop_in_reverse(self._children_in_order)
+                raise Stop(("shutdown", ("failed_to_start_child", spec.id, reason)))
+            self._drop_if_over(child)
+
+    def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
+        child = next((child for child in self._children_in_order if child.ref is ref), None)
+        if child is None:
+            return  # shut down meanwhile, or linked by a subclass for itself
+        child.ref = None
+        if child.spec.restarts_after(reason):
+            self._try_restart(child, reason)
+        else:
+            self._drop_if_over(child)
+
+    def _restart(self, child: Child) -> None:
+        affected = self._affected(child)
+        self._stop_in_reverse(affected)
+        for each in affected:
+            if each not in self._children_in_order:
+                continue  # temporary: gone with its stop
+            answer, _ = self._start(each)
+            if answer == "error":
+                self._retry_later(each)
+                return
+            self._drop_if_over(each)
+
+    def _affected(self, child: Child) -> list[Child]:
+        """The children that a restart of this one restarts, in order. All a strategy says."""
+        if self._strategy == "one_for_one":
+            return [child]
+        if self._strategy == "rest_for_one":
+            return self._children_in_order[self._children_in_order.index(child) :]
+        return list(self._children_in_order)
+
+    def _stop_in_reverse(self, children: list[Child]) -> None:
+        for child in list(reversed(children)):
+            self._shut_down(child)
+            self._drop_if_over(child)
+
+    def _drop_if_over(self, child: Child) -> None:
+        """A temporary child that does not run is forgotten."""
+        if child.ref is None and child.spec.restart == "temporary":
+            self._children_in_order.remove(child)
+
+    def _wind_down(self) -> None:
+        self._stop_in_reverse(self._children_in_order)
+        super()._wind_down()
+
+    # -- answers
+
+    def _all(self) -> list[Child]:
+        return self._children_in_order[::-1]
+
+    def _find(self, id: Hashable) -> Child | None:  # noqa: A002
+        return next((child for child in self._children_in_order if child.spec.id == id), None)
+
+    def _stopped(self, id: Hashable) -> tuple[Child | None, str]:  # noqa: A002
+        """The child if it is neither running nor restarting; else None and which."""
+        child = self._find(id)
+        if child is None:
+            return None, "not_found"
+        if child.ref or child.restarting:
+            return None, "running" if child.ref else "restarting"
+        return child, ""
+
+    def _start_child(self, spec: ChildSpec) -> Any:
+        present = self._find(spec.id)
+        if present:
+            running = present.ref is not None
+            return ("error", ("already_started", present.ref) if running else "already_present")
+        child = Child(spec)
+        answer, value = self._start(child)
+        if answer == "error":
+            return ("error", (value, spec))
+        self._children_in_order.append(child)
+        self._drop_if_over(child)
+        return ("ok", child.ref or "undefined")
+
+    def _terminate_child(self, id: Hashable) -> Any:  # noqa: A002
+        child = self._find(id)
+        if child is None:
+            return ("error", "not_found")
+        self._stop_in_reverse([child])
+        return "ok"
+
+    def _restart_child(self, id: Hashable) -> Any:  # noqa: A002
+        child, why_not = self._stopped(id)
+        if child is None:
+            return ("error", why_not)
+        answer, value = self._start(child)
+        return ("error", value) if answer == "error" else ("ok", child.ref or "undefined")
+
+    def _delete_child(self, id: Hashable) -> Any:  # noqa: A002
+        child, why_not = self._stopped(id)
+        if child is None:
+            return ("error", why_not)
+        self._children_in_order.remove(child)
+        return "ok"
+
+    def _get_childspec(self, id: Hashable) -> Any:  # noqa: A002
+        child = self._find(id)
+        return ("error", "not_found") if child is None else ("ok", child.spec)
