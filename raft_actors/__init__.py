@@ -1,1 +1,20 @@
 """Raft for Python programs, as actors: replicated state machines under supervision."""
+
+from raft_actors.config import Config
+from raft_actors.errors import RaftError
+from raft_actors.node import Node
+from raft_actors.raft import Raft
+from raft_actors.state_machine import StateMachine
+from raft_actors.undo import UndoDict
+from supervision import DynamicSupervisor, Supervisor
+
+__all__ = [
+    "Config",
+    "DynamicSupervisor",
+    "Node",
+    "Raft",
+    "RaftError",
+    "StateMachine",
+    "Supervisor",
+    "UndoDict",
+]

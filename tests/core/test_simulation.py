@@ -25,16 +25,17 @@ def unlucky(seed: int, steps: int) -> World:
         inflight_max=luck.choice((1, 3, 64)),
         log_cache_bytes=luck.choice((1, 100, 1_000_000)),
     )
-    world = World("abcde"[: luck.choice((1, 2, 3, 3, 3, 5))], seed, config)
+    world = World("abcde"[: luck.choice((1, 2, 3, 3, 3, 4, 5))], seed, config)
     world.crash_chance = luck.choice((0, 0, 0.002, 0.01))
     checker = Checker(world)
     fates = {
         "deliver": luck.uniform(20, 80), "lose": luck.uniform(0, 10), "repeat": luck.uniform(0, 5),
-        "tick": luck.uniform(2, 30), "propose": luck.uniform(1, 8), "query": luck.uniform(0, 4),
+        "tick": luck.uniform(2, 30), "propose": luck.uniform(2, 15), "query": luck.uniform(0, 4),
         "crash": luck.uniform(0, 3), "start": 8, "cut": luck.uniform(0, 1), "heal": 0.7,
         "lost": luck.uniform(0, 1), "configure": 1,
     }  # fmt: skip
     founder = luck.choice(world.names)
+    pace = luck.choice((0.005, 0.02, 0.1, 0.5))
     both = luck.random() < 0.2
     if luck.random() < 0.8:
         world.configure(founder)
@@ -48,8 +49,8 @@ def unlucky(seed: int, steps: int) -> World:
                 wire.pop(luck.randrange(len(wire)))
             case "repeat" if wire:
                 wire.append(luck.choice(wire))
-            case "tick" if up:
-                world.tick(name)
+            case "tick":
+                world.pass_time(luck.uniform(0, pace))
             case "propose" if up:
                 count = luck.choice((1, 1, 3))
                 world.propose(name, *[b"%d.%d" % (step, n) for n in range(count)])

@@ -15,6 +15,8 @@ from raft_actors.core.messages import Configure, Message, Propose, Query, Tick, 
 from raft_actors.core.server import Event, Server
 
 NODE = "sim@host"
+ALARMS_MAX = 10_000
+"""More than any test's stretch of time has; an alarm that rings for ever is a bug."""
 
 
 def address(name: str) -> Address:
@@ -25,7 +27,7 @@ def address(name: str) -> Address:
 class Disk:
     """A disk that keeps what was saved; `save` is all or nothing, as the stores' contract says."""
 
-    ballot: Ballot = Ballot()
+    ballot: Ballot = field(default_factory=Ballot)
     log: list[bytes] = field(default_factory=list)
 
     def entries(self, first: int, last: int) -> list[bytes]:
@@ -202,18 +204,26 @@ class World:
         self.now = max(self.now, min(self.servers[name].alarm, self.now + 10))
         self.step(name, Tick())
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass and ring what fell due; now and then a peer is late to hear it."""
+        self.now += seconds
+        for name in list(self.servers):
+            if self.servers[name].alarm <= self.now and self.luck.random() < 0.8:
+                self.step(name, Tick())
+
     def ring(self, seconds: float) -> None:
         """Let time pass: every alarm that falls due rings, and every message arrives."""
         until = self.now + seconds
-        while True:
+        for _ in range(ALARMS_MAX):
             self.settle()
             alarms = [(server.alarm, name) for name, server in self.servers.items()]
             due, name = min(alarms, default=(until, ""))
             if due >= until:
-                break
+                self.now = until
+                return
             self.now = max(self.now, due)
             self.step(name, Tick())
-        self.now = until
+        raise AssertionError(f"{ALARMS_MAX} alarms within {seconds} s; seed {self.seed}")
 
     # Clients.
 
@@ -242,6 +252,15 @@ class World:
             self.tick(name)
             self.settle()
         raise AssertionError(f"{name} is not elected: {self.roles()}")
+
+    def promote(self, name: str) -> Server:
+        """Make `name` the leader of a new term without asking anyone; nothing is delivered."""
+        server = self.servers[name]
+        server.become_candidate()
+        self.step(name)
+        server.become_leader()
+        self.wire.clear()
+        return server
 
     # What the tests look at.
 

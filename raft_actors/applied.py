@@ -1,0 +1,82 @@
+"""Applied: a user's machine and its state, and the rules for its exceptions."""
+
+import logging
+from typing import Any
+
+from raft_actors import terms
+from raft_actors.state_machine import StateMachine
+
+__all__ = ["Applied"]
+
+logger = logging.getLogger("raft_actors.state_machine")
+
+
+class Applied:
+    """The state after `index` commands of the log.
+
+    Replies are encoded here, once: a caller in this process and one on another node get equal
+    values, and none shares an object with the state.
+    """
+
+    def __init__(self, machine: StateMachine, name: str) -> None:
+        self.machine = machine
+        self.name = name
+        self.index = 0
+        self.state = machine.init(name)
+
+    def write(self, command: bytes) -> bytes:
+        """Run one command and return its encoded reply.
+
+        An exception is a result like any other, the same on every replica: the state stays the
+        one before, and the cluster goes on. Only running out of memory is this peer's own
+        trouble, and ends it.
+        """
+        state = self.state
+        try:
+            result = self.machine.handle_write(terms.loads(command), state)
+            reply, changed = pair_of(result)
+            encoded = terms.dumps(reply, "reply")
+        except MemoryError:
+            raise
+        except Exception as error:
+            if hasattr(state, "rollback"):
+                state.rollback()
+            return self.exception("handle_write", error)
+        if hasattr(changed, "commit"):
+            changed.commit()
+        self.state = changed
+        return encoded
+
+    def read(self, query: bytes) -> bytes:
+        """Answer one query, encoded. An exception is an answer to this reader alone."""
+        try:
+            reply = reply_of(self.machine.handle_read(terms.loads(query), self.state), self.state)
+            return terms.dumps(reply, "reply")
+        except MemoryError:
+            raise
+        except Exception as error:
+            return self.exception("handle_read", error)
+
+    def exception(self, method: str, error: Exception) -> bytes:
+        logger.info(
+            "%s: %s.%s raised %s: %s",
+            self.name, type(self.machine).__name__, method, type(error).__name__, error,
+            exc_info=logger.isEnabledFor(logging.DEBUG),
+        )  # fmt: skip
+        text = str(error).encode(errors="backslashreplace").decode()
+        return terms.dumps(("error", ("exception", type(error).__name__, text)))
+
+
+def pair_of(result: Any) -> tuple[Any, Any]:
+    if type(result) is not tuple or len(result) != 2:
+        raise TypeError(f"handle_write must return (reply, state), not {type(result).__name__}")
+    return result
+
+
+def reply_of(result: Any, state: Any) -> Any:
+    """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
+    if type(result) is tuple and len(result) == 2:
+        reply, second = result
+        if second is state or (type(second) is type(state) and reply not in ("ok", "error")):
+            return reply
+    return result

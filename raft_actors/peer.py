@@ -1,0 +1,284 @@
+"""Peer: the actor that takes part in one group. Its mailbox feeds the core; here effects happen.
+
+One thread owns the core, the log store and the user's state machine, as plain objects. Every
+event that waits is stepped, then one flush is done: the busier the peer, the larger the batch.
+"""
+
+import logging
+import time
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import terms
+from raft_actors.applied import Applied
+from raft_actors.config import Config
+from raft_actors.core.effects import Ballot, News, Read
+from raft_actors.core.entry import COMMAND, CONFIG, NOOP, kind_of, payload_of, term_of
+from raft_actors.core.log import Log
+from raft_actors.core.membership import NOBODY, Address, Configuration
+from raft_actors.core.messages import NodeLost, Propose, Query, Tick, Written
+from raft_actors.core.role import OUTCOME_UNKNOWN
+from raft_actors.core.server import Server
+from raft_actors.events import LeaderChanged, publish
+from raft_actors.node import NodeDown, NodeUp
+from raft_actors.requests import Ask, Ticket
+from raft_actors.state_machine import StateMachine
+from raft_actors.stores import open_store
+from supervision import Process, monitor, timer
+
+if TYPE_CHECKING:
+    from raft_actors.peers import Peers
+
+__all__ = ["Peer"]
+
+logger = logging.getLogger("raft_actors.peer")
+
+TICK = Tick()
+MORE = object()
+"""Told to itself: go on applying, after what has come meanwhile."""
+
+KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config"}
+
+
+class Peer(Process):
+    """One member of a Raft group, named on its node.
+
+    It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
+    ends the process; its supervisor starts a new one, which recovers from the store.
+    """
+
+    def init(
+        self, machine: type[StateMachine], name: str, config: Config, peers: "Peers"
+    ) -> None:
+        self.peers = peers
+        self.name = name
+        self.address: Address = (name, peers.node.name)
+        self.config = config
+        self.path = data_path(name, config, peers)
+        self.store = open_store(config.log_store, self.path, owner=self.address)
+        try:
+            self.recover(machine)
+        except BaseException:
+            self.store.close()
+            raise
+        self.reads: list[Read] = []
+        self.news: News | None = None
+        self.alarm: Any = None
+        self.applying = False
+        self.asked: list[Ask] = []
+        peers.joined(self)
+        self.stop_watching = peers.node.monitor(self.actor_ref)
+        self.on_drained()
+
+    def recover(self, machine: type[StateMachine]) -> None:
+        """Take up where the store ends. The state is rebuilt as the leader says what committed."""
+        saved = self.store.load()
+        log = Log(
+            self.store, base=saved.first - 1, base_term=0, last=saved.last,
+            cache_bytes=self.config.log_cache_bytes,
+        )  # fmt: skip
+        self.core = Server(
+            self.address, config=self.config, random=Random(), ballot=Ballot(*saved.ballot),
+            log=log, now=time.monotonic(),
+        )  # fmt: skip
+        self.applied = Applied(machine(), self.name)
+
+    # Events.
+
+    def on_receive(self, message: Any) -> None:
+        core = self.core
+        core.now = time.monotonic()
+        kind = type(message)
+        if kind is list:
+            for event in message:
+                self.take(event)
+        elif kind is NodeDown:
+            core.step(NodeLost(message.node))
+        elif kind is Tick:
+            self.alarm = None
+            if core.now >= core.alarm:
+                core.step(message)
+        elif message is not MORE and kind is not NodeUp:
+            self.take(message)
+
+    def take(self, event: Any) -> None:
+        if type(event) is Ask:
+            self.asked.append(event)
+        else:
+            self.core.step(event)
+
+    # Effects, lane by lane. This order is the proof of durability.
+
+    def on_drained(self) -> None:
+        core, store, peers = self.core, self.store, self.peers
+        due = core.flush()
+        if due.early:
+            peers.send(due.early)
+        if due.ballot is not None or due.entries:
+            assert not self.fenced, "another process may own the store by now"
+            ballot = due.ballot
+            store.save(
+                ballot and (ballot.term, ballot.voted_for, ballot.configuration),
+                due.first,
+                due.entries,
+            )
+            if due.entries:
+                core.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
+        if due.send:
+            peers.send(due.send)
+        self.apply()
+        self.reads += due.reads
+        if self.reads:
+            self.answer_reads()
+        for ticket, answer in due.answers:
+            ticket.set(encoded(answer))
+        while self.asked:
+            ask = self.asked.pop(0)
+            ask.ticket.set(terms.dumps(getattr(self, ask.what)(*ask.arguments)))
+        if due.news is not None:
+            self.tell(due.news)
+        peers.node.flush()
+        self.set_alarm()
+
+    def apply(self) -> None:
+        """Apply what is committed, at most `apply_max` entries before the next look around."""
+        applied, core = self.applied, self.core
+        first = applied.index + 1
+        last = min(core.commit_index, applied.index + self.config.apply_max)
+        if last < first:
+            return
+        entries = core.log.between(first, last)
+        tickets = core.take_tickets(last)
+        unclaimed = len(entries) - len(tickets)
+        for position, entry in enumerate(entries):
+            kind = kind_of(entry)
+            reply = b""
+            if kind == COMMAND:
+                reply = applied.write(payload_of(entry))
+            applied.index += 1
+            if position >= unclaimed:
+                ticket: Ticket | None = tickets[position - unclaimed]
+                if ticket is not None:
+                    ticket.set(reply or encoded(("ok", core.configuration)))
+        if last < core.commit_index:
+            self.actor_ref.tell(MORE)
+
+    def answer_reads(self) -> None:
+        """Answer what the state is fresh enough for."""
+        waiting: list[Read] = []
+        for read in self.reads:
+            if read.index <= self.applied.index:
+                read.ticket.set(self.applied.read(read.query))
+            else:
+                waiting.append(read)
+        self.reads = waiting
+
+    def tell(self, news: News) -> None:
+        before, self.news = self.news, news
+        if before is None or (before.leader, before.term) != (news.leader, news.term):
+            logger.info("%s: %s in term %d, leader %s", self.name, news.role, news.term, news.leader)
+        if before is None or before.leader != news.leader:
+            publish(LeaderChanged(self.address, news.leader, news.term))
+
+    def set_alarm(self) -> None:
+        """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
+
+        An alarm that rings too early is set again then; only a later one must be moved.
+        """
+        wanted = self.core.alarm
+        if self.alarm is not None:
+            if self.alarm.deadline <= wanted:
+                return
+            self.alarm.cancel()
+            self.alarm = None
+        if wanted < float("inf"):
+            self.alarm = timer.send_after(wanted - time.monotonic(), self.actor_ref, TICK)
+
+    # The end.
+
+    def terminate(self, reason: Any) -> None:
+        """Leave nobody waiting, and the store closed for the next owner."""
+        self.stop_watching()
+        self.peers.left(self)
+        if self.alarm is not None:
+            self.alarm.cancel()
+        self.core.role.leave()
+        for ticket, _answer in self.core.effects.answers:
+            ticket.set(terms.dumps(OUTCOME_UNKNOWN))
+        for read in self.reads:
+            read.ticket.set(terms.dumps(("error", ("redirect", None))))
+        self.peers.node.flush()
+        self.store.close()
+
+    @staticmethod
+    def undelivered(message: Any) -> None:
+        for event in message if type(message) is list else [message]:
+            ticket = getattr(event, "ticket", None)
+            if ticket is not None:
+                ticket.set(terms.dumps(("error", "no_peer")))
+
+    # What clients ask besides writes and reads.
+
+    def leader(self) -> Address | None:
+        return self.core.role.leader
+
+    def status(self) -> Any:
+        core, log = self.core, self.core.log
+        return (
+            "ok",
+            {
+                "name": self.name,
+                "node": self.address[1],
+                "current_state": core.role.name,
+                "leader": core.role.leader,
+                "current_term": core.term,
+                "configuration": configuration_view(core.configuration),
+                "last_index": log.last_index,
+                "last_term": log.last_term,
+                "commit_index": core.commit_index,
+                "last_applied": self.applied.index,
+            },
+        )
+
+    def get_entry(self, index: int) -> Any:
+        """The entry at `index`; 0 is the empty configuration that every log begins with."""
+        log = self.core.log
+        if index == 0:
+            view = {"index": 0, "term": 0, "type": "config", "data": configuration_view(NOBODY)}
+            return ("ok", view)
+        if not log.base < index <= log.last_index:
+            return ("error", "not_found")
+        entry = log.between(index, index)[0]
+        kind, payload = kind_of(entry), payload_of(entry)
+        data = None
+        if kind == COMMAND:
+            data = terms.loads(payload)
+        elif kind == CONFIG:
+            data = configuration_view(Configuration.decode(payload, index))
+        return (
+            "ok",
+            {"index": index, "term": term_of(entry), "type": KIND_NAMES[kind], "data": data},
+        )
+
+
+def data_path(name: str, config: Config, peers: "Peers") -> Path:
+    """`config.data_dir` as it is, or a directory for this peer under the node's, or `data`."""
+    if config.data_dir is not None:
+        return Path(config.data_dir)
+    return Path(peers.node.config.data_dir or "data") / peers.node.name / name
+
+
+def encoded(answer: Any) -> bytes:
+    match answer:
+        case ("ok", Configuration() as configuration):
+            answer = ("ok", configuration_view(configuration))
+    return terms.dumps(answer)
+
+
+def configuration_view(configuration: Configuration) -> dict[str, Any]:
+    return {
+        "state": "stable" if configuration.members else "none",
+        "members": list(configuration.members),
+        "index": configuration.index,
+    }

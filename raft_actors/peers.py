@@ -1,0 +1,248 @@
+"""Peers: all peers of one node, and the way between them, other nodes' peers, and clients."""
+
+import logging
+import re
+import threading
+from collections import defaultdict
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from raft_actors import terms
+from raft_actors.config import Config
+from raft_actors.core.membership import Address
+from raft_actors.core.messages import Message
+from raft_actors.errors import BadName, FrameTooLarge
+from raft_actors.future import Future
+from raft_actors.node import Incoming, LocalNode, Node
+from raft_actors.peer import Peer
+from raft_actors.peer_supervisor import PeerSupervisor
+from raft_actors.requests import STOP, WRITE, Ticket, event_of
+from raft_actors.state_machine import StateMachine
+from raft_actors.wire.messages import pack, unpack
+from supervision import ChildSpec, DynamicSupervisor, ProcessRef, stop, tell_if_alive
+
+__all__ = ["Peers", "check_peer_name", "peer_spec", "peers_here", "peers_of"]
+
+logger = logging.getLogger("raft_actors.peers")
+
+RAFT, CLIENT = 16, 17
+"""Kinds of frames between nodes: messages of peers, requests of clients."""
+
+NO_PEER = ("error", "no_peer")
+PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
+
+
+class RemoteTicket:
+    """A client on another node, who gets the answer as a frame."""
+
+    __slots__ = ("incoming",)
+
+    def __init__(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+
+    def set(self, answer: Any) -> None:
+        try:
+            self.incoming.reply(answer)
+        except FrameTooLarge as error:
+            self.incoming.reply(terms.dumps(("error", ("reply_too_large", str(error)))))
+
+
+class Peers:
+    """The peers of `node`, found by name, running or stopped.
+
+    running   the peer of each name
+    members   who belonged to the group of a peer that ran here: whoever asks for a stopped peer
+              is sent to them
+    """
+
+    def __init__(self, node: LocalNode) -> None:
+        self.node = node
+        self.running: dict[str, ProcessRef[Peer]] = {}
+        self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
+        self.members: dict[str, tuple[Address, ...]] = {}
+        self.lock = threading.Lock()
+        self.top: ProcessRef[DynamicSupervisor] | None = None
+        node.on_frames(RAFT, self.on_raft_frames)
+        node.on_frames(CLIENT, self.on_client_frames)
+
+    # Starting and stopping.
+
+    def start(self, machine: type[StateMachine], name: str, config: Config) -> Any:
+        """Start a peer under this node's own supervisor."""
+        running = self.running.get(name)
+        if running is not None:
+            return ("error", ("already_started", running))
+        with self.lock:
+            if self.top is None:
+                _ok, self.top = DynamicSupervisor.start_link(strategy="one_for_one")
+        spec = peer_spec(machine, name=name, config=config, peers=self, restart="temporary")
+        match DynamicSupervisor.start_child(self.top, spec):
+            case ("ok", _supervisor):
+                return ("ok", self.running[name])
+            case ("error", ("shutdown", ("failed_to_start_child", _id, reason))):
+                return ("error", reason)
+            case answer:
+                return answer
+
+    def stop(self, name: str) -> Any:
+        """Stop a peer for good, whoever supervises it."""
+        supervisor = self.supervisors.get(name)
+        if supervisor is None or name not in self.running:
+            return NO_PEER
+        stop(supervisor, "shutdown")
+        return "ok"
+
+    def joined(self, peer: Peer) -> None:
+        self.members[peer.name] = peer.core.configuration.members
+        self.running[peer.name] = peer.actor_ref
+
+    def left(self, peer: Peer) -> None:
+        self.members[peer.name] = peer.core.configuration.members
+        if self.running.get(peer.name) is peer.actor_ref:
+            del self.running[peer.name]
+
+    # Between peers.
+
+    def send(self, messages: list[Message]) -> None:
+        """Send in order: to a peer here as it is, to one elsewhere in one frame for each target."""
+        here = self.node.name
+        away: dict[Address, list[Message]] = defaultdict(list)
+        for message in messages:
+            target = message.target
+            if target[1] != here:
+                away[target].append(message)
+            elif (ref := self.running.get(target[0])) is not None:
+                tell_if_alive(ref, message)
+        for (name, node), batch in away.items():
+            first = batch[0]
+            body = [name, first.source[0], first.group, [pack(message) for message in batch]]
+            self.node.cast(node, RAFT, body)
+
+    def on_raft_frames(self, frames: list[Incoming]) -> None:
+        """Tell each peer in one go what came for it in this poll round."""
+        batches: dict[str, list[Any]] = defaultdict(list)
+        for frame in frames:
+            try:
+                name, source_name, group, packed = frame.body
+                source, target = (source_name, frame.node), (name, self.node.name)
+                batches[name] += [unpack(each, source, target, group) for each in packed]
+            except (ValueError, TypeError) as error:
+                logger.warning("%s sent what is no peer message: %s", frame.node, error)
+        self.tell(batches)
+
+    def tell(self, batches: dict[str, list[Any]]) -> None:
+        for name, batch in batches.items():
+            ref = self.running.get(name)
+            if ref is None:
+                Peer.undelivered(batch)
+            else:
+                tell_if_alive(ref, batch)
+
+    # Clients.
+
+    def request(self, address: Address, body: list[Any]) -> Future[Any]:
+        """Bring a request to the peer at `address`, wherever it is. See `requests` for `body`."""
+        name, node = address
+        if node != self.node.name:
+            answer = self.node.call(node, CLIENT, body)
+            self.node.flush()
+            return answer
+        future: Future[Any] = Future()
+        operation, _name, payload, session, sequence = body
+        if operation == STOP:
+            future.set(terms.dumps(self.stop(name)))
+            return future
+        ref = self.running.get(name)
+        if ref is None:
+            future.set(self.instead_of(name))
+        else:
+            tell_if_alive(ref, event_of(operation, payload, (session, sequence), future))
+        return future
+
+    def instead_of(self, name: str) -> Any:
+        """What to answer for a peer that does not run: who else may know, or that there's none."""
+        others = [member for member in self.members.get(name, ()) if member[0] != name]
+        return [list(member) for member in others] or terms.dumps(NO_PEER)
+
+    def on_client_frames(self, frames: list[Incoming]) -> None:
+        batches: dict[str, list[Any]] = defaultdict(list)
+        for frame in frames:
+            ticket = RemoteTicket(frame)
+            try:
+                operation, name, payload, session, sequence = frame.body
+                if operation == STOP:
+                    self.stop_aside(name, ticket)
+                elif name in self.running:
+                    request = (session, sequence)
+                    batches[name].append(event_of(operation, payload, request, ticket))
+                else:
+                    ticket.set(self.instead_of(name))
+            except (ValueError, TypeError) as error:
+                logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
+                ticket.set(terms.dumps(("error", ("bad_request", str(error)))))
+        self.tell(batches)
+        self.node.flush()
+
+    def stop_aside(self, name: str, ticket: Ticket) -> None:
+        """Stopping takes as long as the peer's last batch, so not on the bridge's thread."""
+
+        def work() -> None:
+            ticket.set(terms.dumps(self.stop(name)))
+            self.node.flush()
+
+        threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+
+
+def check_peer_name(name: object) -> str:
+    """Return `name`, or raise BadName: it goes into addresses and names a directory."""
+    if not isinstance(name, str) or not PEER_NAME.fullmatch(name) or name in {".", ".."}:
+        raise BadName(
+            f"a peer's name is up to 128 letters, digits, '_', '-', '.' or '@', not {name!r}"
+        )
+    return name
+
+
+by_node: WeakKeyDictionary[LocalNode, Peers] = WeakKeyDictionary()
+by_node_lock = threading.Lock()
+
+
+def peers_here() -> Peers:
+    """The peers of this process' node; of no node in particular before one is started."""
+    return peers_of(Node.current())
+
+
+def peers_of(node: LocalNode) -> Peers:
+    with by_node_lock:
+        peers = by_node.get(node)
+        if peers is None:
+            peers = by_node[node] = Peers(node)
+        return peers
+
+
+def peer_spec(
+    machine: type[StateMachine],
+    *,
+    name: str,
+    config: Config | None = None,
+    peers: Peers | None = None,
+    restart: Any = "transient",
+    **fields: Any,
+) -> ChildSpec:
+    """Return the child spec of a peer. `fields` are Config's, instead of a whole `config`.
+
+    Raises BadName, and ValueError for a bad config.
+    """
+    check_peer_name(name)
+    if config is not None and fields:
+        raise ValueError("give either config=Config(...) or its fields one by one, not both")
+    start = partial(start_peer_supervisor, machine, name, Config.of(config or fields), peers)
+    return ChildSpec(
+        ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
+    )
+
+
+def start_peer_supervisor(
+    machine: type[StateMachine], name: str, config: Config, peers: Peers | None
+) -> Any:
+    return PeerSupervisor.start_link(machine, name, config, peers or peers_here())

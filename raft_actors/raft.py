@@ -1,0 +1,219 @@
+"""Raft: the calls of Elixir's `raft`, tuples and all."""
+
+import atexit
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pykka
+
+from raft_actors import terms
+from raft_actors.config import Config
+from raft_actors.core.membership import Address
+from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
+from raft_actors.errors import NoConnection, RaftError
+from raft_actors.kv_store import KVStore
+from raft_actors.names import check_node_name
+from raft_actors.node import RemoteRef
+from raft_actors.peers import check_peer_name, peers_here
+from raft_actors.requests import (
+    CONFIGURE, ENTRY, LEADER, READ, STATUS, STOP, WRITE, next_request,
+)  # fmt: skip
+from raft_actors.state_machine import StateMachine
+from raft_actors.views import Configuration, Entry, Status, viewed
+from supervision import ProcessRef
+
+__all__ = ["Raft"]
+
+NO_NODE = ("error", "no_node")
+TIMEOUT = ("error", "timeout")
+CALL_TIMEOUT = 5.0
+"""For calls that have no timeout of their own; seconds, as everywhere here."""
+LOOK_AROUND_S = 0.1
+PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
+
+
+class Raft:
+    """Start peers, found groups, write and read. Every call answers, and none raises for a
+    cluster's troubles: they are `("error", reason)`.
+
+    A peer is given as its name on this node, its address `(name, node)`, its ActorRef or a proxy.
+    """
+
+    @staticmethod
+    def start_peer(
+        machine: type[StateMachine], *, name: str, config: Config | None = None, **fields: Any
+    ) -> Any:
+        """Start a peer of `machine` on this node, under the node's own supervisor.
+
+        `fields` are Config's, instead of a whole `config`.
+
+        Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
+        if it can't start. Raises ValueError for a bad name or config.
+        """
+        check_peer_name(name)
+        match peers_here().start(machine, name, Config.of(config or fields)):
+            case ("ok", ref):
+                return ("ok", ref.proxy())
+            case ("error", ("already_started", ref)):
+                return ("error", ("already_started", ref.proxy()))
+            case answer:
+                return answer
+
+    @staticmethod
+    def stop_peer(peer: PeerRef) -> Any:
+        """Stop a peer, here or on another node: `"ok"`, `("error", "no_peer")`.
+
+        It is not started again by itself, whoever supervises it. Its log stays on disk.
+        """
+        answer = ask(peer, STOP, (), CALL_TIMEOUT)
+        return ("error", "no_peer") if isinstance(answer, list) else answer
+
+    stop = stop_peer
+
+    @staticmethod
+    def set_configuration(peer: PeerRef, members: Iterable[PeerRef]) -> Any:
+        """Found a group with these members; asking for what is already so is fine.
+
+        Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if `peer` is
+        no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"` if
+        no majority answers.
+        """
+        wanted = tuple(address_of(member) for member in members)
+        answer = ask(peer, CONFIGURE, wanted, 2 * CALL_TIMEOUT)
+        return viewed(found_instead(answer), Configuration)
+
+    @staticmethod
+    def leader(peer: PeerRef) -> Address | None:
+        """Whom `peer` takes for the leader, as an address; None if it knows none."""
+        answer = ask(peer, LEADER, (), CALL_TIMEOUT)
+        if isinstance(answer, list):
+            return find_leader(answer, time.monotonic() + CALL_TIMEOUT)
+        return None if answer is None or answer[0] == "error" else answer
+
+    @staticmethod
+    def status(peer: PeerRef) -> Any:
+        """`("ok", status)`, a mapping; `("error", "no_node")` or `"no_peer"`."""
+        answer = ask(peer, STATUS, (), CALL_TIMEOUT)
+        return viewed(("error", "no_peer") if isinstance(answer, list) else answer, Status)
+
+    @staticmethod
+    def write(leader: PeerRef, command: Any, timeout: float = 3.0) -> Any:
+        """Have `command` committed and applied; returns the state machine's reply as it is.
+
+        Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
+        `"overloaded"`, `"no_peer"`, `"no_node"`. It may still happen after `"timeout"` and
+        `"outcome_unknown"` (the leader lost its office, or the connection broke).
+
+        Raises TypeError for a command that can't be encoded, naming the part.
+        """
+        payload = terms.dumps(command, "command")
+        return found_instead(request(leader, WRITE, payload, timeout, OUTCOME_UNKNOWN), timeout)
+
+    @staticmethod
+    def read(leader: PeerRef, query: Any, timeout: float = 3.0) -> Any:
+        """Ask the state machine; linearizable: it sees every write acknowledged before the call.
+
+        Errors as for `write`; all of them are safe to try again.
+        """
+        payload = terms.dumps(query, "query")
+        return found_instead(request(leader, READ, payload, timeout, NO_NODE), timeout)
+
+    @staticmethod
+    def get_entry(peer: PeerRef, index: int) -> Any:
+        """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`."""
+        answer = ask(peer, ENTRY, (index,), CALL_TIMEOUT)
+        return viewed(("error", "no_peer") if isinstance(answer, list) else answer, Entry)
+
+    @staticmethod
+    def test_cluster(machine: type[StateMachine] = KVStore) -> tuple[Address, ...]:
+        """Start peer1, peer2 and peer3 in this process, on a temporary directory, and elect.
+
+        Returns their addresses. Raises RaftError if they are running already.
+        """
+        directory = tempfile.TemporaryDirectory(prefix="raft_actors-", ignore_cleanup_errors=True)
+        atexit.register(directory.cleanup)
+        names = ("peer1", "peer2", "peer3")
+        for name in names:
+            answer = Raft.start_peer(machine, name=name, data_dir=Path(directory.name) / name)
+            if answer[0] != "ok":
+                raise RaftError(f"{name} did not start: {answer[1]!r}")
+        members = tuple(address_of(name) for name in names)
+        answer = Raft.set_configuration(members[0], members)
+        if answer[0] != "ok":
+            raise RaftError(f"the test cluster did not form: {answer[1]!r}")
+        return members
+
+
+def address_of(peer: PeerRef) -> Address:
+    """Return the address that any of the ways to name a peer stands for.
+
+    Raises BadName or TypeError.
+    """
+    if isinstance(peer, str):
+        return check_peer_name(peer), peers_here().node.name
+    if isinstance(peer, pykka.ActorProxy):
+        peer = peer.actor_ref
+    if isinstance(peer, RemoteRef):
+        return peer.address
+    if isinstance(peer, ProcessRef) and isinstance(peer.name, str):
+        return peer.name, peers_here().node.name
+    if isinstance(peer, tuple) and len(peer) == 2:
+        return check_peer_name(peer[0]), check_node_name(peer[1])
+    raise TypeError(
+        f"a peer is its name, its address (name, node), its ActorRef or a proxy, not {peer!r}"
+    )
+
+
+def ask(peer: PeerRef, operation: int, arguments: tuple[Any, ...], timeout: float) -> Any:
+    return request(peer, operation, terms.dumps(arguments), timeout, NO_NODE)
+
+
+def request(
+    peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any
+) -> Any:
+    """Return the answer; or a list of addresses, if the peer has stopped but others may know.
+
+    if_lost  the answer when the connection broke with the request under way
+    """
+    peers = peers_here()
+    limit = peers.node.config.command_bytes_max
+    if len(payload) > limit:
+        raise ValueError(
+            f"{len(payload)} bytes are more than Config.command_bytes_max ({limit}); "
+            "split it, or raise the bound on every node"
+        )
+    name, node = address_of(peer)
+    future = peers.request((name, node), [operation, name, payload, *next_request()])
+    try:
+        answer = future.get(timeout)
+    except TimeoutError:
+        return TIMEOUT
+    except NoConnection as error:
+        return if_lost if error.was_sent else NO_NODE
+    if isinstance(answer, bytes):
+        return terms.loads(answer)
+    return [(name, node) for name, node in answer]
+
+
+def found_instead(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
+    """For a stopped peer, find who leads its group now, and say so."""
+    if not isinstance(answer, list):
+        return answer
+    leader = find_leader(answer, time.monotonic() + timeout)
+    return redirect(leader) if leader else ELECTION_IN_PROGRESS
+
+
+def find_leader(members: list[Address], deadline: float) -> Address | None:
+    """Ask `members` until one of them knows of a leader that is among them."""
+    while True:
+        for member in members:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            answer = ask(member, LEADER, (), min(remaining, 1.0))
+            if answer in members:
+                return answer  # type: ignore[no-any-return]
+        time.sleep(min(LOOK_AROUND_S, max(0.0, deadline - time.monotonic())))

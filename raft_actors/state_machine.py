@@ -1,0 +1,52 @@
+"""StateMachine: what a user writes. Every replica runs it over the same commands (Raft §2)."""
+
+from typing import Any
+
+__all__ = ["StateMachine"]
+
+
+class StateMachine:
+    """A replicated state machine: three methods, called on the peer's own thread.
+
+    Commands, queries, replies and the parts of a state that go into them are terms: None, bool,
+    int, float, str, bytes, list, tuple, dict, set, frozenset, datetime.
+
+    A command must do the same on every replica: nothing in `handle_write` may depend on clocks,
+    chance, files, threads, set order or `hash(str)`. Put such values into the command.
+
+    An exception in `handle_write` is the command's result, on every replica alike: its writer
+    gets `("error", ("exception", type_name, text))` and the state stays what it was before. That
+    holds by itself where `handle_write` returns a new state. One that changes its state in place
+    either raises before its first change, or keeps its state in something with `commit()` and
+    `rollback()`, like `raft_actors.UndoDict`: the framework calls them.
+    """
+
+    def init(self, name: str) -> Any:
+        """Return the state before the first command. `name` is the peer's."""
+        raise NotImplementedError(f"{type(self).__name__} needs init(self, name)")
+
+    def handle_write(self, command: Any, state: Any) -> tuple[Any, Any]:
+        """Run a committed command. Return (reply, state)."""
+        raise NotImplementedError(f"{type(self).__name__} needs handle_write(self, command, state)")
+
+    def handle_read(self, query: Any, state: Any) -> Any:
+        """Answer a query, on the leader alone. Return `reply` or `(reply, state)`.
+
+        Don't change the state: a read is not replicated, and a changed state is dropped.
+        A pair is taken for (reply, state) if its second part is the state or of the state's
+        type, unless its first is "ok" or "error".
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
+
+    @classmethod
+    def child_spec(cls, *, name: str, **options: Any) -> Any:
+        """Return the child spec of a peer that runs this machine.
+
+        name     the peer's name, unique on its node
+        options  `config=Config(...)`, or Config's fields one by one (`data_dir=...`)
+
+        So `(KVStore, {"name": "peer1"})` stands among a supervisor's children.
+        """
+        from raft_actors.peers import peer_spec  # the floors above build on this one
+
+        return peer_spec(cls, name=name, **options)

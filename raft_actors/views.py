@@ -1,0 +1,45 @@
+"""Views: what a peer says of itself, as dicts that read well at a prompt."""
+
+from typing import Any
+
+__all__ = ["Configuration", "Entry", "Status", "viewed"]
+
+
+class View(dict[str, Any]):
+    """A dict that IPython shows one field a line, in the order in which it was made."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        name = type(self).__name__
+        if cycle:
+            printer.text(f"{name}(...)")
+            return
+        width = max(map(len, self), default=0)
+        with printer.group(2, f"{name}("):
+            for key, value in self.items():
+                printer.break_()
+                printer.text(f"{key:<{width}}  ")
+                printer.pretty(value)
+        printer.text(")")
+
+
+class Status(View):
+    """A peer's answer to `Raft.status`."""
+
+
+class Configuration(View):
+    """The members of a group: `state` ("none" or "stable"), `members`, `index`."""
+
+
+class Entry(View):
+    """A log entry: `index`, `term`, `type`, `data`."""
+
+
+def viewed(answer: Any, view: type[View]) -> Any:
+    """Return `("ok", fields)` with the fields in their view, anything else as it is."""
+    match answer:
+        case ("ok", dict() as fields):
+            for key, value in fields.items():
+                if key == "configuration" or (key == "data" and fields.get("type") == "config"):
+                    fields[key] = Configuration(value)
+            return ("ok", view(fields))
+    return answer

@@ -1,0 +1,69 @@
+"""Peer messages as lists that msgpack carries: `[kind, term, field, ...]`.
+
+Who sends to whom and the group travel once for each batch, beside the list. Entries stay the
+opaque frames that they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+from raft_actors.core import messages
+from raft_actors.core.entry import HEADER
+from raft_actors.core.membership import Address
+from raft_actors.core.messages import Message
+
+__all__ = ["pack", "unpack"]
+
+ENVELOPE = {"source", "target", "group"}
+KINDS: tuple[type[Message], ...] = (
+    messages.RequestPreVote,
+    messages.PreVoteReply,
+    messages.RequestVote,
+    messages.VoteReply,
+    messages.AppendEntries,
+    messages.AppendReply,
+    messages.AppendRejected,
+)
+"""A message's number on the wire is its place here: add at the end, never reorder."""
+
+
+def fields_of(kind: type[Message]) -> list[str]:
+    return [field.name for field in fields(kind) if field.name not in ENVELOPE]
+
+
+def types_of(kind: type[Message]) -> list[type]:
+    known = {int: int, bool: bool, list[bytes]: list}
+    return [known[field.type] for field in fields(kind) if field.name not in ENVELOPE]  # type: ignore[index]
+
+
+NAMES = [fields_of(kind) for kind in KINDS]
+TYPES = [types_of(kind) for kind in KINDS]
+PACKERS = {kind: (number, attrgetter(*NAMES[number])) for number, kind in enumerate(KINDS)}
+
+
+def pack(message: Message) -> list[Any]:
+    number, values = PACKERS[type(message)]
+    return [number, *values(message)]
+
+
+def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) -> Message:
+    """Return the message. Raises ValueError for anything that `pack` can't have made."""
+    try:
+        number, *values = packed
+        kind, names = KINDS[number], NAMES[number]
+    except (TypeError, ValueError, IndexError):
+        raise ValueError("no peer message of this version") from None
+    if list(map(type, values)) != TYPES[number]:
+        raise ValueError(f"a {kind.__name__} with fields of the wrong types")
+    if any(type(value) is int and value < 0 for value in values):
+        raise ValueError(f"a {kind.__name__} with a negative field")
+    message = kind(
+        source=source, target=target, group=group, **dict(zip(names, values, strict=True))
+    )
+    if type(message) is messages.AppendEntries:
+        for entry in message.entries:
+            if type(entry) is not bytes or len(entry) < HEADER.size:
+                raise ValueError("an AppendEntries with something that is no entry")
+    return message

@@ -1,0 +1,85 @@
+"""Founding a group: the configuration becomes the first entry of the first leader."""
+
+import pytest
+
+from raft_actors.core.membership import Configuration
+from tests.core.world import World, address
+
+
+def test_a_founder_must_be_a_member() -> None:
+    world = World("abc")
+    assert world.configure("a", "bc").answer == ("error", "must_be_in_consensus_group")
+
+
+def test_a_founder_without_a_majority_gives_up_and_may_try_again() -> None:
+    """Defect 14 of the original: the call never returned."""
+    world = World("abc")
+    world.crash("b")
+    world.crash("c")
+    ticket = world.configure("a")
+    world.ring(10)
+    assert ticket.answer == ("error", "peers_not_responding")
+    assert world.servers["a"].term == 0
+    world.start("b")
+    again = world.configure("a")
+    world.settle()
+    assert again.answer[0] == "ok"
+
+
+def test_asking_for_what_is_already_so_is_ok() -> None:
+    world = World("abc")
+    first = world.configure("a")
+    world.settle()
+    again = world.configure("a")
+    assert again.answer == first.answer or again.answer[0] == "ok"
+
+
+def test_a_follower_sends_who_would_configure_to_the_leader() -> None:
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    assert world.configure("b").answer == ("error", ("redirect", address("a")))
+
+
+def test_two_founders_at_once_found_one_group() -> None:
+    world = World("abc")
+    tickets = [world.configure("a"), world.configure("b")]
+    world.ring(5)
+    assert len(list(world.leaders())) == 1
+    assert len({server.group for server in world.servers.values()}) == 1
+    assert all(ticket.answer is not None for ticket in tickets)
+    assert any(ticket.answer[0] == "ok" for ticket in tickets)
+
+
+def test_the_configuration_is_found_again_after_a_restart() -> None:
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    for name in "abc":
+        world.crash(name)
+        world.start(name)
+        assert world.servers[name].configuration.members == tuple(map(address, "abc"))
+
+
+def test_a_replaced_configuration_entry_is_forgotten_with_it() -> None:
+    world = World("ab")
+    a = world.servers["a"]
+    from raft_actors.core.entry import CONFIG, NOOP, encode
+
+    founding = Configuration.founding([address("a"), address("b")])
+    a.extend(0, [encode(1, CONFIG, founding.encode())])
+    assert a.configuration.index == 1
+    a.extend(0, [encode(2, NOOP)])
+    assert a.configuration.index == 0
+    assert a.ballot.configuration == 0
+
+
+def test_a_committed_entry_is_never_replaced() -> None:
+    from raft_actors.core.entry import COMMAND, encode
+
+    world = World("ab")
+    b = world.servers["b"]
+    b.extend(0, [encode(1, COMMAND, b"x")])
+    b.commit_to(1)
+    with pytest.raises(AssertionError, match="committed"):
+        b.extend(0, [encode(2, COMMAND, b"y")])

@@ -1,0 +1,250 @@
+"""Replication and commit: Raft §5.3 and §5.4, Figure 2."""
+
+from raft_actors.config import Config
+from raft_actors.core.entry import COMMAND, NOOP, encode, payload_of
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    Propose,
+    Written,
+)
+from tests.core.world import Ticket, World, address
+
+
+def world_with_leader(names: str = "abc", config: Config | None = None) -> World:
+    world = World(names, config=config)
+    world.configure("a")
+    world.settle()
+    assert world.role("a") == "leader"
+    return world
+
+
+def append(world: World, target: str, *, term: int, prev: int, prev_term: int,
+           entries: list[bytes], commit: int = 0) -> AppendEntries:  # fmt: skip
+    return AppendEntries(
+        source=address("a"), target=address(target), group="", term=term, prev_index=prev,
+        prev_term=prev_term, commit=commit, round=0, entries=entries,
+    )  # fmt: skip
+
+
+def frames(*terms: int) -> list[bytes]:
+    return [encode(term, COMMAND, b"%d of %d" % (n, term)) for n, term in enumerate(terms, 1)]
+
+
+def test_a_write_is_answered_once_a_majority_holds_it() -> None:
+    world = world_with_leader()
+    world.isolate("c")
+    ticket = world.propose("a", b"x")[0]
+    assert ticket.answer is None
+    world.settle()
+    assert ticket.answer == ("ok", b"x")
+
+
+def test_a_write_without_a_majority_is_not_answered() -> None:
+    world = world_with_leader()
+    world.isolate("a")
+    ticket = world.propose("a", b"x")[0]
+    world.settle()
+    assert ticket.answer is None
+
+
+def test_commands_of_one_batch_travel_in_one_append() -> None:
+    """Defect 15 of the original: one entry for each append, on the next heartbeat."""
+    world = world_with_leader()
+    world.propose("a", *[b"%d" % n for n in range(200)])
+    appends = [message for message in world.wire if message.target == address("b")]
+    assert [len(message.entries) for message in appends] == [200]
+
+
+def test_a_leader_counts_its_own_log_only_once_it_is_durable() -> None:
+    """Thesis 10.2.1: two of three hold the entry, but one of them only in memory."""
+    world = world_with_leader()
+    leader = world.servers["a"]
+    leader.step(Propose(b"x", Ticket("write")))
+    index = leader.log.last_index
+    leader.flush()
+    leader.step(
+        AppendReply(source=address("b"), target=address("a"), group="", term=leader.term,
+                    match=index, round=0)
+    )  # fmt: skip
+    assert leader.commit_index < index
+    leader.step(Written(last_index=index, last_term=leader.term))
+    assert leader.commit_index == index
+
+
+def test_a_late_written_of_a_replaced_tail_counts_nothing() -> None:
+    world = world_with_leader()
+    leader = world.servers["a"]
+    leader.step(Written(last_index=leader.log.last_index + 5, last_term=leader.term))
+    assert leader.role.written == leader.log.last_index
+
+
+def test_entries_of_older_terms_commit_only_behind_one_of_this_term() -> None:
+    """§5.4.2, Figure 8: an entry of an old term on a majority may still be replaced.
+
+    Log of `a`, leader of term 3: an entry of term 2, then its no-op. `b` holds the first only.
+    """
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    for name in "ab":
+        world.disks[name].log.append(encode(2, COMMAND, b"old"))
+        world.disks[name].ballot = world.disks[name].ballot.__class__(2, None, 1)
+        world.crash(name)
+        world.start(name)
+    world.isolate("c")
+    a = world.promote("a")
+    world.step("a")
+    assert a.term == 3
+    assert world.terms("a") == [1, 2, 3]
+    reply = AppendReply(
+        source=address("b"), target=address("a"), group="", term=3, match=2, round=0
+    )
+    world.step("a", reply)
+    assert a.commit_index < 2, "counting replicas of term 2 proves nothing"
+    world.step("a", reply.__class__(source=reply.source, target=reply.target, group="", term=3,
+                                    match=3, round=0))  # fmt: skip
+    assert a.commit_index == 3
+
+
+def test_a_late_short_append_shortens_nothing() -> None:
+    """Defect 3 of the original: a duplicate rewound the log under a committed entry."""
+    world = World("ab")
+    entries = frames(1, 1, 1)
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=entries))
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=entries[:1]))
+    assert world.entries("b") == entries
+    world.step("b", append(world, "b", term=1, prev=1, prev_term=1, entries=[]))
+    assert world.entries("b") == entries
+
+
+def test_a_conflict_removes_all_that_follows_it() -> None:
+    """Defect 7 of the original: what lay after the conflict stayed."""
+    world = World("ab")
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=frames(1, 1, 1, 1)))
+    new = encode(2, COMMAND, b"new")
+    world.step("b", append(world, "b", term=2, prev=1, prev_term=1, entries=[new]))
+    assert world.entries("b") == [*frames(1), new]
+    assert world.disks["b"].log == [*frames(1), new]
+
+
+def test_a_failed_consistency_check_removes_nothing() -> None:
+    """Defect 8 of the original: it deleted committed entries."""
+    world = World("ab")
+    entries = frames(1, 1, 1)
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=entries, commit=3))
+    world.wire.clear()
+    world.step("b", append(world, "b", term=2, prev=2, prev_term=2, entries=[encode(2, NOOP)]))
+    assert world.entries("b") == entries
+    assert [type(message) for message in world.wire] == [AppendRejected]
+
+
+def test_a_follower_acknowledges_only_what_the_request_proves() -> None:
+    """Figure 2, AppendEntries 5. The rest of its log may be another leader's."""
+    world = World("ab")
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=frames(1, 1, 1)))
+    world.wire.clear()
+    world.step("b", append(world, "b", term=2, prev=1, prev_term=1, entries=[], commit=3))
+    assert world.wire[-1].match == 1
+    assert world.servers["b"].commit_index == 1
+
+
+def test_the_commit_index_never_goes_back() -> None:
+    world = World("ab")
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=frames(1, 1), commit=2))
+    world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=[], commit=0))
+    assert world.servers["b"].commit_index == 2
+
+
+def test_one_rejection_skips_a_whole_term_of_conflicts() -> None:
+    """§5.3, last part: not one round trip for each entry."""
+    world = World("ab")
+    world.configure("a")
+    world.settle()
+    world.disks["b"].log += frames(*[2] * 300)
+    world.disks["a"].log += frames(*[3] * 300)
+    for name, term in (("a", 3), ("b", 2)):
+        disk = world.disks[name]
+        disk.ballot = disk.ballot.__class__(term, None, 1)
+        world.crash(name)
+        world.start(name)
+    world.elect("a")
+    rounds = 0
+    while world.entries("b") != world.entries("a"):
+        assert rounds < 6, "one round trip for each entry?"
+        world.ring(world.config.heartbeat_timeout)
+        rounds += 1
+
+
+def test_a_lagging_follower_catches_up_in_bounded_batches() -> None:
+    config = Config(log_store="memory", append_bytes_max=100, inflight_max=4)
+    world = world_with_leader(config=config)
+    world.isolate("c")
+    world.propose("a", *[b"%03d" % n for n in range(100)])
+    world.settle()
+    world.heal()
+    sizes = []
+    for _ in range(200):
+        world.ring(world.config.heartbeat_timeout / 4)
+        sizes += [sum(map(len, message.entries)) for message in world.wire
+                  if type(message) is AppendEntries]  # fmt: skip
+        if world.servers["c"].log.last_index == world.servers["a"].log.last_index:
+            break
+    assert world.entries("c") == world.entries("a")
+    assert max(sizes, default=0) <= 100
+
+
+def test_appends_to_a_silent_follower_are_bounded() -> None:
+    config = Config(log_store="memory", append_bytes_max=1, inflight_max=3)
+    world = world_with_leader(config=config)
+    world.isolate("c")
+    for n in range(20):
+        world.propose("a", b"%d" % n)
+        world.wire = [message for message in world.wire if message.target != address("c")]
+        world.settle()
+    assert len(world.servers["a"].role.progress[address("c")].inflight) == 3
+
+
+def test_an_interrupted_write_is_told_as_unknown_and_never_with_anothers_reply() -> None:
+    """Defect 13 of the original: pending requests were matched by index alone."""
+    world = world_with_leader()
+    world.isolate("a")
+    ticket = world.propose("a", b"mine")[0]
+    world.ring(5)
+    assert ticket.answer == ("error", "outcome_unknown")
+    leader = next(name for name, server in world.leaders())
+    world.propose(leader, b"other")
+    world.heal()
+    world.ring(5)
+    assert ticket.answer == ("error", "outcome_unknown")
+
+
+def test_followers_and_candidates_say_where_to_go() -> None:
+    world = world_with_leader()
+    assert world.propose("b", b"x")[0].answer == ("error", ("redirect", address("a")))
+    assert world.query("b").answer == ("error", ("redirect", address("a")))
+    world.servers["c"].become_pre_candidate()
+    assert world.propose("c", b"x")[0].answer == ("error", "election_in_progress")
+
+
+def test_an_unconfigured_peer_redirects_to_nobody() -> None:
+    world = World("abc")
+    assert world.propose("b", b"x")[0].answer == ("error", ("redirect", None))
+
+
+def test_an_overloaded_leader_says_so_at_once() -> None:
+    world = world_with_leader(config=Config(log_store="memory", proposals_max=5))
+    world.isolate("a")
+    answers = [ticket.answer for ticket in world.propose("a", *[b"x"] * 7)]
+    assert answers[5:] == [("error", "overloaded")] * 2
+
+
+def test_an_entry_carries_its_request_id() -> None:
+    from raft_actors.core.entry import request_of
+
+    world = World("a")
+    world.configure("a")
+    world.step("a", Propose(b"x", Ticket("write"), (7, 8)))
+    assert request_of(world.entries("a")[-1]) == (7, 8)
+    assert payload_of(world.entries("a")[-1]) == b"x"

@@ -1,0 +1,25 @@
+"""Every role answers every event."""
+
+from typing import get_args
+
+import pytest
+
+from raft_actors.core import messages
+from raft_actors.core.candidate import Candidate, PreCandidate
+from raft_actors.core.follower import Follower
+from raft_actors.core.leader import Leader
+from raft_actors.core.messages import Message
+from raft_actors.core.role import Role
+from raft_actors.core.server import Event
+
+EVENTS = {*Message.__subclasses__(), *get_args(Event)} - {Message}
+
+
+@pytest.mark.parametrize("role", [Follower, PreCandidate, Candidate, Leader])
+def test_a_role_answers_every_event(role: type[Role]) -> None:
+    assert set(role.handlers) == EVENTS
+
+
+def test_every_message_and_event_of_the_module_is_known() -> None:
+    declared = {getattr(messages, name) for name in messages.__all__} - {Message}
+    assert declared == EVENTS
