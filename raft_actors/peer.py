@@ -7,7 +7,7 @@ event that waits is stepped, then one flush is done: the busier the peer, the la
 import logging
 import time
 from pathlib import Path
-from random import Random
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
@@ -17,7 +17,7 @@ from raft_actors.core.effects import Ballot, News, Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, kind_of, payload_of, term_of
 from raft_actors.core.log import Log
 from raft_actors.core.membership import NOBODY, Address, Configuration
-from raft_actors.core.messages import NodeLost, Propose, Query, Tick, Written
+from raft_actors.core.messages import NodeLost, Tick, Written
 from raft_actors.core.role import OUTCOME_UNKNOWN
 from raft_actors.core.server import Server
 from raft_actors.events import LeaderChanged, publish
@@ -25,7 +25,7 @@ from raft_actors.node import NodeDown, NodeUp
 from raft_actors.requests import Ask, Ticket
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
-from supervision import Process, monitor, timer
+from supervision import Process, timer
 
 if TYPE_CHECKING:
     from raft_actors.peers import Peers
@@ -48,9 +48,7 @@ class Peer(Process):
     ends the process; its supervisor starts a new one, which recovers from the store.
     """
 
-    def init(
-        self, machine: type[StateMachine], name: str, config: Config, peers: "Peers"
-    ) -> None:
+    def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> None:
         self.peers = peers
         self.name = name
         self.address: Address = (name, peers.node.name)
@@ -79,7 +77,8 @@ class Peer(Process):
             cache_bytes=self.config.log_cache_bytes,
         )  # fmt: skip
         self.core = Server(
-            self.address, config=self.config, random=Random(), ballot=Ballot(*saved.ballot),
+            self.address, config=self.config, random=SystemRandom(),
+            ballot=Ballot(*saved.ballot),
             log=log, now=time.monotonic(),
         )  # fmt: skip
         self.applied = Applied(machine(), self.name)
@@ -117,12 +116,8 @@ class Peer(Process):
             peers.send(due.early)
         if due.ballot is not None or due.entries:
             assert not self.fenced, "another process may own the store by now"
-            ballot = due.ballot
-            store.save(
-                ballot and (ballot.term, ballot.voted_for, ballot.configuration),
-                due.first,
-                due.entries,
-            )
+            ballot = due.ballot.stored() if due.ballot is not None else None
+            store.save(ballot, due.first, due.entries)
             if due.entries:
                 core.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
         if due.send:
@@ -137,7 +132,7 @@ class Peer(Process):
             ask = self.asked.pop(0)
             ask.ticket.set(terms.dumps(getattr(self, ask.what)(*ask.arguments)))
         if due.news is not None:
-            self.tell(due.news)
+            self.announce(due.news)
         peers.node.flush()
         self.set_alarm()
 
@@ -174,10 +169,12 @@ class Peer(Process):
                 waiting.append(read)
         self.reads = waiting
 
-    def tell(self, news: News) -> None:
+    def announce(self, news: News) -> None:
         before, self.news = self.news, news
         if before is None or (before.leader, before.term) != (news.leader, news.term):
-            logger.info("%s: %s in term %d, leader %s", self.name, news.role, news.term, news.leader)
+            logger.info(
+                "%s: %s in term %d, leader %s", self.name, news.role, news.term, news.leader
+            )
         if before is None or before.leader != news.leader:
             publish(LeaderChanged(self.address, news.leader, news.term))
 
@@ -197,7 +194,7 @@ class Peer(Process):
 
     # The end.
 
-    def terminate(self, reason: Any) -> None:
+    def terminate(self, reason: Any) -> None:  # noqa: ARG002
         """Leave nobody waiting, and the store closed for the next owner."""
         self.stop_watching()
         self.peers.left(self)

@@ -21,9 +21,7 @@ class PeerSupervisor(Supervisor):
     peers beside it and the node go on, and `Supervisor.restart_child` tries again.
     """
 
-    def init(
-        self, machine: type[StateMachine], name: str, config: Config, peers: "Peers"
-    ) -> Any:
+    def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> Any:
         peers.supervisors[name] = self.actor_ref
         start = partial(
             Peer.start_link, machine, name, config, peers, name=name, registry=peers.node.registry

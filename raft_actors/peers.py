@@ -17,7 +17,7 @@ from raft_actors.future import Future
 from raft_actors.node import Incoming, LocalNode, Node
 from raft_actors.peer import Peer
 from raft_actors.peer_supervisor import PeerSupervisor
-from raft_actors.requests import STOP, WRITE, Ticket, event_of
+from raft_actors.requests import STOP, Ticket, event_of
 from raft_actors.state_machine import StateMachine
 from raft_actors.wire.messages import pack, unpack
 from supervision import ChildSpec, DynamicSupervisor, ProcessRef, stop, tell_if_alive

@@ -13,13 +13,20 @@ from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
-from raft_actors.errors import NoConnection, RaftError
+from raft_actors.errors import NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
 from raft_actors.node import RemoteRef
 from raft_actors.peers import check_peer_name, peers_here
 from raft_actors.requests import (
-    CONFIGURE, ENTRY, LEADER, READ, STATUS, STOP, WRITE, next_request,
+    CONFIGURE,
+    ENTRY,
+    LEADER,
+    READ,
+    STATUS,
+    STOP,
+    WRITE,
+    next_request,
 )  # fmt: skip
 from raft_actors.state_machine import StateMachine
 from raft_actors.views import Configuration, Entry, Status, viewed
@@ -28,6 +35,7 @@ from supervision import ProcessRef
 __all__ = ["Raft"]
 
 NO_NODE = ("error", "no_node")
+NO_PEER = ("error", "no_peer")
 TIMEOUT = ("error", "timeout")
 CALL_TIMEOUT = 5.0
 """For calls that have no timeout of their own; seconds, as everywhere here."""
@@ -171,9 +179,7 @@ def ask(peer: PeerRef, operation: int, arguments: tuple[Any, ...], timeout: floa
     return request(peer, operation, terms.dumps(arguments), timeout, NO_NODE)
 
 
-def request(
-    peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any
-) -> Any:
+def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
     """Return the answer; or a list of addresses, if the peer has stopped but others may know.
 
     if_lost  the answer when the connection broke with the request under way
@@ -193,6 +199,8 @@ def request(
         return TIMEOUT
     except NoConnection as error:
         return if_lost if error.was_sent else NO_NODE
+    except NoProcess:  # a node that has not begun to have peers
+        return NO_PEER
     if isinstance(answer, bytes):
         return terms.loads(answer)
     return [(name, node) for name, node in answer]

@@ -1,7 +1,7 @@
 """Requests: what a client may ask a peer, as events here and as frames between nodes.
 
-    request   [operation, peer name, payload, session, sequence]
-    answer    bytes: the encoded answer; or a list of addresses: the peer has stopped, ask those
+request   [operation, peer name, payload, session, sequence]
+answer    bytes: the encoded answer; or a list of addresses: the peer has stopped, ask those
 """
 
 from dataclasses import dataclass

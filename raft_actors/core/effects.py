@@ -25,6 +25,10 @@ class Ballot:
     voted_for: Address | None = None
     configuration: int = 0
 
+    def stored(self) -> tuple[int, Address | None, int]:
+        """Return the fields as a log store keeps them; `Ballot(*stored)` brings them back."""
+        return self.term, self.voted_for, self.configuration
+
 
 @dataclass(slots=True)
 class Read:

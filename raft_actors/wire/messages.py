@@ -59,7 +59,7 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")
     if any(type(value) is int and value < 0 for value in values):
         raise ValueError(f"a {kind.__name__} with a negative field")
-    message = kind(
+    message: Message = kind(
         source=source, target=target, group=group, **dict(zip(names, values, strict=True))
     )
     if type(message) is messages.AppendEntries:
