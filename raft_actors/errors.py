@@ -11,6 +11,7 @@ __all__ = [
     "NoProcess",
     "RaftError",
     "StoreCorrupt",
+    "StoreError",
 ]
 
 
@@ -55,6 +56,10 @@ class DataDirInUse(RaftError):
 
 class StoreCorrupt(RaftError):
     """A store holds what this version can't have written: restore it or remove it by hand."""
+
+
+class StoreError(RaftError):
+    """The disk refused: full, unreadable, failing. The store takes nothing more until reopened."""
 
 
 class LogCompacted(RaftError):

@@ -1,0 +1,27 @@
+"""Log stores: where a peer's ballot and log survive. `open_store` is the door."""
+
+from pathlib import Path
+
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved
+
+__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "open_store"]
+
+
+def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:
+    """Open the store at `path`, or make a fresh one there.
+
+    kind    "rocksdb", or "memory" (gone with the process)
+    owner   the peer's (name, node). A directory made for one peer is refused to every other: it
+            holds the first one's vote.
+
+    Raises DataDirInUse, StoreCorrupt or StoreError. Each says what to do.
+    """
+    if kind == "memory":
+        from raft_actors.stores.memory import MemoryStore
+
+        return MemoryStore.at(Path(path))
+    if kind == "rocksdb":
+        from raft_actors.stores.rocks import RocksStore
+
+        return RocksStore(path, owner)
+    raise ValueError(f'a store is "rocksdb" or "memory", not {kind!r}')

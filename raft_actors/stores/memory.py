@@ -1,0 +1,89 @@
+"""MemoryStore: a log store that lives as long as the process, for tests and simulations.
+
+What was saved outlives the owner, as on a disk: a peer that is restarted within the process finds
+its ballot and log again. Without them it could vote twice in one term.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Keeps ballot and log in plain objects.
+
+    A simulated crash is: drop the owner, `reopen` the store, `load`.
+    """
+
+    shelf: ClassVar[dict[Path, "MemoryStore"]] = {}
+
+    @classmethod
+    def at(cls, path: Path) -> "MemoryStore":
+        """Return the store of this process that is called `path`, and open it.
+
+        Raises DataDirInUse while it is open.
+        """
+        store = cls.shelf.setdefault(path.absolute(), cls(path.absolute()))
+        if store.is_open:
+            raise DataDirInUse(
+                f"{path} (in memory) is open in this process already: stop the peer that has it, "
+                "or give this one a data_dir of its own"
+            )
+        store.reopen()
+        return store
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.is_open = path is None
+        self.clear()
+
+    def clear(self) -> None:
+        self.ballot: Ballot = FRESH_BALLOT
+        self.first = 1
+        self.log: list[bytes] = []
+
+    def reopen(self) -> None:
+        self.is_open = True
+
+    def load(self) -> Saved:
+        self.check_open()
+        return Saved(self.ballot, self.first, self.first + len(self.log) - 1)
+
+    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+        self.check_open()
+        start = first - self.first
+        assert 0 <= start <= len(self.log) or (first == 0 and not entries), "a hole in the log"
+        if ballot is not None:
+            self.ballot = ballot
+        if first:
+            self.log[start:] = entries
+
+    def entries(self, first: int, last: int) -> list[bytes]:
+        self.check_open()
+        if first < self.first:
+            raise LogCompacted(f"entry {first} is compacted; the log starts at {self.first}")
+        assert last < self.first + len(self.log), "entries beyond the last"
+        return self.log[first - self.first : last - self.first + 1]
+
+    def compact(self, through: int) -> None:
+        self.check_open()
+        if through >= self.first:
+            del self.log[: through - self.first + 1]
+            self.first = through + 1
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def destroy(self) -> None:
+        self.close()
+        self.clear()
+        if self.path is not None:
+            self.shelf.pop(self.path, None)
+
+    def check_open(self) -> None:
+        if not self.is_open:
+            raise StoreError(f"{self.path or 'this store'} (in memory) is closed: open it again")

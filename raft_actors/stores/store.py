@@ -1,0 +1,69 @@
+"""LogStore: where a peer's ballot and log survive. The contract that every store keeps.
+
+tests/stores/test_contract.py holds each store to what is said here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved"]
+
+Ballot = tuple[Any, ...]
+"""(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
+
+FRESH_BALLOT: Ballot = (0, None)
+"""What a peer that never saved has: term 0, and nobody voted for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a store holds: the newest ballot, and the entries `first..last`.
+
+    The log is empty when `last` is `first` - 1: first=1, last=0 in a fresh store, and
+    first=n+1, last=n after compaction through n.
+    """
+
+    ballot: Ballot = FRESH_BALLOT
+    first: int = 1
+    last: int = 0
+
+
+class LogStore(Protocol):
+    """Where a peer's ballot and log survive. One owner, one thread. Indexes start at 1."""
+
+    def load(self) -> Saved:
+        """Tell what the store holds. Never reads the whole log."""
+
+    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+        """Write all of it or nothing; it is durable when this returns.
+
+        The log from `first` on becomes `entries`, so a truncation can't be torn from the append
+        that caused it (Raft §5.3), and an empty list only truncates.
+
+        ballot   None leaves the ballot as it is
+        first    0 (then without entries) leaves the log as it is; otherwise an index from the
+                 first kept entry to one after the last
+
+        Raises StoreError when the disk doesn't take it. Then nothing may be assumed about this
+        save, and every later one is refused: after a failed sync an operating system may forget
+        what it could not write, and call the next sync a success. Reopen the store.
+        """
+
+    def entries(self, first: int, last: int) -> list[bytes]:
+        """Return the entries `first..last`, `last` being no later than the last one saved.
+
+        Raises LogCompacted below the first kept entry.
+        """
+
+    def compact(self, through: int) -> None:
+        """Forget the entries up to `through`, which a snapshot covers from now on.
+
+        Beyond the last entry, the log becomes empty and goes on at `through` + 1. Durable with
+        the next save only: a crash before it brings the entries back, which does no harm.
+        """
+
+    def close(self) -> None:
+        """Let go of the disk. Closing twice is fine."""
+
+    def destroy(self) -> None:
+        """Close, and remove what was stored."""
