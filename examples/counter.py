@@ -25,7 +25,7 @@ class Counter(StateMachine):
         raise ValueError(f"not a command of a counter: {command!r}")
 
     def handle_read(self, query: Any, state: int) -> Any:
-        return ("ok", state)
+        return ("ok", state), state
 
 
 def leader_of(names: tuple[str, ...]) -> Any:

@@ -38,7 +38,11 @@ DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"raft-actors {metadata.version('raft_actors')}")
+        try:
+            version = metadata.version("raft_actors")
+        except metadata.PackageNotFoundError:
+            version = "(run from its sources, not installed)"
+        typer.echo(f"raft-actors {version}")
         raise typer.Exit
 
 

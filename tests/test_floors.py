@@ -27,7 +27,7 @@ FLOORS = {
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 RUNTIME = 3
 
-UPWARDS = {("state_machine", "peer_supervisor")}
+UPWARDS = {("state_machine", "peers")}
 """`KVStore.child_spec` must be a method of what the user writes; it imports when it is called."""
 
 DATA_TOOLS = (

@@ -90,7 +90,8 @@ def check_options(options: list[str]) -> None:
         return
     command = group.get_command(None, options[0])  # type: ignore[attr-defined]
     assert command is not None, f"raft-actors has no command {options[0]}"
-    command.make_context(options[0], [word for word in options[1:] if word != "..."])
+    if options[1:] or options == ["demo"]:  # else the command is only spoken of
+        command.make_context(options[0], options[1:])
 
 
 def check_extras(target: str) -> None:
