@@ -1,0 +1,36 @@
+"""No test of this directory leaves a process, a name or a thread of a process behind."""
+
+import threading
+
+import pykka
+import pytest
+
+from supervision import Process, names
+
+from .helpers import eventually
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_behind():
+    yield
+    pykka.ActorRegistry.stop_all()
+    eventually(lambda: not names.names())
+
+
+@pytest.fixture
+def journal():
+    return []
+
+
+@pytest.fixture
+def process_threads():
+    """How many threads of processes are alive."""
+
+    def alive():
+        return [
+            thread
+            for thread in threading.enumerate()
+            if isinstance(getattr(getattr(thread, "_target", None), "__self__", None), Process)
+        ]
+
+    return alive
