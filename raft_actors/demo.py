@@ -36,6 +36,7 @@ STEP_S = 30.0  # a step that takes longer has failed; the slowest takes 2 s on t
 CALL_S = 1.0
 PAUSE_S = 0.02
 CHECK_THREADS = 8
+UNKNOWN = {("error", "timeout"), ("error", "outcome_unknown")}
 
 
 class KVStore(StateMachine):
@@ -160,6 +161,7 @@ class Clients:
     acknowledged: dict[str, int] = field(default_factory=dict)
     unknown: int = 0
     redirects: int = 0
+    refused: int = 0
     last: tuple[float, float] = (0.0, 0.0)
     """When the newest of the acknowledged writes began, and when it was acknowledged."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -195,8 +197,11 @@ class Clients:
                     self.redirects += 1
                     self.leader = address
                     self.ended.wait(PAUSE_S)
-                case _:
-                    self.unknown += 1
+                case answer:
+                    if answer in UNKNOWN:
+                        self.unknown += 1
+                    else:
+                        self.refused += 1
                     self.leader = self.addresses[count % len(self.addresses)]
                     self.ended.wait(PAUSE_S)
 
@@ -325,7 +330,7 @@ def check(story: Story, stage: Stage, clients: Clients) -> int:
     """Read back every acknowledged write from the leader; returns the exit status."""
     story.tell(
         f"the clients stop: {len(clients.acknowledged)} writes acknowledged, {clients.redirects} "
-        f"redirected, {clients.unknown} without an answer to rely on"
+        f"redirected, {clients.refused} refused, {clients.unknown} of unknown outcome"
     )
     for name in NAMES:
         story.until(f"node {name} is up", lambda name=name: stage.is_up(name))

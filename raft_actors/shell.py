@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pykka
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
 from pygments.token import Token
@@ -37,6 +38,7 @@ def run_shell(plan: Plan) -> int:
         )
         app.initialize([])
         app.shell.set_custom_exc((KeyboardInterrupt,), tell_interrupted)
+        app.shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
         print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
         stop_telling = tell_news(launched)
         try:
@@ -49,6 +51,14 @@ def run_shell(plan: Plan) -> int:
 def tell_interrupted(*_: Any, **__: Any) -> None:
     """One line for Ctrl-C: where in the library the wait was is nobody's concern."""
     print("\nKeyboardInterrupt", file=sys.stderr)
+
+
+def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
+    """`<Peer 'peer1' on a@mymachine>`; an actor without a name by the end of its urn."""
+    ref = proxy.actor_ref
+    name = getattr(ref, "name", None)
+    label = ref.actor_urn[-12:] if name is None else repr(name)
+    printer.text(f"<{ref.actor_class.__name__} {label} on {Node.self()}>")
 
 
 def shell_config() -> ShellConfig:

@@ -18,8 +18,25 @@ class View(dict[str, Any]):
             for key, value in self.items():
                 printer.break_()
                 printer.text(f"{key:<{width}}  ")
-                printer.pretty(value)
+                with printer.indent(width + 2):
+                    show(printer, value)
         printer.text(")")
+
+
+def show(printer: Any, value: Any) -> None:
+    """Print members one a line and an address in one piece, whatever the printer thinks of it."""
+    match value:
+        case (str(), str()):
+            printer.text(repr(value))
+        case [(str(), str()), *_] if type(value) is list:
+            with printer.group(1, "[", "]"):
+                for position, address in enumerate(value):
+                    if position:
+                        printer.text(",")
+                        printer.break_()
+                    printer.text(repr(address))
+        case _:
+            printer.pretty(value)
 
 
 class Status(View):

@@ -2,8 +2,8 @@
 
 A ```ipython block shows shells: `$ raft-actors shell --sname a ...` opens one, a prompt
 `a@mymachine [3]: ` with its continuations is what is typed there, and the lines that follow are the
-answer. `mymachine` stands for this host and `...` in an answer for anything. Prompt numbers are the
-reader's help and are not compared.
+answer. `mymachine` stands for this host and `...` in an answer for anything. Prompt numbers and
+line breaks, which depend on the host's name, are not compared.
 
 The text tells of one possible election. Where another peer won, the story goes on with the names
 exchanged: see `Names`.
@@ -105,7 +105,7 @@ def translate(text: str, plays: dict[str, str]) -> str:
 
 def matches(expected: str, shown: str) -> bool:
     def plain(text: str) -> str:
-        return re.sub(r"^Out\[\d+\]: ", "Out: ", text)
+        return " ".join(re.sub(r"^Out\[\d+\]:", "Out:", text).split())
 
     pattern = ".*?".join(re.escape(part) for part in plain(expected).split("..."))
     return re.fullmatch(pattern, plain(shown), re.DOTALL) is not None
