@@ -1,0 +1,41 @@
+"""Peers of this process, without a node, on directories of their own."""
+
+import itertools
+
+import pytest
+
+from raft_actors import Raft
+from raft_actors.kv_store import KVStore
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def make_peer(tmp_path):
+    """Start a peer with a fresh name; all are stopped at the end."""
+    started = []
+
+    def make(machine=KVStore, name=None, **options):
+        name = name or f"peer{next(NUMBERS)}"
+        options.setdefault("data_dir", tmp_path / name)
+        answer = Raft.start_peer(machine, name=name, **options)
+        if answer[0] == "ok":
+            started.append(name)
+        return name, answer
+
+    yield make
+    for name in started:
+        Raft.stop_peer(name)
+
+
+@pytest.fixture
+def trio(make_peer):
+    """Three peers that have formed a group."""
+
+    def make(machine=KVStore, **options):
+        names = [make_peer(machine, **options)[0] for _ in range(3)]
+        answer = Raft.set_configuration(names[0], names)
+        assert answer[0] == "ok", answer
+        return names
+
+    return make

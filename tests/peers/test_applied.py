@@ -1,0 +1,133 @@
+"""What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
+
+import pytest
+
+from raft_actors import StateMachine, UndoDict, terms
+from raft_actors.applied import Applied, reply_of
+
+
+class Accounts(StateMachine):
+    """Breaks in every way that a machine may."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        match command:
+            case ("set", key, value):
+                return ("ok", key), {**state, key: value}
+            case "raise":
+                raise ValueError("no such account")
+            case "odd reply":
+                return object(), {**state, "odd": 1}
+            case "no pair":
+                return "ok"
+            case "out of memory":
+                raise MemoryError
+            case "ugly":
+                raise ValueError("\udcff")
+        raise AssertionError(command)
+
+    def handle_read(self, query, state):
+        if query == "raise":
+            return 1 / 0
+        if query == "changed":
+            return ("ok", 1), {"changed": True}
+        if query == "bare":
+            return ("ok", {"a": "dict"})
+        return state.get(query), state
+
+
+class InPlace(Accounts):
+    """Changes its state before it raises."""
+
+    def init(self, name):
+        return UndoDict()
+
+    def handle_write(self, command, state):
+        state["touched"] = command
+        if command == "raise":
+            raise ValueError("too late")
+        return "ok", state
+
+
+def write(applied, command):
+    return terms.loads(applied.write(terms.dumps(command)))
+
+
+def read(applied, query):
+    return terms.loads(applied.read(terms.dumps(query)))
+
+
+@pytest.fixture
+def accounts():
+    applied = Applied(Accounts(), "peer")
+    assert write(applied, ("set", "a", 1)) == ("ok", "a")
+    return applied
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "text"),
+    [
+        ("raise", "ValueError", "no such account"),
+        ("odd reply", "TypeError", "reply"),
+        ("no pair", "TypeError", "(reply, state)"),
+        ("ugly", "ValueError", "udcff"),
+    ],
+)
+def test_a_command_that_raises_is_its_writers_answer_and_changes_nothing(
+    accounts, command, error, text
+):
+    """Defect 17 of the original: one such command brought every replica down for good."""
+    tag, (kind, name, said) = write(accounts, command)
+    assert (tag, kind, name) == ("error", "exception", error)
+    assert text in said
+    assert accounts.state == {"a": 1}
+    assert write(accounts, ("set", "b", 2)) == ("ok", "b")
+
+
+def test_a_machine_that_changes_its_state_in_place_is_undone():
+    applied = Applied(InPlace(), "peer")
+    assert write(applied, "one") == "ok"
+    assert write(applied, "raise")[0] == "error"
+    assert applied.state == {"touched": "one"}
+
+
+def test_running_out_of_memory_is_this_peers_trouble_and_no_answer(accounts):
+    with pytest.raises(MemoryError):
+        write(accounts, "out of memory")
+
+
+def test_a_read_that_raises_is_its_readers_answer(accounts):
+    assert read(accounts, "raise") == (
+        "error", ("exception", "ZeroDivisionError", "division by zero"),
+    )  # fmt: skip
+    assert read(accounts, "a") == 1
+
+
+def test_a_read_changes_nothing(accounts):
+    assert read(accounts, "changed") == ("ok", 1)
+    assert accounts.state == {"a": 1}
+
+
+def test_a_bare_reply_that_looks_like_a_pair_is_a_reply(accounts):
+    assert read(accounts, "bare") == ("ok", {"a": "dict"})
+
+
+def test_a_reply_and_the_state_are_told_apart_by_the_state():
+    state = {"k": 1}
+    assert reply_of((("ok", 1), state), state) == ("ok", 1)
+    assert reply_of(("ok", 1), state) == ("ok", 1)
+    assert reply_of("plain", state) == "plain"
+    assert reply_of(("error", state), state) == "error", "the very state is always the state"
+
+
+def test_a_reply_shares_nothing_with_the_state(accounts):
+    class Shares(Accounts):
+        def handle_read(self, query, state):
+            return state, state
+
+    applied = Applied(Shares(), "peer")
+    write(applied, ("set", "list", [1]))
+    read(applied, None)["list"].append(2)
+    assert read(applied, None) == {"list": [1]}
