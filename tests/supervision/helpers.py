@@ -33,6 +33,10 @@ class Worker(Process):
             self.journal.append(("stop", self.label, reason))
 
 
+def boom(_process):
+    raise ValueError("boom")
+
+
 class Collector(Process):
     """Keeps every message it is told."""
 

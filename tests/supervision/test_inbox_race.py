@@ -6,6 +6,7 @@ answer, and told messages gone); `closed` set after the refusal in Inbox.close (
 
 import threading
 import time
+from contextlib import suppress
 from queue import SimpleQueue
 
 import pykka
@@ -82,10 +83,8 @@ def test_every_message_is_handled_or_handed_back(end):
         for thread in threads:
             thread.join()
         for future in futures:
-            try:
+            with suppress(pykka.ActorDeadError):
                 assert future.get(timeout=10) == "question"
-            except pykka.ActorDeadError:
-                pass
         eventually(lambda: len(ref.actor_inbox.taken) == 0)
         got = [message for message in handled if isinstance(message, tuple)]
         # a killed process may still be handling one message: it is in `handled` a moment later

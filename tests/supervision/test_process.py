@@ -314,7 +314,7 @@ def test_system_exit_ends_no_other_process():
 def test_messages_behind_a_stop_are_refused():
     gate = Gate()
     ref = Collector.start()
-    ref.proxy().on_start  # noqa: B018  # the proxy is made while there is someone to look at
+    ref.proxy().on_start  # the proxy is made while there is someone to look at
     worker = Worker.start()
     worker.tell(gate.hold)
     gate.reached.wait()
@@ -432,7 +432,7 @@ def test_pykkas_stop_returns_when_the_process_has_ended():
 
 def test_a_stuck_process_can_be_given_up():
     journal, gate = [], Gate()
-    answer, ref = Worker.start_link("stuck", journal, name="stuck")
+    _, ref = Worker.start_link("stuck", journal, name="stuck")
     process = ref.ask(lambda self: self)
     being_handled = ref.ask(gate.hold, block=False)
     gate.reached.wait()

@@ -1,0 +1,130 @@
+"""Monitors tell one Down each; names are held by one live process each."""
+
+import threading
+
+import pykka
+import pytest
+
+from supervision import Down, Registry, demonitor, kill, monitor, names, stop
+
+from .helpers import Collector, Worker, boom, eventually, seen
+
+
+def test_each_monitor_gives_one_down():
+    ref, collector = Worker.start(), Collector.start()
+    first, second = monitor(ref, collector), monitor(ref, collector)
+    stop(ref, "shutdown")
+    assert seen(collector) == [Down(first.ref, ref, "shutdown"), Down(second.ref, ref, "shutdown")]
+
+
+def test_the_calling_process_watches_if_no_one_is_named():
+    ref, collector = Worker.start(), Collector.start()
+
+    class Watching(Collector):
+        def watch(self, target):
+            return monitor(target)
+
+    watching = Watching.start()
+    made = watching.proxy().watch(ref).get()
+    ref.tell(boom)
+    (down,) = eventually(lambda: seen(watching))
+    assert down == Down(made.ref, ref, ("exception", "ValueError", "boom"))
+    assert seen(collector) == []
+
+
+def test_a_dead_target_is_noproc_at_once():
+    ref, collector = Worker.start(), Collector.start()
+    stop(ref)
+    made = monitor(ref, collector)
+    nobody = monitor("nobody", collector)
+    assert seen(collector) == [
+        Down(made.ref, ref, "noproc"), Down(nobody.ref, "nobody", "noproc")
+    ]  # fmt: skip
+
+
+def test_a_cancelled_monitor_tells_nothing():
+    ref, collector = Worker.start(), Collector.start()
+    demonitor(monitor(ref, collector))
+    kept = monitor(ref.proxy(), collector)
+    kill(ref)
+    assert seen(collector) == [Down(kept.ref, ref, "killed")]
+
+
+def test_anything_with_watch_and_an_address_can_be_monitored():
+    class Remote:
+        address = ("peer", "node")
+
+        def tell(self, message):
+            pass
+
+        def watch(self, callback):
+            callback("noconnection")
+            return lambda: None
+
+    collector = Collector.start()
+    made = monitor(Remote(), collector)
+    assert seen(collector) == [Down(made.ref, ("peer", "node"), "noconnection")]
+
+
+def test_a_monitor_needs_a_watcher_and_something_to_watch():
+    with pytest.raises(TypeError, match="watcher"):
+        monitor(Worker.start())
+    with pytest.raises(TypeError, match="as_process"):
+        monitor(pykka.ThreadingActor.start(), Collector.start())
+
+
+def test_a_watcher_that_fails_does_not_keep_others_from_hearing(caplog):
+    ref, heard = Worker.start(), []
+    ref.watch(lambda _: 1 / 0)
+    ref.watch(heard.append)
+    stop(ref)
+    assert heard == ["normal"]
+    assert "watcher" in caplog.text
+
+
+def test_every_watcher_hears_exactly_once_however_the_end_races():
+    for _ in range(50):
+        ref, heard = Worker.start(), []
+        racing = [
+            threading.Thread(target=kill, args=(ref,)),
+            threading.Thread(target=lambda ref=ref: ref.stop()),
+            *(
+                threading.Thread(target=lambda ref=ref, heard=heard: ref.watch(heard.append))
+                for _ in range(4)
+            ),
+        ]
+        for thread in racing:
+            thread.start()
+        for thread in racing:
+            thread.join()
+        assert len(heard) == 4
+        assert set(heard) <= {"normal", "killed", "noproc"}
+
+
+def test_a_name_belongs_to_one_process():
+    registry = Registry()
+    first, second = Worker.start(), Worker.start()
+    assert registry.register("x", first) == ("ok", first)
+    assert registry.register("x", second) == ("error", ("already_registered", first))
+    assert registry.register("y", first) == ("ok", first)
+    assert registry.whereis("x") is first
+    assert registry.names() == ["x", "y"]
+    assert repr(registry) == "Registry('x', 'y')"
+    registry.unregister("x")
+    registry.unregister("x")
+    assert registry.register("x", second) == ("ok", second)
+    stop(first)
+    assert registry.names() == ["x"]
+
+
+def test_a_name_given_to_the_dead_is_free():
+    registry, ref = Registry(), Worker.start()
+    stop(ref)
+    registry.register("x", ref)
+    assert registry.whereis("x") is None
+
+
+def test_start_link_registers_where_it_is_told():
+    registry = Registry()
+    _, ref = Worker.start_link(name="here", registry=registry)
+    assert (registry.whereis("here"), names.whereis("here")) == (ref, None)

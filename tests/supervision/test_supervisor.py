@@ -1,0 +1,540 @@
+"""Supervisor: order, strategies, giving up, and every answer of its calls (as OTP's supervisor).
+
+Planted once to see it go red: children stopped in the order they started; rest_for_one from the
+child after the one that ended; failed restarts not counted; `>` for `>=` in RestartIntensity.
+"""
+
+import pytest
+
+from supervision import (
+    ChildSpec,
+    Exited,
+    Process,
+    Supervisor,
+    exit_reason,
+    kill,
+    monitor,
+    names,
+    stop,
+)
+from supervision.base import Request
+
+from .helpers import Collector, Gate, Script, Worker, boom, eventually, seen
+
+BOOM = ("exception", "ValueError", "boom")
+
+
+def worker(label, journal=None, **options):
+    return ChildSpec(label, lambda: Worker.start_link(label, journal, name=label), **options)
+
+
+def started(children, **options):
+    answer, supervisor = Supervisor.start_link(children, **options)
+    assert answer == "ok"
+    return supervisor
+
+
+def refs(supervisor):
+    return {name: ref for name, ref, _, _ in Supervisor.which_children(supervisor)}
+
+
+def crash(supervisor, name):
+    """Crash a child, and wait until the supervisor has done something about it."""
+    ref = refs(supervisor)[name]
+    ref.tell(boom)
+    eventually(lambda: not supervisor.is_alive() or refs_or_none(supervisor).get(name) is not ref)
+
+
+def refs_or_none(supervisor):
+    try:
+        return refs(supervisor)
+    except Exception:
+        return {}
+
+
+# -- start and stop
+
+
+def test_children_start_in_order_and_stop_in_reverse(journal):
+    supervisor = started([worker(label, journal) for label in "abc"])
+    assert Supervisor.stop(supervisor) == "ok"
+    assert journal == [
+        ("start", "a"), ("start", "b"), ("start", "c"),
+        ("stop", "c", "shutdown"), ("stop", "b", "shutdown"), ("stop", "a", "shutdown"),
+    ]  # fmt: skip
+
+
+def test_a_child_that_fails_first_stops_those_already_up(journal):
+    bad = Script(("error", "no luck"))
+    answer = Supervisor.start_link(
+        [worker("a", journal), worker("b", journal), bad.spec(), worker("c", journal)], name="top"
+    )
+    assert answer == (
+        "error", ("shutdown", ("failed_to_start_child", "scripted", "no luck"))
+    )  # fmt: skip
+    assert journal[2:] == [("stop", "b", "shutdown"), ("stop", "a", "shutdown")]
+    assert bad.starts == 1
+    assert names.whereis("top") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (ValueError("boom"), BOOM),
+        ("nonsense", ("bad_return", "nonsense")),
+        (("error", BOOM), BOOM),
+    ],
+)
+def test_whatever_is_no_ref_is_a_failed_start(outcome, reason):
+    answer = Supervisor.start_link([Script(outcome).spec()])
+    assert answer == ("error", ("shutdown", ("failed_to_start_child", "scripted", reason)))
+
+
+def test_a_child_that_says_ignore_is_kept_without_a_process():
+    supervisor = started(
+        [Script("ignore").spec(), Script("ignore", label="t").spec(restart="temporary")]
+    )
+    assert Supervisor.which_children(supervisor) == [("scripted", "undefined", "worker", ())]
+    assert Supervisor.restart_child(supervisor, "scripted")[0] == "ok"
+
+
+def test_a_name_is_taken_once():
+    supervisor = started([], name="top")
+    assert Supervisor.start_link([], name="top") == ("error", ("already_started", supervisor))
+    assert Supervisor.count_children("top")["specs"] == 0
+
+
+def test_a_subclass_says_its_flags_in_init():
+    class Named(Supervisor):
+        def init(self, arguments):
+            return Supervisor.init([(Worker, arguments)], strategy="one_for_all")
+
+    answer, supervisor = Named.start_link(("label",), name="named")
+    assert (answer, names.whereis("named")) == ("ok", supervisor)
+    assert refs(supervisor)["Worker"].proxy().label.get() == "label"
+
+
+def test_flags_that_are_none_or_wrong_are_a_failed_start():
+    class Bad(Supervisor):
+        def init(self):
+            return 42
+
+    assert Bad.start_link() == ("error", ("bad_return", ("Bad", "init", 42)))
+    assert Supervisor.start_link([], strategy="all") == (
+        "error", ("supervisor_data", ("invalid_strategy", "all"))
+    )  # fmt: skip
+    assert Supervisor.start_link([], max_restarts=-1) == (
+        "error", ("supervisor_data", ("invalid_intensity", -1))
+    )  # fmt: skip
+    assert Supervisor.start_link([], max_seconds=0) == (
+        "error", ("supervisor_data", ("invalid_period", 0))
+    )  # fmt: skip
+    assert Supervisor.start_link([Worker, Worker]) == (
+        "error", ("start_spec", ("duplicate_child_name", "Worker"))
+    )  # fmt: skip
+    assert Supervisor.start_link([3]) == ("error", ("start_spec", ("invalid_child_spec", 3)))
+
+
+def test_stop_tells_if_it_ended_otherwise():
+    supervisor = started([])
+    assert Supervisor.stop(supervisor, "shutdown") == "ok"
+    with pytest.raises(Exited, match="noproc"):
+        Supervisor.stop(supervisor)
+
+
+def test_a_supervisor_can_stop_itself(journal):
+    class Brief(Supervisor):
+        def init(self):
+            return Supervisor.init([worker("a", journal)])
+
+        def leave(self):
+            self.stop()
+
+    _, supervisor = Brief.start_link()
+    supervisor.proxy().leave().get()
+    assert eventually(lambda: exit_reason(supervisor)) == "normal"
+    assert ("stop", "a", "shutdown") in journal
+
+
+def test_a_supervisor_whose_thread_crashes_stops_its_children(journal):
+    class Buggy(Supervisor):
+        def init(self):
+            return Supervisor.init([worker("a", journal), worker("b", journal)])
+
+        def bug(self):
+            raise ValueError("boom")
+
+    _, supervisor = Buggy.start_link()
+    supervisor.proxy().bug.defer()
+    assert eventually(lambda: exit_reason(supervisor)) == BOOM
+    assert journal[2:] == [("stop", "b", "shutdown"), ("stop", "a", "shutdown")]
+
+
+def test_the_children_of_a_killed_supervisor_end():
+    supervisor = started([worker("a")])
+    child = names.whereis("a")
+    kill(supervisor)
+    assert eventually(lambda: exit_reason(child)) == "shutdown"
+
+
+# -- shutdown
+
+
+def stuck(shutdown):
+    """A supervisor whose child is busy, the child, and the gate that frees it."""
+    gate = Gate()
+    supervisor = started([worker("stuck", shutdown=shutdown)])
+    child = names.whereis("stuck")
+    child.tell(gate.hold)
+    gate.reached.wait()
+    return supervisor, child, gate
+
+
+def test_a_child_that_does_not_end_in_time_is_killed():
+    supervisor, child, gate = stuck(0.05)
+    Supervisor.stop(supervisor)
+    assert exit_reason(child) == "killed"
+    gate.opened.set()
+
+
+def test_brutal_kill_does_not_wait():
+    supervisor, child, gate = stuck("brutal_kill")
+    Supervisor.stop(supervisor)
+    assert exit_reason(child) == "killed"
+    gate.opened.set()
+
+
+def test_infinity_waits():
+    supervisor, child, gate = stuck("infinity")
+    with pytest.raises(TimeoutError):
+        stop(supervisor, "shutdown", timeout=0.05)
+    assert exit_reason(child) is None
+    gate.opened.set()
+    assert eventually(lambda: exit_reason(supervisor)) == "shutdown"
+    assert exit_reason(child) == "shutdown"
+
+
+# -- restarts
+
+
+@pytest.mark.parametrize(
+    ("restart", "reason", "comes_back"),
+    [
+        ("permanent", "normal", True),
+        ("permanent", BOOM, True),
+        ("permanent", "killed", True),
+        ("transient", "normal", False),
+        ("transient", "shutdown", False),
+        ("transient", ("shutdown", "tired"), False),
+        ("transient", BOOM, True),
+        ("transient", "killed", True),
+        ("temporary", BOOM, False),
+    ],
+)
+def test_who_is_restarted_after_what(restart, reason, comes_back):
+    supervisor = started([worker("a", restart=restart)])
+    ref = names.whereis("a")
+    if reason == BOOM:
+        ref.tell(boom)
+    elif reason == "killed":
+        kill(ref)
+    else:
+        stop(ref, reason)
+    eventually(lambda: exit_reason(ref))
+    eventually(lambda: refs(supervisor).get("a") is not ref)
+    after = refs(supervisor)
+    if comes_back:
+        assert after["a"].is_alive()
+    elif restart == "temporary":
+        assert after == {}
+    else:
+        assert after == {"a": "undefined"}
+
+
+STRATEGIES = {
+    # strategy: what happens when b of a, b, c crashes
+    "one_for_one": [("start", "b")],
+    "rest_for_one": [("stop", "c", "shutdown"), ("start", "b"), ("start", "c")],
+    "one_for_all": [
+        ("stop", "c", "shutdown"), ("stop", "a", "shutdown"),
+        ("start", "a"), ("start", "b"), ("start", "c"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_stops_in_reverse_and_starts_in_order(strategy, journal):
+    supervisor = started([worker(label, journal) for label in "abc"], strategy=strategy)
+    del journal[:]
+    crash(supervisor, "b")
+    assert journal == [("stop", "b", BOOM), *STRATEGIES[strategy]]
+    assert [name for name, *_ in Supervisor.which_children(supervisor)] == ["c", "b", "a"]
+
+
+def test_temporary_siblings_go_with_a_strategy_and_do_not_come_back(journal):
+    children = [worker("a", journal), worker("t", journal, restart="temporary")]
+    supervisor = started(children, strategy="one_for_all")
+    crash(supervisor, "a")
+    assert list(refs(supervisor)) == ["a"]
+
+
+def test_a_child_added_later_comes_last(journal):
+    supervisor = started([worker("a", journal)], strategy="rest_for_one")
+    Supervisor.start_child(supervisor, worker("b", journal))
+    del journal[:]
+    crash(supervisor, "a")
+    assert journal == [
+        ("stop", "a", BOOM),
+        ("stop", "b", "shutdown"),
+        ("start", "a"),
+        ("start", "b"),
+    ]
+
+
+def test_a_strategy_that_fails_midway_goes_on_from_there(journal):
+    """OTP: those before stay up, the failed is tried again, those after wait for it."""
+    middle = Script(None, ("error", "not yet"), None)
+    supervisor = started(
+        [worker("a", journal), middle.spec(), worker("c", journal)], strategy="rest_for_one"
+    )
+    del journal[:]
+    crash(supervisor, "a")
+    eventually(lambda: middle.starts == 3 and refs(supervisor)["c"] != "undefined")
+    assert journal == [
+        ("stop", "a", BOOM),
+        ("stop", "c", "shutdown"),
+        ("start", "a"),
+        ("start", "c"),
+    ]
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_too_many_restarts_end_the_supervisor_with_shutdown():
+    clock = Clock()
+
+    class Timed(Supervisor):
+        pass
+
+    Timed.clock = clock
+    _, supervisor = Timed.start_link([worker("a")], max_restarts=2, max_seconds=5.0)
+    crash(supervisor, "a")
+    crash(supervisor, "a")
+    clock.now += 5.5
+    crash(supervisor, "a")
+    crash(supervisor, "a")
+    assert supervisor.is_alive()
+    crash(supervisor, "a")
+    assert eventually(lambda: exit_reason(supervisor)) == "shutdown"
+    assert names.whereis("a") is None
+
+
+def test_restarts_count_for_all_children_together():
+    supervisor = started([worker("a"), worker("b")], max_restarts=1)
+    crash(supervisor, "a")
+    crash(supervisor, "b")
+    assert eventually(lambda: exit_reason(supervisor)) == "shutdown"
+
+
+def test_failed_restarts_count_and_are_tried_again():
+    child = Script(None, ("error", 1), ("error", 2), None)
+    supervisor = started([child.spec()])
+    crash(supervisor, "scripted")
+    eventually(lambda: child.starts == 4)
+    assert eventually(lambda: refs(supervisor)["scripted"].is_alive())
+
+    hopeless = Script(None, *[("error", "no")] * 10)
+    supervisor = started([hopeless.spec()])
+    refs(supervisor)["scripted"].tell(boom)
+    assert eventually(lambda: exit_reason(supervisor)) == "shutdown"
+    assert hopeless.starts == 1 + 3
+
+
+def test_calls_get_in_between_failed_restarts():
+    gate, starts = Gate(), []
+
+    def start():
+        starts.append(True)
+        if len(starts) == 1:
+            return Worker.start_link("a")
+        gate.hold()
+        return ("error", "no")
+
+    supervisor = started([ChildSpec("a", start)])
+    refs(supervisor)["a"].tell(boom)
+    gate.reached.wait()
+    asked = [
+        supervisor.ask(Request(verb, arguments), block=False)
+        for verb, *arguments in (
+            ("restart_child", "a"), ("delete_child", "a"), ("which_children",),
+            ("terminate_child", "a"), ("delete_child", "a"),
+        )
+    ]  # fmt: skip
+    gate.opened.set()
+    assert [future.get(timeout=10) for future in asked] == [
+        ("error", "restarting"), ("error", "restarting"), [("a", "restarting", "worker", ())],
+        "ok", "ok",
+    ]  # fmt: skip
+    assert Supervisor.which_children(supervisor) == []
+    assert len(starts) == 2
+
+
+def test_a_parent_hears_that_a_supervisor_gave_up():
+    hopeless = Script(None, *[("error", "no")] * 10)
+    inner = ChildSpec(
+        "inner",
+        lambda: Supervisor.start_link([hopeless.spec()]),
+        restart="transient",
+        type="supervisor",
+    )
+    outer = started([inner])
+    inner_ref = refs(outer)["inner"]
+    refs(inner_ref)["scripted"].tell(boom)
+    eventually(lambda: refs(outer)["inner"] == "undefined")
+    assert exit_reason(inner_ref) == "shutdown"
+    assert outer.is_alive()
+
+
+def test_a_restarted_child_hears_its_new_monitor_and_the_old_one_heard_the_crash():
+    supervisor = started([worker("a")])
+    collector = Collector.start()
+    watch = monitor("a", collector)
+    crash(supervisor, "a")
+    (down,) = eventually(lambda: seen(collector))
+    assert (down.ref, down.reason) == (watch.ref, BOOM)
+
+
+# -- answers
+
+
+def test_start_child_answers():
+    supervisor = started([])
+    answer, ref = Supervisor.start_child(supervisor, worker("a"))
+    assert answer == "ok"
+    assert Supervisor.start_child(supervisor, worker("a")) == ("error", ("already_started", ref))
+    assert Supervisor.terminate_child(supervisor, "a") == "ok"
+    assert Supervisor.start_child(supervisor, worker("a")) == ("error", "already_present")
+    assert Supervisor.start_child(supervisor, Script("ignore", label="i").spec()) == (
+        "ok", "undefined"
+    )  # fmt: skip
+    spec = Script(("error", "no"), label="bad").spec()
+    assert Supervisor.start_child(supervisor, spec) == ("error", ("no", spec))
+    assert Supervisor.get_childspec(supervisor, "bad") == ("error", "not_found")
+    assert Supervisor.start_child(supervisor, "junk") == ("error", ("invalid_child_spec", "junk"))
+    assert Supervisor.start_child(supervisor, (Worker, "label"))[0] == "ok"
+
+
+def test_terminate_restart_and_delete_child_answers():
+    supervisor = started([worker("a"), worker("t", restart="temporary")])
+    ref = names.whereis("a")
+    assert Supervisor.restart_child(supervisor, "a") == ("error", "running")
+    assert Supervisor.delete_child(supervisor, "a") == ("error", "running")
+    assert Supervisor.terminate_child(supervisor, "a") == "ok"
+    assert exit_reason(ref) == "shutdown"
+    assert Supervisor.terminate_child(supervisor, "a") == "ok"
+    assert refs(supervisor)["a"] == "undefined"
+    answer, again = Supervisor.restart_child(supervisor, "a")
+    assert (answer, again) == ("ok", names.whereis("a"))
+    Supervisor.terminate_child(supervisor, "a")
+    assert Supervisor.delete_child(supervisor, "a") == "ok"
+    assert Supervisor.terminate_child(supervisor, "t") == "ok"
+    for call in (Supervisor.terminate_child, Supervisor.restart_child, Supervisor.delete_child):
+        assert call(supervisor, "a") == ("error", "not_found")
+        assert call(supervisor, "t") == ("error", "not_found")
+
+
+def test_restart_child_answers_why_it_failed():
+    supervisor = started([Script(None, ("error", "no"), "ignore").spec()])
+    Supervisor.terminate_child(supervisor, "scripted")
+    assert Supervisor.restart_child(supervisor, "scripted") == ("error", "no")
+    assert Supervisor.restart_child(supervisor, "scripted") == ("ok", "undefined")
+
+
+def test_children_are_shown_last_started_first_and_counted():
+    inner = ChildSpec("s", lambda: Supervisor.start_link([]), type="supervisor")
+    supervisor = started([worker("a"), (Worker, "b"), inner])
+    Supervisor.terminate_child(supervisor, "a")
+    shown = Supervisor.which_children(supervisor)
+    assert [(name, kind, modules) for name, _, kind, modules in shown] == [
+        ("s", "supervisor", ()), ("Worker", "worker", (Worker,)), ("a", "worker", ())
+    ]  # fmt: skip
+    assert shown[2][1] == "undefined"
+    assert Supervisor.count_children(supervisor) == {
+        "specs": 3, "active": 2, "supervisors": 1, "workers": 2,
+    }  # fmt: skip
+
+
+def test_get_childspec_answers_the_spec():
+    spec = worker("a")
+    assert Supervisor.get_childspec(started([spec]), "a") == ("ok", spec)
+
+
+def test_a_supervisor_may_be_given_as_ref_proxy_or_name():
+    supervisor = started([], name="top")
+    for target in (supervisor, supervisor.proxy(), "top"):
+        assert Supervisor.which_children(target) == []
+    with pytest.raises(Exception, match="nobody"):
+        Supervisor.which_children("nobody")
+
+
+# -- links
+
+
+class Parent(Process):
+    def begin(self, cls, *args):
+        return cls.start_link(*args)
+
+
+def test_a_child_ends_with_its_parent():
+    parent = Parent.start()
+    _, child = parent.proxy().begin(Worker).get()
+    stop(parent)
+    assert eventually(lambda: exit_reason(child)) == "shutdown"
+
+
+def test_an_abnormal_end_of_a_child_ends_its_parent():
+    parent = Parent.start()
+    _, child = parent.proxy().begin(Worker).get()
+    child.tell(boom)
+    assert eventually(lambda: exit_reason(parent)) == BOOM
+
+
+def test_a_normal_end_of_a_child_does_not_end_its_parent():
+    parent = Parent.start()
+    _, child = parent.proxy().begin(Worker).get()
+    stop(child)
+    assert parent.ask(1) is None
+    assert exit_reason(parent) is None
+
+
+def test_a_parent_may_take_it_otherwise():
+    class Stoic(Parent):
+        def init(self):
+            self.heard = []
+
+        def child_ended(self, ref, reason):
+            self.heard.append((ref, reason))
+
+    parent = Stoic.start()
+    _, child = parent.proxy().begin(Worker).get()
+    child.tell(boom)
+    assert eventually(lambda: parent.proxy().heard.get()) == [(child, BOOM)]
+
+
+def test_links_that_ended_leave_nothing_behind():
+    parent = Parent.start()
+    watchers = len(parent._lifeline._watchers)
+    for _ in range(3):
+        _, child = parent.proxy().begin(Worker).get()
+        stop(child)
+    eventually(lambda: len(parent._lifeline._watchers) == watchers)
+    process = parent._actor_weakref()
+    eventually(lambda: not process._children)

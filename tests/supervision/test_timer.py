@@ -1,0 +1,108 @@
+"""Timers, by a clock that the test moves; and the one thread, which sleeps until it must not."""
+
+import threading
+
+import pykka
+
+from supervision import Timer, stop
+
+from .helpers import Collector, eventually, seen
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_messages_come_at_their_time_and_in_order():
+    clock, ref = Clock(), Collector.start()
+    timer = Timer(clock)
+    timer.send_after(3, ref, "late")
+    timer.send_after(1, ref, "early")
+    timer.send_after(1, ref, "early too")
+    assert timer.fire_due() == 1
+    clock.now += 1
+    assert timer.fire_due() == 2
+    assert seen(ref) == ["early", "early too"]
+    clock.now += 10
+    assert timer.fire_due() is None
+    assert seen(ref) == ["early", "early too", "late"]
+
+
+def test_a_cancelled_message_does_not_come():
+    clock, ref = Clock(), Collector.start()
+    timer = Timer(clock)
+    cancelled, sent = timer.send_after(1, ref, "no"), timer.send_after(1, ref, "yes")
+    assert cancelled.cancel() is True
+    assert cancelled.cancel() is False
+    clock.now += 1
+    timer.fire_due()
+    assert sent.cancel() is False
+    assert seen(ref) == ["yes"]
+    assert repr(timer) == "<Timer, 0 waiting>"
+
+
+def test_cancelled_timers_do_not_pile_up():
+    timer, ref = Timer(Clock()), Collector.start()
+    kept = timer.send_after(5000, ref, "kept")
+    for number in range(10_000):
+        timer.send_after(1000 + number, ref, number).cancel()
+    assert len(timer._heap) < 200
+    assert kept.waiting
+
+
+def test_a_dead_receiver_and_a_failing_one_stop_nothing(caplog):
+    class Failing(pykka.ActorRef):
+        def __init__(self):
+            pass
+
+        def __str__(self):
+            return "failing"
+
+        def tell(self, message):
+            raise OSError("broken")
+
+    clock, ref, dead = Clock(), Collector.start(), Collector.start()
+    timer = Timer(clock)
+    stop(dead)
+    for receiver in (dead, Failing(), ref):
+        timer.send_after(0, receiver, "now")
+    timer.fire_due()
+    assert seen(ref) == ["now"]
+    assert [record.getMessage() for record in caplog.records] == ["a timer could not tell failing"]
+
+
+def test_there_is_no_thread_before_there_is_a_timer():
+    def timer_threads():
+        return [thread for thread in threading.enumerate() if thread.name == "timer"]
+
+    before = len(timer_threads())
+    timer, ref = Timer(), Collector.start()
+    assert len(timer_threads()) == before
+    timer.send_after(0.03, ref, "second")
+    timer.send_after(0.01, ref, "first")
+    eventually(lambda: seen(ref) == ["first", "second"])
+    timer.send_after(0.01, ref, "third")
+    eventually(lambda: seen(ref) == ["first", "second", "third"])
+    assert len(timer_threads()) == before + 1
+
+
+def test_an_idle_timer_does_not_wake():
+    looks = []
+
+    class Counting(Timer):
+        def fire_due(self):
+            looks.append(True)
+            return super().fire_due()
+
+    timer, ref = Counting(), Collector.start()
+    timer.send_after(0, ref, "now")
+    eventually(lambda: seen(ref) == ["now"])
+    eventually(lambda: timer._thread.is_alive() and timer._changed._waiters)
+    count = len(looks)
+    timer.send_after(1000, ref, "far")  # the first in the heap: one wake to set the alarm
+    eventually(lambda: len(looks) == count + 1 and timer._changed._waiters)
+    timer.send_after(2000, ref, "farther")
+    assert len(looks) == count + 1
