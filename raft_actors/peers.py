@@ -162,8 +162,9 @@ class Peers:
 
     def instead_of(self, name: str) -> Any:
         """What to answer for a peer that does not run: who else may know, or that there's none."""
-        others = [member for member in self.members.get(name, ()) if member[0] != name]
-        return [list(member) for member in others] or terms.dumps(NO_PEER)
+        members = self.members.get(name, ())
+        others = [list(member) for member in members if member != (name, self.node.name)]
+        return others or terms.dumps(NO_PEER)
 
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)

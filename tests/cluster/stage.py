@@ -1,0 +1,124 @@
+"""Stage: node processes of a test, each `raft-actors node` with one peer, `kv`."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from raft_actors import Node, Raft
+from raft_actors.names import short_host_name
+from tests.nodes.helpers import eventually
+
+ROOT = Path(__file__).parent.parent.parent
+NAMES = "abc"
+STARTER = "raft_actors.demo:start_store"
+
+
+class Stage:
+    """Three nodes on this machine, with cookie, port files and logs of their own.
+
+    Only processes that it started are ever signalled; they end with this process, for they wait
+    for the end of their standard input.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.environment = {
+            "RAFT_ACTORS_RUNTIME_DIR": str(directory / "run"),
+            "RAFT_ACTORS_COOKIE": secrets.token_urlsafe(32),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+        }
+        (directory / "run").mkdir(mode=0o700)
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            with self.log(name).open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "raft_actors", "node", "--sname", name,
+                     "--start", STARTER, "--data-dir", str(self.directory / name)],
+                    stdin=subprocess.PIPE, stdout=log, stderr=log,
+                    env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
+                )  # fmt: skip
+
+    def signal(self, name: str, number: int) -> None:
+        self.processes[name].send_signal(number)
+
+    def kill(self, *names: str) -> None:
+        for name in names:
+            self.signal(name, signal.SIGKILL)
+        for name in names:
+            process = self.processes.pop(name)
+            process.wait()
+            process.stdin.close()
+
+    def log(self, name: str) -> Path:
+        return self.directory / f"{name}.log"
+
+    def address(self, name: str) -> tuple[str, str]:
+        return ("kv", f"{name}@{short_host_name()}")
+
+    @property
+    def addresses(self) -> list[tuple[str, str]]:
+        return [self.address(name) for name in NAMES]
+
+    def is_up(self, name: str) -> bool:
+        assert self.processes[name].poll() is None, self.log(name).read_text()
+        return Raft.status(self.address(name))[0] == "ok"
+
+    def form(self) -> None:
+        self.start(*NAMES)
+        for name in NAMES:
+            eventually(lambda name=name: self.is_up(name), 30)
+        answer = Raft.set_configuration(self.addresses[0], self.addresses)
+        assert answer[0] == "ok", answer
+
+    def leader(self, among: str = NAMES) -> str:
+        """Wait until these nodes agree on a leader among them, and return its node's letter."""
+        wanted = [self.address(name) for name in among]
+        found: set = set()
+
+        def agreed() -> bool:
+            found.clear()
+            found.update(Raft.leader(address) for address in wanted)
+            return len(found) == 1 and found <= set(wanted)
+
+        eventually(agreed, 30)
+        return found.pop()[1][0]
+
+    def write(self, key, value, timeout_s: float = 30.0):
+        """Write until it is acknowledged, wherever the leader is."""
+        deadline = time.monotonic() + timeout_s
+        address = self.addresses[0]
+        attempt = 0
+        while True:
+            attempt += 1
+            match Raft.write(address, ("set", key, value), timeout=2.0):
+                case ("ok", *_):
+                    return
+                case ("error", ("redirect", leader)) if leader is not None:
+                    address = leader
+                case answer:
+                    assert time.monotonic() < deadline, answer
+                    address = self.addresses[attempt % len(NAMES)]
+                    time.sleep(0.01)
+
+    def read_all(self, keys) -> dict:
+        """Read these keys from the leader."""
+        address = self.address(self.leader())
+        return {key: Raft.read(address, ("get", key), timeout=10) for key in keys}
+
+    def applied(self, name: str) -> int:
+        match Raft.status(self.address(name)):
+            case ("ok", status):
+                return status["last_applied"]
+        return -1
+
+    def end(self) -> None:
+        for name, process in list(self.processes.items()):
+            process.send_signal(signal.SIGCONT)
+            self.kill(name)
+        Node.stop()
