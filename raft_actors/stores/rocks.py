@@ -168,8 +168,6 @@ class RocksStore:
 
     def open_database(self, *, create: bool) -> Rdict:
         path = self.path / "log.rocksdb"
-        # rocksdict rewrites this file, unsynced, at every open: a power cut can leave it torn.
-        (path / "rocksdict-config.json").unlink(missing_ok=True)
         try:
             return Rdict(str(path), options(create=create))
         except Exception as error:

@@ -111,7 +111,7 @@ def test_a_save_syncs_once_and_a_save_of_nothing_does_not(path, tmp_path):
 
 
 def test_other_threads_run_while_a_save_syncs(path):
-    """Planted: one synced write in place of write and flush_wal; then hardly anything runs."""
+    """Planted: one synced write in place of write and flush_wal; then none runs."""
     store = RocksStore(path)
     stop = threading.Event()
     turns = [0]
@@ -135,7 +135,7 @@ def test_other_threads_run_while_a_save_syncs(path):
         stop.set()
         thread.join()
         store.close()
-    assert during >= 50
+    assert during >= 10
 
 
 # A damaged disk.
