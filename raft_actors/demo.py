@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,7 +139,7 @@ class Stage:
         """Whether the node's peer answers. Raises DemoFailed if its process has ended."""
         if (status := self.processes[name].poll()) is not None:
             raise DemoFailed(f"node {name} ended with status {status}")
-        return Raft.status(self.address(name))[0] == "ok"
+        return bool(Raft.status(self.address(name))[0] == "ok")
 
     def log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -259,7 +260,7 @@ def form_cluster(story: Story, stage: Stage) -> Address:
     for name in NAMES:
         story.tell(f"node [bold]{name}@{stage.host}[/] starts, process {stage.start(name)}")
     for name in NAMES:
-        story.until(f"node {name} is up", lambda name=name: stage.is_up(name))
+        story.until(f"node {name} is up", partial(stage.is_up, name))
     answer = Raft.set_configuration(stage.address("a"), stage.addresses())
     if answer[0] != "ok":
         raise DemoFailed(f"set_configuration answered {answer!r}")
@@ -289,7 +290,7 @@ def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float
     time.sleep(write_s)
 
     story.tell(f"{leader[1]} starts again, same command, process {stage.start(name)}")
-    story.until(f"node {name} is up", lambda: stage.is_up(name))
+    story.until(f"node {name} is up", partial(stage.is_up, name))
     goal = Raft.status(new_leader)[1]["commit_index"]
     story.until(f"{leader[1]} has caught up", lambda: applied(leader) >= goal)
     story.tell(f"{leader[1]} has caught up: entry {goal} and all before it are applied")
@@ -333,7 +334,7 @@ def check(story: Story, stage: Stage, clients: Clients) -> int:
         f"redirected, {clients.refused} refused, {clients.unknown} of unknown outcome"
     )
     for name in NAMES:
-        story.until(f"node {name} is up", lambda name=name: stage.is_up(name))
+        story.until(f"node {name} is up", partial(stage.is_up, name))
     leader = story.until("a leader", lambda: Raft.leader(stage.address("a")))
 
     def is_there(item: tuple[str, int]) -> bool:

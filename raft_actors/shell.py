@@ -23,8 +23,11 @@ class NodePrompts(Prompts):
     """`a@mymachine [1]: ` for `In [1]: `: with three shells open one must see where one is."""
 
     def in_prompt_tokens(self) -> list[tuple[Any, str]]:
+        usual: Any = super()
+        mode, *_ = usual.in_prompt_tokens()
         return [
-            (Token.Prompt, f"{self.vi_mode()}{Node.self()} ["),
+            mode,
+            (Token.Prompt, f"{Node.self()} ["),
             (Token.PromptNum, str(self.shell.execution_count)),
             (Token.Prompt, "]: "),
         ]
@@ -33,7 +36,7 @@ class NodePrompts(Prompts):
 def run_shell(plan: Plan) -> int:
     """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
     with launch(plan) as launched:
-        app = TerminalIPythonApp.instance(
+        app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
         app.initialize([])

@@ -10,7 +10,9 @@ from supervision.process import Process
 __all__ = ["as_process"]
 
 RESERVED = frozenset(
-    name for name in dir(Process) if not name.startswith("_") and not hasattr(pykka.ThreadingActor, name)
+    name
+    for name in dir(Process)
+    if not name.startswith("_") and not hasattr(pykka.ThreadingActor, name)
 )
 
 
