@@ -338,7 +338,7 @@ class Process(pykka.ThreadingActor):
         """Bind the child's life to this one. Once is enough; only on this process's thread.
 
         A linked process leaves Pykka's ActorRegistry: its root answers for it, so that
-        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/0002).
+        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/0001).
         """
         if child in self._children:
             return
