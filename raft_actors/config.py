@@ -1,7 +1,7 @@
 """Config: every bound and every timeout of a peer and its node, with its unit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,20 @@ class Config:
             )
 
     @classmethod
-    def of(cls, values: "Config | Mapping[str, Any] | None") -> "Config":
-        """Return a Config from one, from a mapping of its fields, or the defaults for None."""
-        if isinstance(values, Config):
-            return values
-        values = values or {}
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+    def of(cls, base: "Config | Mapping[str, Any] | None" = None, **changes: Any) -> "Config":
+        """Return `base` with `changes`; `base` may be a mapping of fields, None is the defaults.
+
+        Raises ValueError, also for a field that does not exist.
+        """
+        if not isinstance(base, Config):
+            base, changes = cls(), {**(base or {}), **changes}
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(changes) - set(known))
         if unknown:
-            known = ", ".join(field.name for field in fields(cls))
-            raise ValueError(f"unknown Config field {unknown[0]!r}; the fields are {known}")
-        return cls(**values)
+            raise ValueError(
+                f"unknown Config field {unknown[0]!r}; the fields are {', '.join(known)}"
+            )
+        return replace(base, **changes)
 
 
 def require_positive(name: str, value: object, kinds: tuple[type, ...]) -> None:

@@ -230,14 +230,12 @@ def peer_spec(
     restart: Any = "transient",
     **fields: Any,
 ) -> ChildSpec:
-    """Return the child spec of a peer. `fields` are Config's, instead of a whole `config`.
+    """Return the child spec of a peer. `fields` are Config's and go before those of `config`.
 
     Raises BadName, and ValueError for a bad config.
     """
     check_peer_name(name)
-    if config is not None and fields:
-        raise ValueError("give either config=Config(...) or its fields one by one, not both")
-    start = partial(start_peer_supervisor, machine, name, Config.of(config or fields), peers)
+    start = partial(start_peer_supervisor, machine, name, Config.of(config, **fields), peers)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
     )

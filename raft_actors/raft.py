@@ -56,13 +56,13 @@ class Raft:
     ) -> Any:
         """Start a peer of `machine` on this node, under the node's own supervisor.
 
-        `fields` are Config's, instead of a whole `config`.
+        `fields` are Config's and go before those of `config`.
 
         Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
         if it can't start. Raises ValueError for a bad name or config.
         """
         check_peer_name(name)
-        match peers_here().start(machine, name, Config.of(config or fields)):
+        match peers_here().start(machine, name, Config.of(config, **fields)):
             case ("ok", ref):
                 return ("ok", ref.proxy())
             case ("error", ("already_started", ref)):

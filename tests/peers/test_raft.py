@@ -273,8 +273,8 @@ def test_a_child_spec_takes_config_or_its_fields():
     spec = KVStore.child_spec(name="p", config=Config(log_store="memory"))
     assert spec.id == ("PeerSupervisor", "p")
     assert spec.type == "supervisor"
-    with pytest.raises(ValueError, match="either"):
-        KVStore.child_spec(name="p", config=Config(), data_dir="x")
+    with pytest.raises(ValueError, match="unknown Config field"):
+        KVStore.child_spec(name="p", config=Config(), data_directory="x")
     with pytest.raises(BadName):
         KVStore.child_spec(name="a b")
 
