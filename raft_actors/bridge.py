@@ -1,9 +1,5 @@
 """Bridge: the connections of one node with all others, on one thread.
 
-At most one connection joins two nodes. When both dial at once, the dial of the node with the
-smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
-larger one gives its own dial up. See docs/decisions/one-connection-for-each-pair.md.
-
 Frames of one kind from one node are handed over in the order in which they were sent; an answer
 never overtakes a frame that was sent before it.
 """
@@ -16,17 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from raft_actors.connection import Connection, Incoming
-from raft_actors.dialling import Dialling
 from raft_actors.discovery import Directory
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.future import Future
-from raft_actors.gate import Gate
 from raft_actors.limits import BridgeLimits
 from raft_actors.link import Link
 from raft_actors.loopback import Loopback
+from raft_actors.meetings import Meetings
 from raft_actors.names import check_node_name
 from raft_actors.reactor import READ, WRITE, Reactor
-from raft_actors.wire.auth import Acceptor, Dialler, Identity, Peer, Refusal, refuse
+from raft_actors.wire.auth import Identity
 from raft_actors.wire.codec import (
     FIRST_EXTENSION,
     PING,
@@ -75,17 +70,16 @@ class Bridge:
         self.me = me
         self.limits = limits
         self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
-        self._cookie = cookie
         self._queue_bytes_max = queue_bytes_max
         self._on_news = on_news
         self._links: dict[str, Link] = {}
         self._links_lock = threading.Lock()
         self._local = Local()
         self._handlers: dict[int, OnFrames] = {}
-        self._gate = Gate(self.reactor, limits, listener, self._greet)
-        self._dialling = Dialling(
-            self.reactor, limits, directory, self._introduce, self._on_connected, self._on_failed
-        )
+        self.meetings = Meetings(
+            self.reactor, limits, me, cookie, listener, directory, self._link_with,
+            on_met=self._establish, on_frame=self._take_frame, on_broken=self._lose_connection,
+        )  # fmt: skip
         self._loopback = Loopback(me.name, self._take)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._batches: dict[int, list[Incoming]] = {}
@@ -96,7 +90,7 @@ class Bridge:
     # From any thread.
 
     def start(self) -> None:
-        self.reactor.post(self._gate.open)
+        self.reactor.post(self.meetings.gate.open)
         self.reactor.start()
 
     def stop(self) -> None:
@@ -123,7 +117,7 @@ class Bridge:
         payload = local.pack((kind, body))
         if node == self.me.name:
             return self._to_self(payload)
-        link = self._links.get(node) or self._link(node)
+        link = self._link_with(node)
         queued = link.send(payload)
         if link.connection is None:
             self._want(link)
@@ -142,7 +136,7 @@ class Bridge:
             call = self._loopback.open(answer)
             self._to_self(local.pack((kind, body, call)))
             return answer
-        link = self._links.get(node) or self._link(node)
+        link = self._link_with(node)
         call = next(link.call_numbers)
         link.send(local.pack((kind, body, call)), call, answer)
         if link.connection is None:
@@ -173,28 +167,31 @@ class Bridge:
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
         hope: Future[bool] = Future()
-        link = self._links.get(node) or self._link(node)
+        link = self._link_with(node)
         self.reactor.post(lambda: self._hope(link, hope, wish=True))
         return hope
 
     def reach(self, node: str) -> Future[bool]:
         """As `connect`, without the wish to stay connected."""
         hope: Future[bool] = Future()
-        link = self._links.get(node) or self._link(node)
+        link = self._link_with(node)
         self.reactor.post(lambda: self._hope(link, hope, wish=False))
         return hope
 
     def disconnect(self, node: str) -> Future[bool]:
         """Close the connection with `node`; the future tells whether there was one."""
         gone: Future[bool] = Future()
-        link = self._links.get(node) or self._link(node)
+        link = self._link_with(node)
         self.reactor.post(lambda: self._disconnect(link, gone))
         return gone
 
     def connected(self) -> list[str]:
         return sorted(node for node, link in tuple(self._links.items()) if link.connection)
 
-    def _link(self, node: str) -> Link:
+    def _link_with(self, node: str) -> Link:
+        link = self._links.get(node)
+        if link is not None:
+            return link
         check_node_name(node)
         if node == self.me.name:
             raise ValueError(f"{node} is this node itself")
@@ -213,7 +210,7 @@ class Bridge:
     def _want(self, link: Link) -> None:
         if not link.dial_wanted:
             link.dial_wanted = True
-            self.reactor.post(lambda: self._dialling.want(link))
+            self.reactor.post(lambda: self.meetings.dialling.want(link))
 
     def _finish_later(self, link: Link) -> None:
         self.reactor.post(lambda: self._watch_writable(link))
@@ -227,139 +224,7 @@ class Bridge:
         self.reactor.post(lambda: self._loopback.deliver(payload))
         return True
 
-    # From here on: the bridge thread only. Getting connected.
-
-    def _greet(self, sock: socket.socket, address: str) -> Connection:
-        connection = Connection(sock, address, Acceptor(self.me, self._cookie))
-        self.reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
-        return connection
-
-    def _introduce(self, link: Link) -> Dialler:
-        return Dialler(
-            self.me, self._cookie, link.node, dial=link.dials, last_link_id=link.last_link_id
-        )
-
-    def _on_connected(self, connection: Connection) -> None:
-        assert isinstance(connection.handshake, Dialler)
-        try:
-            connection.say(connection.handshake.hello)
-        except OSError as error:
-            self._drop(connection, str(error))
-            return
-        self.reactor.watch(connection.socket, READ, lambda _events: self._on_handshake(connection))
-
-    def _on_handshake(self, connection: Connection) -> None:
-        if connection.closed or self.closed:
-            return
-        try:
-            data = connection.socket.recv(connection.reader.limit)
-            if not data:
-                raise ConnectionResetError("it hung up in the middle of the handshake")
-            for payload in connection.reader.feed(data):
-                if connection.link is not None and connection.peer is not None:
-                    self._take_frame(connection, payload)  # what came right behind the welcome
-                else:
-                    self._advance(connection, bytes(payload))
-                if connection.closed:
-                    return
-        except BlockingIOError:
-            return
-        except Refusal as refusal:
-            self._turn_down(connection, refusal)
-        except (ProtocolError, OSError) as error:
-            self._drop(connection, str(error))
-
-    def _advance(self, connection: Connection, payload: bytes) -> None:
-        """Take one handshake message."""
-        if connection.peer is not None:
-            raise ProtocolError("it spoke before it was welcomed")
-        answer = connection.handshake.receive(payload)
-        if isinstance(answer, Peer):
-            connection.peer = answer
-            if connection.dialled:
-                assert connection.link is not None
-                self._establish(connection.link, connection)
-            else:
-                self._settle(connection, answer)
-        else:
-            connection.say(answer)
-            if isinstance(connection.handshake, Acceptor):
-                connection.named = connection.handshake.named
-
-    def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
-        if connection.dialled:
-            self._dialling.failed(connection, str(refusal), refused=refusal.code != "duplicate")
-            return
-        try:
-            connection.say(refuse(refusal.code, str(refusal)))
-        except OSError:
-            logger.debug("%r left before it could be refused", connection)
-        self._gate.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
-
-    def _drop(self, connection: Connection, why: str) -> None:
-        """End a connection whose handshake went wrong, or, if it is in use, its link."""
-        if connection.peer is not None and connection.link is not None:
-            self._lose_connection(connection, "protocol_error")
-        elif connection.dialled:
-            self._dialling.failed(connection, why)
-        else:
-            # Who gave a name and hung up has most likely lost a race of two dials: no news.
-            hung_up = connection.named and "hung up" in why
-            self._gate.drop(connection, "" if hung_up else why)
-
-    def _settle(self, connection: Connection, peer: Peer) -> None:
-        """Decide whether to use a proven connection which `peer` has dialled."""
-        link = self._links.get(peer.name) or self._link(peer.name)
-        current = link.connection
-        if current is not None:
-            assert current.peer is not None
-            news = (
-                peer.incarnation != current.peer.incarnation  # it was restarted
-                or (not current.dialled and peer.dial > current.peer.dial)  # it dialled anew
-                or (current.dialled and peer.last_link_id == current.peer.link_id)  # it lost ours
-            )
-            if not news:
-                raise Refusal("duplicate", f"{self.me.name} and {peer.name} are connected already")
-        elif link.attempt is not None and self.me.name < peer.name:
-            self._unpark(link.parked)
-            link.parked = connection
-            self.reactor.after(self.limits.parked_s, lambda: self._lose_patience(link, connection))
-            return
-        self._welcome(link, connection)
-
-    def _welcome(self, link: Link, connection: Connection) -> None:
-        assert isinstance(connection.handshake, Acceptor)
-        link.parked = None
-        try:
-            if connection.closed:
-                return
-            connection.say(connection.handshake.welcome())
-        except OSError:
-            self._gate.drop(connection)
-            return
-        self._gate.admit(connection)
-        self._establish(link, connection)
-
-    def _unpark(self, connection: Connection | None) -> None:
-        if connection is not None and connection.peer is not None:
-            link = self._links[connection.peer.name]
-            if link.parked is connection:
-                link.parked = None
-                self._turn_down(connection, Refusal("duplicate", "another connection is used"))
-
-    def _lose_patience(self, link: Link, connection: Connection) -> None:
-        if link.parked is connection:
-            self._dialling.stop(link)
-            self._welcome(link, connection)
-            if link.connection is None:
-                self._dialling.want(link)
-
-    def _on_failed(self, link: Link) -> bool:
-        """A dial failed: fall back to the connection that the other node has dialled, if any."""
-        if link.parked is None:
-            return False
-        self._welcome(link, link.parked)
-        return link.connection is not None
+    # From here on: the bridge thread only. Links that come and go.
 
     def _establish(self, link: Link, connection: Connection) -> None:
         peer = connection.peer
@@ -369,8 +234,6 @@ class Bridge:
             assert old.peer is not None
             again = old.peer.incarnation == peer.incarnation
             self._lose(link, "connection_closed" if again else "restarted")
-        if link.attempt is not None and link.attempt.connection is connection:
-            link.attempt = None  # it has succeeded: not to be hung up
         connection.link = link
         connection.named = link.node
         connection.heard_at = self.reactor.now
@@ -381,8 +244,7 @@ class Bridge:
         self.reactor.watch(
             connection.socket, READ, lambda events: self._on_ready(connection, events)
         )
-        self._dialling.done(link)
-        self._unpark(link.parked)
+        self.meetings.over(link)
         self._local.dirty.add(link)
         if not self._beating:
             self._beating = True
@@ -396,13 +258,11 @@ class Bridge:
             hope.set(True)
         else:
             link.hopeful.append(hope)
-            self._dialling.want(link, at_once=True)
-
-    # Losing connections.
+            self.meetings.dialling.want(link, at_once=True)
 
     def _disconnect(self, link: Link, gone: Future[bool]) -> None:
         link.wished = False
-        self._dialling.stop(link)
+        self.meetings.dialling.stop(link)
         was_up = link.connection is not None
         if was_up:
             self._lose(link, "disconnect")
@@ -418,20 +278,20 @@ class Bridge:
         """Close the link's connection: first what came over it, then the news that it's gone."""
         assert link.connection is not None
         self._dispatch()
-        self.reactor.unwatch(link.connection.socket)
-        link.down(reason)
         if reason not in {"disconnect", "shutdown"}:
             link.outage_told = reason
             logger.warning("%s is gone (%s)", link.node, reason)
+        self.reactor.unwatch(link.connection.socket)
+        link.down(reason)
         self._on_news(link.node, reason)
         if link.wished and not self.closed:
-            self._dialling.want(link)
+            self.meetings.dialling.want(link)
 
     def _close(self) -> None:
-        self._gate.close()
+        self.meetings.gate.close()
         for link in tuple(self._links.values()):
             link.wished = False
-            self._dialling.stop(link)
+            self.meetings.dialling.stop(link)
             if link.connection is not None:
                 self._lose(link, "shutdown")
             link.away(math.inf, f"{self.me.name} is stopped")

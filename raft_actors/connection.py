@@ -18,7 +18,7 @@ class Connection:
     """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
 
     __slots__ = (
-        "address", "closed", "handshake", "heard_at", "link", "named", "parked", "peer",
+        "address", "closed", "handshake", "heard_at", "link", "named", "peer",
         "pinged_at", "reader", "socket",
     )  # fmt: skip
 
@@ -30,7 +30,6 @@ class Connection:
         self.peer: Peer | None = None  # once proven
         self.link: Link | None = None  # once in use
         self.named = ""  # what the other end says it is called, proven or not
-        self.parked = False  # proven, and waits for our own dial to the same node to end
         self.closed = False
         self.heard_at = 0.0
         self.pinged_at = 0.0

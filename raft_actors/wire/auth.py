@@ -174,7 +174,7 @@ class Acceptor:
 
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
-            raise ProtocolError("not a raft_actors node")
+            raise ProtocolError("what no raft_actors node says")
         common = [version for version in message[1] if version in VERSIONS]
         if not common:
             raise Refusal(

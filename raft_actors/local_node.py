@@ -1,0 +1,295 @@
+"""LocalNode: one node with all that belongs to it. A process has one at most, but for tests."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+import supervision
+from raft_actors.actor_service import ActorService
+from raft_actors.bridge import Bridge, OnFrames
+from raft_actors.config import Config
+from raft_actors.cookie import find_cookie
+from raft_actors.discovery import Directory, static_addresses
+from raft_actors.errors import NoConnection, NoNode, RaftError
+from raft_actors.future import Future
+from raft_actors.gate import listen
+from raft_actors.limits import BridgeLimits
+from raft_actors.mapper_gate import MapperGate
+from raft_actors.names import check_name, check_node_name, node_name
+from raft_actors.port_files import PortEntry, PortFiles
+from raft_actors.port_mapper import mapper_port, mapper_wanted
+from raft_actors.remote import RemoteRef
+from raft_actors.wire.auth import Identity
+from raft_actors.wire.codec import FIRST_EXTENSION, PING
+from raft_actors.wire.cookie import Cookie
+
+__all__ = ["Address", "LocalNode", "NodeDown", "NodeUp"]
+
+logger = logging.getLogger("raft_actors.node")
+
+Address = tuple[str, str]
+"""`(name, node)`: an actor by its registered name and the name of its node."""
+
+INCARNATION_BYTES = 8
+SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUp:
+    """A node is connected."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDown:
+    """A node is no longer connected. Why is said in Erlang's words:
+
+    "connection_closed", "net_tick_timeout" (it was silent for too long), "disconnect" (we hung
+    up), "restarted", "protocol_error", "queue_full" (it does not take its answers), "shutdown"
+    (this node is stopped).
+    """
+
+    node: str
+    reason: str
+
+
+News = NodeUp | NodeDown
+
+
+class LocalNode:
+    """One node: a name, a listener, a registry of actors, and connections with other nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cookie: str | bytes | Cookie | None = None,
+        config: Config | Mapping[str, Any] | None = None,
+        registry: supervision.Registry | None = None,
+        limits: BridgeLimits | None = None,
+    ) -> None:
+        """Prepare a node; `start` starts it, and until then it reaches nobody.
+
+        host    the address to listen at; only a node at another than loopback is reached from
+                other hosts
+        port    0: any free one, found by the node's name
+
+        Raises BadName, UnsafeCookie.
+        """
+        self.name = node_name(name)
+        self.config = Config.of(config)
+        self.registry = supervision.Registry() if registry is None else registry
+        self.host = host
+        self.port = port
+        self._limits = limits or BridgeLimits()
+        self._cookie = Cookie(cookie) if isinstance(cookie, (str, bytes)) else cookie
+        self._files = PortFiles()
+        self._bridge: Bridge | None = None
+        self._entry: PortEntry | None = None
+        self._process_id = 0
+        self._watchers: dict[object, Any] = {}
+        self._handlers: dict[int, OnFrames] = {}
+        self._actors = ActorService(self)
+
+    def __repr__(self) -> str:
+        return f"<LocalNode {self.name} at {self.host}:{self.port}>"
+
+    def start(self) -> "LocalNode":
+        """Listen and be found. Returns itself.
+
+        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a bad
+        address of another node, RaftError when started before.
+        """
+        if self._bridge is not None:
+            raise RaftError(f"node {self.name} was started already; make a new one")
+        cookie = find_cookie(self._cookie)
+        directory = Directory(self._files, static_addresses(self.config.nodes))
+        listener = listen(self.host, self.port)
+        try:
+            self.port = listener.getsockname()[1]
+            self._entry = self._files.claim(self.name, self.host, self.port)
+        except BaseException:
+            listener.close()
+            raise
+        self._process_id = os.getpid()
+        me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
+        bridge = Bridge(
+            me, cookie, listener, directory, self._on_news,
+            queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
+        )  # fmt: skip
+        self._actors.serve(bridge)
+        for kind, handler in self._handlers.items():
+            bridge.on_frames(kind, handler)
+        self._bridge = bridge
+        self._mapper = None
+        if mapper_wanted(self.host):
+            place = (self.host, mapper_port())
+            self._mapper = MapperGate(bridge.reactor, self._limits, place, self._files)
+            bridge.reactor.post(self._mapper.open)
+        bridge.start()
+        logger.info("node %s listens at %s:%d", self.name, self.host, self.port)
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and free the name. Idempotent; in a forked child does nothing."""
+        bridge, entry = self._bridge, self._entry
+        if bridge is None or bridge.closed or self._process_id != os.getpid():
+            return
+        assert entry is not None
+        if self._mapper is not None:
+            bridge.reactor.post(self._mapper.close)
+        bridge.stop()
+        self._files.release(entry)
+        logger.info("node %s is stopped", self.name)
+
+    @property
+    def running(self) -> bool:
+        bridge = self._bridge
+        return bridge is not None and not bridge.closed and self._process_id == os.getpid()
+
+    # Frames.
+
+    def cast(self, node: str, kind: int, body: Any) -> bool:
+        """Queue one frame for `node`; `flush` sends it. Never blocks.
+
+        Without a connection it waits while the node is dialled in the background. Returns False
+        when it was dropped: for want of room, or because this node does not run. Raises
+        FrameTooLarge, BadName, and TypeError for what msgpack does not know.
+        """
+        bridge = self._bridge
+        return bridge.cast(node, kind, body) if bridge is not None and self.running else False
+
+    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+
+        It raises NoProcess when nobody on that node handles frames of this kind.
+        """
+        bridge = self._bridge
+        if bridge is not None and self.running:
+            return bridge.call(node, kind, body)
+        answer: Future[Any] = Future()
+        answer.set_exception(NoConnection(f"node {self.name} does not run", was_sent=False))
+        return answer
+
+    def on_frames(self, kind: int, handler: OnFrames) -> None:
+        """Have `handler` take all frames of `kind`, 16 or more, that come in.
+
+        It is given those of one poll round in one list, on the bridge thread, and must not
+        block. What it sends is flushed when it returns.
+        """
+        if kind < FIRST_EXTENSION:
+            raise ValueError(f"kinds below {FIRST_EXTENSION} are the bridge's own, not {kind}")
+        self._handlers[kind] = handler
+        if self._bridge is not None:
+            self._bridge.on_frames(kind, handler)
+
+    def flush(self) -> None:
+        """Send what this thread has queued since its last flush: one `send` a link, no blocking."""
+        if self._bridge is not None:
+            self._bridge.flush()
+
+    # Other nodes.
+
+    def list(self) -> list[str]:
+        """Return the names of the nodes that are connected."""
+        return self._up.connected()
+
+    def ping(self, node: str) -> str:
+        """Return "pong" if `node` answers, "pang" if not; within a few seconds."""
+        if check_node_name(node) == self.name:
+            return "pong"
+        try:
+            if not self._wait(self._up.reach(node)):
+                return "pang"
+            answer = self._up.call(node, PING, None)
+            self.flush()
+            self._wait(answer)
+        except (NoConnection, TimeoutError):
+            return "pang"
+        return "pong"
+
+    def connect(self, node: str) -> bool:
+        """Connect with `node` and stay so, dialling again whenever it is lost.
+
+        Returns whether it is connected now. If not, it goes on trying in the background.
+        """
+        if check_node_name(node) == self.name:
+            return True
+        try:
+            return bool(self._wait(self._up.connect(node)))
+        except TimeoutError:
+            return False
+
+    def disconnect(self, node: str) -> bool:
+        """Hang up, and stop trying to be connected. Returns whether it was connected.
+
+        What either node sends to the other connects them again.
+        """
+        if check_node_name(node) == self.name:
+            return False
+        return bool(self._wait(self._up.disconnect(node)))
+
+    def monitor(self, watcher: Any) -> Callable[[], None]:
+        """Give `watcher` NodeUp and NodeDown from now on; returns a function that ends it.
+
+        watcher     an ActorRef, which is told them, or a function, which is called with them on
+                    the bridge thread and must be quick
+        """
+        if not callable(watcher) and not hasattr(watcher, "tell"):
+            raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
+        key = object()
+        self._watchers[key] = watcher
+        return lambda: self._watchers.pop(key, None)
+
+    # Actors.
+
+    def register(self, name: str, ref: Any) -> tuple[str, Any]:
+        """Give an actor of this node a name that other nodes reach it by.
+
+        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName.
+        """
+        return self.registry.register(check_name(name, "an actor's name"), ref)
+
+    def whereis(self, address: "Address | str") -> Any | None:
+        """Return the actor at `(name, node)`, or of this `name` here.
+
+        Here: its ref, or None if nobody has the name. Elsewhere: a RemoteRef, without asking
+        whether anybody is there. Raises BadName.
+        """
+        if isinstance(address, str):
+            return self.registry.whereis(address)
+        name, node = address
+        if node == self.name:
+            return self.registry.whereis(name)
+        return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
+
+    @property
+    def _up(self) -> Bridge:
+        bridge = self._bridge
+        if bridge is None or bridge.closed or self._process_id != os.getpid():
+            raise NoNode(f"node {self.name} is not running in this process")
+        return bridge
+
+    def _wait(self, answer: Future[Any]) -> Any:
+        if self._up.reactor.is_current():
+            raise RuntimeError("this would wait on the bridge thread for the bridge thread")
+        return answer.get(self._limits.handshake_s + SLACK_S)
+
+    def _on_news(self, node: str, reason: str | None) -> None:
+        if reason is not None:
+            self._actors.lost(node)
+        news: News = NodeUp(node) if reason is None else NodeDown(node, reason)
+        for key, watcher in tuple(self._watchers.items()):
+            try:
+                (watcher.tell if hasattr(watcher, "tell") else watcher)(news)
+            except pykka.ActorDeadError:
+                self._watchers.pop(key, None)
+            except Exception:
+                logger.exception("a watcher of nodes raised on %r", news)

@@ -1,0 +1,103 @@
+"""Waiting, collecting frames, and Python processes that run a script."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+KIND = 16
+
+
+def eventually(predicate, timeout_s=10.0):
+    """Wait until `predicate` holds."""
+    deadline = time.monotonic() + timeout_s
+    while not predicate():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.005)
+
+
+def open_files():
+    """How many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Collector:
+    """Handles frames: keeps the bodies in order, and answers calls with what they said."""
+
+    def __init__(self, node, kind=KIND):
+        self.bodies = []
+        self.batches = []
+        node.on_frames(kind, self)
+
+    def __call__(self, frames):
+        self.batches.append(len(frames))
+        for frame in frames:
+            self.bodies.append((frame.node, frame.body))
+            if frame.call is not None:
+                frame.reply(["said", frame.body])
+
+
+def ask(node, to, body, timeout=10.0, kind=KIND):
+    answer = node.call(to, kind, body)
+    node.flush()
+    return answer.get(timeout)
+
+
+def send(node, to, body, kind=KIND):
+    queued = node.cast(to, kind, body)
+    node.flush()
+    return queued
+
+
+class Script:
+    """A process that runs `source`, which prints lines and reads commands from its stdin."""
+
+    def __init__(self, source, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-c", textwrap.dedent(source), *map(str, arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT,
+        )  # fmt: skip
+        self.errors = []
+        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader.start()
+
+    def _read_errors(self):
+        self.errors.extend(self.process.stderr)
+
+    def line(self):
+        """Return the next line that it prints."""
+        line = self.process.stdout.readline()
+        assert line, "it ended: " + "".join(self.errors)
+        return line.rstrip("\n")
+
+    def say(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+        self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+
+NODE = """
+    import sys
+    from raft_actors.node import Node
+    print(Node.start(sys.argv[1]))
+    for line in sys.stdin:
+        print(eval(line))
+"""
+"""A node that answers with the value of each line it is given."""

@@ -1,0 +1,619 @@
+"""Frames between nodes: order, answers, bounds, and links that break."""
+
+import logging
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from raft_actors.config import Config
+from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoProcess
+from raft_actors.limits import BridgeLimits
+from raft_actors.node import NodeDown, NodeUp
+from tests.nodes.conftest import QUICK
+from tests.nodes.helpers import KIND, NODE, Collector, ask, eventually, open_files, send
+
+MIB = 1024 * 1024
+SMALL_FRAMES = Config(frame_bytes_max=1 * MIB, command_bytes_max=MIB // 2)
+
+PEER = """
+    import sys
+    from raft_actors.node import LocalNode
+    node = LocalNode(sys.argv[1]).start()
+    seen = []
+    def on_frames(frames):
+        for frame in frames:
+            seen.append(frame.body)
+            if frame.call is not None:
+                frame.reply(frame.body)
+    node.on_frames(16, on_frames)
+    print(node.name)
+    for line in sys.stdin:
+        print(eval(line))
+"""
+"""A node that remembers frames and answers calls with what they said."""
+
+
+@pytest.fixture
+def pair(make_node):
+    a, b = make_node("a"), make_node("b")
+    return a, b, Collector(b)
+
+
+def test_frames_arrive_in_the_order_in_which_they_were_sent(pair):
+    a, b, seen = pair
+    for number in range(5_000):
+        a.cast(b.name, KIND, number)
+        if number % 7 == 0:
+            a.flush()
+    a.flush()
+    eventually(lambda: len(seen.bodies) == 5_000)
+    assert seen.bodies == [(a.name, number) for number in range(5_000)]
+
+
+def test_each_of_many_threads_keeps_its_order(pair):
+    a, b, seen = pair
+
+    def run(name):
+        for number in range(1_000):
+            send(a, b.name, [name, number])
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: len(seen.bodies) == 3_000)
+    for name in "xyz":
+        assert [n for _, (who, n) in seen.bodies if who == name] == list(range(1_000))
+
+
+def test_frames_wait_for_the_first_dial(pair):
+    a, b, seen = pair
+    assert send(a, b.name, "early")
+    eventually(lambda: seen.bodies == [(a.name, "early")])
+
+
+def test_frames_are_held_until_the_flush_that_sends_them_together(pair):
+    a, b, seen = pair
+    assert ask(a, b.name, "up") == ["said", "up"]
+    link = a._bridge._links[b.name]
+    a.cast(b.name, KIND, 1)
+    a.cast(b.name, KIND, 2)
+    other = threading.Thread(target=a.flush)  # what another thread flushes is its own
+    other.start()
+    other.join()
+    assert len(link._out) == 4
+    a.flush()
+    assert not link._out
+    eventually(lambda: len(seen.bodies) == 3)
+
+
+def test_frames_that_come_together_are_handed_over_together(pair):
+    """The performance of Raft hangs on it. Planted: call the handler for each frame."""
+    a, b, seen = pair
+    ask(a, b.name, "up")
+    for number in range(1_000):
+        a.cast(b.name, KIND, number)
+    a.flush()
+    eventually(lambda: sum(seen.batches) == 1_001)
+    assert len(seen.batches) < 100
+
+
+def test_an_answer_never_overtakes_a_frame_sent_before_it(make_node):
+    a, b = make_node("a"), make_node("b")
+    seen = Collector(a)
+
+    def on_frames(frames):
+        for frame in frames:
+            b.cast(frame.node, KIND, frame.body)
+            frame.reply(None)
+
+    b.on_frames(KIND, on_frames)
+    for number in range(300):
+        ask(a, b.name, number)
+        assert (b.name, number) in seen.bodies
+
+
+def test_a_call_is_answered_from_any_thread_and_later(make_node):
+    a, b = make_node("a"), make_node("b")
+    held = []
+    b.on_frames(KIND, held.extend)
+    answer = a.call(b.name, KIND, 1)
+    a.flush()
+    eventually(lambda: held)
+    assert not answer.done()
+
+    def reply():
+        held[0].reply("late")
+        b.flush()
+
+    threading.Thread(target=reply).start()
+    assert answer.get(10) == "late"
+
+
+def test_a_call_that_nobody_handles_says_so(pair):
+    a, b, _seen = pair
+    with pytest.raises(NoProcess, match="frames of kind 77"):
+        ask(a, b.name, None, kind=77)
+    assert ask(a, b.name, "still up") == ["said", "still up"]
+
+
+def test_a_handler_that_raises_harms_nobody(pair, caplog):
+    a, b, seen = pair
+
+    def raises(_frames):
+        raise KeyError("handler")
+
+    b.on_frames(20, raises)
+    send(a, b.name, None, kind=20)
+    eventually(lambda: "handler of frames of kind 20 raised" in caplog.text)
+    assert ask(a, b.name, "still up") == ["said", "still up"]
+    assert seen.bodies
+
+
+def test_a_node_talks_to_itself_as_to_others(make_node):
+    a = make_node("a")
+    seen = Collector(a)
+    body = (1, b"two")
+    assert send(a, a.name, body)
+    assert ask(a, a.name, "me") == ["said", "me"]
+    assert seen.bodies == [(a.name, [1, b"two"]), (a.name, "me")]
+    assert a.ping(a.name) == "pong"
+    with pytest.raises(NoProcess):
+        ask(a, a.name, None, kind=78)
+
+
+# Sizes and bounds.
+
+
+def test_a_frame_at_the_limit_passes_and_one_over_it_is_refused_at_the_caller(make_node):
+    a, b = make_node("a", config=SMALL_FRAMES), make_node("b", config=SMALL_FRAMES)
+    seen = Collector(b)
+    overhead = len(b"\x92\x10\xc6....")  # a list of two, the kind, the head of the bytes
+    body = b"x" * (MIB - overhead)
+    send(a, b.name, body)
+    eventually(lambda: len(seen.bodies) == 1)
+    assert seen.bodies == [(a.name, body)]
+    with pytest.raises(FrameTooLarge, match=r"1048577 bytes .* at most 1048576"):
+        a.cast(b.name, KIND, body + b"x")
+    assert a.ping(b.name) == "pong"
+
+
+def test_both_ends_use_the_smaller_limit(make_node):
+    a, b = make_node("a"), make_node("b", config=SMALL_FRAMES)
+    Collector(b)
+    assert a.connect(b.name)
+    with pytest.raises(FrameTooLarge):
+        a.call(b.name, KIND, b"x" * (2 * MIB))
+
+
+def test_a_frame_that_waited_and_turns_out_too_large_is_an_error_of_its_call(make_node):
+    a, b = make_node("a"), make_node("b", config=SMALL_FRAMES)
+    Collector(b)
+    with pytest.raises(FrameTooLarge):
+        ask(a, b.name, b"x" * (2 * MIB))
+    assert ask(a, b.name, "fits") == ["said", "fits"]
+
+
+def test_large_frames_and_small_ones_mix(pair):
+    a, b, seen = pair
+    bodies = [b"x" * (n * 300_000 if n % 3 == 0 else n) for n in range(30)]
+    for body in bodies:
+        a.cast(b.name, KIND, body)
+    a.flush()
+    eventually(lambda: len(seen.bodies) == 30)
+    assert [body for _, body in seen.bodies] == bodies
+
+
+def test_what_is_no_msgpack_is_refused_at_the_caller(pair):
+    a, b, _seen = pair
+    with pytest.raises(TypeError):
+        a.cast(b.name, KIND, object())
+    with pytest.raises(BadName):
+        a.cast("b", KIND, 1)
+    with pytest.raises(ValueError, match="bridge's own"):
+        a.on_frames(3, print)
+
+
+def test_a_node_that_does_not_read_bounds_the_queue(make_node, make_script):
+    """Planted: forget to count what the kernel left."""
+    a = make_node("a", config=Config(link_queue_bytes=2 * MIB), limits=BridgeLimits())
+    script = make_script(PEER, "b")
+    b = script.line()
+    assert ask(a, b, "up") == "up"
+    script.signal(signal.SIGSTOP)
+    refused = 0
+    for _ in range(1_000):  # 64 MiB, far more than the kernel takes for a peer that sleeps
+        refused += not send(a, b, b"x" * 65_536)
+    assert refused > 0
+    assert a._bridge._links[b]._queued_bytes <= 2 * MIB
+    with pytest.raises(NoConnection, match="wait for") as error:
+        ask(a, b, b"x" * 65_536)
+    assert not error.value.was_sent
+    script.signal(signal.SIGCONT)
+    eventually(lambda: send(a, b, "last"))
+    eventually(lambda: script.say("seen[-1]") == "last")
+    assert int(script.say("len(seen)")) == 1_000 - refused + 2
+
+
+def test_what_waits_for_a_node_that_is_away_is_bounded_and_the_oldest_goes_first(make_node):
+    a = make_node("a", config=Config(link_queue_bytes=100_000))
+    for number in range(1_000):
+        assert send(a, f"b@{a.name.partition('@')[2]}", [number, b"x" * 1_000])
+    b = make_node("b")
+    seen = Collector(b)
+    eventually(lambda: seen.bodies)
+    numbers = [number for _, (number, _) in seen.bodies]
+    assert numbers == list(range(1_000))[-len(numbers) :]
+    assert 50 < len(numbers) <= 100
+
+
+def test_what_waits_too_long_is_dropped_and_nobody_dials_any_more(make_node):
+    a = make_node("a", limits=BridgeLimits(waiting_s=0.2, redial_max_s=0.05))
+    b = f"b@{a.name.partition('@')[2]}"
+    send(a, b, "never read")
+    link = a._bridge._links[b]
+    eventually(lambda: link.failures > 2)
+    eventually(lambda: not link.dial_wanted)
+    eventually(lambda: link.retry is None and link.attempt is None)
+    failures = link.failures
+    assert a.ping(b) == "pang"  # several rounds of the bridge later
+    assert link.failures == failures + 1
+    send(a, b, "read")
+    assert link.dial_wanted
+
+
+# Nodes that are not there, or go.
+
+
+def test_calls_wait_for_the_first_dial_and_fail_when_it_fails(make_node):
+    a = make_node("a")
+    with pytest.raises(NoConnection, match=r"no node b@.* of this user") as error:
+        ask(a, f"b@{a.name.partition('@')[2]}", 1)
+    assert not error.value.was_sent
+
+
+def test_calls_fail_at_once_while_a_node_is_known_to_be_away(make_node):
+    a = make_node("a", limits=BridgeLimits(redial_min_s=30.0, redial_max_s=30.0))
+    b = f"b@{a.name.partition('@')[2]}"
+    assert a.ping(b) == "pang"
+    answer = a.call(b, KIND, 1)
+    assert answer.done()
+    with pytest.raises(NoConnection):
+        answer.get()
+
+
+def test_a_sender_never_waits_for_a_dial(make_node, monkeypatch):
+    """198.51.100.1 is for documentation (RFC 5737): nobody answers there."""
+    monkeypatch.setenv("RAFT_ACTORS_NODES", "far@away=198.51.100.1:4001")
+    a = make_node("a")
+    answers = [a.call("far@away", KIND, number) for number in range(100)]
+    assert a.cast("far@away", KIND, "x")
+    a.flush()
+    assert a.ping("far@away") == "pang"
+    for answer in answers:
+        with pytest.raises(NoConnection):
+            answer.get(10)
+
+
+def test_a_port_where_nobody_listens_is_pang(make_node, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{free.getsockname()[1]}")
+        assert make_node("a").ping("b@two") == "pang"
+
+
+def test_a_node_that_answers_under_another_name_is_refused(make_node, monkeypatch, caplog):
+    c = make_node("c")
+    monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{c.port}")
+    assert make_node("a").ping("b@two") == "pang"
+    assert f"this is {c.name}, not b@two" in caplog.text
+
+
+def test_open_calls_fail_when_the_link_breaks(make_node, make_script):
+    a, script = make_node("a"), make_script(PEER, "b")
+    b = script.line()
+    script.say("node.on_frames(16, print)")
+    assert a.connect(b)
+    answer = a.call(b, KIND, 1)
+    a.flush()
+    script.kill()
+    with pytest.raises(NoConnection, match="connection_closed") as error:
+        answer.get(10)
+    assert error.value.was_sent
+
+
+def test_a_killed_node_is_news_at_once_and_its_successor_too(make_node, make_script, caplog):
+    caplog.set_level(logging.INFO)
+    a = make_node("a")
+    news = []
+    a.monitor(news.append)
+    script = make_script(PEER, "b")
+    b = script.line()
+    assert a.connect(b)
+    script.kill()
+    eventually(lambda: news == [NodeUp(b), NodeDown(b, "connection_closed")])
+    assert a.list() == []
+    make_script(PEER, "b").line()
+    eventually(lambda: news[2:] == [NodeUp(b)])  # connected by the standing wish
+    lines = [line for line in caplog.messages if line.startswith(b)]
+    assert [line.split(",")[0] for line in lines] == [
+        f"{b} is up", f"{b} is gone (connection_closed)", f"{b} is up",
+    ]  # fmt: skip
+
+
+def test_a_node_that_hangs_is_found_out(make_node, make_script):
+    """SIGSTOP leaves the connection open, as a cut cable does."""
+    a, script = make_node("a"), make_script(PEER, "b")
+    b = script.line()
+    news = []
+    a.monitor(news.append)
+    assert a.connect(b)
+    answer = a.call(b, KIND, 1)
+    script.signal(signal.SIGSTOP)
+    eventually(lambda: NodeDown(b, "net_tick_timeout") in news)
+    with pytest.raises(NoConnection):
+        answer.get(10) if a.flush() else ask(a, b, 2)
+    script.signal(signal.SIGCONT)
+    eventually(lambda: a.ping(b) == "pong")
+    assert ask(a, b, "again") == "again"
+
+
+def test_a_silent_link_stays_up_as_long_as_pings_are_answered(make_node):
+    a, b = make_node("a"), make_node("b")
+    news = []
+    a.monitor(news.append)
+    assert a.connect(b.name)
+    connection = a._bridge._links[b.name].connection
+    heard = set()
+
+    def some_pings_later():
+        heard.add(connection.heard_at)
+        return len(heard) > 6
+
+    eventually(some_pings_later)
+    assert news == [NodeUp(b.name)]
+
+
+def test_a_restarted_node_replaces_its_former_life_promptly(make_node, make_script):
+    """The old connection still looks alive: no FIN came, as after a power cut."""
+    a = make_node("a", limits=BridgeLimits())
+    old = make_script(PEER, "b@one")
+    old.line()
+    assert a.connect("b@one")
+    news = []
+    a.monitor(news.append)
+    old.signal(signal.SIGSTOP)
+    (a._files.directory / "b@one").unlink()
+    new = make_script(PEER, "b@one")
+    new.line()
+    assert new.say(f"node.connect({a.name!r})") == "True"
+    eventually(lambda: news == [NodeDown("b@one", "restarted"), NodeUp("b@one")])
+    assert ask(a, "b@one", "new") == "new"
+
+
+def test_disconnect_hangs_up_and_the_next_message_connects_again(make_node):
+    a, b = make_node("a"), make_node("b")
+    seen = Collector(b)
+    assert a.connect(b.name)
+    assert a.disconnect(b.name)
+    assert a.list() == []
+    eventually(lambda: b.list() == [])
+    assert not a.disconnect(b.name)
+    send(a, b.name, "again")
+    eventually(lambda: seen.bodies == [(a.name, "again")])
+
+
+# Both dial at once.
+
+
+@pytest.mark.parametrize("rounds", [60])
+def test_when_both_dial_at_once_one_connection_remains_and_nothing_is_lost(make_node, rounds):
+    """Planted: welcome whoever proves itself; both connections then fall, or frames get lost."""
+    for number in range(rounds):
+        a, b = make_node("a"), make_node("b")
+        at_a, at_b = Collector(a), Collector(b)
+        news = []
+        a.monitor(news.append)
+        b.monitor(news.append)
+        barrier = threading.Barrier(2)
+
+        def run(me, other, barrier=barrier, number=number):
+            barrier.wait()
+            for each in range(50):
+                send(me, other.name, [number, each])
+
+        threads = [threading.Thread(target=run, args=pair) for pair in ((a, b), (b, a))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expected = [[number, each] for each in range(50)]
+        eventually(lambda: len(at_a.bodies) == len(at_b.bodies) == 50)
+        assert [body for _, body in at_a.bodies] == [body for _, body in at_b.bodies] == expected
+        assert sorted(news, key=repr) == [NodeUp(a.name), NodeUp(b.name)], "no flapping"
+        assert a.ping(b.name) == b.ping(a.name) == "pong"
+        a.stop()
+        b.stop()
+
+
+def test_when_all_of_five_dial_all_the_others_each_pair_has_one_connection(make_node):
+    nodes = [make_node(name, limits=BridgeLimits()) for name in "abcde"]
+    news = []
+    for node in nodes:
+        node.monitor(news.append)
+    for node in nodes:
+        for other in nodes:
+            if other is not node:
+                send(node, other.name, "x")
+    eventually(lambda: all(len(node.list()) == 4 for node in nodes))
+    for node in nodes:
+        for other in nodes:
+            assert node.ping(other.name) == "pong"
+    assert len(news) == 20
+    assert all(isinstance(each, NodeUp) for each in news)
+
+
+def test_a_parked_dial_is_taken_when_our_own_comes_to_nothing(make_node, monkeypatch):
+    """a may not reach b, which sits behind a firewall, but b reaches a: that has to do."""
+    with socket.socket() as deaf:  # takes connections and never says a word
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        limits = BridgeLimits(handshake_s=3.0, parked_s=0.2)
+        b = make_node("b@two", limits=limits)
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{deaf.getsockname()[1]}")
+        a = make_node("a@one", limits=limits)
+        seen = Collector(b)
+        send(a, "b@two", "by whichever way")
+        eventually(lambda: a._bridge._links["b@two"].attempt is not None)
+        assert b.connect("a@one")
+        eventually(lambda: seen.bodies == [("a@one", "by whichever way")])
+
+
+# The end.
+
+
+def test_a_stopped_node_reaches_nobody_and_says_so(make_node):
+    a, b = make_node("a"), make_node("b")
+    Collector(b)
+    assert a.connect(b.name)
+    news = []
+    a.monitor(news.append)
+    a.stop()
+    a.stop()
+    assert news == [NodeDown(b.name, "shutdown")]
+    assert not a.cast(b.name, KIND, 1)
+    with pytest.raises(NoConnection):
+        a.call(b.name, KIND, 1).get(1)
+    with pytest.raises(NoNode):
+        a.ping(b.name)
+    assert not a.running
+    eventually(lambda: b.list() == [])
+
+
+def test_nothing_of_a_stopped_node_remains(make_node):
+    """No thread, no socket: a hundred lives later the process is as it was."""
+
+    def life():
+        a, b = make_node("a"), make_node("b")
+        Collector(b)
+        ask(a, b.name, 1)
+        a.stop()
+        b.stop()
+
+    life()
+    threads, files = threading.active_count(), open_files()
+    for _ in range(20):
+        life()
+    assert threading.active_count() == threads
+    assert open_files() == files
+
+
+def test_an_idle_node_sleeps(make_node):
+    """Two links and nothing to do: a few pings a second at these limits, and no more."""
+    a, b = make_node("a"), make_node("b", limits=QUICK)
+    assert a.connect(b.name)
+    rounds = []
+    for node in (a, b):
+        original = node._bridge.reactor._after_round
+        node._bridge.reactor._after_round = lambda original=original: (
+            rounds.append(time.monotonic()), original())  # fmt: skip
+    connection = a._bridge._links[b.name].connection
+    heard = set()
+
+    def ten_pings_later():
+        heard.add(connection.heard_at)
+        return len(heard) > 10
+
+    eventually(ten_pings_later)
+    assert len(rounds) < 200
+
+
+def test_waiting_for_the_bridge_on_its_own_thread_is_an_error(pair):
+    a, b, _seen = pair
+    errors = []
+
+    def on_frames(_frames):
+        try:
+            b.ping(a.name)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    b.on_frames(30, on_frames)
+    send(a, b.name, None, kind=30)
+    eventually(lambda: errors)
+    assert "bridge thread" in errors[0]
+
+
+def test_the_facade_in_a_process_of_its_own(make_script, make_node):
+    script = make_script(
+        """
+        import sys, threading
+        before = threading.active_count()
+        from raft_actors.node import Node
+        from raft_actors.errors import NoNode, RaftError
+        assert threading.active_count() == before, "importing starts no thread"
+        print(Node.self(), Node.list(), Node.whereis("nobody"))
+        try:
+            Node.ping("a@b")
+        except NoNode as error:
+            print(error)
+        print(Node.start("f"))
+        try:
+            Node.start("g")
+        except RaftError as error:
+            print(error)
+        for line in sys.stdin:
+            print(eval(line))
+        """
+    )
+    assert script.line() == "nonode@nohost [] None"
+    assert "Node.start(name) first" in script.line()
+    name = script.line()
+    assert script.line() == f"this process is node {name} already: call Node.stop() first"
+    a = make_node("a")
+    assert script.say("Node.self()") == name
+    assert script.say(f"Node.connect({a.name!r})") == "True"
+    assert script.say("Node.list()") == str([a.name])
+    assert script.say(f"Node.ping('nobody@{name.partition('@')[2]}')") == "pang"
+    assert script.say(f"Node.disconnect({a.name!r})") == "True"
+    assert script.say("Node.stop(), Node.stop(), Node.self()") == "(None, None, 'nonode@nohost')"
+    assert script.say("Node.start('h')").startswith("h@")
+
+
+def test_a_process_that_ends_frees_its_name(make_script, make_node, tmp_path):
+    script = make_script(NODE, "a")
+    name = script.line()
+    assert (tmp_path / "run" / name).exists()
+    script.process.stdin.close()
+    script.process.wait()
+    assert not (tmp_path / "run" / name).exists()
+
+
+def test_a_forked_child_is_no_node_and_leaves_its_parents_alone(make_script, make_node):
+    script = make_script(
+        """
+        import os, sys, warnings
+        warnings.simplefilter("ignore")
+        from raft_actors.node import Node
+        name = Node.start("f")
+        print(name)
+        sys.stdin.readline()
+        if os.fork() == 0:
+            print(Node.self(), flush=True)
+            Node.stop()
+            sys.exit()
+        os.wait()
+        print(Node.self(), Node.list())
+        sys.stdin.readline()
+        """
+    )
+    f = script.line()
+    a = make_node("a")
+    assert a.connect(f)
+    assert script.say("go") == "nonode@nohost"
+    assert script.line() == f"{f} ['{a.name}']"
+    assert a.ping(f) == "pong"

@@ -1,0 +1,76 @@
+"""Where the cookie comes from, and that it stays secret."""
+
+import logging
+import stat
+import threading
+
+import pytest
+
+from raft_actors.cookie import cookie_path, find_cookie, read_or_create
+from raft_actors.wire.cookie import UnsafeCookie
+from tests.nodes.helpers import eventually
+
+
+def test_the_first_start_makes_a_cookie_that_only_its_user_may_read(make_node, tmp_path):
+    make_node("a")
+    path = tmp_path / "config" / "raft_actors" / "cookie"
+    assert cookie_path() == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(path.read_bytes()) >= 32
+    assert [each.name for each in path.parent.iterdir()] == ["cookie"]
+
+
+def test_many_that_make_it_at_once_agree(tmp_path):
+    """Planted: os.replace instead of os.link."""
+    path = tmp_path / "deep" / "cookie"
+    found = []
+    barrier = threading.Barrier(8)
+
+    def make():
+        barrier.wait()
+        found.append(read_or_create(path))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert set(found) == {path.read_bytes()}
+
+
+def test_a_cookie_file_that_others_may_read_is_refused(make_node):
+    find_cookie()
+    cookie_path().chmod(0o640)
+    with pytest.raises(UnsafeCookie, match=f"chmod 600 {cookie_path()}"):
+        make_node("a")
+
+
+def test_the_environment_comes_before_the_file_and_the_argument_before_both(monkeypatch):
+    file = find_cookie().sign(b"x")
+    monkeypatch.setenv("RAFT_ACTORS_COOKIE", "from the environment")
+    environment = find_cookie().sign(b"x")
+    argument = find_cookie("given").sign(b"x")
+    assert len({file, environment, argument}) == 3
+    assert find_cookie(b"given").sign(b"x") == argument
+
+
+def test_a_wrong_cookie_is_refused_with_a_clear_line_on_both_sides(make_node, caplog):
+    caplog.set_level(logging.INFO)
+    make_node("a@one", cookie="very secret")
+    b = make_node("b@one", cookie="other secret")
+    assert b.ping("a@one") == "pang"
+    assert b.list() == []
+    eventually(lambda: "dropped b@one at 127.0.0.1" in caplog.text)
+    lines = [line for line in caplog.messages if "the cookies differ" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("dropped b@one at") or lines[1].startswith("dropped b@one at")
+    assert any(line.startswith("a@one can't be reached") for line in lines)
+    assert "secret" not in caplog.text
+
+
+def test_the_cookie_is_in_no_attribute_that_prints(make_node):
+    """Planted: keep the argument as it was given."""
+    a, b = make_node("a", cookie="very secret"), make_node("b", cookie="very secret")
+    assert a.ping(b.name) == "pong"
+    assert "very secret" not in f"{a!r} {vars(a)} {vars(a._bridge)}"

@@ -1,0 +1,325 @@
+"""What someone without the cookie can do at the port of a node: next to nothing."""
+
+import contextlib
+import gc
+import socket
+import struct
+import time
+import tracemalloc
+
+import msgpack
+import pytest
+
+from raft_actors.limits import BridgeLimits
+from raft_actors.wire.auth import Dialler, Identity, Peer
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import FrameReader, header
+from tests.nodes.helpers import KIND, Collector, ask, eventually, open_files
+
+IMPATIENT = BridgeLimits(handshake_s=0.3)
+
+
+@pytest.fixture
+def strangers():
+    """Connect to a node without a word; all are hung up at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(node):
+            sock = socket.create_connection(("127.0.0.1", node.port), timeout=10)
+            return stack.enter_context(sock)
+
+        yield connect
+
+
+def hung_up(sock):
+    """Wait until the node hangs up. Returns what it said before."""
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := sock.recv(4096):
+            said += piece
+    return said
+
+
+def lines(caplog):
+    return [line for line in caplog.messages if line.startswith("dropped")]
+
+
+class Insider:
+    """A peer that knows the cookie and otherwise does as it likes."""
+
+    def __init__(self, sock, node, cookie, name="x@evil"):
+        self.sock = sock
+        self.reader = FrameReader(2**24)
+        dialler = Dialler(Identity(name, b"12345678", 2**24), Cookie(cookie), node.name)
+        self.say(dialler.hello)
+        answer = dialler.receive(self.hear())
+        self.say(answer)
+        self.peer = dialler.receive(self.hear())
+        assert isinstance(self.peer, Peer)
+
+    def say(self, payload):
+        self.sock.sendall(header(len(payload)) + payload)
+
+    def hear(self):
+        size = struct.unpack(">I", self.sock.recv(4, socket.MSG_WAITALL))[0]
+        return self.sock.recv(size, socket.MSG_WAITALL)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"GET / HTTP/1.0\r\n\r\n", "a frame of 1195725856 bytes, over the limit of 1024"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "over the limit of 1024"),
+        (b"\xff\xff\xff\xff" + b"x" * 100, "a frame of 4294967295 bytes"),
+        (header(4) + b"\xc1\xc1\xc1\xc1", "a payload that is not msgpack"),
+        (header(1) + b"\x00", "a handshake message that is no list"),
+        (header(0), "a payload that is not msgpack"),
+        (header(3) + b"\x92\x10\x01", "what no raft_actors node says"),
+    ],
+    ids=["http", "tls", "4 GiB", "no msgpack", "no list", "empty", "a frame"],
+)
+def test_garbage_is_dropped_with_one_line(make_node, strangers, caplog, data, words):
+    node = make_node("a")
+    seen = Collector(node)
+    sock = strangers(node)
+    sock.sendall(data)
+    assert hung_up(sock) == b""
+    (line,) = lines(caplog)
+    assert line.startswith("dropped the stranger at 127.0.0.1:")
+    assert words in line
+    assert seen.bodies == []
+
+
+def test_a_port_scanner_gets_one_line(make_node, strangers, caplog):
+    node = make_node("a")
+    strangers(node).close()
+    eventually(lambda: lines(caplog))
+    assert "hung up" in lines(caplog)[0]
+
+
+def test_a_silent_connection_is_dropped_in_time(make_node, strangers, caplog):
+    node = make_node("a", limits=IMPATIENT)
+    assert hung_up(strangers(node)) == b""
+    assert [line.partition(": ")[2] for line in lines(caplog)] == ["no handshake within 0.3 s"]
+
+
+def test_a_byte_now_and_then_buys_no_time(make_node, strangers):
+    """Slow loris. Planted: count the deadline from the last byte."""
+    node = make_node("a", limits=IMPATIENT)
+    sock = strangers(node)
+    hello = header(1000) + b"x" * 1000
+    start = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        for byte in hello:
+            sock.send(bytes([byte]))
+            if not node._bridge.meetings.gate.strangers and time.monotonic() - start > 0.1:
+                break
+            time.sleep(0.005)
+        else:
+            pytest.fail("it was listened to until the end")
+
+
+def test_who_said_hello_has_no_more_time_than_others(make_node, strangers, caplog):
+    node = make_node("a", limits=IMPATIENT)
+    sock = strangers(node)
+    hello = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    sock.sendall(header(len(hello)) + hello)
+    assert b"challenge" in hung_up(sock)
+    assert "dropped x@evil at 127.0.0.1" in lines(caplog)[0]
+
+
+def test_nothing_reaches_a_handler_before_the_proof(make_node, strangers, caplog):
+    node = make_node("a")
+    seen = Collector(node)
+    sock = strangers(node)
+    hello = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    frame = msgpack.packb([KIND, "sneaked in"])
+    sock.sendall(header(len(hello)) + hello + header(len(frame)) + frame)
+    hung_up(sock)
+    assert seen.bodies == []
+    assert node.list() == []
+    assert "no proof where one was due" in lines(caplog)[0]
+
+
+def test_a_crowd_of_silent_strangers_keeps_no_node_out(make_node, strangers, caplog):
+    """Planted: refuse the newest instead of the oldest."""
+    limits = BridgeLimits(strangers_max=8)
+    a, b = make_node("a", limits=limits), make_node("b", limits=limits)
+    crowd = [strangers(a) for _ in range(60)]
+    assert b.ping(a.name) == "pong"
+    assert len(a._bridge.meetings.gate.strangers) <= 8
+    assert hung_up(crowd[0]) == b""
+    assert any("too many strangers at once" in line for line in lines(caplog))
+
+
+def test_a_flood_of_strangers_is_no_flood_of_lines(make_node, strangers, caplog):
+    node = make_node("a", limits=BridgeLimits(log_burst=5))
+    start = time.monotonic()
+    for _ in range(300):
+        sock = strangers(node)
+        sock.sendall(b"garbage!")
+        hung_up(sock)
+        sock.close()
+    assert 5 <= len(lines(caplog)) <= 7 + (time.monotonic() - start)
+
+    def one_more_is_told():
+        sock = strangers(node)
+        sock.sendall(b"garbage!")
+        hung_up(sock)
+        return "others before it" in lines(caplog)[-1]
+
+    eventually(one_more_is_told)
+
+
+def test_memory_and_descriptors_stay_flat_under_many_strangers(make_node):
+    node = make_node("a")
+
+    def visit(count):
+        for number in range(count):
+            with socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock:
+                if number % 2:
+                    sock.sendall(b"\xff\xff\xff\xff" + b"x" * 1000)
+                    hung_up(sock)
+        eventually(lambda: not node._bridge.meetings.gate.strangers)
+        gc.collect()
+
+    visit(100)
+    files = open_files()
+    tracemalloc.start()
+    try:
+        visit(1_000)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert open_files() == files
+
+
+def test_a_stranger_in_the_middle_of_a_handshake_costs_a_few_kib(make_node, strangers):
+    node = make_node("a", limits=BridgeLimits(strangers_max=64))
+    strangers(node)
+    eventually(lambda: len(node._bridge.meetings.gate.strangers) == 1)
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            strangers(node).sendall(header(1000) + b"x" * 990)
+        eventually(lambda: len(node._bridge.meetings.gate.strangers) == 51)
+        eventually(
+            lambda: (
+                sum(
+                    len(each.reader._partial) == 994
+                    for each in node._bridge.meetings.gate.strangers
+                )
+                == 50
+            )
+        )
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 51 * 6_000  # the test's own sockets included
+    finally:
+        tracemalloc.stop()
+
+
+def test_out_of_descriptors_a_node_pauses_and_recovers(make_node, strangers, caplog, monkeypatch):
+    """Planted: just return; the listener stays readable and the thread spins."""
+    node = make_node("a")
+    gate = node._bridge.meetings.gate
+    listener = gate._listener
+    tries = []
+
+    class NoneLeft:
+        def accept(self):
+            tries.append(1)
+            raise OSError(24, "Too many open files")
+
+        def fileno(self):
+            return listener.fileno()
+
+    monkeypatch.setattr(gate, "_listener", NoneLeft())
+    sock = strangers(node)
+    eventually(lambda: len(tries) >= 2)
+    assert len(tries) < 10
+    monkeypatch.setattr(gate, "_listener", listener)
+    sock.sendall(b"garbage!")
+    hung_up(sock)
+    assert any("Too many open files" in line for line in caplog.messages)
+
+
+def test_a_server_that_is_no_node_is_told_as_such(make_node, monkeypatch, caplog):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(10)
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{server.getsockname()[1]}")
+        node = make_node("a")
+        node.cast("b@two", KIND, 1)
+        peer, _address = server.accept()
+        with peer:
+            peer.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            eventually(lambda: "b@two can't be reached: it sent a frame of" in caplog.text)
+
+
+# Who knows the cookie is trusted with what actors take, but not with this thread.
+
+
+def test_a_broken_frame_of_a_proven_peer_ends_its_link(make_node, strangers, caplog):
+    node = make_node("a", cookie="c")
+    insider = Insider(strangers(node), node, "c")
+    eventually(lambda: node.list() == ["x@evil"])
+    insider.say(b"\xc1")
+    hung_up(insider.sock)
+    eventually(lambda: node.list() == [])
+    assert "x@evil sent a payload that is not msgpack" in caplog.text
+    assert "x@evil is gone (protocol_error)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        [2, None, 99], [3, None, 99], [2, None], [0, None, 1], [4, None], [4, None, 5],
+        [4, ["tell"]], [4, ["ask", "x", 3], 5], [4, ["watch", "x", []], 5], [4, [{}, []], 5],
+        [-1, None], [15, None, 1], [2**40, 1], [1, None, 3], [4, ["unwatch", "x", []]],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_odd_frames_of_a_proven_peer_harm_nobody(make_node, strangers, frame, caplog):
+    node, other = make_node("a", cookie="c"), make_node("b", cookie="c")
+    Collector(node)
+    insider = Insider(strangers(node), node, "c")
+    insider.say(msgpack.packb(frame))
+    insider.say(msgpack.packb([KIND, "still there?", 1]))
+    heard = b""
+    while b"still there?" not in heard:
+        heard = insider.hear()
+    assert ask(other, node.name, 1) == ["said", 1]
+    assert "defect" not in caplog.text
+
+
+def test_a_frame_over_the_agreed_limit_ends_the_link(make_node, strangers, caplog):
+    node = make_node("a", cookie="c")
+    insider = Insider(strangers(node), node, "c")
+    insider.sock.sendall(header(2**24 + 1))
+    hung_up(insider.sock)
+    assert "over the limit of 16777216" in caplog.text
+
+
+def test_speaking_before_the_welcome_ends_a_parked_connection(make_node, strangers, monkeypatch):
+    """Parked: proven, and waiting for our own dial to the same node."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"x@evil=127.0.0.1:{deaf.getsockname()[1]}")
+        node = make_node("a@one", cookie="c", limits=BridgeLimits(parked_s=5.0))
+        seen = Collector(node)
+        node.cast("x@evil", KIND, 1)
+        link = node._bridge._links["x@evil"]
+        eventually(lambda: link.attempt is not None)
+        sock = strangers(node)
+        dialler = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("c"), node.name)
+        sock.sendall(header(len(dialler.hello)) + dialler.hello)
+        size = struct.unpack(">I", sock.recv(4, socket.MSG_WAITALL))[0]
+        proof = dialler.receive(sock.recv(size, socket.MSG_WAITALL))
+        frame = msgpack.packb([KIND, "too early"])
+        sock.sendall(header(len(proof)) + proof)
+        eventually(lambda: link.parked is not None)
+        sock.sendall(header(len(frame)) + frame)
+        hung_up(sock)
+        assert seen.bodies == []

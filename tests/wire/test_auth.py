@@ -1,0 +1,213 @@
+"""The handshake without sockets: who gets in, and what no stranger can do."""
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raft_actors.wire.auth import (
+    HANDSHAKE_BYTES_MAX,
+    Acceptor,
+    Dialler,
+    Identity,
+    Peer,
+    Refusal,
+    refuse,
+)
+from raft_actors.wire.cookie import Cookie, UnsafeCookie
+from raft_actors.wire.frames import ProtocolError
+
+A = Identity("a@one", b"aaaaaaaa", 1_000_000)
+B = Identity("b@two", b"bbbbbbbb", 2_000_000)
+COOKIE = Cookie("secret")
+
+
+def meet(dialler, acceptor, tamper=lambda number, payload: payload):
+    """Let the two talk to the end. `tamper` sees each payload on its way."""
+    challenge = acceptor.receive(tamper(0, dialler.hello))
+    proof = dialler.receive(tamper(1, challenge))
+    at_acceptor = acceptor.receive(tamper(2, proof))
+    at_dialler = dialler.receive(tamper(3, acceptor.welcome()))
+    return at_dialler, at_acceptor
+
+
+def test_two_nodes_with_one_cookie_meet():
+    dialler = Dialler(A, COOKIE, "b@two", dial=3, last_link_id=b"before")
+    at_a, at_b = meet(dialler, Acceptor(B, COOKIE))
+    assert (at_a.name, at_a.incarnation) == ("b@two", b"bbbbbbbb")
+    assert (at_b.name, at_b.incarnation) == ("a@one", b"aaaaaaaa")
+    assert at_a.frame_bytes_max == at_b.frame_bytes_max == 1_000_000, "the smaller of the two"
+    assert at_a.link_id == at_b.link_id
+    assert (at_b.dial, at_b.last_link_id) == (3, b"before")
+
+
+def test_every_meeting_has_an_id_of_its_own():
+    ids = {meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))[0].link_id for _ in range(20)}
+    assert len(ids) == 20
+
+
+def test_a_dialler_with_another_cookie_is_refused():
+    with pytest.raises(Refusal, match="the cookies differ") as refusal:
+        meet(Dialler(A, Cookie("other"), "b@two"), Acceptor(B, COOKIE))
+    assert refusal.value.code == "cookie"
+
+
+def test_an_acceptor_that_can_not_prove_the_cookie_is_refused():
+    dialler, impostor = Dialler(A, COOKIE, "b@two"), Acceptor(B, Cookie("other"))
+    dialler.receive(impostor.receive(dialler.hello))
+    with pytest.raises(Refusal, match="the cookies differ"):
+        dialler.receive(impostor.welcome())
+
+
+def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
+    signed = []
+
+    class Watched(Cookie):
+        __slots__ = ()
+
+        def sign(self, *parts):
+            signed.append(parts[0])
+            return super().sign(*parts)
+
+    acceptor = Acceptor(B, Watched("secret"))
+    acceptor.receive(Dialler(A, COOKIE, "b@two").hello)
+    assert signed == []
+
+
+def test_a_proof_played_back_to_another_challenge_is_worth_nothing():
+    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    proof = dialler.receive(acceptor.receive(dialler.hello))
+    again = Acceptor(B, COOKIE)
+    again.receive(dialler.hello)
+    with pytest.raises(Refusal, match="cookies differ"):
+        again.receive(proof)
+
+
+def test_a_proof_sent_back_to_its_author_is_no_welcome():
+    """Reflection. Planted: sign both with the same label."""
+    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    proof = dialler.receive(acceptor.receive(dialler.hello))
+    _, mac = msgpack.unpackb(proof)
+    with pytest.raises(Refusal, match="cookies differ"):
+        dialler.receive(msgpack.packb(["welcome", mac]))
+
+
+def test_a_hello_sent_back_to_its_author_is_refused():
+    hello = Dialler(A, COOKIE, "a@one").hello
+    with pytest.raises(Refusal, match="own name"):
+        Acceptor(A, COOKIE).receive(hello)
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [1, 1]),
+        (0, 7, 9), (0, 8, b"else"),
+        (1, 3, b"cccccccc"), (1, 4, 5_000), (1, 5, b"n" * 32),
+    ],
+)  # fmt: skip
+def test_a_handshake_changed_on_its_way_fails(message, field, value):
+    """Both names, incarnations, limits, nonces and the versions are under the MAC."""
+
+    def tamper(number, payload):
+        if number != message:
+            return payload
+        parts = msgpack.unpackb(payload)
+        parts[field] = value
+        return msgpack.packb(parts)
+
+    with pytest.raises(Refusal, match="cookies differ"):
+        meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE), tamper)
+
+
+def test_whoever_answers_under_another_name_is_refused():
+    hello = Dialler(A, COOKIE, "c@three").hello
+    with pytest.raises(Refusal, match="this is b@two, not c@three"):
+        Acceptor(B, COOKIE).receive(hello)
+    with pytest.raises(Refusal, match="dialled c@three, but b@two answered"):
+        Dialler(A, COOKIE, "c@three").receive(
+            Acceptor(B, COOKIE).receive(Dialler(A, COOKIE, "b@two").hello)
+        )
+
+
+def test_an_unknown_version_is_refused_in_words():
+    parts = msgpack.unpackb(Dialler(A, COOKIE, "b@two").hello)
+    parts[1] = [7, 8]
+    with pytest.raises(Refusal, match=r"speaks protocol version 1, not \[7, 8\]"):
+        Acceptor(B, COOKIE).receive(msgpack.packb(parts))
+    with pytest.raises(Refusal, match="same release"):
+        Acceptor(B, COOKIE).receive(msgpack.packb(["raft_actors", [7], "of a shape to come"]))
+
+
+def test_the_words_of_a_refusal_reach_the_dialler_but_can_forge_no_log_line():
+    with pytest.raises(Refusal) as refusal:
+        Dialler(A, COOKIE, "b@two").receive(refuse("cookie", "no\nERROR forged" + "x" * 900))
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) <= 200
+    assert refusal.value.code == "cookie"
+
+
+def test_the_longest_handshake_fits_its_limit():
+    long = Identity("n" * 64 + "@" + "h" * 190, b"aaaaaaaa", 2**32 - 1)
+    longer = Identity("m" * 64 + "@" + "h" * 190, b"bbbbbbbb", 2**32 - 1)
+    sizes = []
+
+    def note(_number, payload):
+        sizes.append(len(payload))
+        return payload
+
+    dialler = Dialler(long, COOKIE, longer.name, dial=2**40, last_link_id=b"x" * 16)
+    meet(dialler, Acceptor(longer, COOKIE), note)
+    assert max(sizes) < HANDSHAKE_BYTES_MAX
+
+
+@given(st.binary(max_size=1024), st.sampled_from(["hello", "proof", "challenge", "welcome"]))
+def test_any_bytes_are_refused_and_nothing_else_happens(payload, place):
+    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    if place in {"proof", "welcome"}:
+        challenge = acceptor.receive(dialler.hello)
+    if place == "welcome":
+        dialler.receive(challenge)
+    with pytest.raises((ProtocolError, Refusal)):
+        (acceptor if place in {"hello", "proof"} else dialler).receive(payload)
+
+
+@given(
+    st.lists(
+        st.none() | st.integers() | st.text(max_size=9) | st.binary(max_size=40)
+        | st.sampled_from(["raft_actors", [1], "proof", "c@x", "b@two", b"i" * 8, b"n" * 32]),
+        max_size=10,
+    )
+)  # fmt: skip
+def test_any_list_gives_at_most_a_challenge(parts):
+    try:
+        payload = msgpack.packb(parts)
+    except OverflowError:
+        return
+    acceptor = Acceptor(B, COOKIE)
+    for _ in range(2):
+        try:
+            assert not isinstance(acceptor.receive(payload), Peer)
+        except (ProtocolError, Refusal):
+            return
+
+
+def test_a_cookie_neither_prints_nor_travels():
+    import copy
+    import pickle
+
+    cookie = Cookie("secret")
+    assert "secret" not in f"{cookie!r} {cookie}"
+    with pytest.raises(TypeError):
+        pickle.dumps(cookie)
+    with pytest.raises(TypeError):
+        copy.copy(cookie)
+
+
+def test_an_empty_cookie_is_refused():
+    with pytest.raises(UnsafeCookie):
+        Cookie(" \n")
+
+
+def test_a_mac_covers_how_its_parts_are_cut():
+    assert COOKIE.sign(b"ab", b"c") != COOKIE.sign(b"a", b"bc")

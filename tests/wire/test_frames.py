@@ -1,0 +1,122 @@
+"""The stream of frames and what is in them: any cut gives the same, any bytes at worst an error."""
+
+import itertools
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raft_actors.wire.codec import make_packer, unpack, unpack_frame
+from raft_actors.wire.frames import FrameReader, ProtocolError, header
+
+payloads = st.lists(st.binary(max_size=300), max_size=12)
+
+
+def framed(payload):
+    return header(len(payload)) + payload
+
+
+@given(payloads, st.lists(st.integers(0, 4000), max_size=20))
+def test_any_cut_of_the_stream_gives_the_same_frames(expected, cuts):
+    """Planted: keep `view[start:]` only when a frame was complete; lose it otherwise."""
+    stream = b"".join(map(framed, expected))
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    reader = FrameReader(limit=300)
+    found = []
+    for start, stop in itertools.pairwise(edges):
+        found += [bytes(payload) for payload in reader.feed(stream[start:stop])]
+    assert found == expected
+
+
+@given(st.lists(st.binary(max_size=200), max_size=10))
+def test_any_bytes_give_frames_or_a_protocol_error(pieces):
+    reader = FrameReader(limit=64)
+    try:
+        for piece in pieces:
+            for payload in reader.feed(piece):
+                assert len(payload) <= 64
+    except ProtocolError:
+        pass
+
+
+@given(st.binary(max_size=200))
+def test_any_payload_is_a_frame_or_a_protocol_error(payload):
+    try:
+        frame = unpack_frame(payload)
+    except ProtocolError:
+        return
+    assert isinstance(frame[0], int)
+
+
+def test_a_byte_at_a_time_is_enough():
+    reader = FrameReader(limit=100)
+    stream = framed(b"one") + framed(b"") + framed(b"three")
+    found = [bytes(p) for byte in stream for p in reader.feed(bytes([byte]))]
+    assert found == [b"one", b"", b"three"]
+
+
+def test_a_frame_at_the_limit_passes_and_one_over_it_does_not():
+    reader = FrameReader(limit=10)
+    assert [len(p) for p in reader.feed(framed(b"x" * 10))] == [10]
+    with pytest.raises(ProtocolError, match="11 bytes, over the limit of 10"):
+        list(reader.feed(header(11)))
+
+
+def test_the_frames_before_a_bad_one_are_given():
+    frames = FrameReader(limit=10).feed(framed(b"good") + header(4_000_000_000))
+    assert bytes(next(frames)) == b"good"
+    with pytest.raises(ProtocolError):
+        next(frames)
+
+
+def test_the_limit_may_grow_between_two_frames():
+    reader = FrameReader(limit=4)
+    found = []
+    for payload in reader.feed(framed(b"more") + framed(b"a longer one")):
+        found.append(bytes(payload))
+        reader.limit = 100
+    assert found == [b"more", b"a longer one"]
+
+
+def test_a_claim_of_4_gib_allocates_nothing():
+    tracemalloc.start()
+    try:
+        reader = FrameReader(limit=2**32)
+        for payload in reader.feed(header(2**32 - 1) + b"x" * 1000):
+            pytest.fail(f"a frame of {len(payload)} bytes from nowhere")
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_frame_in_small_pieces_takes_linear_time():
+    """1,024 pieces: were all copied for each piece, that would be 2 GiB and many seconds."""
+    piece = b"x" * 4096
+    reader = FrameReader(limit=2**24)
+    assert list(reader.feed(header(1024 * 4096))) == []
+    found = [len(payload) for _ in range(1024) for payload in reader.feed(piece)]
+    assert found == [1024 * 4096]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=20,
+    )
+)
+def test_bodies_come_out_as_they_went_in(body):
+    assert unpack_frame(make_packer()([16, body, 7])) == [16, body, 7]
+
+
+def test_a_list_that_claims_more_than_it_may_is_refused_before_room_is_made_for_it():
+    """Planted: unpack without max_array_len; 64 nested claims then cost half a megabyte."""
+    claims = b"\xdc\x03\xe8" * 64 + b"\x00" * 800  # lists of 1,000 items, each in the other
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            unpack(claims, 16)
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
