@@ -126,15 +126,17 @@ def test_other_threads_run_while_a_save_syncs(path):
     sys.setswitchinterval(1000)  # a thread runs only when another lets go of the interpreter
     try:
         thread.start()
-        before = turns[0]
+        before, began = turns[0], time.perf_counter()
         for index in range(1, 51):
             store.save(None, index, [b"x"])
-        during = turns[0] - before
+        during, took_s = turns[0] - before, time.perf_counter() - began
     finally:
         sys.setswitchinterval(old)
         stop.set()
         thread.join()
         store.close()
+    if during < 10 and took_s / 50 < 0.0001:
+        pytest.skip("this disk syncs too fast for anything to run meanwhile")
     assert during >= 10
 
 

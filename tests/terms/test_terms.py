@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_actors.terms import DEPTH_MAX, dumps, loads
+
+some = settings(max_examples=60, deadline=None)
 
 ZONES = [
     None,
@@ -83,16 +85,19 @@ def terms(draw):
     return draw(st.recursive(hashables(), wrap, max_leaves=12))
 
 
+@some
 @given(terms())
 def test_every_term_comes_back_equal_and_of_the_same_type(value):
     assert alike(loads(dumps(value)), value)
 
 
+@some
 @given(terms())
 def test_a_term_has_one_encoding(value):
     assert dumps(loads(dumps(value))) == dumps(value)
 
 
+@some
 @given(st.lists(hashables(), unique=True), st.randoms())
 def test_equal_sets_give_equal_bytes_in_whatever_order_they_were_filled(members, luck):
     shuffled = list(members)
@@ -100,6 +105,7 @@ def test_equal_sets_give_equal_bytes_in_whatever_order_they_were_filled(members,
     assert dumps(set(members)) == dumps(set(shuffled))
 
 
+@some
 @given(st.binary())
 def test_arbitrary_bytes_raise_nothing_but_value_error(data):
     for head in (b"", b"\xc1"):
@@ -107,6 +113,7 @@ def test_arbitrary_bytes_raise_nothing_but_value_error(data):
             loads(head + data)
 
 
+@some
 @given(terms(), st.data())
 def test_damaged_terms_raise_nothing_but_value_error(value, draw):
     data = bytearray(dumps(value))
@@ -116,6 +123,7 @@ def test_damaged_terms_raise_nothing_but_value_error(value, draw):
         loads(bytes(data))
 
 
+@some
 @given(terms())
 def test_a_term_cut_short_or_with_more_behind_it_is_refused(value):
     data = dumps(value)
