@@ -302,8 +302,8 @@ class RocksStore:
 
 OURS = {"log.rocksdb", "store.json.draft", "holder.json"}
 REMEDY = (
-    "move the directory away and start the peer afresh, or better, remove it from its group "
-    "and add it again"
+    "remove this peer from its group, move the directory away, and add the peer again; under its "
+    "old membership an empty directory could make it vote twice"
 )
 
 
