@@ -71,9 +71,7 @@ class Config:
                 "starts an election"
             )
         if self.log_store not in {"rocksdb", "memory"}:
-            raise ValueError(
-                f'log_store must be "rocksdb" or "memory", not {self.log_store!r}'
-            )
+            raise ValueError(f'log_store must be "rocksdb" or "memory", not {self.log_store!r}')
         if self.frame_bytes_max < self.command_bytes_max + 64 * KIB:
             raise ValueError(
                 f"frame_bytes_max ({self.frame_bytes_max}) must exceed command_bytes_max "
@@ -87,7 +85,8 @@ class Config:
         Raises ValueError, also for a field that does not exist.
         """
         if not isinstance(base, Config):
-            base, changes = cls(), {**(base or {}), **changes}
+            changes = {**({} if base is None else base), **changes}
+            base = cls()
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(changes) - set(known))
         if unknown:

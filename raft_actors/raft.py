@@ -4,6 +4,7 @@ import atexit
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from raft_actors.requests import (
     READ,
     STATUS,
     STOP,
+    TRANSFER,
     WRITE,
     next_request,
 )  # fmt: skip
@@ -77,7 +79,7 @@ class Raft:
         It is not started again by itself, whoever supervises it. Its log stays on disk.
         """
         answer = ask(peer, STOP, (), CALL_TIMEOUT)
-        return ("error", "no_peer") if isinstance(answer, list) else answer
+        return ("error", "no_peer") if isinstance(answer, Elsewhere) else answer
 
     stop = stop_peer
 
@@ -94,18 +96,42 @@ class Raft:
         return viewed(found_instead(answer), Configuration)
 
     @staticmethod
+    def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
+        """Have the leader hand over, to `to` or to the follower that is fittest (thesis 3.10).
+
+        It takes no more commands until its successor has them all, so nothing is lost by it.
+
+        Returns `("ok", new_leader)`; an error: `("redirect", leader)` if `leader` does not lead,
+        or if another than `to` was elected, `"no_such_member"`, `"transfer_in_progress"`,
+        `"timeout"` if the successor does not keep up (the old leader goes on then).
+        """
+        wanted = None if to is None else address_of(to)
+        match found_instead(ask(leader, TRANSFER, wanted, CALL_TIMEOUT)):
+            case ("ok", target) if target == address_of(leader):
+                return ("ok", target)
+            case ("ok", target):
+                deadline = time.monotonic() + CALL_TIMEOUT
+                new = find_leader([target], deadline, other_than=address_of(leader))
+                if new is None:
+                    return TIMEOUT
+                return ("ok", new) if wanted in (None, new) else redirect(new)
+            case answer:
+                return answer
+
+    @staticmethod
     def leader(peer: PeerRef) -> Address | None:
         """Whom `peer` takes for the leader, as an address; None if it knows none."""
         answer = ask(peer, LEADER, (), CALL_TIMEOUT)
-        if isinstance(answer, list):
-            return find_leader(answer, time.monotonic() + CALL_TIMEOUT)
+        if isinstance(answer, Elsewhere):
+            answer = found_instead(answer)
+            return answer[1][1] if answer != ELECTION_IN_PROGRESS else None
         return None if answer is None or answer[0] == "error" else answer
 
     @staticmethod
     def status(peer: PeerRef) -> Any:
         """`("ok", status)`, a mapping; `("error", "no_node")` or `"no_peer"`."""
         answer = ask(peer, STATUS, (), CALL_TIMEOUT)
-        return viewed(("error", "no_peer") if isinstance(answer, list) else answer, Status)
+        return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Status)
 
     @staticmethod
     def write(leader: PeerRef, command: Any, timeout: float = 3.0) -> Any:
@@ -133,7 +159,7 @@ class Raft:
     def get_entry(peer: PeerRef, index: int) -> Any:
         """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`."""
         answer = ask(peer, ENTRY, (index,), CALL_TIMEOUT)
-        return viewed(("error", "no_peer") if isinstance(answer, list) else answer, Entry)
+        return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Entry)
 
     @staticmethod
     def test_cluster(machine: type[StateMachine] = KVStore) -> tuple[Address, ...]:
@@ -153,6 +179,14 @@ class Raft:
         if answer[0] != "ok":
             raise RaftError(f"the test cluster did not form: {answer[1]!r}")
         return members
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The peer at `stopped` has stopped; `others` are of its group."""
+
+    stopped: Address
+    others: list[Address]
 
 
 def address_of(peer: PeerRef) -> Address:
@@ -180,7 +214,7 @@ def ask(peer: PeerRef, operation: int, arguments: tuple[Any, ...], timeout: floa
 
 
 def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
-    """Return the answer; or a list of addresses, if the peer has stopped but others may know.
+    """Return the answer; or Elsewhere, if the peer has stopped but others may know.
 
     if_lost  the answer when the connection broke with the request under way
     """
@@ -203,25 +237,25 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
         return NO_PEER
     if isinstance(answer, bytes):
         return terms.loads(answer)
-    return [(name, node) for name, node in answer]
+    return Elsewhere((name, node), [(other, place) for other, place in answer])
 
 
 def found_instead(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
     """For a stopped peer, find who leads its group now, and say so."""
-    if not isinstance(answer, list):
+    if not isinstance(answer, Elsewhere):
         return answer
-    leader = find_leader(answer, time.monotonic() + timeout)
+    leader = find_leader(answer.others, time.monotonic() + timeout, other_than=answer.stopped)
     return redirect(leader) if leader else ELECTION_IN_PROGRESS
 
 
-def find_leader(members: list[Address], deadline: float) -> Address | None:
-    """Ask `members` until one of them knows of a leader that is among them."""
+def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
+    """Ask `members` until one of them knows a leader that is not the one of old."""
     while True:
         for member in members:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return None
-            answer = ask(member, LEADER, (), min(remaining, 1.0))
-            if answer in members:
-                return answer  # type: ignore[no-any-return]
+            match ask(member, LEADER, (), min(remaining, 1.0)):
+                case (str(), str()) as leader if leader != other_than and leader[0] != "error":
+                    return leader
         time.sleep(min(LOOK_AROUND_S, max(0.0, deadline - time.monotonic())))

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
-from raft_actors.core.messages import Configure, Propose, Query
+from raft_actors.core.messages import Configure, Propose, Query, Transfer
 
-__all__ = ["ASKS", "CONFIGURE", "READ", "STOP", "WRITE", "Ask", "Ticket", "event_of",
+__all__ = ["ASKS", "CONFIGURE", "READ", "STOP", "TRANSFER", "WRITE", "Ask", "Ticket", "event_of",
            "next_request"]  # fmt: skip
 
-WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP = range(7)
+WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER = range(8)
 ASKS = {STATUS: "status", LEADER: "leader", ENTRY: "get_entry"}
 """Operations that a method of the peer answers."""
 
@@ -54,6 +54,8 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
     arguments = terms.loads(payload)
     if operation == CONFIGURE:
         return Configure(arguments, ticket)
+    if operation == TRANSFER:
+        return Transfer(arguments, ticket)
     if operation in ASKS:
         return Ask(ASKS[operation], arguments, ticket)
     raise ValueError(f"no operation {operation} in this version")

@@ -14,6 +14,8 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Tick,
+    TimeoutNow,
+    Transfer,
     VoteReply,
     Written,
 )
@@ -94,6 +96,8 @@ SHARED: Handlers = {
     Propose: Asking.refuse_while_electing,
     Query: Asking.refuse_while_electing,
     Configure: Asking.refuse_while_electing,
+    Transfer: Asking.refuse_while_electing,
+    TimeoutNow: Asking.ignore,
 }
 PreCandidate.handlers = {
     **SHARED,

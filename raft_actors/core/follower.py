@@ -16,6 +16,8 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Tick,
+    TimeoutNow,
+    Transfer,
     VoteReply,
     Written,
 )
@@ -120,7 +122,12 @@ class Follower(Role):
             self.deadline = server.election_deadline()
         server.send(server.reply_vote(request, granted=granted))
 
-    def refuse_request(self, event: Propose | Query) -> None:
+    def on_timeout_now(self, _order: TimeoutNow) -> None:
+        """Stand without asking who would vote: the leader itself makes room (thesis 3.10)."""
+        if self.server.may_stand():
+            self.server.become_candidate(forced=True)
+
+    def refuse_request(self, event: Propose | Query | Transfer) -> None:
         self.server.answer(event.ticket, redirect(self.leader))
 
     def on_configure(self, event: Configure) -> None:
@@ -145,6 +152,8 @@ Follower.handlers = {
     PreVoteReply: Follower.ignore,
     RequestVote: Follower.on_vote_request,
     VoteReply: Follower.ignore,
+    TimeoutNow: Follower.on_timeout_now,
+    Transfer: Follower.refuse_request,
     Propose: Follower.refuse_request,
     Query: Follower.refuse_request,
     Configure: Follower.on_configure,

@@ -1,11 +1,13 @@
 """Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
 
 from collections import deque
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
+from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -18,18 +20,28 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Tick,
+    TimeoutNow,
+    Transfer,
     VoteReply,
     Written,
 )
 from raft_actors.core.progress import Progress
 from raft_actors.core.reads import Reads
-from raft_actors.core.role import OUTCOME_UNKNOWN, Role, redirect
+from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, Role, redirect
 
 if TYPE_CHECKING:
-    from raft_actors.core.membership import Address
     from raft_actors.core.server import Server
 
 __all__ = ["Leader"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandingOver:
+    """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends."""
+
+    target: Address
+    ticket: Any
+    give_up_at: float
 
 
 class Leader(Role):
@@ -39,10 +51,11 @@ class Leader(Role):
     written   how far its own log is durable: its own vote in the count
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
+    handing   whom it makes room for, if it does
     """
 
-    __slots__ = ("answered", "beat_at", "first", "leader", "progress", "reads", "tickets",
-                 "written")  # fmt: skip
+    __slots__ = ("answered", "beat_at", "first", "handing", "leader", "progress", "reads",
+                 "tickets", "written")  # fmt: skip
     name = "leader"
 
     def __init__(self, server: "Server") -> None:
@@ -60,6 +73,7 @@ class Leader(Role):
         self.tickets: deque[Any] = deque()
         self.answered = log.last_index
         self.beat_at = now
+        self.handing: HandingOver | None = None
 
     def begin(self) -> None:
         """Write the term's first entry: what the terms before left commits with it (§8).
@@ -96,6 +110,9 @@ class Leader(Role):
 
     def on_propose(self, event: Propose) -> None:
         server = self.server
+        if self.handing is not None:
+            server.answer(event.ticket, ELECTION_IN_PROGRESS)
+            return
         if self.is_overloaded():
             server.answer(event.ticket, ("error", "overloaded"))
             return
@@ -126,6 +143,43 @@ class Leader(Role):
         else:
             server.answer(event.ticket, ("error", "election_in_progress"))
 
+    def on_transfer(self, event: Transfer) -> None:
+        """Make room for another member: take no more commands, and wait until it has them all.
+
+        Then nothing is lost by the change, and nothing is left with an unknown outcome.
+        """
+        server = self.server
+        target = event.target or self.fittest()
+        if target == server.peer and event.target is not None:
+            server.answer(event.ticket, ("ok", target))
+        elif target not in self.progress:
+            server.answer(event.ticket, ("error", "no_such_member"))
+        elif self.handing is not None:
+            server.answer(event.ticket, ("error", "transfer_in_progress"))
+        else:
+            give_up_at = server.now + server.config.max_election_timeout
+            self.handing = HandingOver(target, event.ticket, give_up_at)
+            self.progress[target].due = True
+
+    def fittest(self) -> Address:
+        """The follower with the longest log, of those the one heard last; else this peer."""
+
+        def fitness(member: Address) -> tuple[int, float]:
+            return self.progress[member].match, self.progress[member].heard
+
+        return max(self.progress, key=fitness, default=self.server.peer)
+
+    def hand_over(self, handing: HandingOver) -> None:
+        """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
+        server = self.server
+        if not self.tickets and self.progress[handing.target].match == server.log.last_index:
+            server.send(
+                TimeoutNow(
+                    source=server.peer, target=handing.target, group=server.group,
+                    term=server.term,
+                )
+            )  # fmt: skip
+
     # Followers.
 
     def flush(self) -> None:
@@ -137,6 +191,8 @@ class Leader(Role):
             self.send_entries(member, progress)
         if not self.progress:
             self.confirm_reads()
+        if self.handing is not None:
+            self.hand_over(self.handing)
 
     def send_entries(self, member: "Address", progress: Progress) -> None:
         server, config = self.server, self.server.config
@@ -226,6 +282,9 @@ class Leader(Role):
         if silence > config.max_election_timeout:
             server.become_follower(leader=None)
             return
+        if self.handing is not None and server.now >= self.handing.give_up_at:
+            server.answer(self.handing.ticket, ("error", "timeout"))
+            self.handing = None
         self.beat_at = server.now + config.heartbeat_timeout
         for progress in self.progress.values():
             progress.due = True
@@ -237,6 +296,8 @@ class Leader(Role):
     def leave(self) -> None:
         """Say of each command that its outcome is unknown, of each read that it was not done."""
         server = self.server
+        if self.handing is not None:
+            server.answer(self.handing.ticket, ("ok", self.handing.target))
         for ticket in self.tickets:
             if ticket is not None:
                 server.answer(ticket, OUTCOME_UNKNOWN)
@@ -258,4 +319,6 @@ Leader.handlers = {
     Propose: Leader.on_propose,
     Query: Leader.on_query,
     Configure: Leader.on_configure,
+    Transfer: Leader.on_transfer,
+    TimeoutNow: Leader.ignore,
 }

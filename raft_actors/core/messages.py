@@ -23,6 +23,8 @@ __all__ = [
     "RequestPreVote",
     "RequestVote",
     "Tick",
+    "TimeoutNow",
+    "Transfer",
     "VoteReply",
     "Written",
 ]
@@ -56,10 +58,14 @@ class PreVoteReply(Message):
 
 @dataclass(slots=True, kw_only=True)
 class RequestVote(Message):
-    """I stand in `term`; my log ends at `last_index` in `last_term` (§5.2, §5.4.1)."""
+    """I stand in `term`; my log ends at `last_index` in `last_term` (§5.2, §5.4.1).
+
+    `forced`: the leader of the last term told me to, so hear me although you hear it.
+    """
 
     last_index: int
     last_term: int
+    forced: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +109,11 @@ class AppendRejected(Message):
     round: int
 
 
+@dataclass(slots=True, kw_only=True)
+class TimeoutNow(Message):
+    """Stand at once: the leader hands its office over (thesis 3.10)."""
+
+
 # Events from the peer's own node.
 
 
@@ -133,6 +144,14 @@ class Configure:
     """A client's wish for the group's members."""
 
     members: tuple[Address, ...]
+    ticket: Any
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A client's wish that the leader hand over to `target`; None for whom it likes."""
+
+    target: Address | None
     ticket: Any
 
 

@@ -14,6 +14,7 @@ from raft_actors.core.messages import (
     Query,
     RequestPreVote,
     RequestVote,
+    Transfer,
 )
 
 if TYPE_CHECKING:
@@ -93,5 +94,5 @@ class Role:
         self.server.become_follower(leader=request.source)
         self.server.handle(request)
 
-    def refuse_while_electing(self, event: Propose | Query | Configure) -> None:
+    def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
         self.server.answer(event.ticket, ELECTION_IN_PROGRESS)

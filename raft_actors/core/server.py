@@ -24,6 +24,7 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Tick,
+    Transfer,
     VoteReply,
     Written,
 )
@@ -37,7 +38,7 @@ __all__ = ["FOUNDING_TIMEOUTS", "Event", "Founding", "Server"]
 FOUNDING_TIMEOUTS = 5
 """How many longest election timeouts a founder waits for a majority before it gives up."""
 
-Event = Message | Tick | Propose | Query | Configure | Written | NodeLost
+Event = Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class Server:
         if kind is RequestPreVote:
             return True
         if message.term > self.term:
-            if kind is RequestVote and self.role.hears_a_leader():
+            forced = isinstance(message, RequestVote) and message.forced
+            if kind is RequestVote and not forced and self.role.hears_a_leader():
                 return False
             leader = message.source if kind is AppendEntries else None
             self.become_follower(leader=leader, term=message.term)
@@ -303,7 +305,7 @@ class Server:
                 )
             )  # fmt: skip
 
-    def become_candidate(self) -> None:
+    def become_candidate(self, *, forced: bool = False) -> None:
         self.role.leave()
         self.enter_term(self.term + 1, self.peer)
         self.role = Candidate(self)
@@ -314,7 +316,7 @@ class Server:
             self.send(
                 RequestVote(
                     source=self.peer, target=member, group=self.group, term=self.term,
-                    last_index=self.log.last_index, last_term=self.log.last_term,
+                    last_index=self.log.last_index, last_term=self.log.last_term, forced=forced,
                 )
             )  # fmt: skip
 

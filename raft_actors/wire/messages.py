@@ -25,6 +25,7 @@ KINDS: tuple[type[Message], ...] = (
     messages.AppendEntries,
     messages.AppendReply,
     messages.AppendRejected,
+    messages.TimeoutNow,
 )
 """A message's number on the wire is its place here: add at the end, never reorder."""
 

@@ -308,3 +308,18 @@ def test_many_writes_at_once_all_arrive(trio):
     with ThreadPoolExecutor(32) as threads:
         answers = list(threads.map(lambda n: KVStore_write(leader, n, n), range(400)))
     assert answers == [("ok", n, n) for n in range(400)]
+
+
+def test_leadership_is_handed_over_on_request(trio):
+    names = trio()
+    old = leader_of(names)
+    KVStore_write(old, "a", 1)
+    target = next((name, HERE) for name in names if name != old[0])
+    assert Raft.transfer_leadership(old, to=target) == ("ok", target)
+    assert Raft.read(target, ("get", "a")) == ("ok", 1)
+    assert Raft.transfer_leadership(target, to=target) == ("ok", target)
+    assert Raft.transfer_leadership(old) == ("error", ("redirect", target))
+    ok, newest = Raft.transfer_leadership(target)
+    assert ok == "ok"
+    assert newest != target
+    assert Raft.transfer_leadership(newest, to=("nobody", HERE)) == ("error", "no_such_member")
