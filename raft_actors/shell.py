@@ -1,18 +1,22 @@
 """Shell: an IPython prompt on a started node, with what happens in the cluster told above it."""
 
+import logging
 import sys
+import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pykka
 from IPython.terminal.ipapp import TerminalIPythonApp
-from IPython.terminal.prompts import Prompts
+from IPython.terminal.prompts import Prompts, RichPromptDisplayHook
 from pygments.token import Token
 from traitlets.config import Config as ShellConfig
 
 import raft_actors
 from raft_actors import Node, events
 from raft_actors.launch import Launched, Plan, launch
+from raft_actors.node import NodeDown, NodeUp
 
 __all__ = ["run_shell"]
 
@@ -35,20 +39,30 @@ class NodePrompts(Prompts):
 
 def run_shell(plan: Plan) -> int:
     """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
+    logging.getLogger("raft_actors.node").setLevel(logging.ERROR)  # the news tell of nodes
     with launch(plan) as launched:
         app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
         app.initialize([])
-        app.shell.set_custom_exc((KeyboardInterrupt,), tell_interrupted)
-        app.shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
+        arrange(app.shell)
         print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
-        stop_telling = tell_news(launched)
+        news = News()
+        news.watch(launched)
         try:
             app.start()
         finally:
-            stop_telling()
+            news.stop()
     return 0
+
+
+def arrange(shell: Any) -> None:
+    """Say how a shell shows answers, proxies and Ctrl-C; IPython has no settings for these."""
+    hook: Any = CalmDisplayHook
+    shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
+    shell.display_trap.hook = shell.displayhook
+    shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
+    shell.set_custom_exc((KeyboardInterrupt,), tell_interrupted)
 
 
 def tell_interrupted(*_: Any, **__: Any) -> None:
@@ -87,38 +101,63 @@ def public_names(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names}
 
 
-def tell_news(launched: Launched) -> Callable[[], None]:
-    """Print nodes that come and go, leaders that change, a tree that ends; returns how to stop."""
-    cancels = [
-        Node.monitor(lambda event: notice(describe_node(event))),
-        events.subscribe(lambda event: notice(describe_leader(event))),
-        launched.watch_tree(lambda reason: notice(f"the supervision tree ended: {reason!r}")),
-    ]
+class News:
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree.
 
-    def stop() -> None:
-        for cancel in cancels:
-            cancel()
-
-    return stop
-
-
-def notice(text: str) -> None:
-    """Print a line above the prompt, whichever thread has news.
-
-    While the prompt waits, IPython has `sys.stdout` patched so that lines go above it.
+    Those who bring news are threads that must not wait, so one of our own prints. It takes turns
+    with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
     """
-    sys.stdout.write(f"-- {text}\n")
-    sys.stdout.flush()
+
+    turn = threading.Lock()
+
+    def __init__(self) -> None:
+        self.waiting: SimpleQueue[str | None] = SimpleQueue()
+        self.teller = threading.Thread(target=self.tell, name="news", daemon=True)
+        self.teller.start()
+        self.cancels: list[Callable[[], Any]] = []
+
+    def watch(self, launched: Launched) -> None:
+        self.cancels += [
+            Node.monitor(lambda event: self.waiting.put(describe_node(event))),
+            events.subscribe(lambda event: self.waiting.put(describe_leader(event))),
+            launched.watch_tree(
+                lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
+            ),
+        ]
+
+    def stop(self) -> None:
+        for cancel in self.cancels:
+            cancel()
+        self.waiting.put(None)
+        self.teller.join()
+
+    def tell(self) -> None:
+        while (text := self.waiting.get()) is not None:
+            if text:
+                with News.turn:
+                    sys.stdout.write(f"-- {text}\n")
+                    sys.stdout.flush()
 
 
-def describe_node(event: Any) -> str:
-    if type(event).__name__ == "NodeUp":
+class CalmDisplayHook(RichPromptDisplayHook):
+    """Shows an answer in one piece, without news between its lines."""
+
+    def __call__(self, result: Any = None) -> None:
+        usual: Any = super()
+        with News.turn:
+            usual.__call__(result)
+
+
+def describe_node(event: NodeUp | NodeDown) -> str:
+    if isinstance(event, NodeUp):
         return f"{event.node} is up"
     return f"{event.node} is down: {event.reason}"
 
 
-def describe_leader(event: Any) -> str:
-    if event.leader is None:
-        return f"{event.peer[0]}: no leader in term {event.term}"
-    leader_name, leader_node = event.leader
-    return f"{event.peer[0]}: the leader is {leader_name} on {leader_node}, term {event.term}"
+def describe_leader(event: events.LeaderChanged) -> str:
+    """What to say of it; nothing of a peer that has never had a leader."""
+    name, _ = event.peer
+    if event.leader is not None:
+        leader_name, leader_node = event.leader
+        return f"{name}: the leader is {leader_name} on {leader_node}, term {event.term}"
+    return f"{name}: no leader in term {event.term}" if event.term else ""

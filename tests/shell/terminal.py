@@ -30,6 +30,7 @@ class Terminals:
         if shutil.which("tmux") is None:
             raise RuntimeError("these tests play real shells in tmux: apt-get install tmux")
         self.directory = directory
+        self.opened = 0
         self.socket = f"raft-actors-test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.environment = os.environ | environment(directory)
 
@@ -43,6 +44,8 @@ class Terminals:
 
     def open(self, name: str, command: list[str]) -> "Terminal":
         """Run `command` in a terminal; it stays readable after the command has ended."""
+        self.opened += 1
+        name = f"{name}-{self.opened}"
         line = shlex.join(["sh", "-c", f"trap : INT; {AND_STAY}", "sh", *command])
         self.tmux(
             "new-session", "-d", "-s", name, "-x", str(WIDTH), "-y", str(HEIGHT),

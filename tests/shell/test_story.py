@@ -75,8 +75,6 @@ def test_ctrl_d_leaves_at_once_and_frees_name_and_store(terminals: Terminals) ->
     shell.terminal.press("C-d")
     shell.terminal.wait("exit", lambda: shell.terminal.exit_status() is not None)
     assert shell.terminal.exit_status() == 0
-    terminals.tmux("kill-session", "-t", "a")
-
     again = open_shell(terminals, "a")
     again.run('ok, peer = Raft.start_peer(KVStore, name="peer1")')
     again.run("import time")
@@ -92,10 +90,21 @@ def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Te
     shell.terminal.wait_for_line(f"^-- b@{HOST} is up")
     other.terminal.press("C-d")
     shell.terminal.wait_for_line(f"^-- b@{HOST} is down")
-    assert shell.terminal.lines()[-1].endswith("]: 1 + 1")
+    shell.terminal.wait("redrawn prompt", lambda: shell.terminal.lines()[-1].endswith("]: 1 + 1"))
     shell.terminal.press("Enter")
     shell.terminal.wait_for_line(r"^Out\[\d+\]: 2$")
-    assert any("leader is peer1" in line for line in shell.notices())
+    assert any("the leader is peer1" in line for line in shell.notices())
+
+
+def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    other = open_shell(terminals, "b")
+    other.run("import time")
+    other.run(f'for _ in range(8): Node.connect("a@{HOST}"); Node.disconnect("a@{HOST}")\n')
+    answer = shell.run("list(range(400))")
+    assert answer.startswith("Out[")
+    assert "--" not in answer
+    assert len(answer.splitlines()) == 401
 
 
 def test_names_are_exchanged_only_where_the_text_leaves_it_open() -> None:
