@@ -6,6 +6,7 @@ event that waits is stepped, then one flush is done: the busier the peer, the la
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from raft_actors.core.effects import Ballot, News, Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, kind_of, payload_of, term_of
 from raft_actors.core.log import Log
 from raft_actors.core.membership import NOBODY, Address, Configuration
-from raft_actors.core.messages import NodeLost, Tick, Written
+from raft_actors.core.messages import NodeLost, Tick, Transfer, Written
 from raft_actors.core.role import OUTCOME_UNKNOWN
 from raft_actors.core.server import Server
 from raft_actors.events import LeaderChanged, publish
@@ -65,6 +66,7 @@ class Peer(Process):
         self.alarm: Any = None
         self.applying = False
         self.asked: list[Ask] = []
+        self.ending: Any = None
         peers.joined(self)
         self.stop_watching = peers.node.monitor(self.actor_ref)
         self.on_drained()
@@ -194,6 +196,15 @@ class Peer(Process):
 
     # The end.
 
+    def asked_to_end(self, reason: Any) -> None:
+        """Hand the office over first, if there is one, so that nobody waits for a timeout.
+
+        The order to hand over is answered in every case, within an election timeout.
+        """
+        if self.ending is None:
+            self.ending = reason
+            self.take(Transfer(None, HandedOver(self)))
+
     def terminate(self, reason: Any) -> None:  # noqa: ARG002
         """Leave nobody waiting, and the store closed for the next owner."""
         self.stop_watching()
@@ -257,6 +268,16 @@ class Peer(Process):
             "ok",
             {"index": index, "term": term_of(entry), "type": KIND_NAMES[kind], "data": data},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The ticket of a leader that hands over because it was asked to end."""
+
+    peer: Peer
+
+    def set(self, _answer: Any) -> None:
+        self.peer.exit(self.peer.ending)
 
 
 def data_path(name: str, config: Config, peers: "Peers") -> Path:

@@ -54,6 +54,7 @@ class Process(pykka.ThreadingActor):
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     _exiting: tuple[Reason] | None = None
     _failure: BaseException | None = None
+    _started = False
     _on_started: "queue.SimpleQueue[Any]"
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -100,6 +101,14 @@ class Process(pykka.ThreadingActor):
                 cls.undelivered(message)
             except Exception:
                 logger.exception("%s.undelivered failed", cls.__name__)
+
+    def asked_to_end(self, reason: Reason) -> None:
+        """Someone, a supervisor most often, wants this process to end: do so.
+
+        Overridden, it may finish something first: keep the reason and call `self.exit(reason)`
+        within the child spec's shutdown time, or be killed.
+        """
+        self.exit(reason)
 
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:  # noqa: ARG002
         """A process that this one started by `start_link` has ended: break, if it broke."""
@@ -260,6 +269,7 @@ class Process(pykka.ThreadingActor):
         except BaseException as error:
             self._crash(error)
         else:
+            self._started = True
             self._on_started.put(STARTED)
             self._run()
             self._wind_down()
@@ -310,7 +320,10 @@ class Process(pykka.ThreadingActor):
         if not isinstance(error, Stop):
             self._failure = error
         if is_abnormal(reason) and not self.fenced:
-            logger.error("%s crashed: %r", self, error, exc_info=error)
+            if self._started:
+                logger.error("%s crashed: %r", self, error, exc_info=error)
+            else:  # its starter is told, and says so if it matters
+                logger.debug("%s did not start: %r", self, error, exc_info=error)
         self._exiting = (reason,)
         self.actor_ref._close()
 
@@ -379,7 +392,7 @@ class Process(pykka.ThreadingActor):
         self.exit("normal")
 
     def _receive_exit(self, envelope: Envelope[Exit]) -> None:
-        self.exit(envelope.message.reason)
+        self.asked_to_end(envelope.message.reason)
 
     def _receive_child_ended(self, envelope: Envelope[ChildEnded]) -> None:
         self._children.pop(envelope.message.ref, None)

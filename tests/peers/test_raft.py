@@ -323,3 +323,15 @@ def test_leadership_is_handed_over_on_request(trio):
     assert ok == "ok"
     assert newest != target
     assert Raft.transfer_leadership(newest, to=("nobody", HERE)) == ("error", "no_such_member")
+
+
+def test_a_leader_that_is_stopped_hands_its_office_over(trio):
+    """Without waiting for a timeout: with these, an election would take a minute."""
+    slow = {"min_election_timeout": 60.0, "max_election_timeout": 61.0}
+    names = trio(**slow)
+    leader = leader_of(names)
+    KVStore_write(leader, "a", 1)
+    assert Raft.stop(leader) == "ok"
+    error, (_, new) = Raft.read(leader, ("get", "a"))
+    assert error == "error"
+    assert Raft.read(new, ("get", "a")) == ("ok", 1)

@@ -17,6 +17,7 @@ from supervision import (
     names,
     stop,
 )
+from supervision.ref import Exit
 
 from .helpers import Collector, Gate, Picky, Worker, eventually, seen
 
@@ -472,3 +473,23 @@ def test_a_crash_after_a_kill_is_silent(caplog):
     eventually(lambda: not ref.is_alive())
     assert exit_reason(ref) == "killed"
     assert not caplog.records
+
+
+def test_a_process_may_finish_something_before_it_ends_as_asked():
+    class Careful(Process):
+        def init(self):
+            self.asked = None
+
+        def asked_to_end(self, reason):
+            self.asked = reason
+
+        def on_receive(self, message):
+            if message == "finished":
+                self.exit(self.asked)
+            return self.asked
+
+    ref = Careful.start()
+    ref.tell(Exit("shutdown"))
+    assert ref.ask("still there") == "shutdown"
+    ref.tell("finished")
+    eventually(lambda: exit_reason(ref) == "shutdown")
