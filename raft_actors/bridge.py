@@ -244,13 +244,13 @@ class Bridge:
         self.reactor.watch(
             connection.socket, READ, lambda events: self._on_ready(connection, events)
         )
-        self.meetings.over(link)
         self._local.dirty.add(link)
         if not self._beating:
             self._beating = True
             self._beat()
         logger.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
+        self.meetings.over(link)
 
     def _hope(self, link: Link, hope: Future[bool], *, wish: bool) -> None:
         link.wished = link.wished or wish

@@ -1,12 +1,17 @@
 """Waiting, collecting frames, and Python processes that run a script."""
 
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from pathlib import Path
+
+from raft_actors.wire.auth import Acceptor, Dialler, Identity
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import HEADER_BYTES, header
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -52,6 +57,41 @@ def send(node, to, body, kind=KIND):
     queued = node.cast(to, kind, body)
     node.flush()
     return queued
+
+
+class Insider:
+    """A peer that knows the cookie and otherwise does as it likes, over a socket of its own."""
+
+    def __init__(self, sock, name, cookie, incarnation=b"12345678"):
+        self.sock = sock
+        self.me = Identity(name, incarnation, 2**24)
+        self.cookie = Cookie(cookie)
+
+    def say(self, payload):
+        self.sock.sendall(header(len(payload)) + payload)
+
+    def hear(self):
+        size = int.from_bytes(self.sock.recv(HEADER_BYTES, socket.MSG_WAITALL), "big")
+        return self.sock.recv(size, socket.MSG_WAITALL)
+
+    def knock(self, node, **known):
+        """Dial as far as the proof; returns the Dialler, which waits for its welcome."""
+        dialler = Dialler(self.me, self.cookie, node.name, **known)
+        self.say(dialler.hello)
+        self.say(dialler.receive(self.hear()))
+        return dialler
+
+    def enter(self, node, **known):
+        """Dial, and return what the node turned out to be, a Peer."""
+        return self.knock(node, **known).receive(self.hear())
+
+    def admit(self):
+        """Accept the node that has dialled this socket; returns its Peer."""
+        acceptor = Acceptor(self.me, self.cookie)
+        self.say(acceptor.receive(self.hear()))
+        peer = acceptor.receive(self.hear())
+        self.say(acceptor.welcome())
+        return peer
 
 
 class Script:

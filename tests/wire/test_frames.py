@@ -112,7 +112,7 @@ def test_bodies_come_out_as_they_went_in(body):
 
 def test_a_list_that_claims_more_than_it_may_is_refused_before_room_is_made_for_it():
     """Planted: unpack without max_array_len; 64 nested claims then cost half a megabyte."""
-    claims = b"\xdc\x03\xe8" * 64 + b"\x00" * 800  # lists of 1,000 items, each in the other
+    claims = b"\xdc\x03\x84" * 64 + b"\x00" * 800  # lists of 900 items, each in the other
     tracemalloc.start()
     try:
         with pytest.raises(ProtocolError):
