@@ -1,0 +1,74 @@
+"""Child: what a node process under torture starts, and the orders it takes on standard input.
+
+    slow SECONDS   from now on every save of the log takes so much longer
+    state PATH     write the state of this process' peer to PATH, as JSON
+
+It ends when its standard input does, and with its parent's thread, even while it is stopped.
+"""
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from raft_actors import Supervisor
+from raft_actors.stores.rocks import RocksStore
+from raft_actors.torture.machine import Registers
+
+__all__ = ["PEER", "start"]
+
+PEER = "kv"
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Disk:
+    """How slow this process' disk is, in seconds for each save."""
+
+    slow_s = 0.0
+
+
+def start() -> Any:
+    """Start the node's tree: one peer. `raft-actors node --start` calls this."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    logging.getLogger("raft_actors").setLevel(logging.INFO)
+    slow_down_saves()
+    threading.Thread(target=take_orders, name="orders", daemon=True).start()
+    return Supervisor.start_link([(Registers, {"name": PEER})], strategy="one_for_one")
+
+
+def slow_down_saves() -> None:
+    """Let each save of this process take as long as it is told to."""
+    save = RocksStore.save
+
+    def slow_save(self: RocksStore, *arguments: Any) -> None:
+        save(self, *arguments)
+        if Disk.slow_s:
+            time.sleep(Disk.slow_s)
+
+    RocksStore.save = slow_save  # type: ignore[method-assign]
+
+
+def take_orders() -> NoReturn:
+    for line in sys.stdin:
+        order, _, argument = line.strip().partition(" ")
+        if order == "slow":
+            Disk.slow_s = float(argument)
+        elif order == "state":
+            write_state(Path(argument))
+    os._exit(1)
+
+
+def write_state(path: Path) -> None:
+    """Write the whole file or none; an order that finds no peer writes none."""
+    with contextlib.suppress(KeyError, RuntimeError, OSError):  # not there, or changing, or full
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(dict(Registers.states[PEER])))
+        draft.replace(path)

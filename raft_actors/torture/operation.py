@@ -1,0 +1,57 @@
+"""Operation: one call of one client on one key, as it was seen from outside."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["CAS", "OK", "READ", "REFUSED", "UNKNOWN", "WRITE", "Operation"]
+
+READ, WRITE, CAS = "read", "write", "cas"
+OK, UNKNOWN, REFUSED = "ok", "unknown", "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A register's value is None before the first write. Every value is written by one call only.
+
+    value      what `write` and `cas` would put there
+    expected   what `cas` puts it in place of
+    seen       what `read` answered; what an answered `cas` found: it put `value` there if that
+               is `expected`, and changed nothing otherwise
+    invoked    nanoseconds, of one clock for the whole history
+    completed  the same; of an unknown outcome it is when the client gave up, and says nothing
+    outcome    "ok"; "unknown": it happened once, at any time after `invoked`, or never;
+               "refused": it never happens
+    """
+
+    client: int
+    key: str
+    kind: str
+    value: Any = None
+    expected: Any = None
+    seen: Any = None
+    invoked: int
+    completed: int
+    outcome: str = OK
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is known to have changed the register."""
+        if self.outcome != OK or self.kind == READ:
+            return False
+        return self.kind == WRITE or self.seen == self.expected
+
+    def told(self) -> str:
+        """In a few characters, for pictures: `read → 7`, `write 8`, `cas 7 → 8, found 9`."""
+        if self.kind == READ:
+            text = "read" if self.outcome != OK else f"read → {self.seen}"
+        elif self.kind == WRITE:
+            text = f"write {self.value}"
+        else:
+            text = f"cas {self.expected} → {self.value}"
+            if self.outcome == OK:
+                text += ", done" if self.changes else f", found {self.seen}"
+        return text if self.outcome == OK else f"{text} ({self.outcome})"
+
+    def as_record(self) -> dict[str, Any]:
+        """One line of `history.jsonl`."""
+        return asdict(self)
