@@ -75,9 +75,7 @@ class ActorService:
             try:
                 self._serve_one(frame)
             except Exception as error:
-                logger.warning(
-                    "%s sent %r, which can't be served: %r", frame.node, frame.body, error
-                )
+                logger.warning("%s sent what can't be served: %r", frame.node, error)
                 if frame.call is not None:
                     Answer(self._node, frame).raised(error)
 

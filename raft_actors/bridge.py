@@ -16,7 +16,7 @@ from raft_actors.discovery import Directory
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
-from raft_actors.link import Link
+from raft_actors.link import Link, fail
 from raft_actors.loopback import Loopback
 from raft_actors.meetings import Meetings
 from raft_actors.names import check_node_name
@@ -83,7 +83,7 @@ class Bridge:
         self._loopback = Loopback(me.name, self._take)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._batches: dict[int, list[Incoming]] = {}
-        self._replies: list[tuple[Future[Any], Any, BaseException | None]] = []
+        self._replies: list[tuple[Future[Any], Any, Exception | None]] = []
         self._beating = False
         self.closed = False
 
@@ -407,10 +407,13 @@ class Bridge:
                 logger.exception("the handler of frames of kind %d raised", kind)
         replies, self._replies = self._replies, []
         for answer, body, error in replies:
-            if error is None:
+            if error is not None:
+                fail(answer, error)
+                continue
+            try:
                 answer.set(body)
-            else:
-                answer.set_exception(error)
+            except Exception:
+                logger.exception("a callback of an answer raised")
 
     def _decline(self, kind: int, batch: list[Incoming]) -> None:
         logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)

@@ -96,7 +96,9 @@ class Dialling:
             self._fail(link.attempt, why, refused=refused)
 
     def _dial(self, link: Link) -> None:
-        link.retry = None
+        if link.retry is not None:
+            link.retry.cancel()
+            link.retry = None
         if link.connection is not None or link.attempt is not None:
             return
         attempt = link.attempt = Attempt(link)

@@ -5,6 +5,7 @@ connection breaks is lost with it, and its calls fail: nothing is ever sent twic
 """
 
 import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from raft_actors.dialling import Attempt
     from raft_actors.reactor import Timer
 
-__all__ = ["Link"]
+__all__ = ["Link", "fail"]
+
+logger = logging.getLogger("raft_actors.node")
 
 Answer = Future[Any]
 
@@ -90,10 +93,10 @@ class Link:
             if answer is not None and not refusal:
                 self.calls[call] = answer
         if answer is not None and refusal:
-            answer.set_exception(NoConnection(refusal, was_sent=False))
+            fail(answer, NoConnection(refusal, was_sent=False))
         for victim in dropped:
             why = f"too much waits for {self.node}"
-            victim.set_exception(NoConnection(why, was_sent=False))
+            fail(victim, NoConnection(why, was_sent=False))
         return not refusal
 
     def send_on(self, connection: "Connection", payload: bytes) -> bool:
@@ -139,7 +142,7 @@ class Link:
             self._waiting.clear()
         for answer in too_large:
             if answer is not None:
-                answer.set_exception(FrameTooLarge(f"{self.node} takes less in one message"))
+                fail(answer, FrameTooLarge(f"{self.node} takes less in one message"))
 
     def down(self, reason: str) -> "Connection | None":
         """Stop using the connection, which is returned, and fail the calls."""
@@ -238,4 +241,12 @@ class Link:
         with self.lock:
             calls, self.calls = self.calls, {}
         for answer in calls.values():
-            answer.set_exception(NoConnection(why, was_sent=was_sent))
+            fail(answer, NoConnection(why, was_sent=was_sent))
+
+
+def fail(answer: Answer, error: Exception) -> None:
+    """Raise `error` where the answer is awaited. One callback that raises harms no other."""
+    try:
+        answer.set_exception(error)
+    except Exception:
+        logger.exception("a callback of an answer raised")

@@ -113,7 +113,7 @@ class LocalNode:
         directory = Directory(self._files, static_addresses(self.config.nodes))
         listener = listen(self.host, self.port)
         try:
-            self.port = listener.getsockname()[1]
+            self.host, self.port = listener.getsockname()[:2]
             self._entry = self._files.claim(self.name, self.host, self.port)
         except BaseException:
             listener.close()
@@ -253,8 +253,16 @@ class LocalNode:
     def register(self, name: str, ref: Any) -> tuple[str, Any]:
         """Give an actor of this node a name that other nodes reach it by.
 
-        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName.
+        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName, and
+        TypeError for an actor whose end can't be watched.
         """
+        if isinstance(ref, pykka.ActorProxy):
+            ref = ref.actor_ref
+        if not hasattr(ref, "watch"):
+            raise TypeError(
+                f"{ref} can't be watched, so its name would outlive it: start its class as "
+                "supervision.as_process(cls).start()"
+            )
         return self.registry.register(check_name(name, "an actor's name"), ref)
 
     def whereis(self, address: "Address | str") -> Any | None:

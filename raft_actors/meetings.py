@@ -2,7 +2,7 @@
 
 At most one connection joins two nodes. When both dial at once, the dial of the node with the
 smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
-larger one gives its own dial up. See docs/decisions/one-connection-for-each-pair.md.
+larger one gives its own dial up. See docs/decisions/one_connection_for_each_pair.md.
 """
 
 import logging

@@ -60,9 +60,9 @@ class Node:
         """Be no node any more. Idempotent."""
         with cls._lock:
             node, cls._current = cls._current, None
-            if node is not None:
-                node.stop()
-                atexit.unregister(node.stop)
+        if node is not None:  # not under the lock: watchers hear of it on another thread
+            node.stop()
+            atexit.unregister(node.stop)
 
     @classmethod
     def self(cls) -> str:
@@ -113,9 +113,9 @@ class Node:
     def monitor(cls, watcher: Any) -> Callable[[], None]:
         """Give `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
 
-        Returns a function that ends it.
+        Returns a function that ends it. Raises NoNode before `start`.
         """
-        return cls.current().monitor(watcher)
+        return cls.local().monitor(watcher)
 
     @classmethod
     def register(cls, name: str, ref: Any) -> tuple[str, Any]:

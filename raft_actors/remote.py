@@ -13,8 +13,9 @@ A watch is a call that is answered by the exit reason: if the link breaks first 
 calls do, and that is "noconnection".
 """
 
-import logging
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from raft_actors.local_node import LocalNode
 
 __all__ = ["AskTimeout", "RemoteError", "RemoteFuture", "RemoteProxy", "RemoteRef"]
-
-logger = logging.getLogger("raft_actors.node")
 
 ALIVE_S = 5.0
 PROXY_CALL, PROXY_GET, PROXY_SET = "call", "get", "set"
@@ -74,6 +73,19 @@ class RemoteFuture:
             case ["raised", str(type_name), str(text)]:
                 raise RemoteError(type_name, text)
         raise RemoteError("ProtocolError", f"an answer of an unknown shape from {self._asked}")
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait in asyncio, without holding up its loop. Raises as `get` does."""
+        loop = asyncio.get_running_loop()
+        there = asyncio.Event()
+
+        def on_answer(_answer: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(there.set)
+
+        self._answer.add_done_callback(on_answer)
+        yield from there.wait().__await__()
+        return self.get(timeout=0)
 
     def done(self) -> bool:
         return self._answer.done()

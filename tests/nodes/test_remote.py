@@ -1,5 +1,6 @@
 """Actors of another node: told, asked, stopped and watched as if they were here."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -234,6 +235,37 @@ def test_a_future_is_answered_later(keep):
     assert done.wait(10)
 
 
+def test_a_future_is_awaited_without_holding_up_the_loop(keep):
+    gate = threading.Event()
+    _ref, remote = keep(None, gate)
+
+    async def wait():
+        async def open_gate():
+            gate.set()
+
+        waiting = asyncio.ensure_future(open_gate())
+        answer = await remote.ask("wait", block=False)
+        await waiting
+        with pytest.raises(RemoteError, match="KeyError"):
+            await remote.ask(("raise", "x"), block=False)
+        return answer
+
+    assert asyncio.run(wait()) == "waited"
+
+
+def test_a_callback_that_raises_harms_no_other_answer(keep, caplog):
+    _ref, remote = keep()
+
+    def raises(_future):
+        raise KeyError("callback")
+
+    futures = [remote.ask(number, block=False) for number in range(20)]
+    for future in futures[::2]:
+        future.add_done_callback(raises) if not future.done() else None
+    assert [future.get(timeout=10)[1] for future in futures] == list(range(20))
+    assert "defect" not in caplog.text
+
+
 def test_a_busy_actor_does_not_hold_up_the_others(pair, keep):
     """The asked actor never blocks the bridge. Planted: ask with block=True on its thread."""
     a, b = pair
@@ -294,6 +326,20 @@ def test_what_is_private_to_an_actor_stays_so(pair, keep):
     for path in (("_secret",), ("track", "__class__"), ("__init__", "__globals__")):
         with pytest.raises(RemoteError, match=r"AttributeError: .* is private"):
             remote._call("proxy", encode(("get", path))).get(timeout=10)
+
+
+def test_plain_pykka_actors_are_adopted_first(pair):
+    a, b = pair
+    with pytest.raises(TypeError, match=r"supervision\.as_process"):
+        b.register("plain", Plain.start())
+    pykka.ActorRegistry.stop_all()
+    ref = supervision.as_process(Plain).start()
+    b.register("plain", ref.proxy())
+    remote = a.whereis(("plain", b.name))
+    with pytest.raises(RemoteError, match="ValueError: plain"):
+        remote.ask("raise")
+    assert remote.ask("still there") == "still there"
+    ref.stop()
 
 
 def test_plain_pykka_actors_are_reached_too(pair):
