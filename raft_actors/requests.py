@@ -17,8 +17,12 @@ __all__ = ["ASKS", "CONFIGURE", "READ", "STOP", "TRANSFER", "WRITE", "Ask", "Tic
            "next_request"]  # fmt: skip
 
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER = range(8)
-ASKS = {STATUS: "status", LEADER: "leader", ENTRY: "get_entry"}
-"""Operations that a method of the peer answers."""
+ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
+    STATUS: ("status", ()),
+    LEADER: ("leader", ()),
+    ENTRY: ("get_entry", (int,)),
+}
+"""Operations that a method of the peer answers, with the types of its arguments."""
 
 
 class Ticket(Protocol):
@@ -46,16 +50,29 @@ def next_request() -> RequestId:
 
 
 def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket) -> Any:
-    """Return what to tell the peer. Raises ValueError for a request that makes no sense."""
+    """Return what to tell the peer. Raises ValueError for a request that makes no sense.
+
+    Whatever a peer could trip over is refused here: a client's mistake must not end a server.
+    """
+    if type(payload) is not bytes:
+        raise ValueError("a request without a payload")
     if operation == WRITE:
+        if not all(type(number) is int and 0 <= number < 1 << 64 for number in request):
+            raise ValueError("a request id that is no two numbers of 64 bits")
         return Propose(payload, ticket, request)
     if operation == READ:
         return Query(payload, ticket)
     arguments = terms.loads(payload)
-    if operation == CONFIGURE:
+    if operation == CONFIGURE and type(arguments) is tuple and all(map(is_address, arguments)):
         return Configure(arguments, ticket)
-    if operation == TRANSFER:
+    if operation == TRANSFER and (arguments is None or is_address(arguments)):
         return Transfer(arguments, ticket)
-    if operation in ASKS:
-        return Ask(ASKS[operation], arguments, ticket)
-    raise ValueError(f"no operation {operation} in this version")
+    if operation in ASKS and type(arguments) is tuple:
+        name, kinds = ASKS[operation]
+        if tuple(map(type, arguments)) == kinds:
+            return Ask(name, arguments, ticket)
+    raise ValueError(f"operation {operation!r} of {arguments!r} is none of this version")
+
+
+def is_address(value: Any) -> bool:
+    return type(value) is tuple and tuple(map(type, value)) == (str, str)

@@ -4,7 +4,7 @@ Who sends to whom and the group travel once for each batch, beside the list. Ent
 opaque frames that they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -39,9 +39,15 @@ def types_of(kind: type[Message]) -> list[type]:
     return [known[field.type] for field in fields(kind) if field.name not in ENVELOPE]  # type: ignore[index]
 
 
+def values_of(names: Sequence[str]) -> Callable[[Message], Sequence[Any]]:
+    """As `attrgetter`, whose answer for a single name would be no sequence."""
+    getter = attrgetter(*names)
+    return getter if len(names) > 1 else lambda message: (getter(message),)
+
+
 NAMES = [fields_of(kind) for kind in KINDS]
 TYPES = [types_of(kind) for kind in KINDS]
-PACKERS = {kind: (number, attrgetter(*NAMES[number])) for number, kind in enumerate(KINDS)}
+PACKERS = {kind: (number, values_of(NAMES[number])) for number, kind in enumerate(KINDS)}
 
 
 def pack(message: Message) -> list[Any]:
@@ -51,11 +57,15 @@ def pack(message: Message) -> list[Any]:
 
 def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) -> Message:
     """Return the message. Raises ValueError for anything that `pack` can't have made."""
+    if (type(source[0]), type(target[0]), type(group)) != (str, str, str):
+        raise ValueError("peer messages whose sender, receiver or group is no str")
     try:
         number, *values = packed
-        kind, names = KINDS[number], NAMES[number]
-    except (TypeError, ValueError, IndexError):
-        raise ValueError("no peer message of this version") from None
+    except (TypeError, ValueError):
+        raise ValueError("a peer message that is no list") from None
+    if type(number) is not int or not 0 <= number < len(KINDS):
+        raise ValueError(f"no peer message of this version: {number!r}")
+    kind, names = KINDS[number], NAMES[number]
     if list(map(type, values)) != TYPES[number]:
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")
     if any(type(value) is int and value < 0 for value in values):

@@ -1,0 +1,1 @@
+"""Fuzzing of what reads bytes from the wire: `python -m tests.fuzz --help`."""

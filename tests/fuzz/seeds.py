@@ -1,0 +1,70 @@
+"""Seeds: small good inputs of each target; `python -m tests.fuzz --sow` writes them to `corpus/`.
+
+To be sown again when a format of the wire changes. Nonces differ each time.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import msgpack
+
+from raft_actors import terms
+from raft_actors.wire.auth import Acceptor, Dialler
+from raft_actors.wire.frames import header
+from tests.fuzz.targets import COOKIE, HERE, THERE
+
+__all__ = ["seeds"]
+
+REQUESTS = [
+    ("set", "a", 1), ("get", "a"), (("kv", "a@one"),), (), (), (3,), (), ("kv", "a@one"),
+]  # fmt: skip
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Small good inputs of each target, from the corpus begins."""
+    pack = msgpack.packb
+    entry = bytes(8) + b"\1" + bytes(16) + b"command"
+    hello = Dialler(HERE, COOKIE, THERE.name).hello
+    challenge = Acceptor(THERE, COOKIE).receive(hello)
+    assert isinstance(challenge, bytes)
+
+    def framed(*parts: bytes) -> bytes:
+        return b"".join(header(len(part)) + part for part in parts)
+
+    return {
+        "frames": [
+            b"\x20\x03\x01\x02\x05" + framed(b"one", b"", b"three"),
+            b"\x02\x00" + framed(b"xxx"),
+        ],
+        "codec": [pack([16, "body"]), pack([2, {"a": [1, b"x"]}, 7])],
+        "acceptor": [framed(hello, b"PROOF"), framed(hello, pack(["proof", bytes(32)]))],
+        "dialler": [
+            framed(challenge, b"WELCOME"),
+            framed(challenge, pack(["welcome", bytes(32)])),
+            framed(pack(["refuse", "cookie", "no"])),
+        ],
+        "messages": [
+            pack(["kv", "kv", "0123456789abcdef", [
+                [0, 3, 9, 2], [1, 3, 4, True], [2, 4, 9, 2, False], [3, 4, True],
+                [4, 4, 8, 2, 7, 1, [entry]], [5, 4, 9, 1], [6, 4, 8, 7, 2, 1], [7, 4],
+            ]]),
+            pack(["kv", "kv", "", [[4, 1, 0, 0, 0, 0, []]]]),
+        ],
+        "requests": [
+            pack([operation, "kv", terms.dumps(value), 1, 2])
+            for operation, value in enumerate(REQUESTS)
+        ],
+        "terms": [terms.dumps(value) for value in term_values()],
+        "mapper": [b"port a@one\n", b"port b@two\n", b"names\n", b""],
+        "mapper_answers": [b"4001\n", b"none\n", b"70000\n", b" 1"],
+        "names": [b"a@one", b"a", b"@", b"../a@b"],
+    }  # fmt: skip
+
+
+def term_values() -> list[object]:
+    return [
+        None, ("set", "key", 1.5), [1, [2, (3,)]], {1, 2}, frozenset({"a"}), {"a": {2: b"c"}},
+        2**70, datetime(2024, 2, 29, 12, tzinfo=UTC), timedelta(days=1),
+        date(2024, 2, 29), time(12, fold=1), datetime(2024, 2, 29, 12, tzinfo=ZoneInfo("Japan")),
+        [{"k": [(), {}, set()]}, -1, b"", "\u00fc"],
+    ]  # fmt: skip

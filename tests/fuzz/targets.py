@@ -1,0 +1,270 @@
+"""Targets: each takes any bytes and raises only when a promise is broken.
+
+The fuzzer and Hypothesis call them alike (`python -m tests.fuzz`, `test_targets.py`), so a target
+is quick, keeps nothing between two calls and needs no socket. What it may raise inside it names;
+everything else is a finding.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from inspect import signature
+from itertools import pairwise
+from pathlib import Path
+from unittest import mock
+
+from raft_actors import peer as peers
+from raft_actors import terms
+from raft_actors.core.entry import COMMAND, encode
+from raft_actors.core.membership import Configuration
+from raft_actors.core.messages import Configure, Message, Propose, Query, Transfer
+from raft_actors.errors import BadName
+from raft_actors.names import check_node_name
+from raft_actors.port_files import PortFiles
+from raft_actors.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
+from raft_actors.requests import Ask, event_of
+from raft_actors.wire import messages
+from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Identity, Peer, Refusal
+from raft_actors.wire.codec import make_packer, unpack, unpack_frame
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
+from tests.terms.test_terms import alike
+
+__all__ = ["TARGETS"]
+
+HERE, THERE = Identity("a@one", b"aaaaaaaa", 1 << 20), Identity("b@two", b"bbbbbbbb", 1 << 21)
+COOKIE = Cookie("the fuzzer does not know it")
+
+
+def frames(data: bytes) -> None:
+    """A stream gives the same payloads however it is cut, and a reader keeps no more than it must.
+
+    The first byte is the limit, the second how many of the next are the sizes of pieces.
+    """
+    if len(data) < 2:
+        return
+    limit, cuts = data[0], data[2 : 2 + data[1] % 16]
+    stream = data[2 + len(cuts) :]
+    reader = FrameReader(limit)
+    found: list[bytes] = []
+    complaint = False
+    try:
+        for piece in cut(stream, cuts):
+            found += map(bytes, reader.feed(piece))
+            assert len(reader._partial) < HEADER_BYTES + limit + 1, "it keeps more than one frame"
+    except ProtocolError:
+        complaint = True
+    assert (found, complaint) == plain_frames(stream, limit)
+
+
+def cut(stream: bytes, sizes: bytes) -> list[bytes]:
+    edges = [0]
+    for size in sizes:
+        edges.append(min(edges[-1] + size, len(stream)))
+    return [stream[start:stop] for start, stop in pairwise([*edges, len(stream)])]
+
+
+def plain_frames(stream: bytes, limit: int) -> tuple[list[bytes], bool]:
+    """What a decoder with the whole stream at hand finds."""
+    found = []
+    while len(stream) >= HEADER_BYTES:
+        length = int.from_bytes(stream[:HEADER_BYTES], "big")
+        if length > limit:
+            return found, True
+        if HEADER_BYTES + length > len(stream):
+            break
+        found.append(stream[HEADER_BYTES : HEADER_BYTES + length])
+        stream = stream[HEADER_BYTES + length :]
+    return found, False
+
+
+def codec(data: bytes) -> None:
+    """A payload is a frame of the wire, which packs again, or a ProtocolError."""
+    try:
+        frame = unpack_frame(data)
+    except ProtocolError:
+        return
+    assert 2 <= len(frame) <= 3
+    assert all(type(number) is int for number in frame[::2])
+
+
+def acceptor(data: bytes) -> None:
+    """A stranger who connects gets at most a challenge, and with the right proof is a legal peer.
+
+    `data` is the stream of the dialler; where it has the word PROOF a true proof is put.
+    """
+    side = Acceptor(THERE, COOKIE)
+    challenge = b""
+    hello = b""
+    for payload in payloads(data):
+        genuine = payload == b"PROOF" and challenge != b""
+        if genuine:
+            payload = make_packer()(["proof", COOKIE.sign(b"dialler", hello, challenge)])
+        try:
+            said = side.receive(payload)
+        except (Refusal, ProtocolError) as refusal:
+            check_words(str(refusal))
+            return
+        if isinstance(said, Peer):
+            assert genuine, "let in without the cookie"
+            check_peer(said)
+            return
+        assert challenge == b"", "two challenges"
+        assert len(said) <= HANDSHAKE_BYTES_MAX
+        hello, challenge = payload, said
+
+
+def dialler(data: bytes) -> None:
+    """Whoever answers a dial is believed only with the right welcome, and signs of little use.
+
+    `data` is the stream of the acceptor; where it has the word WELCOME a true welcome is put.
+    """
+    side = Dialler(HERE, COOKIE, THERE.name)
+    challenge = b""
+    for payload in payloads(data):
+        genuine = payload == b"WELCOME" and challenge != b""
+        if genuine:
+            payload = make_packer()(["welcome", COOKIE.sign(b"acceptor", side.hello, challenge)])
+        try:
+            said = side.receive(payload)
+        except (Refusal, ProtocolError) as refusal:
+            check_words(str(refusal))
+            return
+        if isinstance(said, Peer):
+            assert genuine, "believed without the cookie"
+            assert said.name == THERE.name
+            check_peer(said)
+            return
+        assert challenge == b"", "two proofs"
+        challenge = payload
+
+
+def payloads(data: bytes) -> list[bytes]:
+    try:
+        return [bytes(payload) for payload in FrameReader(HANDSHAKE_BYTES_MAX).feed(data)]
+    except ProtocolError:
+        return []
+
+
+def check_words(words: str) -> None:
+    assert len(words) < HANDSHAKE_BYTES_MAX, "a refusal must fit a message"
+    assert words.isprintable(), "a stranger's words could forge a line of the log"
+
+
+def check_peer(peer: Peer) -> None:
+    check_node_name(peer.name)
+    assert HANDSHAKE_BYTES_MAX <= peer.frame_bytes_max <= THERE.frame_bytes_max
+    assert len(peer.link_id) == 16
+    assert -(1 << 63) <= peer.dial < 1 << 64
+
+
+def loaded_terms(data: bytes) -> None:
+    """Bytes are no term, or one that is written and read again as it is."""
+    try:
+        value = terms.loads(data)
+    except ValueError:
+        return
+    try:
+        written = terms.dumps(value)
+    except ValueError:
+        return  # deeper than what is written
+    again = terms.loads(written)
+    assert alike(again, value), (again, value)
+    assert terms.dumps(again) == written
+
+
+def peer_messages(data: bytes) -> None:
+    """What comes from another node is a list of peer messages that pack as they came, or refused.
+
+    The steps are those of `Peers.on_raft_frames`.
+    """
+    try:
+        name, source, group, packed = unpack(data)
+        batch = [messages.unpack(each, (source, "a@one"), (name, "b@two"), group)
+                 for each in packed]  # fmt: skip
+    except (ProtocolError, ValueError, TypeError):
+        return
+    for message, each in zip(batch, packed, strict=True):
+        assert isinstance(message, Message)
+        assert type(message.term) is int
+        assert 0 <= message.term < 1 << 64
+        assert messages.pack(message) == each
+        make_packer()(messages.pack(message))
+
+
+def requests(data: bytes) -> None:
+    """What a client on another node asks is an event, or refused by ValueError or TypeError.
+
+    The steps are those of `Peers.on_client_frames`.
+    """
+    try:
+        operation, _name, payload, session, sequence = unpack(data)
+        event = event_of(operation, payload, (session, sequence), None)  # type: ignore[arg-type]
+    except (ProtocolError, ValueError, TypeError):
+        return
+    match event:
+        case Propose():
+            encode(1, COMMAND, event.command, event.request)
+        case Query():
+            assert type(event.query) is bytes
+        case Configure():
+            assert Configuration.founding(event.members).encode()
+        case Transfer():
+            assert event.target in {None, event.target}, "it is looked up among the members"
+        case Ask():
+            signature(getattr(peers.Peer, event.what)).bind(None, *event.arguments)
+            assert all(type(argument) is int for argument in event.arguments)
+
+
+FILES = PortFiles(Path(tempfile.mkdtemp(prefix="raft_actors-fuzz-", dir=os.environ.get("TMPDIR"))))
+NODE = FILES.claim("a@one", "127.0.0.1", 40123)
+
+
+def mapper(data: bytes) -> None:
+    """Any line that asks the port mapper gets the port of a node that runs, or `none`."""
+    line = data[:QUESTION_BYTES_MAX].partition(b"\n")[0]
+    said = answer(line, "127.0.0.1", FILES)
+    assert said in {b"none\n", b"40123\n"}
+    if said != b"none\n":
+        assert b"a@one" in line
+
+
+def mapper_answers(data: bytes) -> None:
+    """Whatever stands at the mapper's port says a port, none, or is an OSError."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(data[:64])
+        here.shutdown(socket.SHUT_WR)
+        with mock.patch("socket.create_connection", return_value=there):
+            try:
+                port = ask_mapper("127.0.0.1", 1, "a@one", 1.0)
+            except OSError:
+                return
+    assert port is None or 0 < port <= 65535
+
+
+def node_names(data: bytes) -> None:
+    """A name that passes is a plain file name, and one word in a log line."""
+    text = data.decode("utf-8", "replace")
+    try:
+        check_node_name(text)
+    except BadName:
+        return
+    assert text.isprintable()
+    assert not set(text) & set("/\\ \n\0")
+    assert text not in {".", ".."}
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "frames": frames,
+    "codec": codec,
+    "acceptor": acceptor,
+    "dialler": dialler,
+    "terms": loaded_terms,
+    "messages": peer_messages,
+    "requests": requests,
+    "mapper": mapper,
+    "mapper_answers": mapper_answers,
+    "names": node_names,
+}
