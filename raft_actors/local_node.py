@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -202,15 +203,16 @@ class LocalNode:
         return self._up.connected()
 
     def ping(self, node: str) -> str:
-        """Return "pong" if `node` answers, "pang" if not; within a few seconds."""
+        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
         if check_node_name(node) == self.name:
             return "pong"
+        deadline = time.monotonic() + self._patience_s
         try:
             if not self._wait(self._up.reach(node)):
                 return "pang"
             answer = self._up.call(node, PING, None)
             self.flush()
-            self._wait(answer)
+            self._wait(answer, deadline - time.monotonic())
         except (NoConnection, TimeoutError):
             return "pang"
         return "pong"
@@ -285,10 +287,14 @@ class LocalNode:
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
 
-    def _wait(self, answer: Future[Any]) -> Any:
+    @property
+    def _patience_s(self) -> float:
+        return self._limits.handshake_s + SLACK_S
+
+    def _wait(self, answer: Future[Any], timeout_s: float | None = None) -> Any:
         if self._up.reactor.is_current():
             raise RuntimeError("this would wait on the bridge thread for the bridge thread")
-        return answer.get(self._limits.handshake_s + SLACK_S)
+        return answer.get(self._patience_s if timeout_s is None else timeout_s)
 
     def _on_news(self, node: str, reason: str | None) -> None:
         if reason is not None:

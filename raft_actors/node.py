@@ -96,7 +96,7 @@ class Node:
 
     @classmethod
     def ping(cls, node: str) -> str:
-        """Return "pong" if `node` answers, "pang" if not; within a few seconds."""
+        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
         return cls.local().ping(node)
 
     @classmethod
