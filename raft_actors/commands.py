@@ -103,3 +103,30 @@ def demo(
     from raft_actors.demo import run_demo
 
     raise typer.Exit(run_demo(write_s=seconds))
+
+
+@app.command()
+def torture(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long it lasts.")] = 5.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Draws the faults and the calls; a new one is printed.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=3, max=7, help="How many node processes.")] = 3,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Leave history, faults and logs there, even if nothing is found."),
+    ] = None,
+    faults: Annotated[
+        str, typer.Option(help="Only these kinds, with commas between: kill_all,pause_leader.")
+    ] = "",
+) -> None:
+    """Real node processes under real faults; every answer they gave is checked."""
+    from raft_actors.torture.driver import TorturePlan, run_torture
+    from raft_actors.torture.faults import known_kinds
+
+    kinds = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
+    if unknown := sorted(set(kinds) - known_kinds()):
+        known = ", ".join(sorted(known_kinds()))
+        raise typer.BadParameter(f"no fault {unknown[0]!r}; there are {known}")
+    plan = TorturePlan(minutes=minutes, seed=seed, nodes=nodes, keep=keep, only=kinds)
+    raise typer.Exit(run_torture(plan))

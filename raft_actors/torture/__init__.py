@@ -1,11 +1,11 @@
 """Torture: real node processes under real faults, and a check of every answer they gave.
 
-    cluster, child, machine     the node processes and what they run
-    proxy, paths                the wires between them, which can be made bad
-    disks                       disks that can be made full
-    faults, nemesis             what goes wrong, drawn from a seed
-    clients, operation          calls, each recorded with its times and its outcome
-    narrowing, linearizability  is there an order that explains all answers?
-    audit, page                 the verdict, and a picture of what no order explains
-    driver                      all of it together: `raft-actors torture`
+cluster, child, machine     the node processes and what they run
+proxy, paths                the wires between them, which can be made bad
+disks                       disks that can be made full
+faults, nemesis             what goes wrong, drawn from a seed
+clients, operation          calls, each recorded with its times and its outcome
+narrowing, linearizability  is there an order that explains all answers?
+audit, page                 the verdict, and a picture of what no order explains
+driver                      all of it together: `raft-actors torture`
 """

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from raft_actors import Supervisor
 from raft_actors.stores.rocks import RocksStore
+from raft_actors.stores.store import Ballot
 from raft_actors.torture.machine import Registers
 
 __all__ = ["PEER", "start"]
@@ -48,8 +49,10 @@ def slow_down_saves() -> None:
     """Let each save of this process take as long as it is told to."""
     save = RocksStore.save
 
-    def slow_save(self: RocksStore, *arguments: Any) -> None:
-        save(self, *arguments)
+    def slow_save(
+        self: RocksStore, ballot: Ballot | None, first: int, entries: list[bytes]
+    ) -> None:
+        save(self, ballot, first, entries)
         if Disk.slow_s:
             time.sleep(Disk.slow_s)
 

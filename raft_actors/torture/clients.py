@@ -18,7 +18,10 @@ __all__ = ["Clients", "History"]
 LANES = 4
 CALLS_MAX = 400  # on one key; then its lane goes on with a fresh one, so that histories stay small
 CALL_S = 3.0
-PAUSE_S = 0.04  # on average: about 130 calls a second of eight clients
+PAUSE_S = (
+    0.08  # on average between two calls of a client: there are no snapshots of the log yet ...
+)
+BURST_EVERY_S, BURST_S = 5.0, 0.3  # ... but now and then all hurry, so that calls overlap
 STRAY = 0.1  # how often a client asks somebody else than who it takes for the leader
 JOIN_S = 30.0
 
@@ -49,7 +52,7 @@ class History:
     def close(self) -> None:
         self.file.close()
 
-    def keys(self) -> list[str]:
+    def used_keys(self) -> list[str]:
         return sorted({operation.key for operation in self.operations})
 
 
@@ -111,7 +114,8 @@ class Clients:
                 if luck.random() < STRAY:
                     target = luck.choice(self.addresses)
                 target = self.call(number, target, self.lanes.draw(luck), luck)
-                self.ended.wait(luck.expovariate(1 / PAUSE_S))
+                if time.monotonic() % BURST_EVERY_S > BURST_S:
+                    self.ended.wait(luck.expovariate(1 / PAUSE_S))
         except Exception as error:
             self.strange.append(f"client {number}: {type(error).__name__}: {error}")
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
@@ -32,9 +33,9 @@ from raft_actors.torture.operation import OK, READ, Operation
 from raft_actors.torture.page import page
 from raft_actors.torture.proxy import Proxy
 
-__all__ = ["Plan", "torture"]
+__all__ = ["TorturePlan", "run_torture"]
 
-NODES_MAX = 7
+NAMES = "abcdefg"
 START_S = 60.0  # until a process has started and answers, on a machine that does much else
 LEADER_S = 10.0  # until a healed cluster has a leader
 SETTLE_S = 30.0  # until its peers have the same entries applied ...
@@ -44,7 +45,7 @@ AUDITOR = -1  # the client number of the reads at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TorturePlan:
     """What to do.
 
     seed     draws the faults and the calls; None: a new one, which is printed
@@ -71,13 +72,20 @@ class Outcome:
     entries: int = 0
 
 
-def torture(plan: Plan) -> int:
-    """Play `plan`. Returns 0 only if all is linearizable, nothing lost, and the cluster healed."""
+def run_torture(plan: TorturePlan) -> int:
+    """Play `plan`. Returns 0 only if all is linearizable, nothing lost, and the cluster healed.
+
+    1 if not, 2 for a directory with something in it, 130 when interrupted.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("raft_actors").setLevel(logging.ERROR)  # broken links are what it is about
     console = Console(highlight=False, soft_wrap=True)
     seed = SystemRandom().getrandbits(32) if plan.seed is None else plan.seed
-    directory = make_directory(plan.keep)
+    try:
+        directory = make_directory(plan.keep)
+    except TortureFailed as refusal:
+        console.print(f"raft-actors: {refusal}")
+        return 2
     console.print(f"seed [bold]{seed}[/], {plan.nodes} nodes, {plan.minutes:g} min, in {directory}")
     passed = False
     try:
@@ -105,14 +113,14 @@ def make_directory(keep: Path | None) -> Path:
 class Torture:
     """One run: its parts, made in `play` and ended with it."""
 
-    def __init__(self, plan: Plan, seed: int, directory: Path, console: Console) -> None:
+    def __init__(self, plan: TorturePlan, seed: int, directory: Path, console: Console) -> None:
         self.plan = plan
         self.seed = seed
         self.directory = directory
         self.console = console
         self.began = time.monotonic_ns()
         self.history = History(directory / "history.jsonl", self.began)
-        names = tuple("abcdefg"[: plan.nodes])
+        names = tuple(NAMES[: plan.nodes])
         self.cluster = Cluster(directory, names, starter=plan.starter)
         self.outcome = Outcome()
         self.nemesis: Nemesis | None = None
@@ -125,7 +133,7 @@ class Torture:
         last = self.cluster.names[-1]
         small = SmallDisk.mount(self.cluster.data_dir(last))  # while there's one thread only
         if small is None:
-            self.tell("no disk can be mounted here: none will be full, only files kept from growing")
+            self.tell("no disk can be mounted here: none will be full, but files will not grow")
         keep_to_ourselves(self.directory)
         with ExitStack() as stack:
             stack.callback(self.history.close)
@@ -224,8 +232,8 @@ class Torture:
         outcome.entries = self.until("all have applied the same", limit_s, self.converged)
         outcome.converged_s = time.monotonic() - up_at
         self.tell(f"all have applied {outcome.entries} entries, {outcome.converged_s:.1f} s after")
-        for key in self.history.keys():
-            self.until(f"a read of {key} is answered", SETTLE_S, lambda key=key: self.read(key))
+        for key in self.history.used_keys():
+            self.until(f"a read of {key} is answered", SETTLE_S, partial(self.read, key))
         states: States = {}
         for name in cluster.names:
             state = cluster.state(name)
@@ -236,7 +244,7 @@ class Torture:
 
     def wait_until_up(self) -> None:
         for name in self.cluster.names:
-            self.until(f"node {name} is up", START_S, lambda name=name: self.cluster.status(name))
+            self.until(f"node {name} is up", START_S, partial(self.cluster.status, name))
 
     def until(self, what: str, limit_s: float, seen: Callable[[], Any]) -> Any:
         """Wait until `seen` returns something true, and return that. Raises TortureFailed."""

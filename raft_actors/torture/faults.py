@@ -15,7 +15,7 @@ from raft_actors.torture.cluster import Cluster
 from raft_actors.torture.disks import SmallDisk
 from raft_actors.torture.proxy import Proxy
 
-__all__ = ["CLIENT", "GROUPS", "World", "available"]
+__all__ = ["CLIENT", "World", "available", "known_kinds"]
 
 CLIENT = "torture"
 """The short name of the node that the clients are."""
@@ -289,7 +289,7 @@ def full_disk(world: World) -> Iterator[str]:
 
 @contextmanager
 def file_limit(world: World) -> Iterator[str]:
-    victim, size = world.one(), world.luck.choice((0, 64 * 1024))
+    victim, size = world.one(), world.luck.choice((0, 16 * 1024))
     world.cluster.limit_files(victim, size)
     try:
         yield f"no file of {victim} may grow beyond {size} bytes"
@@ -323,3 +323,8 @@ def available(world: World) -> dict[str, dict[str, Fault]]:
         group: {name: fault for name, fault in faults.items() if name not in missing}
         for group, faults in GROUPS.items()
     }
+
+
+def known_kinds() -> set[str]:
+    """The names of all faults."""
+    return {name for faults in GROUPS.values() for name in faults}

@@ -131,9 +131,7 @@ class Search:
         """Yield each state in which the part can end, once, as soon as it is found."""
         operations, known = self.operations, self.known
         needed = sum(
-            1 << place
-            for place, operation in enumerate(operations)
-            if operation.outcome != UNKNOWN
+            1 << place for place, operation in enumerate(operations) if operation.outcome != UNKNOWN
         )
         found: set[State] = set()
         stack: list[tuple[Taken, tuple[Taken, int] | None]] = [(self.root, None)]

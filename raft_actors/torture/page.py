@@ -13,6 +13,10 @@ WIDTH, ROW, BAR, LEFT = 1100, 40, 22, 90
 MARGIN = 0.05  # of the part's time, shown before and after it
 SHOWN_MAX = 200  # calls; a longer part is shown up to where it went wrong
 
+LEGEND = (
+    "The numbers are the longest order that fits; calls framed in red found no place in it. "
+    "Shaded in red are the faults."
+)
 STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1200px; color: #222; }
 svg { background: #fafafa; border: 1px solid #ddd; }
@@ -52,8 +56,7 @@ def section(key: str, verdict: Verdict, strikes: Sequence[Strike]) -> str:
     ]
     return "\n".join([
         f"<h2>Key {escape(key)}: no order explains these calls</h2>",
-        f"<p>Before them it held {escape(states)}. The numbers are the longest order that fits; "
-        "calls framed in red found no place in it. Grey red is a fault.</p>",
+        f"<p>Before them it held {escape(states)}. {LEGEND}</p>",
         picture(shown, placed, around),
         "<table><tr><th>place<th>client<th>call<th>from, s<th>to, s</tr>",
         *(row(call, placed.get(place)) for place, call in shown),

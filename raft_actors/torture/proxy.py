@@ -93,9 +93,10 @@ class Proxy:
     def static_addresses(self, name: str) -> str:
         """RAFT_ACTORS_NODES for node `name`: where it dials the others."""
         return ",".join(
-            f"{node_name(other)}={host}:{port}" for (one, other), (host, port) in self.places.items()
+            f"{node_name(other)}={host}:{port}"
+            for (one, other), (host, port) in self.places.items()
             if one == name
-        )  # fmt: skip
+        )
 
     def wake(self) -> None:
         """Have changed conditions seen at once."""
