@@ -30,6 +30,10 @@ class Config:
     log_store: str = "rocksdb"
     """`"rocksdb"`, durable, or `"memory"`, for tests: gone with the process."""
 
+    trace: str | Path | None = None
+    """Directory of a flight recorder: a JSON line for each event of the protocol; None means
+    RAFT_TRACE, or no trace. See docs/trace.md."""
+
     proposals_max: int = 10_000
     """Requests that may wait in one peer; more are answered `("error", "overloaded")` at once."""
     command_bytes_max: int = 8 * MIB

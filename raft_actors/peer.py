@@ -26,6 +26,7 @@ from raft_actors.node import NodeDown, NodeUp
 from raft_actors.requests import Ask, Ticket
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
+from raft_actors.trace import open_trace
 from supervision import Process, timer
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Peer(Process):
             log=log, now=time.monotonic(),
         )  # fmt: skip
         self.applied = Applied(machine(), self.name)
+        self.trace = open_trace(self.config.trace, self.core)
+        self.step = self.core.step if self.trace is None else self.trace.step
 
     # Events.
 
@@ -95,11 +98,11 @@ class Peer(Process):
             for event in message:
                 self.take(event)
         elif kind is NodeDown:
-            core.step(NodeLost(message.node))
+            self.step(NodeLost(message.node))
         elif kind is Tick:
             self.alarm = None
             if core.now >= core.alarm:
-                core.step(message)
+                self.step(message)
         elif message is not MORE and kind is not NodeUp:
             self.take(message)
 
@@ -107,22 +110,28 @@ class Peer(Process):
         if type(event) is Ask:
             self.asked.append(event)
         else:
-            self.core.step(event)
+            self.step(event)
 
     # Effects, lane by lane. This order is the proof of durability.
 
     def on_drained(self) -> None:
-        core, store, peers = self.core, self.store, self.peers
+        core, store, peers, trace = self.core, self.store, self.peers, self.trace
         due = core.flush()
         if due.early:
+            if trace is not None:
+                trace.sent(due.early)
             peers.send(due.early)
         if due.ballot is not None or due.entries:
             assert not self.fenced, "another process may own the store by now"
             ballot = due.ballot.stored() if due.ballot is not None else None
             store.save(ballot, due.first, due.entries)
+            if trace is not None:
+                trace.saved(due.ballot, due.first, due.entries)
             if due.entries:
-                core.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
+                self.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
         if due.send:
+            if trace is not None:
+                trace.sent(due.send)
             peers.send(due.send)
         self.apply()
         self.reads += due.reads
@@ -135,6 +144,8 @@ class Peer(Process):
             ask.ticket.set(terms.dumps(getattr(self, ask.what)(*ask.arguments)))
         if due.news is not None:
             self.announce(due.news)
+        if trace is not None:
+            trace.end_batch(self.applied.index)
         peers.node.flush()
         self.set_alarm()
 
@@ -205,7 +216,7 @@ class Peer(Process):
             self.ending = reason
             self.take(Transfer(None, HandedOver(self)))
 
-    def terminate(self, reason: Any) -> None:  # noqa: ARG002
+    def terminate(self, reason: Any) -> None:
         """Leave nobody waiting, and the store closed for the next owner."""
         self.stop_watching()
         self.peers.left(self)
@@ -218,6 +229,8 @@ class Peer(Process):
             read.ticket.set(terms.dumps(("error", ("redirect", None))))
         self.peers.node.flush()
         self.store.close()
+        if self.trace is not None:
+            self.trace.close(reason)
 
     @staticmethod
     def undelivered(message: Any) -> None:
