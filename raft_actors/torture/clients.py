@@ -113,14 +113,14 @@ class Clients:
             while not self.ended.is_set():
                 if luck.random() < STRAY:
                     target = luck.choice(self.addresses)
-                target = self.call(number, target, self.lanes.draw(luck), luck)
-                if time.monotonic() % BURST_EVERY_S > BURST_S:
+                outcome, target = self.call(number, target, self.lanes.draw(luck), luck)
+                if outcome != OK or time.monotonic() % BURST_EVERY_S > BURST_S:
                     self.ended.wait(luck.expovariate(1 / PAUSE_S))
         except Exception as error:
             self.strange.append(f"client {number}: {type(error).__name__}: {error}")
 
-    def call(self, number: int, target: Address, key: str, luck: Random) -> Address:
-        """Make one call and record it; return whom to ask next."""
+    def call(self, number: int, target: Address, key: str, luck: Random) -> tuple[str, Address]:
+        """Make one call and record it; return its outcome and whom to ask next."""
         kind = luck.choices((READ, WRITE, CAS), (4, 3, 3))[0]
         value = None if kind == READ else next(self.values)
         expected = self.met.get(key) if kind == CAS else None
@@ -142,7 +142,7 @@ class Clients:
         if outcome == OK:
             self.leader = target
             self.met[key] = value if operation.changes else seen
-        return following
+        return outcome, following
 
     def judge(self, answer: Any, target: Address, luck: Random) -> tuple[str, Any, Address]:
         """Return the outcome, what was seen, and whom to ask next. See `Raft.write`."""
