@@ -125,7 +125,7 @@ class Shell:
         number = self.number()
         assert number, f"{self.node} is not waiting for input"
         for line in text.splitlines():
-            self.terminal.type(line)
+            self.terminal.type(line.lstrip())  # the prompt indents by itself
             self.terminal.press("Enter")
         return number
 
