@@ -18,9 +18,7 @@ __all__ = ["Clients", "History"]
 LANES = 4
 CALLS_MAX = 400  # on one key; then its lane goes on with a fresh one, so that histories stay small
 CALL_S = 3.0
-PAUSE_S = (
-    0.08  # on average between two calls of a client: there are no snapshots of the log yet ...
-)
+PAUSE_S = 0.08  # on average between two calls of a client: a restarted node applies them all ...
 BURST_EVERY_S, BURST_S = 5.0, 0.3  # ... but now and then all hurry, so that calls overlap
 STRAY = 0.1  # how often a client asks somebody else than who it takes for the leader
 JOIN_S = 30.0
