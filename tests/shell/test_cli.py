@@ -99,6 +99,14 @@ def test_a_name_taken_is_one_line_and_status_1(nodes: Nodes) -> None:
     assert_one_line(err, f"a@{HOST}.*{first.pid}")
 
 
+def test_a_port_taken_is_one_line_and_status_1(nodes: Nodes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        status, _, err = nodes.run("node", "--sname", "a", "--port", str(port))
+    assert status == 1
+    assert_one_line(err, f"can't listen at 127.0.0.1:{port}")
+
+
 def test_an_unknown_option_is_status_2(nodes: Nodes) -> None:
     status, _, err = nodes.run("node", "--sname", "a", "--colour", "blue")
     assert status == 2
