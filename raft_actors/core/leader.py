@@ -1,13 +1,15 @@
 """Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from raft_actors.core.change import CATCH_UP_TIMEOUTS, Change
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
-from raft_actors.core.membership import Address
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -52,10 +54,12 @@ class Leader(Role):
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
     handing   whom it makes room for, if it does
+    change    the change of members that is under way here, if one is
+    leaving   who was removed and may not have heard of it yet, and until when it is told
     """
 
-    __slots__ = ("answered", "beat_at", "first", "handing", "leader", "progress", "reads",
-                 "tickets", "written")  # fmt: skip
+    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader",
+                 "leaving", "progress", "reads", "tickets", "written")  # fmt: skip
     name = "leader"
 
     def __init__(self, server: "Server") -> None:
@@ -64,16 +68,15 @@ class Leader(Role):
         self.leader = server.peer
         self.first = log.last_index + 1
         self.written = 0
-        self.progress: dict[Address, Progress] = {
-            member: Progress(next_index=self.first, now=now)
-            for member in server.voters.members
-            if member != server.peer
-        }
+        self.progress: dict[Address, Progress] = {}
+        self.leaving: dict[Address, float] = {}
+        self.change: Change | None = None
         self.reads = Reads()
         self.tickets: deque[Any] = deque()
         self.answered = log.last_index
         self.beat_at = now
         self.handing: HandingOver | None = None
+        self.watch(server.voters.everyone)
 
     def begin(self) -> None:
         """Write the term's first entry: what the terms before left commits with it (§8).
@@ -110,7 +113,7 @@ class Leader(Role):
 
     def on_propose(self, event: Propose) -> None:
         server = self.server
-        if self.handing is not None:
+        if self.handing is not None or self.is_removed():
             server.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if self.is_overloaded():
@@ -133,15 +136,133 @@ class Leader(Role):
     def is_overloaded(self) -> bool:
         return len(self.tickets) + len(self.reads.waiting) >= self.server.config.proposals_max
 
+    # Members.
+
     def on_configure(self, event: Configure) -> None:
+        """Begin a change of members, unless it is made already, or can't go well."""
         server = self.server
-        configuration = server.configuration
-        if set(event.members) != set(configuration.members):
-            server.answer(event.ticket, ("error", "configuration_change_not_supported"))
-        elif configuration.index <= server.commit_index:
-            server.answer(event.ticket, ("ok", configuration))
+        in_force = server.configuration
+        target = in_force.changed(members=event.members, learners=event.learners)
+        problem = self.objection(event, target)
+        if problem is not None:
+            server.answer(event.ticket, ("error", problem))
+        elif event.dry_run:
+            server.answer(event.ticket, ("ok", target.settled()))
+        elif (target.members, target.learners) == (in_force.members, in_force.learners):
+            server.answer(event.ticket, ("ok", in_force))
         else:
-            server.answer(event.ticket, ("error", "election_in_progress"))
+            newcomers = set(target.members) - {*in_force.members, server.peer}
+            self.watch(newcomers)
+            self.change = Change(
+                target, event.ticket, newcomers, goal=server.log.last_index, now=server.now
+            )
+            self.advance(self.change)
+
+    def objection(self, event: Configure, target: Configuration) -> Any:
+        """Return why not, or None."""
+        server = self.server
+        in_force = server.configuration
+        if not event.members:
+            return "no_members"
+        if self.handing is not None or self.is_removed():
+            return "election_in_progress"
+        if event.expected not in (None, in_force.index):
+            return ("configuration_changed", in_force.index)
+        if (
+            self.change is not None
+            or in_force.old
+            or max(in_force.index, self.first) > server.commit_index
+        ):
+            # One after the other, and none before the term's first entry commits: else two
+            # leaders may take configurations for committed that share no majority.
+            return "change_in_progress"
+        heard_since = server.now - server.config.max_election_timeout
+        staying = set(target.members).intersection(in_force.everyone)
+        silent = [
+            peer
+            for peer, progress in self.progress.items()
+            if peer in staying and progress.heard < heard_since
+        ]
+        if 2 * (len(target.members) - len(silent)) <= len(target.members):
+            return ("would_lose_quorum", silent)
+        return None
+
+    def advance(self, change: Change) -> None:
+        """Wait for the newcomers to keep up with the log; then append the configuration."""
+        server = self.server
+        for peer, race in list(change.racing.items()):
+            if race.keeps_up(
+                self.progress[peer],
+                last_index=server.log.last_index,
+                now=server.now,
+                within=server.config.min_election_timeout,
+            ):
+                del change.racing[peer]
+        if change.racing:
+            return
+        change.appended = True
+        if change.target.old:
+            self.append_configuration(change.target, None)
+        else:
+            self.change = None
+            self.append_configuration(change.target, change.ticket)
+        self.commit()
+
+    def give_up_on_the_silent(self, change: Change) -> None:
+        patience = CATCH_UP_TIMEOUTS * self.server.config.max_election_timeout
+        silent = change.silent(now=self.server.now, patience=patience)
+        if silent:
+            self.change = None
+            self.watch(())
+            self.server.answer(change.ticket, ("error", ("peers_not_responding", silent)))
+
+    def settle(self) -> None:
+        """End a joint configuration that has committed, whoever began it (§6)."""
+        configuration = self.server.configuration
+        if configuration.old and configuration.index <= self.server.commit_index:
+            change, self.change = self.change, None
+            self.append_configuration(configuration.settled(), change and change.ticket)
+            self.commit()
+
+    def append_configuration(self, configuration: Configuration, ticket: Any) -> None:
+        self.append(encode(self.server.term, CONFIG, configuration.encode()), ticket)
+        self.watch(())
+
+    def watch(self, newcomers: Iterable[Address]) -> None:
+        """Send to everyone of the configuration and to these; others are told that they left."""
+        server = self.server
+        wanted = {*server.voters.everyone, *newcomers} - {server.peer}
+        for peer in sorted(wanted - self.progress.keys()):
+            self.progress[peer] = Progress(next_index=server.log.last_index + 1, now=server.now)
+        for peer in self.progress.keys() - wanted:
+            patience = CATCH_UP_TIMEOUTS * server.config.max_election_timeout
+            self.leaving.setdefault(peer, server.now + patience)
+        for peer in wanted & self.leaving.keys():
+            del self.leaving[peer]
+
+    def forget_who_left(self) -> None:
+        """Who was removed is told until its log says so; or for a while, if it is away."""
+        known = self.server.configuration.index
+        for peer, until in list(self.leaving.items()):
+            if self.server.now > until:
+                del self.leaving[peer], self.progress[peer]
+            elif min(self.progress[peer].match, self.server.commit_index) >= known:
+                self.leaving[peer] = min(until, self.server.now)  # after this heartbeat
+
+    def is_removed(self) -> bool:
+        """A leader that is no member leads until that is committed (thesis 4.2.2)."""
+        configuration = self.server.configuration
+        return configuration.index <= self.server.commit_index and not configuration.votes(
+            self.server.peer
+        )
+
+    def depart(self) -> None:
+        """Name a successor, and lead no more."""
+        server = self.server
+        successor = self.fittest()
+        if successor != server.peer:
+            self.order_to_stand(successor)
+        server.become_follower(leader=None)
 
     def on_transfer(self, event: Transfer) -> None:
         """Make room for another member: take no more commands, and wait until it has them all.
@@ -152,10 +273,12 @@ class Leader(Role):
         target = event.target or self.fittest()
         if target == server.peer and event.target is not None:
             server.answer(event.ticket, ("ok", target))
-        elif target not in self.progress:
+        elif target not in server.others():
             server.answer(event.ticket, ("error", "no_such_member"))
         elif self.handing is not None:
             server.answer(event.ticket, ("error", "transfer_in_progress"))
+        elif self.change is not None or server.configuration.old:
+            server.answer(event.ticket, ("error", "change_in_progress"))
         else:
             give_up_at = server.now + server.config.max_election_timeout
             self.handing = HandingOver(target, event.ticket, give_up_at)
@@ -167,18 +290,21 @@ class Leader(Role):
         def fitness(member: Address) -> tuple[int, float]:
             return self.progress[member].match, self.progress[member].heard
 
-        return max(self.progress, key=fitness, default=self.server.peer)
+        voters = [member for member in self.server.others() if member in self.progress]
+        return max(voters, key=fitness, default=self.server.peer)
 
     def hand_over(self, handing: HandingOver) -> None:
         """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
+        if not self.tickets:
+            last_index = self.server.log.last_index
+            if self.progress[handing.target].match == last_index:
+                self.order_to_stand(handing.target)
+
+    def order_to_stand(self, successor: Address) -> None:
         server = self.server
-        if not self.tickets and self.progress[handing.target].match == server.log.last_index:
-            server.send(
-                TimeoutNow(
-                    source=server.peer, target=handing.target, group=server.group,
-                    term=server.term,
-                )
-            )  # fmt: skip
+        server.send(
+            TimeoutNow(source=server.peer, target=successor, group=server.group, term=server.term)
+        )
 
     # Followers.
 
@@ -187,10 +313,9 @@ class Leader(Role):
         if self.reads.start_round():
             for progress in self.progress.values():
                 progress.due = True
+            self.confirm_reads()  # a lone voter is its own majority
         for member, progress in self.progress.items():
             self.send_entries(member, progress)
-        if not self.progress:
-            self.confirm_reads()
         if self.handing is not None:
             self.hand_over(self.handing)
 
@@ -219,6 +344,8 @@ class Leader(Role):
         progress = self.answered_by(reply)
         if progress is not None and progress.matched(min(reply.match, self.server.log.last_index)):
             self.commit()
+            if self.change is not None and not self.change.appended:
+                self.advance(self.change)
 
     def on_append_rejected(self, reply: AppendRejected) -> None:
         """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
@@ -258,6 +385,7 @@ class Leader(Role):
         index = int(server.voters.quorum_value(held))
         if index > server.commit_index and index >= self.first:
             server.commit_to(index)
+            self.settle()
 
     def confirm_reads(self) -> None:
         rounds = {member: progress.round for member, progress in self.progress.items()}
@@ -285,6 +413,12 @@ class Leader(Role):
         if self.handing is not None and server.now >= self.handing.give_up_at:
             server.answer(self.handing.ticket, ("error", "timeout"))
             self.handing = None
+        if self.is_removed() and not self.tickets:
+            self.depart()
+            return
+        if self.change is not None:
+            self.give_up_on_the_silent(self.change)
+        self.forget_who_left()
         self.beat_at = server.now + config.heartbeat_timeout
         for progress in self.progress.values():
             progress.due = True
@@ -298,6 +432,8 @@ class Leader(Role):
         server = self.server
         if self.handing is not None:
             server.answer(self.handing.ticket, ("ok", self.handing.target))
+        if self.change is not None:
+            server.answer(self.change.ticket, OUTCOME_UNKNOWN)
         for ticket in self.tickets:
             if ticket is not None:
                 server.answer(ticket, OUTCOME_UNKNOWN)

@@ -141,10 +141,17 @@ class Query:
 
 @dataclass(slots=True)
 class Configure:
-    """A client's wish for the group's members."""
+    """A client's wish for the group's members.
+
+    expected  index of the configuration that the client has seen; None: whatever it is
+    dry_run   only say what would be
+    """
 
     members: tuple[Address, ...]
     ticket: Any
+    learners: tuple[Address, ...] = ()
+    expected: int | None = None
+    dry_run: bool = False
 
 
 @dataclass(slots=True)

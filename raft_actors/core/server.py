@@ -110,7 +110,15 @@ class Server:
         return min(self.role.alarm, give_up_at)
 
     def may_stand(self) -> bool:
-        return self.voters.votes(self.peer)
+        """Tell whether this peer may ask for votes.
+
+        Also one that its newest configuration leaves out, until that is known to be committed:
+        it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
+        """
+        voters = self.voters
+        if voters.votes(self.peer) or voters.index <= self.commit_index:
+            return voters.votes(self.peer)
+        return self.configuration_at(voters.previous).votes(self.peer)
 
     def election_deadline(self) -> float:
         """A random time from now, so that two peers seldom stand together (§5.2).
@@ -118,7 +126,7 @@ class Server:
         A lone voter waits for nobody.
         """
         config = self.config
-        if self.voters.members == (self.peer,):
+        if not self.others() and self.may_stand():
             return self.now
         return self.now + self.random.uniform(
             config.min_election_timeout, config.max_election_timeout
@@ -179,8 +187,10 @@ class Server:
         """Return what is due since the last flush; the shell does it in the order of its lanes."""
         self.role.flush()
         due = self.effects
-        # A leader may speak before its own write only because its term is durable already.
-        assert not due.early or self.term == self.saved_ballot.term
+        if self.term != self.saved_ballot.term:
+            # A leader may speak before its own write only in a term that is durable already. A
+            # lone voter gets there without asking anyone.
+            due.early, due.send = [], due.early + due.send
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
@@ -274,8 +284,9 @@ class Server:
         if self.peer not in event.members:
             self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
             return
+        configuration = Configuration.founding(event.members, event.learners)
         give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout
-        self.founding = Founding(Configuration.founding(event.members), event.ticket, give_up_at)
+        self.founding = Founding(configuration, event.ticket, give_up_at)
         self.become_pre_candidate()
 
     def give_up_founding(self, answer: Any) -> None:
@@ -327,4 +338,6 @@ class Server:
         leader.begin()
 
     def others(self) -> list[Address]:
-        return [member for member in self.voters.members if member != self.peer]
+        """The voters besides this peer."""
+        voters = {*self.voters.members, *self.voters.old}
+        return sorted(voters - {self.peer})
