@@ -164,6 +164,8 @@ class Peer(Process):
             reply = b""
             if kind == COMMAND:
                 reply = applied.write(payload_of(entry))
+            elif kind == CONFIG:
+                self.say_if_removed(Configuration.decode(payload_of(entry), first + position))
             applied.index += 1
             if position >= unclaimed:
                 ticket: Ticket | None = tickets[position - unclaimed]
@@ -171,6 +173,15 @@ class Peer(Process):
                     ticket.set(reply or encoded(("ok", core.configuration)))
         if last < core.commit_index:
             self.actor_ref.tell(MORE)
+
+    def say_if_removed(self, configuration: Configuration) -> None:
+        if self.address not in configuration.everyone:
+            logger.warning(
+                "%s is no member of its group since entry %d: %s; stop it, or add it again",
+                self.name,
+                configuration.index,
+                configuration.members,
+            )
 
     def answer_reads(self) -> None:
         """Answer what the state is fresh enough for."""
@@ -308,8 +319,13 @@ def encoded(answer: Any) -> bytes:
 
 
 def configuration_view(configuration: Configuration) -> dict[str, Any]:
-    return {
-        "state": "stable" if configuration.members else "none",
-        "members": list(configuration.members),
-        "index": configuration.index,
-    }
+    """Learners and old members are shown where there are any."""
+    state = "none"
+    if configuration.members:
+        state = "transitional" if configuration.old else "stable"
+    view: dict[str, Any] = {"state": state, "members": list(configuration.members)}
+    if configuration.learners:
+        view["learners"] = list(configuration.learners)
+    if configuration.old:
+        view["old_members"] = list(configuration.old)
+    return {**view, "index": configuration.index}

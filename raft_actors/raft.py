@@ -41,6 +41,8 @@ NO_PEER = ("error", "no_peer")
 TIMEOUT = ("error", "timeout")
 CALL_TIMEOUT = 5.0
 """For calls that have no timeout of their own; seconds, as everywhere here."""
+CHANGE_TIMEOUT = 60.0
+"""For changes of members: newcomers must catch up first."""
 LOOK_AROUND_S = 0.1
 PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
 
@@ -84,16 +86,58 @@ class Raft:
     stop = stop_peer
 
     @staticmethod
-    def set_configuration(peer: PeerRef, members: Iterable[PeerRef]) -> Any:
-        """Found a group with these members; asking for what is already so is fine.
+    def set_configuration(
+        peer: PeerRef,
+        members: Iterable[PeerRef],
+        *,
+        learners: Iterable[PeerRef] = (),
+        dry_run: bool = False,
+        timeout: float = CHANGE_TIMEOUT,
+    ) -> Any:
+        """Found a group with these members, or change those of a running one at its leader.
 
-        Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if `peer` is
-        no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"` if
-        no majority answers.
+        Any number may change at once (joint consensus, §6). Newcomers, started but of no group,
+        get the log before they count; a leader that is no longer a member hands over. Learners
+        get the log and never vote. Asking for what is already so is fine. `dry_run` answers what
+        would be, at a leader.
+
+        Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if a founder
+        is no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"`
+        if no majority answers a founder, `("peers_not_responding", newcomers)`,
+        `("would_lose_quorum", silent)`, `"change_in_progress"`, `"no_members"`; `"timeout"` and
+        `"outcome_unknown"` if it may still come true.
         """
-        wanted = tuple(address_of(member) for member in members)
-        answer = ask(peer, CONFIGURE, wanted, 2 * CALL_TIMEOUT)
-        return viewed(found_instead(answer), Configuration)
+        return configure(peer, members, learners, timeout, dry_run=dry_run)
+
+    @staticmethod
+    def add_peer(
+        leader: PeerRef, peer: PeerRef, *, learner: bool = False, dry_run: bool = False
+    ) -> Any:
+        """Make `peer`, started but of no group, a member, or a learner that stays one."""
+        address = address_of(peer)
+        if learner:
+            return change(leader, dry_run, learn=(address,))
+        return change(leader, dry_run, vote=(address,))
+
+    @staticmethod
+    def remove_peer(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+        """Take a member or learner out of the group. Its process and its log stay."""
+        return change(leader, dry_run, remove=(address_of(peer),))
+
+    @staticmethod
+    def replace_peer(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
+        """Put `new` in the place of `old`, in one step."""
+        return change(leader, dry_run, remove=(address_of(old),), vote=(address_of(new),))
+
+    @staticmethod
+    def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+        """Give a learner a vote."""
+        return change(leader, dry_run, vote=(address_of(peer),))
+
+    @staticmethod
+    def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+        """Take a member's vote: it becomes a learner."""
+        return change(leader, dry_run, learn=(address_of(peer),))
 
     @staticmethod
     def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
@@ -209,7 +253,45 @@ def address_of(peer: PeerRef) -> Address:
     )
 
 
-def ask(peer: PeerRef, operation: int, arguments: tuple[Any, ...], timeout: float) -> Any:
+def change(
+    leader: PeerRef,
+    dry_run: bool,
+    *,
+    remove: tuple[Address, ...] = (),
+    vote: tuple[Address, ...] = (),
+    learn: tuple[Address, ...] = (),
+) -> Any:
+    """Change the configuration that the leader has; nobody else's change gets lost by it."""
+    answer = Raft.status(leader)
+    if answer[0] != "ok":
+        return answer
+    now = answer[1]["configuration"]
+    members = {*now["members"], *vote}.difference(remove, learn)
+    learners = {*now.get("learners", ()), *learn}.difference(remove, vote)
+    return configure(
+        leader, members, learners, CHANGE_TIMEOUT, dry_run=dry_run, expected=now["index"]
+    )
+
+
+def configure(
+    peer: PeerRef,
+    members: Iterable[PeerRef],
+    learners: Iterable[PeerRef],
+    timeout: float,
+    *,
+    dry_run: bool,
+    expected: int | None = None,
+) -> Any:
+    wanted = (
+        tuple(address_of(member) for member in members),
+        tuple(address_of(learner) for learner in learners),
+        expected,
+        dry_run,
+    )
+    return viewed(found_instead(ask(peer, CONFIGURE, wanted, timeout)), Configuration)
+
+
+def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:
     return request(peer, operation, terms.dumps(arguments), timeout, NO_NODE)
 
 

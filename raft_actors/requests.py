@@ -63,8 +63,9 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
     if operation == READ:
         return Query(payload, ticket)
     arguments = terms.loads(payload)
-    if operation == CONFIGURE and type(arguments) is tuple and all(map(is_address, arguments)):
-        return Configure(arguments, ticket)
+    if operation == CONFIGURE and is_change(arguments):
+        members, learners, expected, dry_run = arguments
+        return Configure(members, ticket, learners, expected, dry_run)
     if operation == TRANSFER and (arguments is None or is_address(arguments)):
         return Transfer(arguments, ticket)
     if operation in ASKS and type(arguments) is tuple:
@@ -72,6 +73,14 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         if tuple(map(type, arguments)) == kinds:
             return Ask(name, arguments, ticket)
     raise ValueError(f"operation {operation!r} of {arguments!r} is none of this version")
+
+
+def is_change(value: Any) -> bool:
+    """Tell whether this is (members, learners, expected, dry_run); see `Configure`."""
+    match value:
+        case (tuple() as members, tuple() as learners, None | int(), bool()):
+            return all(map(is_address, (*members, *learners)))
+    return False
 
 
 def is_address(value: Any) -> bool:

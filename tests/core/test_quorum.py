@@ -1,5 +1,7 @@
 """Majorities, against counting by hand."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,5 +34,26 @@ def test_founders_of_the_same_members_found_the_same_group() -> None:
 
 
 def test_a_configuration_survives_its_encoding() -> None:
-    configuration = Configuration.founding([("a", "n"), ("b", "n")]).at(7, previous=3)
-    assert Configuration.decode(configuration.encode(), 7) == configuration
+    founding = Configuration.founding([("a", "n"), ("b", "n")])
+    joint = founding.changed(members=[("c", "n")], learners=[("b", "n")])
+    for configuration in (founding, joint, joint.settled()):
+        decoded = Configuration.decode(configuration.encode(), 7)
+        assert decoded == replace(configuration, index=7)
+
+
+def test_a_joint_configuration_needs_both_majorities():
+    """§6: else two leaders could be elected in one term, one by each."""
+    old = [(name, "n") for name in "abc"]
+    new = [(name, "n") for name in "cde"]
+    joint = Configuration.founding(old).changed(members=new, learners=())
+    assert not joint.has_quorum(old)
+    assert not joint.has_quorum(new)
+    assert not joint.has_quorum([("a", "n"), ("c", "n"), ("x", "n")])
+    assert joint.has_quorum([("a", "n"), ("c", "n"), ("d", "n")])
+    values = {("a", "n"): 5, ("b", "n"): 5, ("c", "n"): 5, ("d", "n"): 1, ("e", "n"): 2}
+    assert joint.quorum_value(values) == 2
+
+
+def test_a_change_of_learners_alone_is_not_joint():
+    pair = Configuration.founding([("a", "n"), ("b", "n")])
+    assert not pair.changed(members=pair.members, learners=[("c", "n")]).old

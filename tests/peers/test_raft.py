@@ -335,3 +335,34 @@ def test_a_leader_that_is_stopped_hands_its_office_over(trio):
     error, (_, new) = Raft.read(leader, ("get", "a"))
     assert error == "error"
     assert Raft.read(new, ("get", "a")) == ("ok", 1)
+
+
+def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_peer, trio):
+    names = trio()
+    leader = leader_of(names)
+    for n in range(50):
+        KVStore_write(leader, n, n)
+    fourth, fifth = (make_peer()[0] for _ in range(2))
+    ok, plan = Raft.add_peer(leader, fourth, dry_run=True)
+    assert ok == "ok"
+    assert (fourth, HERE) in plan["members"]
+    assert (fourth, HERE) not in Raft.status(leader)[1]["configuration"]["members"]
+    ok, configuration = Raft.add_peer(leader, fourth)
+    assert (ok, configuration["state"]) == ("ok", "stable")
+    assert (fourth, HERE) in configuration["members"]
+    ok, configuration = Raft.add_peer(leader, fifth, learner=True)
+    assert configuration["learners"] == [(fifth, HERE)]
+    assert Raft.add_peer(leader, fifth, learner=True)[0] == "ok", "it is so already"
+    other = next(name for name in names if name != leader[0])
+    ok, configuration = Raft.replace_peer(leader, other, fifth)
+    assert ok == "ok"
+    assert set(configuration["members"]) == {
+        (name, HERE) for name in {*names, fourth, fifth} - {other}
+    }
+    assert Raft.demote(leader, fourth)[1]["learners"] == [(fourth, HERE)]
+    assert "learners" not in Raft.promote(leader, fourth)[1]
+    assert Raft.remove_peer(leader, leader)[0] == "ok"
+    rest = [name for name in (*names, fourth, fifth) if name not in (leader[0], other)]
+    new = leader_of(rest)
+    assert Raft.read(new, ("get", 49)) == ("ok", 49)
+    assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
