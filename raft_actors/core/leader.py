@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["Leader"]
 
 
+HEARTBEATS_MISSED_MAX = 4
+HAND_OVER_S_MAX = 1.0
+"""Writers are sent away meanwhile, so not for long, whatever the election timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class HandingOver:
     """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends."""
@@ -280,18 +285,23 @@ class Leader(Role):
         elif self.change is not None or server.configuration.old:
             server.answer(event.ticket, ("error", "change_in_progress"))
         else:
-            give_up_at = server.now + server.config.max_election_timeout
+            give_up_at = server.now + min(server.config.max_election_timeout, HAND_OVER_S_MAX)
             self.handing = HandingOver(target, event.ticket, give_up_at)
             self.progress[target].due = True
 
     def fittest(self) -> Address:
-        """The follower with the longest log, of those the one heard last; else this peer."""
+        """The voter with the longest log, of those the one heard last; this peer if there's none.
 
-        def fitness(member: Address) -> tuple[int, float]:
-            return self.progress[member].match, self.progress[member].heard
-
-        voters = [member for member in self.server.others() if member in self.progress]
-        return max(voters, key=fitness, default=self.server.peer)
+        Only who has answered one of the last few heartbeats can take an office over.
+        """
+        server = self.server
+        heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
+        fitness = {
+            member: (self.progress[member].match, self.progress[member].heard)
+            for member in server.others()
+            if self.progress[member].heard >= heard_since
+        }
+        return max(fitness, key=fitness.__getitem__, default=server.peer)
 
     def hand_over(self, handing: HandingOver) -> None:
         """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
