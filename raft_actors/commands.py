@@ -106,6 +106,19 @@ def demo(
 
 
 @app.command()
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1_000,
+    steps: Annotated[int, typer.Option(min=1, help="Fates in each, before it is healed.")] = 3_000,
+    first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that play at once.")] = 1,
+) -> None:
+    """The protocol under pretend faults: no real time passes. A seed that fails is explained."""
+    from raft_actors.simulate import run_simulation
+
+    raise typer.Exit(run_simulation(seeds=seeds, steps=steps, first=first, jobs=jobs))
+
+
+@app.command()
 def torture(
     minutes: Annotated[float, typer.Option(min=0.05, help="How long it lasts.")] = 5.0,
     seed: Annotated[

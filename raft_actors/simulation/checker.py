@@ -1,0 +1,243 @@
+"""Checker: what must hold after every step, found out step by step and never from the start.
+
+Raft's Figure 3: one leader a term; a leader only appends; logs that agree on an entry agree on all
+before it; a leader has all that is committed; no two replicas apply different commands at an index.
+And ours: nobody promises what isn't on its disk, nobody votes twice in a term, what is committed
+is on the disks of a quorum, answered requests are linearizable, refused ones never happen.
+"""
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import terms
+from raft_actors.core.entry import COMMAND, RequestId, kind_of, payload_of, request_of, term_of
+from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
+from raft_actors.core.role import OUTCOME_UNKNOWN
+
+if TYPE_CHECKING:
+    from raft_actors.simulation.peer import SimulatedPeer, Ticket
+    from raft_actors.simulation.world import World
+    from raft_actors.stores.store import Ballot
+
+__all__ = ["Broken", "Checker"]
+
+UNKNOWN = terms.dumps(OUTCOME_UNKNOWN)
+
+
+class Broken(AssertionError):
+    """A promise is broken. The text says which, where, and how it shows."""
+
+
+class Checker:
+    """What is known of a world: what is committed, who voted for whom, what was answered.
+
+    committed      the entries that some peer took for committed, from index 1 on
+    committed_in   for each, the term of the peer that first did
+    commands       indexes of those that are commands
+    floor          the highest index that an answer to a client had seen
+    """
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.committed: list[bytes] = []
+        self.committed_in: list[int] = []
+        self.commands: list[int] = []
+        self.position: dict[RequestId, int] = {}
+        self.refused: set[RequestId] = set()
+        self.leader_of: dict[int, str] = {}
+        self.vote_of: dict[tuple[str, int], str] = {}
+        self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self.ballots: dict[str, Ballot] = {}
+        self.outcomes: dict[int, tuple[bytes, Any]] = {}
+        self.floor = 0
+        self.acknowledged = 0
+        self.reads = 0
+
+    # After a step of `peer`.
+
+    def look(self, peer: "SimulatedPeer") -> None:
+        core = peer.core
+        if core.commit_index != peer.seen:
+            self.note_commit(peer)
+        if core.role.name == "leader" and self.leader_of.get(core.term) != peer.name:
+            self.note_leader(peer)
+
+    def note_leader(self, peer: "SimulatedPeer") -> None:
+        """One leader a term (§5.2), and it has all that was committed before it (§5.4)."""
+        term = peer.core.term
+        self.note_leader_of(term, peer.name)
+        known = bisect_left(self.committed_in, term)
+        log = peer.core.log
+        if log.last_index < known or (known and log.between(1, known) != self.committed[:known]):
+            raise Broken(
+                f"{peer.name} leads term {term} without all of the entries 1 to {known}, "
+                "which were committed in older terms (§5.4, leader completeness)"
+            )
+
+    def note_leader_of(self, term: int, name: str) -> None:
+        first = self.leader_of.setdefault(term, name)
+        if first != name:
+            raise Broken(f"{first} and {name} both lead term {term} (§5.2, election safety)")
+
+    def note_commit(self, peer: "SimulatedPeer") -> None:
+        """What a peer takes for committed is what every other does, and on a quorum's disks."""
+        seen, commit, committed = peer.seen, peer.core.commit_index, self.committed
+        if commit < seen:
+            raise Broken(f"{peer.name}'s commit index fell from {seen} to {commit}")
+        peer.seen = commit
+        entries = peer.core.log.between(seen + 1, commit)
+        known = committed[seen:commit]
+        if entries[: len(known)] != known:
+            index = next(n for n, (a, b) in enumerate(zip(entries, known, strict=False)) if a != b)
+            raise Broken(
+                f"{peer.name} takes another entry for committed at index {seen + 1 + index} than "
+                f"was committed there (§5.4.3, state machine safety)"
+            )
+        for frame in entries[len(known) :]:
+            committed.append(frame)
+            self.committed_in.append(peer.core.term)
+            if kind_of(frame) == COMMAND:
+                self.note_command(request_of(frame), len(committed))
+        if len(known) < len(entries):
+            self.check_quorum_holds(peer, commit)
+
+    def note_command(self, request: RequestId, index: int) -> None:
+        self.commands.append(index)
+        before = self.position.setdefault(request, index)
+        if before != index:
+            raise Broken(f"command {request} is committed twice, at {before} and {index}")
+        if request in self.refused:
+            raise Broken(f"command {request} was refused, and then committed at {index}")
+
+    def check_quorum_holds(self, peer: "SimulatedPeer", index: int) -> None:
+        """Committed is what a quorum has on disk; a wiped disk counts as one that had it."""
+        frame, world = self.committed[index - 1], self.world
+        holders = [
+            world.address(name)
+            for name, disk in world.disks.items()
+            if name in world.wiped or disk.entry(index) == frame
+        ]
+        if not peer.core.configuration.has_quorum(holders):
+            raise Broken(
+                f"{peer.name} takes entry {index} for committed, and only "
+                f"{', '.join(name for name, _node in holders) or 'nobody'} has it on disk (§5.3)"
+            )
+
+    # When a disk has synced.
+
+    def saved(self, name: str, ballot: "Ballot | None", first: int, entries: list[bytes]) -> None:
+        if ballot is not None:
+            self.check_ballot(name, ballot)
+        if entries:
+            disk = self.world.disks[name]
+            before = disk.entry(first - 1)
+            prev_term = term_of(before) if before is not None else 0
+            peer = self.world.peers[name]
+            for index, frame in enumerate(entries, first):
+                term = term_of(frame)
+                known = self.written.setdefault((index, term), (frame, prev_term))
+                if known != (frame, prev_term):
+                    raise Broken(
+                        f"{name} has an entry {index} of term {term} that differs from another's, "
+                        "or follows on one of another term (§5.3, log matching)"
+                    )
+                prev_term = term
+            seen = peer.seen
+            if first <= seen:
+                fate = entries[: seen - first + 1]
+                if fate != self.committed[first - 1 : first - 1 + len(fate)]:
+                    raise Broken(f"{name} replaces committed entries from {first} on (§5.4.3)")
+            if first + len(entries) - 1 < seen:
+                raise Broken(f"{name} cuts off committed entries up to {seen} (§5.4.3)")
+
+    def check_ballot(self, name: str, ballot: "Ballot") -> None:
+        term, voted_for = ballot[:2]
+        before_term, before_vote = self.ballots.get(name, (0, None))[:2]
+        if term < before_term:
+            raise Broken(f"{name}'s term falls from {before_term} to {term} (§5.1)")
+        if term == before_term and before_vote not in (None, voted_for):
+            raise Broken(f"{name} changes its vote of term {term} (§5.2)")
+        self.ballots[name] = ballot
+
+    # When a message leaves.
+
+    def sent(self, name: str, message: Message) -> None:
+        """Nobody speaks in a term, votes or acknowledges before its disk knows (Figure 2)."""
+        disk = self.world.disks[name]
+        term = message.term
+        ballot = disk.store.ballot
+        if ballot[0] < term:
+            raise Broken(f"{name} speaks in term {term}, and has term {ballot[0]} on disk")
+        kind = type(message)
+        if kind is AppendEntries:
+            if self.leader_of.get(term) != name:
+                self.note_leader_of(term, name)
+        elif kind is AppendReply:
+            if message.match > disk.last_index:  # type: ignore[attr-defined]
+                raise Broken(
+                    f"{name} acknowledges entry {message.match}, and has "  # type: ignore[attr-defined]
+                    f"{disk.last_index} on disk (Figure 2)"
+                )
+        elif kind is RequestVote:
+            self.note_vote(name, term, name)
+        elif kind is VoteReply and message.granted:  # type: ignore[attr-defined]
+            target = message.target
+            self.note_vote(name, term, target[0])
+            if ballot[0] == term and ballot[1] != target:
+                raise Broken(f"{name} gives a vote in term {term} that is not on its disk")
+
+    def note_vote(self, name: str, term: int, candidate: str) -> None:
+        first = self.vote_of.setdefault((name, term), candidate)
+        if first != candidate:
+            raise Broken(f"{name} votes for {first} and {candidate} in term {term} (§5.2)")
+
+    # When a command is applied.
+
+    def applied(self, peer: "SimulatedPeer", index: int, command: bytes, reply: bytes) -> None:
+        """Each committed command once, in order, with one outcome on all replicas (§2)."""
+        if index > len(self.committed) or index > peer.seen:
+            self.note_commit(peer)
+        commands, count = self.commands, peer.count
+        if count >= len(commands) or commands[count] != index:
+            raise Broken(f"{peer.name} applies entry {index} out of order, or again")
+        peer.count += 1
+        if payload_of(self.committed[index - 1]) != command:
+            raise Broken(f"{peer.name} applies another command at {index} than is committed there")
+        state = self.world.picture(peer.applied.state)
+        reply_before, state_before = self.outcomes.setdefault(index, (reply, state))
+        if reply_before != reply or state_before != state:
+            raise Broken(
+                f"replicas differ after command {terms.loads(command)!r} at {index}: {peer.name} "
+                f"replies {terms.loads(reply)!r} with state {state!r}, another replied "
+                f"{terms.loads(reply_before)!r} with state {state_before!r}"
+            )
+
+    # When a client hears.
+
+    def answered(self, peer: "SimulatedPeer", ticket: "Ticket") -> None:
+        """Answers are linearizable: each has seen all that any earlier answer had seen."""
+        if ticket.answer is not peer.applied.latest:
+            if ticket.what == "write" and ticket.answer != UNKNOWN:
+                self.refused.add(ticket.request)
+                if ticket.request in self.position:
+                    raise Broken(f"command {ticket.request} was committed, and refused after it")
+            return
+        if ticket.what == "write":
+            index = peer.applied.index
+            self.acknowledged += 1
+            if self.position.get(ticket.request) != index:
+                raise Broken(
+                    f"{peer.name} answers write {ticket.request} with the reply to entry {index}"
+                )
+            if index <= ticket.floor:
+                raise Broken(f"write at {index} began after an answer that had seen {ticket.floor}")
+        else:
+            index = peer.applied.index
+            self.reads += 1
+            if index < ticket.floor:
+                raise Broken(
+                    f"{peer.name} answers a read from entry {index} that must see {ticket.floor}: "
+                    "a stale read (§8)"
+                )
+        if index > self.floor:
+            self.floor = index

@@ -1,0 +1,86 @@
+"""PretendDisk: a log store whose process can die between the write and the sync.
+
+In front it is a `LogStore` like any other; behind it is the one that ships, `MemoryStore`.
+
+    save      the batch goes to `unsynced` (written), then to the store (synced)
+    crash     of what is written but not synced, the operating system had saved some, in order
+              and whole batches: a torn one is dropped when the log is read again, as the stores'
+              contract demands (tests/stores holds the real ones to it)
+    wipe      all is gone, and the peer stays away: see `World.wipe`
+"""
+
+from typing import TYPE_CHECKING
+
+from raft_actors.stores.memory import MemoryStore
+from raft_actors.stores.store import Ballot, Saved
+
+if TYPE_CHECKING:
+    from raft_actors.simulation.world import World
+
+__all__ = ["PretendDisk"]
+
+Batch = tuple[Ballot | None, int, list[bytes]]
+
+
+class PretendDisk:
+    """The disk of the peer called `name`. It outlives the peer's processes."""
+
+    __slots__ = ("name", "store", "unsynced", "world")
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.store = MemoryStore()
+        self.unsynced: list[Batch] = []
+
+    def load(self) -> Saved:
+        return self.store.load()
+
+    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+        world = self.world
+        world.boundary()
+        self.unsynced.append((ballot, first, entries))
+        world.boundary()
+        self.sync()
+        world.checker.saved(self.name, ballot, first, entries)
+        world.slow_down(self.name)
+        world.boundary()
+
+    def sync(self) -> None:
+        """Everything written is durable now."""
+        for batch in self.unsynced:
+            self.store.save(*batch)
+        self.unsynced.clear()
+
+    def entries(self, first: int, last: int) -> list[bytes]:
+        return self.store.entries(first, last)
+
+    def compact(self, through: int) -> None:
+        self.store.compact(through)
+
+    def close(self) -> None:
+        """A process that ends has nothing to let go of here."""
+
+    def destroy(self) -> None:
+        self.unsynced.clear()
+        self.store.clear()
+
+    # What only a pretend disk can do.
+
+    def crash(self, kept: float) -> None:
+        """End the owner's process. `kept`, 0 to 1: how much of the unsynced had reached the disk.
+
+        The machine may have gone down with it: what was only written counts on no sync.
+        """
+        self.unsynced = self.unsynced[: int(kept * (len(self.unsynced) + 1))]
+        self.sync()
+
+    @property
+    def last_index(self) -> int:
+        return self.store.first + len(self.store.log) - 1
+
+    def entry(self, index: int) -> bytes | None:
+        """Return the durable entry at `index`, or None if the durable log ends before it."""
+        store = self.store
+        position = index - store.first
+        return store.log[position] if 0 <= position < len(store.log) else None

@@ -1,0 +1,95 @@
+"""Fates: what a seed has in store for a world. All of it is drawn before the play begins.
+
+A fate is (kind, first, second): the numbers, each from 0 to 1, choose whom and how much. So fates
+can be left out, and the others still mean something: that is what shrinking needs.
+
+The odds of the kinds, the tuning and the size of the group are drawn from the seed as well: with
+fixed odds whole classes of bugs never show.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from raft_actors.config import Config
+
+__all__ = ["Fate", "Plan", "draw"]
+
+Fate = tuple[str, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One world and its fates.
+
+    founder   who is told to found the group; with `both`, others may be told so too
+    pace      seconds that pass at most between two alarms' chances to ring
+    window    how far back in the wire the message lies that arrives next: 1 keeps the order
+    batch     how many messages may wait for a peer and be taken at once
+    aim       how often a client asks one who leads, or thinks so
+    rates     how fast each peer's clock runs
+    encoded   whether messages pass through the bridge's codec
+    """
+
+    seed: int
+    names: str
+    config: Config
+    founder: str
+    both: bool
+    pace: float
+    window: int
+    batch: int
+    aim: float
+    rates: tuple[float, ...]
+    encoded: bool
+    fates: tuple[Fate, ...]
+
+
+def draw(seed: int, steps: int) -> Plan:
+    """Draw the plan of a seed."""
+    luck = Random(seed)  # noqa: S311 - a seed tells the whole story, here and below
+    choice, uniform = luck.choice, luck.uniform
+    names = "abcde"[: choice((1, 2, 3, 3, 3, 4, 5, 5))]
+    shortest = choice((0.1, 0.3, 0.3, 1.0))
+    config = Config(
+        log_store="memory",
+        min_election_timeout=shortest,
+        max_election_timeout=shortest * choice((1.2, 2, 2, 4)),
+        heartbeat_timeout=shortest / choice((2, 3, 6, 10)),
+        append_bytes_max=choice((1, 60, 1_000_000)),
+        inflight_max=choice((1, 3, 64)),
+        log_cache_bytes=choice((1, 100, 1_000_000)),
+        apply_max=choice((1, 3, 1_000)),
+        proposals_max=choice((2, 20, 10_000)),
+    )
+    drift = choice((0, 0, 0.01, 0.3))
+    pace, tick = choice((0.05, 0.1, 0.2, 0.4)), uniform(4, 30)
+    once = tick * pace / 2  # the weight of what happens once in a shortest election timeout
+
+    def rarely(least: float, most: float) -> float:
+        """Not at all, or once in as many shortest election timeouts as `least` to `most`."""
+        return choice((0, 1)) * once / uniform(least, most)
+
+    odds = {
+        "deliver": uniform(30, 100), "lose": choice((0, uniform(0, 8))), "repeat": uniform(0, 5),
+        "tick": tick, "write": uniform(2, 15), "read": uniform(1, 12),
+        "crash": rarely(0.5, 10), "die": rarely(1, 10), "start": once / uniform(0.1, 4),
+        "slow": rarely(1, 10), "wipe": rarely(10, 100), "unlink": rarely(0.3, 5),
+        "cut": rarely(0.5, 5), "isolate": rarely(0.5, 8), "split": rarely(0.5, 8),
+        "heal": once / uniform(1, 6), "found": once, "transfer": rarely(1, 10),
+    }  # fmt: skip
+    kinds = luck.choices(tuple(odds), tuple(odds.values()), k=steps)
+    first, second = ([luck.random() for _ in kinds] for _ in "ab")
+    return Plan(
+        seed=seed,
+        names=names,
+        config=config,
+        founder=choice(names),
+        both=luck.random() < 0.2,
+        pace=shortest * pace,
+        window=choice((1, 5, 20, 400)),
+        batch=choice((1, 1, 3, 10)),
+        aim=choice((0.1, 0.6, 0.95)),
+        rates=tuple(uniform(1 - drift, 1 + drift) for _ in names),
+        encoded=luck.random() < 0.25,
+        fates=tuple(zip(kinds, first, second, strict=True)),
+    )

@@ -1,0 +1,170 @@
+"""SimulatedPeer: the peer that ships, without its thread.
+
+Its lanes, applying and reading are those of `Peer`; only what reaches out of it is pretended:
+the clock, chance, the store, the other peers and the timer.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import terms
+from raft_actors.applied import Applied
+from raft_actors.core.effects import Ballot, News
+from raft_actors.core.log import Log
+from raft_actors.core.membership import Address
+from raft_actors.core.messages import Message
+from raft_actors.core.server import Event, Server
+from raft_actors.peer import Peer
+from raft_actors.state_machine import StateMachine
+
+if TYPE_CHECKING:
+    from raft_actors.simulation.world import World
+
+__all__ = ["SimulatedPeer", "Ticket"]
+
+
+class Ticket:
+    """A client's request, and what came of it.
+
+    request    its id in the log; (0, 0) for what is no command
+    floor      the log index that its answer must have seen: the highest that any answer given
+               before the request began had seen
+    answer     encoded; None while there is none
+    """
+
+    __slots__ = ("answer", "floor", "request", "what", "world")
+
+    def __init__(self, world: "World", what: str, request: tuple[int, int] = (0, 0)) -> None:
+        self.world = world
+        self.what = what
+        self.request = request
+        self.floor = world.checker.floor
+        self.answer: bytes | None = None
+
+    def set(self, answer: bytes) -> bool:
+        self.world.boundary()
+        assert self.answer is None, f"a {self.what} was answered twice"
+        self.answer = answer
+        self.world.answered(self)
+        return True
+
+    @property
+    def result(self) -> Any:
+        return None if self.answer is None else terms.loads(self.answer)
+
+
+class WatchedApplied(Applied):
+    """Shows the checker each command that is applied. `latest` is the newest reply or read."""
+
+    def __init__(self, machine: StateMachine, name: str, peer: "SimulatedPeer") -> None:
+        super().__init__(machine, name)
+        self.peer = peer
+        self.latest = b""
+
+    def write(self, command: bytes) -> bytes:
+        self.latest = reply = super().write(command)
+        self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
+        return reply
+
+    def read(self, query: bytes) -> bytes:
+        self.latest = reply = super().read(query)
+        return reply
+
+
+class Hands:
+    """What a peer reaches for outside itself: the others, its node and its own mailbox."""
+
+    __slots__ = ("name", "node", "peer", "world")
+
+    def __init__(self, world: "World", peer: "SimulatedPeer") -> None:
+        self.world = world
+        self.peer = peer
+        self.name = peer.name
+        self.node = self
+
+    def send(self, messages: list[Message]) -> None:
+        self.world.boundary()
+        self.world.send(self.name, messages)
+        self.world.boundary()
+
+    def flush(self) -> None:
+        self.world.boundary()
+
+    def tell(self, _more: Any) -> None:
+        self.peer.has_more = True
+
+
+class SimulatedPeer(Peer):
+    """One life of a peer, from a start to a crash.
+
+    rate, origin   its clock: it shows `origin + rate * world.now`
+    seen           commit index up to which the checker has looked
+    count          commands that it has applied
+    has_more       committed entries wait that were too many to apply in one go
+    """
+
+    fenced = False
+    actor_ref: Any = None
+    applied: WatchedApplied
+
+    def __init__(  # the actor's own constructor is for those that get a thread
+        self,
+        world: "World",
+        name: str,
+        address: Address,
+        machine: type[StateMachine],
+        random: Random,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.address = address
+        self.config = world.config
+        self.store = world.disks[name]
+        self.rate = world.rates[name]
+        self.origin = random.uniform(0, 1_000)
+        self.random = random
+        self.seen = 0
+        self.count = 0
+        self.has_more = False
+        self.reads = []
+        self.asked = []
+        self.news: News | None = None
+        self.peers = self.actor_ref = Hands(world, self)  # type: ignore[assignment]
+        self.recover(machine)
+
+    def recover(self, machine: type[StateMachine]) -> None:
+        saved = self.store.load()
+        log = Log(
+            self.store, base=saved.first - 1, base_term=0, last=saved.last,
+            cache_bytes=self.config.log_cache_bytes,
+        )  # fmt: skip
+        self.core = Server(
+            self.address, config=self.config, random=self.random, ballot=Ballot(*saved.ballot),
+            log=log, now=self.clock(),
+        )  # fmt: skip
+        self.applied = WatchedApplied(machine(), self.name, self)
+        self.trace = None
+        self.step = self.core.step
+
+    def clock(self) -> float:
+        return self.origin + self.rate * self.world.now
+
+    @property
+    def alarm_at(self) -> float:
+        """When its alarm rings, in the world's time."""
+        return (self.core.alarm - self.origin) / self.rate
+
+    def handle(self, events: list[Event]) -> None:
+        """Take the events in one batch, as they would wait in the mailbox."""
+        self.has_more = False
+        self.core.now = self.clock()
+        for event in events:
+            self.take(event)
+        self.on_drained()
+
+    def announce(self, news: News) -> None:
+        self.news = news
+        self.world.announced(self.name, news)
+
+    def set_alarm(self) -> None:
+        """The world looks at the core's alarm itself."""

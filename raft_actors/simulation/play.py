@@ -1,0 +1,227 @@
+"""Play: let a plan's fates happen, check after each, then heal and expect agreement."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raft_actors.simulation.checker import Broken
+from raft_actors.simulation.fates import Fate, Plan
+from raft_actors.simulation.machine import Tally
+from raft_actors.simulation.world import World
+from raft_actors.state_machine import StateMachine
+
+__all__ = ["Failure", "Script", "play", "transcript"]
+
+HEALING_TIMEOUTS = 60
+"""Longest election timeouts that a healed world may take to elect and agree."""
+TRIES = 200
+"""Looks at a healed world: each lets a part of that time pass."""
+STALL_TIMEOUTS = 3
+"""Longest election timeouts that a slow disk stalls its peer at most."""
+AT_LEADERS = {"crash", "isolate", "transfer"}
+BOUNDARIES = 12
+"""A step has about as many places where its process may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A promise that was broken, after how many fates (`len(fates)`: only in the healed world)."""
+
+    plan: Plan
+    after: int
+    complaint: str
+
+    @property
+    def kind(self) -> str:
+        """What two failures of one kind have in common: the words, not the names and numbers."""
+        words = self.complaint.split("\n")[0].split()
+        return " ".join(word for word in words if word.isalpha() and len(word) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What clients ask, of which machine, and how its states are compared."""
+
+    machine: type[StateMachine] = Tally
+    command: Callable[[int, float], Any] = lambda number, _draw: number
+    query: Callable[[float], Any] = lambda _draw: None
+    picture: Callable[[Any], Any] = lambda state: state
+
+
+TALLY = Script()
+
+
+def play(
+    plan: Plan, script: Script = TALLY, tell: Callable[[str], None] | None = None
+) -> Failure | World:
+    """Play a plan; return how it failed, or the world as it is in the end.
+
+    tell   is told everything that happens, in words
+    """
+    world = World(
+        plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
+        rates=plan.rates, encoded=plan.encoded, tell=tell,
+    )  # fmt: skip
+    after = 0
+    try:
+        world.configure(plan.founder)
+        for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
+            happen(world, plan, script, fate)
+        if tell:
+            tell("the world is healed")
+        heal(world, plan)
+    except Broken as broken:
+        return Failure(plan, after, str(broken))
+    except Exception as error:  # the code under test may raise anything
+        return Failure(plan, after, f"{world.busy and world.busy.name} raised {error!r}")
+    return world
+
+
+def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
+    """Let one fate happen, as far as it can."""
+    kind, first, second = fate
+    wire = world.wire
+    if kind == "deliver":
+        if wire:
+            deliver(world, plan, first, second)
+        return
+    if kind == "tick":
+        late = int(second * 1024) & int(first * 8192) if second < 0.5 else 0
+        world.pass_time(first * plan.pace, late)
+        return
+    names = world.names
+    name = names[int(first * len(names))]
+    if kind in AT_LEADERS and second < 0.5:  # that is where it hurts
+        name = next((peer.name for peer in world.leaders()), name)
+    up = name in world.peers and not world.is_stalled(name)
+    match kind:
+        case "lose" if wire:
+            message = wire.pop(int(first * len(wire)))
+            if world.tell:
+                from raft_actors.simulation.telling import told
+
+                world.tell(f"{told(message)}   lost")
+        case "repeat" if wire:
+            wire.append(wire[int(first * len(wire))])
+        case "write":
+            asked = whom(world, plan, name, second)
+            if asked:
+                number = world.requests
+                count = (1, 1, 3)[int(second * 1_000) % 3]
+                world.write(asked, *[script.command(number + n + 1, first) for n in range(count)])
+        case "read":
+            asked = whom(world, plan, name, second)
+            if asked:
+                world.read(asked, script.query(first))
+        case "crash" if up:
+            world.crash(name, second)
+        case "die":
+            world.fuse = 1 + int(first * BOUNDARIES)
+        case "slow":
+            world.drag = first * STALL_TIMEOUTS * plan.config.max_election_timeout
+        case "start":
+            down = [n for n in names if n not in world.peers and n not in world.wiped]
+            if down:
+                world.start(down[int(first * len(down))])
+        case "cut":
+            other = names[int(second * len(names))]
+            world.cut.add((name, other))
+            if first * 1_000 % 1 < 0.6:
+                world.cut.add((other, name))
+            told_of(world, f"cut: {' '.join(sorted(a + b for a, b in world.cut))}")
+        case "isolate":
+            world.isolate(name)
+            told_of(world, f"{name} is isolated")
+        case "split":
+            side = {n for place, n in enumerate(names) if int(first * 65_536) >> place & 1}
+            world.cut = {(a, b) for a in names for b in names if (a in side) != (b in side)}
+            told_of(world, f"{''.join(sorted(side)) or 'nobody'} and the others are cut apart")
+        case "heal":
+            world.heal()
+            told_of(world, "all links are whole")
+        case "unlink" if up:
+            leader = world.peers[name].core.role.leader
+            other = leader[0] if leader and second < 0.5 else names[int(second * len(names))]
+            if other != name:
+                told_of(world, f"{name} hears that its connection to {other} broke")
+                world.lose_node(name, other)
+        case "found":
+            founder = name if plan.both else plan.founder
+            if founder in world.peers and not world.is_stalled(founder):
+                world.configure(founder)
+        case "transfer" if up:
+            world.transfer(name, names[int(second * len(names))])
+        case "wipe" if world.may_wipe(name):
+            world.wipe(name)
+
+
+def told_of(world: World, text: str) -> None:
+    if world.tell:
+        world.tell(text)
+
+
+def deliver(world: World, plan: Plan, first: float, second: float) -> None:
+    """Let a message arrive; with it maybe others to the same peer that were not far behind."""
+    wire = world.wire
+    window = min(len(wire), plan.window)
+    place = int(first * window)
+    target = wire[place].target[0]
+    if world.is_stalled(target):
+        return
+    messages = [wire.pop(place)]
+    count = int(second * plan.batch)
+    while count and place < min(len(wire), plan.window + 20):
+        if wire[place].target[0] == target:
+            messages.append(wire.pop(place))
+            count -= 1
+        else:
+            place += 1
+    world.deliver(messages)
+
+
+def whom(world: World, plan: Plan, name: str, draw: float) -> str:
+    """Whom a client asks: one that leads or thinks so, or anybody; "" if that one is down."""
+    if draw < plan.aim:
+        leaders = list(world.leaders())
+        if leaders:
+            name = leaders[int(draw / plan.aim * len(leaders))].name
+    return "" if name not in world.peers or world.is_stalled(name) else name
+
+
+def heal(world: World, plan: Plan) -> None:
+    """Expect that the healed world elects, agrees and takes a write, each in bounded time."""
+    world.recover()
+    step_s = plan.config.max_election_timeout * HEALING_TIMEOUTS / TRIES
+    for _ in range(TRIES):
+        if world.agrees():
+            break
+        if not any(peer.core.configuration.members for peer in world.peers.values()):
+            world.configure(min(world.peers))
+        world.ring(step_s)
+    else:
+        raise Broken(
+            f"healed for {HEALING_TIMEOUTS} longest election timeouts, and no agreement: "
+            f"{world.described()}"
+        )
+    for _ in range(TRIES):  # a leader may still be handing over, and answer so
+        leader = world.leader()
+        if leader is not None:
+            ticket = world.write(leader.name)[0]
+            world.ring(step_s)
+            if world.checker.position.get(ticket.request) is not None:
+                return
+    raise Broken(f"no write succeeds in the healed world: {world.described()}")
+
+
+def transcript(plan: Plan, script: Script = TALLY) -> list[str]:
+    """Play a plan and return what happens in it, line by line."""
+    lines: list[str] = []
+    played = play(plan, script, lines.append)
+    if isinstance(played, Failure):
+        lines.append(f"BROKEN: {played.complaint}")
+    return lines
+
+
+def cut_short(failure: Failure) -> Plan:
+    """Return the plan without the fates that came after the failure."""
+    return replace(failure.plan, fates=failure.plan.fates[: failure.after])

@@ -1,0 +1,53 @@
+"""Shrink: find the few fates of a failing plan that matter."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from raft_actors.simulation.fates import Plan
+from raft_actors.simulation.play import TALLY, Failure, Script, cut_short, play
+
+__all__ = ["shrink"]
+
+PLAYS_MAX = 3_000
+"""Enough for a few thousand fates; each play is shorter than the one before."""
+
+
+def shrink(
+    failure: Failure,
+    script: Script = TALLY,
+    *,
+    plays_max: int = PLAYS_MAX,
+    progress: Callable[[int], None] = lambda _fates: None,
+) -> Failure:
+    """Return a failure of the same kind with no fate too many, or as few as `plays_max` finds.
+
+    Leaves out large parts first, then smaller ones, down to single fates, and begins again as
+    long as that finds something (as delta debugging does).
+
+    progress   is told after each success how many fates are left
+    """
+    plays = 0
+
+    def still_fails(plan: Plan) -> Failure | None:
+        nonlocal plays
+        plays += 1
+        again = play(plan, script)
+        return again if isinstance(again, Failure) and again.kind == failure.kind else None
+
+    best = still_fails(cut_short(failure)) or failure
+    size = len(best.plan.fates)
+    while size and plays < plays_max:
+        place, found = 0, False
+        while place < len(best.plan.fates) and plays < plays_max:
+            fates = best.plan.fates
+            shorter = still_fails(replace(best.plan, fates=fates[:place] + fates[place + size :]))
+            if shorter is not None:
+                best, found = Failure(cut_short(shorter), shorter.after, shorter.complaint), True
+                progress(len(best.plan.fates))
+            else:
+                place += size
+        if size > 1:
+            size //= 2
+        elif not found:
+            break
+    return best

@@ -1,0 +1,54 @@
+"""Telling: messages in words, for transcripts that people read."""
+
+from raft_actors.core import entry as frames
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    Message,
+    PreVoteReply,
+    RequestPreVote,
+    RequestVote,
+    TimeoutNow,
+    VoteReply,
+)
+
+__all__ = ["told"]
+
+
+def told(message: Message) -> str:
+    """One line: who says what to whom. `7@2` is index 7 in term 2."""
+    return f"{message.source[0]} > {message.target[0]}  {said(message)}"
+
+
+def said(message: Message) -> str:
+    term = message.term
+    match message:
+        case AppendEntries():
+            after = f"after {message.prev_index}@{message.prev_term}"
+            entries = f"+{len(message.entries)}" if message.entries else "heartbeat"
+            asked = f", round {message.round}" if message.round else ""
+            return f"append    term {term}, {after}, {entries}, commit {message.commit}{asked}"
+        case AppendReply():
+            asked = f", round {message.round}" if message.round else ""
+            return f"match     term {term}, {message.match}{asked}"
+        case AppendRejected():
+            at = f"not after {message.prev_index}, try {message.hint}@{message.hint_term}"
+            return f"reject    term {term}, {at}"
+        case RequestPreVote():
+            return f"would you term {term} + 1, log {message.last_index}@{message.last_term}"
+        case PreVoteReply():
+            return f"{'I would  ' if message.granted else 'would not'} term {message.asked}"
+        case TimeoutNow():
+            return f"stand!    term {term}"
+        case RequestVote():
+            return f"vote?     term {term}, log {message.last_index}@{message.last_term}"
+        case VoteReply():
+            return f"{'vote     ' if message.granted else 'no vote  '} term {term}"
+        case _:
+            return type(message).__name__
+
+
+def entry_told(frame: bytes) -> str:
+    kind, term = frames.kind_of(frame), frames.term_of(frame)
+    return f"{term}:{('noop', 'command', 'config')[kind]}"

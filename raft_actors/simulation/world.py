@@ -1,0 +1,349 @@
+"""World: a few peers, and the time, disks, wire and clients that they live among.
+
+Nothing moves by itself. Whoever holds the world lets messages arrive (`deliver`), time pass
+(`pass_time`), processes end (`crash`, or `fuse` for an end in the middle of a step) and so on.
+After each step of a peer the checker looks.
+"""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from raft_actors import terms
+from raft_actors.config import Config
+from raft_actors.core.effects import News
+from raft_actors.core.membership import Address
+from raft_actors.core.messages import (
+    Configure,
+    Message,
+    NodeLost,
+    Propose,
+    Query,
+    Tick,
+    Transfer,
+)
+from raft_actors.core.server import Event
+from raft_actors.simulation.checker import Broken, Checker
+from raft_actors.simulation.disk import PretendDisk
+from raft_actors.simulation.machine import Tally
+from raft_actors.simulation.peer import SimulatedPeer, Ticket
+from raft_actors.state_machine import StateMachine
+from raft_actors.wire.messages import pack, unpack
+
+__all__ = ["Crash", "World"]
+
+TICK = Tick()
+WIRE_MAX = 400
+"""Messages under way; the oldest are lost beyond that, as on a real link."""
+DELIVERIES_MAX = 20_000
+ALARMS_MAX = 10_000
+"""More than any stretch of a simulation has; what goes on longer goes on for ever."""
+
+
+class Crash(BaseException):
+    """The process of the peer that is at work ends here."""
+
+
+class World:
+    """Peers named by one letter each, peer `a` on node `a@pretend` and so on.
+
+    peers     those that run
+    wire      messages under way, oldest first
+    late      (when, message): what a stalled peer sent, which leaves when the stall ends
+    cut       (source, target) pairs of names that no message passes
+    fuse      after how many boundaries of a step the process dies; 0 for not at all
+    drag      seconds that the next save takes
+    stalled   until when a peer does nothing, in the world's time
+    wiped     peers whose disks are gone, and who stay away
+    rates     how fast each peer's clock runs; 1 is right
+    encoded   whether messages pass through the bridge's codec
+    tell      told what happens, in words, if it is set
+    """
+
+    def __init__(
+        self,
+        names: str,
+        seed: int = 0,
+        config: Config | None = None,
+        *,
+        machine: type[StateMachine] = Tally,
+        picture: Callable[[Any], Any] = lambda state: state,
+        rates: tuple[float, ...] = (),
+        encoded: bool = False,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.names = list(names)
+        self.config = config or Config(log_store="memory")
+        self.machine = machine
+        self.picture = picture
+        self.random = Random(seed)  # noqa: S311
+        self.rates = dict(zip(names, rates or (1.0,) * len(names), strict=True))
+        self.encoded = encoded
+        self.tell = tell
+        self.now = 0.0
+        self.checker = Checker(self)
+        self.disks = {name: PretendDisk(self, name) for name in names}
+        self.peers: dict[str, SimulatedPeer] = {}
+        self.wire: list[Message] = []
+        self.late: list[tuple[float, Message]] = []
+        self.cut: set[tuple[str, str]] = set()
+        self.fuse = 0
+        self.drag = 0.0
+        self.stalled: dict[str, float] = {}
+        self.wiped: set[str] = set()
+        self.busy: SimulatedPeer | None = None
+        self.requests = 0
+        for name in names:
+            self.start(name)
+
+    @staticmethod
+    def address(name: str) -> Address:
+        return (name, name + "@pretend")
+
+    # Peers.
+
+    def start(self, name: str) -> None:
+        if self.tell:
+            self.tell(f"{name}: starts")
+        address = self.address(name)
+        random = Random(self.random.random())  # noqa: S311
+        self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
+
+    def crash(self, name: str, kept: float = 0.0) -> None:
+        """End a process. `kept`, 0 to 1: how much of what it wrote without a sync survives."""
+        if self.tell:
+            self.tell(f"{name}: crashes")
+        del self.peers[name]
+        self.stalled.pop(name, None)
+        self.disks[name].crash(kept)
+
+    def may_wipe(self, name: str) -> bool:
+        """A group keeps its promises while a majority keeps its disks."""
+        return 2 * len(self.wiped | {name}) < len(self.names)
+
+    def wipe(self, name: str) -> None:
+        """Destroy a disk. Its peer stays away: to vote again under its name, with its votes and
+        acknowledgements forgotten, would be another kind of failure than Raft is made for (§5.2
+        and §5.4 count on Figure 2's persistent state). It may come back as a new member.
+        """
+        if name in self.peers:
+            self.crash(name)
+        if self.tell:
+            self.tell(f"{name}: its disk is gone")
+        self.disks[name].destroy()
+        self.wiped.add(name)
+
+    def step(self, name: str, *events: Event) -> None:
+        """Let a peer take the events in one batch and do what follows."""
+        peer = self.busy = self.peers[name]
+        try:
+            peer.handle(list(events))
+        except Crash:
+            self.crash(name, self.random.random())
+        else:
+            self.checker.look(peer)
+        self.fuse, self.drag, self.busy = 0, 0.0, None
+
+    def boundary(self) -> None:
+        """A place between two effects, where a process may end."""
+        if self.fuse:
+            self.fuse -= 1
+            if not self.fuse:
+                raise Crash
+
+    def slow_down(self, name: str) -> None:
+        """The disk takes its time: what follows the save leaves late, and all else waits."""
+        if self.drag:
+            self.stalled[name] = self.now + self.drag
+            if self.tell:
+                self.tell(f"{name}: its disk takes {self.drag:.2f} s")
+
+    def announced(self, name: str, news: News) -> None:
+        if self.tell:
+            whom = f", leader {news.leader[0]}" if news.leader else ""
+            self.tell(f"{name}: {news.role} in term {news.term}{whom}")
+
+    # The wire.
+
+    def send(self, name: str, messages: list[Message]) -> None:
+        sent, late = self.checker.sent, self.stalled.get(name, 0.0) > self.now
+        for message in messages:
+            sent(name, message)
+            if late:
+                self.late.append((self.stalled[name], message))
+            else:
+                self.wire.append(message)
+        if len(self.wire) > WIRE_MAX:
+            del self.wire[: len(self.wire) - WIRE_MAX]
+
+    def deliver(self, messages: list[Message]) -> None:
+        """Bring messages, all to one peer, in one batch; those that can't pass are lost."""
+        target = messages[0].target[0]
+        arriving = [each for each in messages if self.passes(each.source[0], target)]
+        if self.tell:
+            for message in messages:
+                self.tell(told(message) + ("" if message in arriving else "   lost"))
+        if arriving:
+            self.step(target, *([map_wire(each) for each in arriving] if self.encoded
+                                else arriving))  # fmt: skip
+
+    def passes(self, source: str, target: str) -> bool:
+        return target in self.peers and (source, target) not in self.cut
+
+    def settle(self) -> None:
+        """Deliver until nothing is under way."""
+        for _ in range(DELIVERIES_MAX):
+            more = [name for name, peer in self.peers.items() if peer.has_more]
+            for name in more:
+                self.step(name)
+            if self.wire:
+                self.deliver([self.wire.pop(0)])
+            elif not more:
+                return
+        raise Broken(f"still {len(self.wire)} messages after {DELIVERIES_MAX}")
+
+    def isolate(self, name: str) -> None:
+        for other in self.names:
+            if other != name:
+                self.cut |= {(name, other), (other, name)}
+
+    def heal(self) -> None:
+        self.cut.clear()
+
+    def lose_node(self, name: str, other: str) -> None:
+        """Let `name` hear that its connection to the node of `other` broke."""
+        self.step(name, NodeLost(self.address(other)[1]))
+
+    # Time.
+
+    def is_stalled(self, name: str) -> bool:
+        return self.stalled.get(name, 0.0) > self.now
+
+    def pass_time(self, seconds: float, late: int = 0) -> None:
+        """Let time pass and ring what fell due, but not for those whose bit is set in `late`."""
+        self.now += seconds
+        if self.late:
+            self.wire += [message for when, message in self.late if when <= self.now]
+            self.late = [each for each in self.late if each[0] > self.now]
+        for place, name in enumerate(self.names):
+            peer = self.peers.get(name)
+            if peer is None or late >> place & 1 or self.is_stalled(name):
+                continue
+            if peer.core.alarm <= peer.clock():
+                self.ring_at(peer)
+            elif peer.has_more:
+                self.step(name)
+
+    def ring_at(self, peer: SimulatedPeer) -> None:
+        if self.tell:
+            self.tell(f"{peer.name}: its alarm rings at {self.now:.3f} s")
+        self.step(peer.name, TICK)
+
+    def ring(self, seconds: float) -> None:
+        """Let time pass: every alarm that falls due rings, and every message arrives."""
+        until = self.now + seconds
+        for _ in range(ALARMS_MAX):
+            self.settle()
+            due = [(peer.alarm_at, name) for name, peer in self.peers.items()]
+            when, name = min(due, default=(until, ""))
+            if when >= until:
+                self.now = until
+                return
+            # A hair later, so that the peer's own clock has reached its alarm for certain.
+            self.now = max(self.now, when + 1e-6)
+            self.ring_at(self.peers[name])
+        raise Broken(f"{ALARMS_MAX} alarms within {seconds} s")
+
+    def recover(self) -> None:
+        """End every trouble: all messages under way are lost, then none; all but the wiped run."""
+        self.heal()
+        self.wire.clear()
+        self.late.clear()
+        self.stalled.clear()
+        self.fuse, self.drag = 0, 0.0
+        for name in self.names:
+            if name not in self.peers and name not in self.wiped:
+                self.start(name)
+
+    # Clients.
+
+    def next_request(self) -> tuple[int, int]:
+        self.requests += 1
+        return (1, self.requests)
+
+    def write(self, name: str, *commands: Any) -> list[Ticket]:
+        """Have clients ask `name` for these commands, all in one batch."""
+        events: list[Event] = []
+        tickets = []
+        for command in commands or (self.requests + 1,):
+            ticket = Ticket(self, "write", self.next_request())
+            tickets.append(ticket)
+            events.append(Propose(terms.dumps(command), ticket, ticket.request))
+        if self.tell:
+            self.tell(f"clients write to {name}: {', '.join(map(repr, commands))}")
+        self.step(name, *events)
+        return tickets
+
+    def read(self, name: str, query: Any = None) -> Ticket:
+        ticket = Ticket(self, "read")
+        if self.tell:
+            self.tell(f"a client reads from {name}")
+        self.step(name, Query(terms.dumps(query), ticket))
+        return ticket
+
+    def configure(self, name: str, members: str = "") -> Ticket:
+        ticket = Ticket(self, "configure")
+        if self.tell:
+            self.tell(f"a client founds the group at {name}")
+        wanted = tuple(map(self.address, members or self.names))
+        self.step(name, Configure(wanted, ticket))
+        return ticket
+
+    def transfer(self, name: str, target: str = "") -> Ticket:
+        ticket = Ticket(self, "transfer")
+        if self.tell:
+            self.tell(f"{name} is asked to hand over to {target or 'whom it likes'}")
+        self.step(name, Transfer(self.address(target) if target else None, ticket))
+        return ticket
+
+    def answered(self, ticket: Ticket) -> None:
+        assert self.busy is not None
+        if self.tell:
+            self.tell(f"{self.busy.name}: answers a {ticket.what} with {ticket.result!r}")
+        self.checker.answered(self.busy, ticket)
+
+    # What is to be seen.
+
+    def leaders(self) -> Iterator[SimulatedPeer]:
+        for peer in self.peers.values():
+            if peer.core.role.name == "leader":
+                yield peer
+
+    def leader(self) -> SimulatedPeer | None:
+        """The leader of the newest term that has one running."""
+        return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
+
+    def agrees(self) -> bool:
+        """Tell whether there is a leader, and all that runs has its whole log, committed."""
+        leader = self.leader()
+        if leader is None or not leader.core.commit_index:
+            return False
+        term, last = leader.core.term, leader.core.log.last_index
+        return all(
+            peer.core.term == term and peer.core.commit_index == peer.applied.index == last
+            for peer in self.peers.values()
+        )
+
+    def described(self) -> str:
+        return "; ".join(
+            f"{name} {peer.core.role.name} term {peer.core.term} "
+            f"log {peer.core.log.last_index} commit {peer.core.commit_index}"
+            for name, peer in sorted(self.peers.items())
+        )
+
+
+def map_wire(message: Message) -> Message:
+    return unpack(pack(message), message.source, message.target, message.group)
+
+
+from raft_actors.simulation.telling import told  # noqa: E402
