@@ -6,7 +6,7 @@ event that waits is stepped, then one flush is done: the busier the peer, the la
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ class Peer(Process):
         self.peers = peers
         self.name = name
         self.address: Address = (name, peers.node.name)
-        self.config = config
+        self.config = config = fitting(config, peers.node.config)
         self.path = data_path(name, config, peers)
         self.store = open_store(config.log_store, self.path, owner=self.address)
         try:
@@ -123,6 +123,8 @@ class Peer(Process):
             peers.send(due.early)
         if due.ballot is not None or due.entries:
             assert not self.fenced, "another process may own the store by now"
+            if due.early and trace is None:  # a trace is written before what it tells of leaves
+                peers.node.flush()
             ballot = due.ballot.stored() if due.ballot is not None else None
             store.save(ballot, due.first, due.entries)
             if trace is not None:
@@ -302,6 +304,15 @@ class HandedOver:
 
     def set(self, _answer: Any) -> None:
         self.peer.exit(self.peer.ending)
+
+
+def fitting(config: Config, of_node: Config) -> Config:
+    """Bound what goes into one message by what the node's frames hold."""
+    return replace(
+        config,
+        command_bytes_max=min(config.command_bytes_max, of_node.command_bytes_max),
+        append_bytes_max=min(config.append_bytes_max, of_node.frame_bytes_max // 2),
+    )
 
 
 def data_path(name: str, config: Config, peers: "Peers") -> Path:

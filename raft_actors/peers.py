@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,8 +12,8 @@ from weakref import WeakKeyDictionary
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import Message
-from raft_actors.errors import BadName, FrameTooLarge
+from raft_actors.core.messages import AppendEntries, Message
+from raft_actors.errors import BadName, FrameTooLarge, RaftError
 from raft_actors.future import Future
 from raft_actors.node import Incoming, LocalNode, Node
 from raft_actors.peer import Peer
@@ -28,6 +29,9 @@ logger = logging.getLogger("raft_actors.peers")
 
 RAFT, CLIENT = 16, 17
 """Kinds of frames between nodes: messages of peers, requests of clients."""
+
+FRAME_BYTES = 256 * 1024
+"""Entries that share a frame: as much as the bridge joins into one send."""
 
 NO_PEER = ("error", "no_peer")
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
@@ -61,6 +65,8 @@ class Peers:
         self.running: dict[str, ProcessRef[Peer]] = {}
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
+        self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
+        self.complained: set[str] = set()
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         node.on_frames(RAFT, self.on_raft_frames)
@@ -105,19 +111,31 @@ class Peers:
     # Between peers.
 
     def send(self, messages: list[Message]) -> None:
-        """Send in order: to a peer here as it is, to one elsewhere in one frame for each target."""
+        """Send in order: to a peer here as it is, to one elsewhere in few frames for each target.
+
+        What can't be sent is dropped: Raft repeats itself.
+        """
         here = self.node.name
-        away: dict[Address, list[Message]] = defaultdict(list)
+        away: dict[tuple[Address, str], list[Message]] = defaultdict(list)
         for message in messages:
             target = message.target
             if target[1] != here:
-                away[target].append(message)
+                away[target, message.group].append(message)
             elif (ref := self.running.get(target[0])) is not None:
                 tell_if_alive(ref, message)
-        for (name, node), batch in away.items():
-            first = batch[0]
-            body = [name, first.source[0], first.group, [pack(message) for message in batch]]
-            self.node.cast(node, RAFT, body)
+        for ((name, node), group), batch in away.items():
+            try:
+                for part in in_frames(batch, self.frame_bytes):
+                    packed = [pack(message) for message in part]
+                    self.node.cast(node, RAFT, [name, part[0].source[0], group, packed])
+            except RaftError as error:
+                self.complain(node, error)
+
+    def complain(self, node: str, error: RaftError) -> None:
+        """Say once for each node what keeps peers from sending to it."""
+        if node not in self.complained:
+            self.complained.add(node)
+            logger.warning("peers here can't send to %s: %s", node, error)
 
     def on_raft_frames(self, frames: list[Incoming]) -> None:
         """Tell each peer in one go what came for it in this poll round."""
@@ -193,6 +211,25 @@ class Peers:
             self.node.flush()
 
         threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+
+
+def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:
+    """Cut a batch into what one frame carries: a large append goes alone, small ones together.
+
+    A follower far behind is sent `inflight_max` appends at once; in one frame they would be more
+    than `frame_bytes_max`.
+    """
+    part: list[Message] = []
+    room = bytes_max
+    for message in messages:
+        if type(message) is AppendEntries and message.entries:
+            size = sum(map(len, message.entries))
+            if part and size > room:
+                yield part
+                part, room = [], bytes_max
+            room -= size
+        part.append(message)
+    yield part
 
 
 def check_peer_name(name: object) -> str:

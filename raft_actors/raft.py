@@ -182,7 +182,8 @@ class Raft:
         """Have `command` committed and applied; returns the state machine's reply as it is.
 
         Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
-        `"overloaded"`, `"no_peer"`, `"no_node"`. It may still happen after `"timeout"` and
+        `"overloaded"`, `"no_peer"`, `"no_node"`, `"command_too_large"` for the leader's own
+        `Config.command_bytes_max`. It may still happen after `"timeout"` and
         `"outcome_unknown"` (the leader lost its office, or the connection broke).
 
         Raises TypeError for a command that can't be encoded, naming the part.

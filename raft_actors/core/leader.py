@@ -121,6 +121,10 @@ class Leader(Role):
         if self.handing is not None or self.is_removed():
             server.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
+        if len(event.command) > server.config.command_bytes_max:
+            # In the log it could never be sent, and nothing after it either.
+            server.answer(event.ticket, ("error", "command_too_large"))
+            return
         if self.is_overloaded():
             server.answer(event.ticket, ("error", "overloaded"))
             return

@@ -1,0 +1,129 @@
+"""Peers on different nodes: what travels between them, and what comes from strangers."""
+
+import threading
+
+import pytest
+
+from raft_actors import Config, terms
+from raft_actors.kv_store import KVStore
+from raft_actors.limits import BridgeLimits
+from raft_actors.peers import peers_of
+from raft_actors.requests import CONFIGURE, STATUS, WRITE
+from raft_actors.stores.memory import MemoryStore
+from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
+from tests.nodes.helpers import eventually
+
+KIB = 1024
+SMALL = Config(
+    log_store="memory", frame_bytes_max=128 * KIB, command_bytes_max=64 * KIB,
+    append_bytes_max=64 * KIB,
+)  # fmt: skip
+
+
+SILENT = BridgeLimits(ping_after_s=600.0)
+"""Nodes that send nothing of their own."""
+
+
+class Group:
+    """One peer, `kv`, on each of three nodes of this process."""
+
+    def __init__(self, start_node, directory, config):
+        self.config, self.directory = config, directory
+        self.nodes = [start_node(name, config=config, limits=SILENT) for name in "abc"]
+        self.members = tuple(("kv", node.name) for node in self.nodes)
+        for node in self.nodes:
+            self.start(node)
+        answer = self.ask(self.nodes[0], self.members[0], CONFIGURE, terms.dumps(self.members))
+        assert answer[0] == "ok", answer
+
+    def start(self, node):
+        config = Config.of(self.config, data_dir=self.directory / node.name)
+        answer = peers_of(node).start(KVStore, "kv", config)
+        assert answer[0] == "ok", answer
+
+    def ask(self, node, address, operation, payload=None):
+        payload = terms.dumps(()) if payload is None else payload
+        answer = peers_of(node).request(address, [operation, address[0], payload, 1, 1]).get(10)
+        return terms.loads(answer) if isinstance(answer, bytes) else answer
+
+    def status(self, node):
+        return self.ask(node, ("kv", node.name), STATUS)[1]
+
+    def write(self, key, value):
+        return self.ask(self.nodes[0], self.members[0], WRITE, terms.dumps(("set", key, value)))
+
+    def peer(self, node):
+        return peers_of(node).running["kv"]
+
+    def end(self):
+        for node in self.nodes:
+            peers_of(node).stop("kv")
+
+
+@pytest.fixture
+def group(make_node, tmp_path):  # noqa: F811
+    group = Group(make_node, tmp_path, SMALL)
+    yield group
+    group.end()
+
+
+def test_a_follower_far_behind_catches_up_in_frames_that_fit(group, caplog):
+    """Planted: all messages for one target in one frame, FrameTooLarge ends the leader."""
+    a, _b, c = group.nodes
+    leader = group.peer(a)
+    peers_of(c).stop("kv")
+    for n in range(40):
+        assert group.write(n, b"x" * 40 * KIB)[0] == "ok"
+    group.start(c)
+    last = group.status(a)["commit_index"]
+    eventually(lambda: group.status(c)["last_applied"] == last)
+    assert group.peer(a) is leader
+    assert group.status(a)["current_state"] == "leader", "and it has led all the time"
+    assert "can't send" not in caplog.text
+
+
+def test_a_command_that_fits_no_frame_is_refused_by_the_leader_too(group):
+    """A client with larger bounds of its own may send it. Planted: take it into the log."""
+    leader = group.peer(group.nodes[0])
+    assert group.write("k", b"x" * 120 * KIB) == ("error", "command_too_large")
+    assert group.write("k", 1) == ("ok", "k", 1)
+    assert group.peer(group.nodes[0]) is leader
+
+
+def test_a_member_on_a_node_whose_name_can_not_be_ends_nobody(group, caplog):
+    """Planted: let cast raise BadName through the founder."""
+    a = group.nodes[0]
+    peers_of(a).start(KVStore, "other", Config(log_store="memory"))
+    other = peers_of(a).running["other"]
+    members = (("other", a.name), ("other", "no node"))
+    payload = terms.dumps(members)
+    answer = group.ask(a, members[0], CONFIGURE, payload)
+    assert answer[0] == "error"
+    assert peers_of(a).running["other"] is other
+    peers_of(a).stop("other")
+
+
+def test_followers_have_the_entries_while_the_leader_writes_its_own(group, monkeypatch):
+    """Thesis 10.2.1. Planted: hand frames to the kernel at the end of the batch only."""
+    a, b, _c = group.nodes
+    leader = group.peer(a)
+    before = group.status(b)["last_index"]
+    release = threading.Event()
+    save = MemoryStore.save
+
+    def slow(store, ballot, first, entries):
+        if entries and store.path.name == a.name:
+            release.wait(5)
+        save(store, ballot, first, entries)
+
+    monkeypatch.setattr(MemoryStore, "save", slow)
+    future = peers_of(a).request(
+        group.members[0], [WRITE, "kv", terms.dumps(("set", "k", 1)), 1, 1]
+    )
+    try:
+        eventually(lambda: group.status(b)["last_index"] == before + 1, 4)
+        assert not future.done()
+    finally:
+        release.set()
+    assert terms.loads(future.get(5)) == ("ok", "k", 1)
+    assert group.peer(a) is leader
