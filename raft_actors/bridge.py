@@ -97,7 +97,8 @@ class Bridge:
         """Close every connection and end the thread. Idempotent."""
         if not self.closed:
             self.flush()
-            self.closed = True
+            with self._links_lock:  # every link was made before, and is closed, or never
+                self.closed = True
             self.reactor.stop(self._close, STOP_S)
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:
@@ -150,7 +151,7 @@ class Bridge:
         link = connection.link
         assert link is not None
         local = self._local
-        if not link.send_on(connection, local.pack((REPLY, body, call))):
+        if not link.send(local.pack((REPLY, body, call)), over=connection):
             # Dropping an answer would leave its caller waiting for ever; a lost link is news.
             self.reactor.post(lambda: self._lose_connection(connection, "queue_full"))
         local.dirty.add(link)
@@ -158,11 +159,10 @@ class Bridge:
     def flush(self) -> None:
         """Hand what this thread has queued since its last flush to the kernel; never blocks."""
         dirty = self._local.dirty
-        if dirty:
-            for link in dirty:
-                if link.flush():
-                    self._finish_later(link)
-            dirty.clear()
+        while dirty:
+            link = dirty.pop()
+            if link.flush():
+                self._finish_later(link)
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -195,9 +195,9 @@ class Bridge:
         check_node_name(node)
         if node == self.me.name:
             raise ValueError(f"{node} is this node itself")
-        if self.closed:
-            raise NoConnection(f"node {self.me.name} is stopped")
         with self._links_lock:
+            if self.closed:
+                raise NoConnection(f"node {self.me.name} is stopped", was_sent=False)
             if node not in self._links:
                 self._links[node] = Link(
                     node,
@@ -324,8 +324,11 @@ class Bridge:
         if connection.closed or link is None:
             return
         try:
-            if events & WRITE and not link.resume():
-                self._watch(connection, READ)
+            if events & WRITE:
+                # It takes what we send: a sign of life, while a ping waits behind a long queue.
+                connection.heard_at = self.reactor.now
+                if not link.resume():
+                    self._watch(connection, READ)
             if events & READ:
                 self._receive(connection)
         except BlockingIOError:
@@ -425,7 +428,7 @@ class Bridge:
         """Answer that nobody here handles frames of `kind`."""
         link = connection.link
         assert link is not None
-        link.send_on(connection, self._local.pack((REPLY_NO_HANDLER, kind, call)))
+        link.send(self._local.pack((REPLY_NO_HANDLER, kind, call)), over=connection)
         self._local.dirty.add(link)
 
     def _end_round(self) -> None:

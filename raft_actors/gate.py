@@ -14,7 +14,7 @@ from raft_actors.crowd import Crowd
 from raft_actors.limits import BridgeLimits
 from raft_actors.reactor import READ, Reactor
 
-__all__ = ["Gate", "family_of", "listen"]
+__all__ = ["PAUSE_S", "Gate", "family_of", "listen"]
 
 logger = logging.getLogger("raft_actors.node")
 

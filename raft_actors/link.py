@@ -70,14 +70,26 @@ class Link:
     def __repr__(self) -> str:
         return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"
 
-    def send(self, payload: bytes, call: int = 0, answer: Answer | None = None) -> bool:
+    def send(
+        self,
+        payload: bytes,
+        call: int = 0,
+        answer: Answer | None = None,
+        *,
+        over: "Connection | None" = None,
+    ) -> bool:
         """Queue one frame. Returns False when there's no room, or for a call no hope.
 
         While there's no connection frames wait, and the oldest make room for the newest.
-        `answer` is for `call`, and fails when False is returned. Raises FrameTooLarge.
+        `answer` is for `call`, and fails when False is returned. What is to go over one
+        connection only is dropped, and counts as sent, when that is no longer in use.
+
+        Raises FrameTooLarge.
         """
         dropped: list[Answer] = []
         with self.lock:
+            if over is not None and over is not self.connection:
+                return True
             if len(payload) > self._frame_bytes_max:
                 raise FrameTooLarge(
                     f"a message of {len(payload)} bytes to {self.node}: the two nodes agreed on "
@@ -98,15 +110,6 @@ class Link:
             why = f"too much waits for {self.node}"
             fail(victim, NoConnection(why, was_sent=False))
         return not refusal
-
-    def send_on(self, connection: "Connection", payload: bytes) -> bool:
-        """Queue a frame if `connection` is still in use. Returns False only when there's no room.
-
-        Raises FrameTooLarge.
-        """
-        with self.lock:
-            stale = self.connection is not connection
-        return stale or self.send(payload)
 
     def flush(self) -> bool:
         """Hand what is queued to the kernel, without blocking.

@@ -6,7 +6,7 @@ import socket
 
 from raft_actors.connection import prepare
 from raft_actors.crowd import Crowd
-from raft_actors.gate import listen
+from raft_actors.gate import PAUSE_S, listen
 from raft_actors.limits import BridgeLimits
 from raft_actors.port_files import PortFiles
 from raft_actors.port_mapper import QUESTION_BYTES_MAX, answer
@@ -61,12 +61,20 @@ class MapperGate:
         assert self._listener is not None
         try:
             asker, _address = self._listener.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:  # no descriptor left
+            self._reactor.unwatch(self._listener)
+            self._reactor.after(PAUSE_S, self._listen_again)
             return
         prepare(asker)
         self._askers.add(asker)
         text = bytearray()
         self._reactor.watch(asker, READ, lambda _events: self._on_question(asker, text))
+
+    def _listen_again(self) -> None:
+        if self._listener is not None and not self._closed:
+            self._reactor.watch(self._listener, READ, self._on_listener)
 
     def _on_question(self, asker: socket.socket, text: bytearray) -> None:
         if asker not in self._askers:

@@ -13,7 +13,7 @@ from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoP
 from raft_actors.limits import BridgeLimits
 from raft_actors.node import NodeDown, NodeUp
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import KIND, NODE, Collector, ask, eventually, open_files, send
+from tests.nodes.helpers import KIND, NODE, Collector, Insider, ask, eventually, open_files, send
 
 MIB = 1024 * 1024
 SMALL_FRAMES = Config(frame_bytes_max=1 * MIB, command_bytes_max=MIB // 2)
@@ -364,6 +364,30 @@ def test_a_node_that_hangs_is_found_out(make_node, make_script):
     script.signal(signal.SIGCONT)
     eventually(lambda: a.ping(b) == "pong")
     assert ask(a, b, "again") == "again"
+
+
+def test_a_slow_reader_is_no_dead_one(make_node):
+    """A ping waits behind what is queued; taking that is a sign of life, too."""
+    node = make_node("a", cookie="c")
+    news = []
+    node.monitor(news.append)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", node.port))
+        insider = Insider(sock, "x@evil", "c")
+        insider.enter(node)
+        for _ in range(30):
+            send(node, "x@evil", b"x" * MIB)
+        read, start = 0, time.monotonic()
+        while read < 24 * MIB:
+            piece = sock.recv(65_536)
+            assert piece, "it was taken for dead"
+            read += len(piece)
+            time.sleep(0.005)
+        assert time.monotonic() - start > QUICK.ping_after_s + QUICK.dead_after_s
+        assert news == [NodeUp("x@evil")]
+        eventually(lambda: NodeDown("x@evil", "net_tick_timeout") in news)
 
 
 def test_a_silent_link_stays_up_as_long_as_pings_are_answered(make_node):
