@@ -85,10 +85,11 @@ def look_into(found: Audit, key: str, calls: list[Operation], states: States) ->
     refused = [call for call in calls if call.outcome == REFUSED and call.kind != READ]
     idle = [call for call in calls if call.outcome == OK and call.kind != READ]
     found.acknowledged += len(acknowledged)
+    for call in acknowledged:
+        missing = [node for node, counts in counted.items() if not counts[call.value]]
+        if missing:
+            found.lost.append(f"{call.told()} on {key}, on {' and '.join(missing)}")
     for node, counts in counted.items():
-        found.lost += [
-            f"{call.told()} on {key}, on {node}" for call in acknowledged if not counts[call.value]
-        ]
         found.undead += [
             f"{call.told()} on {key}, on {node}"
             for call in (*refused, *(call for call in idle if not call.changes))

@@ -52,7 +52,7 @@ class Cluster:
         if process is not None and process.poll() is None:
             return
         self.bury(name)
-        with (self.directory / f"node-{name}.log").open("ab") as log:
+        with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(  # noqa: S603 - our own command
                 [
                     sys.executable, "-m", "raft_actors", "node", "--sname", name,
@@ -95,6 +95,17 @@ class Cluster:
         process = self.processes.get(name)
         if process is not None and process.poll() is None:
             limit_file_size(process.pid, size)
+
+    def last_words(self, name: str) -> str | None:
+        """The last line of the log of a node that has ended by itself; None while it runs."""
+        process = self.processes.get(name)
+        if process is None or process.poll() is None:
+            return None
+        lines = self.log(name).read_text(errors="replace").splitlines()
+        return lines[-1] if lines else f"status {process.returncode}"
+
+    def log(self, name: str) -> Path:
+        return self.directory / f"node-{name}.log"
 
     # Peers.
 

@@ -244,7 +244,14 @@ class Torture:
 
     def wait_until_up(self) -> None:
         for name in self.cluster.names:
-            self.until(f"node {name} is up", START_S, partial(self.cluster.status, name))
+            self.until(f"node {name} is up", START_S, partial(self.is_up, name))
+
+    def is_up(self, name: str) -> bool:
+        """Whether its peer answers. Raises TortureFailed if the process has ended by itself."""
+        last_words = self.cluster.last_words(name)
+        if last_words is not None:
+            raise TortureFailed(f"node {name} has ended by itself: {last_words}")
+        return self.cluster.status(name) is not None
 
     def until(self, what: str, limit_s: float, seen: Callable[[], Any]) -> Any:
         """Wait until `seen` returns something true, and return that. Raises TortureFailed."""

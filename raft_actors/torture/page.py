@@ -11,7 +11,7 @@ __all__ = ["page"]
 
 WIDTH, ROW, BAR, LEFT = 1100, 40, 22, 90
 MARGIN = 0.05  # of the part's time, shown before and after it
-SHOWN_MAX = 200  # calls; a longer part is shown up to where it went wrong
+SHOWN_BEFORE, SHOWN_AFTER = 120, 40  # calls of a long part, around the first without a place
 
 LEGEND = (
     "The numbers are the longest order that fits; calls framed in red found no place in it. "
@@ -47,12 +47,13 @@ def section(key: str, verdict: Verdict, strikes: Sequence[Strike]) -> str:
     if not verdict.part:
         return f"<h2>Key {escape(key)}: {escape(verdict.outcome)}</h2>"
     placed = {place: number for number, place in enumerate(verdict.order, 1)}
-    shown = list(enumerate(verdict.part))[:SHOWN_MAX]
+    stuck = min(set(range(len(verdict.part))) - set(placed), default=0)
+    shown = list(enumerate(verdict.part))[max(0, stuck - SHOWN_BEFORE) : stuck + SHOWN_AFTER]
     states = ", ".join(str(state) for state in verdict.starts)
     around = [
         strike
         for strike in strikes
-        if strike.began <= verdict.part[-1].completed and strike.ended >= verdict.part[0].invoked
+        if strike.began <= shown[-1][1].completed and strike.ended >= shown[0][1].invoked
     ]
     return "\n".join([
         f"<h2>Key {escape(key)}: no order explains these calls</h2>",

@@ -1,20 +1,29 @@
-"""Planted bugs: starters of node processes that break one promise each, for the torture to find."""
+"""Planted bugs: starters of node processes that break one promise each, for torture to find.
 
+    python -m tests.torture.plants reads_locally 1 0.2 pause_leader,isolate_leader
+
+plays a torture of such nodes: seed, minutes, kinds of faults.
+"""
+
+import sys
+from pathlib import Path
 from typing import Any
 
 from raft_actors import terms
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
-from raft_actors.core.messages import Query
+from raft_actors.core.messages import Propose, Query, Tick
 from raft_actors.peer import Peer
 from raft_actors.stores.rocks import RocksStore
 from raft_actors.torture import child
+from raft_actors.torture.driver import TorturePlan, run_torture
+from raft_actors.torture.machine import Registers
 
 FORGOTTEN = 25
 
 
 def forgets_when_restarted() -> Any:
-    """A store that loses the last entries it promised to keep (a save that does not sync)."""
+    """The store loses the last entries that it promised to keep, as one that never syncs may."""
     load = RocksStore.load
 
     def load_less(self):
@@ -29,24 +38,22 @@ def forgets_when_restarted() -> Any:
 
 
 def reads_locally() -> Any:
-    """Reads answered from the peer's own state, without asking a majority (thesis 6.4)."""
-
-    def on_query(self: Any, event: Query) -> None:
-        self.server.answer(event.ticket, Local(event.query))
-
-    class Local:
-        def __init__(self, query: bytes) -> None:
-            self.query = query
-
+    """Every peer answers reads from its own state, without asking a majority (thesis 6.4)."""
     drained = Peer.on_drained
 
+    class FromOwnState:
+        def __init__(self, query):
+            self.query = query
+
+    def on_query(self, event):
+        self.server.answer(event.ticket, FromOwnState(event.query))
+
     def on_drained(self):
-        answers, self.core.effects.answers = self.core.effects.answers, []
-        for ticket, answer in answers:
-            if isinstance(answer, Local):
-                ticket.set(self.applied.read(answer.query))
-            else:
-                self.core.effects.answers.append((ticket, answer))
+        effects = self.core.effects
+        local = [one for one in effects.answers if isinstance(one[1], FromOwnState)]
+        effects.answers = [one for one in effects.answers if one not in local]
+        for ticket, answer in local:
+            ticket.set(self.applied.read(answer.query))
         drained(self)
 
     Peer.on_drained = on_drained
@@ -56,17 +63,57 @@ def reads_locally() -> Any:
 
 
 def acknowledges_at_once() -> Any:
-    """Writes acknowledged when the leader takes them in, before anybody has stored them."""
-    propose = Leader.handlers[next(kind for kind in Leader.handlers if kind.__name__ == "Propose")]
+    """The leader acknowledges a write when it takes it in, before anybody has stored it."""
+    propose = Leader.on_propose
 
-    def on_propose(self: Any, event: Any) -> None:
-        command = terms.loads(event.command)
-        if command[0] == "write":
-            event.ticket.set(terms.dumps(("ok", command[2])))
+    def on_propose(self, event):
+        match terms.loads(event.command):
+            case ("write", _key, value):
+                event.ticket.set(terms.dumps(("ok", value)))
         propose(self, event)
 
-    Leader.handlers = {
-        kind: on_propose if kind.__name__ == "Propose" else handler
-        for kind, handler in Leader.handlers.items()
+    Leader.handlers = Leader.handlers | {Propose: on_propose}
+    return child.start()
+
+
+def never_compares() -> Any:
+    """compare-and-set puts its value there whatever it finds, and says that it found that."""
+    write = Registers.handle_write
+
+    def handle_write(self, command, state):
+        if command[0] == "cas":
+            _cas, key, expected, value = command
+            write(self, ("write", key, value), state)
+            return ("ok", expected), state
+        return write(self, command, state)
+
+    Registers.handle_write = handle_write
+    return child.start()
+
+
+def never_stands_again() -> Any:
+    """A peer that was in office or voted once never stands for election after a restart."""
+    on_tick = Follower.on_tick
+    load = RocksStore.load
+    restarted = []
+
+    def remember(self):
+        saved = load(self)
+        if saved.last:
+            restarted.append(self)
+        return saved
+
+    RocksStore.load = remember
+    Follower.handlers = Follower.handlers | {
+        Tick: lambda self, tick: None if restarted else on_tick(self, tick)
     }
     return child.start()
+
+
+if __name__ == "__main__":
+    name, seed, minutes, kinds, keep = sys.argv[1:]
+    plan = TorturePlan(
+        starter=f"tests.torture.plants:{name}", seed=int(seed), minutes=float(minutes),
+        only=tuple(kinds.split(",")), keep=Path(keep),
+    )  # fmt: skip
+    sys.exit(run_torture(plan))
