@@ -7,10 +7,12 @@ is on the disks of a quorum, answered requests are linearizable, refused ones ne
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.core.entry import COMMAND, RequestId, kind_of, payload_of, request_of, term_of
+from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.role import OUTCOME_UNKNOWN
 
@@ -117,11 +119,23 @@ class Checker:
             for name, disk in world.disks.items()
             if name in world.wiped or disk.entry(index) == frame
         ]
-        if not peer.core.configuration.has_quorum(holders):
+        if not any(each.has_quorum(holders) for each in self.in_force(peer, index)):
             raise Broken(
                 f"{peer.name} takes entry {index} for committed, and only "
                 f"{', '.join(name for name, _node in holders) or 'nobody'} has it on disk (§5.3)"
             )
+
+    def in_force(self, peer: "SimulatedPeer", index: int) -> Iterator[Configuration]:
+        """The configurations under which entry `index` may have been committed.
+
+        The newest in the log counts from its append on (§6), so it is the last one at or before
+        the entry, or one that came after it.
+        """
+        configuration = peer.core.configuration
+        yield configuration
+        while configuration.index > index:
+            configuration = peer.core.configuration_at(configuration.previous)
+            yield configuration
 
     # When a disk has synced.
 

@@ -21,6 +21,7 @@ Fate = tuple[str, float, float]
 class Plan:
     """One world and its fates.
 
+    members   who founds the group; the others are there to be added
     founder   who is told to found the group; with `both`, others may be told so too
     pace      seconds that pass at most between two alarms' chances to ring
     window    how far back in the wire the message lies that arrives next: 1 keeps the order
@@ -32,6 +33,7 @@ class Plan:
 
     seed: int
     names: str
+    members: str
     config: Config
     founder: str
     both: bool
@@ -49,6 +51,8 @@ def draw(seed: int, steps: int) -> Plan:
     luck = Random(seed)  # noqa: S311 - a seed tells the whole story, here and below
     choice, uniform = luck.choice, luck.uniform
     names = "abcde"[: choice((1, 2, 3, 3, 3, 4, 5, 5))]
+    changing = len(names) > 1 and luck.random() < 0.3
+    members = names[: luck.randint(1, len(names))] if changing else names
     shortest = choice((0.1, 0.3, 0.3, 1.0))
     config = Config(
         log_store="memory",
@@ -73,17 +77,19 @@ def draw(seed: int, steps: int) -> Plan:
         "deliver": uniform(30, 100), "lose": choice((0, uniform(0, 8))), "repeat": uniform(0, 5),
         "tick": tick, "write": uniform(2, 15), "read": uniform(1, 12),
         "crash": rarely(0.5, 10), "die": rarely(1, 10), "start": once / uniform(0.1, 4),
-        "slow": rarely(1, 10), "wipe": rarely(10, 100), "unlink": rarely(0.3, 5),
+        "slow": rarely(1, 10), "wipe": 0 if changing else rarely(10, 100), "unlink": rarely(0.3, 5),
         "cut": rarely(0.5, 5), "isolate": rarely(0.5, 8), "split": rarely(0.5, 8),
         "heal": once / uniform(1, 6), "found": once, "transfer": rarely(1, 10),
+        "change": once / uniform(0.3, 5) if changing else 0,
     }  # fmt: skip
     kinds = luck.choices(tuple(odds), tuple(odds.values()), k=steps)
     first, second = ([luck.random() for _ in kinds] for _ in "ab")
     return Plan(
         seed=seed,
         names=names,
+        members=members,
         config=config,
-        founder=choice(names),
+        founder=choice(members),
         both=luck.random() < 0.2,
         pace=shortest * pace,
         window=choice((1, 5, 20, 400)),

@@ -11,7 +11,7 @@ from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.core.effects import Ballot, News
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Address
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
 from raft_actors.core.server import Event, Server
 from raft_actors.peer import Peer
@@ -165,6 +165,9 @@ class SimulatedPeer(Peer):
     def announce(self, news: News) -> None:
         self.news = news
         self.world.announced(self.name, news)
+
+    def say_if_removed(self, configuration: Configuration) -> None:
+        """Nobody reads the log of a simulation."""
 
     def set_alarm(self) -> None:
         """The world looks at the core's alarm itself."""

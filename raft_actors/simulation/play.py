@@ -64,7 +64,7 @@ def play(
     )  # fmt: skip
     after = 0
     try:
-        world.configure(plan.founder)
+        world.configure(plan.founder, plan.members)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
             happen(world, plan, script, fate)
         if tell:
@@ -146,13 +146,31 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
                 told_of(world, f"{name} hears that its connection to {other} broke")
                 world.lose_node(name, other)
         case "found":
-            founder = name if plan.both else plan.founder
+            founder = plan.members[int(first * len(plan.members))] if plan.both else plan.founder
             if founder in world.peers and not world.is_stalled(founder):
-                world.configure(founder)
+                world.configure(founder, plan.members)
+        case "change":
+            asked = whom(world, plan, name, second)
+            if asked and world.peers[asked].core.configuration.members:
+                members, learners = wished(world, asked, first, second)
+                world.configure(asked, members, learners)
         case "transfer" if up:
             world.transfer(name, names[int(second * len(names))])
         case "wipe" if world.may_wipe(name):
             world.wipe(name)
+
+
+def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str]:
+    """The members and learners that a client asks for: one more or less, or any others."""
+    names = world.names
+    if second * 1_000 % 1 < 0.5:
+        members = {name for name, _node in world.peers[asked].core.configuration.members}
+        members ^= {names[int(first * len(names))]}
+        return "".join(sorted(members)) or asked, ""
+    bits = int(first * 65_536)
+    members = {name for place, name in enumerate(names) if bits >> place & 1}
+    learners = {name for place, name in enumerate(names) if bits >> place + 6 & 1} - members
+    return "".join(sorted(members)) or asked, "".join(sorted(learners))
 
 
 def told_of(world: World, text: str) -> None:
@@ -196,7 +214,7 @@ def heal(world: World, plan: Plan) -> None:
         if world.agrees():
             break
         if not any(peer.core.configuration.members for peer in world.peers.values()):
-            world.configure(min(world.peers))
+            world.configure(min(name for name in plan.members if name in world.peers), plan.members)
         world.ring(step_s)
     else:
         raise Broken(

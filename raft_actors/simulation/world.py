@@ -291,12 +291,15 @@ class World:
         self.step(name, Query(terms.dumps(query), ticket))
         return ticket
 
-    def configure(self, name: str, members: str = "") -> Ticket:
+    def configure(self, name: str, members: str = "", learners: str = "") -> Ticket:
+        """Have a client ask `name` to found a group of `members`, or to change it to them."""
         ticket = Ticket(self, "configure")
+        members = members or "".join(self.names)
         if self.tell:
-            self.tell(f"a client founds the group at {name}")
-        wanted = tuple(map(self.address, members or self.names))
-        self.step(name, Configure(wanted, ticket))
+            besides = f" and learners {learners}" if learners else ""
+            self.tell(f"a client asks {name} for the members {members}{besides}")
+        wanted, taught = (tuple(map(self.address, part)) for part in (members, learners))
+        self.step(name, Configure(wanted, ticket, taught))
         return ticket
 
     def transfer(self, name: str, target: str = "") -> Ticket:
@@ -324,14 +327,17 @@ class World:
         return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
 
     def agrees(self) -> bool:
-        """Tell whether there is a leader, and all that runs has its whole log, committed."""
+        """Tell whether there is a leader, and all its members have its whole log, committed."""
         leader = self.leader()
         if leader is None or not leader.core.commit_index:
             return False
-        term, last = leader.core.term, leader.core.log.last_index
-        return all(
+        core = leader.core
+        term, last = core.term, core.log.last_index
+        members = {name for name, _node in core.configuration.everyone}
+        return not core.configuration.old and all(
             peer.core.term == term and peer.core.commit_index == peer.applied.index == last
             for peer in self.peers.values()
+            if peer.name in members
         )
 
     def described(self) -> str:
