@@ -143,3 +143,17 @@ def torture(
         raise typer.BadParameter(f"no fault {unknown[0]!r}; there are {known}")
     plan = TorturePlan(minutes=minutes, seed=seed, nodes=nodes, keep=keep, only=kinds)
     raise typer.Exit(run_torture(plan))
+
+
+trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
+app.add_typer(trace, name="trace")
+
+
+@trace.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="The directory of all peers' traces, or one file.")],
+) -> None:
+    """Check traces against the rules of Raft; say in which line the first one is broken."""
+    from raft_actors.replay.telling import run_check
+
+    raise typer.Exit(run_check(path))

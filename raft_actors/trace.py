@@ -69,9 +69,11 @@ class Trace:
             entries += views(part)
             index += len(part)
         self.note_log()
+        configured = core.configuration if core.configuration.members else None
         self.write(
             "start", format=FORMAT, peer=core.peer, pid=os.getpid(), base_term=log.base_term,
             min_election_timeout=core.config.min_election_timeout, entries=entries,
+            configured=configured and json.loads(configured.encode()),
         )  # fmt: skip
         self.flush()
 
@@ -84,7 +86,7 @@ class Trace:
         what = {"message" if received else "what": plain(event)}
         try:
             self.core.step(event)
-        except BaseException as error:
+        except Exception as error:
             self.write(name, **what, raised=repr(error))
             self.flush()
             raise

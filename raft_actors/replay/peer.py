@@ -1,0 +1,542 @@
+"""PeerReplay: one peer's lines, each judged by what the peer was before it.
+
+The rules here need no other peer's trace. What they show of leaders, entries and messages goes to
+the cluster, which compares it with what the others show.
+"""
+
+from collections import defaultdict
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.replay.files import Address, Line, Run
+from raft_actors.replay.image import Configuration, Image, entries_of
+from raft_actors.replay.rules import Departure
+
+if TYPE_CHECKING:
+    from raft_actors.replay.cluster import Cluster
+
+__all__ = ["PeerReplay"]
+
+ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
+STATE = ("term", "vote", "role", "leader", "commit", "last", "last_term", "configuration")
+
+
+class PeerReplay:
+    """What is known of one peer, from run to run.
+
+    disk      the log as it was saved; `ballot` likewise, (term, vote)
+    log       the log in memory
+    accepted  the newest (term, index) up to which a leader has proven the log to be its own
+    claimed   the newest (term, index) that a leader was told to be saved
+    heard     when a leader spoke last, by the peer's own clock
+    promises  for each term, who promised a vote in it; `promised` whom it may promise one itself
+    voters    whose votes counted before the line: by the log, or by a founder's word
+    before    the line before; `what` is the line that is judged, at `place`
+    """
+
+    def __init__(self, peer: Address, cluster: "Cluster") -> None:
+        self.peer = list(peer)
+        self.address = peer
+        self.cluster = cluster
+        self.ballot: tuple[int, Any] = (0, None)
+        self.disk = Image()
+        self.known = False  # whether a run of it was replayed
+        self.ended = True
+        self.claimed = (0, 0)
+        self.commit = 0
+
+    def replay(self, run: Run) -> None:
+        """Judge a run. Raises Departure at the first line that breaks a rule."""
+        for number, line in enumerate(run.lines, 1):
+            if line.what["n"] != number:
+                raise Departure(
+                    "whole", line.place, f"line {line.what['n']} where {number} was due"
+                )
+            self.place, self.what = line.place, line.what
+            try:
+                self.take(line)
+            except (KeyError, TypeError, IndexError, ValueError) as error:
+                raise Departure("whole", line.place, f"it lacks something: {error!r}") from error
+            self.before = line.what
+        self.ended = run.ended
+
+    def take(self, line: Line) -> None:
+        what = line.what
+        event = what["event"]
+        if event == "start":
+            self.start(what)
+            return
+        if "raised" in what:
+            self.depart("no_exception", what["raised"])
+        if self.begins_a_batch(what):
+            self.promised.clear()
+        if event == "receive":
+            self.receive(what["message"])
+        elif event == "step":
+            self.step(what["what"])
+        else:
+            for name in STATE:
+                if what[name] != self.before[name]:
+                    self.depart("calm", f"{name} became {what[name]}, from {self.before[name]}")
+            handler = getattr(self, f"on_{event}", None)
+            if handler is not None:
+                handler(what)
+
+    def begins_a_batch(self, what: dict[str, Any]) -> bool:
+        """Whether all that the events before had to say is said; `Written` comes in between."""
+        events = {"receive", "step"}
+        if what["event"] not in events or self.before["event"] in events:
+            return False
+        return what["event"] == "receive" or bool(what["what"]["kind"] != "Written")
+
+    def depart(self, rule: str, detail: str) -> None:
+        raise Departure(rule, self.place, detail)
+
+    # A run begins.
+
+    def start(self, what: dict[str, Any]) -> None:
+        loaded = Image(what["base"], what["base_term"])
+        loaded.replace(what["base"] + 1, what["entries"])
+        if what.get("configured"):
+            loaded.configurations[what["configuration"]] = what["configured"]
+        if self.known:
+            self.compare(loaded, (what["term"], what["vote"]))
+        self.known = True
+        self.ballot = (what["term"], what["vote"])
+        self.disk, self.log = loaded, loaded.copy()
+        self.check_log(what)
+        self.cluster.entries(self, loaded.base + 1, loaded)
+        self.commit = self.applied = what["commit"]
+        self.election_timeout = what["min_election_timeout"]
+        self.heard = -inf
+        self.votes: set[Address] = set()
+        self.promises: dict[int, set[Address]] = defaultdict(set)
+        self.promised: set[tuple[Address, int]] = set()
+        self.matches: dict[Address, int] = {}
+        self.accepted = (0, 0)
+        self.told_to_stand = self.led = -1
+        self.voters: Configuration | None = None
+
+    def compare(self, loaded: Image, ballot: tuple[int, Any]) -> None:
+        """Compare what the store gave back with what was saved, as far as the trace has it.
+
+        A killed run may have saved one batch more than it could tell.
+        """
+        saved_term, saved_vote = self.ballot
+        term, vote = ballot
+        if term < saved_term:
+            self.depart("term_falls", f"term {term} is loaded, {saved_term} was saved")
+        if term == saved_term and vote != saved_vote and (self.ended or saved_vote is not None):
+            self.depart("one_vote", f"vote {vote} is loaded, {saved_vote} was saved")
+        if self.ended and term != saved_term:
+            self.depart("loaded", f"term {term} is loaded, {saved_term} was saved")
+        disk = self.disk
+        first = max(disk.base, loaded.base) + 1
+        last = min(disk.last, loaded.last)
+        mine, theirs = disk.between(first, last), loaded.between(first, last)
+        same = next((n for n, pair in enumerate(zip(mine, theirs, strict=True))
+                     if pair[0] != pair[1]), len(mine))  # fmt: skip
+        differs_at = first + same
+        if self.ended and (differs_at <= last or disk.last != loaded.last):
+            self.depart(
+                "loaded",
+                f"a log of {loaded.last} entries is loaded, {disk.last} were saved; they differ "
+                f"from entry {differs_at} on",
+            )
+        if differs_at <= self.commit:
+            self.depart("committed", f"entry {differs_at}, committed, is gone from the store")
+        claimed = self.claimed[1] if self.claimed[0] == term else 0
+        if differs_at <= min(disk.last, claimed):
+            self.depart("loaded", f"entry {differs_at}, saved and claimed, is gone from the store")
+        if differs_at > last and loaded.last < disk.last:
+            self.depart("loaded", f"entries {loaded.last + 1} to {disk.last} are gone")
+
+    # Events.
+
+    def receive(self, message: dict[str, Any]) -> None:
+        before, what = self.before, self.what
+        kind, source = message["kind"], address(message["source"])
+        group = self.log.group
+        if address(message["target"]) != self.address:
+            self.depart("received", f"a message for {message['target']}")
+        if group and message["group"] and message["group"] != group:
+            self.unchanged("other_group", f"a {kind} of group {message['group']}")
+            return
+        if kind == "RequestPreVote":
+            self.unchanged("pre_vote_harmless", f"asked by {source}")
+            self.note_pre_vote_request(message, source)
+            return
+        if message["term"] < before["term"]:
+            if kind != "PreVoteReply":
+                self.unchanged("older_term", f"a {kind} of term {message['term']}")
+                return
+        elif message["term"] > before["term"]:
+            if kind == "RequestVote" and not message["forced"] and self.hears_a_leader():
+                self.unchanged("sticky", f"{source} asked for a vote in term {message['term']}")
+                return
+            if what["term"] < message["term"]:
+                self.depart("newer_term", f"a {kind} of term {message['term']} is not heeded")
+            self.heard = -inf
+        handler = getattr(self, f"receive_{kind}", None)
+        if handler is not None:
+            handler(message, source)
+        self.moved(max(message["term"], before["term"]), asked_by=message)
+
+    def step(self, event: dict[str, Any]) -> None:
+        leader = self.before["leader"]
+        if event["kind"] == "NodeLost" and leader is not None and leader[1] == event["node"]:
+            self.heard = -inf
+        self.moved(self.before["term"])
+
+    def receive_PreVoteReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
+        if message["granted"]:
+            self.promises[message["asked"]].add(source)
+
+    def receive_VoteReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
+        before = self.before
+        if message["granted"] and message["term"] == before["term"]:
+            self.votes.add(source)
+
+    def receive_TimeoutNow(self, message: dict[str, Any], _source: Address) -> None:  # noqa: N802
+        self.told_to_stand = message["term"] + 1
+
+    def receive_AppendReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
+        before = self.before
+        if before["role"] == "leader" and message["term"] == before["term"]:
+            self.matches[source] = max(self.matches.get(source, 0), message["match"])
+
+    def receive_AppendEntries(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
+        what = self.what
+        term, prev, views = message["term"], message["prev_index"], message["entries"]
+        if what["term"] != term or what["role"] != "follower" or what["leader"] != list(source):
+            self.depart("newer_term", f"{source} leads term {term}, but is not followed")
+        self.cluster.leads(message["group"], term, source, self.place)
+        self.heard = what["now"]
+        expected = self.log
+        known = expected.term_at(prev)
+        match = prev + len(views)
+        commit = self.commit
+        if known == message["prev_term"] or prev < expected.base or known is None:
+            first = expected.extend(prev, views)
+            commit = max(commit, min(message["commit"], match))
+            self.accepted = raised(self.accepted, term, match)
+            if first <= match:
+                if first <= self.commit:
+                    self.depart("committed", f"committed entry {first} is replaced")
+                self.cluster.entries(self, first, expected)
+        self.check_log(what, "append_taken")
+        self.check_told(what, expected)
+        if what["commit"] > commit:
+            self.depart(
+                "follower_commit",
+                f"commit {what['commit']}: the leader's is {message['commit']}, and the request "
+                f"proves {match}",
+            )
+
+    def check_told(self, what: dict[str, Any], expected: Image) -> None:
+        """Compare the entries that the line tells with those that the rules give."""
+        if "entries" in what and (
+            expected.between(what["first"], expected.last) != entries_of(what["entries"])
+        ):
+            self.depart("append_taken", f"other entries than those received, from {what['first']}")
+
+    # What any event may lead to.
+
+    def moved(self, highest_term: int, asked_by: dict[str, Any] | None = None) -> None:
+        """Judge how the state changed. `highest_term` is the highest that was heard of."""
+        what = self.what
+        self.voters = self.before.get("founding") or self.log.configuration
+        self.judge_term(highest_term)
+        self.judge_vote(asked_by)
+        if what["role"] != "pre_candidate":
+            self.promises.clear()
+        elected = what["role"] == "leader" and not self.led_before()
+        if elected:
+            self.judge_election()
+        if asked_by is None or asked_by["kind"] != "AppendEntries":
+            self.judge_own_entries()
+        if elected:
+            self.cluster.elected(self, what["term"], self.log)
+        if what["role"] != "follower":
+            self.heard = -inf
+        self.judge_commit(asked_by)
+
+    def led_before(self) -> bool:
+        before = self.before
+        return bool(before["role"] == "leader" and before["term"] == self.what["term"])
+
+    def judge_term(self, highest_term: int) -> None:
+        before, what = self.before["term"], self.what["term"]
+        if what < before:
+            self.depart("term_falls", f"term {what} after {before}")
+        stands = what == highest_term + 1 and self.what["role"] in {"candidate", "leader"}
+        if what > highest_term and not stands:
+            self.depart("term_rises", f"term {what} after {before}, as {self.what['role']}")
+        if stands:
+            self.votes = {self.address}
+            promised = self.promises[what] | {self.address}
+            if self.told_to_stand != what and not is_majority(promised, self.voters):
+                self.depart("pre_vote_first", f"stood in term {what}, promised {sorted(promised)}")
+
+    def judge_vote(self, asked_by: dict[str, Any] | None) -> None:
+        before, what = self.before, self.what
+        vote, role = what["vote"], what["role"]
+        if what["term"] == before["term"] and vote == before["vote"]:
+            return
+        if what["term"] == before["term"] and before["vote"] is not None:
+            self.depart(
+                "one_vote", f"voted for {vote} in term {what['term']}, after {before['vote']}"
+            )
+        if vote is None:
+            if role in {"candidate", "leader"}:
+                self.depart("vote_asked", f"{role} without its own vote")
+            return
+        if vote == self.peer:
+            if role not in {"candidate", "leader"}:
+                self.depart("vote_asked", f"voted for itself as {role}")
+            return
+        if (
+            asked_by is None
+            or asked_by["kind"] != "RequestVote"
+            or asked_by["source"] != vote
+            or asked_by["term"] != what["term"]
+        ):
+            self.depart("vote_asked", f"voted for {vote}, who did not ask in term {what['term']}")
+            return
+        if not self.is_up_to_date(asked_by):
+            self.depart(
+                "up_to_date",
+                f"voted for {vote}, whose log ends at {asked_by['last_index']} in term "
+                f"{asked_by['last_term']}; its own at {before['last']} in {before['last_term']}",
+            )
+
+    def is_up_to_date(self, request: dict[str, Any]) -> bool:
+        theirs = request["last_term"], request["last_index"]
+        return bool(theirs >= (self.before["last_term"], self.before["last"]))
+
+    def judge_election(self) -> None:
+        before, what = self.before, self.what
+        if what["vote"] != self.peer:
+            self.depart("vote_asked", "leader without its own vote")
+        if before["role"] != "candidate" and what["term"] == before["term"]:
+            self.depart("majority", f"leader, straight from {before['role']}")
+        if not is_majority(self.votes, self.voters):
+            self.depart(
+                "majority", f"leader of term {what['term']} by the votes of {sorted(self.votes)}"
+            )
+        self.matches = {}
+        self.led = what["term"]
+
+    def judge_own_entries(self) -> None:
+        """Only a leader writes its log by itself: at the end, in its own term."""
+        before, what = self.before, self.what
+        views = what.get("entries", [])
+        if views:
+            if what["role"] != "leader":
+                self.depart("leader_appends", f"a {what['role']} wrote entries by itself")
+            if what["first"] != before["last"] + 1:
+                self.depart(
+                    "leader_appends", f"entry {what['first']} is replaced by a leader's own"
+                )
+            if any(view[0] != what["term"] for view in views):
+                self.depart("leader_appends", f"an entry of another term than {what['term']}")
+            self.log.replace(what["first"], views)
+            self.cluster.entries(self, what["first"], self.log)
+        self.check_log(what)
+
+    def check_log(self, what: dict[str, Any], rule: str = "leader_appends") -> None:
+        log = self.log
+        known = log.term_at(log.last)
+        if what["last"] != log.last or known not in (what["last_term"], None):
+            self.depart(
+                rule,
+                f"the log ends at {what['last']} in term {what['last_term']}; by the rules it "
+                f"does at {log.last} in {known}",
+            )
+
+    def judge_commit(self, asked_by: dict[str, Any] | None) -> None:
+        what = self.what
+        commit = what["commit"]
+        if commit < self.commit:
+            self.depart("commit_falls", f"commit {commit} after {self.commit}")
+        if commit == self.commit:
+            return
+        if commit > what["last"]:
+            self.depart("leader_commit", f"commit {commit} beyond the log's end, {what['last']}")
+        leads = what["role"] == "leader"
+        if leads:
+            self.judge_leader_commit(commit)
+        elif asked_by is None or asked_by["kind"] != "AppendEntries":
+            self.depart("follower_commit", f"commit {commit} without a leader's word")
+        first, self.commit = self.commit + 1, commit
+        self.cluster.committed(self, first, commit, leads=leads)
+
+    def judge_leader_commit(self, commit: int) -> None:
+        """A change of members counts from its entry on: in its step by the old or the new."""
+        term = self.what["term"]
+        if self.log.term_at(commit) != term:
+            self.depart(
+                "leader_commit",
+                f"commit {commit} in term {term}: that entry is of term {self.log.term_at(commit)}",
+            )
+        holders = {member for member, match in self.matches.items() if match >= commit}
+        if self.disk.last >= commit:
+            holders.add(self.address)
+        if not (is_majority(holders, self.voters) or is_majority(holders, self.log.configuration)):
+            self.depart("leader_commit", f"commit {commit} is saved by {sorted(holders)} only")
+
+    def unchanged(self, rule: str, detail: str) -> None:
+        what = self.what
+        for name in STATE:
+            if what[name] != self.before[name]:
+                self.depart(rule, f"{detail}: {name} became {what[name]}, from {self.before[name]}")
+        if "entries" in what:
+            self.depart(rule, f"{detail}: the log changed")
+
+    # Effects.
+
+    def on_send(self, what: dict[str, Any]) -> None:
+        message = what["message"]
+        kind, term, saved_term = message["kind"], message["term"], self.ballot[0]
+        if message["source"] != self.peer:
+            self.depart("append_source", f"a {kind} in the name of {message['source']}")
+        if term > what["term"]:
+            self.depart("vote_durable", f"a {kind} of term {term} in term {what['term']}")
+        if term > saved_term:
+            self.depart("vote_durable", f"a {kind} of term {term}; {saved_term} is saved")
+        handler = getattr(self, f"send_{kind}", None)
+        if handler is not None:
+            handler(message, address(message["target"]))
+
+    def send_RequestVote(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
+        self.check_promise(message, self.peer)
+        self.check_end(message)
+        if message["forced"] and self.told_to_stand != message["term"]:
+            self.depart("pre_vote_first", "nobody told it to stand, as it says")
+
+    def send_RequestPreVote(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
+        self.check_end(message)
+
+    def send_VoteReply(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
+        if message["granted"]:
+            self.check_promise(message, message["target"])
+
+    def check_promise(self, message: dict[str, Any], candidate: Any) -> None:
+        """A vote must be durable; that a newer term is makes it as good, for it can't be given."""
+        saved_term, saved_vote = self.ballot
+        if saved_term == message["term"] and saved_vote != candidate:
+            self.depart(
+                "vote_durable",
+                f"a vote for {candidate} in term {saved_term} is told; saved is {saved_vote}",
+            )
+
+    def check_end(self, message: dict[str, Any]) -> None:
+        what = self.what
+        end = message["last_index"], message["last_term"]
+        asks = {"pre_candidate": "RequestPreVote", "candidate": "RequestVote"}
+        if (
+            message["term"] == what["term"]
+            and asks.get(what["role"]) == message["kind"]
+            and end != (what["last"], what["last_term"])
+        ):
+            self.depart("up_to_date", f"a log that ends at {end} is told, which it does not")
+
+    def note_pre_vote_request(self, message: dict[str, Any], source: Address) -> None:
+        if (
+            message["term"] >= self.before["term"]
+            and not self.hears_a_leader()
+            and self.is_up_to_date(message)
+        ):
+            self.promised.add((source, message["term"] + 1))
+
+    def send_PreVoteReply(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
+        if message["granted"] and (target, message["asked"]) not in self.promised:
+            self.depart("pre_vote_granted", f"{target} is promised a vote in {message['asked']}")
+
+    def send_AppendEntries(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
+        what, log = self.what, self.log
+        if what["role"] != "leader" or message["term"] != what["term"]:
+            self.depart("append_source", f"a {what['role']} of term {what['term']} sends entries")
+        prev, views = message["prev_index"], message["entries"]
+        if log.term_at(prev) not in (message["prev_term"], None):
+            self.depart(
+                "append_true", f"entry {prev} is of term {log.term_at(prev)}, not "
+                f"{message['prev_term']}",
+            )  # fmt: skip
+        if prev >= log.base and log.between(prev + 1, prev + len(views)) != entries_of(views):
+            self.depart("append_true", f"entries after {prev} that its log does not hold")
+        if message["commit"] > self.commit:
+            self.depart("append_true", f"commit {message['commit']}; its own is {self.commit}")
+
+    def send_AppendReply(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
+        match, disk, log = message["match"], self.disk, self.log
+        if match > disk.last or disk.term_at(match) != log.term_at(match):
+            self.depart(
+                "reply_saved", f"match {match} is told; saved is a log that ends at {disk.last}"
+            )
+        if message["term"] == self.what["term"]:
+            proven = self.accepted[1] if self.accepted[0] == message["term"] else 0
+            if match > proven:
+                self.depart("reply_matched", f"match {match} is told; {target} proved {proven}")
+            self.claimed = raised(self.claimed, message["term"], match)
+
+    def send_TimeoutNow(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
+        if message["term"] != self.led:
+            self.depart("handed_over", f"{target} is told to stand by who never led the term")
+
+    def on_save(self, what: dict[str, Any]) -> None:
+        first, views = what["first"], what["entries"]
+        if views:
+            if self.log.between(first, first + len(views) - 1) != entries_of(views):
+                self.depart("saved_log", f"entries that are not those of the log, from {first}")
+            if first > self.disk.last + 1:
+                self.depart("saved_log", f"entry {first} after {self.disk.last}")
+            self.disk.replace(first, views)
+        ballot = what["ballot"]
+        if ballot is not None:
+            self.ballot = ballot[0], ballot[1]
+        if self.ballot != (what["term"], what["vote"]):
+            self.depart(
+                "vote_durable",
+                f"term and vote are {what['term']}, {what['vote']}; saved are {self.ballot}",
+            )
+        if self.disk.last != self.log.last:
+            self.depart("saved_log", f"the log ends at {self.log.last}; saved {self.disk.last}")
+
+    def on_apply(self, what: dict[str, Any]) -> None:
+        if what["first"] != self.applied + 1:
+            self.depart("applied", f"entry {what['first']} after {self.applied}")
+        if what["through"] > self.commit:
+            self.depart("applied", f"entry {what['through']}; committed is {self.commit}")
+        self.applied = what["through"]
+
+    # What is asked often.
+
+    def hears_a_leader(self) -> bool:
+        """Whether it was to take a leader for being at work when the line began."""
+        if self.before["role"] == "leader":
+            return True
+        since = self.what["now"] - self.heard
+        return bool(since < self.election_timeout - ROUNDING_S)
+
+
+def is_majority(peers: set[Address], configuration: Configuration | None) -> bool:
+    """Whether these are more than half of the voters, and of the old ones while there are any (§6).
+
+    Yes if it is not known who votes.
+    """
+    if configuration is None:
+        return True
+    for part in (configuration["members"], configuration.get("old")):
+        if part and 2 * len(peers.intersection(map(address, part))) <= len(part):
+            return False
+    return True
+
+
+def raised(pair: tuple[int, int], term: int, index: int) -> tuple[int, int]:
+    return max(pair, (term, index))
+
+
+def address(value: Any) -> Address:
+    name, node = value
+    return name, node

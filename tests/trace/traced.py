@@ -1,0 +1,26 @@
+"""Worlds whose peers keep a trace: the code that ships, with pretended time, disk and wire."""
+
+from contextlib import contextmanager
+from unittest import mock
+
+from raft_actors.simulation.peer import SimulatedPeer
+from raft_actors.trace import Trace
+
+
+@contextmanager
+def traces_into(directory):
+    """Have each simulated peer that starts keep a trace in `directory`."""
+    traces = []
+
+    class TracedPeer(SimulatedPeer):
+        def recover(self, machine):
+            super().recover(machine)
+            self.trace = Trace(directory, self.core)
+            self.step = self.trace.step
+            traces.append(self.trace)
+
+    with mock.patch("raft_actors.simulation.world.SimulatedPeer", TracedPeer):
+        yield
+    for trace in traces:
+        if trace.file is not None:
+            trace.file.close()
