@@ -25,8 +25,8 @@ HOST_SCRIPT = """
             if message == "crash":
                 raise ValueError("as told")
             return ("echo", message)
-    print(Node.start(sys.argv[1]))
     answer, ref = Echo.start_link(name="echo")
+    print(Node.start(sys.argv[1]))
     for line in sys.stdin:
         print(eval(line))
 """
@@ -463,7 +463,7 @@ def test_a_killed_process_takes_its_actors_with_it(make_node, make_script):
     assert not remote.is_alive()
     make_script(HOST_SCRIPT, "b").line()
     eventually(remote.is_alive)
-    assert nodes[-1] == NodeUp(b)
+    eventually(lambda: nodes[-1] == NodeUp(b))
     watcher.stop()
     node_watcher.stop()
 
