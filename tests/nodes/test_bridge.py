@@ -114,6 +114,7 @@ def test_an_answer_never_overtakes_a_frame_sent_before_it(make_node):
             frame.reply(None)
 
     b.on_frames(KIND, on_frames)
+    assert a.connect(b.name)
     for number in range(50):
         answers.append(a.call(b.name, KIND, number))
         a.flush()
