@@ -26,17 +26,21 @@ __all__ = ["SimulatedPeer", "Ticket"]
 class Ticket:
     """A client's request, and what came of it.
 
+    what       "write", "read", "configure" or "transfer"; `about` says of what, in words
     request    its id in the log; (0, 0) for what is no command
     floor      the log index that its answer must have seen: the highest that any answer given
                before the request began had seen
     answer     encoded; None while there is none
     """
 
-    __slots__ = ("answer", "floor", "request", "what", "world")
+    __slots__ = ("about", "answer", "floor", "request", "what", "world")
 
-    def __init__(self, world: "World", what: str, request: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self, world: "World", what: str, about: str = "", request: tuple[int, int] = (0, 0)
+    ) -> None:
         self.world = world
         self.what = what
+        self.about = about
         self.request = request
         self.floor = world.checker.floor
         self.answer: bytes | None = None

@@ -27,6 +27,7 @@ from raft_actors.simulation.checker import Broken, Checker
 from raft_actors.simulation.disk import PretendDisk
 from raft_actors.simulation.machine import Tally
 from raft_actors.simulation.peer import SimulatedPeer, Ticket
+from raft_actors.simulation.telling import told
 from raft_actors.state_machine import StateMachine
 from raft_actors.wire.messages import pack, unpack
 
@@ -108,6 +109,7 @@ class World:
         address = self.address(name)
         random = Random(self.random.random())  # noqa: S311
         self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
+        self.step(name)
 
     def crash(self, name: str, kept: float = 0.0) -> None:
         """End a process. `kept`, 0 to 1: how much of what it wrote without a sync survives."""
@@ -275,8 +277,9 @@ class World:
         """Have clients ask `name` for these commands, all in one batch."""
         events: list[Event] = []
         tickets = []
-        for command in commands or (self.requests + 1,):
-            ticket = Ticket(self, "write", self.next_request())
+        commands = commands or (self.requests + 1,)
+        for command in commands:
+            ticket = Ticket(self, "write", f"{command!r}", self.next_request())
             tickets.append(ticket)
             events.append(Propose(terms.dumps(command), ticket, ticket.request))
         if self.tell:
@@ -285,7 +288,7 @@ class World:
         return tickets
 
     def read(self, name: str, query: Any = None) -> Ticket:
-        ticket = Ticket(self, "read")
+        ticket = Ticket(self, "read", f"{query!r}")
         if self.tell:
             self.tell(f"a client reads from {name}")
         self.step(name, Query(terms.dumps(query), ticket))
@@ -312,7 +315,8 @@ class World:
     def answered(self, ticket: Ticket) -> None:
         assert self.busy is not None
         if self.tell:
-            self.tell(f"{self.busy.name}: answers a {ticket.what} with {ticket.result!r}")
+            about = f" {ticket.about}" if ticket.about else ""
+            self.tell(f"{self.busy.name}: answers {ticket.what}{about}: {brief(ticket.result)}")
         self.checker.answered(self.busy, ticket)
 
     # What is to be seen.
@@ -348,8 +352,27 @@ class World:
         )
 
 
+def brief(result: Any) -> str:
+    """An answer in words: peers go by their names, a configuration by its members."""
+    match result:
+        case ("ok", {"members": members, "index": index, **others}):
+            more = "".join(
+                f", {what} {' '.join(name for name, _node in others[key])}"
+                for key, what in (("learners", "learners"), ("old_members", "old"))
+                if key in others
+            )
+            return f"ok, members {' '.join(name for name, _node in members)}{more}, entry {index}"
+        case ("error", ("redirect", None)):
+            return "error, no leader known"
+        case ("error", ("redirect", (name, _node))):
+            return f"error, ask {name}"
+        case (str() as word, (str() as name, str())):
+            return f"{word}, {name}"
+        case ("error", str() as reason):
+            return f"error, {reason}"
+        case _:
+            return repr(result)
+
+
 def map_wire(message: Message) -> Message:
     return unpack(pack(message), message.source, message.target, message.group)
-
-
-from raft_actors.simulation.telling import told  # noqa: E402
