@@ -1,8 +1,10 @@
 """The checker is checked: against every planted wrong history, and against trying everything.
 
-Planted in the checker itself, each once, and seen red here: an unknown write that must happen; one
-that ends when its client gave up; a cache without the state; a cut where a call is under way; a
-write of the value that is there already taken at once.
+Planted in the checker itself, each once, and seen red here: an unknown write that ends when its
+client gave up; a cache without the state; a cut where a call is under way; one end of a part taken
+for all; a write of the value that is there already taken at once; the order of time ignored; a
+search that is too hard passed; and in narrowing: every unknown call dropped; one that ends at once;
+a chain of unknown compare-and-sets that is not followed.
 """
 
 from dataclasses import replace

@@ -60,7 +60,7 @@ def test_every_answer_of_a_tortured_cluster_can_be_explained(tmp_path, nodes, se
 def test_a_planted_bug_goes_red(tmp_path, plant):
     kinds, finding = PLANTS[plant]
     keep = tmp_path / "kept"
-    answer = run([*PLANTED, plant, 1, 0.2, kinds, keep])
+    answer = run([*PLANTED, plant, 1, 0.12, kinds, keep])
     assert answer.returncode == 1, answer.stdout
     assert finding in answer.stdout
     assert answer.stdout.splitlines()[-2].endswith("FAILED")
