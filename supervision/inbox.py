@@ -67,6 +67,10 @@ class Inbox:
         if self.closed:
             self._refuse_waiting()
 
+    def waiting(self) -> int:
+        """How many messages wait that the reader has not taken yet; about, for others go on."""
+        return self._queue.qsize()
+
     def get(self) -> Envelope[Any]:
         """Wait for the oldest message; what Pykka's own loop would call."""
         if not self.taken:

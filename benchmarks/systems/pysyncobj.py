@@ -1,0 +1,111 @@
+"""PySyncObj, in memory: its fastest. The load process is a node without a vote, as it asks for."""
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from benchmarks.systems import KEYS, Load, Measured, System
+from benchmarks.systems.etcd import free_port
+
+__all__ = ["PySyncObj"]
+
+SERVER = """
+import sys, threading
+from benchmarks.systems.pysyncobj import store
+kv = store(sys.argv[1], sys.argv[2:])
+sys.stdin.read()
+"""
+
+
+def store(me: str | None, others: list[str]):
+    """Make one member; `me` None is the load process."""
+    from pysyncobj import SyncObj, SyncObjConf, replicated
+
+    class Store(SyncObj):
+        def __init__(self) -> None:
+            conf = SyncObjConf(
+                appendEntriesUseBatch=False, commandsQueueSize=1_000_000, autoTickPeriod=0.001
+            )
+            super().__init__(me, others, conf)
+            self.data: dict = {}
+
+        @replicated
+        def put(self, key, value):
+            self.data[key] = value
+            return True
+
+    return Store()
+
+
+class PySyncObj(System):
+    name = "PySyncObj"
+    durable = "memory of a majority"
+    reads = False  # its reads are the local state's, whatever the leader has
+
+    @staticmethod
+    def is_here() -> bool:
+        return importlib.util.find_spec("pysyncobj") is not None
+
+    def start(self) -> None:
+        addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        self.servers = []
+        for address in addresses:
+            others = [other for other in addresses if other != address]
+            self.servers.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", SERVER, address, *others],
+                    stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                )
+            )  # fmt: skip
+        self.client = store(None, addresses)
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(Exception):
+                self.client.put("up", 1, sync=True, timeout=1.0)
+                return
+            assert time.monotonic() < deadline, "PySyncObj did not come up"
+
+    def stop(self) -> None:
+        self.client.destroy()
+        for server in self.servers:
+            server.kill()
+            server.wait()
+        self.servers.clear()
+
+    def run(self, load: Load) -> Measured:
+        """A callback puts the next; so the library's own thread does all the work."""
+        measured = Measured()
+        over = threading.Event()
+        began = time.perf_counter()
+        counted_from = began + load.warm_up
+        ends = counted_from + load.seconds
+        number = 0
+
+        def put_next() -> None:
+            nonlocal number
+            number += 1
+            sent = time.perf_counter()
+            self.client.put(
+                KEYS[number % len(KEYS)], load.value, callback=lambda *a: done(sent, *a)
+            )
+
+        def done(sent: float, _result, error) -> None:
+            now = time.perf_counter()
+            if counted_from <= now < ends and error == 0:
+                measured.count += 1
+                measured.latencies.append(now - sent)
+            if now < ends:
+                put_next()
+            else:
+                over.set()
+
+        for _ in range(load.outstanding):
+            put_next()
+        over.wait(load.warm_up + load.seconds + 30)
+        measured.seconds = load.seconds
+        return measured
