@@ -77,6 +77,6 @@ def reply_of(result: Any, state: Any) -> Any:
     """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
     if type(result) is tuple and len(result) == 2:
         reply, second = result
-        if second is state or (type(second) is type(state) and reply not in ("ok", "error")):
+        if type(second) is type(state) and reply not in ("ok", "error"):
             return reply
     return result

@@ -23,7 +23,7 @@ from raft_actors.core.role import OUTCOME_UNKNOWN
 from raft_actors.core.server import Server
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
-from raft_actors.requests import Ask, Ticket
+from raft_actors.requests import Ask, Ticket, refuse
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import open_trace
@@ -247,10 +247,8 @@ class Peer(Process):
 
     @staticmethod
     def undelivered(message: Any) -> None:
-        for event in message if type(message) is list else [message]:
-            ticket = getattr(event, "ticket", None)
-            if ticket is not None:
-                ticket.set(terms.dumps(("error", "no_peer")))
+        events = message if type(message) is list else [message]
+        refuse(events, terms.dumps(("error", "no_peer")))
 
     # What clients ask besides writes and reads.
 

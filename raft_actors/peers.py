@@ -1,13 +1,17 @@
 """Peers: all peers of one node, and the way between them, other nodes' peers, and clients."""
 
+import atexit
 import logging
 import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from pykka import ActorDeadError
 
 from raft_actors import terms
 from raft_actors.config import Config
@@ -18,10 +22,10 @@ from raft_actors.future import Future
 from raft_actors.node import Incoming, LocalNode, Node
 from raft_actors.peer import Peer
 from raft_actors.peer_supervisor import PeerSupervisor
-from raft_actors.requests import STOP, Ticket, event_of
+from raft_actors.requests import STOP, Ticket, event_of, refuse
 from raft_actors.state_machine import StateMachine
 from raft_actors.wire.messages import pack, unpack
-from supervision import ChildSpec, DynamicSupervisor, ProcessRef, stop, tell_if_alive
+from supervision import ChildSpec, DynamicSupervisor, Exited, ProcessRef, stop, tell_if_alive
 
 __all__ = ["Peers", "check_peer_name", "peer_spec", "peers_here", "peers_of"]
 
@@ -34,6 +38,7 @@ FRAME_BYTES = 256 * 1024
 """Entries that share a frame: as much as the bridge joins into one send."""
 
 NO_PEER = ("error", "no_peer")
+STOP_S = 5.0
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
 
@@ -55,9 +60,10 @@ class RemoteTicket:
 class Peers:
     """The peers of `node`, found by name, running or stopped.
 
-    running   the peer of each name
-    members   who belonged to the group of a peer that ran here: whoever asks for a stopped peer
-              is sent to them
+    running      the peer of each name
+    waiting_max  how many messages may wait in its inbox before clients are refused
+    members      who belonged to the group of a peer that ran here: whoever asks for a stopped
+                 peer is sent to them
     """
 
     def __init__(self, node: LocalNode) -> None:
@@ -65,6 +71,7 @@ class Peers:
         self.running: dict[str, ProcessRef[Peer]] = {}
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
+        self.waiting_max: dict[str, int] = {}
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
         self.lock = threading.Lock()
@@ -82,6 +89,7 @@ class Peers:
         with self.lock:
             if self.top is None:
                 _ok, self.top = DynamicSupervisor.start_link(strategy="one_for_one")
+                atexit.register(self.stop_all)
         spec = peer_spec(machine, name=name, config=config, peers=self, restart="temporary")
         match DynamicSupervisor.start_child(self.top, spec):
             case ("ok", _supervisor):
@@ -99,8 +107,15 @@ class Peers:
         stop(supervisor, "shutdown")
         return "ok"
 
+    def stop_all(self) -> None:
+        """Stop the peers that `start` started, as this process ends: leaders hand over."""
+        if self.top is not None:
+            with suppress(TimeoutError, Exited):
+                stop(self.top, "shutdown", STOP_S)
+
     def joined(self, peer: Peer) -> None:
         self.members[peer.name] = peer.core.configuration.members
+        self.waiting_max[peer.name] = peer.config.proposals_max
         self.running[peer.name] = peer.actor_ref
 
     def left(self, peer: Peer) -> None:
@@ -147,14 +162,8 @@ class Peers:
                 batches[name] += [unpack(each, source, target, group) for each in packed]
             except (ValueError, TypeError) as error:
                 logger.warning("%s sent what is no peer message: %s", frame.node, error)
-        self.tell(batches)
-
-    def tell(self, batches: dict[str, list[Any]]) -> None:
         for name, batch in batches.items():
-            ref = self.running.get(name)
-            if ref is None:
-                Peer.undelivered(batch)
-            else:
+            if (ref := self.running.get(name)) is not None:
                 tell_if_alive(ref, batch)
 
     # Clients.
@@ -171,12 +180,26 @@ class Peers:
         if operation == STOP:
             future.set(terms.dumps(self.stop(name)))
             return future
-        ref = self.running.get(name)
-        if ref is None:
-            future.set(self.instead_of(name))
-        else:
-            tell_if_alive(ref, event_of(operation, payload, (session, sequence), future))
+        self.submit(name, [event_of(operation, payload, (session, sequence), future)])
         return future
+
+    def submit(self, name: str, events: list[Any]) -> None:
+        """Tell a peer what clients ask of it, or answer them at once why not.
+
+        What waits in an inbox is bounded here, for the inbox itself has no bound: the peers'
+        own messages must never wait for room, or be dropped, because of clients.
+        """
+        ref = self.running.get(name)
+        if ref is not None and ref.actor_inbox.waiting() >= self.waiting_max[name]:
+            refuse(events, terms.dumps(("error", "overloaded")))
+            return
+        try:
+            if ref is not None:
+                ref.tell(events)
+                return
+        except ActorDeadError:
+            pass
+        refuse(events, self.instead_of(name))
 
     def instead_of(self, name: str) -> Any:
         """What to answer for a peer that does not run: who else may know, or that there's none."""
@@ -192,16 +215,14 @@ class Peers:
                 operation, name, payload, session, sequence = frame.body
                 if operation == STOP:
                     self.stop_aside(name, ticket)
-                elif name in self.running:
+                else:
                     request = (session, sequence)
                     batches[name].append(event_of(operation, payload, request, ticket))
-                else:
-                    ticket.set(self.instead_of(name))
             except (ValueError, TypeError) as error:
                 logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
                 ticket.set(terms.dumps(("error", ("bad_request", str(error)))))
-        self.tell(batches)
-        self.node.flush()
+        for name, events in batches.items():
+            self.submit(name, events)
 
     def stop_aside(self, name: str, ticket: Ticket) -> None:
         """Stopping takes as long as the peer's last batch, so not on the bridge's thread."""

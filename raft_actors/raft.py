@@ -339,6 +339,6 @@ def find_leader(members: list[Address], deadline: float, *, other_than: Address)
             if remaining <= 0:
                 return None
             match ask(member, LEADER, (), min(remaining, 1.0)):
-                case (str(), str()) as leader if leader != other_than and leader[0] != "error":
-                    return leader
+                case (str() as name, str() as node) if (name, node) != other_than and "@" in node:
+                    return name, node
         time.sleep(min(LOOK_AROUND_S, max(0.0, deadline - time.monotonic())))

@@ -14,7 +14,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import Configure, Propose, Query, Transfer
 
 __all__ = ["ASKS", "CONFIGURE", "READ", "STOP", "TRANSFER", "WRITE", "Ask", "Ticket", "event_of",
-           "next_request"]  # fmt: skip
+           "next_request", "refuse"]  # fmt: skip
 
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER = range(8)
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
@@ -73,6 +73,14 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         if tuple(map(type, arguments)) == kinds:
             return Ask(name, arguments, ticket)
     raise ValueError(f"operation {operation!r} of {arguments!r} is none of this version")
+
+
+def refuse(events: list[Any], answer: Any) -> None:
+    """Give `answer` to whoever waits for one of these events."""
+    for event in events:
+        ticket = getattr(event, "ticket", None)
+        if ticket is not None:
+            ticket.set(answer)
 
 
 def is_change(value: Any) -> bool:

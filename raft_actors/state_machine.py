@@ -33,8 +33,8 @@ class StateMachine:
         """Answer a query, on the leader alone. Return `reply` or `(reply, state)`.
 
         Don't change the state: a read is not replicated, and a changed state is dropped.
-        A pair is taken for (reply, state) if its second part is the state or of the state's
-        type, unless its first is "ok" or "error".
+        A pair is taken for (reply, state) if its second part is of the state's type, unless its
+        first is "ok" or "error": that is a reply.
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 

@@ -24,6 +24,10 @@ SILENT = BridgeLimits(ping_after_s=600.0)
 """Nodes that send nothing of their own."""
 
 
+def change_to(members):
+    return terms.dumps((tuple(members), (), None, False))
+
+
 class Group:
     """One peer, `kv`, on each of three nodes of this process."""
 
@@ -33,7 +37,7 @@ class Group:
         self.members = tuple(("kv", node.name) for node in self.nodes)
         for node in self.nodes:
             self.start(node)
-        answer = self.ask(self.nodes[0], self.members[0], CONFIGURE, terms.dumps(self.members))
+        answer = self.ask(self.nodes[0], self.members[0], CONFIGURE, change_to(self.members))
         assert answer[0] == "ok", answer
 
     def start(self, node):
@@ -96,8 +100,7 @@ def test_a_member_on_a_node_whose_name_can_not_be_ends_nobody(group, caplog):
     peers_of(a).start(KVStore, "other", Config(log_store="memory"))
     other = peers_of(a).running["other"]
     members = (("other", a.name), ("other", "no node"))
-    payload = terms.dumps(members)
-    answer = group.ask(a, members[0], CONFIGURE, payload)
+    answer = group.ask(a, members[0], CONFIGURE, change_to(members))
     assert answer[0] == "error"
     assert peers_of(a).running["other"] is other
     peers_of(a).stop("other")

@@ -1,12 +1,15 @@
 """Every call of `Raft` and its answers, in one process, on RocksDB."""
 
+import threading
+
 import pytest
 
 import supervision
-from raft_actors import Config, Node, Raft, StateMachine, Supervisor
+from raft_actors import Config, Node, Raft, StateMachine, Supervisor, terms
 from raft_actors.errors import BadName
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
+from raft_actors.requests import WRITE, next_request
 from tests.nodes.helpers import eventually
 
 HERE = Node.self()
@@ -366,3 +369,36 @@ def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_
     new = leader_of(rest)
     assert Raft.read(new, ("get", 49)) == ("ok", 49)
     assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
+
+
+class Gated(KVStore):
+    """Holds its peer's thread in a write, until the gate opens."""
+
+    gate = threading.Event()
+
+    def handle_write(self, command, state):
+        if command == "wait":
+            self.gate.wait(30)
+            return "waited", state
+        return super().handle_write(command, state)
+
+
+def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer):
+    name, _ = make_peer(Gated, proposals_max=20)
+    Raft.set_configuration(name, [name])
+    Gated.gate.clear()
+    try:
+        waiting = [request_of(name, "wait") for _ in range(100)]
+        eventually(lambda: sum(future.done() for future in waiting) >= 70)
+        refused = [terms.loads(future.get(1)) for future in waiting if future.done()]
+        assert set(refused) == {("error", "overloaded")}
+        assert Raft.write(name, ("set", "a", 1), timeout=1) == ("error", "overloaded")
+    finally:
+        Gated.gate.set()
+    eventually(lambda: all(future.done() for future in waiting))
+    assert KVStore_write(name, "a", 1) == ("ok", "a", 1), "it recovers by itself"
+
+
+def request_of(name, command):
+    body = [WRITE, name, terms.dumps(command), *next_request()]
+    return peers_here().request((name, HERE), body)
