@@ -26,9 +26,10 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from raft_actors import Node, Raft, StateMachine, Supervisor
+from raft_actors import Node, Raft, Supervisor
+from raft_actors.kv_store import KVStore
 
-__all__ = ["KVStore", "run_demo", "start_store"]
+__all__ = ["run_demo", "start_store"]
 
 Address = tuple[str, str]
 NAMES = ("a", "b", "c")
@@ -38,26 +39,6 @@ CALL_S = 1.0
 PAUSE_S = 0.02
 CHECK_THREADS = 8
 UNKNOWN = {("error", "timeout"), ("error", "outcome_unknown")}
-
-
-class KVStore(StateMachine):
-    """The README's key-value store."""
-
-    def init(self, name: Any) -> dict[Any, Any]:  # noqa: ARG002
-        return {}
-
-    def handle_write(self, command: Any, state: dict[Any, Any]) -> Any:
-        match command:
-            case ("set", key, value):
-                state[key] = value
-                return ("ok", key, value), state
-
-    def handle_read(self, query: Any, state: dict[Any, Any]) -> Any:
-        match query:
-            case ("get", key) if key in state:
-                return ("ok", state[key]), state
-            case ("get", _):
-                return ("error", "key_not_found"), state
 
 
 def start_store() -> Any:
