@@ -82,7 +82,7 @@ class Mark:
 
     __slots__ = ("build", "sign")
 
-    def __init__(self, code: int, build: Callable[[tuple[Any, ...]], Any]) -> None:
+    def __init__(self, code: int, build: Callable[[list[Any]], Any]) -> None:
         self.sign = ExtType(code, b"")
         self.build = build
 
@@ -202,22 +202,22 @@ def rank(member: Any) -> tuple[str, Any]:
 # Reading: a mark stands for its array only at the head of one; anywhere else the bytes are wrong.
 
 
-def read_datetime(parts: tuple[Any, ...]) -> datetime:
+def read_datetime(parts: list[Any]) -> datetime:
     year, month, day, hour, minute, second, microsecond, fold, zone = parts
     return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
 
 
-def read_date(parts: tuple[Any, ...]) -> date:
+def read_date(parts: list[Any]) -> date:
     year, month, day = parts
     return date(year, month, day)
 
 
-def read_time(parts: tuple[Any, ...]) -> time:
+def read_time(parts: list[Any]) -> time:
     hour, minute, second, microsecond, fold, zone = parts
     return time(hour, minute, second, microsecond, zone, fold=fold)
 
 
-LIST = Mark(1, list)
+LIST = Mark(1, lambda parts: parts)
 SET = Mark(2, set)
 FROZENSET = Mark(3, frozenset)
 DATETIME = Mark(4, read_datetime)
@@ -242,11 +242,12 @@ def unpack(
     data: bytes | memoryview,
     array_max: int,
     read_ext: Callable[[int, bytes], Any],
-    read_array: Callable[[tuple[Any, ...]], Any] | None,
+    read_array: Callable[[list[Any]], Any] | None,
 ) -> Any:
     return unpackb(
         data,
-        use_list=False,
+        # With a hook, lists: msgpack without its C extension makes tuples of what hooks return.
+        use_list=read_array is not None,
         list_hook=read_array,
         ext_hook=read_ext,
         strict_map_key=False,
@@ -281,11 +282,12 @@ class Reader:
         self.open_marks += 1
         return MARKS[code]
 
-    def read_array(self, parts: tuple[Any, ...]) -> Any:
+    def read_array(self, parts: list[Any]) -> Any:
         if not parts or type(parts[0]) is not Mark:
-            return parts
+            return tuple(parts)
         self.open_marks -= 1
-        return parts[0].build(parts[1:])
+        mark: Mark = parts.pop(0)
+        return mark.build(parts)
 
 
 def check_lengths(data: bytes | memoryview) -> None:

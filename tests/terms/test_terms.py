@@ -2,6 +2,7 @@
 
 import enum
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -323,6 +324,22 @@ def test_claimed_lengths_take_no_memory():
     child = subprocess.run([sys.executable, "-c", CLAIMS], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     assert int(child.stdout) < 100_000  # KiB
+
+
+WITHOUT_C = """
+from raft_actors.terms import dumps, loads
+value = [(1, [2]), {"a": [{3}, ()]}, frozenset({(4,)})]
+assert loads(dumps(value)) == value, loads(dumps(value))
+"""
+
+
+def test_without_the_c_extension_of_msgpack_values_come_back_the_same():
+    """Found by fuzzing: lists came back as tuples, and a datetime with a zone not at all."""
+    child = subprocess.run(
+        [sys.executable, "-c", WITHOUT_C], capture_output=True, text=True,
+        env={**os.environ, "MSGPACK_PUREPYTHON": "1"},
+    )  # fmt: skip
+    assert child.returncode == 0, child.stderr
 
 
 def test_threads_can_encode_at_the_same_time():
