@@ -185,7 +185,11 @@ class Checker:
         kind = type(message)
         if kind is AppendEntries:
             if self.leader_of.get(term) != name:
-                self.note_leader_of(term, name)
+                core = self.world.peers[name].core
+                if core.term == term and core.role.name == "leader":
+                    self.note_leader(self.world.peers[name])
+                else:  # it led, and has heard of a newer term in the same batch
+                    self.note_leader_of(term, name)
         elif kind is AppendReply:
             if message.match > disk.last_index:  # type: ignore[attr-defined]
                 raise Broken(

@@ -5,7 +5,7 @@ Nothing moves by itself. Whoever holds the world lets messages arrive (`deliver`
 After each step of a peer the checker looks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -355,13 +355,15 @@ class World:
 def brief(result: Any) -> str:
     """An answer in words: peers go by their names, a configuration by its members."""
     match result:
-        case ("ok", {"members": members, "index": index, **others}):
+        case ("ok", {"members": members, "index": index} as view):
             more = "".join(
-                f", {what} {' '.join(name for name, _node in others[key])}"
+                f", {what} {names(view[key])}"
                 for key, what in (("learners", "learners"), ("old_members", "old"))
-                if key in others
+                if key in view
             )
-            return f"ok, members {' '.join(name for name, _node in members)}{more}, entry {index}"
+            return f"ok, members {names(members)}{more}, entry {index}"
+        case ("error", (str() as reason, [(str(), str()), *_] as peers)):
+            return f"error, {reason} {names(peers)}"
         case ("error", ("redirect", None)):
             return "error, no leader known"
         case ("error", ("redirect", (name, _node))):
@@ -372,6 +374,10 @@ def brief(result: Any) -> str:
             return f"error, {reason}"
         case _:
             return repr(result)
+
+
+def names(addresses: Iterable[Address]) -> str:
+    return " ".join(name for name, _node in addresses)
 
 
 def map_wire(message: Message) -> Message:

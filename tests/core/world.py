@@ -1,4 +1,7 @@
-"""World: several servers with pretend time, disk and wire, for tests that take no time."""
+"""World: a few cores, stepped event by event, for tests that look inside them.
+
+What a whole peer does, with its lanes, store and faults, is played by `raft_actors.simulation`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -49,10 +52,6 @@ class Machine:
     reads: list[Any] = field(default_factory=list)
 
 
-class Crash(Exception):
-    """The process ended here."""
-
-
 @dataclass
 class Ticket:
     """A client's request: what it asked, when, and what it was told."""
@@ -67,7 +66,6 @@ class World:
     """Peers named by one letter each, and the messages between them.
 
     wire      messages under way, oldest first; nothing moves by itself
-    crash_at  draws at which points of a run the process ends, if at all
     """
 
     def __init__(self, names: str, seed: int = 0, config: Config | None = None) -> None:
@@ -85,7 +83,6 @@ class World:
         self.news: list[tuple[str, News]] = []
         self.acknowledged: list[bytes] = []
         self.stale_reads: list[Ticket] = []
-        self.crash_chance = 0.0
         for name in names:
             self.start(name)
 
@@ -110,25 +107,18 @@ class World:
         server.now = self.now
         for event in events:
             server.step(event)
-        try:
-            self.run(name, server, server.flush())
-        except Crash:
-            self.crash(name)
+        self.run(name, server, server.flush())
 
     def run(self, name: str, server: Server, due: Effects) -> None:
-        """The lanes, in the order of `Peer.run`, with a chance to die between any two."""
+        """The lanes, in the order of `Peer.on_drained`."""
         disk, machine = self.disks[name], self.machines[name]
-        self.may_crash()
         self.send(due.early)
-        self.may_crash()
         if due.ballot is not None or due.entries:
             disk.save(due.ballot, due.first, due.entries)
-            self.may_crash()
             if due.entries:
                 server.step(Written(last_index=server.log.last_index,
                                     last_term=server.log.last_term))  # fmt: skip
         self.send(due.send)
-        self.may_crash()
         if due.news is not None:
             self.news.append((name, due.news))
         self.apply(name, server, machine)
@@ -136,10 +126,6 @@ class World:
         self.answer_reads(name, machine)
         for ticket, answer in due.answers:
             ticket.answer = answer
-
-    def may_crash(self) -> None:
-        if self.crash_chance and self.luck.random() < self.crash_chance:
-            raise Crash
 
     def apply(self, name: str, server: Server, machine: Machine) -> None:
         first, last = machine.applied + 1, server.commit_index
@@ -203,13 +189,6 @@ class World:
         """Let `name`'s alarm ring now, wherever it stands."""
         self.now = max(self.now, min(self.servers[name].alarm, self.now + 10))
         self.step(name, Tick())
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass and ring what fell due; now and then a peer is late to hear it."""
-        self.now += seconds
-        for name in list(self.servers):
-            if self.servers[name].alarm <= self.now and self.luck.random() < 0.8:
-                self.step(name, Tick())
 
     def ring(self, seconds: float) -> None:
         """Let time pass: every alarm that falls due rings, and every message arrives."""
@@ -281,59 +260,3 @@ class World:
     def entries(self, name: str) -> list[bytes]:
         log = self.servers[name].log
         return log.between(1, log.last_index)
-
-
-class Checker:
-    """What must hold after every step (Raft, Figure 3)."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.leader_of: dict[int, str] = {}
-        self.committed: list[bytes] = []
-        self.commands: list[bytes] = []
-
-    def look(self) -> None:
-        world = self.world
-        assert not world.stale_reads, f"stale read, seed {world.seed}"
-        for name, server in world.servers.items():
-            if isinstance(server.role, Leader):
-                first = self.leader_of.setdefault(server.term, name)
-                assert first == name, f"two leaders in term {server.term}, seed {world.seed}"
-            known, commit = len(self.committed), server.commit_index
-            if commit > known:
-                self.committed += server.log.between(known + 1, commit)
-                self.commands = [payload_of(entry) for entry in self.committed
-                                 if kind_of(entry) == COMMAND]  # fmt: skip
-            applied = world.machines[name].commands
-            assert applied == self.commands[: len(applied)], f"applied differs, seed {world.seed}"
-
-    def look_deep(self) -> None:
-        """The checks that read whole logs: a committed entry never changes, none is lost."""
-        world = self.world
-        for server in world.servers.values():
-            commit = server.commit_index
-            same = server.log.between(1, commit) == self.committed[:commit] if commit else True
-            assert same, f"a committed entry changed, seed {world.seed}"
-            if isinstance(server.role, Leader) and server.term == max(self.leader_of):
-                held = server.log.between(1, server.log.last_index) if server.log.last_index else []
-                assert held[: len(self.committed)] == self.committed, (
-                    f"leader lacks committed entries, seed {world.seed}"
-                )
-        lost = set(world.acknowledged) - set(self.commands)
-        assert not lost, f"{len(lost)} acknowledged writes lost, seed {world.seed}"
-
-    def converged(self) -> None:
-        """Healed, the world elects and every log becomes the leader's, in bounded time."""
-        world = self.world
-        for _ in range(100):
-            world.ring(0.5)
-            leaders = [server for _, server in world.leaders()]
-            if leaders:
-                newest = max(leaders, key=lambda server: server.term)
-                same = all(
-                    server.commit_index == newest.log.last_index and server.term == newest.term
-                    for server in world.servers.values()
-                )
-                if same and newest.commit_index > 0:
-                    return
-        raise AssertionError(f"no convergence, seed {world.seed}: {world.roles()}")

@@ -247,8 +247,11 @@ def entry_word(entry: bytes) -> str:
         return f"{term_of(entry)}:{terms.loads(payload_of(entry))}"
     if kind == CONFIG:
         configuration = Configuration.decode(payload_of(entry), 0)
-        names = "".join(name for name, _node in configuration.members)
-        learners = "".join(name for name, _node in configuration.learners)
-        old = "".join(name for name, _node in configuration.old)
-        return f"{term_of(entry)}:[{names}{'+' + learners if learners else ''}{'&' + old if old else ''}]"
+        parts = (
+            ("", configuration.members),
+            ("+", configuration.learners),
+            ("&", configuration.old),
+        )
+        words = (mark + "".join(name for name, _node in part) for mark, part in parts if part)
+        return f"{term_of(entry)}:[{''.join(words)}]"
     return f"{term_of(entry)}:noop"

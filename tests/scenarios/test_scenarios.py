@@ -19,7 +19,7 @@ def played(text: str) -> str:
     script, parts = Script(), []
     for block in text.strip().split("\n\n"):
         lines = block.split("\n")
-        verbs = [line for line in lines[: (lines + ["----"]).index("----")]]
+        verbs = lines[: [*lines, "----"].index("----")]
         asked = [line for line in verbs if not line.startswith("#")]
         if not asked:
             parts.append("\n".join(verbs))

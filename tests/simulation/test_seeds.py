@@ -1,0 +1,51 @@
+"""A thousand short seeds break no promise. RAFT_SEEDS plays more, RAFT_STEPS longer ones."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from raft_actors.simulation.fates import draw
+from raft_actors.simulation.play import Failure, play, transcript
+
+SEEDS = int(os.environ.get("RAFT_SEEDS", "1000"))
+STEPS = int(os.environ.get("RAFT_STEPS", "600"))
+PART = 50
+
+
+@pytest.mark.seeds
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_no_seed_breaks_a_promise(first: int) -> None:
+    for seed in range(first, min(first + PART, SEEDS)):
+        end = play(draw(seed, STEPS))
+        again = f"raft-actors simulate --first {seed} --seeds 1 --steps {STEPS}"
+        assert not isinstance(end, Failure), f"{end.complaint}\n{again}"
+
+
+@pytest.mark.seeds
+def test_the_seeds_do_something() -> None:
+    """A simulation in which nothing is committed, cut or answered would pass as well."""
+    ends = [play(draw(seed, STEPS)) for seed in range(60)]
+    checkers = [end.checker for end in ends]
+    assert sum(len(checker.committed) for checker in checkers) > 600
+    assert sum(checker.acknowledged for checker in checkers) > 300
+    assert sum(checker.reads for checker in checkers) > 100
+    assert sum(len(checker.leader_of) for checker in checkers) > 90
+    assert {len(end.names) for end in ends} == {1, 2, 3, 4, 5}
+
+
+def test_a_seed_tells_the_whole_story() -> None:
+    """In every process: nothing hangs on the order of a set or on `hash`."""
+    code = (
+        "from raft_actors.simulation.fates import draw\n"
+        "from raft_actors.simulation.play import transcript\n"
+        "print('\\n'.join(line for seed in range(8) for line in transcript(draw(seed, 300))))"
+    )
+    here = "\n".join(line for seed in range(8) for line in transcript(draw(seed, 300))) + "\n"
+    for hash_seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )  # fmt: skip
+        assert there.stdout == here
