@@ -408,12 +408,16 @@ def misplaced(mutation: Mutation) -> str:
     return "" if times == 1 else f"{mutation.name}: its text stands {times} times"
 
 
-def plant(mutation: Mutation, directory: Path) -> None:
-    """Copy the packages and the tests to `directory`, with the bug in."""
+def copy(source: Path, directory: Path) -> None:
+    """Copy the packages and the tests: nothing is ever planted where people work."""
     unwanted = shutil.ignore_patterns("__pycache__")
     for part in ("raft_actors", "supervision", "tests"):
-        shutil.copytree(ROOT / part, directory / part, ignore=unwanted)
-    shutil.copy(ROOT / "pyproject.toml", directory)
+        shutil.copytree(source / part, directory / part, ignore=unwanted)
+    for part in ("pyproject.toml", "setup.cfg"):
+        shutil.copy(source / part, directory)
+
+
+def plant(mutation: Mutation, directory: Path) -> None:
     module = directory / "raft_actors" / f"{mutation.module}.py"
     module.write_text(module.read_text().replace(mutation.old, mutation.new))
 
@@ -433,6 +437,8 @@ def run(directory: Path, *arguments: str) -> tuple[int | None, str]:
 def red_test(directory: Path, nets: Sequence[str]) -> str:
     """Return the first test that goes red, or nothing."""
     there = [net for net in nets if (directory / net).exists()]
+    if not there:
+        return ""
     status, output = run(
         directory, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-p",
         "no:randomly", "--timeout=60", "-m", "not seeds", *there,
@@ -451,10 +457,19 @@ def failing_seed(directory: Path) -> str:
     return f"seed {output.strip()}" if output.strip() else "" if status == 0 else "breaks"
 
 
-def catch(mutation: Mutation, nets: Sequence[str] = NETS, *, simulate: bool = True) -> Catch:
+def catch(
+    mutation: Mutation | None,
+    *,
+    source: Path = ROOT,
+    nets: Sequence[str] = NETS,
+    simulate: bool = True,
+) -> Catch:
+    """Return what catches a bug; with None, what goes red without any."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        plant(mutation, directory)
+        copy(source, directory)
+        if mutation is not None:
+            plant(mutation, directory)
         return Catch(red_test(directory, nets), failing_seed(directory) if simulate else "")
 
 
@@ -480,10 +495,19 @@ def main(arguments: list[str]) -> int:
         print("\n".join(wrong), file=sys.stderr)
         return 2
     lines = ["| planted bug | rule | module | test | simulation |", "|---|---|---|---|---|"]
-    print("\n".join(lines))
     survivors = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for mutation, caught in zip(chosen, pool.map(catch, chosen), strict=True):
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ThreadPoolExecutor(options.jobs) as pool,
+    ):
+        source = Path(name)
+        copy(ROOT, source)  # others may be working on it meanwhile
+        if (sound := catch(None, source=source)) != Catch("", ""):
+            print(f"red without any bug: {sound}", file=sys.stderr)
+            return 2
+        print("\n".join(lines))
+        caught_by = pool.map(lambda mutation: catch(mutation, source=source), chosen)
+        for mutation, caught in zip(chosen, caught_by, strict=True):
             survivors += not (caught.test or caught.simulation)
             lines.append(row(mutation, caught))
             print(lines[-1], flush=True)
