@@ -158,12 +158,9 @@ class Dialling:
     def _on_writable(self, attempt: Attempt, connection: Connection) -> None:
         if attempt.over or connection.closed:
             return
-        error = connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._fail(attempt, f"{connection.address}: {os.strerror(error)}")
-        elif connection.socket.getsockname() == connection.socket.getpeername():
-            # Dialling a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
-            self._fail(attempt, f"{connection.address}: nobody listens")
+        problem = why_not_connected(connection.socket)
+        if problem:
+            self._fail(attempt, f"{connection.address}: {problem}")
         else:
             self._on_connected(connection)
 
@@ -199,3 +196,15 @@ class Dialling:
         hopeful, link.hopeful = link.hopeful, []
         for hope in hopeful:
             hope.set(up)
+
+
+def why_not_connected(sock: socket.socket) -> str:
+    """Say what became of a connect that did not block; an empty string for a connection."""
+    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        return os.strerror(error)
+    try:
+        # Dialling a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
+        return "nobody listens" if sock.getsockname() == sock.getpeername() else ""
+    except OSError as error:  # reset since the look before
+        return error.strerror or str(error)

@@ -65,7 +65,6 @@ class Peer(Process):
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
-        self.applying = False
         self.asked: list[Ask] = []
         self.ending: Any = None
         peers.joined(self)

@@ -105,8 +105,6 @@ class SupervisorBase(Process, type="supervisor"):
         if answer == "ok":
             child.ref = value
             self._link(value)
-        elif answer == "error":
-            logger.error("%s could not start child %r: %r", self, child.spec.id, value)
         return answer, value
 
     def _shut_down(self, *children: Child) -> None:
@@ -129,7 +127,9 @@ class SupervisorBase(Process, type="supervisor"):
         )
         self.exit("shutdown")
 
-    def _retry_later(self, child: Child) -> None:
+    def _retry_later(self, child: Child, why: Reason) -> None:
+        """Only the log hears of a failed restart; of a failed start whoever asked for it does."""
+        logger.error("%s could not restart child %r: %r", self, child.spec.id, why)
         child.restarting = True
         tell_if_alive(self.actor_ref, Retry(child))
 

@@ -103,7 +103,7 @@ class DynamicSupervisor(SupervisorBase):
             self._running[ref] = child
         elif answer == "error":
             self._restarting.append(child)
-            self._retry_later(child)
+            self._retry_later(child, ref)
 
     def _wind_down(self) -> None:
         self._shut_down(*self._running.values())

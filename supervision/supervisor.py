@@ -159,9 +159,9 @@ class Supervisor(SupervisorBase):
         for each in affected:
             if each not in self._children_in_order:
                 continue  # temporary: gone with its stop
-            answer, _ = self._start(each)
+            answer, reason = self._start(each)
             if answer == "error":
-                self._retry_later(each)
+                self._retry_later(each, reason)
                 return
             self._drop_if_over(each)
 

@@ -630,3 +630,11 @@ def test_a_forked_child_is_no_node_and_leaves_its_parents_alone(make_script, mak
     assert script.say("go") == "nonode@nohost"
     assert script.line() == f"{f} ['{a.name}']"
     assert a.ping(f) == "pong"
+
+
+def test_a_dial_that_is_reset_as_soon_as_it_connects_is_a_failed_dial():
+    """Between the two looks at the socket: found by torture, as a traceback in the log."""
+    from raft_actors.dialling import why_not_connected
+
+    with socket.socket() as never_connected:
+        assert "not connected" in why_not_connected(never_connected)
