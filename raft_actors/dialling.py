@@ -206,5 +206,5 @@ def why_not_connected(sock: socket.socket) -> str:
     try:
         # Dialling a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
         return "nobody listens" if sock.getsockname() == sock.getpeername() else ""
-    except OSError as error:  # reset since the look before
-        return error.strerror or str(error)
+    except OSError as reset:  # since the look before
+        return reset.strerror or str(reset)
