@@ -16,12 +16,13 @@ from tests.fuzz.targets import COOKIE, HERE, THERE
 __all__ = ["seeds"]
 
 REQUESTS = [
-    ("set", "a", 1), ("get", "a"), (("kv", "a@one"),), (), (), (3,), (), ("kv", "a@one"),
+    ("set", "a", 1), ("get", "a"), ((("kv", "a@one"),), (("kv", "b@two"),), 4, False), (), (),
+    (3,), (), ("kv", "a@one"),
 ]  # fmt: skip
 
 
 def seeds() -> dict[str, list[bytes]]:
-    """Small good inputs of each target, from the corpus begins."""
+    """Small good inputs of each target, with which the corpus begins."""
     pack = msgpack.packb
     entry = bytes(8) + b"\1" + bytes(16) + b"command"
     hello = Dialler(HERE, COOKIE, THERE.name).hello
