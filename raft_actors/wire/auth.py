@@ -16,6 +16,7 @@ gets nothing signed by the cookie. No I/O here: payloads in, payloads out.
 import hashlib
 import hmac
 import secrets
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from raft_actors.names import check_node_name
 from raft_actors.wire.codec import make_packer, unpack
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.shallow import check_shallow
 
 __all__ = ["HANDSHAKE_BYTES_MAX", "Acceptor", "Dialler", "Identity", "Peer", "Refusal", "refuse"]
 
@@ -31,10 +33,21 @@ HANDSHAKE_BYTES_MAX = 1024  # any one handshake message; the longest legal one i
 MAGIC = "raft_actors"
 VERSIONS = [1]  # the protocol versions this code speaks
 ITEMS_MAX = 16  # in any list of a handshake message
+LISTS_DEEP = 2  # the message, and the versions in it
 NONCE_BYTES = 32
 INCARNATION_BYTES = 8
 LINK_ID_BYTES = 16
 WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
+
+
+class Local(threading.local):
+    """Each thread's own packer: a new one takes 256 KiB, too much to spend on a stranger."""
+
+    def __init__(self) -> None:
+        self.pack = make_packer()
+
+
+local = Local()
 
 
 class Refusal(Exception):
@@ -72,7 +85,7 @@ class Peer:
 
 def refuse(code: str, words: str) -> bytes:
     """Return the payload of a REFUSE message."""
-    return make_packer()(["refuse", code, words])
+    return local.pack(["refuse", code, words])
 
 
 class Dialler:
@@ -91,7 +104,7 @@ class Dialler:
         self.target = target
         self._cookie = cookie
         nonce = secrets.token_bytes(NONCE_BYTES)
-        self.hello: bytes = make_packer()(
+        self.hello: bytes = local.pack(
             [MAGIC, VERSIONS, me.name, me.incarnation, me.frame_bytes_max, nonce, target, dial,
              last_link_id]
         )  # fmt: skip
@@ -128,7 +141,7 @@ class Dialler:
             min(limit, self.me.frame_bytes_max),
             link_id(self.hello, payload),
         )
-        return make_packer()(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
+        return local.pack(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
 
     def _on_welcome(self, message: list[Any]) -> Peer:
         assert self._challenge is not None
@@ -170,7 +183,7 @@ class Acceptor:
     def welcome(self) -> bytes:
         assert self._hello is not None
         mac = self._cookie.sign(b"acceptor", self._hello, self._challenge)
-        return make_packer()(["welcome", mac])
+        return local.pack(["welcome", mac])
 
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
@@ -194,7 +207,7 @@ class Acceptor:
             raise Refusal("name", f"{name} is this node's own name")
         nonce = secrets.token_bytes(NONCE_BYTES)
         self._hello = payload
-        self._challenge = make_packer()(
+        self._challenge = local.pack(
             ["challenge", max(common), self.me.name, self.me.incarnation, self.me.frame_bytes_max,
              nonce]
         )  # fmt: skip
@@ -210,6 +223,7 @@ class Acceptor:
 
 
 def message_of(payload: bytes) -> list[Any]:
+    check_shallow(payload, LISTS_DEEP)
     message = unpack(payload, ITEMS_MAX)
     if not isinstance(message, list) or not message:
         raise ProtocolError("a handshake message that is no list")

@@ -1,0 +1,55 @@
+"""Shallow: whether a stranger's msgpack is no deeper than it may be, told before any of it is read.
+
+msgpack makes room for a list's items when it meets its head, and lists nest: a kilobyte of heads
+costs some 180. So heads are walked over first, and nothing is made.
+"""
+
+from raft_actors.wire.frames import ProtocolError
+
+__all__ = ["check_shallow"]
+
+FIXED = {
+    0xC0: 0, 0xC2: 0, 0xC3: 0,  # nil, false, true
+    0xCA: 4, 0xCB: 8,  # floats
+    0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,  # ints
+}  # fmt: skip
+"""Bytes after a head."""
+COUNTED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+"""Bytes of the length after the head of a bytes or str."""
+LISTS = {0xDC: 2, 0xDD: 4}
+"""Bytes of the count after the head of a list."""
+
+
+def check_shallow(payload: bytes, depth: int) -> None:
+    """Raise ProtocolError for lists that nest deeper than `depth`, and for maps and exts.
+
+    What ends too early passes: msgpack will say so.
+    """
+    position = 0
+    left = [1]  # values still to come, in each list that is open
+    while position < len(payload) and left:
+        head = payload[position]
+        position += 1
+        left[-1] -= 1
+        if head < 0x80 or head >= 0xE0:  # a small int
+            size = 0
+        elif 0xA0 <= head <= 0xBF:  # a short str
+            size = head & 0x1F
+        elif head in FIXED:
+            size = FIXED[head]
+        elif head in COUNTED:
+            size = COUNTED[head] + number(payload, position, COUNTED[head])
+        elif 0x90 <= head <= 0x9F or head in LISTS:
+            size = LISTS.get(head, 0)
+            left.append(number(payload, position, size) if size else head & 0x0F)
+            if len(left) > depth + 1:
+                raise ProtocolError("lists in lists, deeper than a handshake needs")
+        else:
+            raise ProtocolError("a payload with what a handshake never has (maps, exts)")
+        position += size
+        while left and not left[-1]:
+            left.pop()
+
+
+def number(payload: bytes, position: int, size: int) -> int:
+    return int.from_bytes(payload[position : position + size], "big")

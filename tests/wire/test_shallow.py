@@ -1,0 +1,77 @@
+"""What a stranger's msgpack may be, before it is read."""
+
+import tracemalloc
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raft_actors.wire.auth import Acceptor, Dialler, Identity
+from raft_actors.wire.codec import unpack
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.shallow import check_shallow
+
+HERE = Identity("a@one", b"aaaaaaaa", 1 << 20)
+atoms = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats()
+    | st.text(max_size=300) | st.binary(max_size=300)
+)  # fmt: skip
+
+
+def depth_of(value):
+    return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
+
+
+@given(st.recursive(atoms, lambda parts: st.lists(parts, max_size=20), max_leaves=30))
+def test_lists_pass_if_they_are_no_deeper_than_they_may_be(value):
+    """Planted: count a str's length from the wrong byte; forget to close an empty list."""
+    packed = msgpack.packb(value)
+    depth = depth_of(value)
+    check_shallow(packed, depth)
+    if depth:
+        with pytest.raises(ProtocolError, match="deeper"):
+            check_shallow(packed, depth - 1)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_pass_or_are_refused_and_what_passes_is_as_shallow_as_told(data):
+    try:
+        check_shallow(data, 2)
+        value = unpack(data)
+    except ProtocolError:
+        return
+    assert depth_of(value) <= 2
+
+
+@pytest.mark.parametrize("value", [{}, {1: 2}, [{}], [1, [{}]], msgpack.ExtType(1, b"x")])
+def test_maps_and_exts_are_refused(value):
+    with pytest.raises(ProtocolError, match="never has"):
+        check_shallow(msgpack.packb(value), 9)
+
+
+@pytest.mark.parametrize("head", [b"\x9f", b"\xdc\x00\x10", b"\x81\x01", b"\xdd\x00\x00\x00\x10"])
+def test_a_message_of_heads_costs_little(head):
+    """Found by measuring strangers: a kilobyte of nested heads took 180 KiB for a moment."""
+    acceptor = Acceptor(HERE, Cookie("secret"))
+    payload = (head * 1024)[:1024]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            acceptor.receive(payload)
+        assert tracemalloc.get_traced_memory()[1] < 8_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_answer_to_a_stranger_takes_no_new_packer():
+    """Found by measuring strangers: a packer begins with 256 KiB."""
+    hello = Dialler(Identity("b@two", b"bbbbbbbb", 1 << 20), Cookie("?"), HERE.name).hello
+    Acceptor(HERE, Cookie("secret")).receive(hello)
+    tracemalloc.start()
+    try:
+        Acceptor(HERE, Cookie("secret")).receive(hello)
+        assert tracemalloc.get_traced_memory()[1] < 12_000
+    finally:
+        tracemalloc.stop()
