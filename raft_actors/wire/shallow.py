@@ -18,12 +18,13 @@ COUNTED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
 """Bytes of the length after the head of a bytes or str."""
 LISTS = {0xDC: 2, 0xDD: 4}
 """Bytes of the count after the head of a list."""
+NEVER_USED = 0xC1
 
 
 def check_shallow(payload: bytes, depth: int) -> None:
     """Raise ProtocolError for lists that nest deeper than `depth`, and for maps and exts.
 
-    What ends too early passes: msgpack will say so.
+    What is no msgpack, or ends too early, passes: msgpack will say so.
     """
     position = 0
     left = [1]  # values still to come, in each list that is open
@@ -44,6 +45,8 @@ def check_shallow(payload: bytes, depth: int) -> None:
             left.append(number(payload, position, size) if size else head & 0x0F)
             if len(left) > depth + 1:
                 raise ProtocolError("lists in lists, deeper than a handshake needs")
+        elif head == NEVER_USED:
+            return
         else:
             raise ProtocolError("a payload with what a handshake never has (maps, exts)")
         position += size
