@@ -22,7 +22,8 @@ FLOORS = {
     2: "stores wire metrics",
     # 3: the runtime, nodes and peers: whatever is not named here
     4: "raft client __init__",
-    5: "launch commands cli shell demo simulate torture replay observe dashboard __main__",
+    5: "launch commands cli shell demo simulate torture replay observe dashboard __main__ "
+    "local_cluster pytest_plugin",
 }
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 RUNTIME = 3
@@ -44,6 +45,7 @@ THIRD_PARTY = {
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},
     "demo simulate torture observe dashboard": {"rich"},
+    "pytest_plugin": {"pytest"},
 }
 ALLOWED_BY_PART = {part: names for parts, names in THIRD_PARTY.items() for part in parts.split()}
 ALLOWED_IN_THE_RUNTIME = {"msgpack", "pykka"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raft_actors.simulation.checker import Broken
+from raft_actors.simulation.examined import Fault
 from raft_actors.simulation.fates import Fate, Plan
 from raft_actors.simulation.machine import Tally
 from raft_actors.simulation.world import World
@@ -40,12 +41,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What clients ask, of which machine, and how its states are compared."""
+    """What clients ask, of which machine, and how its states are compared.
+
+    command   of its number and a draw, 0 to 1; `query` of a draw; `reads` tells whether to ask any
+    picture   of a state: what is equal where states are, and stays when the state changes
+    """
 
     machine: type[StateMachine] = Tally
     command: Callable[[int, float], Any] = lambda number, _draw: number
     query: Callable[[float], Any] = lambda _draw: None
     picture: Callable[[Any], Any] = lambda state: state
+    reads: bool = True
 
 
 TALLY = Script()
@@ -69,8 +75,8 @@ def play(
             happen(world, plan, script, fate)
         if tell:
             tell("the world is healed")
-        heal(world, plan)
-    except Broken as broken:
+        heal(world, plan, script)
+    except (Broken, Fault) as broken:
         return Failure(plan, after, str(broken))
     except Exception as error:  # the code under test may raise anything
         return Failure(plan, after, f"{world.busy and world.busy.name} raised {error!r}")
@@ -111,7 +117,7 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
                 world.write(asked, *[script.command(number + n + 1, first) for n in range(count)])
         case "read":
             asked = whom(world, plan, name, second)
-            if asked:
+            if asked and script.reads:
                 world.read(asked, script.query(first))
         case "crash" if up:
             world.crash(name, second)
@@ -206,7 +212,7 @@ def whom(world: World, plan: Plan, name: str, draw: float) -> str:
     return "" if name not in world.peers or world.is_stalled(name) else name
 
 
-def heal(world: World, plan: Plan) -> None:
+def heal(world: World, plan: Plan, script: Script) -> None:
     """Expect that the healed world elects, agrees and takes a write, each in bounded time."""
     world.recover()
     step_s = plan.config.max_election_timeout * HEALING_TIMEOUTS / TRIES
@@ -224,7 +230,8 @@ def heal(world: World, plan: Plan) -> None:
     for _ in range(TRIES):  # a leader may still be handing over, and answer so
         leader = world.leader()
         if leader is not None:
-            ticket = world.write(leader.name)[0]
+            command = script.command(world.requests + 1, 0.5)
+            ticket = world.write(leader.name, command)[0]
             world.ring(step_s)
             if world.checker.position.get(ticket.request) is not None:
                 return

@@ -1,0 +1,42 @@
+"""Pytest plugin: the fixtures `raft_simulation` and `raft_cluster`, for users' own machines.
+
+docs/testing-your-machine.md tells how to use them. Nothing is loaded before a test asks for one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from raft_actors.local_cluster import ClusterMaker
+    from raft_actors.simulation.user import Simulation
+
+__all__ = ["raft_cluster", "raft_simulation"]
+
+
+@pytest.fixture
+def raft_simulation() -> "Simulation":
+    """Runs a state machine on simulated clusters: `raft_simulation.run(Machine, commands=[...])`.
+
+    Time is virtual, faults are drawn from seeds, and a failure names the seed that shows it again.
+    """
+    from raft_actors.simulation.user import Simulation
+
+    return Simulation()
+
+
+@pytest.fixture
+def raft_cluster(tmp_path: Path) -> "Iterator[ClusterMaker]":
+    """Starts real peers in this process: `cluster = raft_cluster(Machine, peers=3)`.
+
+    Their logs are in the test's temporary directory. They are stopped when the test ends.
+    """
+    from raft_actors.local_cluster import ClusterMaker
+
+    maker = ClusterMaker(tmp_path)
+    try:
+        yield maker
+    finally:
+        maker.stop()

@@ -1,0 +1,82 @@
+"""A failing seed is made small, and told in words."""
+
+import sys
+
+import pytest
+
+from raft_actors.core.follower import Follower
+from raft_actors.simulate import run_simulation
+from raft_actors.simulation.fates import draw
+from raft_actors.simulation.play import Failure, play, transcript
+from raft_actors.simulation.shrink import shrink
+
+
+@pytest.fixture
+def two_votes(monkeypatch):
+    """Plant a bug: followers vote for whoever asks."""
+
+    def on_vote_request(self, request) -> None:
+        self.server.vote(request.source)
+        self.server.send(self.server.reply_vote(request, granted=True))
+
+    handlers = {**Follower.handlers, **{
+        kind: on_vote_request for kind, handler in Follower.handlers.items()
+        if handler is Follower.on_vote_request
+    }}  # fmt: skip
+    monkeypatch.setattr(Follower, "handlers", handlers)
+
+
+def first_failure(seeds: int = 200, steps: int = 600) -> Failure:
+    ends = (play(draw(seed, steps)) for seed in range(seeds))
+    return next(end for end in ends if isinstance(end, Failure))
+
+
+def test_a_failure_shrinks_to_the_fates_that_matter(two_votes) -> None:
+    failure = first_failure()
+    small = shrink(failure)
+    assert small.kind == failure.kind
+    assert len(small.plan.fates) < failure.after / 3
+    again = play(small.plan)
+    assert isinstance(again, Failure)
+    assert again.complaint == small.complaint
+    for place in range(len(small.plan.fates)):
+        assert small.plan.fates[place], "each is a fate"
+
+
+def test_shrinking_has_a_bound(two_votes) -> None:
+    failure = first_failure()
+    assert shrink(failure, plays_max=1).kind == failure.kind
+
+
+def test_a_transcript_tells_what_happens_up_to_the_failure(two_votes) -> None:
+    lines = transcript(first_failure().plan)
+    assert lines[-1].startswith("BROKEN: ")
+    assert any("vote?" in line for line in lines)
+
+
+def test_a_failing_seed_is_explained(two_votes, capsys) -> None:
+    seed = first_failure().plan.seed
+    assert run_simulation(seeds=1, steps=600, first=seed, jobs=1) == 1
+    told = capsys.readouterr().out
+    assert f"seed {seed} fails" in told
+    assert "fates are enough for it" in told
+    assert "BROKEN: " in told
+    assert f"raft-actors simulate --first {seed} --seeds 1 --steps 600" in told
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sound_seeds_end_in_a_sum(capsys, jobs) -> None:
+    assert run_simulation(seeds=25, steps=50, first=100, jobs=jobs) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("25 seeds, 1,250 steps, ")
+    assert told.endswith("no promise broken\n")
+
+
+def test_the_command_line_knows_it() -> None:
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "raft_actors", "simulate", "--seeds", "2", "--steps", "20"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "2 seeds" in done.stdout

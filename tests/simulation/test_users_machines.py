@@ -1,0 +1,81 @@
+"""The fixture `raft_simulation` finds what is wrong with a user's machine, and nothing else."""
+
+import re
+
+import pytest
+
+from raft_actors.kv_store import KVStore
+from raft_actors.simulation.examined import picture
+from raft_actors.simulation.user import MachineBroken, Simulation
+from tests.simulation import machines
+
+
+def run(machine, commands, queries=(), **options):
+    return Simulation().run(machine, commands, queries, **{"seeds": 15, **options})
+
+
+def test_a_right_machine_passes_and_was_really_used() -> None:
+    commands = [("deposit", "a", 5), ("deposit", "b", 3), ("move", "a", "b", 4), ("oops",)]
+    report = run(machines.Right, commands, ["a", "b"])
+    assert len(report.seeds) == 15
+    assert report.acknowledged > 50
+    assert report.reads > 20
+    assert report.raised > 0
+    run(KVStore, [("set", "x", 1), ("set", "y", 2)], [("get", "x")])
+    run(machines.KeepsAnObject, [1, 2, 3], [None])
+
+
+@pytest.mark.parametrize(
+    ("machine", "commands", "complaint"),
+    [
+        (machines.Draws, ["ann", "bob", "eve", "draw"], "replicas differ after command 'draw'"),
+        (machines.Dates, ["x"], "replicas differ after command 'x'"),
+        (machines.Remembers, ["x"], "replicas differ after command 'x'"),
+        (machines.KeepsADrawnObject, ["x"], "replicas differ after command 'x'"),
+        (machines.HalfDone, [3, 4], "changed the state before it raised ValueError"),
+        (machines.Unencodable, ["x"], r"can't be encoded: reply\[.when.\]"),
+        (machines.NeverWorks, ["x"], "no command ever succeeds; the first: 'x' raised KeyError"),
+        (machines.NoPair, ["x"], r"must return \(reply, state\), not 1"),
+    ],
+)
+def test_a_wrong_machine_is_found(machine, commands, complaint) -> None:
+    with pytest.raises(MachineBroken, match=complaint):
+        run(machine, commands)
+
+
+def test_a_read_that_changes_the_state_is_found() -> None:
+    with pytest.raises(MachineBroken, match=r"handle_read.* changed the state"):
+        run(machines.ReadsAndWrites, ["x"], ["who"])
+
+
+def test_a_failure_names_a_seed_that_shows_it_again_and_tells_a_short_story() -> None:
+    commands = ["ann", "bob", "eve", "draw"]
+    with pytest.raises(MachineBroken) as first:
+        run(machines.Draws, commands)
+    text = str(first.value)
+    seed = int(re.search(r"seed=(\d+)", text)[1])
+    assert "clients write to" in text
+    assert len(text.splitlines()) < 50
+    with pytest.raises(MachineBroken, match="replicas differ"):
+        run(machines.Draws, commands, seed=seed)
+
+
+def test_commands_may_be_made_from_a_draw() -> None:
+    report = run(KVStore, lambda draw: ("set", int(draw * 10), draw), lambda draw: ("get", 1))
+    assert report.committed > 50
+
+
+def test_the_environment_says_how_many_seeds(monkeypatch) -> None:
+    monkeypatch.setenv("RAFT_SIMULATION_SEEDS", "3")
+    assert Simulation().run(KVStore, [("set", "x", 1)]).seeds == [0, 1, 2]
+
+
+def test_a_picture_stays_as_it_was() -> None:
+    state = {"a": [1, {2}], "b": machines.Plain()}
+    before = picture(state)
+    assert picture(state) == before
+    state["a"][1].add(3)
+    assert picture(state) != before
+    again = picture(state)
+    state["b"].values.append(1)
+    assert picture(state) != again
