@@ -1,0 +1,81 @@
+"""Bugs planted in the code that ships: their traces depart by the rule that they break.
+
+The others' judgement, of a trace made wrong by hand, is in test_rules.py.
+"""
+
+from unittest import mock
+
+import pytest
+
+from raft_actors.core.follower import Follower
+from raft_actors.core.leader import Leader
+from raft_actors.core.log import Log
+from raft_actors.core.membership import Configuration
+from raft_actors.core.messages import RequestVote
+from raft_actors.replay import check
+from raft_actors.simulation.disk import PretendDisk
+from raft_actors.simulation.fates import draw
+from raft_actors.simulation.play import play
+from tests.trace.traced import traces_into
+
+SEEDS = 60
+"""Plays until the bug has shown itself in a trace."""
+
+save, extend = PretendDisk.save, Log.extend
+
+
+def save_without_ballot(self, _ballot, first, entries):
+    save(self, None, first, entries)
+
+
+def grant_always(self, request):
+    self.server.vote(request.source)
+    self.server.send(self.server.reply_vote(request, granted=True))
+
+
+def commit_what_one_holds(self):
+    self.server.commit_to(self.server.log.last_index)
+
+
+def cut_whatever_comes(self, index, entries):
+    """A heartbeat that comes late shortens the log."""
+    if entries and index < self.last_index:
+        self.truncate(index)
+    return extend(self, index, entries)
+
+
+PLANTED = {
+    "log not compared": (Log, "is_no_newer_than", lambda _self, **_end: True,
+                         {"up_to_date", "pre_vote_granted"}),
+    "two votes": (Follower.handlers, RequestVote, grant_always, {"one_vote", "up_to_date"}),
+    "any one is a majority": (Configuration, "has_quorum", lambda _self, _granted: True,
+                              {"majority", "pre_vote_first"}),
+    "ballot not saved": (PretendDisk, "save", save_without_ballot,
+                         {"term_falls", "one_vote", "loaded"}),
+    "leader not heard": (Follower, "hears_a_leader", lambda _self: False,
+                         {"pre_vote_granted"}),
+    "commit at once": (Leader, "commit", commit_what_one_holds, {"leader_commit"}),
+    "a late request cuts the log": (Log, "extend", cut_whatever_comes,
+                                    {"append_taken", "committed", "saved_log", "no_exception"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_bug_in_the_core_shows_in_its_trace(name, tmp_path):
+    owner, attribute, bug, rules = PLANTED[name]
+    if isinstance(owner, dict):
+        planted = mock.patch.dict(owner, {attribute: bug})
+    else:
+        planted = mock.patch.object(owner, attribute, bug)
+    with planted:
+        for seed in range(SEEDS):
+            directory = tmp_path / str(seed)
+            directory.mkdir()
+            with traces_into(directory):
+                play(draw(seed, 500))
+            departures = check(directory).departures
+            if departures:
+                break
+        else:
+            pytest.fail(f"{SEEDS} seeds, and no trace tells")
+    assert departures[0].rule in rules, departures[0]
