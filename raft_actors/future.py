@@ -1,10 +1,13 @@
 """Future: a light one-shot answer, set by one thread and awaited by others."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["Future"]
+
+logger = logging.getLogger("raft_actors")
 
 T = TypeVar("T")
 
@@ -44,7 +47,8 @@ class Future(Generic[T]):
         Raises TimeoutError when it does not come in time, and what `set_exception` was given.
         Ctrl-C interrupts the wait.
         """
-        if not self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        wait_s = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        if not self._gate.acquire(timeout=wait_s):
             raise TimeoutError(f"no answer within {timeout} s")
         self._gate.release()
         if self._error is not None:
@@ -78,5 +82,8 @@ class Future(Generic[T]):
                 callback = waiting.pop(0)
             except IndexError:
                 break
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # it is not the trouble of who answers
+                logger.exception("a callback of an answer raised")
         return True
