@@ -140,10 +140,10 @@ class Leader(Role):
             self.server.answer(event.ticket, ("error", "overloaded"))
             return
         index = max(self.server.commit_index, self.first)
-        self.reads.waiting.append(Read(index, event.query, event.ticket))
+        self.reads.add(Read(index, event.query, event.ticket))
 
     def is_overloaded(self) -> bool:
-        return len(self.tickets) + len(self.reads.waiting) >= self.server.config.proposals_max
+        return len(self.tickets) + self.reads.count >= self.server.config.proposals_max
 
     # Members.
 
@@ -430,6 +430,8 @@ class Leader(Role):
         if self.is_removed() and not self.tickets:
             self.depart()
             return
+        if self.change is not None and not self.change.appended:
+            self.advance(self.change)  # a newcomer that has all there is sends no more news
         if self.change is not None:
             self.give_up_on_the_silent(self.change)
         self.forget_who_left()

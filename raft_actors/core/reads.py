@@ -12,14 +12,19 @@ __all__ = ["Reads"]
 
 
 class Reads:
-    """The reads that a leader has not confirmed yet. They end with the leadership."""
+    """The reads that a leader has not confirmed yet, `count` in all. They end with it."""
 
-    __slots__ = ("round", "started", "waiting")
+    __slots__ = ("count", "round", "started", "waiting")
 
     def __init__(self) -> None:
+        self.count = 0
         self.round = 0
         self.waiting: list[Read] = []
         self.started: deque[tuple[int, list[Read]]] = deque()
+
+    def add(self, read: Read) -> None:
+        self.waiting.append(read)
+        self.count += 1
 
     def start_round(self) -> bool:
         """Begin a round for the reads that wait, if any; return whether one began."""
@@ -35,6 +40,7 @@ class Reads:
         reads: list[Read] = []
         while self.started and self.started[0][0] <= through:
             reads += self.started.popleft()[1]
+        self.count -= len(reads)
         return reads
 
     def abandoned(self) -> list[Read]:

@@ -65,6 +65,21 @@ def test_newcomers_catch_up_before_they_count() -> None:
     assert members_of(world, "d") == "abcd"
 
 
+def test_a_newcomer_that_was_slow_and_has_all_there_is_counts_without_new_writes() -> None:
+    """Its first round took longer than an election timeout, and in the second nothing is left to
+    copy. Planted: look at newcomers only when one of their answers brings news."""
+    world = world_of("abc", "d")
+    world.propose("a", b"x")
+    world.settle()
+    world.isolate("d")
+    ticket = change(world, "a", "abcd")
+    world.ring(1)
+    world.heal()
+    world.ring(1)
+    assert ticket.answer is not None
+    assert ticket.answer[0] == "ok"
+
+
 def test_a_newcomer_that_never_answers_ends_the_change_in_words() -> None:
     world = world_of("abc", "d")
     world.crash("d")

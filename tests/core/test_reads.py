@@ -1,5 +1,6 @@
 """Linearizable reads without a log write (thesis 6.4)."""
 
+from raft_actors.config import Config
 from raft_actors.core.messages import AppendReply, Query
 from tests.core.world import Ticket, World, address
 
@@ -85,3 +86,19 @@ def test_a_read_writes_nothing() -> None:
 def test_a_lone_peer_reads_at_once() -> None:
     world = world_with_leader("a")
     assert world.query("a").answer == ("ok", 0)
+
+
+def test_reads_that_wait_for_their_round_count_against_the_bound() -> None:
+    """Planted: count those alone that came since the last flush."""
+    world = World("abc", config=Config(log_store="memory", proposals_max=3))
+    world.configure("a")
+    world.settle()
+    for name in "bc":
+        world.isolate(name)
+    waiting = [world.query("a") for _ in range(3)]
+    assert world.query("a").answer == ("error", "overloaded")
+    assert world.propose("a", b"x")[0].answer == ("error", "overloaded")
+    world.heal()
+    world.ring(0.1)
+    assert all(ticket.answer is not None for ticket in waiting)
+    assert world.query("a").answer is None
