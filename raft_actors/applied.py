@@ -38,7 +38,7 @@ class Applied:
             encoded = terms.dumps(reply, "reply")
         except MemoryError:
             raise
-        except Exception as error:
+        except BaseException as error:  # SystemExit of one command must not end every replica
             if hasattr(state, "rollback"):
                 state.rollback()
             return self.exception("handle_write", error)
@@ -54,16 +54,19 @@ class Applied:
             return terms.dumps(reply, "reply")
         except MemoryError:
             raise
-        except Exception as error:
+        except BaseException as error:  # SystemExit of one command must not end every replica
             return self.exception("handle_read", error)
 
-    def exception(self, method: str, error: Exception) -> bytes:
+    def exception(self, method: str, error: BaseException) -> bytes:
+        try:
+            text = str(error).encode(errors="backslashreplace").decode()
+        except Exception:
+            text = "an exception that can't say what it is"
         logger.info(
             "%s: %s.%s raised %s: %s",
-            self.name, type(self.machine).__name__, method, type(error).__name__, error,
+            self.name, type(self.machine).__name__, method, type(error).__name__, text,
             exc_info=logger.isEnabledFor(logging.DEBUG),
         )  # fmt: skip
-        text = str(error).encode(errors="backslashreplace").decode()
         return terms.dumps(("error", ("exception", type(error).__name__, text)))
 
 

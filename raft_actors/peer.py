@@ -5,7 +5,9 @@ event that waits is stepped, then one flush is done: the busier the peer, the la
 """
 
 import logging
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
@@ -14,20 +16,21 @@ from typing import TYPE_CHECKING, Any
 from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.config import Config
-from raft_actors.core.effects import Ballot, News, Read
+from raft_actors.core.effects import Ballot, Effects, News, Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, kind_of, payload_of, term_of
+from raft_actors.core.follower import Follower
 from raft_actors.core.log import Log
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import NodeLost, Tick, Transfer, Written
-from raft_actors.core.role import OUTCOME_UNKNOWN
+from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
-from raft_actors.requests import Ask, Ticket, refuse
+from raft_actors.requests import Ask, refuse
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import open_trace
-from supervision import Process, timer
+from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
     from raft_actors.peers import Peers
@@ -40,6 +43,10 @@ TICK = Tick()
 MORE = object()
 """Told to itself: go on applying, after what has come meanwhile."""
 
+EVENTS = frozenset(Follower.handlers)
+"""What the core takes, in whatever role."""
+
+NO_PEER = ("error", "no_peer")
 KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config"}
 
 
@@ -48,28 +55,36 @@ class Peer(Process):
 
     It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
     ends the process; its supervisor starts a new one, which recovers from the store.
+
+    due   the effects of the batch that is being done; left over when that ends the process
     """
+
+    clock = staticmethod(time.monotonic)
+    stop_watching: Callable[[], Any] = staticmethod(lambda: None)
+    due: Effects | None = None
 
     def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> None:
         self.peers = peers
         self.name = name
+        self.released = threading.Event()
         self.address: Address = (name, peers.node.name)
         self.config = config = fitting(config, peers.node.config)
         self.path = data_path(name, config, peers)
-        self.store = open_store(config.log_store, self.path, owner=self.address)
-        try:
-            self.recover(machine)
-        except BaseException:
-            self.store.close()
-            raise
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
         self.asked: list[Ask] = []
         self.ending: Any = None
-        peers.joined(self)
-        self.stop_watching = peers.node.monitor(self.actor_ref)
-        self.on_drained()
+        peers.await_release(self.path)
+        self.store = open_store(config.log_store, self.path, owner=self.address)
+        try:
+            self.recover(machine)
+            peers.joined(self)
+            self.stop_watching = peers.node.monitor(self.actor_ref)
+            self.on_drained()
+        except BaseException:
+            self.release()
+            raise
 
     def recover(self, machine: type[StateMachine]) -> None:
         """Take up where the store ends. The state is rebuilt as the leader says what committed."""
@@ -91,7 +106,7 @@ class Peer(Process):
 
     def on_receive(self, message: Any) -> None:
         core = self.core
-        core.now = time.monotonic()
+        core.now = self.clock()
         kind = type(message)
         if kind is list:
             for event in message:
@@ -99,7 +114,8 @@ class Peer(Process):
         elif kind is NodeDown:
             self.step(NodeLost(message.node))
         elif kind is Tick:
-            self.alarm = None
+            if self.alarm is not None and not self.alarm.waiting:
+                self.alarm = None  # else one that was moved has rung all the same
             if core.now >= core.alarm:
                 self.step(message)
         elif message is not MORE and kind is not NodeUp:
@@ -108,14 +124,16 @@ class Peer(Process):
     def take(self, event: Any) -> None:
         if type(event) is Ask:
             self.asked.append(event)
-        else:
+        elif type(event) in EVENTS:
             self.step(event)
+        else:  # any actor may be told anything, by its name and from other nodes too
+            logger.warning("%s was told what it does not understand: %.200r", self.name, event)
 
     # Effects, lane by lane. This order is the proof of durability.
 
     def on_drained(self) -> None:
         core, store, peers, trace = self.core, self.store, self.peers, self.trace
-        due = core.flush()
+        self.due = due = core.flush()
         if due.early:
             if trace is not None:
                 trace.sent(due.early)
@@ -140,40 +158,46 @@ class Peer(Process):
             self.answer_reads()
         for ticket, answer in due.answers:
             ticket.set(encoded(answer))
-        while self.asked:
-            ask = self.asked.pop(0)
+        for ask in self.asked:
             ask.ticket.set(terms.dumps(getattr(self, ask.what)(*ask.arguments)))
+        self.asked = []
         if due.news is not None:
             self.announce(due.news)
         if trace is not None:
             trace.end_batch(self.applied.index)
         peers.node.flush()
+        self.due = None
         self.set_alarm()
 
     def apply(self) -> None:
-        """Apply what is committed, at most `apply_max` entries before the next look around."""
-        applied, core = self.applied, self.core
+        """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
+        time if that is sooner, so that a long backlog costs no leader its office.
+        """
+        applied, core, clock = self.applied, self.core, self.clock
         first = applied.index + 1
         last = min(core.commit_index, applied.index + self.config.apply_max)
         if last < first:
             return
-        entries = core.log.between(first, last)
-        tickets = core.take_tickets(last)
-        unclaimed = len(entries) - len(tickets)
-        for position, entry in enumerate(entries):
+        until = clock() + self.config.heartbeat_timeout
+        replies: list[bytes] = []
+        for entry in core.log.between(first, last):
             kind = kind_of(entry)
             reply = b""
             if kind == COMMAND:
                 reply = applied.write(payload_of(entry))
             elif kind == CONFIG:
-                self.say_if_removed(Configuration.decode(payload_of(entry), first + position))
+                self.say_if_removed(Configuration.decode(payload_of(entry), applied.index + 1))
             applied.index += 1
-            if position >= unclaimed:
-                ticket: Ticket | None = tickets[position - unclaimed]
-                if ticket is not None:
-                    ticket.set(reply or encoded(("ok", core.configuration)))
-        if last < core.commit_index:
-            self.actor_ref.tell(MORE)
+            replies.append(reply)
+            if clock() >= until:
+                break
+        tickets = core.take_tickets(applied.index)
+        own = replies[len(replies) - len(tickets) :]
+        for reply, ticket in zip(own, tickets, strict=True):
+            if ticket is not None:
+                ticket.set(reply or encoded(("ok", core.configuration)))
+        if applied.index < core.commit_index:
+            tell_if_alive(self.actor_ref, MORE)
 
     def say_if_removed(self, configuration: Configuration) -> None:
         if self.address not in configuration.everyone:
@@ -230,24 +254,42 @@ class Peer(Process):
 
     def terminate(self, reason: Any) -> None:
         """Leave nobody waiting, and the store closed for the next owner."""
+        core, due = self.core, self.due
+        try:
+            self.peers.left(self)
+            core.role.leave()
+            core.give_up_founding(("error", "peers_not_responding"))
+            # What the batch that ended it owes, if one did, is owed still.
+            for ticket, answer in (due.answers if due else []) + core.effects.answers:
+                ticket.set(encoded(answer))
+            for read in self.reads + (due.reads if due else []) + core.effects.reads:
+                read.ticket.set(encoded(redirect(None)))
+            for ask in self.asked:
+                ask.ticket.set(encoded(NO_PEER))
+            self.peers.node.flush()
+        finally:
+            self.release()
+            if self.trace is not None:
+                self.trace.close(reason)
+
+    def abandoned(self) -> None:
+        """Killed: what is said here, that an outcome is unknown and others may lead, is true."""
+        self.terminate("killed")
+
+    def release(self) -> None:
+        """Let go of what would keep a successor from starting."""
         self.stop_watching()
-        self.peers.left(self)
         if self.alarm is not None:
             self.alarm.cancel()
-        self.core.role.leave()
-        for ticket, _answer in self.core.effects.answers:
-            ticket.set(terms.dumps(OUTCOME_UNKNOWN))
-        for read in self.reads:
-            read.ticket.set(terms.dumps(("error", ("redirect", None))))
-        self.peers.node.flush()
-        self.store.close()
-        if self.trace is not None:
-            self.trace.close(reason)
+        try:
+            self.store.close()
+        finally:
+            self.released.set()
 
     @staticmethod
     def undelivered(message: Any) -> None:
         events = message if type(message) is list else [message]
-        refuse(events, terms.dumps(("error", "no_peer")))
+        refuse(events, encoded(NO_PEER))
 
     # What clients ask besides writes and reads.
 
@@ -284,12 +326,20 @@ class Peer(Process):
         kind, payload = kind_of(entry), payload_of(entry)
         data = None
         if kind == COMMAND:
-            data = terms.loads(payload)
+            try:
+                data = terms.loads(payload)
+            except ValueError:  # a strange client's; its reply was that exception
+                data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))
         return (
             "ok",
-            {"index": index, "term": term_of(entry), "type": KIND_NAMES[kind], "data": data},
+            {
+                "index": index,
+                "term": term_of(entry),
+                "type": KIND_NAMES.get(kind, "unknown"),
+                "data": data,
+            },
         )
 
 

@@ -22,7 +22,6 @@ class PeerSupervisor(Supervisor):
     """
 
     def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> Any:
-        peers.supervisors[name] = self.actor_ref
         start = partial(
             Peer.start_link, machine, name, config, peers, name=name, registry=peers.node.registry
         )

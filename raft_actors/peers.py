@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pykka import ActorDeadError
 
@@ -20,12 +21,20 @@ from raft_actors.core.messages import AppendEntries, Message
 from raft_actors.errors import BadName, FrameTooLarge, RaftError
 from raft_actors.future import Future
 from raft_actors.node import Incoming, LocalNode, Node
-from raft_actors.peer import Peer
+from raft_actors.peer import NO_PEER, Peer
 from raft_actors.peer_supervisor import PeerSupervisor
 from raft_actors.requests import STOP, Ticket, event_of, refuse
 from raft_actors.state_machine import StateMachine
 from raft_actors.wire.messages import pack, unpack
-from supervision import ChildSpec, DynamicSupervisor, Exited, ProcessRef, stop, tell_if_alive
+from supervision import (
+    ChildSpec,
+    DynamicSupervisor,
+    Exited,
+    ProcessRef,
+    exit_reason,
+    stop,
+    tell_if_alive,
+)
 
 __all__ = ["Peers", "check_peer_name", "peer_spec", "peers_here", "peers_of"]
 
@@ -37,7 +46,9 @@ RAFT, CLIENT = 16, 17
 FRAME_BYTES = 256 * 1024
 """Entries that share a frame: as much as the bridge joins into one send."""
 
-NO_PEER = ("error", "no_peer")
+RELEASE_S = 5.0
+"""How long a peer waits for the thread of its killed predecessor, which may hang in the disk."""
+
 STOP_S = 5.0
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
@@ -72,6 +83,7 @@ class Peers:
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
         self.waiting_max: dict[str, int] = {}
+        self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
         self.lock = threading.Lock()
@@ -87,13 +99,16 @@ class Peers:
         if running is not None:
             return ("error", ("already_started", running))
         with self.lock:
-            if self.top is None:
-                _ok, self.top = DynamicSupervisor.start_link(strategy="one_for_one")
+            if self.top is None or exit_reason(self.top) is not None:
+                # Without a link: the peers are the node's, not those of the actor that asked.
+                self.top = DynamicSupervisor.start(strategy="one_for_one")
                 atexit.register(self.stop_all)
         spec = peer_spec(machine, name=name, config=config, peers=self, restart="temporary")
         match DynamicSupervisor.start_child(self.top, spec):
-            case ("ok", _supervisor):
+            case ("ok", _supervisor) if name in self.running:
                 return ("ok", self.running[name])
+            case ("ok", _supervisor):
+                return ("error", "crashed")  # its supervisor tries again
             case ("error", ("shutdown", ("failed_to_start_child", _id, reason))):
                 return ("error", reason)
             case answer:
@@ -102,9 +117,12 @@ class Peers:
     def stop(self, name: str) -> Any:
         """Stop a peer for good, whoever supervises it."""
         supervisor = self.supervisors.get(name)
-        if supervisor is None or name not in self.running:
+        if supervisor is None:
             return NO_PEER
-        stop(supervisor, "shutdown")
+        try:
+            stop(supervisor, "shutdown")
+        except Exited as exited:  # someone else was faster, or it has given up
+            return NO_PEER if exited.reason == "noproc" else "ok"
         return "ok"
 
     def stop_all(self) -> None:
@@ -117,6 +135,14 @@ class Peers:
         self.members[peer.name] = peer.core.configuration.members
         self.waiting_max[peer.name] = peer.config.proposals_max
         self.running[peer.name] = peer.actor_ref
+        self.stores[peer.path] = peer
+        peer.actor_ref.watch(lambda _reason: self.left(peer))  # also of one that is killed
+
+    def await_release(self, path: Path) -> None:
+        """Wait until the thread of a killed peer has let go of its store, or for a while."""
+        before = self.stores.get(path)
+        if before is not None and before.fenced:
+            before.released.wait(RELEASE_S)
 
     def left(self, peer: Peer) -> None:
         self.members[peer.name] = peer.core.configuration.members
@@ -210,11 +236,14 @@ class Peers:
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
+            if frame.call is None:
+                logger.warning("%s sent a request to which it wants no answer", frame.node)
+                continue
             ticket = RemoteTicket(frame)
             try:
                 operation, name, payload, session, sequence = frame.body
                 if operation == STOP:
-                    self.stop_aside(name, ticket)
+                    self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
                     batches[name].append(event_of(operation, payload, request, ticket))
@@ -302,4 +331,9 @@ def peer_spec(
 def start_peer_supervisor(
     machine: type[StateMachine], name: str, config: Config, peers: Peers | None
 ) -> Any:
-    return PeerSupervisor.start_link(machine, name, config, peers or peers_here())
+    peers = peers or peers_here()
+    answer = PeerSupervisor.start_link(machine, name, config, peers)
+    match answer:
+        case ("ok", ref):  # and no other, or the second start of a name would hide the first
+            peers.supervisors[name] = ref
+    return answer

@@ -84,6 +84,12 @@ class Process(pykka.ThreadingActor):
         Pykka's `on_stop` or, after an exception, `on_failure` comes right after.
         """
 
+    def abandoned(self) -> None:
+        """Let go of what only this process holds, a file lock say: `terminate` of the killed.
+
+        Called on its own thread, once that has come to its end; by then a successor may wait.
+        """
+
     @staticmethod
     def undelivered(message: Any) -> None:
         """Take a told message that died unread. On any thread, so be quick and thread safe.
@@ -330,11 +336,20 @@ class Process(pykka.ThreadingActor):
     def _wind_down(self) -> None:
         """Run the hooks of the end. One that raises gives the reason, if there was none worse."""
         error = self._failure
+        if self.fenced:
+            self._let_go()
+            return
         self._run_last(self.terminate)
         if error is None:
             self._run_last(lambda _: self.on_stop())
         else:
             self._run_last(lambda _: self.on_failure(type(error), error, error.__traceback__))
+
+    def _let_go(self) -> None:
+        try:
+            self.abandoned()
+        except BaseException:
+            logger.exception("%s failed as its thread ended", self)
 
     def _run_last(self, hook: Watcher) -> None:
         if self.fenced:

@@ -45,6 +45,9 @@ def values_of(names: Sequence[str]) -> Callable[[Message], Sequence[Any]]:
     return getter if len(names) > 1 else lambda message: (getter(message),)
 
 
+NUMBER_MAX = 1 << 62
+"""Of terms and indexes: an entry has 8 bytes for a term, and elections must still go on."""
+
 NAMES = [fields_of(kind) for kind in KINDS]
 TYPES = [types_of(kind) for kind in KINDS]
 PACKERS = {kind: (number, values_of(NAMES[number])) for number, kind in enumerate(KINDS)}
@@ -68,8 +71,8 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
     kind, names = KINDS[number], NAMES[number]
     if list(map(type, values)) != TYPES[number]:
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")
-    if any(type(value) is int and value < 0 for value in values):
-        raise ValueError(f"a {kind.__name__} with a negative field")
+    if any(type(value) is int and not 0 <= value < NUMBER_MAX for value in values):
+        raise ValueError(f"a {kind.__name__} with a field out of range")
     message: Message = kind(
         source=source, target=target, group=group, **dict(zip(names, values, strict=True))
     )

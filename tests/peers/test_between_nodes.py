@@ -7,8 +7,8 @@ import pytest
 from raft_actors import Config, terms
 from raft_actors.kv_store import KVStore
 from raft_actors.limits import BridgeLimits
-from raft_actors.peers import peers_of
-from raft_actors.requests import CONFIGURE, STATUS, WRITE
+from raft_actors.peers import CLIENT, RAFT, peers_of
+from raft_actors.requests import CONFIGURE, ENTRY, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually
@@ -129,4 +129,37 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(group, monke
     finally:
         release.set()
     assert terms.loads(future.get(5)) == ("ok", "k", 1)
+    assert group.peer(a) is leader
+
+
+def test_a_request_that_wants_no_answer_harms_nobody(group):
+    """Planted: answer it all the same, and the peer ends."""
+    a, b, _c = group.nodes
+    leader = group.peer(a)
+    b.cast(a.name, CLIENT, [WRITE, "kv", terms.dumps(("set", "k", 1)), 1, 1])
+    b.cast(a.name, CLIENT, [STOP, "kv", b"", 1, 1])
+    b.cast(a.name, CLIENT, [STOP, ["kv"], b"", 1, 1])
+    assert group.ask(b, group.members[0], STATUS)[0] == "ok"
+    assert group.write("k", 2) == ("ok", "k", 2)
+    assert group.peer(a) is leader
+
+
+def test_a_term_too_high_to_go_on_from_is_refused(group):
+    """Planted: take any number. One such message, and nobody could ever stand again."""
+    a, b, _c = group.nodes
+    term = group.status(a)["current_term"]
+    b.cast(a.name, RAFT, ["kv", "kv", "", [[2, 2**64 - 2, 9, 9, True]]])
+    assert group.ask(b, group.members[0], STATUS)[0] == "ok"
+    assert group.status(a)["current_term"] == term
+
+
+def test_an_entry_that_is_no_term_can_be_looked_at(group):
+    """Planted: decode it without a doubt, and the peer that is asked ends."""
+    a = group.nodes[0]
+    leader = group.peer(a)
+    answer = group.ask(a, group.members[0], WRITE, b"\xc1")
+    assert answer[1][0] == "exception"
+    last = group.status(a)["last_index"]
+    ok, entry = group.ask(a, group.members[0], ENTRY, terms.dumps((last,)))
+    assert (ok, entry["data"]) == ("ok", b"\xc1")
     assert group.peer(a) is leader

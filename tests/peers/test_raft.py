@@ -6,6 +6,7 @@ import pytest
 
 import supervision
 from raft_actors import Config, Node, Raft, StateMachine, Supervisor, terms
+from raft_actors.core.messages import Propose
 from raft_actors.errors import BadName
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
@@ -227,7 +228,7 @@ def test_a_crashed_peer_is_restarted_and_recovers_from_its_store(make_peer):
     Raft.set_configuration(name, [name])
     KVStore_write(name, "a", 1)
     before = peers_here().running[name]
-    before.tell(object())  # no event of the core: a bug, as far as the peer knows
+    before.tell(Propose(None, None))  # no command at all: a bug, as far as the peer knows
     eventually(lambda: peers_here().running.get(name) not in (None, before))
     eventually(lambda: Raft.read(name, ("get", "a")) == ("ok", 1))
     assert Raft.read(proxy, ("get", "a")) == ("ok", 1), "the old proxy still names the peer"
