@@ -421,12 +421,13 @@ class Leader(Role):
         heard = {member: progress.heard for member, progress in self.progress.items()}
         heard[server.peer] = server.now
         silence = server.now - server.voters.quorum_value(heard)
-        if silence > config.max_election_timeout:
-            server.become_follower(leader=None)
-            return
-        if self.handing is not None and server.now >= self.handing.give_up_at:
+        cut_off = silence > config.max_election_timeout
+        if self.handing is not None and (cut_off or server.now >= self.handing.give_up_at):
             server.answer(self.handing.ticket, ("error", "timeout"))
             self.handing = None
+        if cut_off:
+            server.become_follower(leader=None)
+            return
         if self.is_removed() and not self.tickets:
             self.depart()
             return
