@@ -4,6 +4,8 @@ import logging
 from typing import Any
 
 from raft_actors import terms
+from raft_actors.core.entry import RequestId
+from raft_actors.sessions import NEW, REPLY, Sessions
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["Applied"]
@@ -12,7 +14,7 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 
 class Applied:
-    """The state after `index` commands of the log.
+    """The state after `index` entries of the log: the machine's, and the clients' sessions.
 
     Replies are encoded here, once: a caller in this process and one on another node get equal
     values, and none shares an object with the state.
@@ -23,8 +25,17 @@ class Applied:
         self.name = name
         self.index = 0
         self.state = machine.init(name)
+        self.sessions = Sessions()
 
-    def write(self, command: bytes) -> bytes:
+    def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
+        """Apply the command of the next entry and return the encoded answer; see `sessions`."""
+        if not request[0]:
+            return self.run(command)
+        if request[0] == NEW:
+            return self.sessions.open(self.index + 1, request[1])
+        return self.sessions.once(request, self.run, command)
+
+    def run(self, command: bytes) -> bytes:
         """Run one command and return its encoded reply.
 
         An exception is a result like any other, the same on every replica: the state stays the
@@ -48,7 +59,17 @@ class Applied:
         return encoded
 
     def read(self, query: bytes) -> bytes:
-        """Answer one query, encoded. An exception is an answer to this reader alone."""
+        """Answer one query, encoded.
+
+        A query that begins with REPLY gets an answer that does, so that the machine's errors and
+        Raft's are told apart. REPLY alone is answered with the index.
+        """
+        if query[:1] != REPLY:
+            return self.look(query)
+        return REPLY + (self.look(query[1:]) if len(query) > 1 else terms.dumps(self.index))
+
+    def look(self, query: bytes) -> bytes:
+        """Have the machine answer. An exception is an answer to this reader alone."""
         try:
             reply = reply_of(self.machine.handle_read(terms.loads(query), self.state), self.state)
             return terms.dumps(reply, "reply")

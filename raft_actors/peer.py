@@ -17,7 +17,15 @@ from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.config import Config
 from raft_actors.core.effects import Ballot, Effects, News, Read
-from raft_actors.core.entry import COMMAND, CONFIG, NOOP, kind_of, payload_of, term_of
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    NOOP,
+    kind_of,
+    payload_of,
+    request_of,
+    term_of,
+)
 from raft_actors.core.follower import Follower
 from raft_actors.core.log import Log
 from raft_actors.core.membership import NOBODY, Address, Configuration
@@ -184,7 +192,7 @@ class Peer(Process):
             kind = kind_of(entry)
             reply = b""
             if kind == COMMAND:
-                reply = applied.write(payload_of(entry))
+                reply = applied.write(payload_of(entry), request_of(entry))
             elif kind == CONFIG:
                 self.say_if_removed(Configuration.decode(payload_of(entry), applied.index + 1))
             applied.index += 1
@@ -328,7 +336,7 @@ class Peer(Process):
         if kind == COMMAND:
             try:
                 data = terms.loads(payload)
-            except ValueError:  # a strange client's; its reply was that exception
+            except ValueError:  # of a session's own, or a strange client's
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))

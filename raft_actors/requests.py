@@ -6,7 +6,6 @@ answer    bytes: the encoded answer; or a list of addresses: the peer has stoppe
 
 from dataclasses import dataclass
 from itertools import count
-from secrets import randbits
 from typing import Any, Protocol
 
 from raft_actors import terms
@@ -40,13 +39,12 @@ class Ask:
     ticket: Ticket
 
 
-SESSION = randbits(64)
 SEQUENCE = count(1)
 
 
 def next_request() -> RequestId:
-    """A request id of this process, for one command."""
-    return SESSION, next(SEQUENCE)
+    """A request id of no session, for what is sent once only."""
+    return 0, next(SEQUENCE)
 
 
 def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket) -> Any:

@@ -2,8 +2,8 @@
 
     offset  0   8  term, big-endian
             8   1  kind: NOOP, COMMAND or CONFIG
-            9   8  session  } the request id that the client gave the command,
-           17   8  sequence } 0 where there is none
+            9   8  session  } the request id that the client gave the command; of no session
+           17   8  sequence } if that is 0
            25   -  payload: the command or configuration, encoded
 
 Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
@@ -35,8 +35,7 @@ def kind_of(frame: bytes) -> int:
 
 
 def request_of(frame: bytes) -> RequestId:
-    session, sequence = REQUEST.unpack_from(frame, 9)
-    return session, sequence
+    return REQUEST.unpack_from(frame, 9)
 
 
 def payload_of(frame: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.core.effects import Ballot, News
+from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
@@ -65,8 +66,8 @@ class WatchedApplied(Applied):
         self.peer = peer
         self.latest = b""
 
-    def write(self, command: bytes) -> bytes:
-        self.latest = reply = super().write(command)
+    def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
+        self.latest = reply = super().write(command, request)
         self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
         return reply
 

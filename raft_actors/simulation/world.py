@@ -271,7 +271,7 @@ class World:
 
     def next_request(self) -> tuple[int, int]:
         self.requests += 1
-        return (1, self.requests)
+        return (0, self.requests)
 
     def write(self, name: str, *commands: Any) -> list[Ticket]:
         """Have clients ask `name` for these commands, all in one batch."""

@@ -47,7 +47,7 @@ class Group:
 
     def ask(self, node, address, operation, payload=None):
         payload = terms.dumps(()) if payload is None else payload
-        answer = peers_of(node).request(address, [operation, address[0], payload, 1, 1]).get(10)
+        answer = peers_of(node).request(address, [operation, address[0], payload, 0, 1]).get(10)
         return terms.loads(answer) if isinstance(answer, bytes) else answer
 
     def status(self, node):
@@ -121,7 +121,7 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(group, monke
 
     monkeypatch.setattr(MemoryStore, "save", slow)
     future = peers_of(a).request(
-        group.members[0], [WRITE, "kv", terms.dumps(("set", "k", 1)), 1, 1]
+        group.members[0], [WRITE, "kv", terms.dumps(("set", "k", 1)), 0, 1]
     )
     try:
         eventually(lambda: group.status(b)["last_index"] == before + 1, 4)

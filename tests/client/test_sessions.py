@@ -1,0 +1,178 @@
+"""A command of a session runs once, however often it is committed (thesis 6.3).
+
+Planted once, each seen to go red here: a repeated command that runs again; a session that takes an
+unknown number for a new one; a window that forgets that a command ran before it refuses it.
+"""
+
+import random
+
+import pytest
+
+from raft_actors import StateMachine, terms
+from raft_actors.applied import Applied
+from raft_actors.sessions import FORGOTTEN, NEW, REPLY, REPLY_BYTES_MAX, SESSIONS_MAX, WINDOW
+from raft_actors.sessions import Sessions as Table
+
+EXPIRED = ("error", "session_expired")
+
+
+class Numbers(StateMachine):
+    """Appends to a list. What it replies may look like an error of Raft's."""
+
+    def init(self, name):
+        return []
+
+    def handle_write(self, command, state):
+        if command == "raise":
+            raise ValueError("no")
+        if type(command) is tuple:
+            return command, [*state, command]
+        return ("ok", len(state)), [*state, command]
+
+    def handle_read(self, query, state):
+        return query, state
+
+
+class Replica:
+    def __init__(self):
+        self.applied = Applied(Numbers(), "peer")
+
+    def commit(self, request, command=None):
+        """Apply one more entry; None is an empty payload."""
+        payload = b"" if command is None else terms.dumps(command)
+        answer = self.applied.write(payload, request)
+        self.applied.index += 1
+        return terms.loads(answer.removeprefix(REPLY))
+
+    def open(self, salt=0):
+        ok, number = self.commit((NEW, salt))
+        assert ok == "ok"
+        return number
+
+    @property
+    def ran(self):
+        return self.applied.state
+
+
+@pytest.fixture
+def replica():
+    return Replica()
+
+
+def test_a_repeated_command_runs_once_and_gets_its_first_answer_again(replica):
+    session = replica.open()
+    assert replica.commit((session, 1), "a") == ("ok", 0)
+    assert replica.commit((session, 2), "b") == ("ok", 1)
+    assert replica.commit((session, 1), "a") == ("ok", 0)
+    assert replica.ran == ["a", "b"]
+
+
+def test_a_command_that_raised_is_not_tried_again(replica):
+    session = replica.open()
+    first = replica.commit((session, 1), "raise")
+    assert first[0] == "error"
+    assert replica.commit((session, 1), "raise") == first
+
+
+def test_commands_of_no_session_run_each_time(replica):
+    assert replica.commit((0, 7), "a") == ("ok", 0)
+    assert replica.commit((0, 7), "a") == ("ok", 1)
+
+
+def test_threads_of_one_session_may_come_in_any_order(replica):
+    session = replica.open()
+    order = list(range(1, WINDOW))
+    random.Random(1).shuffle(order)
+    for sequence in order + order[::3]:
+        replica.commit((session, sequence), sequence)
+    assert replica.ran == order
+
+
+def test_a_session_that_was_never_opened_is_told_so_and_nothing_runs(replica):
+    assert replica.commit((5, 1), "a") == EXPIRED
+    assert replica.ran == []
+
+
+def test_what_is_older_than_the_window_is_told_so_and_nothing_runs(replica):
+    session = replica.open()
+    for sequence in range(1, WINDOW + 2):
+        replica.commit((session, sequence), sequence)
+    assert replica.commit((session, 1), 1) == EXPIRED
+    assert replica.commit((session, 2), 2) == ("ok", 1)
+    assert len(replica.ran) == WINDOW + 1
+
+
+def test_a_leap_of_sequences_costs_nothing_and_forgets_the_old(replica):
+    session = replica.open()
+    replica.commit((session, 1), "a")
+    assert replica.commit((session, 1 << 60), "b") == ("ok", 1)
+    assert replica.commit((session, 1), "a") == EXPIRED
+    assert replica.commit((session, 1 << 60), "b") == ("ok", 1)
+
+
+def test_the_session_unused_for_longest_expires(replica):
+    first, second = replica.open(), replica.open()
+    replica.commit((first, 1), "a")
+    for _ in range(SESSIONS_MAX - 1):
+        replica.open()
+    assert replica.commit((second, 1), "b") == EXPIRED
+    assert replica.commit((first, 1), "a") == ("ok", 0)
+    assert replica.ran == ["a"]
+
+
+def test_an_entry_that_opens_a_session_and_comes_twice_opens_two(replica):
+    assert replica.open(salt=9) != replica.open(salt=9)
+
+
+def test_groups_give_different_numbers_to_different_salts(replica):
+    assert replica.open(salt=9) != Replica().open(salt=8)
+
+
+def test_an_empty_command_settles_that_what_has_not_run_never_will(replica):
+    session = replica.open()
+    replica.commit((session, 2), "b")
+    assert replica.commit((session, 2)) == ("ok", 0)
+    assert replica.commit((session, 1)) == ("error", "not_applied")
+    assert replica.commit((session, 1), "late") == ("error", "not_applied")
+    assert replica.ran == ["b"]
+
+
+def test_large_replies_are_forgotten_but_not_that_their_commands_ran(replica):
+    session = replica.open()
+    large = ("reply", "x" * (REPLY_BYTES_MAX // 4))
+    for sequence in range(1, 6):
+        replica.commit((session, sequence), large)
+    assert replica.commit((session, 1), large) == terms.loads(FORGOTTEN)
+    assert replica.commit((session, 5), large) == large, "the newest is kept"
+    assert len(replica.ran) == 5
+    kept = replica.applied.sessions.by_number[session]
+    assert kept.size == sum(map(len, kept.replies.values())) <= REPLY_BYTES_MAX
+
+
+def test_a_reply_that_looks_like_an_error_of_rafts_is_told_apart(replica):
+    session = replica.open()
+    payload = terms.dumps(EXPIRED)
+    assert replica.applied.write(payload, (session, 1)) == REPLY + payload
+    assert replica.applied.read(REPLY + payload) == REPLY + payload
+    assert replica.applied.read(payload) == payload
+    assert replica.applied.read(REPLY) == REPLY + terms.dumps(1)
+
+
+def test_a_replica_that_was_restored_goes_on_as_the_others():
+    """A snapshot may be taken anywhere: two replicas, one of them restored, answer alike."""
+    luck = random.Random(5)
+    one, other = Replica(), Replica()
+    sessions = [one.open() for _ in range(3)]
+    other.applied.index = one.applied.index
+    for step in range(6_000):
+        if step % 1_500 == 0:
+            stored = terms.dumps(one.applied.sessions.stored())
+            other.applied.sessions = Table()
+            other.applied.sessions.restore(terms.loads(stored))
+            other.applied.state = list(one.ran)
+        request = (luck.choice(sessions), max(1, step // 2 + luck.randrange(-900, 900)))
+        command = ("reply", "x" * luck.randrange(600))
+        assert one.commit(request, command) == other.commit(request, command)
+    assert one.ran == other.ran
+    assert len(one.ran) < 6_000
+    assert one.applied.sessions.stored() == other.applied.sessions.stored()
