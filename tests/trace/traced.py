@@ -19,8 +19,10 @@ def traces_into(directory):
             self.step = self.trace.step
             traces.append(self.trace)
 
-    with mock.patch("raft_actors.simulation.world.SimulatedPeer", TracedPeer):
-        yield
-    for trace in traces:
-        if trace.file is not None:
-            trace.file.close()
+    try:
+        with mock.patch("raft_actors.simulation.world.SimulatedPeer", TracedPeer):
+            yield
+    finally:
+        for trace in traces:
+            if trace.file is not None:
+                trace.file.close()
