@@ -18,7 +18,7 @@ from tests.nodes.helpers import eventually
 
 def request(name, operation, payload=b""):
     """Ask a peer of this process, without waiting."""
-    return peers_here().request((name, peers_here().node.name), [operation, name, payload, 1, 1])
+    return peers_here().request((name, peers_here().node.name), [operation, name, payload, 0, 1])
 
 
 def lone(make_peer, machine=KVStore, **options):
@@ -208,7 +208,7 @@ def test_slow_commands_leave_time_for_the_rest(make_peer):
     """A backlog of them would cost a leader its office. Planted: apply all that is committed."""
     name, ref = lone(make_peer, Curious, log_store="memory", heartbeat_timeout=1e-9)
     peers = peers_here()
-    requests = [[WRITE, name, terms.dumps(n), 1, n] for n in range(30)]
+    requests = [[WRITE, name, terms.dumps(n), 0, n] for n in range(30)]
     futures = [peers.request((name, peers.node.name), each) for each in requests]
     assert [terms.loads(future.get(10)) for future in futures] == list(range(30))
     assert not Curious.answered[0]
