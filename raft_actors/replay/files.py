@@ -9,12 +9,18 @@ from typing import Any
 
 from raft_actors.replay.rules import Departure, Place
 
-__all__ = ["Address", "Line", "Run", "read"]
+__all__ = ["Address", "Line", "Run", "address", "read"]
 
 FORMAT = 1
 NO_PLACE = 0.0
 
 Address = tuple[str, str]
+
+
+def address(value: Any) -> Address:
+    """A peer, as JSON has it."""
+    name, node = value
+    return name, node
 
 
 @dataclass(slots=True)

@@ -8,9 +8,10 @@ from collections import defaultdict
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.replay.files import Address, Line, Run
+from raft_actors.replay.files import Address, Line, Run, address
 from raft_actors.replay.image import Configuration, Image, entries_of
 from raft_actors.replay.rules import Departure
+from raft_actors.replay.sent import check_sent
 
 if TYPE_CHECKING:
     from raft_actors.replay.cluster import Cluster
@@ -219,7 +220,7 @@ class PeerReplay:
         if known == message["prev_term"] or prev < expected.base or known is None:
             first = expected.extend(prev, views)
             commit = max(commit, min(message["commit"], match))
-            self.accepted = raised(self.accepted, term, match)
+            self.accepted = max(self.accepted, (term, match))
             if first <= match:
                 if first <= self.commit:
                     self.depart("committed", f"committed entry {first} is replaced")
@@ -396,50 +397,7 @@ class PeerReplay:
     # Effects.
 
     def on_send(self, what: dict[str, Any]) -> None:
-        message = what["message"]
-        kind, term, saved_term = message["kind"], message["term"], self.ballot[0]
-        if message["source"] != self.peer:
-            self.depart("append_source", f"a {kind} in the name of {message['source']}")
-        if term > what["term"]:
-            self.depart("vote_durable", f"a {kind} of term {term} in term {what['term']}")
-        if term > saved_term:
-            self.depart("vote_durable", f"a {kind} of term {term}; {saved_term} is saved")
-        handler = getattr(self, f"send_{kind}", None)
-        if handler is not None:
-            handler(message, address(message["target"]))
-
-    def send_RequestVote(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
-        self.check_promise(message, self.peer)
-        self.check_end(message)
-        if message["forced"] and self.told_to_stand != message["term"]:
-            self.depart("pre_vote_first", "nobody told it to stand, as it says")
-
-    def send_RequestPreVote(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
-        self.check_end(message)
-
-    def send_VoteReply(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
-        if message["granted"]:
-            self.check_promise(message, message["target"])
-
-    def check_promise(self, message: dict[str, Any], candidate: Any) -> None:
-        """A vote must be durable; that a newer term is makes it as good, for it can't be given."""
-        saved_term, saved_vote = self.ballot
-        if saved_term == message["term"] and saved_vote != candidate:
-            self.depart(
-                "vote_durable",
-                f"a vote for {candidate} in term {saved_term} is told; saved is {saved_vote}",
-            )
-
-    def check_end(self, message: dict[str, Any]) -> None:
-        what = self.what
-        end = message["last_index"], message["last_term"]
-        asks = {"pre_candidate": "RequestPreVote", "candidate": "RequestVote"}
-        if (
-            message["term"] == what["term"]
-            and asks.get(what["role"]) == message["kind"]
-            and end != (what["last"], what["last_term"])
-        ):
-            self.depart("up_to_date", f"a log that ends at {end} is told, which it does not")
+        check_sent(self, what["message"])
 
     def note_pre_vote_request(self, message: dict[str, Any], source: Address) -> None:
         if (
@@ -448,41 +406,6 @@ class PeerReplay:
             and self.is_up_to_date(message)
         ):
             self.promised.add((source, message["term"] + 1))
-
-    def send_PreVoteReply(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
-        if message["granted"] and (target, message["asked"]) not in self.promised:
-            self.depart("pre_vote_granted", f"{target} is promised a vote in {message['asked']}")
-
-    def send_AppendEntries(self, message: dict[str, Any], _target: Address) -> None:  # noqa: N802
-        what, log = self.what, self.log
-        if what["role"] != "leader" or message["term"] != what["term"]:
-            self.depart("append_source", f"a {what['role']} of term {what['term']} sends entries")
-        prev, views = message["prev_index"], message["entries"]
-        if log.term_at(prev) not in (message["prev_term"], None):
-            self.depart(
-                "append_true", f"entry {prev} is of term {log.term_at(prev)}, not "
-                f"{message['prev_term']}",
-            )  # fmt: skip
-        if prev >= log.base and log.between(prev + 1, prev + len(views)) != entries_of(views):
-            self.depart("append_true", f"entries after {prev} that its log does not hold")
-        if message["commit"] > self.commit:
-            self.depart("append_true", f"commit {message['commit']}; its own is {self.commit}")
-
-    def send_AppendReply(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
-        match, disk, log = message["match"], self.disk, self.log
-        if match > disk.last or disk.term_at(match) != log.term_at(match):
-            self.depart(
-                "reply_saved", f"match {match} is told; saved is a log that ends at {disk.last}"
-            )
-        if message["term"] == self.what["term"]:
-            proven = self.accepted[1] if self.accepted[0] == message["term"] else 0
-            if match > proven:
-                self.depart("reply_matched", f"match {match} is told; {target} proved {proven}")
-            self.claimed = raised(self.claimed, message["term"], match)
-
-    def send_TimeoutNow(self, message: dict[str, Any], target: Address) -> None:  # noqa: N802
-        if message["term"] != self.led:
-            self.depart("handed_over", f"{target} is told to stand by who never led the term")
 
     def on_save(self, what: dict[str, Any]) -> None:
         first, views = what["first"], what["entries"]
@@ -531,12 +454,3 @@ def is_majority(peers: set[Address], configuration: Configuration | None) -> boo
         if part and 2 * len(peers.intersection(map(address, part))) <= len(part):
             return False
     return True
-
-
-def raised(pair: tuple[int, int], term: int, index: int) -> tuple[int, int]:
-    return max(pair, (term, index))
-
-
-def address(value: Any) -> Address:
-    name, node = value
-    return name, node
