@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors.config import Config
 from raft_actors.peer import Peer
 from raft_actors.state_machine import StateMachine
-from supervision import ChildSpec, Supervisor
+from supervision import Backoff, ChildSpec, Supervisor
 
 if TYPE_CHECKING:
     from raft_actors.peers import Peers
@@ -15,14 +15,14 @@ __all__ = ["PeerSupervisor"]
 
 
 class PeerSupervisor(Supervisor):
-    """Restarts its peer after a crash, from its store. Gives up alone when that does not help.
+    """Restarts its peer after a crash, from its store; at once, then after longer and longer.
 
-    Giving up is a "shutdown", and its own spec says transient: the supervisor above it, the
-    peers beside it and the node go on, and `Supervisor.restart_child` tries again.
+    A disk that is full for a minute costs this peer a minute. Its crash loop stays here: the
+    supervisor above, the peers beside it and the node never hear of it.
     """
 
     def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> Any:
         start = partial(
             Peer.start_link, machine, name, config, peers, name=name, registry=peers.node.registry
         )
-        return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one")
+        return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one", backoff=Backoff())

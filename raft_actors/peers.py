@@ -98,6 +98,8 @@ class Peers:
         running = self.running.get(name)
         if running is not None:
             return ("error", ("already_started", running))
+        if self.is_supervised(name):
+            return ("error", "restarting")
         with self.lock:
             if self.top is None or exit_reason(self.top) is not None:
                 # Without a link: the peers are the node's, not those of the actor that asked.
@@ -124,6 +126,11 @@ class Peers:
         except Exited as exited:  # someone else was faster, or it has given up
             return NO_PEER if exited.reason == "noproc" else "ok"
         return "ok"
+
+    def is_supervised(self, name: str) -> bool:
+        """Tell whether the peer runs, or will again by itself."""
+        supervisor = self.supervisors.get(name)
+        return supervisor is not None and exit_reason(supervisor) is None
 
     def stop_all(self) -> None:
         """Stop the peers that `start` started, as this process ends: leaders hand over."""

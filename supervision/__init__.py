@@ -19,11 +19,12 @@ from supervision.monitors import Down, Monitor, demonitor, monitor
 from supervision.process import Process
 from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names
-from supervision.restarts import RestartIntensity
+from supervision.restarts import Backoff, RestartIntensity
 from supervision.supervisor import Supervisor, SupervisorFlags
 from supervision.timer import Timer, TimerHandle, timer
 
 __all__ = [
+    "Backoff",
     "CallingSelf",
     "ChildSpec",
     "ChildSpecError",

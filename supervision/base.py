@@ -14,7 +14,8 @@ from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.process import Process
 from supervision.ref import Signal, stop, tell_if_alive
 from supervision.registry import resolve
-from supervision.restarts import RestartIntensity
+from supervision.restarts import Pauses, RestartIntensity
+from supervision.timer import timer
 
 __all__ = ["SupervisorBase", "call", "check_intensity"]
 
@@ -51,6 +52,7 @@ class SupervisorBase(Process, type="supervisor"):
     """What restarts are timed by, in seconds."""
 
     _intensity: RestartIntensity
+    _pauses: Pauses
 
     # -- the public calls
 
@@ -95,7 +97,9 @@ class SupervisorBase(Process, type="supervisor"):
             raise Stop(("supervisor_data", error.reason)) from error
         if not isinstance(flags, kind):
             raise Stop(("bad_return", (type(self).__name__, "init", flags)))
-        self._intensity = RestartIntensity(flags.max_restarts, flags.max_seconds, type(self).clock)
+        clock = type(self).clock
+        self._intensity = RestartIntensity(flags.max_restarts, flags.max_seconds, clock)
+        self._pauses = Pauses(getattr(flags, "backoff", None), clock)
         return flags
 
     def _start(self, child: Child) -> tuple[str, Any]:
@@ -112,6 +116,16 @@ class SupervisorBase(Process, type="supervisor"):
             if child.ref:
                 self._unlink(child.ref)
         shut_down(children)
+
+    def _restart_when_due(self, child: Child, why: Reason) -> None:
+        """Restart at once, or after the pause that the backoff asks for."""
+        pause_s = self._pauses.pause_s()
+        if pause_s:
+            logger.info("%s restarts child %r in %g s: %r", self, child.spec.id, pause_s, why)
+            child.restarting = True
+            timer.send_after(pause_s, self.actor_ref, Retry(child))
+        else:
+            self._try_restart(child, why)
 
     def _try_restart(self, child: Child, why: Reason) -> None:
         if self._intensity.allow():
@@ -131,7 +145,11 @@ class SupervisorBase(Process, type="supervisor"):
         """Only the log hears of a failed restart; of a failed start whoever asked for it does."""
         logger.error("%s could not restart child %r: %r", self, child.spec.id, why)
         child.restarting = True
-        tell_if_alive(self.actor_ref, Retry(child))
+        pause_s = self._pauses.pause_s()
+        if pause_s:
+            timer.send_after(pause_s, self.actor_ref, Retry(child))
+        else:
+            tell_if_alive(self.actor_ref, Retry(child))
 
     def _which_children(self) -> list[tuple[Hashable, Any, str, tuple[Any, ...]]]:
         return [
@@ -155,7 +173,7 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _receive_retry(self, envelope: Envelope[Retry]) -> None:
         if envelope.message.child.restarting:
-            self._try_restart(envelope.message.child, "failed start")
+            self._try_restart(envelope.message.child, "an attempt that failed, or a pause")
 
     _special: ClassVar[dict[type, Any]] = {
         **Process._special,

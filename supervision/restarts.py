@@ -1,10 +1,47 @@
-"""Restart intensity: how many restarts a supervisor makes before it gives up."""
+"""Restarts: how many a supervisor makes before it gives up, and how long it waits between them."""
 
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["RestartIntensity"]
+__all__ = ["Backoff", "Pauses", "RestartIntensity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Restart at once the first time, then after `first_s` seconds, twice that, ... `max_s`.
+
+    Not in OTP. For children that break because of something outside, a full disk say, which is
+    no better a millisecond later. A quiet time of twice `max_s` begins the row anew.
+    """
+
+    first_s: float = 2.0
+    max_s: float = 30.0
+
+
+class Pauses:
+    """Where one supervisor stands in the row of its Backoff; without one it never waits."""
+
+    def __init__(
+        self, backoff: Backoff | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._backoff = backoff
+        self._clock = clock
+        self._next = 0.0
+        self._last = clock()
+
+    def pause_s(self) -> float:
+        """Return how long to wait before the restart that is due now."""
+        backoff, now = self._backoff, self._clock()
+        if backoff is None:
+            return 0.0
+        if now - self._last > 2 * backoff.max_s:
+            self._next = 0.0
+        pause = self._next
+        self._next = min(backoff.max_s, 2 * pause or backoff.first_s)
+        self._last = now + pause
+        return pause
 
 
 class RestartIntensity:

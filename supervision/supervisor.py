@@ -12,6 +12,7 @@ from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.ref import ProcessRef
+from supervision.restarts import Backoff
 
 __all__ = ["Strategy", "Supervisor", "SupervisorFlags"]
 
@@ -28,6 +29,7 @@ class SupervisorFlags:
     strategy: Strategy
     max_restarts: int
     max_seconds: float
+    backoff: Backoff | None
 
 
 def supervisor_flags(
@@ -35,6 +37,7 @@ def supervisor_flags(
     strategy: Strategy = "one_for_one",
     max_restarts: int = 3,
     max_seconds: float = 5.0,
+    backoff: Backoff | None = None,
 ) -> SupervisorFlags:
     """Say how a supervisor works; `Supervisor.init` is this function.
 
@@ -42,6 +45,7 @@ def supervisor_flags(
     strategy      who is restarted with a child that ended: "one_for_one": it alone; "rest_for_one":
                   also those started after it; "one_for_all": all
     max_restarts  how many restarts within `max_seconds` are borne; one more and it gives up
+    backoff       pauses between restarts, which OTP does not have; None: none
 
     Raises ChildSpecError and OptionError.
     """
@@ -61,7 +65,7 @@ def supervisor_flags(
                 "them apart",
             )
         seen.add(spec.id)
-    return SupervisorFlags(specs, strategy, max_restarts, max_seconds)
+    return SupervisorFlags(specs, strategy, max_restarts, max_seconds, backoff)
 
 
 class Supervisor(SupervisorBase):
@@ -149,7 +153,7 @@ class Supervisor(SupervisorBase):
             return  # shut down meanwhile, or linked by a subclass for itself
         child.ref = None
         if child.spec.restarts_after(reason):
-            self._try_restart(child, reason)
+            self._restart_when_due(child, reason)
         else:
             self._drop_if_over(child)
 

@@ -241,7 +241,33 @@ def test_a_crash_loop_takes_only_its_own_peer_down(make_peer):
     Raft.set_configuration(other, [other])
     Raft.write(name, "out of memory", timeout=0.5)
     eventually(lambda: Raft.status(name)[0] == "error")
+    eventually(lambda: Raft.start_peer(Fragile, name=name) == ("error", "restarting"))
     assert KVStore_write(other, "a", 1) == ("ok", "a", 1)
+    assert Raft.stop(name) == "ok", "also while it waits to be restarted"
+    assert Raft.stop(name) == ("error", "no_peer")
+
+
+class Mended(KVStore):
+    broken = False
+
+    def init(self, name):
+        if self.broken:
+            raise OSError("not mounted yet")
+        return super().init(name)
+
+
+def test_a_peer_comes_back_when_what_broke_it_is_mended(make_peer):
+    name, _ = make_peer(Mended)
+    Raft.set_configuration(name, [name])
+    KVStore_write(name, "a", 1)
+    Mended.broken = True
+    try:
+        supervision.kill(peers_here().running[name])
+        eventually(lambda: Raft.status(name)[0] == "error")
+    finally:
+        Mended.broken = False
+    eventually(lambda: Raft.status(name)[0] == "ok", 20)
+    eventually(lambda: Raft.read(name, ("get", "a")) == ("ok", 1))
 
 
 def test_a_data_directory_in_use_is_refused_and_the_message_names_it(make_peer, tmp_path):

@@ -7,6 +7,7 @@ child after the one that ended; failed restarts not counted; `>` for `>=` in Res
 import pytest
 
 from supervision import (
+    Backoff,
     ChildSpec,
     Exited,
     Process,
@@ -18,6 +19,7 @@ from supervision import (
     stop,
 )
 from supervision.base import Request
+from supervision.restarts import Pauses
 
 from .helpers import Collector, Gate, Script, Worker, boom, eventually, seen
 
@@ -538,3 +540,41 @@ def test_links_that_ended_leave_nothing_behind():
     eventually(lambda: len(parent._lifeline._watchers) == watchers)
     process = parent._actor_weakref()
     eventually(lambda: not process._children)
+
+
+# -- pauses between restarts
+
+
+def test_pauses_begin_at_none_double_and_begin_anew_after_a_quiet_time():
+    now = [0.0]
+    pauses = Pauses(Backoff(first_s=2.0, max_s=5.0), lambda: now[0])
+    seen = []
+    for _ in range(5):
+        seen.append(pauses.pause_s())
+        now[0] += seen[-1]
+    assert seen == [0.0, 2.0, 4.0, 5.0, 5.0]
+    now[0] += 10.1
+    assert pauses.pause_s() == 0.0
+    assert Pauses(None).pause_s() == 0.0
+
+
+def test_with_a_backoff_a_child_that_breaks_again_is_restarted_later_and_calls_get_in_between():
+    supervisor = started([worker("a")], backoff=Backoff(first_s=0.2, max_s=0.4))
+    crash(supervisor, "a")
+    eventually(lambda: refs(supervisor)["a"] != "restarting")
+    crash(supervisor, "a")
+    assert refs(supervisor)["a"] == "restarting"
+    eventually(lambda: refs(supervisor)["a"] != "restarting")
+    assert Supervisor.stop(supervisor) == "ok"
+
+
+def test_a_child_that_waits_for_its_restart_can_be_terminated():
+    supervisor = started([worker("a")], backoff=Backoff(first_s=0.1, max_s=0.1))
+    crash(supervisor, "a")
+    eventually(lambda: refs(supervisor)["a"] != "restarting")
+    crash(supervisor, "a")
+    assert Supervisor.terminate_child(supervisor, "a") == "ok"
+    assert refs(supervisor)["a"] == "undefined"
+    ok, _ref = Supervisor.restart_child(supervisor, "a")
+    assert ok == "ok"
+    assert Supervisor.stop(supervisor) == "ok"
