@@ -79,7 +79,7 @@ ONE, TWO = ("kv", "a@one"), ("kv", "b@two")
 
 @pytest.mark.parametrize("kind", messages.KINDS)
 def test_every_kind_of_message_packs_and_comes_back(kind):
-    """Found by `messages`: a kind with no field but the term could not be packed (TimeoutNow)."""
+    """Found by the seeds: a kind with no field but the term could not be packed (TimeoutNow)."""
     of_type = {int: 5, bool: True, list: [bytes(40)]}
     number = messages.KINDS.index(kind)
     packed = [number, *[of_type[each] for each in messages.TYPES[number]]]
@@ -90,7 +90,7 @@ def test_every_kind_of_message_packs_and_comes_back(kind):
 
 @pytest.mark.parametrize("number", [-1, -8, True, 1.0, None, "1", [], 2**63])
 def test_a_message_of_no_known_kind_is_refused(number):
-    """Found by `messages`: -1 counted from the end of the table, and True was taken for 1."""
+    """Found by reading: -1 counted from the end of the table, and True was taken for 1."""
     values = [1 for _ in messages.NAMES[-1]]
     with pytest.raises(ValueError, match="no peer message of this version"):
         messages.unpack([number, *values], ONE, TWO, "")
@@ -127,7 +127,7 @@ def test_a_batch_of_no_known_sender_receiver_or_group_is_refused(source, target,
     ],
 )
 def test_a_request_that_would_end_the_peer_is_refused(operation, payload, request_id):
-    """Found by `requests`: each of these got to the peer, which died of a TypeError or the like.
+    """Found by `requests` (a query that is no bytes) and by reading: these got to the peer.
 
     One of them by way of `Raft.get_entry(peer, "x")`; three in five seconds, and its supervisor
     gave the peer up.
