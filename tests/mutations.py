@@ -394,6 +394,16 @@ MUTATIONS = (
         "                pass",
     ),
     Mutation(
+        "a_retry_runs_again", "thesis 6.3; defect 18", "sessions",
+        "        if answer is None:",
+        "        if True:",
+    ),
+    Mutation(
+        "a_retry_gets_another_reply", "thesis 6.3", "sessions",
+        "            session.keep(sequence, answer)",
+        "            session.keep(sequence, FORGOTTEN)",
+    ),
+    Mutation(
         "truncation_torn_from_the_append", "§5.3", "stores/memory",
         "            self.log[start:] = entries",
         "            self.log[start : start + len(entries)] = entries",

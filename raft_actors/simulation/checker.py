@@ -36,6 +36,7 @@ class Checker:
     committed      the entries that some peer took for committed, from index 1 on
     committed_in   for each, the term of the peer that first did
     commands       indexes of those that are commands
+    positions      where each command was committed: once, or oftener if it is of a session
     floor          the highest index that an answer to a client had seen
     """
 
@@ -44,7 +45,8 @@ class Checker:
         self.committed: list[bytes] = []
         self.committed_in: list[int] = []
         self.commands: list[int] = []
-        self.position: dict[RequestId, int] = {}
+        self.positions: dict[RequestId, list[int]] = {}
+        self.first_reply: dict[RequestId, bytes] = {}
         self.refused: set[RequestId] = set()
         self.leader_of: dict[int, str] = {}
         self.vote_of: dict[tuple[str, int], str] = {}
@@ -105,9 +107,12 @@ class Checker:
 
     def note_command(self, request: RequestId, index: int) -> None:
         self.commands.append(index)
-        before = self.position.setdefault(request, index)
-        if before != index:
-            raise Broken(f"command {request} is committed twice, at {before} and {index}")
+        positions = self.positions.setdefault(request, [])
+        positions.append(index)
+        if request[0]:
+            return  # of a session: it may be sent again, and then be committed again
+        if len(positions) > 1:
+            raise Broken(f"command {request} is committed twice, at {positions}")
         if request in self.refused:
             raise Broken(f"command {request} was refused, and then committed at {index}")
 
@@ -234,28 +239,37 @@ class Checker:
 
     def answered(self, peer: "SimulatedPeer", ticket: "Ticket") -> None:
         """Answers are linearizable: each has seen all that any earlier answer had seen."""
-        if ticket.answer is not peer.applied.latest:
+        seen = peer.applied.seen_by(ticket.answer)
+        if not seen:
             if ticket.what == "write" and ticket.answer != UNKNOWN:
-                self.refused.add(ticket.request)
-                if ticket.request in self.position:
-                    raise Broken(f"command {ticket.request} was committed, and refused after it")
+                self.note_refusal(ticket.request)
             return
+        index = max(seen)
         if ticket.what == "write":
-            index = peer.applied.index
             self.acknowledged += 1
-            if self.position.get(ticket.request) != index:
-                raise Broken(
-                    f"{peer.name} answers write {ticket.request} with the reply to entry {index}"
-                )
-            if index <= ticket.floor:
-                raise Broken(f"write at {index} began after an answer that had seen {ticket.floor}")
+            index = self.note_reply(peer, ticket, seen)
         else:
-            index = peer.applied.index
             self.reads += 1
-            if index < ticket.floor:
-                raise Broken(
-                    f"{peer.name} answers a read from entry {index} that must see {ticket.floor}: "
-                    "a stale read (§8)"
-                )
-        if index > self.floor:
-            self.floor = index
+        if index < ticket.floor:
+            raise Broken(
+                f"{peer.name} answers a {ticket.what} from entry {index} that must see "
+                f"{ticket.floor}: a stale {ticket.what} (§8)"
+            )
+        self.floor = max(self.floor, index)
+
+    def note_refusal(self, request: RequestId) -> None:
+        self.refused.add(request)
+        if request in self.positions and not request[0]:
+            raise Broken(f"command {request} was committed, and refused after it")
+
+    def note_reply(self, peer: "SimulatedPeer", ticket: "Ticket", seen: list[int]) -> int:
+        """A write is answered with the reply to its own command, and always the same one."""
+        own = [index for index in seen if index in self.positions.get(ticket.request, ())]
+        if not own:
+            raise Broken(
+                f"{peer.name} answers write {ticket.request} with the reply to entry {seen[0]}"
+            )
+        assert ticket.answer is not None
+        if self.first_reply.setdefault(ticket.request, ticket.answer) != ticket.answer:
+            raise Broken(f"command {ticket.request} has two replies (thesis 6.3)")
+        return own[-1]

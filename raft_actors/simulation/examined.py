@@ -10,13 +10,14 @@ from copy import deepcopy
 from typing import Any
 
 from raft_actors import terms
+from raft_actors.simulation.checker import Broken
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["Fault", "Findings", "examined", "picture"]
 
 
-class Fault(BaseException):
-    """The machine broke its contract. No Exception, since those are replies."""
+class Fault(Broken):
+    """The machine broke its contract."""
 
 
 class Findings:
@@ -67,9 +68,12 @@ def frozen(value: Any) -> Any:
 
 
 def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachine]:
-    """Return a machine that runs `machine`, and raises Fault where it breaks its contract."""
+    """Return a machine that runs `machine`, and has a `fault` where that breaks its contract."""
 
     class Examined(StateMachine):
+        fault: Fault | None = None
+        """What was found; whoever runs the machine looks, since what it raises is a reply."""
+
         def __init__(self) -> None:
             self.inner = machine()
 
@@ -78,36 +82,39 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
 
         def handle_write(self, command: Any, state: Any) -> Any:
             before = picture(state)
+            call = f"handle_write({command!r})"
             try:
                 result = self.inner.handle_write(command, state)
-            except Exception as error:
+            except BaseException as error:
                 findings.raised += 1
                 findings.first_error = findings.first_error or f"{command!r} raised {error!r}"
                 undo(state)
                 if picture(state) != before:
-                    raise Fault(
-                        f"handle_write({command!r}) changed the state before it raised {error!r}: "
-                        f"it was {before!r} and is {picture(state)!r}. Raise before the first "
-                        "change, return a new state, or keep the state in an UndoDict"
-                    ) from error
+                    self.fault = Fault(
+                        f"{call} changed the state before it raised {error!r}: it was {before!r} "
+                        f"and is {picture(state)!r}. Raise before the first change, return a new "
+                        "state, or keep the state in an UndoDict"
+                    )
                 raise
-            if type(result) is not tuple or len(result) != 2:
-                raise Fault(f"handle_write({command!r}) must return (reply, state), not {result!r}")
-            encodable(result[0], f"handle_write({command!r})")
             findings.succeeded += 1
+            if type(result) is not tuple or len(result) != 2:
+                self.fault = Fault(f"{call} must return (reply, state), not {result!r}")
+            else:
+                self.fault = unencodable(result[0], call)
             return result
 
         def handle_read(self, query: Any, state: Any) -> Any:
             before = picture(state)
+            call = f"handle_read({query!r})"
             result = self.inner.handle_read(query, state)
-            if picture(state) != before:
-                raise Fault(
-                    f"handle_read({query!r}) changed the state from {before!r} to "
-                    f"{picture(state)!r}: a read runs on one replica alone, so they differ now"
-                )
             # A pair may be (reply, state), and a state need not be encodable.
             reply = result[0] if type(result) is tuple and len(result) == 2 else result
-            encodable(reply, f"handle_read({query!r})")
+            self.fault = unencodable(reply, call)
+            if picture(state) != before:
+                self.fault = Fault(
+                    f"{call} changed the state from {before!r} to {picture(state)!r}: a read runs "
+                    "on one replica alone, so they differ now"
+                )
             return result
 
     Examined.__name__ = Examined.__qualname__ = machine.__name__
@@ -120,8 +127,9 @@ def undo(state: Any) -> None:
         rollback()
 
 
-def encodable(reply: Any, call: str) -> None:
+def unencodable(reply: Any, call: str) -> Fault | None:
     try:
         terms.dumps(reply, "reply")
     except TypeError as error:
-        raise Fault(f"the reply of {call} can't be encoded: {error}") from None
+        return Fault(f"the reply of {call} can't be encoded: {error}")
+    return None

@@ -76,6 +76,7 @@ def draw(seed: int, steps: int) -> Plan:
     odds = {
         "deliver": uniform(30, 100), "lose": choice((0, uniform(0, 8))), "repeat": uniform(0, 5),
         "tick": tick, "write": uniform(2, 15), "read": uniform(1, 12),
+        "open": rarely(0.5, 5), "again": uniform(0, 4),
         "crash": rarely(0.5, 10), "die": rarely(1, 10), "start": once / uniform(0.1, 4),
         "slow": rarely(1, 10), "wipe": 0 if changing else rarely(10, 100), "unlink": rarely(0.3, 5),
         "cut": rarely(0.5, 5), "isolate": rarely(0.5, 8), "split": rarely(0.5, 8),

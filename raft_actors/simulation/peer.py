@@ -16,6 +16,7 @@ from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
 from raft_actors.core.server import Event, Server
 from raft_actors.peer import Peer
+from raft_actors.simulation.checker import Broken
 from raft_actors.state_machine import StateMachine
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Ticket:
     """A client's request, and what came of it.
 
     what       "write", "read", "configure" or "transfer"; `about` says of what, in words
-    request    its id in the log; (0, 0) for what is no command
+    request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
     floor      the log index that its answer must have seen: the highest that any answer given
                before the request began had seen
     answer     encoded; None while there is none
@@ -59,21 +60,55 @@ class Ticket:
 
 
 class WatchedApplied(Applied):
-    """Shows the checker each command that is applied. `latest` is the newest reply or read."""
+    """Shows the checker each command that is applied.
+
+    replies   what this step replied to commands and reads, and what each had seen: the replies
+              are told from other answers by identity
+    ran       the commands of sessions that this life of the replica has run
+    request   whose command is being applied
+    """
 
     def __init__(self, machine: StateMachine, name: str, peer: "SimulatedPeer") -> None:
         super().__init__(machine, name)
         self.peer = peer
-        self.latest = b""
+        self.replies: list[tuple[bytes, int]] = []
+        self.ran: set[RequestId] = set()
+        self.request: RequestId = (0, 0)
 
     def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
-        self.latest = reply = super().write(command, request)
+        self.request = request
+        reply = super().write(command, request)
+        self.raise_fault()
         self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
+        self.replies.append((reply, self.index + 1))
         return reply
 
+    def run(self, command: bytes) -> bytes:
+        request = self.request
+        if request[0]:
+            if request in self.ran:
+                raise Broken(f"{self.name} runs command {request} twice (thesis 6.3)")
+            self.ran.add(request)
+        return super().run(command)
+
     def read(self, query: bytes) -> bytes:
-        self.latest = reply = super().read(query)
+        reply = super().read(query)
+        self.raise_fault()
+        self.replies.append((reply, self.index))
         return reply
+
+    def raise_fault(self) -> None:
+        """What an examined machine found; it can't raise it, for exceptions are replies."""
+        fault: Exception | None = getattr(self.machine, "fault", None)
+        if fault is not None:
+            raise fault
+
+    def seen_by(self, answer: bytes | None) -> list[int]:
+        """Return the entries that the answer may have seen; none if it is no reply.
+
+        Python keeps some short `bytes` once, so equal replies may be one object.
+        """
+        return [index for reply, index in self.replies if reply is answer]
 
 
 class Hands:
@@ -162,6 +197,7 @@ class SimulatedPeer(Peer):
     def handle(self, events: list[Event]) -> None:
         """Take the events in one batch, as they would wait in the mailbox."""
         self.has_more = False
+        self.applied.replies.clear()
         self.core.now = self.clock()
         for event in events:
             self.take(event)

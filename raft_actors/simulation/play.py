@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raft_actors.simulation.checker import Broken
-from raft_actors.simulation.examined import Fault
 from raft_actors.simulation.fates import Fate, Plan
 from raft_actors.simulation.machine import Tally
 from raft_actors.simulation.world import World
@@ -76,7 +75,7 @@ def play(
         if tell:
             tell("the world is healed")
         heal(world, plan, script)
-    except (Broken, Fault) as broken:
+    except Broken as broken:
         return Failure(plan, after, str(broken))
     except Exception as error:  # the code under test may raise anything
         return Failure(plan, after, f"{world.busy and world.busy.name} raised {error!r}")
@@ -114,7 +113,20 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             if asked:
                 number = world.requests
                 count = (1, 1, 3)[int(second * 1_000) % 3]
-                world.write(asked, *[script.command(number + n + 1, first) for n in range(count)])
+                session = int(second * 10_000) % (2 * len(world.sessions) + 1) - 1
+                world.write(
+                    asked,
+                    *[script.command(number + n + 1, first) for n in range(count)],
+                    session=session if session < len(world.sessions) else -1,
+                )
+        case "open":
+            asked = whom(world, plan, name, second)
+            if asked:
+                world.open_session(asked)
+        case "again" if world.asked:
+            asked = whom(world, plan, name, second)
+            if asked:
+                world.write_again(asked, -1 - int(first * min(len(world.asked), 5)))
         case "read":
             asked = whom(world, plan, name, second)
             if asked and script.reads:
@@ -233,7 +245,7 @@ def heal(world: World, plan: Plan, script: Script) -> None:
             command = script.command(world.requests + 1, 0.5)
             ticket = world.write(leader.name, command)[0]
             world.ring(step_s)
-            if world.checker.position.get(ticket.request) is not None:
+            if ticket.request in world.checker.positions:
                 return
     raise Broken(f"no write succeeds in the healed world: {world.described()}")
 

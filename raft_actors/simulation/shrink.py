@@ -1,14 +1,15 @@
 """Shrink: find the few fates of a failing plan that matter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from raft_actors.simulation.fates import Plan
 from raft_actors.simulation.play import TALLY, Failure, Script, cut_short, play
 
 __all__ = ["shrink"]
 
-PLAYS_MAX = 3_000
+PLAYS_MAX = 1_500
 """Enough for a few thousand fates; each play is shorter than the one before."""
 
 
@@ -35,14 +36,19 @@ def shrink(
         return again if isinstance(again, Failure) and again.kind == failure.kind else None
 
     best = still_fails(cut_short(failure)) or failure
-    size = len(best.plan.fates)
+    for simplify in simplifications(best.plan):
+        tried = still_fails(simplify(best.plan))
+        if tried is not None:
+            best = Failure(cut_short(tried), tried.after, tried.complaint)
+            progress(len(best.plan.fates))
+    size = len(best.plan.fates) // 2
     while size and plays < plays_max:
         place, found = 0, False
         while place < len(best.plan.fates) and plays < plays_max:
             fates = best.plan.fates
-            shorter = still_fails(replace(best.plan, fates=fates[:place] + fates[place + size :]))
-            if shorter is not None:
-                best, found = Failure(cut_short(shorter), shorter.after, shorter.complaint), True
+            tried = still_fails(replace(best.plan, fates=fates[:place] + fates[place + size :]))
+            if tried is not None:
+                best, found = Failure(cut_short(tried), tried.after, tried.complaint), True
                 progress(len(best.plan.fates))
             else:
                 place += size
@@ -51,3 +57,15 @@ def shrink(
         elif not found:
             break
     return best
+
+
+def simplifications(plan: Plan) -> Iterator[Callable[[Plan], Plan]]:
+    """What it might do without: whole kinds of fates, and whatever else is not plain."""
+    yield lambda plan: replace(plan, window=1, batch=1)
+    yield lambda plan: replace(plan, encoded=False, rates=(1.0,) * len(plan.names))
+    for kind in sorted({kind for kind, _first, _second in plan.fates} - {"deliver", "tick"}):
+        yield partial(without, kind)
+
+
+def without(kind: str, plan: Plan) -> Plan:
+    return replace(plan, fates=tuple(fate for fate in plan.fates if fate[0] != kind))

@@ -12,6 +12,7 @@ from typing import Any
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.effects import News
+from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
     Configure,
@@ -23,6 +24,7 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.core.server import Event
+from raft_actors.sessions import NEW
 from raft_actors.simulation.checker import Broken, Checker
 from raft_actors.simulation.disk import PretendDisk
 from raft_actors.simulation.machine import Tally
@@ -56,6 +58,8 @@ class World:
     drag      seconds that the next save takes
     stalled   until when a peer does nothing, in the world's time
     wiped     peers whose disks are gone, and who stay away
+    sessions  numbers of those that clients have opened
+    asked     what they asked in a session: (request, command)
     rates     how fast each peer's clock runs; 1 is right
     encoded   whether messages pass through the bridge's codec
     tell      told what happens, in words, if it is set
@@ -94,6 +98,8 @@ class World:
         self.wiped: set[str] = set()
         self.busy: SimulatedPeer | None = None
         self.requests = 0
+        self.sessions: list[int] = []
+        self.asked: list[tuple[RequestId, Any]] = []
         for name in names:
             self.start(name)
 
@@ -269,23 +275,46 @@ class World:
 
     # Clients.
 
-    def next_request(self) -> tuple[int, int]:
-        self.requests += 1
-        return (0, self.requests)
+    def write(self, name: str, *commands: Any, session: int = -1) -> list[Ticket]:
+        """Have clients ask `name` for these commands, all in one batch.
 
-    def write(self, name: str, *commands: Any) -> list[Ticket]:
-        """Have clients ask `name` for these commands, all in one batch."""
-        events: list[Event] = []
-        tickets = []
+        session   the place in `sessions` of the one that they belong to; -1 for none
+        """
         commands = commands or (self.requests + 1,)
+        asked = []
         for command in commands:
-            ticket = Ticket(self, "write", f"{command!r}", self.next_request())
-            tickets.append(ticket)
-            events.append(Propose(terms.dumps(command), ticket, ticket.request))
+            self.requests += 1
+            request = (self.sessions[session] if session >= 0 else 0, self.requests)
+            asked.append((request, command))
+        if session >= 0:
+            self.asked += asked
         if self.tell:
-            self.tell(f"clients write to {name}: {', '.join(map(repr, commands))}")
-        self.step(name, *events)
+            of = f" (session {session})" if session >= 0 else ""
+            self.tell(f"clients write to {name}{of}: {', '.join(map(repr, commands))}")
+        return self.propose(name, asked)
+
+    def write_again(self, name: str, place: int) -> Ticket:
+        """Have a client ask again what it asked in a session before; see `asked`."""
+        request, command = self.asked[place]
+        if self.tell:
+            self.tell(f"a client writes to {name} again: {command!r}")
+        return self.propose(name, [(request, command)])[0]
+
+    def propose(self, name: str, asked: list[tuple[RequestId, Any]]) -> list[Ticket]:
+        tickets = [Ticket(self, "write", f"{command!r}", request) for request, command in asked]
+        self.step(name, *[
+            Propose(terms.dumps(command), ticket, ticket.request)
+            for ticket, (_request, command) in zip(tickets, asked, strict=True)
+        ])  # fmt: skip
         return tickets
+
+    def open_session(self, name: str) -> Ticket:
+        self.requests += 1
+        ticket = Ticket(self, "write", "a new session", (NEW, self.requests))
+        if self.tell:
+            self.tell(f"a client opens a session at {name}")
+        self.step(name, Propose(b"", ticket, ticket.request))
+        return ticket
 
     def read(self, name: str, query: Any = None) -> Ticket:
         ticket = Ticket(self, "read", f"{query!r}")
@@ -318,6 +347,8 @@ class World:
             about = f" {ticket.about}" if ticket.about else ""
             self.tell(f"{self.busy.name}: answers {ticket.what}{about}: {brief(ticket.result)}")
         self.checker.answered(self.busy, ticket)
+        if ticket.request[0] == NEW and ticket.result[0] == "ok":
+            self.sessions.append(ticket.result[1])
 
     # What is to be seen.
 
