@@ -66,6 +66,7 @@ class WatchedApplied(Applied):
               are told from other answers by identity
     ran       the commands of sessions that this life of the replica has run
     request   whose command is being applied
+    batch     how many commands this step has applied
     """
 
     def __init__(self, machine: StateMachine, name: str, peer: "SimulatedPeer") -> None:
@@ -74,9 +75,13 @@ class WatchedApplied(Applied):
         self.replies: list[tuple[bytes, int]] = []
         self.ran: set[RequestId] = set()
         self.request: RequestId = (0, 0)
+        self.batch = 0
 
     def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
         self.request = request
+        self.batch += 1
+        if self.batch > self.peer.world.config.apply_max:
+            raise Broken(f"{self.name} applies more than apply_max commands in one go")
         reply = super().write(command, request)
         self.raise_fault()
         self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
@@ -198,6 +203,7 @@ class SimulatedPeer(Peer):
         """Take the events in one batch, as they would wait in the mailbox."""
         self.has_more = False
         self.applied.replies.clear()
+        self.applied.batch = 0
         self.core.now = self.clock()
         for event in events:
             self.take(event)
