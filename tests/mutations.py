@@ -383,8 +383,8 @@ MUTATIONS = (
     ),
     Mutation(
         "poison_command_ends_the_peer", "defect 17", "applied",
-        "        except BaseException as error:  # SystemExit of one command must not end every replica"
-        "\n            if hasattr",
+        "        except BaseException as error:  "
+        "# SystemExit of one command must not end every replica\n            if hasattr",
         "        except ZeroDivisionError as error:\n            if hasattr",
     ),
     Mutation(
