@@ -239,14 +239,14 @@ def heal(world: World, plan: Plan, script: Script) -> None:
             f"healed for {HEALING_TIMEOUTS} longest election timeouts, and no agreement: "
             f"{world.described()}"
         )
-    for _ in range(TRIES):  # a leader may still be handing over, and answer so
+    for _ in range(TRIES):  # a leader may still be handing over, or be overloaded, or about to go
         leader = world.leader()
+        ticket = None
         if leader is not None:
-            command = script.command(world.requests + 1, 0.5)
-            ticket = world.write(leader.name, command)[0]
-            world.ring(step_s)
-            if ticket.request in world.checker.positions:
-                return
+            ticket = world.write(leader.name, script.command(world.requests + 1, 0.5))[0]
+        world.ring(step_s)
+        if ticket is not None and ticket.request in world.checker.positions:
+            return
     raise Broken(f"no write succeeds in the healed world: {world.described()}")
 
 
