@@ -1,5 +1,6 @@
 """Raft for Python programs, as actors: replicated state machines under supervision."""
 
+from raft_actors.cluster import Cluster
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
 from raft_actors.node import Node
@@ -9,6 +10,7 @@ from raft_actors.undo import UndoDict
 from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
+    "Cluster",
     "Config",
     "DynamicSupervisor",
     "Node",

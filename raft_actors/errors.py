@@ -2,16 +2,24 @@
 
 __all__ = [
     "BadName",
+    "CommandTooLarge",
     "DataDirInUse",
     "FrameTooLarge",
     "LogCompacted",
     "NameTaken",
     "NoConnection",
+    "NoLeader",
     "NoNode",
     "NoProcess",
+    "NotApplied",
+    "OutcomeUnknown",
+    "Overloaded",
     "RaftError",
+    "ReplyLost",
+    "SessionExpired",
     "StoreCorrupt",
     "StoreError",
+    "Unavailable",
 ]
 
 
@@ -64,3 +72,39 @@ class StoreError(RaftError):
 
 class LogCompacted(RaftError):
     """The entries asked for are no longer in the log; a snapshot covers them."""
+
+
+class NotApplied(RaftError):
+    """What was asked did not happen, and never will: asking again is safe."""
+
+
+class NoLeader(NotApplied):
+    """Members answer, but none of them leads, or knows who does."""
+
+
+class Unavailable(NotApplied):
+    """No member could be reached in time, or none that leads answered."""
+
+
+class Overloaded(NotApplied):
+    """The leader refused to queue more all the time: ask again later, and less at once."""
+
+
+class CommandTooLarge(NotApplied, ValueError):
+    """The command is larger than the leader's `Config.command_bytes_max`: split it."""
+
+
+class OutcomeUnknown(RaftError):
+    """A command may have happened, or may still: `cluster.outcome(error.request_id)` settles it."""
+
+    def __init__(self, message: str, request_id: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class SessionExpired(OutcomeUnknown):
+    """A command may have happened, and nobody knows any more: read what it would have changed."""
+
+
+class ReplyLost(RaftError):
+    """The command happened, but its reply is not to be had: read what it changed."""

@@ -21,7 +21,7 @@ FLOORS = {
     1: "core",
     2: "stores wire metrics",
     # 3: the runtime, nodes and peers: whatever is not named here
-    4: "raft client __init__",
+    4: "raft client cluster async_cluster __init__",
     5: "launch commands cli shell demo simulate torture replay observe dashboard __main__ "
     "local_cluster pytest_plugin",
 }
@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "errors config future state_machine names core metrics": set(),
     "terms wire": {"msgpack"},
     "stores": {"msgpack", "rocksdict", "lmdb"},
-    "raft client __init__ launch cli __main__": {"pykka"},
+    "raft client cluster async_cluster __init__ launch cli __main__": {"pykka"},
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},
     "demo simulate torture observe dashboard": {"rich"},

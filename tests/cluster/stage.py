@@ -21,8 +21,10 @@ class Stage:
     """Three nodes on this machine, with cookie, port files and logs of their own.
 
     Only processes that it started are ever signalled; they end with this process, for they wait
-    for the end of their standard input.
+    for the end of their standard input. `starter` starts the tree of each.
     """
+
+    starter = STARTER
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -39,7 +41,7 @@ class Stage:
             with self.log(name).open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", "raft_actors", "node", "--sname", name,
-                     "--start", STARTER, "--data-dir", str(self.directory / name)],
+                     "--start", self.starter, "--data-dir", str(self.directory / name)],
                     stdin=subprocess.PIPE, stdout=log, stderr=log,
                     env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
                 )  # fmt: skip

@@ -136,7 +136,7 @@ def test_a_request_that_wants_no_answer_harms_nobody(group):
     """Planted: answer it all the same, and the peer ends."""
     a, b, _c = group.nodes
     leader = group.peer(a)
-    b.cast(a.name, CLIENT, [WRITE, "kv", terms.dumps(("set", "k", 1)), 1, 1])
+    b.cast(a.name, CLIENT, [WRITE, "kv", terms.dumps(("set", "k", 1)), 0, 1])
     b.cast(a.name, CLIENT, [STOP, "kv", b"", 1, 1])
     b.cast(a.name, CLIENT, [STOP, ["kv"], b"", 1, 1])
     assert group.ask(b, group.members[0], STATUS)[0] == "ok"

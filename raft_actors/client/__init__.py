@@ -1,0 +1,1 @@
+"""Client: the parts of a `Cluster` handle."""

@@ -1,0 +1,76 @@
+"""Call: one request of a client, through as many attempts as it takes."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.core.entry import RequestId
+from raft_actors.core.membership import Address
+from raft_actors.errors import NoConnection, NoProcess
+from raft_actors.future import Future
+from raft_actors.sessions import REPLY
+
+if TYPE_CHECKING:
+    from raft_actors.client.session import ClientSession
+
+__all__ = ["Call"]
+
+ATTEMPT_S = 1.0
+"""How long the first attempt waits; each further one twice as long."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request under way.
+
+    deadline  for all attempts, on the monotonic clock
+    session   whose request id it has; None for what is no command of a session
+    target    whom the attempt of this moment asks; `future` has its answer
+    perhaps   whether an attempt may have brought it into a log
+    tries     attempts that failed
+    reason    why the last of them did, or why nobody could be asked
+    """
+
+    operation: int
+    payload: bytes
+    deadline: float
+    request: RequestId = (0, 0)
+    session: "ClientSession | None" = None
+    target: Address | None = None
+    future: Future[Any] | None = None
+    perhaps: bool = False
+    tries: int = 0
+    reason: Any = None
+
+    def remaining(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def answer(self) -> Any:
+        """Wait for the answer to this attempt, as the peer gave it; or return why there is none."""
+        if self.future is None:
+            return ("error", self.reason)
+        patience = min(self.remaining(), ATTEMPT_S * 2.0 ** min(self.tries, 10))
+        try:
+            return self.future.get(max(0.0, patience))
+        except TimeoutError:
+            return ("error", "timeout")
+        except NoConnection as error:
+            self.perhaps |= error.was_sent
+            return ("error", "no_node")
+        except NoProcess:  # a node that has not begun to have peers
+            return ("error", "no_peer")
+
+    def is_replied(self) -> bool:
+        """Tell whether the machine's reply is there, so that nothing is sent again."""
+        future = self.future
+        if future is None or not future.done():
+            return False
+        try:
+            answer = future.get(0)
+        except (
+            NoConnection,
+            NoProcess,
+            TimeoutError,
+        ):  # the last: another thread gets it right now
+            return False
+        return type(answer) is bytes and answer[:1] == REPLY

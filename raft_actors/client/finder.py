@@ -1,0 +1,135 @@
+"""Finder: who leads, and who the members are, as far as a client can tell."""
+
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from raft_actors import terms
+from raft_actors.core.membership import Address
+from raft_actors.errors import RaftError
+from raft_actors.future import Future
+from raft_actors.peers import Peers
+from raft_actors.requests import STATUS
+
+__all__ = ["Finder", "status_in"]
+
+ROUND_S = 0.3
+"""How long one round of questions waits for those who do not answer."""
+PAUSE_S = 0.02
+NOTHING = terms.dumps(())
+
+
+class Finder:
+    """Shared by all threads of a handle. One of them asks around, the others wait for it.
+
+    seeds    the addresses that the handle was given: asked, whatever becomes of the group
+    members  of the newest configuration heard of
+    leader   None while none is known
+    heard    whether anybody answered when the members were asked last
+    """
+
+    def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
+        self.peers = peers
+        self.seeds = seeds
+        self.members = seeds
+        self.leader: Address | None = None
+        self.heard = False
+        self.configured = -1
+        self.term = -1
+        self.lock = threading.Lock()
+
+    def lost(self, target: Address | None) -> None:
+        """`target` does not lead, or does not answer."""
+        if self.leader == target:
+            self.leader = None
+
+    def redirected(self, target: Address | None, leader: Address | None) -> None:
+        """`target` says that `leader` leads."""
+        if self.leader in (None, target):
+            self.leader = leader
+
+    def hear_of(self, members: list[Any]) -> None:
+        """A stopped peer's node names others of its group."""
+        others = tuple((name, node) for name, node in members)
+        self.members = tuple(dict.fromkeys((*self.members, *others)))
+
+    def find(self, deadline: float, *, other_than: Address | None = None) -> Address | None:
+        """Return the leader; ask everyone until somebody knows. None at the deadline.
+
+        other_than  the one that failed: it is the leader again only when it says so itself
+        """
+        if not self.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return None
+        try:
+            while self.leader is None:
+                now = time.monotonic()
+                if now >= deadline:
+                    return None
+                self.ask_around(min(deadline, now + ROUND_S), other_than)
+                if self.leader is None:
+                    time.sleep(max(0.0, min(PAUSE_S, deadline - time.monotonic())))
+            return self.leader
+        finally:
+            self.lock.release()
+
+    def ask_around(self, until: float, other_than: Address | None) -> None:
+        """Ask all at once, until one knows the leader."""
+        answers: SimpleQueue[Future[Any]] = SimpleQueue()
+        asked = dict.fromkeys((*self.members, *self.seeds))
+        self.heard = False
+        for address in asked:
+            self.ask(address).add_done_callback(answers.put)
+        for _ in asked:
+            try:
+                answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return
+            status = status_in(answer)
+            if status is None:
+                continue
+            self.heard = True
+            self.learn(status)
+            leader = status["leader"]
+            if (
+                status["current_term"] == self.term
+                and leader is not None
+                and (leader != other_than or status["current_state"] == "leader")
+            ):
+                self.leader = leader
+                return
+        self.term = self.configured = -1  # it may be another group by now, founded anew
+
+    def ask(self, address: Address) -> Future[Any]:
+        return self.peers.request(address, [STATUS, address[0], NOTHING, 0, 0])
+
+    def learn(self, status: dict[str, Any]) -> None:
+        """Take in what a peer says of its term and its configuration."""
+        self.term = max(self.term, status["current_term"])
+        configuration = status["configuration"]
+        if configuration["index"] > self.configured and configuration["members"]:
+            self.configured = configuration["index"]
+            self.members = tuple(configuration["members"])
+
+    def refresh(self) -> None:
+        """Have the leader tell its configuration, some time soon. Does not wait."""
+        leader = self.leader
+        if leader is not None:
+            self.ask(leader).add_done_callback(self.on_status)
+
+    def on_status(self, answer: Future[Any]) -> None:
+        status = status_in(answer)
+        if status is not None:
+            self.learn(status)
+
+
+def status_in(answer: Future[Any]) -> dict[str, Any] | None:
+    """Return the status in an answer that has come, or None."""
+    with suppress(RaftError, TimeoutError):
+        found = answer.get(0)
+        if type(found) is bytes:
+            match terms.loads(found):
+                case ("ok", dict() as status):
+                    return status
+    return None

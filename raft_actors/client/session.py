@@ -1,0 +1,76 @@
+"""ClientSession: a client's side of a session: the next sequence, and which are under way."""
+
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+from raft_actors.core.entry import RequestId
+from raft_actors.errors import Overloaded
+from raft_actors.sessions import WINDOW
+
+if TYPE_CHECKING:
+    from raft_actors.client.call import Call
+
+__all__ = ["SPAN", "ClientSession"]
+
+SPAN = WINDOW // 2
+"""How far the newest sequence may be ahead of the oldest under way. Half of what the replicas know:
+a thread that was given a sequence may take its time before anyone hears of it."""
+
+PAUSE_S = 0.005
+
+
+class ClientSession:
+    """A session as the handle's threads share it. `next` is safe from any of them."""
+
+    __slots__ = ("limit", "number", "sequences", "under_way")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.sequences = count(1)
+        self.under_way: dict[int, Call] = {}
+        self.limit = SPAN
+
+    def next(self, call: "Call") -> RequestId:
+        """Return a request id for `call`; waits while an older one holds the window up.
+
+        Raises Overloaded when that lasts until the call's deadline.
+        """
+        sequence = next(self.sequences)
+        self.under_way[sequence] = call
+        if sequence >= self.limit:
+            try:
+                self.await_room(sequence, call)
+            except BaseException:
+                self.done(sequence)
+                raise
+        return self.number, sequence
+
+    def await_room(self, sequence: int, call: "Call") -> None:
+        while sequence >= self.limit:
+            self.forget_replied()
+            self.limit = min(list(self.under_way), default=sequence) + SPAN
+            if sequence >= self.limit:
+                if call.remaining() <= 0:
+                    raise Overloaded(
+                        f"a command that was written {SPAN} commands ago is still under way; "
+                        "it did not happen: try again"
+                    )
+                time.sleep(PAUSE_S)
+
+    def has_room(self) -> bool:
+        """Tell whether `next` would not wait, as far as one thread can."""
+        self.forget_replied()
+        oldest = min(list(self.under_way), default=None)
+        newest = max(list(self.under_way), default=0)
+        return oldest is None or newest - oldest < SPAN // 2
+
+    def done(self, sequence: int) -> None:
+        """This sequence is not sent again."""
+        self.under_way.pop(sequence, None)
+
+    def forget_replied(self) -> None:
+        """Leave out those whose reply is there, although nobody has fetched it yet."""
+        for sequence, call in list(self.under_way.items()):
+            if call.is_replied():
+                self.done(sequence)

@@ -1,0 +1,354 @@
+"""Cluster: a client's handle on one group. It finds the leader, tries again, and never guesses."""
+
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from secrets import randbits
+from typing import Any
+
+from raft_actors import terms
+from raft_actors.client.call import Call
+from raft_actors.client.finder import Finder, status_in
+from raft_actors.client.pipeline import Pipeline
+from raft_actors.client.session import SPAN, ClientSession
+from raft_actors.core.entry import RequestId
+from raft_actors.core.membership import Address
+from raft_actors.errors import (
+    CommandTooLarge,
+    NoLeader,
+    NotApplied,
+    OutcomeUnknown,
+    Overloaded,
+    RaftError,
+    ReplyLost,
+    SessionExpired,
+    Unavailable,
+)
+from raft_actors.future import Future
+from raft_actors.peers import peers_here
+from raft_actors.raft import PeerRef, address_of
+from raft_actors.requests import READ, WRITE
+from raft_actors.sessions import NEW, REPLY, SALT_BITS
+from raft_actors.views import Status
+
+__all__ = ["Cluster"]
+
+PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
+"""Between attempts that failed: doubled each time, up to the second."""
+REFRESH_S = 5.0
+"""How old the known configuration may get while the handle is used."""
+LOOK_S = 0.02
+STATUS_S = 1.0
+
+
+class Cluster:
+    """A group of peers, named by any of its members, or by several.
+
+    Every operation has one deadline, `timeout` seconds, for all that it takes: finding the leader,
+    waiting for elections, sending again. A handle is a session: a command that is sent again runs
+    once. It is safe to share between threads; each call blocks the thread that makes it, and no
+    peer's own thread may make one. Node and peers may start and stop under it.
+
+        with Cluster([("peer1", "a@host"), ("peer2", "b@host")]) as cluster:
+            cluster.write(("set", "key", "value"))
+
+    Raises a RaftError that says what to do next: see docs/client.md.
+    """
+
+    def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
+        several = isinstance(members, Iterable) and not isinstance(members, str)
+        if several and not is_address(members):
+            seeds = tuple(address_of(member) for member in members)  # type: ignore[union-attr]
+        else:
+            seeds = (address_of(members),)  # type: ignore[arg-type]
+        if not seeds:
+            raise ValueError("a cluster needs at least one member to begin with")
+        self.timeout = timeout
+        self.peers = peers_here()
+        self.finder = Finder(self.peers, seeds)
+        self.session: ClientSession | None = None
+        self.session_lock = threading.Lock()
+        self.command_bytes_max = self.peers.node.config.command_bytes_max
+        self.refresh_at = 0.0
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"<Cluster of {', '.join(f'{name} on {node}' for name, node in self.members)}>"
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no more calls. Those under way end by themselves."""
+        self.closed = True
+
+    # What it is for.
+
+    def write(self, command: Any, timeout: float | None = None) -> Any:
+        """Have `command` applied once, and return the machine's reply.
+
+        Raises NotApplied, or one of its kind, if it did not happen and never will; OutcomeUnknown;
+        ReplyLost; TypeError for a command that can't be encoded.
+        """
+        return self.finish(self.begin(command, timeout))
+
+    def read(self, query: Any, timeout: float | None = None) -> Any:
+        """Ask the machine; linearizable: it sees every write that was answered before.
+
+        Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
+        """
+        payload = REPLY + terms.dumps(query, "query")
+        return self.finish(self.sent(Call(READ, payload, self.deadline(timeout))))
+
+    def cast(self, command: Any, timeout: float | None = None) -> None:
+        """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
+
+        Waits only where no leader is known yet.
+        """
+        call = self.begin(command, timeout)
+        if call.future is not None:
+            call.future.add_done_callback(partial(self.on_cast, call))
+
+    def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
+        """Return a pipeline, to have so many writes under way at once from one thread."""
+        if not 0 < outstanding_max < SPAN:
+            raise ValueError(f"outstanding_max must be from 1 to {SPAN - 1}")
+        return Pipeline(self, outstanding_max, timeout)
+
+    def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
+        """Settle an unknown outcome: return the reply of the command, if it happened.
+
+        Raises NotApplied if it did not; from now on it can't. SessionExpired if nobody knows any
+        more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
+        Only for commands that nobody is still waiting for.
+        """
+        return self.finish(self.sent(Call(WRITE, b"", self.deadline(timeout), request_id)))
+
+    # Waiting and looking.
+
+    def barrier(self, timeout: float | None = None) -> int:
+        """Wait until all that was answered before is applied at the leader; return its index."""
+        index: int = self.finish(self.sent(Call(READ, REPLY, self.deadline(timeout))))
+        return index
+
+    def await_leader(self, timeout: float | None = None) -> Address:
+        """Wait for a leader that is ready: the first entry of its term has committed.
+
+        Raises NoLeader or Unavailable.
+        """
+        self.barrier(timeout)
+        leader = self.finder.leader
+        if leader is None:
+            raise NoLeader("the leader lost its office right now; wait again")
+        return leader
+
+    def await_applied(
+        self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
+    ) -> None:
+        """Wait until `index` is applied at one peer, or at every member. Raises Unavailable."""
+        deadline = self.deadline(timeout)
+        wanted = None if at is None else (address_of(at),)
+        while True:
+            behind = [
+                peer
+                for peer in wanted or self.members
+                if (status := self.status_of(peer)) is None or status["last_applied"] < index
+            ]
+            if not behind:
+                return
+            if time.monotonic() >= deadline:
+                raise Unavailable(f"{behind} have not applied entry {index} in time; wait again")
+            time.sleep(LOOK_S)
+
+    @property
+    def members(self) -> list[Address]:
+        """The members of the newest configuration heard of; before that, those given."""
+        return list(self.finder.members)
+
+    @property
+    def leader(self) -> Address | None:
+        """Who leads, as far as the handle knows. It does not ask."""
+        return self.finder.leader
+
+    def status(self) -> dict[Address, Status | None]:
+        """What each member says of itself; None where it does not answer."""
+        return {member: self.status_of(member) for member in self.members}
+
+    def status_of(self, peer: Address) -> Status | None:
+        answer = self.finder.ask(peer)
+        with suppress(RaftError, TimeoutError):
+            answer.get(STATUS_S)
+        status = status_in(answer)
+        if status is None:
+            return None
+        self.finder.learn(status)
+        return Status(status)
+
+    # How.
+
+    def deadline(self, timeout: float | None) -> float:
+        if self.closed:
+            raise NotApplied("this handle is closed; make a new Cluster")
+        now = time.monotonic()
+        if now >= self.refresh_at:
+            self.refresh_at = now + REFRESH_S
+            self.finder.refresh()
+        return now + (self.timeout if timeout is None else timeout)
+
+    def begin(self, command: Any, timeout: float | None) -> Call:
+        """Send a command for the first time."""
+        payload = terms.dumps(command, "command")
+        if len(payload) > self.command_bytes_max:
+            raise CommandTooLarge(
+                f"{len(payload)} bytes are more than Config.command_bytes_max "
+                f"({self.command_bytes_max}); split it, or raise the bound on every node"
+            )
+        call = Call(WRITE, payload, self.deadline(timeout))
+        self.enter(call)
+        try:
+            return self.sent(call)
+        except BaseException:  # Ctrl-C, above all
+            call.session.done(call.request[1])  # type: ignore[union-attr]
+            raise
+
+    def enter(self, call: Call) -> None:
+        """Give a command a request id of the session, and open one first if there's none."""
+        session = self.session or self.opened(call.deadline)
+        call.request = session.next(call)
+        call.session = session
+
+    def opened(self, deadline: float) -> ClientSession:
+        if not self.session_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Unavailable("no session could be opened in time; nothing happened: try again")
+        try:
+            if self.session is None:
+                opening = Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
+                self.session = ClientSession(self.finish(self.sent(opening)))
+            return self.session
+        finally:
+            self.session_lock.release()
+
+    def sent(self, call: Call) -> Call:
+        """Make an attempt: ask who leads now."""
+        target = self.finder.leader or self.finder.find(call.deadline, other_than=call.target)
+        call.target = target
+        call.future = None
+        if target is not None:
+            body = [call.operation, target[0], call.payload, *call.request]
+            call.future = self.peers.request(target, body)
+        elif call.reason is None:
+            call.reason = ("redirect", None) if self.finder.heard else "no_node"
+        return call
+
+    def finish(self, call: Call) -> Any:
+        """Wait for the reply; try again whatever is safe to try again, until the deadline."""
+        try:
+            while True:
+                answer = call.answer()
+                if type(answer) is bytes:
+                    if answer[:1] == REPLY:
+                        return terms.loads(answer[1:])
+                    answer = terms.loads(answer)
+                    if call.request[0] == NEW and answer[0] == "ok":
+                        return answer[1]
+                elif type(answer) is list:
+                    self.finder.hear_of(answer)
+                    answer = ("error", "no_peer")
+                self.judge(call, answer)
+                self.try_again(call)
+        finally:
+            if call.session is not None:
+                call.session.done(call.request[1])
+
+    def judge(self, call: Call, answer: Any) -> None:
+        """Learn from a refusal; raise what ends the call."""
+        finder = self.finder
+        call.reason = reason = answer[1]
+        match reason:
+            case ("redirect", leader):
+                finder.redirected(call.target, leader)
+            case "overloaded":
+                pass
+            case "timeout" | "outcome_unknown":
+                call.perhaps = True
+                finder.lost(call.target)
+            case "election_in_progress" | "no_peer" | "no_node":
+                finder.lost(call.target)
+            case "session_expired":
+                self.on_expired(call)
+            case "not_applied":
+                raise NotApplied("it did not happen, and never will: write it again if you wish")
+            case "reply_forgotten" | ("reply_too_large", _) if call.operation == WRITE:
+                raise ReplyLost(f"it happened, but the reply is gone ({reason}): read the result")
+            case "command_too_large":
+                raise CommandTooLarge("larger than the leader's Config.command_bytes_max: split it")
+            case _:
+                raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
+
+    def on_expired(self, call: Call) -> None:
+        """Begin a new session; but a command that may have run in the old one is not repeated."""
+        session = call.session
+        if session is None or call.perhaps:
+            raise SessionExpired(
+                "this command's session has expired, so nobody knows whether it happened: read "
+                "what it would have changed, and write it again if it has not",
+                call.request,
+            )
+        session.done(call.request[1])
+        call.reason = None
+        if self.session is session:
+            self.session = None
+        self.enter(call)
+
+    def try_again(self, call: Call) -> None:
+        """Pause, longer each time, and send again; raise at the deadline."""
+        remaining = call.remaining()
+        if remaining <= 0:
+            raise self.failure(call)
+        if call.tries or self.finder.leader is None or call.reason == "overloaded":
+            pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX, remaining)
+            time.sleep(pause)
+        call.tries += 1
+        self.sent(call)
+
+    def failure(self, call: Call) -> RaftError:
+        """Say at the deadline what is known."""
+        why = f"the last answer was {call.reason!r} by {call.target}"
+        if (
+            call.operation == WRITE
+            and call.request[0] != NEW
+            and (call.perhaps or not call.payload)
+        ):
+            return OutcomeUnknown(
+                f"this command may have happened, or may still ({why}): settle it with "
+                f"cluster.outcome({call.request})",
+                call.request,
+            )
+        match call.reason:
+            case "overloaded":
+                return Overloaded(f"the leader has too much to do; try again later ({why})")
+            case "election_in_progress" | ("redirect", _):
+                return NoLeader(
+                    f"no leader was found in time; nothing happened: try again, and see that a "
+                    f"majority of {self.members} runs ({why})"
+                )
+        return Unavailable(
+            f"no member that leads answered in time; nothing happened: try again, and see that a "
+            f"majority of {self.members} runs ({why})"
+        )
+
+    def on_cast(self, call: Call, _answer: Future[Any]) -> None:
+        """Nobody waits for this one, but where it went wrong is where not to ask next."""
+        if not call.is_replied():
+            self.finder.lost(call.target)
+        if call.session is not None:
+            call.session.done(call.request[1])
+
+
+def is_address(value: Any) -> bool:
+    return isinstance(value, tuple) and tuple(map(type, value)) == (str, str)
