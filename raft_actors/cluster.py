@@ -116,8 +116,8 @@ class Cluster:
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many writes under way at once from one thread."""
-        if not 0 < outstanding_max < SPAN:
-            raise ValueError(f"outstanding_max must be from 1 to {SPAN - 1}")
+        if not 0 < outstanding_max <= SPAN * 2 // 3:
+            raise ValueError(f"outstanding_max must be from 1 to {SPAN * 2 // 3}")
         return Pipeline(self, outstanding_max, timeout)
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:

@@ -87,12 +87,13 @@ class Session:
 
 
 class Sessions:
-    """All sessions, the one that was used longest ago first."""
+    """All sessions, the one that was used longest ago first. `latest` stands last."""
 
-    __slots__ = ("by_number",)
+    __slots__ = ("by_number", "latest")
 
     def __init__(self) -> None:
         self.by_number: OrderedDict[int, Session] = OrderedDict()
+        self.latest: Session | None = None
 
     def open(self, index: int, salt: int) -> bytes:
         """Open a session by the entry at `index`, and return the encoded answer.
@@ -101,7 +102,7 @@ class Sessions:
         none twice. The salt tells the numbers of one group from those of another.
         """
         number = (salt % (1 << SALT_BITS)) << INDEX_BITS | index
-        self.by_number[number] = Session()
+        self.by_number[number] = self.latest = Session()
         if len(self.by_number) > SESSIONS_MAX:
             self.by_number.popitem(last=False)
         return terms.dumps(("ok", number))
@@ -112,7 +113,9 @@ class Sessions:
         session = self.by_number.get(number)
         if session is None or sequence <= session.newest - WINDOW:
             return EXPIRED
-        self.by_number.move_to_end(number)
+        if session is not self.latest:
+            self.by_number.move_to_end(number)
+            self.latest = session
         answer = session.replies.get(sequence)
         if answer is None:
             answer = REPLY + run(command) if command else NOT_APPLIED
@@ -127,6 +130,7 @@ class Sessions:
         ]
 
     def restore(self, stored: Any) -> None:
+        self.latest = None
         self.by_number = OrderedDict(
             (number, Session(newest, replies)) for number, newest, replies in stored
         )

@@ -49,9 +49,9 @@ class Call:
         """Wait for the answer to this attempt, as the peer gave it; or return why there is none."""
         if self.future is None:
             return ("error", self.reason)
-        patience = min(self.remaining(), ATTEMPT_S * 2.0 ** min(self.tries, 10))
+        patience = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
         try:
-            return self.future.get(max(0.0, patience))
+            return self.future.get(max(0.0, min(self.deadline - time.monotonic(), patience)))
         except TimeoutError:
             return ("error", "timeout")
         except NoConnection as error:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SPAN", "ClientSession"]
 
-SPAN = WINDOW // 2
-"""How far the newest sequence may be ahead of the oldest under way. Half of what the replicas know:
-a thread that was given a sequence may take its time before anyone hears of it."""
+SPAN = WINDOW * 3 // 4
+"""How far the newest sequence may be ahead of the oldest under way. Less than the replicas know: a
+thread that was given a sequence may take its time before anyone hears of it."""
 
 PAUSE_S = 0.005
 
@@ -47,10 +47,11 @@ class ClientSession:
         return self.number, sequence
 
     def await_room(self, sequence: int, call: "Call") -> None:
-        while sequence >= self.limit:
-            self.forget_replied()
+        while True:
             self.limit = min(list(self.under_way), default=sequence) + SPAN
-            if sequence >= self.limit:
+            if sequence < self.limit:
+                return
+            if not self.forget_replied():
                 if call.remaining() <= 0:
                     raise Overloaded(
                         f"a command that was written {SPAN} commands ago is still under way; "
@@ -58,19 +59,13 @@ class ClientSession:
                     )
                 time.sleep(PAUSE_S)
 
-    def has_room(self) -> bool:
-        """Tell whether `next` would not wait, as far as one thread can."""
-        self.forget_replied()
-        oldest = min(list(self.under_way), default=None)
-        newest = max(list(self.under_way), default=0)
-        return oldest is None or newest - oldest < SPAN // 2
-
     def done(self, sequence: int) -> None:
         """This sequence is not sent again."""
         self.under_way.pop(sequence, None)
 
-    def forget_replied(self) -> None:
-        """Leave out those whose reply is there, although nobody has fetched it yet."""
-        for sequence, call in list(self.under_way.items()):
-            if call.is_replied():
-                self.done(sequence)
+    def forget_replied(self) -> bool:
+        """Leave out those whose reply is there, although nobody has fetched it yet. Any?"""
+        replied = [each for each, call in list(self.under_way.items()) if call.is_replied()]
+        for sequence in replied:
+            self.done(sequence)
+        return bool(replied)

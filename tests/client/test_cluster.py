@@ -187,9 +187,9 @@ def test_a_pipeline_that_nobody_fetches_holds_up_nobody(counters):
     pipeline = cluster.pipeline()
     for _ in range(900):
         pipeline.write(1)
-    for _ in range(400):
+    for _ in range(900):
         cluster.write(1)
-    assert cluster.read("any") == 1_300
+    assert cluster.read("any") == 1_800
     pipeline.drain()
 
 
