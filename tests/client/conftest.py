@@ -1,4 +1,4 @@
-"""Groups of this process for the handle, and machines that show what ran."""
+"""A group of this process for the handle, and a machine that shows how often commands ran."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.peers.conftest import make_peer, trio  # noqa: F401 - fixtures
 
 
 class Counter(StateMachine):
-    """Counts. `seen` has, of each peer, every command that ran."""
+    """Adds numbers up, so that a command that runs twice shows; replies with tuples as they are."""
 
     def init(self, name):
         return 0

@@ -118,7 +118,6 @@ def test_a_leader_that_stops_is_followed_to_the_next(counters):
 
 
 def test_a_repeated_request_id_runs_once_after_a_leader_change_and_a_restart(make_peer, tmp_path):
-    """Planted: a table of sessions that a restart does not bring back."""
     names = [make_peer(Counter)[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"
     cluster = Cluster(names)
