@@ -1,5 +1,6 @@
 """Raft for Python programs, as actors: replicated state machines under supervision."""
 
+from raft_actors.async_cluster import AsyncCluster
 from raft_actors.cluster import Cluster
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
@@ -10,6 +11,7 @@ from raft_actors.undo import UndoDict
 from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
+    "AsyncCluster",
     "Cluster",
     "Config",
     "DynamicSupervisor",

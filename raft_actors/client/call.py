@@ -45,13 +45,17 @@ class Call:
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
 
+    def patience(self) -> float:
+        """How long to wait for this attempt."""
+        longest = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
+        return max(0.0, min(self.deadline - time.monotonic(), longest))
+
     def answer(self) -> Any:
         """Wait for the answer to this attempt, as the peer gave it; or return why there is none."""
         if self.future is None:
             return ("error", self.reason)
-        patience = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
         try:
-            return self.future.get(max(0.0, min(self.deadline - time.monotonic(), patience)))
+            return self.future.get(self.patience())
         except TimeoutError:
             return ("error", "timeout")
         except NoConnection as error:

@@ -59,6 +59,11 @@ class ClientSession:
                     )
                 time.sleep(PAUSE_S)
 
+    def has_room(self) -> bool:
+        """Tell whether `next` gives a request id without waiting, and by a wide margin."""
+        under_way = list(self.under_way)  # oldest first, give or take a few
+        return not under_way or under_way[-1] - under_way[0] < SPAN // 2
+
     def done(self, sequence: int) -> None:
         """This sequence is not sent again."""
         self.under_way.pop(sequence, None)

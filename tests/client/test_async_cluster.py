@@ -1,0 +1,116 @@
+"""The handle for asyncio: 1,000 tasks at once, and a loop that goes on ticking.
+
+Planted once, and seen to go red: a write that waits for its reply on the loop.
+"""
+
+import asyncio
+import threading
+
+import pytest
+
+from raft_actors import AsyncCluster, Raft
+from raft_actors.client.call import Call
+from raft_actors.client.session import SPAN, ClientSession
+from raft_actors.errors import NoLeader, NotApplied
+from raft_actors.requests import WRITE
+from tests.client.conftest import Counter
+
+
+def test_a_thousand_tasks_write_through_a_leader_change_and_each_command_runs_once(counters):
+    names, leader = counters
+
+    async def main():
+        async with AsyncCluster(names, timeout=30) as cluster:
+            await cluster.write(0)
+            writes = [asyncio.ensure_future(cluster.write(1)) for _ in range(1_000)]
+            await asyncio.gather(*writes[:100])
+            await asyncio.to_thread(Raft.stop, leader)
+            replies = [*await asyncio.gather(*writes)]
+            replies += await asyncio.gather(*(cluster.write(1) for _ in range(500)))
+            assert sorted(replies) == list(range(1, 1_501))
+            assert await cluster.read("any") == 1_500
+            assert cluster.leader == await cluster.await_leader() != leader
+            index = await cluster.barrier()
+            await cluster.await_applied(index, at=cluster.leader)
+            assert (await cluster.status())[cluster.leader]["last_applied"] >= index
+
+    asyncio.run(main())
+
+
+class Gated(Counter):
+    gate = threading.Event()
+
+    def handle_write(self, command, state):
+        if command:
+            self.gate.wait(30)
+        return super().handle_write(command, state)
+
+
+def test_the_loop_ticks_on_while_writes_wait(make_peer):
+    name, _ = make_peer(Gated)
+    Raft.set_configuration(name, [name])
+    Gated.gate.clear()
+
+    async def main():
+        async with AsyncCluster(name, timeout=30) as cluster:
+            await cluster.write(0)
+            writes = [asyncio.ensure_future(cluster.write(1)) for _ in range(1_000)]
+            for _ in range(200):  # only these open the gate: a loop that is held up never does
+                await asyncio.sleep(0.001)
+            assert not any(write.done() for write in writes)
+            Gated.gate.set()
+            assert sorted(await asyncio.gather(*writes)) == list(range(1, 1_001))
+
+    try:
+        asyncio.run(main())
+    finally:
+        Gated.gate.set()
+
+
+def test_one_that_is_long_under_way_is_no_reason_to_wait_on_the_loop():
+    """Planted: count those under way, and not how far apart they are."""
+    session = ClientSession(1)
+    straggler = Call(WRITE, b"", deadline=0.0)
+    assert session.has_room()
+    session.next(straggler)
+    for _ in range(SPAN // 2):
+        session.done(session.next(straggler)[1])
+    session.next(straggler)
+    assert not session.has_room()
+
+
+def test_cancelled_writes_hold_up_nobody(make_peer):
+    name, _ = make_peer(Gated)
+    Raft.set_configuration(name, [name])
+    Gated.gate.clear()
+
+    async def main():
+        async with AsyncCluster(name, timeout=30) as cluster:
+            await cluster.write(0)
+            write = asyncio.ensure_future(cluster.write(1))
+            await asyncio.sleep(0)
+            write.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await write
+            assert cluster.cluster.session.under_way == {}
+            Gated.gate.set()
+            assert await cluster.write(1) == 2
+
+    try:
+        asyncio.run(main())
+    finally:
+        Gated.gate.set()
+
+
+def test_it_raises_as_the_other_handle_does(make_peer):
+    name, _ = make_peer(Counter)
+
+    async def main():
+        cluster = AsyncCluster(name, timeout=0.1)
+        with pytest.raises(NoLeader):
+            await cluster.write(1)
+        cluster.cluster.close()
+        with pytest.raises(NotApplied, match="closed"):
+            await cluster.read("any")
+
+    asyncio.run(main())
