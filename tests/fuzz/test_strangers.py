@@ -166,7 +166,8 @@ def test_no_input_costs_more_than_a_few_kib(victim, name, chunk):
 def test_no_random_input_costs_more_or_reaches_anybody(victim):
     luck = random.Random(7)
     seeds = list(INPUTS.values())
-    visit(victim, victim.port, b"warm")
+    for data in seeds:
+        visit(victim, victim.port, data[:3000])  # what is made once is made
     worst = 0
     for _ in range(150):
         data = bytearray(luck.choice(seeds)[:3000])
