@@ -1,4 +1,4 @@
-"""No test of this directory leaves a process, a name or a thread of a process behind."""
+"""No test of this directory finds or leaves a process, a name or a thread of a process."""
 
 import threading
 
@@ -12,6 +12,7 @@ from .helpers import eventually
 
 @pytest.fixture(autouse=True)
 def nothing_stays_behind():
+    pykka.ActorRegistry.stop_all()  # what tests of other directories share in this process
     yield
     pykka.ActorRegistry.stop_all()
     eventually(lambda: not names.names())
