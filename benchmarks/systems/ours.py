@@ -22,6 +22,8 @@ __all__ = ["RaftActors", "start_store"]
 
 NAMES = "abc"
 PATIENCE_S = 30.0
+CATCH_UP_S = 300.0
+"""A peer that starts applies its log from the beginning: some 40,000 entries a second."""
 
 
 def start_store():
@@ -129,11 +131,11 @@ class RaftActors(System):
             answer = Raft.status(self.address(self.killed))
             return answer[0] == "ok" and answer[1]["last_applied"] >= goal
 
-        until(caught_up)
+        until(caught_up, CATCH_UP_S)
 
 
-def until(seen) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+def until(seen, patience_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
     while not seen():
         assert time.monotonic() < deadline, "a server did not come up"
         time.sleep(0.02)
