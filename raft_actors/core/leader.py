@@ -333,7 +333,7 @@ class Leader(Role):
         if self.handing is not None:
             self.hand_over(self.handing)
 
-    def send_entries(self, member: "Address", progress: Progress) -> None:
+    def send_entries(self, member: Address, progress: Progress) -> None:
         server, config = self.server, self.server.config
         last = server.log.last_index
         while progress.next <= last and progress.may_send(config.inflight_max):
@@ -344,7 +344,7 @@ class Leader(Role):
             self.send_append(member, progress.next - 1, [])
             progress.due = False
 
-    def send_append(self, member: "Address", prev_index: int, entries: list[bytes]) -> None:
+    def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
         server = self.server
         server.effects.early.append(
             AppendEntries(

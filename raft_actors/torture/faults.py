@@ -80,6 +80,11 @@ def between(some: list[str], others: list[str]) -> list[tuple[str, str]]:
     return [way for one in some for other in others for way in ((one, other), (other, one))]
 
 
+def every_way(world: World) -> list[tuple[str, str]]:
+    """Every ordered pair of nodes."""
+    return [way for way in between(world.names, world.names) if way[0] != way[1]]
+
+
 # Processes.
 
 
@@ -205,9 +210,7 @@ def one_way(world: World) -> Iterator[str]:
 @contextmanager
 def delay(world: World) -> Iterator[str]:
     delay_s = world.luck.uniform(0.005, 0.25)
-    ways = between(world.names, world.names)
-    ways = [way for way in ways if way[0] != way[1]]
-    with world.worse(ways, delay_s=delay_s, jitter_s=delay_s):
+    with world.worse(every_way(world), delay_s=delay_s, jitter_s=delay_s):
         yield f"every way takes {delay_s * 1000:.0f} to {delay_s * 2000:.0f} ms"
 
 
@@ -221,16 +224,14 @@ def delay_one(world: World) -> Iterator[str]:
 @contextmanager
 def loss(world: World) -> Iterator[str]:
     odds = world.luck.uniform(0.02, 0.3)
-    ways = [way for way in between(world.names, world.names) if way[0] != way[1]]
-    with world.worse(ways, loss=odds):
+    with world.worse(every_way(world), loss=odds):
         yield f"{odds:.0%} of all that is sent is lost, and sent again 200 ms later"
 
 
 @contextmanager
 def resets(world: World) -> Iterator[str]:
     odds = world.luck.uniform(0.005, 0.1)
-    ways = [way for way in between(world.names, world.names) if way[0] != way[1]]
-    with world.worse(ways, resets=odds):
+    with world.worse(every_way(world), resets=odds):
         yield f"{odds:.1%} of all that is sent resets its connection"
 
 

@@ -15,7 +15,6 @@ __all__ = ["Nemesis", "Strike"]
 CALM_S = (0.4, 2.5)
 LASTS_S = (0.3, 4.0)
 TWO_AT_ONCE = 0.3
-NANO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
