@@ -1,20 +1,15 @@
 """RocksStore: a peer's ballot and log in RocksDB, durable when `save` returns.
 
-The directory of one peer:
+The keys of its database, `log.rocksdb`:
 
-    store.json      what this is, its format, and whose it is; written last when it is made
-    holder.json     the process that has it open, for messages
-    log.rocksdb/    RocksDB; its keys:
-        "ballot"                          the ballot, as terms
-        "e" + 8 bytes, big-endian         the entry of this index
-        "first"                           the first kept index, 8 bytes, big-endian
+    "ballot"                      the ballot, as terms
+    "e" + 8 bytes, big-endian     the entry of this index
+    "first"                       the first kept index, 8 bytes, big-endian
 
-Why the write-ahead log is read as it is, and why RocksDB at all: docs/decisions/stores.md.
+What stands beside it: stores/directory.py. Why the write-ahead log is read as it is, and why
+RocksDB at all: docs/decisions/stores.md.
 """
 
-import contextlib
-import json
-import os
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -32,13 +27,11 @@ from rocksdict import (
 )
 
 from raft_actors import terms
-from raft_actors.errors import DataDirInUse, LogCompacted, RaftError, StoreCorrupt, StoreError
+from raft_actors.errors import LogCompacted, RaftError, StoreCorrupt, StoreError
+from raft_actors.stores.directory import REMEDY, Owner, StoreDirectory
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
 
 __all__ = ["RocksStore"]
-
-MAGIC = "raft_actors store"
-FORMAT = 1
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -68,8 +61,9 @@ class RocksStore:
     operating system refuses.
     """
 
-    def __init__(self, path: str | Path, owner: tuple[str, str] | None = None) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, path: str | Path, owner: Owner | None = None) -> None:
+        self.directory = StoreDirectory(path, "rocksdb")
+        self.path = self.directory.path
         self.failure = ""
         self.db: Rdict | None = None
         try:
@@ -82,16 +76,12 @@ class RocksStore:
             self.close()
             raise
 
-    def open(self, owner: tuple[str, str] | None) -> None:
-        absent = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
-        is_new = self.check_format(owner)
-        self.db = self.open_database(create=is_new)
-        self.write_holder(owner)
-        if is_new:
-            self.write_format(owner)
-            for path in (self.path, *(path.parent for path in absent)):
-                sync_directory(path)
+    def open(self, owner: Owner | None) -> None:
+        directory = self.directory
+        directory.open(owner)
+        self.db = self.open_database(create=directory.is_new)
+        if directory.is_new:
+            directory.finish(owner)
 
     # The verbs.
 
@@ -142,36 +132,38 @@ class RocksStore:
         self.first, self.last = through + 1, max(self.last, through)
 
     def close(self) -> None:
-        db, self.db = self.db, None
-        if db is None:
-            return
-        with contextlib.suppress(OSError):
-            self.holder_file.unlink()
         try:
-            db.close()
-        except Exception as error:
-            if not self.failure:
-                raise self.told(error) from error
+            self.close_database()
+        finally:
+            self.directory.close()
 
     def destroy(self) -> None:
-        self.close()
         try:
+            self.close_database()
             # In this order, so that what a crash leaves of it is refused instead of reused.
-            shutil.rmtree(self.path / "log.rocksdb")
-            self.format_file.unlink()
+            shutil.rmtree(self.directory.database)
+            self.directory.remove()
         except OSError as error:
             raise StoreError(f"{self.path} can't be removed: {error}") from error
-        with contextlib.suppress(OSError):  # something of others is in it
-            self.path.rmdir()
+        finally:
+            self.directory.close()
 
     # RocksDB.
 
     def open_database(self, *, create: bool) -> Rdict:
-        path = self.path / "log.rocksdb"
         try:
-            return Rdict(str(path), options(create=create))
+            return Rdict(str(self.directory.database), options(create=create))
         except Exception as error:
             raise self.told(error) from error
+
+    def close_database(self) -> None:
+        db, self.db = self.db, None
+        try:
+            if db is not None:
+                db.close()
+        except Exception as error:
+            if not self.failure:
+                raise self.told(error) from error
 
     @property
     def database(self) -> Rdict:
@@ -229,82 +221,9 @@ class RocksStore:
     def told(self, error: Exception) -> Exception:
         """RocksDB's complaint, all of one type, in our words and ours of type."""
         text = str(error)
-        if "lock hold" in text or "While lock file" in text:
-            return DataDirInUse(
-                f"{self.path} is in use by {self.holder()}: stop that peer, or give this one a "
-                "data_dir of its own"
-            )
         if text.startswith(("Corruption", "Invalid argument")):
             return StoreCorrupt(f"{self.path} is damaged ({text}); {REMEDY}")
         return StoreError(f"{self.path}: {text}")
-
-    # What stands beside the database.
-
-    @property
-    def format_file(self) -> Path:
-        return self.path / "store.json"
-
-    @property
-    def holder_file(self) -> Path:
-        return self.path / "holder.json"
-
-    def check_format(self, owner: tuple[str, str] | None) -> bool:
-        """Tell whether the store is yet to be made; raise if the directory is not ours."""
-        try:
-            record = json.loads(self.format_file.read_text())
-        except FileNotFoundError:
-            strange = sorted(set(os.listdir(self.path)) - OURS)  # noqa: PTH208
-            if strange:
-                raise StoreCorrupt(
-                    f"{self.path} is no data directory of raft_actors (it holds {strange[0]!r}): "
-                    "choose a new one, or an empty one"
-                ) from None
-            return True
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or record.get("what") != MAGIC:
-            raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REMEDY}")
-        if record.get("format") != FORMAT:
-            raise StoreCorrupt(
-                f"{self.path} has format {record.get('format')!r}, and this version of "
-                f"raft_actors knows format {FORMAT}: use the version that wrote it"
-            )
-        known = record.get("owner")
-        if owner is not None and known is not None and known != list(owner):
-            raise DataDirInUse(
-                f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
-                f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
-            )
-        return False
-
-    def write_format(self, owner: tuple[str, str] | None) -> None:
-        """Say that the store is made. Until this is on the disk, nothing is saved."""
-        draft = self.path / "store.json.draft"
-        record = {"what": MAGIC, "format": FORMAT, "owner": owner}
-        with draft.open("w") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.format_file)
-
-    def write_holder(self, owner: tuple[str, str] | None) -> None:
-        self.holder_file.write_text(json.dumps({"pid": os.getpid(), "owner": owner}) + "\n")
-
-    def holder(self) -> str:
-        """Name who has the store open, as far as it is known."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            record = json.loads(self.holder_file.read_text())
-            who = f" (peer {' on '.join(record['owner'])})" if record["owner"] else ""
-            here = ", this one" if record["pid"] == os.getpid() else ""
-            return f"process {record['pid']}{here}{who}"
-        return "another process"
-
-
-OURS = {"log.rocksdb", "store.json.draft", "holder.json"}
-REMEDY = (
-    "remove this peer from its group, move the directory away, and add the peer again; under its "
-    "old membership an empty directory could make it vote twice"
-)
 
 
 def key(index: int) -> bytes:
@@ -333,11 +252,3 @@ def options(*, create: bool) -> Options:
     chosen.set_keep_log_file_num(1)
     chosen.set_max_log_file_size(1 * MIB)
     return chosen
-
-
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

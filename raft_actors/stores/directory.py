@@ -1,0 +1,208 @@
+"""StoreDirectory: what stands beside the database of a durable store, whatever its kind.
+
+store.json      what this is, its format and kind, and whose it is; written last when it is made
+holder.json     the process that has it open, for messages
+lock            locked while the store is open
+log.KIND        the database
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
+
+__all__ = ["REMEDY", "Owner", "StoreDirectory", "sync_directory"]
+
+MAGIC = "raft_actors store"
+FORMAT = 1
+
+REMEDY = (
+    "remove this peer from its group, move the directory away, and add the peer again; under its "
+    "old membership an empty directory could make it vote twice"
+)
+
+Owner = tuple[str, str]
+"""The (name, node) of the peer whose vote the directory holds."""
+
+
+class StoreDirectory:
+    """The directory `path` of one store of this `kind`: found fit, locked, and made if it is new.
+
+    The lock is `flock`: it ends with the process, however that ends.
+    """
+
+    locked: ClassVar[WeakSet["StoreDirectory"]] = WeakSet()
+
+    def __init__(self, path: str | Path, kind: str) -> None:
+        self.path = Path(path).absolute()
+        self.kind = kind
+        self.database = self.path / f"log.{kind}"
+        self.lock: int | None = None
+        self.is_new = False
+
+    def open(self, owner: Owner | None) -> None:
+        """Lock the directory; it is made when it is not there. `is_new` tells whether a database
+        is yet to be made in it, and then `finish` to be called.
+
+        owner   who wants to use it; None is anybody
+
+        Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
+        """
+        self.absent = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.check_format(owner)  # before anything is put into a directory that is not ours
+        self.take_lock()
+        try:
+            self.is_new = self.check_format(owner)
+            self.write_holder(owner)
+        except BaseException:
+            self.close()
+            raise
+
+    def finish(self, owner: Owner | None) -> None:
+        """Say that the database is made. Until this is on the disk, nothing is saved."""
+        write_record(
+            self.format_file,
+            {"what": MAGIC, "format": FORMAT, "kind": self.kind, "owner": owner},
+        )
+        for path in (self.path, *(path.parent for path in self.absent)):
+            sync_directory(path)
+
+    def close(self) -> None:
+        """Let go of it. Closing twice is fine."""
+        lock, self.lock = self.lock, None
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                self.holder_file.unlink()
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Remove what is left of it, the database being gone; what is not ours stays."""
+        self.format_file.unlink()
+        for file in (self.holder_file, self.lock_file):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something of others is in it
+            self.path.rmdir()
+
+    @property
+    def format_file(self) -> Path:
+        return self.path / "store.json"
+
+    @property
+    def holder_file(self) -> Path:
+        return self.path / "holder.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    # Whose it is.
+
+    def check_format(self, owner: Owner | None) -> bool:
+        """Tell whether the database is yet to be made; raise if the directory is not ours."""
+        try:
+            record = json.loads(self.format_file.read_text())
+        except FileNotFoundError:
+            ours = {"store.json.draft", "holder.json", "lock", self.database.name}
+            strange = sorted(set(os.listdir(self.path)) - ours)  # noqa: PTH208
+            if strange:
+                raise StoreCorrupt(
+                    f"{self.path} is no data directory of raft_actors (it holds {strange[0]!r}): "
+                    "choose a new one, or an empty one"
+                ) from None
+            return True
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or record.get("what") != MAGIC:
+            raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REMEDY}")
+        if record.get("format") != FORMAT:
+            raise StoreCorrupt(
+                f"{self.path} has format {record.get('format')!r}, and this version of "
+                f"raft_actors knows format {FORMAT}: use the version that wrote it"
+            )
+        kind = record.get("kind", "rocksdb")  # the first stores had one kind and didn't name it
+        if kind != self.kind:
+            raise StoreError(
+                f"{self.path} holds a store of the kind {kind!r}: start the peer with "
+                f'Config(log_store="{kind}")'
+            )
+        known = record.get("owner")
+        if owner is not None and known is not None and known != list(owner):
+            raise DataDirInUse(
+                f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
+                f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
+            )
+        return False
+
+    # Who has it open.
+
+    def take_lock(self) -> None:
+        """Lock the directory, or name who has.
+
+        Whoever removes a directory removes its lock too, so the file that is locked must be the
+        one that is there.
+        """
+        while True:
+            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
+                    break
+            except BlockingIOError:
+                os.close(lock)
+                raise DataDirInUse(
+                    f"{self.path} is in use by {self.holder()}: stop that peer, or give this one "
+                    "a data_dir of its own"
+                ) from None
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+        self.lock = lock
+        self.locked.add(self)
+
+    def write_holder(self, owner: Owner | None) -> None:
+        self.holder_file.write_text(json.dumps({"pid": os.getpid(), "owner": owner}) + "\n")
+
+    def holder(self) -> str:
+        """Name who has the store open, as far as it is known."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            record = json.loads(self.holder_file.read_text())
+            who = f" (peer {' on '.join(record['owner'])})" if record["owner"] else ""
+            here = ", this one" if record["pid"] == os.getpid() else ""
+            return f"process {record['pid']}{here}{who}"
+        return "another process"
+
+    @classmethod
+    def forget_locks(cls) -> None:
+        """In a forked child: a lock is shared with it, and would outlive the process it is for."""
+        for directory in list(cls.locked):
+            if directory.lock is not None:
+                os.close(directory.lock)
+                directory.lock = None
+
+
+os.register_at_fork(after_in_child=StoreDirectory.forget_locks)
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Replace the file by `record`, whole or not at all; durable once its directory is synced."""
+    draft = path.with_name(f"{path.name}.draft")
+    with draft.open("w") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

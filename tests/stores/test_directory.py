@@ -1,0 +1,50 @@
+"""StoreDirectory: what all durable stores have in common on the disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from raft_actors.errors import DataDirInUse, StoreError
+from raft_actors.stores import open_store
+
+
+def test_a_store_of_another_kind_is_refused(tmp_path):
+    open_store("rocksdb", tmp_path / "peer").close()
+    record = tmp_path / "peer" / "store.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"kind": "etcd"}))
+    with pytest.raises(StoreError, match=r"the kind 'etcd': start .*Config\(log_store=\"etcd\"\)"):
+        open_store("rocksdb", tmp_path / "peer")
+
+
+def test_a_child_that_outlives_a_killed_process_does_not_hold_its_directory(tmp_path):
+    """Planted: nothing is forgotten after a fork; then the directory stays in use."""
+    code = (
+        "import os, sys, time\n"
+        "from raft_actors.stores import open_store\n"
+        "store = open_store('rocksdb', sys.argv[1])\n"
+        "read, write = os.pipe()\n"
+        "if (child := os.fork()) == 0:\n"
+        "    os.write(write, b'x')\n"
+        "    time.sleep(60)\n"
+        "os.read(read, 1)\n"
+        "print(child, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "peer")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        child = int(parent.stdout.readline())
+        try:
+            with pytest.raises(DataDirInUse, match=f"process {parent.pid}"):
+                open_store("rocksdb", tmp_path / "peer")
+            parent.kill()
+            parent.wait()
+            open_store("rocksdb", tmp_path / "peer").close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            parent.kill()
