@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raft_actors import Supervisor
-from raft_actors.stores.rocks import RocksStore
+from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.store import Ballot
 from raft_actors.torture.machine import Registers
 
@@ -47,16 +47,16 @@ def start() -> Any:
 
 def slow_down_saves() -> None:
     """Let each save of this process take as long as it is told to."""
-    save = RocksStore.save
+    save = DurableStore.save
 
     def slow_save(
-        self: RocksStore, ballot: Ballot | None, first: int, entries: list[bytes]
+        self: DurableStore[Any], ballot: Ballot | None, first: int, entries: list[bytes]
     ) -> None:
         save(self, ballot, first, entries)
         if Disk.slow_s:
             time.sleep(Disk.slow_s)
 
-    RocksStore.save = slow_save  # type: ignore[method-assign]
+    DurableStore.save = slow_save  # type: ignore[method-assign]
 
 
 def take_orders() -> NoReturn:
