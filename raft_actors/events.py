@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raft_actors.core.membership import Address
 
-__all__ = ["LeaderChanged", "subscribe"]
+__all__ = ["DiskRefused", "DiskSlow", "Event", "LeaderChanged", "subscribe"]
 
 logger = logging.getLogger("raft_actors.events")
 
@@ -20,12 +20,33 @@ class LeaderChanged:
     term: int
 
 
-Watcher = Callable[[LeaderChanged], None]
+@dataclass(frozen=True, slots=True)
+class DiskSlow:
+    """A save of `peer`'s log took `took_s` seconds, half an election timeout or more.
+
+    `is_over` is False while the save still goes on: its disk has stalled.
+    """
+
+    peer: Address
+    took_s: float
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRefused:
+    """`peer`'s disk took a save no more: full, or broken. The peer ends, and is tried again."""
+
+    peer: Address
+    why: str
+
+
+Event = LeaderChanged | DiskSlow | DiskRefused
+Watcher = Callable[[Event], None]
 watchers: tuple[Watcher, ...] = ()
 
 
 def subscribe(watcher: Watcher) -> Callable[[], None]:
-    """Call `watcher` at each change, on the peer's thread, so be quick. Returns the way out."""
+    """Call `watcher` at each event, on the peer's thread, so be quick. Returns the way out."""
     global watchers  # noqa: PLW0603 - replaced whole, so that publishing needs no lock
     watchers = (*watchers, watcher)
 
@@ -36,9 +57,9 @@ def subscribe(watcher: Watcher) -> Callable[[], None]:
     return unsubscribe
 
 
-def publish(event: LeaderChanged) -> None:
+def publish(event: Event) -> None:
     for watcher in watchers:
         try:
             watcher(event)
         except Exception:
-            logger.exception("a watcher of leader changes failed")
+            logger.exception("a watcher of events failed")

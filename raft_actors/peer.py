@@ -32,6 +32,8 @@ from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import NodeLost, Tick, Transfer, Written
 from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
+from raft_actors.disk_watch import DiskWatch
+from raft_actors.errors import StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.requests import Ask, refuse
@@ -78,6 +80,7 @@ class Peer(Process):
         self.address: Address = (name, peers.node.name)
         self.config = config = fitting(config, peers.node.config)
         self.path = data_path(name, config, peers)
+        self.disk = DiskWatch(self.address, config)
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
@@ -140,7 +143,7 @@ class Peer(Process):
     # Effects, lane by lane. This order is the proof of durability.
 
     def on_drained(self) -> None:
-        core, store, peers, trace = self.core, self.store, self.peers, self.trace
+        core, peers, trace = self.core, self.peers, self.trace
         self.due = due = core.flush()
         if due.early:
             if trace is not None:
@@ -150,12 +153,15 @@ class Peer(Process):
             assert not self.fenced, "another process may own the store by now"
             if due.early and trace is None:  # a trace is written before what it tells of leaves
                 peers.node.flush()
-            ballot = due.ballot.stored() if due.ballot is not None else None
-            store.save(ballot, due.first, due.entries)
+            took_s = self.save(due)
             if trace is not None:
                 trace.saved(due.ballot, due.first, due.entries)
             if due.entries:
-                self.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
+                self.step(
+                    Written(
+                        last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
+                    )
+                )
         if due.send:
             if trace is not None:
                 trace.sent(due.send)
@@ -176,6 +182,21 @@ class Peer(Process):
         peers.node.flush()
         self.due = None
         self.set_alarm()
+
+    def save(self, due: Effects) -> float:
+        """Make ballot and entries durable; return how many seconds that took.
+
+        A disk that refuses ends this peer: nothing may be promised any more. Its supervisor tries
+        again later, and as a leader it names a successor as it goes.
+        """
+        ballot = due.ballot.stored() if due.ballot is not None else None
+        self.disk.begin()
+        try:
+            self.store.save(ballot, due.first, due.entries)
+        except StoreError as error:
+            self.disk.refused(error)
+            raise
+        return self.disk.end()
 
     def apply(self) -> None:
         """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
@@ -265,6 +286,7 @@ class Peer(Process):
         core, due = self.core, self.due
         try:
             self.peers.left(self)
+            self.peers.send(core.role.farewell())
             core.role.leave()
             core.give_up_founding(("error", "peers_not_responding"))
             # What the batch that ended it owes, if one did, is owed still.
@@ -319,6 +341,7 @@ class Peer(Process):
                 "last_term": log.last_term,
                 "commit_index": core.commit_index,
                 "last_applied": self.applied.index,
+                "last_save_s": self.disk.took_s,
             },
         )
 

@@ -119,7 +119,7 @@ class News:
     def watch(self, launched: Launched) -> None:
         self.cancels += [
             Node.monitor(lambda event: self.waiting.put(describe_node(event))),
-            events.subscribe(lambda event: self.waiting.put(describe_leader(event))),
+            events.subscribe(lambda event: self.waiting.put(describe(event))),
             launched.watch_tree(
                 lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
             ),
@@ -154,9 +154,11 @@ def describe_node(event: NodeUp | NodeDown) -> str:
     return f"{event.node} is down: {event.reason}"
 
 
-def describe_leader(event: events.LeaderChanged) -> str:
+def describe(event: events.Event) -> str:
     """What to say of it; nothing of a peer that has never had a leader."""
     name, _ = event.peer
+    if isinstance(event, events.DiskSlow | events.DiskRefused):
+        return ""  # the log has a warning
     if event.leader is not None:
         leader_name, leader_node = event.leader
         return f"{name}: the leader is {leader_name} on {leader_node}, term {event.term}"

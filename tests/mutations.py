@@ -330,6 +330,41 @@ MUTATIONS = (
         "        return False",
     ),
     Mutation(
+        "two_pre_candidates_split_the_vote", "§5.2, split votes", "core/candidate",
+        "        if theirs > own and may_win:",
+        "        if False and theirs > own and may_win:",
+    ),
+    Mutation(
+        "both_pre_candidates_give_way", "§5.2, split votes", "core/candidate",
+        "        if theirs > own and may_win:",
+        "        if may_win:",
+    ),
+    Mutation(
+        "split_vote_waits_for_a_timeout", "§5.2, split votes", "core/candidate",
+        "            self.deadline = min(self.deadline, server.now + soon)",
+        "            self.deadline = max(self.deadline, server.now + soon)",
+    ),
+    Mutation(
+        "slow_leader_stays", "docs/decisions/slow_disks.md", "core/leader",
+        "        self.slow = self.slow + 1 if slow else 0",
+        "        self.slow = 0",
+    ),
+    Mutation(
+        "one_slow_save_moves_the_office", "docs/decisions/slow_disks.md", "core/leader",
+        "        self.slow = self.slow + 1 if slow else 0",
+        "        self.slow = 9 if slow else 0",
+    ),
+    Mutation(
+        "slow_leader_hands_over_to_a_slower_one", "docs/decisions/slow_disks.md", "core/leader",
+        "        quicker = self.fittest(self.written)",
+        "        quicker = self.fittest()",
+    ),
+    Mutation(
+        "who_ends_names_no_successor", "thesis 3.10", "core/leader",
+        "        return [] if successor == self.server.peer else",
+        "        return [] if successor else",
+    ),
+    Mutation(
         "successor_told_too_early", "thesis 3.10", "core/leader",
         "            if self.progress[handing.target].match == last_index:",
         "            if True:",

@@ -54,12 +54,34 @@ class PreCandidate(Asking):
     """Ask who would vote for it, and raise its term only if a majority would (thesis 9.6).
 
     So a peer that was cut off comes back without a word against the leader it finds.
+
+    gave_way  whether it leaves it to another that asks too
     """
 
-    __slots__ = ()
+    __slots__ = ("gave_way",)
     name = "pre_candidate"
 
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server)
+        self.gave_way = False
+
+    def on_pre_vote_request(self, request: RequestPreVote) -> None:
+        """Of two that ask each other one gives way, or both would stand and split the vote.
+
+        That happens to those who lost one leader at one time. The better log goes first, then
+        the greater name. The other waits an election timeout, should the first fail.
+        """
+        server = self.server
+        own = (server.log.last_term, server.log.last_index, server.peer)
+        theirs = (request.last_term, request.last_index, request.source)
+        may_win = server.voters.votes(request.source) and self.would_vote_for(request)
+        if theirs > own and may_win:
+            self.gave_way = True
+        super().on_pre_vote_request(request)
+
     def on_pre_vote_reply(self, reply: PreVoteReply) -> None:
+        if self.gave_way:
+            return
         if reply.granted and reply.asked == self.server.term + 1:
             self.votes.add(reply.source)
             if self.won():
@@ -78,11 +100,20 @@ class Candidate(Asking):
     name = "candidate"
 
     def on_vote_reply(self, reply: VoteReply) -> None:
-        """Count a vote of this very term; the server has dropped those of any other."""
+        """Count a vote of this very term; the server has dropped those of any other.
+
+        A majority would have voted for it, so who refuses now has voted for another: unless one
+        of the two wins the votes are split, and the next attempt need not wait for a whole
+        election timeout. It waits for a heartbeat of the other, with jitter.
+        """
+        server = self.server
         if reply.granted:
             self.votes.add(reply.source)
             if self.won():
-                self.server.become_leader()
+                server.become_leader()
+        else:
+            soon = server.config.heartbeat_timeout * server.random.uniform(1, 2)
+            self.deadline = min(self.deadline, server.now + soon)
 
 
 SHARED: Handlers = {
@@ -92,7 +123,6 @@ SHARED: Handlers = {
     AppendEntries: Asking.follow,
     AppendReply: Asking.ignore,
     AppendRejected: Asking.ignore,
-    RequestPreVote: Asking.on_pre_vote_request,
     Propose: Asking.refuse_while_electing,
     Query: Asking.refuse_while_electing,
     Configure: Asking.refuse_while_electing,
@@ -101,12 +131,14 @@ SHARED: Handlers = {
 }
 PreCandidate.handlers = {
     **SHARED,
+    RequestPreVote: PreCandidate.on_pre_vote_request,
     PreVoteReply: PreCandidate.on_pre_vote_reply,
     RequestVote: PreCandidate.on_vote_request,
     VoteReply: PreCandidate.ignore,
 }
 Candidate.handlers = {
     **SHARED,
+    RequestPreVote: Candidate.on_pre_vote_request,
     PreVoteReply: Candidate.ignore,
     RequestVote: Candidate.refuse_vote,
     VoteReply: Candidate.on_vote_reply,

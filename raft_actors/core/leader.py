@@ -15,6 +15,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    Message,
     NodeLost,
     PreVoteReply,
     Propose,
@@ -40,11 +41,16 @@ __all__ = ["Leader"]
 HEARTBEATS_MISSED_MAX = 4
 HAND_OVER_S_MAX = 1.0
 """Writers are sent away meanwhile, so not for long, whatever the election timeout."""
+SLOW_SAVES = 3
+"""So many saves in a row that each took half an election timeout are no hiccup of the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandingOver:
-    """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends."""
+    """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends.
+
+    Nobody does if the leader itself wished it: then `ticket` is None.
+    """
 
     target: Address
     ticket: Any
@@ -61,10 +67,12 @@ class Leader(Role):
     handing   whom it makes room for, if it does
     change    the change of members that is under way here, if one is
     leaving   who was removed and may not have heard of it yet, and until when it is told
+    slow      how many of its last saves took long, in a row
+    weighing  whether the next flush looks whose disk is quicker
     """
 
-    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader",
-                 "leaving", "progress", "reads", "tickets", "written")  # fmt: skip
+    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "leaving",
+                 "progress", "reads", "slow", "tickets", "weighing", "written")  # fmt: skip
     name = "leader"
 
     def __init__(self, server: "Server") -> None:
@@ -81,6 +89,8 @@ class Leader(Role):
         self.answered = log.last_index
         self.beat_at = now
         self.handing: HandingOver | None = None
+        self.slow = 0
+        self.weighing = False
         self.watch(server.voters.everyone)
 
     def begin(self) -> None:
@@ -270,7 +280,7 @@ class Leader(Role):
         server = self.server
         successor = self.fittest()
         if successor != server.peer:
-            self.order_to_stand(successor)
+            server.send(self.order_to_stand(successor))
         server.become_follower(leader=None)
 
     def on_transfer(self, event: Transfer) -> None:
@@ -284,40 +294,65 @@ class Leader(Role):
             server.answer(event.ticket, ("ok", target))
         elif target not in server.others():
             server.answer(event.ticket, ("error", "no_such_member"))
-        elif self.handing is not None:
+        elif self.handing is not None and self.handing.ticket is not None:
             server.answer(event.ticket, ("error", "transfer_in_progress"))
-        elif self.change is not None or server.configuration.old:
+        elif self.is_changing():
             server.answer(event.ticket, ("error", "change_in_progress"))
         else:
-            give_up_at = server.now + min(server.config.max_election_timeout, HAND_OVER_S_MAX)
-            self.handing = HandingOver(target, event.ticket, give_up_at)
-            self.progress[target].due = True
+            self.make_room(target, event.ticket)
 
-    def fittest(self) -> Address:
+    def is_changing(self) -> bool:
+        return self.change is not None or bool(self.server.configuration.old)
+
+    def make_room(self, target: Address, ticket: Any) -> None:
+        server = self.server
+        give_up_at = server.now + min(server.config.max_election_timeout, HAND_OVER_S_MAX)
+        self.handing = HandingOver(target, ticket, give_up_at)
+        self.progress[target].due = True
+
+    def end_handing(self, answer: Any) -> None:
+        handing, self.handing = self.handing, None
+        if handing is not None and handing.ticket is not None:
+            self.server.answer(handing.ticket, answer)
+
+    def fittest(self, match_min: int = 0) -> Address:
         """The voter with the longest log, of those the one heard last; this peer if there's none.
 
-        Only who has answered one of the last few heartbeats can take an office over.
+        Only who has answered one of the last few heartbeats can take an office over, and has the
+        log up to `match_min` at least.
         """
         server = self.server
         heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
         fitness = {
-            member: (self.progress[member].match, self.progress[member].heard)
+            member: (progress.match, progress.heard)
             for member in server.others()
-            if self.progress[member].heard >= heard_since
+            if (progress := self.progress[member]).heard >= heard_since
+            and progress.match >= match_min
         }
         return max(fitness, key=fitness.__getitem__, default=server.peer)
+
+    def yield_to_a_quicker_disk(self) -> None:
+        """Hand over to a follower that had saved all by the time this peer's slow save was done.
+
+        Its answer waited here while the save kept this peer from reading it, and from speaking:
+        one more hiccup, and the followers elect by themselves. If all disks are slow nobody is
+        quicker, and the office stays where it is.
+        """
+        quicker = self.fittest(self.written)
+        if self.handing is None and not self.is_changing() and quicker != self.server.peer:
+            self.make_room(quicker, None)
 
     def hand_over(self, handing: HandingOver) -> None:
         """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
         if not self.tickets:
             last_index = self.server.log.last_index
             if self.progress[handing.target].match == last_index:
-                self.order_to_stand(handing.target)
+                self.server.send(self.order_to_stand(handing.target))
 
-    def order_to_stand(self, successor: Address) -> None:
+    def order_to_stand(self, successor: Address) -> Message:
         server = self.server
-        server.send(
-            TimeoutNow(source=server.peer, target=successor, group=server.group, term=server.term)
+        return TimeoutNow(
+            source=server.peer, target=successor, group=server.group, term=server.term
         )
 
     # Followers.
@@ -328,6 +363,9 @@ class Leader(Role):
             for progress in self.progress.values():
                 progress.due = True
             self.confirm_reads()  # a lone voter is its own majority
+        if self.weighing:
+            self.weighing = False
+            self.yield_to_a_quicker_disk()
         for member, progress in self.progress.items():
             self.send_entries(member, progress)
         if self.handing is not None:
@@ -381,6 +419,9 @@ class Leader(Role):
     def on_written(self, written: Written) -> None:
         """Count the own log only now that it is durable (thesis 10.2.1)."""
         log = self.server.log
+        slow = written.took_s > self.server.config.min_election_timeout / 2
+        self.slow = self.slow + 1 if slow else 0
+        self.weighing = self.slow >= SLOW_SAVES
         if (
             written.last_index > self.written
             and log.term_at(written.last_index) == written.last_term
@@ -423,8 +464,7 @@ class Leader(Role):
         silence = server.now - server.voters.quorum_value(heard)
         cut_off = silence > config.max_election_timeout
         if self.handing is not None and (cut_off or server.now >= self.handing.give_up_at):
-            server.answer(self.handing.ticket, ("error", "timeout"))
-            self.handing = None
+            self.end_handing(("error", "timeout"))
         if cut_off:
             server.become_follower(leader=None)
             return
@@ -444,11 +484,20 @@ class Leader(Role):
         """Two leaders in one term would end all promises: stop here and be restarted."""
         raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
+    def farewell(self) -> list[Message]:
+        """Name a successor: else the others wait for an election timeout.
+
+        Who is to follow a leader that can't save what it has sent already lacks nothing that is
+        committed: it is elected by a majority like anyone (§5.4.1).
+        """
+        successor = self.fittest()
+        return [] if successor == self.server.peer else [self.order_to_stand(successor)]
+
     def leave(self) -> None:
         """Say of each command that its outcome is unknown, of each read that it was not done."""
         server = self.server
         if self.handing is not None:
-            server.answer(self.handing.ticket, ("ok", self.handing.target))
+            self.end_handing(("ok", self.handing.target))
         if self.change is not None:
             server.answer(self.change.ticket, OUTCOME_UNKNOWN)
         for ticket in self.tickets:

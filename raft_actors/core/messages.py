@@ -164,10 +164,14 @@ class Transfer:
 
 @dataclass(slots=True, kw_only=True)
 class Written:
-    """The log is durable up to `last_index`, whose entry is of `last_term`."""
+    """The log is durable up to `last_index`, whose entry is of `last_term`.
+
+    took_s   how long this save kept the peer from everything else
+    """
 
     last_index: int
     last_term: int
+    took_s: float = 0.0
 
 
 @dataclass(slots=True)

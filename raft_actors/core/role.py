@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from raft_actors.core.messages import (
     AppendEntries,
     Configure,
+    Message,
     Propose,
     Query,
     RequestPreVote,
@@ -66,6 +67,10 @@ class Role:
     def leave(self) -> None:
         """Answer what waits in this role; it ends now."""
 
+    def farewell(self) -> list[Message]:
+        """What to say to others as this peer ends, whatever ends it. It must promise nothing."""
+        return []
+
     # Handlers that several roles share.
 
     def ignore(self, _event: Any) -> None:
@@ -73,15 +78,16 @@ class Role:
 
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
         """Say whether this peer would vote for the sender, and remember nothing of it."""
+        granted = self.would_vote_for(request)
+        self.server.send(self.server.reply_pre_vote(request, granted=granted))
+
+    def would_vote_for(self, request: RequestPreVote) -> bool:
         server = self.server
-        server.send(
-            server.reply_pre_vote(
-                request,
-                granted=request.term >= server.term
-                and not self.hears_a_leader()
-                and server.log.is_no_newer_than(
-                    last_index=request.last_index, last_term=request.last_term
-                ),
+        return (
+            request.term >= server.term
+            and not self.hears_a_leader()
+            and server.log.is_no_newer_than(
+                last_index=request.last_index, last_term=request.last_term
             )
         )
 

@@ -137,6 +137,8 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.fuse = 1 + int(first * BOUNDARIES)
         case "slow":
             world.drag = first * STALL_TIMEOUTS * plan.config.max_election_timeout
+        case "wear":
+            wear(world, name, first, second * plan.config.min_election_timeout)
         case "start":
             down = [n for n in names if n not in world.peers and n not in world.wiped]
             if down:
@@ -176,6 +178,16 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.transfer(name, names[int(second * len(names))])
         case "wipe" if world.may_wipe(name):
             world.wipe(name)
+
+
+def wear(world: World, name: str, draw: float, slow_s: float) -> None:
+    """Let every save of a peer take so long from now on; or make all disks good again."""
+    if draw * 1_000 % 1 < 0.3:
+        world.slow.clear()
+        told_of(world, "all disks are good")
+    else:
+        world.slow[name] = slow_s
+        told_of(world, f"{name}: each save takes {slow_s:.2f} s")
 
 
 def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str]:

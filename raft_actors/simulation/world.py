@@ -56,6 +56,7 @@ class World:
     cut       (source, target) pairs of names that no message passes
     fuse      after how many boundaries of a step the process dies; 0 for not at all
     drag      seconds that the next save takes
+    slow      seconds that each save of a peer takes whose disk is worn
     stalled   until when a peer does nothing, in the world's time
     wiped     peers whose disks are gone, and who stay away
     sessions  numbers of those that clients have opened
@@ -94,6 +95,7 @@ class World:
         self.cut: set[tuple[str, str]] = set()
         self.fuse = 0
         self.drag = 0.0
+        self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
         self.wiped: set[str] = set()
         self.busy: SimulatedPeer | None = None
@@ -159,12 +161,17 @@ class World:
             if not self.fuse:
                 raise Crash
 
+    def drag_of(self, name: str) -> float:
+        """How many seconds the next save of this peer takes."""
+        return max(self.drag, self.slow.get(name, 0.0))
+
     def slow_down(self, name: str) -> None:
         """The disk takes its time: what follows the save leaves late, and all else waits."""
-        if self.drag:
-            self.stalled[name] = self.now + self.drag
+        drag = self.drag_of(name)
+        if drag:
+            self.stalled[name] = self.now + drag
             if self.tell:
-                self.tell(f"{name}: its disk takes {self.drag:.2f} s")
+                self.tell(f"{name}: its disk takes {drag:.2f} s")
 
     def announced(self, name: str, news: News) -> None:
         if self.tell:
@@ -227,12 +234,16 @@ class World:
     def is_stalled(self, name: str) -> bool:
         return self.stalled.get(name, 0.0) > self.now
 
-    def pass_time(self, seconds: float, late: int = 0) -> None:
-        """Let time pass and ring what fell due, but not for those whose bit is set in `late`."""
+    def elapse(self, seconds: float) -> None:
+        """Let time pass, and no alarm ring."""
         self.now += seconds
         if self.late:
             self.wire += [message for when, message in self.late if when <= self.now]
             self.late = [each for each in self.late if each[0] > self.now]
+
+    def pass_time(self, seconds: float, late: int = 0) -> None:
+        """Let time pass and ring what fell due, but not for those whose bit is set in `late`."""
+        self.elapse(seconds)
         for place, name in enumerate(self.names):
             peer = self.peers.get(name)
             if peer is None or late >> place & 1 or self.is_stalled(name):
@@ -267,6 +278,7 @@ class World:
         self.heal()
         self.wire.clear()
         self.late.clear()
+        self.slow.clear()
         self.stalled.clear()
         self.fuse, self.drag = 0, 0.0
         for name in self.names:

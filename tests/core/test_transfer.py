@@ -86,6 +86,73 @@ def test_a_second_transfer_waits_for_the_first() -> None:
     assert transfer(world, "a", "c").answer == ("error", "transfer_in_progress")
 
 
+def test_a_leader_whose_disk_stays_slow_hands_over_to_a_follower_with_a_quicker_one() -> None:
+    """Every answer of `b` and `c` waits in the inbox of `a` when its own save is done."""
+    world = world_with_leader()
+    world.slow["a"] = world.config.min_election_timeout * 0.6
+    tickets = []
+    for value in (b"1", b"2"):
+        tickets += world.propose("a", value)
+        world.settle()
+        assert world.role("a") == "leader", "a hiccup or two may happen to any disk"
+    tickets += world.propose("a", b"3")
+    world.settle()
+    assert world.role("a") == "follower"
+    assert [name for name, _ in world.leaders()] in (["b"], ["c"])
+    assert [ticket.answer[0] for ticket in tickets] == ["ok"] * 3, "it costs no write"
+
+
+def test_a_quick_save_between_slow_ones_starts_the_count_anew() -> None:
+    world = world_with_leader()
+    for took_s in (0.2, 0.2, 0.1, 0.2, 0.2):
+        world.slow["a"] = took_s
+        world.propose("a", b"x")
+        world.settle()
+    assert world.role("a") == "leader"
+
+
+def test_where_all_disks_are_slow_the_office_stays() -> None:
+    """Whoever has not saved what the leader has is no better."""
+    world = world_with_leader()
+    world.slow["a"] = 0.2
+    for _ in range(10):
+        world.propose("a", b"x")
+        appends, world.wire = world.wire, []
+        world.tick("a")  # its save is done, and nobody else's
+        world.wire = appends + world.wire
+        world.settle()
+        assert world.role("a") == "leader"
+
+
+def test_a_slow_leader_that_hands_over_by_itself_still_does_what_it_is_asked() -> None:
+    """A graceful stop comes in the middle of it, and waits for its end."""
+    world = world_with_leader()
+    world.slow["a"] = 0.2
+    for _ in range(2):
+        world.propose("a", b"x")
+        world.settle()
+    world.propose("a", b"x")
+    for _ in range(3):  # two appends, and the first answer
+        world.deliver(world.wire.pop(0))
+    assert world.servers["a"].role.handing is not None
+    ticket = transfer(world, "a")
+    world.settle()
+    assert ticket.answer[0] == "ok"
+    assert world.role("a") == "follower"
+
+
+def test_a_leader_that_ends_names_a_successor_whatever_ends_it() -> None:
+    world = world_with_leader()
+    world.propose("a", b"x")
+    world.settle()
+    [order] = world.servers["a"].role.farewell()
+    world.crash("a")
+    world.deliver(order)
+    world.settle()
+    assert world.role(order.target[0]) == "leader"
+    assert world.servers["bc".replace(order.target[0], "")].role.farewell() == []
+
+
 def test_an_order_of_an_older_term_moves_nobody() -> None:
     world = world_with_leader()
     term = world.servers["b"].term

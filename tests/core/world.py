@@ -66,6 +66,7 @@ class World:
     """Peers named by one letter each, and the messages between them.
 
     wire      messages under way, oldest first; nothing moves by itself
+    slow      seconds that a save takes, for those whose disks are slow
     """
 
     def __init__(self, names: str, seed: int = 0, config: Config | None = None) -> None:
@@ -79,6 +80,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.servers: dict[str, Server] = {}
         self.wire: list[Message] = []
+        self.slow: dict[str, float] = {}
         self.cut: set[tuple[str, str]] = set()
         self.news: list[tuple[str, News]] = []
         self.acknowledged: list[bytes] = []
@@ -117,7 +119,8 @@ class World:
             disk.save(due.ballot, due.first, due.entries)
             if due.entries:
                 server.step(Written(last_index=server.log.last_index,
-                                    last_term=server.log.last_term))  # fmt: skip
+                                    last_term=server.log.last_term,
+                                    took_s=self.slow.get(name, 0.0)))  # fmt: skip
         self.send(due.send)
         if due.news is not None:
             self.news.append((name, due.news))

@@ -103,6 +103,10 @@ class Script:
         self.world.fuse = int(boundary)
         getattr(self, f"do_{verb[0]}")(*verb[1:])
 
+    def do_wear(self, name: str, seconds: str) -> None:
+        """wear a 0.2: from now on each save of a takes so long."""
+        self.world.slow[name] = float(seconds)
+
     # The wire.
 
     def do_settle(self) -> None:
@@ -192,7 +196,7 @@ class Script:
 
     def do_pass(self, seconds: str) -> None:
         """Let time pass, and no alarm ring: everybody is late."""
-        self.world.now += float(seconds)
+        self.world.elapse(float(seconds))
 
     # Clients.
 
