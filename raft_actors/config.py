@@ -28,7 +28,7 @@ class Config:
     data_dir: str | Path | None = None
     """Where the peer keeps its log; None means `data/<node>/<peer>` under the working directory."""
     log_store: str = "rocksdb"
-    """`"rocksdb"`, durable, or `"memory"`, for tests: gone with the process."""
+    """`"rocksdb"` or, with the extra `lmdb`, `"lmdb"`: durable; `"memory"`, for tests, is not."""
 
     trace: str | Path | None = None
     """Directory of a flight recorder: a JSON line for each event of the protocol; None means
@@ -74,8 +74,10 @@ class Config:
                 f"min_election_timeout ({self.min_election_timeout} s), or one lost heartbeat "
                 "starts an election"
             )
-        if self.log_store not in {"rocksdb", "memory"}:
-            raise ValueError(f'log_store must be "rocksdb" or "memory", not {self.log_store!r}')
+        if self.log_store not in {"rocksdb", "lmdb", "memory"}:
+            raise ValueError(
+                f'log_store must be "rocksdb", "lmdb" or "memory", not {self.log_store!r}'
+            )
         if self.frame_bytes_max < self.command_bytes_max + 64 * KIB:
             raise ValueError(
                 f"frame_bytes_max ({self.frame_bytes_max}) must exceed command_bytes_max "

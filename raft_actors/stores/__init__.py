@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from raft_actors.errors import StoreError
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved
 
 __all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "open_store"]
@@ -10,7 +11,7 @@ __all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "open_store"]
 def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:
     """Open the store at `path`, or make a fresh one there.
 
-    kind    "rocksdb", or "memory" (gone with the process)
+    kind    "rocksdb", "lmdb", or "memory" (gone with the process)
     owner   the peer's (name, node). A directory made for one peer is refused to every other: it
             holds the first one's vote.
 
@@ -24,4 +25,15 @@ def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None
         from raft_actors.stores.rocks import RocksStore
 
         return RocksStore(path, owner)
-    raise ValueError(f'a store is "rocksdb" or "memory", not {kind!r}')
+    if kind == "lmdb":
+        try:
+            from raft_actors.stores.lmdb import LmdbStore
+        except ModuleNotFoundError as error:
+            if error.name != "lmdb":
+                raise
+            raise StoreError(
+                'log_store="lmdb" needs a package that is not installed: '
+                "pip install 'raft_actors[lmdb]'"
+            ) from None
+        return LmdbStore(path, owner)
+    raise ValueError(f'a store is "rocksdb", "lmdb" or "memory", not {kind!r}')

@@ -171,17 +171,25 @@ class DurableStore(Generic[Database]):
         database = self.database
         try:
             yield database
+        except RaftError as error:
+            self.failure = str(error)
+            raise
         except Exception as error:
             self.failure = str(error)
             raise self.told(error) from error
 
+    def told(self, error: Exception) -> RaftError:
+        return (
+            self.damaged(str(error))
+            if self.is_damage(error)
+            else StoreError(f"{self.path}: {error}")
+        )
+
+    def damaged(self, how: str) -> StoreCorrupt:
+        return StoreCorrupt(f"{self.path} is damaged ({how}); {REMEDY}")
+
     def missing(self, first: int, last: int) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path} lacks entries between {first} and {last}; {REMEDY}")
-
-    def told(self, error: Exception) -> RaftError:
-        if self.is_damage(error):
-            return StoreCorrupt(f"{self.path} is damaged ({error}); {REMEDY}")
-        return StoreError(f"{self.path}: {error}")
 
     # The rest.
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
 from raft_actors.stores import FRESH_BALLOT, Saved, open_store
 
-KINDS = ("memory", "rocksdb")
+KINDS = ("memory", "rocksdb", "lmdb")
 BALLOT = (7, ("b", "two@host"))
 
 
@@ -195,7 +195,7 @@ def test_a_destroyed_store_is_gone(store, reopened, tmp_path):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match='"rocksdb" or "memory", not \'etcd\''):
+    with pytest.raises(ValueError, match='"rocksdb", "lmdb" or "memory", not \'etcd\''):
         open_store("etcd", "data")
 
 

@@ -1,0 +1,183 @@
+"""LmdbStore: a peer's ballot and log in LMDB, durable when `save` returns.
+
+The keys of its database, the file `log.lmdb`, whose values begin with a checksum, 4 bytes:
+
+    ".ballot"                     the ballot, as terms
+    ".first"                      the first kept index, 8 bytes, big-endian
+    "e" + 8 bytes, big-endian     the entry of this index; after all others, so it is appended
+
+What stands beside it: stores/directory.py. What LMDB leaves to its user: docs/decisions/lmdb.md.
+"""
+
+from collections.abc import Callable
+from zlib import crc32
+
+import lmdb
+
+from raft_actors.stores.durable import BALLOT, FIRST, DurableStore, index_of, key
+from raft_actors.stores.lmdb_pages import complaint_of
+
+__all__ = ["LmdbStore"]
+
+MAP_BYTES = 1 << 30  # of addresses, not of memory or disk; doubled when the file outgrows them
+SWEEP = 64  # compacted entries that a save removes, besides as many as it adds: 0.1 ms
+
+DAMAGE = (
+    lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError,
+)  # fmt: skip
+
+
+class LmdbStore(DurableStore[lmdb.Environment]):
+    """A save is one write transaction: LMDB syncs the new pages, then the page that makes them
+    count.
+
+    oldest   the first entry that is in the file; what is before `first` is removed by and by
+    """
+
+    kind = "lmdb"
+    oldest = 1
+
+    def open_database(self, *, create: bool) -> lmdb.Environment:
+        path = self.directory.database
+        if create:
+            path.unlink(missing_ok=True)  # of a store whose making was interrupted
+        elif not path.exists():
+            raise self.damaged(f"{path.name} is missing")
+        elif complaint := complaint_of(path):
+            raise self.damaged(f"{path.name}: {complaint}")
+        try:
+            # One thread of one process has it, by the lock of the directory: LMDB needs none.
+            database = lmdb.open(
+                str(path), map_size=MAP_BYTES, subdir=False, lock=False, lib_version=0, mode=0o644
+            )
+        except lmdb.Error as error:
+            raise self.told(error) from error
+        if create:
+            database.sync(True)
+        return database
+
+    def close_database(self, database: lmdb.Environment) -> None:
+        database.close()
+
+    def remove_database(self) -> None:
+        self.directory.database.unlink()
+
+    def find_ends(self) -> tuple[int, int]:
+        first, last = super().find_ends()
+        with self.reading() as database, database.begin() as transaction:
+            cursor = transaction.cursor()
+            self.oldest = index_of(cursor.key()) if cursor.set_range(key(0)) else first
+            records = sum(transaction.get(record_key(name)) is not None for name in (BALLOT, FIRST))
+            count = transaction.stat()["entries"] - records
+        if count != last - self.oldest + 1:
+            raise self.damaged(f"it has {count} entries, not those from {self.oldest} to {last}")
+        return first, last
+
+    def find_last(self) -> int:
+        with self.reading() as database, database.begin() as transaction:
+            cursor = transaction.cursor()
+            found = cursor.key() if cursor.last() else b""
+        return index_of(found) if found[:1] == b"e" else 0
+
+    def get(self, name: bytes) -> bytes | None:
+        with self.reading() as database, database.begin() as transaction:
+            value = transaction.get(record_key(name))
+        return None if value is None else self.unsealed(record_key(name), value)
+
+    def write(self, records: dict[bytes, bytes], first: int, entries: list[bytes]) -> None:
+        names = [key(index) for index in range(first, first + len(entries))]
+        log = [(name, sealed(name, entry)) for name, entry in zip(names, entries, strict=True)]
+        swept = min(self.first, self.oldest + SWEEP + len(entries))
+
+        def change(transaction: lmdb.Transaction) -> None:
+            put(transaction, records)
+            if first:
+                self.remove(transaction, first, self.last)
+                _, added = transaction.cursor().putmulti(log, append=True)
+                if added < len(log):
+                    raise self.damaged(f"it has entries after {self.last}")
+            self.remove(transaction, self.oldest, swept - 1)
+
+        self.commit(change)
+        self.oldest = swept
+
+    def forget(self, through: int) -> None:
+        """A part is removed now, the rest with later saves, so that none of them takes long."""
+        is_all = through >= self.last
+        swept = through + 1 if is_all else min(through + 1, self.oldest + SWEEP)
+
+        def change(transaction: lmdb.Transaction) -> None:
+            if is_all:
+                ballot = transaction.get(record_key(BALLOT))
+                transaction.drop(self.database.open_db(txn=transaction), delete=False)
+                if ballot is not None:
+                    transaction.put(record_key(BALLOT), ballot)
+            else:
+                self.remove(transaction, self.oldest, swept - 1)
+            put(transaction, {FIRST: (through + 1).to_bytes(8, "big")})
+
+        self.commit(change)
+        self.oldest = swept
+
+    def commit(self, change: Callable[[lmdb.Transaction], None]) -> None:
+        """Make the change in one transaction, all of it or nothing, synced.
+
+        When the file has outgrown its addresses, the change is undone, they are doubled, and it is
+        made again.
+        """
+        with self.writing() as database:
+            while True:
+                try:
+                    with database.begin(write=True) as transaction:
+                        change(transaction)
+                except lmdb.MapFullError:
+                    self.enlarge(database)
+                else:
+                    return
+
+    def enlarge(self, database: lmdb.Environment) -> None:
+        try:
+            database.set_mapsize(2 * database.info()["map_size"])
+        except Exception:
+            self.db = None  # it has no map any more: to read from it would end the process
+            raise
+
+    def remove(self, transaction: lmdb.Transaction, first: int, last: int) -> None:
+        for index in range(first, last + 1):
+            if not transaction.delete(key(index)):
+                raise self.missing(index, index)
+
+    def slice(self, first: int, last: int) -> list[bytes]:
+        """A cursor would be a third faster, and would end the process at a page that is lost."""
+        entries: list[bytes] = []
+        with self.reading() as database, database.begin() as transaction:
+            for index in range(first, last + 1):
+                value = transaction.get(key(index))
+                if value is None:
+                    raise self.missing(first, last)
+                entries.append(self.unsealed(key(index), value))
+        return entries
+
+    def unsealed(self, name: bytes, value: bytes) -> bytes:
+        content = value[4:]
+        if crc32(content, crc32(name)).to_bytes(4, "big") != value[:4]:
+            what = f"entry {index_of(name)}" if name[:1] == b"e" else name.decode()
+            raise self.damaged(f"{what} is not what was written")
+        return content
+
+    def is_damage(self, error: Exception) -> bool:
+        return isinstance(error, DAMAGE)
+
+
+def record_key(name: bytes) -> bytes:
+    return b"." + name
+
+
+def sealed(name: bytes, content: bytes) -> bytes:
+    """Put a checksum before it, of its key too: LMDB has none, and gives what the disk gives."""
+    return crc32(content, crc32(name)).to_bytes(4, "big") + content
+
+
+def put(transaction: lmdb.Transaction, records: dict[bytes, bytes]) -> None:
+    for name, record in records.items():
+        transaction.put(record_key(name), sealed(record_key(name), record))

@@ -1,0 +1,84 @@
+"""Lmdb_pages: a look at an LMDB file before LMDB maps it, which trusts what it maps.
+
+Its first two pages are equals. Each commit rewrites the older of the two, so that the newer one
+tells where everything is. Neither has a checksum: a damaged number could take the log back by a
+save, or make LMDB read beyond the end of the file, which would end the process.
+
+The layout is that of the data format 1 of LMDB 0.9 (struct MDB_meta in its mdb.c), with 8-byte
+words in the byte order of the machine.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from lmdb.verify import VerifyError, verify
+
+__all__ = ["complaint_of"]
+
+MAGIC, VERSION = 0xBEEFC0DE, 1
+PAGE_BYTES = (4096, 8192, 16384, 32768, 65536)
+
+HEADER = Struct("=QHHI")  # page number, padding, flags, bounds of the free room
+META = Struct("=IIQQ" + 2 * "IHHQQQQQ" + "QQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What one of the two pages says."""
+
+    known: bool
+    page_bytes: int
+    main_flags: int
+    last_page: int
+    transaction: int
+
+    @classmethod
+    def of(cls, page: bytes) -> "Meta":
+        fields = META.unpack_from(page, HEADER.size)
+        return cls(
+            known=fields[:2] == (MAGIC, VERSION),
+            page_bytes=fields[4],  # LMDB keeps it in the record of the free pages
+            main_flags=fields[13],
+            last_page=fields[20],
+            transaction=fields[21],
+        )
+
+
+def complaint_of(path: Path) -> str:
+    """Say what is wrong with the first pages of the file, or with its length; "" if nothing is.
+
+    A file may be shorter than its pages: free ones at the end need never have been written. Such
+    a one is read whole, once, to tell it from one that was cut off.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = file.read(HEADER.size + META.size)
+        if len(first) < HEADER.size + META.size:
+            return f"it has {size} bytes"
+        page_bytes = Meta.of(first).page_bytes
+        if page_bytes not in PAGE_BYTES:
+            return "its first page is not LMDB's"
+        file.seek(page_bytes)
+        second = file.read(len(first))
+    if len(second) < len(first):
+        return f"it has {size} bytes"
+    metas = Meta.of(first), Meta.of(second)
+    if not all(meta.known and meta.page_bytes == page_bytes for meta in metas):
+        return "its first pages are not those of LMDB's data format 1"
+    even, odd = metas[0].transaction, metas[1].transaction
+    if (even, odd) != (0, 0) and (even % 2, odd % 2, abs(even - odd)) != (0, 1, 1):
+        return (
+            f"its first pages are of transactions {even} and {odd}, which can't follow each other"
+        )
+    newest = max(metas, key=lambda meta: meta.transaction)
+    if newest.main_flags:
+        return "its first pages tell of another kind of database"
+    if size < (newest.last_page + 1) * page_bytes:
+        try:
+            problems = verify(path, subdir=False)  # type: ignore[no-untyped-call]
+        except VerifyError as error:
+            problems = [str(error)]
+        if problems:
+            return f"it was cut off after {size} bytes: {problems[0]}"
+    return ""
