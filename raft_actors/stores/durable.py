@@ -5,8 +5,9 @@ store is opened and closed. A kind gives the rest: see the methods that raise No
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, ClassVar, Generic, TypeVar
 
 from raft_actors import terms
@@ -17,6 +18,8 @@ from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
 __all__ = ["BALLOT", "FIRST", "DurableStore", "index_of", "key"]
 
 SLICE = 512  # entries read in one go: RocksDB holds the interpreter meanwhile, 0.2 ms for these
+
+ROOM_BYTES = 64 * 1024 * 1024  # with less, a failure names the room that is left
 
 BALLOT = b"ballot"
 FIRST = b"first"
@@ -179,11 +182,13 @@ class DurableStore(Generic[Database]):
             raise self.told(error) from error
 
     def told(self, error: Exception) -> RaftError:
-        return (
-            self.damaged(str(error))
-            if self.is_damage(error)
-            else StoreError(f"{self.path}: {error}")
-        )
+        if self.is_damage(error):
+            return self.damaged(str(error))
+        room = ""
+        with suppress(OSError):  # LMDB calls a full disk an input/output error, now and then
+            if (free := disk_usage(self.path).free) < ROOM_BYTES:
+                room = f" (the disk has room for {free:,} bytes)"
+        return StoreError(f"{self.path}: {error}{room}")
 
     def damaged(self, how: str) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path} is damaged ({how}); {REMEDY}")

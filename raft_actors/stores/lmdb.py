@@ -131,16 +131,9 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                     with database.begin(write=True) as transaction:
                         change(transaction)
                 except lmdb.MapFullError:
-                    self.enlarge(database)
+                    database.set_mapsize(2 * database.info()["map_size"])
                 else:
                     return
-
-    def enlarge(self, database: lmdb.Environment) -> None:
-        try:
-            database.set_mapsize(2 * database.info()["map_size"])
-        except Exception:
-            self.db = None  # it has no map any more: to read from it would end the process
-            raise
 
     def remove(self, transaction: lmdb.Transaction, first: int, last: int) -> None:
         for index in range(first, last + 1):

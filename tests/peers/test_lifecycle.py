@@ -50,7 +50,7 @@ def gated():
     Gated.gate.set()
 
 
-@pytest.mark.parametrize("store", ["rocksdb", "memory"])
+@pytest.mark.parametrize("store", ["rocksdb", "lmdb", "memory"])
 def test_a_peer_that_is_killed_at_work_is_started_again_from_its_store(make_peer, gated, store):
     """The thread of the killed still has the store. Planted: never close it, or don't wait."""
     name, ref = lone(make_peer, gated, log_store=store)
