@@ -44,7 +44,7 @@ class DiskWatch:
     def begin(self) -> None:
         self.began = time.monotonic()
         if not self.armed:
-            self.arm()
+            self.arm(self.stall_s)
 
     def end(self) -> float:
         """Return how many seconds the save took."""
@@ -65,10 +65,10 @@ class DiskWatch:
         self.began = 0.0
         publish(DiskRefused(self.peer, str(error)))
 
-    def arm(self) -> None:
+    def arm(self, delay_s: float) -> None:
         """One timer for many saves: it looks at the one that it finds."""
         self.armed = True
-        timer.send_after(self.stall_s, self, None)
+        timer.send_after(delay_s, self, None)
 
     def tell(self, _message: Any) -> None:
         """The timer rings, on a thread of its own."""
@@ -78,7 +78,7 @@ class DiskWatch:
             return
         took_s = time.monotonic() - began
         if took_s < self.stall_s:
-            self.arm()
+            self.arm(self.stall_s - took_s)
             return
         self.told_of = began
         publish(DiskSlow(self.peer, took_s, is_over=False))

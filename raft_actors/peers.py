@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from pykka import ActorDeadError
+from pykka import ActorDeadError, ActorRegistry
 
 from raft_actors import terms
 from raft_actors.config import Config
@@ -31,6 +31,7 @@ from supervision import (
     DynamicSupervisor,
     Exited,
     ProcessRef,
+    Supervisor,
     exit_reason,
     stop,
     tell_if_alive,
@@ -86,6 +87,7 @@ class Peers:
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
+        self.ends_with_process = False
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         node.on_frames(RAFT, self.on_raft_frames)
@@ -104,7 +106,6 @@ class Peers:
             if self.top is None or exit_reason(self.top) is not None:
                 # Without a link: the peers are the node's, not those of the actor that asked.
                 self.top = DynamicSupervisor.start(strategy="one_for_one")
-                atexit.register(self.stop_all)
         spec = peer_spec(machine, name=name, config=config, peers=self, restart="temporary")
         match DynamicSupervisor.start_child(self.top, spec):
             case ("ok", _supervisor) if name in self.running:
@@ -132,13 +133,11 @@ class Peers:
         supervisor = self.supervisors.get(name)
         return supervisor is not None and exit_reason(supervisor) is None
 
-    def stop_all(self) -> None:
-        """Stop the peers that `start` started, as this process ends: leaders hand over."""
-        if self.top is not None:
-            with suppress(TimeoutError, Exited):
-                stop(self.top, "shutdown", STOP_S)
-
     def joined(self, peer: Peer) -> None:
+        with self.lock:
+            if not self.ends_with_process:  # before the node, which was registered earlier
+                atexit.register(stop_trees)
+                self.ends_with_process = True
         self.members[peer.name] = peer.core.configuration.members
         self.waiting_max[peer.name] = peer.config.proposals_max
         self.running[peer.name] = peer.actor_ref
@@ -268,6 +267,18 @@ class Peers:
             self.node.flush()
 
         threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+
+
+def stop_trees() -> None:
+    """Stop every supervision tree, as this process ends: leaders among their peers hand over.
+
+    Whoever ends the interpreter without stopping what he started has peers on daemon threads: they
+    would be cut off in the middle of a write.
+    """
+    for root in ActorRegistry.get_all():  # only the roots are there
+        if issubclass(root.actor_class, Supervisor | DynamicSupervisor):
+            with suppress(TimeoutError, Exited):
+                stop(root, "shutdown", STOP_S)
 
 
 def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:

@@ -1,11 +1,13 @@
 """Stage: node processes of a test, each `raft-actors node` with one peer, `kv`."""
 
+import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from raft_actors import Node, Raft
@@ -17,14 +19,38 @@ NAMES = "abc"
 STARTER = "raft_actors.demo:start_store"
 
 
+class Load:
+    """The clients of another process.
+
+    report   what they say in the end
+    """
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+        self.report: dict = {}
+
+    def written(self) -> int:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait_for_more(self, count: int = 50) -> None:
+        """Wait until `count` writes more are acknowledged."""
+        goal = self.written() + count
+        eventually(lambda: self.written() >= goal, 30)
+
+
 class Stage:
     """Three nodes on this machine, with cookie, port files and logs of their own.
 
     Only processes that it started are ever signalled; they end with this process, for they wait
     for the end of their standard input. `starter` starts the tree of each.
+
+    disks   whether each has a disk of its own that obeys; see `bad_disk`
     """
 
     starter = STARTER
+    disks = False
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -39,15 +65,30 @@ class Stage:
     def start(self, *names: str) -> None:
         for name in names:
             with self.log(name).open("ab") as log:
+                data_dir = str(self.directory / name)
+                program = ["tests.cluster.bad_disk", data_dir] if self.disks else ["raft_actors"]
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "raft_actors", "node", "--sname", name,
-                     "--start", self.starter, "--data-dir", str(self.directory / name)],
+                    [sys.executable, "-m", *program, "node", "--sname", name,
+                     "--start", self.starter, "--data-dir", data_dir],
                     stdin=subprocess.PIPE, stdout=log, stderr=log,
                     env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
                 )  # fmt: skip
 
     def signal(self, name: str, number: int) -> None:
         self.processes[name].send_signal(number)
+
+    def order(self, name: str, text: str) -> None:
+        """Give a node an order that its starter takes."""
+        stdin = self.processes[name].stdin
+        stdin.write(f"{text}\n".encode())
+        stdin.flush()
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, as a service manager does, and wait for the end."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, self.log(name).read_text()
+        process.stdin.close()
 
     def kill(self, *names: str) -> None:
         for name in names:
@@ -118,6 +159,25 @@ class Stage:
             case ("ok", status):
                 return status["last_applied"]
         return -1
+
+    @contextmanager
+    def load(self, threads: int = 4):
+        """Clients in a process of their own; see `load`. At the end none may have failed."""
+        command = [sys.executable, "-m", "tests.cluster.load", json.dumps(self.addresses)]
+        process = subprocess.Popen(
+            [*command, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        load = Load(process)
+        try:
+            load.wait_for_more()
+            yield load
+            load.report = json.loads(process.communicate(timeout=60)[0])
+        finally:
+            process.kill()
+            process.wait()
+        assert load.report["errors"] == []
+        assert load.report["found"] == load.report["written"], "lost, or run twice"
 
     def end(self) -> None:
         for name, process in list(self.processes.items()):
