@@ -199,7 +199,9 @@ class Link:
         away = now < self._away_until
         if call and away:
             return self._why_away
-        room = self._limits.waiting_bytes if away else self._queue_bytes_max
+        room = self._queue_bytes_max
+        if away:
+            room = min(room, self._limits.waiting_bytes)
         self._waiting.append((since or now, call, payload))
         self._queued_bytes += len(payload)
         while self._queued_bytes > room and len(self._waiting) > 1:

@@ -39,6 +39,19 @@ INCARNATION_BYTES = 8
 SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
 
 
+class Generation:
+    """How many forks lie between this process and the first; cheaper than to ask for the pid."""
+
+    number = 0
+
+    @classmethod
+    def next(cls) -> None:
+        cls.number += 1
+
+
+os.register_at_fork(after_in_child=Generation.next)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeUp:
     """A node is connected."""
@@ -94,7 +107,7 @@ class LocalNode:
         self._files = PortFiles()
         self._bridge: Bridge | None = None
         self._entry: PortEntry | None = None
-        self._process_id = 0
+        self._generation = -1
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
         self._actors = ActorService(self)
@@ -119,7 +132,7 @@ class LocalNode:
         except BaseException:
             listener.close()
             raise
-        self._process_id = os.getpid()
+        self._generation = Generation.number
         me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
         bridge = Bridge(
             me, cookie, listener, directory, self._on_news,
@@ -141,7 +154,7 @@ class LocalNode:
     def stop(self) -> None:
         """Close all connections and free the name. Idempotent; in a forked child does nothing."""
         bridge, entry = self._bridge, self._entry
-        if bridge is None or bridge.closed or self._process_id != os.getpid():
+        if bridge is None or bridge.closed or self._generation != Generation.number:
             return
         assert entry is not None
         if self._mapper is not None:
@@ -153,7 +166,7 @@ class LocalNode:
     @property
     def running(self) -> bool:
         bridge = self._bridge
-        return bridge is not None and not bridge.closed and self._process_id == os.getpid()
+        return bridge is not None and not bridge.closed and self._generation == Generation.number
 
     # Frames.
 
@@ -195,6 +208,17 @@ class LocalNode:
         """Send what this thread has queued since its last flush: one `send` a link, no blocking."""
         if self._bridge is not None:
             self._bridge.flush()
+
+    def drive(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
+        """Do the bridge's work on the thread that reads `inbox`, until that has a message.
+
+        For an actor that has the node to itself: what comes for it is not handed over from
+        another thread. `until` ends it as well, at the next thing that happens.
+        """
+        bridge = self._bridge
+        if bridge is not None:
+            inbox.waker = bridge.reactor.wake_driver
+            bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
     # Other nodes.
 
@@ -283,7 +307,7 @@ class LocalNode:
     @property
     def _up(self) -> Bridge:
         bridge = self._bridge
-        if bridge is None or bridge.closed or self._process_id != os.getpid():
+        if bridge is None or bridge.closed or self._generation != Generation.number:
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
 

@@ -84,6 +84,7 @@ class Peer(Process):
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
+        self.ring_at = float("inf")
         self.asked: list[Ask] = []
         self.ending: Any = None
         peers.await_release(self.path)
@@ -139,6 +140,9 @@ class Peer(Process):
             self.step(event)
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning("%s was told what it does not understand: %.200r", self.name, event)
+
+    def on_idle(self) -> None:
+        self.peers.await_news(self)
 
     # Effects, lane by lane. This order is the proof of durability.
 
@@ -263,11 +267,12 @@ class Peer(Process):
         """
         wanted = self.core.alarm
         if self.alarm is not None:
-            if self.alarm.deadline <= wanted:
+            if self.ring_at <= wanted:  # not `deadline`, which is some microseconds later
                 return
             self.alarm.cancel()
             self.alarm = None
         if wanted < float("inf"):
+            self.ring_at = wanted
             self.alarm = timer.send_after(wanted - time.monotonic(), self.actor_ref, TICK)
 
     # The end.

@@ -155,6 +155,14 @@ class Peers:
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
 
+    def await_news(self, peer: Peer) -> None:
+        """Do the bridge's work while `peer` has none, if it is the only one on this node."""
+        if self.is_alone(peer):
+            self.node.drive(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
+
+    def is_alone(self, peer: Peer) -> bool:
+        return len(self.running) == 1 and self.running.get(peer.name) is peer.actor_ref
+
     # Between peers.
 
     def send(self, messages: list[Message]) -> None:

@@ -1,15 +1,17 @@
-"""Reactor: one thread that waits for sockets, timers and posted work, and sleeps otherwise."""
+"""Reactor: waits for sockets, timers and posted work, on one thread at a time."""
 
 import contextlib
 import heapq
 import itertools
 import logging
+import math
 import selectors
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 __all__ = ["READ", "WRITE", "Reactor", "Timer"]
@@ -19,6 +21,9 @@ logger = logging.getLogger("raft_actors.node")
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 OnReady = Callable[[int], None]
+
+AWAY_S_MAX = 0.02
+"""Longer than any disk sync that goes well, and far from what a peer or a person would notice."""
 
 
 class Timer:
@@ -34,10 +39,14 @@ class Timer:
 
 
 class Reactor:
-    """Runs callbacks, all on one daemon thread. Only `post` may be called from other threads.
+    """Runs callbacks, on one thread at a time. Only `post` and `drive` are for other threads.
 
     In each round: the callbacks of ready sockets, then what was posted, then the timers that are
     due, then `after_round`. A callback that raises is logged, and the round goes on.
+
+    Its own daemon thread, the keeper, runs the rounds, unless another thread that would otherwise
+    only wait does so by `drive`: then nothing is handed from thread to thread. When that thread
+    has been away for `AWAY_S_MAX`, the keeper takes over, until it is back.
     """
 
     def __init__(self, name: str, after_round: Callable[[], None]) -> None:
@@ -54,7 +63,13 @@ class Reactor:
         self._alarm.setblocking(False)
         self._waker.setblocking(False)
         self.watch(self._alarm, READ, self._on_alarm)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._baton = threading.Lock()  # held by the thread that runs the rounds
+        self._driver: int | None = None  # its ident
+        self._wanted = False  # another thread would like to drive: the keeper lets go
+        self._left_at = -math.inf  # when the last one who drove so went away; inf: it drives
+        self._parked = False  # the keeper waits without a limit
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -71,16 +86,48 @@ class Reactor:
             self._thread.join(timeout_s)
 
     def is_current(self) -> bool:
-        """Say whether the caller runs on the reactor's thread."""
-        return threading.current_thread() is self._thread
+        """Say whether the caller runs on the thread that runs the rounds."""
+        return self._driver == threading.get_ident()
 
     def post(self, work: Callable[[], None]) -> None:
         """Have `work` run on the reactor's thread soon."""
         self._posted.append(work)
-        if not self._woken:
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the thread that runs the rounds look around, if it sleeps. From any thread."""
+        if not self._woken and self._driver != threading.get_ident():
             self._woken = True
             with contextlib.suppress(OSError):  # full: it wakes anyway; closed: it has ended
                 self._waker.send(b"\0")
+
+    def wake_driver(self) -> None:
+        """As `wake`, where it is for the thread in `drive` alone."""
+        if self._left_at == math.inf:
+            self.wake()
+
+    def drive(self, until: Callable[[], bool]) -> None:
+        """Run rounds on this thread until `until()`, instead of waiting for the same elsewhere.
+
+        For one thread, and the same each time. Who makes `until` true calls `wake_driver` after.
+        Returns at once when the reactor has been stopped.
+        """
+        if self._stopping:
+            return
+        if not self._baton.acquire(blocking=False):
+            self._wanted = True
+            self.wake()
+            self._baton.acquire()
+            self._wanted = False
+        self._left_at = math.inf
+        try:
+            self._run(lambda: self._stopping or until())
+        finally:
+            self._left_at = time.monotonic()
+            self._baton.release()
+            if self._parked or self._stopping:
+                self._parked = False
+                self._bell.put(None)
 
     def after(self, delay_s: float, work: Callable[[], None]) -> Timer:
         timer = Timer(work)
@@ -100,22 +147,48 @@ class Reactor:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(sock)
 
-    def _run(self) -> None:
+    def _keep(self) -> None:
+        """The keeper's life: drive whenever nobody else does."""
         while not self._stopping:
-            ready = self._selector.select(self._patience_s())
-            self.now = time.monotonic()
-            for key, events in ready:
-                guarded(key.data, events)
-            for _ in range(len(self._posted)):
-                guarded(self._posted.popleft())
-            while self._timers and self._timers[0][0] <= self.now:
-                work = heapq.heappop(self._timers)[2].work
-                if work is not None:
-                    guarded(work)
-            guarded(self._after_round)
-        self._selector.close()
-        self._alarm.close()
-        self._waker.close()
+            away_s = time.monotonic() - self._left_at
+            if away_s >= AWAY_S_MAX:
+                with self._baton:
+                    self._run(lambda: self._stopping or self._wanted)
+                    self._left_at = time.monotonic()
+            elif away_s > 0:
+                with contextlib.suppress(Empty):
+                    self._bell.get(timeout=AWAY_S_MAX - away_s)
+            else:
+                self._parked = True
+                if self._left_at == math.inf:
+                    self._bell.get()
+                self._parked = False
+        with self._baton:
+            self._selector.close()
+            self._alarm.close()
+            self._waker.close()
+
+    def _run(self, over: Callable[[], bool]) -> None:
+        """Run rounds, with the baton in hand."""
+        self._driver = threading.get_ident()
+        try:
+            while not over():
+                self._round()
+        finally:
+            self._driver = None
+
+    def _round(self) -> None:
+        ready = self._selector.select(self._patience_s())
+        self.now = time.monotonic()
+        for key, events in ready:
+            guarded(key.data, events)
+        for _ in range(len(self._posted)):
+            guarded(self._posted.popleft())
+        while self._timers and self._timers[0][0] <= self.now:
+            work = heapq.heappop(self._timers)[2].work
+            if work is not None:
+                guarded(work)
+        guarded(self._after_round)
 
     def _patience_s(self) -> float | None:
         if self._posted:

@@ -29,9 +29,10 @@ class Inbox:
     current   what the reader handles now, or handled last
     closed    True from `close` on; every `put` that begins later is refused
     refuse    called with the envelopes nobody will handle, on the thread that found them
+    waker     called after each `put`, if the reader may wait elsewhere than in `take`
     """
 
-    __slots__ = ("_queue", "closed", "current", "refuse", "taken")
+    __slots__ = ("_queue", "closed", "current", "refuse", "taken", "waker")
 
     def __init__(self, refuse: Callable[[list[Envelope[Any]]], None] | None = None) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
@@ -39,6 +40,7 @@ class Inbox:
         self.taken: deque[Envelope[Any]] = deque()
         self.current: Envelope[Any] = WAKE
         self.closed = False
+        self.waker: Callable[[], None] | None = None
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message at the end.
@@ -51,6 +53,8 @@ class Inbox:
                 raise ActorDeadError("the process has ended")
             return dead_letter(envelope)
         self._queue.put(envelope)
+        if self.waker is not None:
+            self.waker()
         if self.closed:
             self._refuse_waiting()
         return None
@@ -101,6 +105,8 @@ class Inbox:
             while True:
                 unread.append(self._queue.get_nowait())
         self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
+        if self.waker is not None:
+            self.waker()
         unread = [envelope for envelope in unread if envelope is not WAKE]
         if unread:
             self.refuse(unread)

@@ -78,6 +78,12 @@ class Process(pykka.ThreadingActor):
     def on_drained(self) -> None:
         """Everything that waited in the inbox has been handled: do what is due once for it all."""
 
+    def on_idle(self) -> None:
+        """Nothing waits in the inbox: other work may be done, until something does.
+
+        Whoever waits for other things here gives `inbox.waker` a function that wakes it.
+        """
+
     def terminate(self, reason: Reason) -> None:
         """End the life. Called once for every process that got through its start, unless killed.
 
@@ -290,6 +296,11 @@ class Process(pykka.ThreadingActor):
         inbox: Inbox = self.actor_ref.actor_inbox
         taken, special, on_receive = inbox.taken, self._special, self.on_receive
         while not inbox.closed:
+            if not inbox.waiting():
+                try:
+                    self.on_idle()
+                except BaseException as error:
+                    self._crash(error)
             inbox.take()
             while taken:
                 try:

@@ -163,3 +163,56 @@ def test_an_entry_that_is_no_term_can_be_looked_at(group):
     ok, entry = group.ask(a, group.members[0], ENTRY, terms.dumps((last,)))
     assert (ok, entry["data"]) == ("ok", b"\xc1")
     assert group.peer(a) is leader
+
+
+class Hanging(KVStore):
+    """A machine whose commands wait for a test."""
+
+    go_on = threading.Event()
+
+    def handle_write(self, command, state):
+        self.go_on.wait(10.0)
+        return super().handle_write(command, state)
+
+
+def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, tmp_path):  # noqa: F811
+    """The peer's thread does the bridge's work when it has none of its own, and only then."""
+    a, b = make_node("a", config=SMALL), make_node("b", config=SMALL)
+    Hanging.go_on.clear()
+    assert peers_of(a).start(Hanging, "kv", Config.of(SMALL, data_dir=tmp_path))[0] == "ok"
+    address = ("kv", a.name)
+
+    def ask(operation, payload):
+        body = [operation, "kv", payload, 0, 1]
+        return peers_of(b).request(address, body)
+
+    try:
+        assert terms.loads(ask(CONFIGURE, change_to([address])).get(10))[0] == "ok"
+        write = ask(WRITE, terms.dumps(("set", "key", 1)))
+        for _ in range(3):
+            assert b.ping(a.name) == "pong"
+        assert not write.done()
+        Hanging.go_on.set()
+        assert terms.loads(write.get(10)) == ("ok", "key", 1)
+        eventually(lambda: a._bridge.reactor._left_at == float("inf"))
+        assert b.ping(a.name) == "pong"
+    finally:
+        Hanging.go_on.set()
+        peers_of(a).stop("kv")
+
+
+def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_path):  # noqa: F811
+    a, b = make_node("a", config=SMALL), make_node("b", config=SMALL)
+    peers = peers_of(a)
+    reactor = a._bridge.reactor
+    for name in ("one", "two"):
+        assert peers.start(KVStore, name, Config.of(SMALL, data_dir=tmp_path / name))[0] == "ok"
+        address = (name, a.name)
+        founded = peers_of(b).request(address, [CONFIGURE, name, change_to([address]), 0, 1])
+        assert terms.loads(founded.get(10))[0] == "ok"
+    assert b.ping(a.name) == "pong"
+    eventually(lambda: reactor._left_at != float("inf"))
+    peers.stop("two")
+    assert b.ping(a.name) == "pong"
+    peers.stop("one")
+    assert b.ping(a.name) == "pong"

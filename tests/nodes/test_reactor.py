@@ -1,0 +1,107 @@
+"""The reactor's rounds run on one thread at a time: the keeper's, or that of who drives."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from raft_actors.reactor import Reactor
+from tests.nodes.helpers import eventually
+
+
+@pytest.fixture
+def reactor():
+    made = Reactor("reactor under test", lambda: None)
+    made.start()
+    yield made
+    made.stop(lambda: None, 5.0)
+    assert not made._thread.is_alive()
+
+
+@contextmanager
+def driver(reactor):
+    """A thread that drives until it is told not to; yields (its thread, how to tell it)."""
+    enough = threading.Event()
+
+    def leave():
+        enough.set()
+        reactor.wake_driver()
+
+    thread = threading.Thread(target=reactor.drive, args=(enough.is_set,))
+    thread.start()
+    try:
+        yield thread, leave
+    finally:
+        leave()
+        thread.join(5.0)
+        assert not thread.is_alive()
+
+
+def who_runs(reactor):
+    """The thread on which work runs that is posted now."""
+    runs = []
+    reactor.post(lambda: runs.append(threading.current_thread()))
+    eventually(lambda: runs)
+    return runs[0]
+
+
+def test_the_keeper_runs_the_rounds_while_nobody_drives(reactor):
+    assert who_runs(reactor) is reactor._thread
+
+
+def test_who_drives_runs_them_instead(reactor):
+    with driver(reactor) as (thread, _leave):
+        eventually(lambda: who_runs(reactor) is thread)
+        assert who_runs(reactor) is thread
+
+
+def test_the_keeper_takes_over_from_a_driver_that_stays_away_and_gives_back(reactor):
+    for _ in range(3):
+        with driver(reactor) as (thread, leave):
+            eventually(lambda thread=thread: who_runs(reactor) is thread)
+            leave()
+            eventually(lambda: who_runs(reactor) is reactor._thread)
+
+
+def test_timers_and_work_are_never_run_by_two_threads_at_once(reactor):
+    inside, worst, ran = [], [], []
+
+    def work():
+        inside.append(1)
+        worst.append(len(inside))
+        inside.pop()
+        ran.append(1)
+
+    with driver(reactor) as (_thread, leave):
+        for count in range(300):
+            reactor.post(work)
+            if count == 150:
+                leave()
+    eventually(lambda: len(ran) == 300)
+    assert max(worst) == 1
+
+
+def test_a_driver_waits_for_nothing_when_the_reactor_is_stopped(reactor):
+    with driver(reactor) as (thread, _leave):
+        eventually(lambda: who_runs(reactor) is thread)
+        reactor.stop(lambda: None, 5.0)
+        thread.join(5.0)
+        assert not thread.is_alive()
+    reactor.drive(lambda: False)
+
+
+def test_what_makes_a_driver_leave_is_never_missed(reactor):
+    """`wake_driver` looks before it wakes: the driver looks after it has said that it drives."""
+    for _ in range(500):
+        with driver(reactor):
+            pass
+
+
+def test_the_last_work_of_a_reactor_is_done_by_who_drives_it():
+    made = Reactor("reactor under test", lambda: None)
+    made.start()
+    last = []
+    with driver(made) as (thread, _leave):
+        eventually(lambda: who_runs(made) is thread)
+        made.stop(lambda: last.append(threading.current_thread()), 5.0)
+    assert last == [thread]
