@@ -25,6 +25,9 @@ class Config:
     min_election_timeout: float = 0.3
     max_election_timeout: float = 0.6
     heartbeat_timeout: float = 0.05
+    lease_clock_drift_max: float | None = None
+    """How much faster one member's clock may run than another's, 0.01 for a hundredth, so that
+    `consistency="lease"` may ask nobody; None: it asks a majority. See docs/decisions/reads.md."""
     data_dir: str | Path | None = None
     """Where the peer keeps its log; None means `data/<node>/<peer>` under the working directory."""
     log_store: str = "rocksdb"
@@ -73,6 +76,11 @@ class Config:
                 f"heartbeat_timeout ({self.heartbeat_timeout} s) must be at most half of "
                 f"min_election_timeout ({self.min_election_timeout} s), or one lost heartbeat "
                 "starts an election"
+            )
+        drift = self.lease_clock_drift_max
+        if drift is not None and (type(drift) not in (int, float) or not 0 <= drift < 1):
+            raise ValueError(
+                f"lease_clock_drift_max must be a number from 0 to below 1, or None, not {drift!r}"
             )
         if self.log_store not in {"rocksdb", "lmdb", "memory"}:
             raise ValueError(

@@ -23,12 +23,12 @@ from raft_actors.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
-    READ,
     STATUS,
     STOP,
     TRANSFER,
     WRITE,
     next_request,
+    read_request,
 )  # fmt: skip
 from raft_actors.state_machine import StateMachine
 from raft_actors.views import Configuration, Entry, Status, viewed
@@ -192,13 +192,24 @@ class Raft:
         return found_instead(request(leader, WRITE, payload, timeout, OUTCOME_UNKNOWN), timeout)
 
     @staticmethod
-    def read(leader: PeerRef, query: Any, timeout: float = 3.0) -> Any:
+    def read(
+        peer: PeerRef,
+        query: Any,
+        timeout: float = 3.0,
+        *,
+        consistency: str = "linearizable",
+        max_staleness_s: float | None = None,
+    ) -> Any:
         """Ask the state machine; linearizable: it sees every write acknowledged before the call.
 
-        Errors as for `write`; all of them are safe to try again.
+        consistency  `"linearizable"` and `"lease"` are for the leader; `"follower"` is as good,
+                     and any member answers; `"stale"` is answered by any peer from what it has
+        max_staleness_s  with `"stale"`: how old the answer may be, in seconds
+
+        Errors as for `write`, and `"too_stale"`; all of them are safe to try again.
         """
-        payload = terms.dumps(query, "query")
-        return found_instead(request(leader, READ, payload, timeout, NO_NODE), timeout)
+        operation, payload = read_request(terms.dumps(query, "query"), consistency, max_staleness_s)
+        return found_instead(request(peer, operation, payload, timeout, NO_NODE), timeout)
 
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:

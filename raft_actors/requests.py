@@ -10,12 +10,22 @@ from typing import Any, Protocol
 
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
-from raft_actors.core.messages import Configure, Propose, Query, Transfer
+from raft_actors.core.messages import (
+    CONSISTENCIES,
+    LINEARIZABLE,
+    STALE,
+    Configure,
+    Propose,
+    Query,
+    Transfer,
+)
 
-__all__ = ["ASKS", "CONFIGURE", "READ", "STOP", "TRANSFER", "WRITE", "Ask", "Ticket", "event_of",
-           "next_request", "refuse"]  # fmt: skip
+__all__ = ["ASKS", "CONFIGURE", "READ", "READ_AS", "STOP", "TRANSFER", "WRITE", "Ask", "Ticket",
+           "event_of", "next_request", "read_request", "refuse"]  # fmt: skip
 
-WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER = range(8)
+WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS = range(9)
+"""READ is linearizable, its payload the query; that of READ_AS also says how to read."""
+
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
     STATUS: ("status", ()),
     LEADER: ("leader", ()),
@@ -61,6 +71,9 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
     if operation == READ:
         return Query(payload, ticket)
     arguments = terms.loads(payload)
+    if operation == READ_AS and is_way_to_read(arguments):
+        query, consistency, staleness_s, after = arguments
+        return Query(query, ticket, consistency, staleness_s, after)
     if operation == CONFIGURE and is_change(arguments):
         members, learners, expected, dry_run = arguments
         return Configure(members, ticket, learners, expected, dry_run)
@@ -79,6 +92,37 @@ def refuse(events: list[Any], answer: Any) -> None:
         ticket = getattr(event, "ticket", None)
         if ticket is not None:
             ticket.set(answer)
+
+
+def read_request(
+    query: bytes,
+    consistency: str = LINEARIZABLE,
+    max_staleness_s: float | None = None,
+    after: int = 0,
+) -> tuple[int, bytes]:
+    """Return operation and payload of a read. Raises ValueError for what can't be combined."""
+    if consistency not in CONSISTENCIES:
+        raise ValueError(f"consistency is one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
+    if consistency != STALE and max_staleness_s is not None:
+        raise ValueError(f'a {consistency} read is never stale: max_staleness_s goes with "stale"')
+    if max_staleness_s is not None and not max_staleness_s >= 0:
+        raise ValueError(f"max_staleness_s must be a number of seconds, not {max_staleness_s!r}")
+    if consistency == LINEARIZABLE:
+        return READ, query
+    staleness_s = None if max_staleness_s is None else float(max_staleness_s)
+    return READ_AS, terms.dumps((query, consistency, staleness_s, after))
+
+
+def is_way_to_read(value: Any) -> bool:
+    """Tell whether this is (query, consistency, staleness_s, after); see `Query`."""
+    match value:
+        case (bytes(), str() as consistency, None | float() as staleness_s, int() as after):
+            return (
+                consistency in CONSISTENCIES
+                and (staleness_s is None or staleness_s >= 0)
+                and 0 <= after < 1 << 64
+            )
+    return False
 
 
 def is_change(value: Any) -> bool:

@@ -72,7 +72,8 @@ class Trace:
         configured = core.configuration if core.configuration.members else None
         self.write(
             "start", format=FORMAT, peer=core.peer, pid=os.getpid(), base_term=log.base_term,
-            min_election_timeout=core.config.min_election_timeout, entries=entries,
+            min_election_timeout=core.config.min_election_timeout,
+            promise_ms=core.promise_ms, entries=entries,
             configured=configured and json.loads(configured.encode()),
         )  # fmt: skip
         self.flush()

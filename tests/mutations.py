@@ -194,8 +194,8 @@ MUTATIONS = (
     ),
     Mutation(
         "read_before_the_terms_first_entry", "thesis 6.4; defect 11", "core/leader",
-        "index = max(self.server.commit_index, self.first)",
-        "index = self.server.commit_index",
+        "read = Read(max(server.commit_index, self.first),",
+        "read = Read(server.commit_index,",
     ),
     Mutation(
         "no_first_entry", "§8; defect 11", "core/leader",
@@ -217,6 +217,71 @@ MUTATIONS = (
         "read_without_a_round", "thesis 6.4", "core/leader",
         "            self.confirm_reads()  # a lone voter is its own majority",
         "            self.server.effects.reads += self.reads.confirmed(self.reads.round)",
+    ),
+    Mutation(
+        "read_index_without_a_round", "thesis 6.4", "core/leader",
+        '        self.reads.add(Read(index, b"", reply))',
+        "        server.effects.early.append(reply)",
+    ),
+    Mutation(
+        "read_index_before_the_terms_first_entry", "thesis 6.4", "core/leader",
+        "        index = max(server.commit_index, self.first)\n        reply",
+        "        index = server.commit_index\n        reply",
+    ),
+    Mutation(
+        "read_index_of_a_former_life", "thesis 6.4", "core/follower",
+        "reads.number = reads.first = server.random.getrandbits(NUMBER_BITS)",
+        "reads.number = reads.first = 1",
+    ),
+    Mutation(
+        "follower_answers_before_it_has_the_index", "thesis 6.4", "core/follower",
+        "            server.effects.reads.append(Read(waiting.index, event.query, event.ticket))",
+        "            server.effects.reads.append(Read(0, event.query, event.ticket))",
+    ),
+    Mutation(
+        "lost_read_index_is_not_asked_again", "thesis 6.4", "core/follower_reads",
+        "        self.again = bool(self.asked) and self.asked_at <= unanswered_since",
+        "        pass",
+    ),
+    Mutation(
+        "fresh_from_when_the_answer_came", "decision: reads", "core/follower",
+        "            self.server.fresh = asked_at, reply.index",
+        "            self.server.fresh = self.server.now, reply.index",
+    ),
+    Mutation(
+        "lease_without_regard_for_the_clocks", "thesis 6.4.1", "core/lease",
+        "promise_ms / 1000 / (1 + self.drift_max)",
+        "promise_ms / 1000",
+    ),
+    Mutation(
+        "lease_from_the_newest_round", "thesis 6.4.1", "core/lease",
+        "        return began[place][1] +",
+        "        return began[-1][1] +",
+    ),
+    Mutation(
+        "promise_ends_with_the_role", "thesis 6.4.1", "core/server",
+        "        return self.now < self.promised_until or self.role.hears_a_leader()",
+        "        return self.role.hears_a_leader()",
+    ),
+    Mutation(
+        "promise_ends_in_a_newer_term", "thesis 6.4.1", "core/follower",
+        "        if server.now < server.promised_until and not request.forced:",
+        "        if False:",
+    ),
+    Mutation(
+        "promise_ends_with_the_link", "thesis 6.4.1", "core/follower",
+        "        return max(self.deadline, self.server.promised_until)",
+        "        return self.deadline",
+    ),
+    Mutation(
+        "promise_ends_with_the_process", "thesis 6.4.1", "core/server",
+        "        if ballot.term:\n            self.promise()",
+        "        if False:\n            self.promise()",
+    ),
+    Mutation(
+        "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/leader",
+        "        self.lease.broken = True",
+        "        pass",
     ),
     Mutation(
         "pending_requests_survive_the_leader", "defect 13", "core/leader",
@@ -250,7 +315,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no_leader_stickiness", "thesis 4.2.3", "core/server",
-        "            if kind is RequestVote and not forced and self.role.hears_a_leader():",
+        "            if kind is RequestVote and not forced and self.is_bound_to_a_leader():",
         "            if False:",
     ),
     Mutation(

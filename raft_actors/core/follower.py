@@ -3,8 +3,12 @@
 from math import inf
 from typing import TYPE_CHECKING
 
+from raft_actors.core.effects import Read
+from raft_actors.core.follower_reads import FollowerReads, Waiting
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
+    FOLLOWER,
+    STALE,
     AppendEntries,
     AppendRejected,
     AppendReply,
@@ -13,6 +17,8 @@ from raft_actors.core.messages import (
     PreVoteReply,
     Propose,
     Query,
+    ReadIndex,
+    ReadIndexReply,
     RequestPreVote,
     RequestVote,
     Tick,
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower"]
 
+NUMBER_BITS = 60
+"""Of the first question for reads: two lives of a peer never ask the same, and counting fits."""
+
 
 class Follower(Role):
     """A peer that waits for a leader's word.
@@ -36,9 +45,10 @@ class Follower(Role):
     heard     when it last spoke; minus infinity before that
     deadline  when its silence starts an election
     reply     the append reply that this batch owes the leader
+    reads     what clients have asked this very peer
     """
 
-    __slots__ = ("deadline", "heard", "leader", "reply")
+    __slots__ = ("deadline", "heard", "leader", "reads", "reply")
     name = "follower"
 
     def __init__(self, server: "Server", leader: Address | None = None) -> None:
@@ -47,10 +57,19 @@ class Follower(Role):
         self.heard = -inf
         self.deadline = server.election_deadline()
         self.reply: AppendReply | None = None
+        self.reads = FollowerReads()
 
     @property
     def alarm(self) -> float:
-        return self.deadline if self.server.may_stand() else inf
+        alarm = self.stands_at if self.server.may_stand() else inf
+        if self.reads.count:
+            alarm = min(alarm, self.reads.oldest() + self.server.config.max_election_timeout)
+        return alarm
+
+    @property
+    def stands_at(self) -> float:
+        """When it asks for votes: it also would elect another leader by voting for itself."""
+        return max(self.deadline, self.server.promised_until)
 
     def hears_a_leader(self) -> bool:
         return self.server.now < self.heard + self.server.config.min_election_timeout
@@ -59,22 +78,28 @@ class Follower(Role):
         if self.reply is not None:
             self.server.send(self.reply)
             self.reply = None
+        if self.reads.count:
+            self.serve_reads()
 
     def on_tick(self, _tick: Tick) -> None:
         server = self.server
-        if server.now >= self.deadline and server.may_stand():
+        if self.reads.count:
+            for waiting in self.reads.given_up(server.now, server.config.max_election_timeout):
+                self.refuse_read(waiting.event, redirect(None))
+        if server.now >= self.stands_at and server.may_stand():
             server.become_pre_candidate()
 
     def on_node_lost(self, lost: NodeLost) -> None:
         """A leader whose process is gone need not be waited for: ask at once, with jitter.
 
-        Should the leader live and only the link be cut, the others still hear it and refuse.
+        Should the leader live and only the link be cut, the others still hear it and refuse. What
+        was promised to it holds all the same, for it may have a lease (thesis 6.4.1).
         """
         server = self.server
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
             jitter = server.random.uniform(0, server.config.heartbeat_timeout)
-            self.deadline = min(self.deadline, server.now + jitter)
+            self.deadline = min(self.deadline, max(server.now, server.promised_until) + jitter)
 
     def on_append(self, request: AppendEntries) -> None:
         server, log = self.server, self.server.log
@@ -98,7 +123,10 @@ class Follower(Role):
             source=server.peer, target=request.source, group=server.group, term=server.term,
             match=match if owed is None else max(match, owed.match),
             round=request.round if owed is None else max(request.round, owed.round),
+            promise_ms=server.promise(),
         )  # fmt: skip
+        if self.reads.count:
+            self.reads.repeat(server.now - server.config.heartbeat_timeout)
 
     def reject(self, request: AppendEntries) -> None:
         server, log = self.server, self.server.log
@@ -117,6 +145,8 @@ class Follower(Role):
         granted = server.voted_for in (None, request.source) and server.log.is_no_newer_than(
             last_index=request.last_index, last_term=request.last_term
         )
+        if server.now < server.promised_until and not request.forced:
+            granted = False  # it promised, in a term before this one
         if granted:
             server.vote(request.source)
             self.deadline = server.election_deadline()
@@ -127,8 +157,58 @@ class Follower(Role):
         if self.server.may_stand():
             self.server.become_candidate(forced=True)
 
-    def refuse_request(self, event: Propose | Query | Transfer) -> None:
+    def refuse_request(self, event: Propose | Transfer) -> None:
         self.server.answer(event.ticket, redirect(self.leader))
+
+    def leave(self) -> None:
+        """Say of each read that it was not done."""
+        for waiting in self.reads.all():
+            self.refuse_read(waiting.event, redirect(None))
+
+    # Reads.
+
+    def on_query(self, event: Query) -> None:
+        """Answer the reads that a follower may answer, now or once it has what they must see."""
+        server, reads = self.server, self.reads
+        stale = event.consistency == STALE
+        if stale and self.answers_as_it_is(event):
+            return
+        if self.leader is None or not (stale or event.consistency == FOLLOWER):
+            self.refuse_read(event, redirect(self.leader))
+        elif reads.count >= server.config.proposals_max:
+            server.answer(event.ticket, ("error", "overloaded"))
+        else:
+            reads.add(
+                Waiting(event, server.now, event.after),
+                ask=not stale or event.staleness_s is not None,
+            )
+
+    def serve_reads(self) -> None:
+        """Ask the leader about those that are new; answer those that may be answered."""
+        server, reads = self.server, self.reads
+        if not reads.number:
+            reads.number = reads.first = server.random.getrandbits(NUMBER_BITS)
+        number = reads.question(server.now)
+        if number is not None:
+            assert self.leader is not None, "nobody to ask"
+            server.effects.early.append(
+                ReadIndex(
+                    source=server.peer, target=self.leader, group=server.group,
+                    term=server.term, number=number,
+                )
+            )  # fmt: skip
+        for waiting in reads.ready(server.commit_index):
+            event = waiting.event
+            server.effects.reads.append(Read(waiting.index, event.query, event.ticket))
+
+    def on_read_index_reply(self, reply: ReadIndexReply) -> None:
+        """What waits at or before that question must see `index`, and knows so now.
+
+        Whenever this is applied, all is there that was committed when the leader was asked.
+        """
+        asked_at = self.reads.answered(reply.number, reply.index)
+        if asked_at > self.server.fresh[0]:
+            self.server.fresh = asked_at, reply.index
 
     def on_configure(self, event: Configure) -> None:
         """Found the group if there is none yet; else only its leader may change it."""
@@ -155,6 +235,8 @@ Follower.handlers = {
     TimeoutNow: Follower.on_timeout_now,
     Transfer: Follower.refuse_request,
     Propose: Follower.refuse_request,
-    Query: Follower.refuse_request,
+    Query: Follower.on_query,
+    ReadIndex: Follower.ignore,
+    ReadIndexReply: Follower.on_read_index_reply,
     Configure: Follower.on_configure,
 }

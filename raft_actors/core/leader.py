@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from raft_actors.core.change import CATCH_UP_TIMEOUTS, Change
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
+from raft_actors.core.lease import Lease
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
+    LEASE,
+    STALE,
     AppendEntries,
     AppendRejected,
     AppendReply,
@@ -20,6 +23,8 @@ from raft_actors.core.messages import (
     PreVoteReply,
     Propose,
     Query,
+    ReadIndex,
+    ReadIndexReply,
     RequestPreVote,
     RequestVote,
     Tick,
@@ -69,10 +74,12 @@ class Leader(Role):
     leaving   who was removed and may not have heard of it yet, and until when it is told
     slow      how many of its last saves took long, in a row
     weighing  whether the next flush looks whose disk is quicker
+    lease     until when reads need no round
     """
 
-    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "leaving",
-                 "progress", "reads", "slow", "tickets", "weighing", "written")  # fmt: skip
+    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "lease",
+                 "leaving", "progress", "reads", "slow", "tickets", "weighing",
+                 "written")  # fmt: skip
     name = "leader"
 
     def __init__(self, server: "Server") -> None:
@@ -85,6 +92,8 @@ class Leader(Role):
         self.leaving: dict[Address, float] = {}
         self.change: Change | None = None
         self.reads = Reads()
+        config = server.config
+        self.lease = Lease(config.lease_clock_drift_max, config.max_election_timeout)
         self.tickets: deque[Any] = deque()
         self.answered = log.last_index
         self.beat_at = now
@@ -146,11 +155,35 @@ class Leader(Role):
         A new leader knows only once its first entry commits how far its predecessors had
         committed, so the read waits for that entry at least (thesis 6.4, step 1).
         """
-        if self.is_overloaded():
-            self.server.answer(event.ticket, ("error", "overloaded"))
+        server = self.server
+        if event.consistency == STALE and self.answers_as_it_is(event):
             return
-        index = max(self.server.commit_index, self.first)
-        self.reads.add(Read(index, event.query, event.ticket))
+        if self.is_overloaded():
+            server.answer(event.ticket, ("error", "overloaded"))
+            return
+        read = Read(max(server.commit_index, self.first), event.query, event.ticket)
+        if event.consistency == LEASE and self.holds_lease():
+            server.effects.reads.append(read)
+        else:
+            self.reads.add(read)
+
+    def on_read_index(self, request: ReadIndex) -> None:
+        """A follower's reads are confirmed as the leader's own are; only the answer differs."""
+        server = self.server
+        index = max(server.commit_index, self.first)
+        reply = ReadIndexReply(
+            source=server.peer, target=request.source, group=server.group, term=server.term,
+            number=request.number, index=index,
+        )  # fmt: skip
+        self.reads.add(Read(index, b"", reply))
+
+    def holds_lease(self) -> bool:
+        """Tell whether nobody else can lead now, by the promises of a majority."""
+        if self.lease.broken:
+            return False
+        promised = {member: each.promised_until for member, each in self.progress.items()}
+        promised[self.server.peer] = inf
+        return self.server.now < self.server.voters.quorum_value(promised)
 
     def is_overloaded(self) -> bool:
         return len(self.tickets) + self.reads.count >= self.server.config.proposals_max
@@ -351,6 +384,7 @@ class Leader(Role):
 
     def order_to_stand(self, successor: Address) -> Message:
         server = self.server
+        self.lease.broken = True  # from now on somebody may be elected against all promises
         return TimeoutNow(
             source=server.peer, target=successor, group=server.group, term=server.term
         )
@@ -360,6 +394,7 @@ class Leader(Role):
     def flush(self) -> None:
         """Send each follower what it lacks, in one round for all reads that wait."""
         if self.reads.start_round():
+            self.lease.round_began(self.reads.round, self.server.now)
             for progress in self.progress.values():
                 progress.due = True
             self.confirm_reads()  # a lone voter is its own majority
@@ -394,7 +429,12 @@ class Leader(Role):
 
     def on_append_reply(self, reply: AppendReply) -> None:
         progress = self.answered_by(reply)
-        if progress is not None and progress.matched(min(reply.match, self.server.log.last_index)):
+        if progress is None:
+            return
+        if reply.promise_ms:
+            until = self.lease.promised_until(reply.round, reply.promise_ms)
+            progress.promised_until = max(progress.promised_until, until)
+        if progress.matched(min(reply.match, self.server.log.last_index)):
             self.commit()
             if self.change is not None and not self.change.appended:
                 self.advance(self.change)
@@ -445,8 +485,12 @@ class Leader(Role):
     def confirm_reads(self) -> None:
         rounds = {member: progress.round for member, progress in self.progress.items()}
         rounds[self.server.peer] = self.reads.round
-        confirmed = self.reads.confirmed(self.server.voters.quorum_value(rounds))
-        self.server.effects.reads += confirmed
+        effects = self.server.effects
+        for read in self.reads.confirmed(self.server.voters.quorum_value(rounds)):
+            if type(read.ticket) is ReadIndexReply:
+                effects.early.append(read.ticket)
+            else:
+                effects.reads.append(read)
 
     def on_node_lost(self, lost: NodeLost) -> None:
         """Don't send entries into a broken link: probe until its peer answers again."""
@@ -477,6 +521,8 @@ class Leader(Role):
             self.give_up_on_the_silent(self.change)
         self.forget_who_left()
         self.beat_at = server.now + config.heartbeat_timeout
+        if not self.lease.broken:
+            self.reads.renew = True
         for progress in self.progress.values():
             progress.due = True
 
@@ -504,7 +550,8 @@ class Leader(Role):
             if ticket is not None:
                 server.answer(ticket, OUTCOME_UNKNOWN)
         for read in self.reads.abandoned():
-            server.answer(read.ticket, redirect(None))
+            if type(read.ticket) is not ReadIndexReply:
+                server.answer(read.ticket, redirect(None))
 
 
 Leader.handlers = {
@@ -520,6 +567,8 @@ Leader.handlers = {
     VoteReply: Leader.ignore,
     Propose: Leader.on_propose,
     Query: Leader.on_query,
+    ReadIndex: Leader.on_read_index,
+    ReadIndexReply: Leader.ignore,
     Configure: Leader.on_configure,
     Transfer: Leader.on_transfer,
     TimeoutNow: Leader.ignore,

@@ -11,6 +11,11 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
 
 __all__ = [
+    "CONSISTENCIES",
+    "FOLLOWER",
+    "LEASE",
+    "LINEARIZABLE",
+    "STALE",
     "AppendEntries",
     "AppendRejected",
     "AppendReply",
@@ -20,6 +25,8 @@ __all__ = [
     "PreVoteReply",
     "Propose",
     "Query",
+    "ReadIndex",
+    "ReadIndexReply",
     "RequestPreVote",
     "RequestVote",
     "Tick",
@@ -89,10 +96,14 @@ class AppendEntries(Message):
 
 @dataclass(slots=True, kw_only=True)
 class AppendReply(Message):
-    """My log is durable and equal to yours up to `match`."""
+    """My log is durable and equal to yours up to `match`.
+
+    For `promise_ms` milliseconds from when I heard you, by my clock, I elect nobody else.
+    """
 
     match: int
     round: int
+    promise_ms: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +125,21 @@ class TimeoutNow(Message):
     """Stand at once: the leader hands its office over (thesis 3.10)."""
 
 
+@dataclass(slots=True, kw_only=True)
+class ReadIndex(Message):
+    """A follower asks what its reads must see; `number` comes back in the reply (thesis 6.4)."""
+
+    number: int
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadIndexReply(Message):
+    """I led when you asked, and all that was committed then is at or before `index`."""
+
+    number: int
+    index: int
+
+
 # Events from the peer's own node.
 
 
@@ -131,12 +157,28 @@ class Propose:
     request: RequestId = (0, 0)
 
 
+LINEARIZABLE, LEASE, FOLLOWER, STALE = CONSISTENCIES = (
+    "linearizable", "lease", "follower", "stale",
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class Query:
-    """A client's linearizable read, encoded."""
+    """A client's read, encoded.
+
+    consistency    LINEARIZABLE: the leader answers, once a majority has confirmed it; LEASE: it
+                   need not ask while it has a majority's promise; FOLLOWER: whoever is asked
+                   answers, once the leader has told the index; STALE: whoever is asked answers
+    staleness_s    STALE alone: how old the answer may be, in seconds of the peer's clock; None:
+                   of any age
+    after          STALE alone: the index that the answer must have seen at least
+    """
 
     query: bytes
     ticket: Any
+    consistency: str = LINEARIZABLE
+    staleness_s: float | None = None
+    after: int = 0
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ replicating   appends follow one another without waiting, up to a bound
 """
 
 from collections import deque
+from math import inf
 
 __all__ = ["Progress"]
 
@@ -18,10 +19,12 @@ class Progress:
               probing, the probe's alone
     round     newest round that it has answered
     heard     time of its last answer, seconds of `server.now`
+    promised_until  before that it elects nobody else; for leases
     due       whether the next flush owes it a message, entries or not
     """
 
-    __slots__ = ("due", "heard", "inflight", "match", "next", "probing", "round")
+    __slots__ = ("due", "heard", "inflight", "match", "next", "probing", "promised_until",
+                 "round")  # fmt: skip
 
     def __init__(self, *, next_index: int, now: float) -> None:
         self.match = 0
@@ -30,6 +33,7 @@ class Progress:
         self.inflight: deque[int] = deque()
         self.round = 0
         self.heard = now
+        self.promised_until = -inf
         self.due = True
 
     def may_send(self, inflight_max: int) -> bool:

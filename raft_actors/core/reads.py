@@ -12,12 +12,16 @@ __all__ = ["Reads"]
 
 
 class Reads:
-    """The reads that a leader has not confirmed yet, `count` in all. They end with it."""
+    """The reads that a leader has not confirmed yet, `count` in all. They end with it.
 
-    __slots__ = ("count", "round", "started", "waiting")
+    renew  whether the next flush begins a round although no read waits, for a lease
+    """
+
+    __slots__ = ("count", "renew", "round", "started", "waiting")
 
     def __init__(self) -> None:
         self.count = 0
+        self.renew = False
         self.round = 0
         self.waiting: list[Read] = []
         self.started: deque[tuple[int, list[Read]]] = deque()
@@ -28,8 +32,9 @@ class Reads:
 
     def start_round(self) -> bool:
         """Begin a round for the reads that wait, if any; return whether one began."""
-        if not self.waiting:
+        if not self.waiting and not self.renew:
             return False
+        self.renew = False
         self.round += 1
         self.started.append((self.round, self.waiting))
         self.waiting = []

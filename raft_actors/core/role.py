@@ -7,7 +7,9 @@ outlive it. Each role answers every event through its `handlers` table, if only 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raft_actors.core.effects import Read
 from raft_actors.core.messages import (
+    STALE,
     AppendEntries,
     Configure,
     Message,
@@ -22,13 +24,15 @@ if TYPE_CHECKING:
     from raft_actors.core.membership import Address
     from raft_actors.core.server import Server
 
-__all__ = ["ELECTION_IN_PROGRESS", "OUTCOME_UNKNOWN", "Handlers", "Role", "redirect"]
+__all__ = ["ELECTION_IN_PROGRESS", "OUTCOME_UNKNOWN", "TOO_STALE", "Handlers", "Role", "redirect"]
 
 Handlers = Mapping[type, Callable[[Any, Any], None]]
 
 ELECTION_IN_PROGRESS = ("error", "election_in_progress")
 OUTCOME_UNKNOWN = ("error", "outcome_unknown")
 """The command is in the log of a leader that lost its office: it may still be committed."""
+TOO_STALE = ("error", "too_stale")
+"""A stale read with a bound, and no leader has told this peer lately what was committed."""
 
 
 def redirect(leader: "Address | None") -> Any:
@@ -85,7 +89,7 @@ class Role:
         server = self.server
         return (
             request.term >= server.term
-            and not self.hears_a_leader()
+            and not server.is_bound_to_a_leader()
             and server.log.is_no_newer_than(
                 last_index=request.last_index, last_term=request.last_term
             )
@@ -102,3 +106,30 @@ class Role:
 
     def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
         self.server.answer(event.ticket, ELECTION_IN_PROGRESS)
+
+    def on_query(self, event: Query) -> None:
+        """A stale read needs no leader. All others do."""
+        if event.consistency != STALE or not self.answers_as_it_is(event):
+            self.refuse_read(event, ELECTION_IN_PROGRESS)
+
+    def refuse_read(self, event: Query, answer: Any) -> None:
+        self.server.answer(event.ticket, answer if event.staleness_s is None else TOO_STALE)
+
+    def answers_as_it_is(self, event: Query) -> bool:
+        """Answer a stale read from what is committed here, if that is fresh enough; was it?
+
+        It is if, within `staleness_s`, this peer has asked a leader for the index of all that
+        was committed, as for a follower's read, and has that index. A leader's heartbeat would
+        not do: it may be a deposed one's, or have been under way for long.
+        """
+        server = self.server
+        index = event.after
+        if event.staleness_s is not None:
+            asked_at, known = server.fresh
+            if asked_at < server.now - event.staleness_s:
+                return False
+            index = max(index, known)
+        if index > server.commit_index:
+            return False
+        server.effects.reads.append(Read(index, event.query, event.ticket))
+        return True

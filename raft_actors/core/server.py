@@ -56,10 +56,16 @@ class Server:
     The shell sets `now` (seconds, any origin, never back) before each batch, steps every event
     that waits, and then does the effects of one `flush` in their order. `ballot` and `log` are
     what the store gave back. Chance comes from `random` alone, so a seed tells the whole story.
+
+    fresh           (when, index): all that was committed then is at or before index. It was found
+                    out by asking a leader, and stays true in whatever role
+    promised_until  before that this peer helps to elect no other leader, whatever becomes of its
+                    role: somebody's lease may rest on it (thesis 6.4.1)
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "log", "news", "now", "peer", "random", "role", "saved_ballot")  # fmt: skip
+                 "fresh", "log", "news", "now", "peer", "promise_ms", "promised_until", "random",
+                 "role", "saved_ballot")  # fmt: skip
 
     def __init__(
         self,
@@ -82,6 +88,12 @@ class Server:
         self.founding: Founding | None = None
         self.effects = Effects()
         self.news: News | None = None
+        self.fresh = (-inf, 0)
+        leases = config.lease_clock_drift_max is not None
+        self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
+        self.promised_until = -inf
+        if ballot.term:
+            self.promise()  # what this peer promised in its life before, it does not know
         self.role: Role = Follower(self)
 
     # What the shell and the roles ask.
@@ -119,6 +131,16 @@ class Server:
         if voters.votes(self.peer) or voters.index <= self.commit_index:
             return voters.votes(self.peer)
         return self.configuration_at(voters.previous).votes(self.peer)
+
+    def promise(self) -> int:
+        """Elect nobody else for a while, if leases are wanted; return for how many ms."""
+        if self.promise_ms:
+            self.promised_until = self.now + self.promise_ms / 1000
+        return self.promise_ms
+
+    def is_bound_to_a_leader(self) -> bool:
+        """Tell whether this peer must not help to depose a leader."""
+        return self.now < self.promised_until or self.role.hears_a_leader()
 
     def election_deadline(self) -> float:
         """A random time from now, so that two peers seldom stand together (§5.2).
@@ -164,7 +186,7 @@ class Server:
             return True
         if message.term > self.term:
             forced = isinstance(message, RequestVote) and message.forced
-            if kind is RequestVote and not forced and self.role.hears_a_leader():
+            if kind is RequestVote and not forced and self.is_bound_to_a_leader():
                 return False
             leader = message.source if kind is AppendEntries else None
             self.become_follower(leader=leader, term=message.term)

@@ -30,6 +30,7 @@ class PeerReplay:
     accepted  the newest (term, index) up to which a leader has proven the log to be its own
     claimed   the newest (term, index) that a leader was told to be saved
     heard     when a leader spoke last, by the peer's own clock
+    promised_until  by the same clock: a leader's lease may rest on it
     promises  for each term, who promised a vote in it; `promised` whom it may promise one itself
     voters    whose votes counted before the line: by the log, or by a founder's word
     before    the line before; `what` is the line that is judged, at `place`
@@ -109,7 +110,10 @@ class PeerReplay:
         self.cluster.entries(self, loaded.base + 1, loaded)
         self.commit = self.applied = what["commit"]
         self.election_timeout = what["min_election_timeout"]
-        self.heard = -inf
+        self.heard = self.promised_until = -inf
+        self.promise_s = what.get("promise_ms", 0) / 1000
+        if what["term"]:
+            self.promise()
         self.votes: set[Address] = set()
         self.promises: dict[int, set[Address]] = defaultdict(set)
         self.promised: set[tuple[Address, int]] = set()
@@ -221,6 +225,7 @@ class PeerReplay:
             first = expected.extend(prev, views)
             commit = max(commit, min(message["commit"], match))
             self.accepted = max(self.accepted, (term, match))
+            self.promise()
             if first <= match:
                 if first <= self.commit:
                     self.depart("committed", f"committed entry {first} is replaced")
@@ -439,8 +444,12 @@ class PeerReplay:
         """Whether it was to take a leader for being at work when the line began."""
         if self.before["role"] == "leader":
             return True
-        since = self.what["now"] - self.heard
-        return bool(since < self.election_timeout - ROUNDING_S)
+        now = self.what["now"] + ROUNDING_S
+        return bool(now < self.promised_until or now < self.heard + self.election_timeout)
+
+    def promise(self) -> None:
+        if self.promise_s:
+            self.promised_until = self.what["now"] + self.promise_s
 
 
 def is_majority(peers: set[Address], configuration: Configuration | None) -> bool:

@@ -6,8 +6,9 @@ And ours: nobody promises what isn't on its disk, nobody votes twice in a term, 
 is on the disks of a quorum, answered requests are linearizable, refused ones never happen.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
@@ -38,6 +39,7 @@ class Checker:
     commands       indexes of those that are commands
     positions      where each command was committed: once, or oftener if it is of a session
     floor          the highest index that an answer to a client had seen
+    floors         (when, index): each floor so far, and since when it was that
     """
 
     def __init__(self, world: "World") -> None:
@@ -54,6 +56,7 @@ class Checker:
         self.ballots: dict[str, Ballot] = {}
         self.outcomes: dict[int, tuple[bytes, Any]] = {}
         self.floor = 0
+        self.floors: list[tuple[float, int]] = []
         self.acknowledged = 0
         self.reads = 0
 
@@ -255,7 +258,14 @@ class Checker:
                 f"{peer.name} answers a {ticket.what} from entry {index} that must see "
                 f"{ticket.floor}: a stale {ticket.what} (§8)"
             )
-        self.floor = max(self.floor, index)
+        if index > self.floor:
+            self.floor = index
+            self.floors.append((self.world.now, index))
+
+    def floor_at(self, when: float) -> int:
+        """The highest index that an answer given up to then had seen."""
+        place = bisect_right(self.floors, when, key=itemgetter(0))
+        return self.floors[place - 1][1] if place else 0
 
     def note_refusal(self, request: RequestId) -> None:
         self.refused.add(request)

@@ -7,7 +7,7 @@ The odds of the kinds, the tuning and the size of the group are drawn from the s
 fixed odds whole classes of bugs never show.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from raft_actors.config import Config
@@ -84,6 +84,8 @@ def draw(seed: int, steps: int) -> Plan:
         "heal": once / uniform(1, 6), "found": once, "transfer": rarely(1, 10),
         "change": once / uniform(0.3, 5) if changing else 0,
     }  # fmt: skip
+    if luck.random() < 0.5:  # two clocks may drift apart by so much
+        config = replace(config, lease_clock_drift_max=(1 + drift) / (1 - drift) - 1 + 1e-9)
     kinds = luck.choices(tuple(odds), tuple(odds.values()), k=steps)
     first, second = ([luck.random() for _ in kinds] for _ in "ab")
     return Plan(

@@ -31,7 +31,7 @@ class Ticket:
     what       "write", "read", "configure" or "transfer"; `about` says of what, in words
     request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
     floor      the log index that its answer must have seen: the highest that any answer given
-               before the request began had seen
+               before the request began had seen; for a stale read, before its bound
     answer     encoded; None while there is none
     """
 

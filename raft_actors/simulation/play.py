@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.simulation.checker import Broken
 from raft_actors.simulation.fates import Fate, Plan
 from raft_actors.simulation.machine import Tally
@@ -19,6 +20,9 @@ TRIES = 200
 STALL_TIMEOUTS = 3
 """Longest election timeouts that a slow disk stalls its peer at most."""
 AT_LEADERS = {"crash", "isolate", "transfer"}
+WAYS_TO_READ = (LINEARIZABLE, LINEARIZABLE, LEASE, FOLLOWER, STALE)
+STALENESS_TIMEOUTS = 5
+"""Longest election timeouts that a stale read allows at most."""
 BOUNDARIES = 12
 """A step has about as many places where its process may end."""
 
@@ -130,7 +134,7 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
         case "read":
             asked = whom(world, plan, name, second)
             if asked and script.reads:
-                world.read(asked, script.query(first))
+                read(world, script, asked, first, second)
         case "crash" if up:
             world.crash(name, second)
         case "die":
@@ -188,6 +192,20 @@ def wear(world: World, name: str, draw: float, slow_s: float) -> None:
     else:
         world.slow[name] = slow_s
         told_of(world, f"{name}: each save takes {slow_s:.2f} s")
+
+
+def read(world: World, script: Script, asked: str, first: float, second: float) -> None:
+    """Have a client read in one of the ways there are."""
+    draw = second * 1_000 % 1
+    consistency = WAYS_TO_READ[int(draw * len(WAYS_TO_READ))]
+    staleness_s, after = None, 0
+    if consistency == STALE:
+        draw = second * 100_000 % 1
+        if draw < 0.7:
+            staleness_s = draw**2 * STALENESS_TIMEOUTS * world.config.max_election_timeout
+        if first < 0.5:  # what some client has seen
+            after = world.checker.floor
+    world.read(asked, script.query(first), consistency, staleness_s, after)
 
 
 def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str]:

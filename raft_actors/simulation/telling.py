@@ -7,6 +7,8 @@ from raft_actors.core.messages import (
     AppendReply,
     Message,
     PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
     RequestPreVote,
     RequestVote,
     TimeoutNow,
@@ -41,6 +43,10 @@ def said(message: Message) -> str:
             return f"{'I would  ' if message.granted else 'would not'} term {message.asked}"
         case TimeoutNow():
             return f"stand!    term {term}"
+        case ReadIndex():
+            return f"read?     term {term}"
+        case ReadIndexReply():
+            return f"read at   term {term}, {message.index}"
         case RequestVote():
             return f"vote?     term {term}, log {message.last_index}@{message.last_term}"
         case VoteReply():

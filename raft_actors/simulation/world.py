@@ -15,6 +15,8 @@ from raft_actors.core.effects import News
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
+    LINEARIZABLE,
+    STALE,
     Configure,
     Message,
     NodeLost,
@@ -38,6 +40,8 @@ __all__ = ["Crash", "World"]
 TICK = Tick()
 WIRE_MAX = 400
 """Messages under way; the oldest are lost beyond that, as on a real link."""
+CLOCK_S = 1e-6
+"""What rounding may make of two clocks."""
 DELIVERIES_MAX = 20_000
 ALARMS_MAX = 10_000
 """More than any stretch of a simulation has; what goes on longer goes on for ever."""
@@ -328,11 +332,21 @@ class World:
         self.step(name, Propose(b"", ticket, ticket.request))
         return ticket
 
-    def read(self, name: str, query: Any = None) -> Ticket:
+    def read(
+        self, name: str, query: Any = None, consistency: str = LINEARIZABLE,
+        staleness_s: float | None = None, after: int = 0,
+    ) -> Ticket:  # fmt: skip
         ticket = Ticket(self, "read", f"{query!r}")
+        if consistency == STALE:
+            ticket.floor = after
+            if staleness_s is not None:  # seconds of the clock of who answers
+                bound = self.now - staleness_s / self.peers[name].rate - CLOCK_S
+                ticket.floor = max(after, self.checker.floor_at(bound))
         if self.tell:
-            self.tell(f"a client reads from {name}")
-        self.step(name, Query(terms.dumps(query), ticket))
+            how = "" if consistency == LINEARIZABLE else f" ({consistency})"
+            bound_told = "" if staleness_s is None else f", {staleness_s:.3f} s old at most"
+            self.tell(f"a client reads from {name}{how}{bound_told}")
+        self.step(name, Query(terms.dumps(query), ticket, consistency, staleness_s, after))
         return ticket
 
     def configure(self, name: str, members: str = "", learners: str = "") -> Ticket:

@@ -26,6 +26,8 @@ KINDS: tuple[type[Message], ...] = (
     messages.AppendReply,
     messages.AppendRejected,
     messages.TimeoutNow,
+    messages.ReadIndex,
+    messages.ReadIndexReply,
 )
 """A message's number on the wire is its place here: add at the end, never reorder."""
 

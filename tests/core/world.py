@@ -220,9 +220,10 @@ class World:
         self.step(name, *[Propose(ticket.value, ticket) for ticket in tickets])
         return tickets
 
-    def query(self, name: str) -> Ticket:
+    def query(self, name: str, *how: Any) -> Ticket:
+        """Read; `how` are the fields of Query after the ticket."""
         ticket = Ticket("read", acknowledged_before=len(self.acknowledged))
-        self.step(name, Query(b"", ticket))
+        self.step(name, Query(b"", ticket, *how))
         return ticket
 
     def elect(self, name: str) -> None:

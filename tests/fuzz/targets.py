@@ -208,6 +208,8 @@ def requests(data: bytes) -> None:
             encode(1, COMMAND, event.command, event.request)
         case Query():
             assert type(event.query) is bytes
+            assert event.staleness_s is None or event.staleness_s >= 0
+            assert event.after >= 0
         case Configure():
             assert Configuration.founding(event.members).encode()
         case Transfer():

@@ -1,0 +1,70 @@
+"""Lease reads among drifting clocks: never stale within the drift that is assumed, and beyond it.
+
+What a seed has in store here is what leases have to fear: leaders cut off from the others, links
+reported lost, restarts, terms that leap, transfers, and clocks as far apart as they may be.
+"""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from raft_actors.core.lease import Lease
+from raft_actors.core.messages import LEASE
+from raft_actors.simulation import play as playing
+from raft_actors.simulation.fates import Plan, draw
+from raft_actors.simulation.play import Failure, play
+
+DRIFT = 0.3
+SEEDS = 100
+ODDS = {
+    "deliver": 100, "tick": 12, "write": 8, "read": 15, "isolate": 0.5, "heal": 0.35,
+    "unlink": 2, "crash": 0.2, "start": 3, "transfer": 0.1, "found": 0.2,
+}  # fmt: skip
+
+
+def leases(seed: int, assumed: float | None = None) -> Plan:
+    """A plan of 3 or 5 peers; `assumed` instead of what their clocks really may drift apart."""
+    luck = Random(f"leases/{seed}")
+    plan = draw(seed, 0)
+    names = "abcde"[: luck.choice((3, 3, 5))]
+    rates = tuple(luck.choice((1 - DRIFT, 1 + DRIFT)) for _ in names)
+    drift = (1 + DRIFT) / (1 - DRIFT) - 1 + 1e-9 if assumed is None else assumed
+    config = replace(
+        plan.config, min_election_timeout=1.0, max_election_timeout=1.05, heartbeat_timeout=0.1,
+        inflight_max=64, append_bytes_max=1_000_000, proposals_max=10_000, apply_max=1_000,
+        lease_clock_drift_max=drift,
+    )  # fmt: skip
+    kinds = luck.choices(tuple(ODDS), tuple(ODDS.values()), k=2_500)
+    return replace(
+        plan, names=names, members=names, founder="a", both=False, config=config, pace=0.12,
+        window=1, batch=5, aim=0.95, rates=rates,
+        encoded=False, fates=tuple((kind, luck.random(), luck.random()) for kind in kinds),
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def only_leases(monkeypatch):
+    monkeypatch.setattr(playing, "WAYS_TO_READ", (LEASE,))
+
+
+def stale(plans: list[Plan]) -> list[str]:
+    ends = [play(plan) for plan in plans]
+    assert not any(isinstance(end, Failure) and "stale read" not in end.complaint for end in ends)
+    return [end.complaint for end in ends if isinstance(end, Failure)]
+
+
+def test_no_lease_read_is_stale_while_the_clocks_keep_to_what_is_assumed(monkeypatch):
+    without_a_round = []
+    held = Lease.promised_until
+    monkeypatch.setattr(
+        Lease, "promised_until",
+        lambda *arguments: without_a_round.append(1) or held(*arguments),
+    )  # fmt: skip
+    assert stale([leases(seed) for seed in range(SEEDS)]) == []
+    assert len(without_a_round) > 10_000
+
+
+def test_clocks_that_drift_further_than_assumed_let_stale_reads_through():
+    """So the test above would see it."""
+    assert stale([leases(seed, assumed=0.0) for seed in range(SEEDS)])
