@@ -21,6 +21,7 @@ from raft_actors.loopback import Loopback
 from raft_actors.meetings import Meetings
 from raft_actors.names import check_node_name
 from raft_actors.reactor import READ, WRITE, Reactor
+from raft_actors.wire import versions
 from raft_actors.wire.auth import Identity
 from raft_actors.wire.codec import (
     FIRST_EXTENSION,
@@ -184,6 +185,14 @@ class Bridge:
         link = self._link_with(node)
         self.reactor.post(lambda: self._disconnect(link, gone))
         return gone
+
+    def version_with(self, node: str) -> int:
+        """The version agreed on; while there's no connection the oldest, which all understand."""
+        link = self._links.get(node)
+        connection = None if link is None else link.connection
+        if connection is None or connection.peer is None:
+            return versions.oldest()
+        return connection.peer.version
 
     def connected(self) -> list[str]:
         return sorted(node for node, link in tuple(self._links.items()) if link.connection)

@@ -24,6 +24,7 @@ from raft_actors.names import check_name, check_node_name, node_name
 from raft_actors.port_files import PortEntry, PortFiles
 from raft_actors.port_mapper import mapper_port, mapper_wanted
 from raft_actors.remote import RemoteRef
+from raft_actors.wire import versions
 from raft_actors.wire.auth import Identity
 from raft_actors.wire.codec import FIRST_EXTENSION, PING
 from raft_actors.wire.cookie import Cookie
@@ -191,6 +192,11 @@ class LocalNode:
         answer: Future[Any] = Future()
         answer.set_exception(NoConnection(f"node {self.name} does not run", was_sent=False))
         return answer
+
+    def version_with(self, node: str) -> int:
+        """Return the protocol version to speak with `node`: see wire/versions.py."""
+        bridge = self._bridge
+        return versions.oldest() if bridge is None else bridge.version_with(node)
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:
         """Have `handler` take all frames of `kind`, 16 or more, that come in.

@@ -180,9 +180,11 @@ class Peers:
                 tell_if_alive(ref, message)
         for ((name, node), group), batch in away.items():
             try:
+                version = self.node.version_with(node)
                 for part in in_frames(batch, self.frame_bytes):
-                    packed = [pack(message) for message in part]
-                    self.node.cast(node, RAFT, [name, part[0].source[0], group, packed])
+                    packed = [said for each in part if (said := pack(each, version)) is not None]
+                    if packed:
+                        self.node.cast(node, RAFT, [name, part[0].source[0], group, packed])
             except RaftError as error:
                 self.complain(node, error)
 

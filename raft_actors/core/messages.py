@@ -5,7 +5,7 @@ as keywords: the swapped index and term that cost the original its entries can't
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
@@ -15,6 +15,7 @@ __all__ = [
     "FOLLOWER",
     "LEASE",
     "LINEARIZABLE",
+    "SINCE",
     "STALE",
     "AppendEntries",
     "AppendRejected",
@@ -37,9 +38,19 @@ __all__ = [
 ]
 
 
+SINCE = "since"
+"""Key in a field's metadata: see Message."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """From one peer to another. `group` is the sender's group id, empty before it has one."""
+    """From one peer to another. `group` is the sender's group id, empty before it has one.
+
+    since   the protocol version between nodes that brought this kind. A field that a later one
+            adds stands at the end, has a default, and says so: `field(..., metadata={SINCE: 2})`
+    """
+
+    since: ClassVar[int] = 1
 
     source: Address
     target: Address

@@ -33,6 +33,7 @@ from raft_actors.simulation.machine import Tally
 from raft_actors.simulation.peer import SimulatedPeer, Ticket
 from raft_actors.simulation.telling import told
 from raft_actors.state_machine import StateMachine
+from raft_actors.wire import versions
 from raft_actors.wire.messages import pack, unpack
 
 __all__ = ["Crash", "World"]
@@ -438,4 +439,6 @@ def names(addresses: Iterable[Address]) -> str:
 
 
 def map_wire(message: Message) -> Message:
-    return unpack(pack(message), message.source, message.target, message.group)
+    packed = pack(message, versions.newest())
+    assert packed is not None, "the newest version has all kinds"
+    return unpack(packed, message.source, message.target, message.group)

@@ -22,6 +22,7 @@ from typing import Any
 
 from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
+from raft_actors.wire import versions
 from raft_actors.wire.codec import make_packer, unpack
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
@@ -31,7 +32,6 @@ __all__ = ["HANDSHAKE_BYTES_MAX", "Acceptor", "Dialler", "Identity", "Peer", "Re
 
 HANDSHAKE_BYTES_MAX = 1024  # any one handshake message; the longest legal one is under 700 bytes
 MAGIC = "raft_actors"
-VERSIONS = [1]  # the protocol versions this code speaks
 ITEMS_MAX = 16  # in any list of a handshake message
 LISTS_DEEP = 2  # the message, and the versions in it
 NONCE_BYTES = 32
@@ -77,6 +77,8 @@ class Peer:
     """The smaller of the two ends' limits."""
     link_id: bytes
     """The same at both ends and never seen before."""
+    version: int
+    """The protocol that the two speak: the newest that both know."""
     dial: int = 0
     """The how many-th dial of its dialler this was (known to the acceptor)."""
     last_link_id: bytes = b""
@@ -105,8 +107,8 @@ class Dialler:
         self._cookie = cookie
         nonce = secrets.token_bytes(NONCE_BYTES)
         self.hello: bytes = local.pack(
-            [MAGIC, VERSIONS, me.name, me.incarnation, me.frame_bytes_max, nonce, target, dial,
-             last_link_id]
+            [MAGIC, versions.SPOKEN, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
+             dial, last_link_id]
         )  # fmt: skip
         self._challenge: bytes | None = None
         self._peer: Peer | None = None
@@ -129,7 +131,7 @@ class Dialler:
                 pass
             case _:
                 raise ProtocolError("no challenge where one was due")
-        if version not in VERSIONS:
+        if version not in versions.SPOKEN:
             raise Refusal("version", f"it chose protocol version {version}, which was not offered")
         check_side(name, incarnation, limit, nonce)
         if name != self.target:
@@ -140,6 +142,7 @@ class Dialler:
             incarnation,
             min(limit, self.me.frame_bytes_max),
             link_id(self.hello, payload),
+            version,
         )
         return local.pack(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
 
@@ -188,12 +191,13 @@ class Acceptor:
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
             raise ProtocolError("what no raft_actors node says")
-        common = [version for version in message[1] if version in VERSIONS]
-        if not common:
+        version = versions.newest_common(message[1])
+        if version is None:
             raise Refusal(
                 "version",
-                f"{self.me.name} speaks protocol version {VERSIONS[-1]}, not "
-                f"{clean(message[1])}: run the same release of raft_actors on both",
+                f"{self.me.name} speaks {versions.in_words(versions.SPOKEN)}, not "
+                f"{clean(message[1])}: run releases of raft_actors on the two that follow on each "
+                "other, or the same",
             )
         match message:
             case [_, _, name, incarnation, limit, nonce, target, int(dial), bytes(last)]:
@@ -208,7 +212,7 @@ class Acceptor:
         nonce = secrets.token_bytes(NONCE_BYTES)
         self._hello = payload
         self._challenge = local.pack(
-            ["challenge", max(common), self.me.name, self.me.incarnation, self.me.frame_bytes_max,
+            ["challenge", version, self.me.name, self.me.incarnation, self.me.frame_bytes_max,
              nonce]
         )  # fmt: skip
         self._peer = Peer(
@@ -216,6 +220,7 @@ class Acceptor:
             incarnation,
             min(limit, self.me.frame_bytes_max),
             link_id(payload, self._challenge),
+            version,
             dial,
             last,
         )

@@ -1,18 +1,20 @@
 """Peer messages as lists that msgpack carries: `[kind, term, field, ...]`.
 
 Who sends to whom and the group travel once for each batch, beside the list. Entries stay the
-opaque frames that they are.
+opaque frames that they are. What a protocol version has not is left out for those that speak it:
+kinds and trailing fields that came later (see wire/versions.py).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from raft_actors.core import messages
 from raft_actors.core.entry import HEADER
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import Message
+from raft_actors.core.messages import SINCE, Message
 
 __all__ = ["pack", "unpack"]
 
@@ -32,8 +34,14 @@ KINDS: tuple[type[Message], ...] = (
 """A message's number on the wire is its place here: add at the end, never reorder."""
 
 
-def fields_of(kind: type[Message]) -> list[str]:
-    return [field.name for field in fields(kind) if field.name not in ENVELOPE]
+def fields_of(kind: type[Message], version: int | None = None) -> list[str]:
+    """Return the names of the fields that travel, or of those that this version has."""
+    return [
+        field.name
+        for field in fields(kind)
+        if field.name not in ENVELOPE
+        and (version is None or field.metadata.get(SINCE, kind.since) <= version)
+    ]
 
 
 def types_of(kind: type[Message]) -> list[type]:
@@ -52,12 +60,26 @@ NUMBER_MAX = 1 << 62
 
 NAMES = [fields_of(kind) for kind in KINDS]
 TYPES = [types_of(kind) for kind in KINDS]
-PACKERS = {kind: (number, values_of(NAMES[number])) for number, kind in enumerate(KINDS)}
+NEEDED = [len(fields_of(kind, kind.since)) for kind in KINDS]
+"""How many fields each has at least: those that its first version had."""
+
+Packer = tuple[int, Callable[[Message], Sequence[Any]]]
 
 
-def pack(message: Message) -> list[Any]:
-    number, values = PACKERS[type(message)]
-    return [number, *values(message)]
+@cache
+def packers(version: int) -> dict[type[Message], Packer]:
+    """How each kind is packed that this protocol version has."""
+    return {
+        kind: (number, values_of(fields_of(kind, version)))
+        for number, kind in enumerate(KINDS)
+        if kind.since <= version
+    }
+
+
+def pack(message: Message, version: int) -> list[Any] | None:
+    """Return the message as it is said in this protocol version; None if it can't be."""
+    packer = packers(version).get(type(message))
+    return None if packer is None else [packer[0], *packer[1](message)]
 
 
 def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) -> Message:
@@ -71,12 +93,12 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
     if type(number) is not int or not 0 <= number < len(KINDS):
         raise ValueError(f"no peer message of this version: {number!r}")
     kind, names = KINDS[number], NAMES[number]
-    if list(map(type, values)) != TYPES[number]:
+    if len(values) < NEEDED[number] or list(map(type, values)) != TYPES[number][: len(values)]:
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")
     if any(type(value) is int and not 0 <= value < NUMBER_MAX for value in values):
         raise ValueError(f"a {kind.__name__} with a field out of range")
     message: Message = kind(
-        source=source, target=target, group=group, **dict(zip(names, values, strict=True))
+        source=source, target=target, group=group, **dict(zip(names, values, strict=False))
     )
     if type(message) is messages.AppendEntries:
         for entry in message.entries:

@@ -46,10 +46,12 @@ class Stage:
     Only processes that it started are ever signalled; they end with this process, for they wait
     for the end of their standard input. `starter` starts the tree of each.
 
-    disks   whether each has a disk of its own that obeys; see `bad_disk`
+    program   the module that each runs; this and the next may be changed between two starts
+    disks     whether each has a disk of its own that obeys; see `bad_disk`
     """
 
     starter = STARTER
+    program = "raft_actors"
     disks = False
 
     def __init__(self, directory: Path) -> None:
@@ -66,7 +68,7 @@ class Stage:
         for name in names:
             with self.log(name).open("ab") as log:
                 data_dir = str(self.directory / name)
-                program = ["tests.cluster.bad_disk", data_dir] if self.disks else ["raft_actors"]
+                program = ["tests.cluster.bad_disk", data_dir] if self.disks else [self.program]
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", *program, "node", "--sname", name,
                      "--start", self.starter, "--data-dir", data_dir],

@@ -1,0 +1,70 @@
+"""Two releases side by side, as in a rolling upgrade, with real processes."""
+
+import pytest
+
+from raft_actors import Raft
+from tests.cluster.stage import NAMES
+from tests.nodes.helpers import eventually
+
+NEXT_RELEASE = "tests.nodes.next_release"
+
+
+@pytest.fixture
+def next_release(stage):
+    """From now on a node that is started is of the next release."""
+
+    def use(speaks):
+        stage.program = NEXT_RELEASE
+        stage.environment["RAFT_ACTORS_TEST_SPEAKS"] = speaks
+
+    return use
+
+
+def others(name):
+    return "".join(other for other in NAMES if other != name)
+
+
+def restart(stage, name):
+    stage.stop(name)
+    stage.start(name)
+    eventually(lambda: stage.is_up(name), 30)
+    goal = stage.applied(stage.leader())
+    eventually(lambda: stage.applied(name) >= goal, 30)
+
+
+def heard(stage, name):
+    return "heard rumour 9" in stage.log(name).read_text()
+
+
+def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_know(
+    stage, next_release
+):
+    stage.starter = "tests.client.counting:start"
+    stage.form()
+    next_release("1 2")
+    with stage.load() as load:
+        for name in "ab":
+            restart(stage, name)
+            load.wait_for_more()
+            Raft.transfer_leadership(stage.address(stage.leader()), stage.address(name))
+            eventually(lambda name=name: stage.leader() == name, 30)
+            load.wait_for_more()
+        eventually(lambda: heard(stage, "a"), 30)
+        assert not heard(stage, "c")
+        restart(stage, "c")
+        eventually(lambda: heard(stage, "c"), 30)
+        stage.program = "raft_actors"  # and back, as after a bad release
+        restart(stage, "a")
+        load.wait_for_more()
+    for name in NAMES:
+        assert "no peer message" not in stage.log(name).read_text()
+
+
+def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
+    stage.form()
+    next_release("2 3")
+    stage.stop("c")
+    stage.start("c")
+    words = "protocol versions 2 to 3, not [1]: run releases"
+    eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES), 30)
+    stage.write("a", 1)

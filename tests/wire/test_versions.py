@@ -1,0 +1,113 @@
+"""Protocol versions: two nodes use the newest that both speak, and nothing that one lacks."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
+from raft_actors.wire import messages as wire
+from raft_actors.wire import versions
+from raft_actors.wire.auth import Acceptor, Dialler, Refusal
+from tests.wire.test_auth import COOKIE, A, B, meet
+
+ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
+
+
+def agreed(monkeypatch, dialler_speaks, acceptor_speaks):
+    """Return what each end takes for the version of the connection."""
+    monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
+    dialler = Dialler(A, COOKIE, "b@two")
+    acceptor = Acceptor(B, COOKIE)
+    monkeypatch.setattr(versions, "SPOKEN", acceptor_speaks)
+    challenge = acceptor.receive(dialler.hello)
+    monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
+    proof = dialler.receive(challenge)
+    at_acceptor = acceptor.receive(proof)
+    return dialler.receive(acceptor.welcome()).version, at_acceptor.version
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "common"),
+    [([1], [1], 1), ([1], [1, 2], 1), ([1, 2], [1], 1), ([1, 2], [2, 3], 2), ([1, 2], [1, 2], 2)],
+)
+def test_both_ends_take_the_newest_version_that_both_speak(monkeypatch, ours, theirs, common):
+    assert agreed(monkeypatch, ours, theirs) == (common, common)
+
+
+def test_versions_without_a_common_one_are_refused_in_words(monkeypatch):
+    with pytest.raises(Refusal, match=r"b@two speaks protocol versions 3 to 4, not \[1, 2\]: run"):
+        agreed(monkeypatch, [1, 2], [3, 4])
+
+
+def test_a_version_that_was_not_offered_is_refused(monkeypatch):
+    dialler = Dialler(A, COOKIE, "b@two")
+    challenge = Acceptor(B, COOKIE).receive(dialler.hello)
+    monkeypatch.setattr(versions, "SPOKEN", [2])
+    with pytest.raises(Refusal, match="version 1, which was not offered"):
+        dialler.receive(challenge)
+
+
+def test_a_meeting_says_the_version_of_this_release():
+    at_a, at_b = meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))
+    assert at_a.version == at_b.version == versions.newest()
+
+
+@dataclass(slots=True, kw_only=True)
+class Gossip(TimeoutNow):
+    """A kind of message that the next version brings."""
+
+    since = 2
+
+    rumour: int
+
+
+@dataclass(slots=True, kw_only=True)
+class WiderVoteReply(VoteReply):
+    """What VoteReply might be in the next version."""
+
+    mood: int = field(default=7, metadata={SINCE: 2})
+
+
+@pytest.fixture
+def next_version(monkeypatch):
+    """The wire as the next version has it."""
+    kinds = (*[WiderVoteReply if kind is VoteReply else kind for kind in wire.KINDS], Gossip)
+    monkeypatch.setattr(wire, "KINDS", kinds)
+    monkeypatch.setattr(wire, "NAMES", [wire.fields_of(kind) for kind in kinds])
+    monkeypatch.setattr(wire, "TYPES", [wire.types_of(kind) for kind in kinds])
+    monkeypatch.setattr(wire, "NEEDED", [len(wire.fields_of(kind, kind.since)) for kind in kinds])
+    wire.packers.cache_clear()
+    yield
+    wire.packers.cache_clear()
+
+
+def unpacked(packed):
+    return wire.unpack(packed, *ADDRESSES.values())
+
+
+def test_a_kind_is_said_only_in_versions_that_have_it(next_version):
+    rumour = Gossip(**ADDRESSES, term=3, rumour=9)
+    assert wire.pack(rumour, 1) is None
+    assert unpacked(wire.pack(rumour, 2)) == rumour
+
+
+def test_a_field_that_came_later_is_left_out_and_has_its_default_when_it_is_not_there(next_version):
+    vote = WiderVoteReply(**ADDRESSES, term=3, granted=True, mood=1)
+    assert unpacked(wire.pack(vote, 2)) == vote
+    assert unpacked(wire.pack(vote, 1)).mood == 7
+    assert len(wire.pack(vote, 1)) + 1 == len(wire.pack(vote, 2))
+
+
+def test_of_the_fields_that_were_there_from_the_beginning_none_may_lack():
+    reply = AppendReply(**ADDRESSES, term=1, match=1, round=1)
+    packed = wire.pack(reply, 1)
+    with pytest.raises(ValueError, match="wrong types"):
+        unpacked(packed[: wire.NEEDED[packed[0]]])
+
+
+def test_every_kind_can_be_said_in_the_oldest_version_or_came_later():
+    for kind in wire.KINDS:
+        assert kind.since in versions.SPOKEN, f"{kind.__name__} is of no version that is spoken"
+        for name in wire.fields_of(kind):
+            since = kind.__dataclass_fields__[name].metadata.get(SINCE, kind.since)
+            assert since in versions.SPOKEN, f"{kind.__name__}.{name}"
