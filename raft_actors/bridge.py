@@ -30,7 +30,7 @@ from raft_actors.wire.codec import (
     REPLY,
     REPLY_NO_HANDLER,
     make_packer,
-    unpack_frame,
+    unpack_frames,
 )  # fmt: skip
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
@@ -79,7 +79,7 @@ class Bridge:
         self._handlers: dict[int, OnFrames] = {}
         self.meetings = Meetings(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
-            on_met=self._establish, on_frame=self._take_frame, on_broken=self._lose_connection,
+            on_met=self._establish, on_frame=self._take_payload, on_broken=self._lose_connection,
         )  # fmt: skip
         self._loopback = Loopback(me.name, self._take)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
@@ -357,11 +357,13 @@ class Bridge:
             self._lose_connection(connection, "connection_closed")
             return
         connection.heard_at = self.reactor.now
-        assert connection.link is not None
-        node = connection.link.node
-        batches = self._batches
         for payload in connection.reader.feed(self._buffer[:count]):
-            frame = unpack_frame(payload)
+            self._take_payload(connection, payload)
+
+    def _take_payload(self, connection: Connection, payload: memoryview) -> None:
+        assert connection.link is not None
+        node, batches = connection.link.node, self._batches
+        for frame in unpack_frames(payload):
             kind = frame[0]
             if kind < FIRST_EXTENSION:
                 self._take_own(connection, frame)
@@ -373,15 +375,6 @@ class Bridge:
                 batches[kind] = [incoming]
             else:
                 batch.append(incoming)
-
-    def _take_frame(self, connection: Connection, payload: memoryview) -> None:
-        assert connection.link is not None
-        frame = unpack_frame(payload)
-        if frame[0] < FIRST_EXTENSION:
-            self._take_own(connection, frame)
-        else:
-            call = frame[2] if len(frame) == 3 else None
-            self._take(Incoming(connection.link.node, frame[1], call, connection, self), frame[0])
 
     def _take_own(self, connection: Connection, frame: list[Any]) -> None:
         """Take a frame of the bridge's own kinds."""

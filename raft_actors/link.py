@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
+from raft_actors.wire.codec import join_frames
 from raft_actors.wire.frames import header
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ __all__ = ["Link", "fail"]
 logger = logging.getLogger("raft_actors.node")
 
 Answer = Future[Any]
+
+JOINED_MAX = 4096
+"""Frames in one payload."""
+LIST_HEAD_BYTES = 3
 
 
 class Link:
@@ -45,7 +50,7 @@ class Link:
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
         self._queue_bytes_max = queue_bytes_max
-        self._out: deque[bytes] = deque()  # headers and payloads in turn
+        self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
         self._queued_bytes = 0
         self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
@@ -188,7 +193,6 @@ class Link:
         self._fail_calls(f"{self.node} was disconnected", was_sent=False)
 
     def _queue(self, payload: bytes) -> None:
-        self._out.append(header(len(payload)))
         self._out.append(payload)
         self._queued_bytes += len(payload)
 
@@ -230,17 +234,20 @@ class Link:
             self._queued_bytes = max(0, self._queued_bytes - sent)
 
     def _join(self) -> bytes:
+        """Take what goes next, as one payload behind its header: small frames together."""
         out = self._out
-        if self._queued_bytes <= self._limits.write_bytes:
-            joined = b"".join(out)
+        room = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
+        if len(out) > 1 and self._queued_bytes <= room and len(out) <= JOINED_MAX:
+            frames = list(out)
             out.clear()
-            return joined
-        pieces = [out.popleft(), out.popleft()]
-        size = len(pieces[1])
-        while out and size + len(out[1]) <= self._limits.write_bytes:
-            size += len(out[1])
-            pieces += out.popleft(), out.popleft()
-        return b"".join(pieces)
+        else:
+            frames = [out.popleft()]
+            room -= len(frames[0])
+            while out and len(out[0]) <= room and len(frames) < JOINED_MAX:
+                room -= len(out[0])
+                frames.append(out.popleft())
+        payload = join_frames(frames) if len(frames) > 1 else frames[0]
+        return header(len(payload)) + payload
 
     def _fail_calls(self, why: str, *, was_sent: bool) -> None:
         with self.lock:

@@ -119,10 +119,13 @@ class Reactor:
             self.wake()
             self._baton.acquire()
             self._wanted = False
+        self._driver = threading.get_ident()
         self._left_at = math.inf
         try:
-            self._run(lambda: self._stopping or until())
+            while not (self._stopping or until()):
+                self._round()
         finally:
+            self._driver = None
             self._left_at = time.monotonic()
             self._baton.release()
             if self._parked or self._stopping:
@@ -153,7 +156,10 @@ class Reactor:
             away_s = time.monotonic() - self._left_at
             if away_s >= AWAY_S_MAX:
                 with self._baton:
-                    self._run(lambda: self._stopping or self._wanted)
+                    self._driver = threading.get_ident()
+                    while not (self._stopping or self._wanted):
+                        self._round()
+                    self._driver = None
                     self._left_at = time.monotonic()
             elif away_s > 0:
                 with contextlib.suppress(Empty):
@@ -167,15 +173,6 @@ class Reactor:
             self._selector.close()
             self._alarm.close()
             self._waker.close()
-
-    def _run(self, over: Callable[[], bool]) -> None:
-        """Run rounds, with the baton in hand."""
-        self._driver = threading.get_ident()
-        try:
-            while not over():
-                self._round()
-        finally:
-            self._driver = None
 
     def _round(self) -> None:
         ready = self._selector.select(self._patience_s())

@@ -1,5 +1,6 @@
 """Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when an answer is wanted.
 
+A payload on the wire is one of them, or a list of several: what was sent together is read together.
 Kinds below FIRST_EXTENSION are the bridge's own. A body is whatever msgpack knows by itself:
 None, booleans, ints, floats, str, bytes, lists, dicts; tuples arrive as lists.
 """
@@ -18,9 +19,11 @@ __all__ = [
     "PONG",
     "REPLY",
     "REPLY_NO_HANDLER",
+    "join_frames",
     "make_packer",
     "unpack",
     "unpack_frame",
+    "unpack_frames",
 ]
 
 PING = 0  # as a call: answered by REPLY; as a cast, the keep-alive: answered by PONG
@@ -49,11 +52,31 @@ def unpack(payload: bytes | memoryview, items_max: int = -1) -> Any:
         raise ProtocolError(f"a payload that is not msgpack ({error})") from error
 
 
+def join_frames(packed: list[bytes]) -> bytes:
+    """Return one payload that holds these packed frames, at least two and less than 65,536."""
+    return b"".join((b"\xdc", len(packed).to_bytes(2, "big"), *packed))  # msgpack's list 16
+
+
 def unpack_frame(payload: bytes | memoryview) -> list[Any]:
     """Return `[kind, body]` or `[kind, body, call]`. Raises ProtocolError for anything else."""
-    frame = unpack(payload)
+    frame: list[Any] = unpack(payload)
+    check_frame(frame)
+    return frame
+
+
+def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
+    """Return the frames of one payload, oldest first. Raises ProtocolError for anything else."""
+    value = unpack(payload)
+    if type(value) is list and value and type(value[0]) is list:
+        for frame in value:
+            check_frame(frame)
+        return value
+    check_frame(value)
+    return [value]
+
+
+def check_frame(frame: Any) -> None:
     if type(frame) is not list or not 2 <= len(frame) <= 3 or type(frame[0]) is not int:
         raise ProtocolError("a frame that is not [kind, body] or [kind, body, call]")
     if len(frame) == 3 and type(frame[2]) is not int:
         raise ProtocolError("a frame whose call number is no number")
-    return frame

@@ -26,7 +26,7 @@ from raft_actors.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
 from raft_actors.requests import Ask, event_of
 from raft_actors.wire import messages
 from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Identity, Peer, Refusal
-from raft_actors.wire.codec import make_packer, unpack, unpack_frame
+from raft_actors.wire.codec import make_packer, unpack, unpack_frames
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
 from tests.terms.test_terms import alike
@@ -80,13 +80,15 @@ def plain_frames(stream: bytes, limit: int) -> tuple[list[bytes], bool]:
 
 
 def codec(data: bytes) -> None:
-    """A payload is a frame of the wire, which packs again, or a ProtocolError."""
+    """A payload is frames of the wire, which pack again, or a ProtocolError."""
     try:
-        frame = unpack_frame(data)
+        frames = unpack_frames(data)
     except ProtocolError:
         return
-    assert 2 <= len(frame) <= 3
-    assert all(type(number) is int for number in frame[::2])
+    assert frames
+    for frame in frames:
+        assert 2 <= len(frame) <= 3
+        assert all(type(number) is int for number in frame[::2])
 
 
 def acceptor(data: bytes) -> None:

@@ -20,7 +20,7 @@ from raft_actors.wire.frames import header
 from tests.nodes.helpers import Script
 
 KIB = 1024
-ONE_STRANGER = 16 * KIB
+ONE_STRANGER = 20 * KIB
 """What one may cost at its peak: a connection, its largest message, a line of the log."""
 PEERS_NAME = "victim@here"
 MAPPER = "127.0.0.1"

@@ -154,7 +154,7 @@ PLANTED = {
         "tests.fuzz.targets.FrameReader",
         WithoutLimit,
     ),
-    "codec": ("tests.fuzz.targets.unpack_frame", lambda data: [data]),
+    "codec": ("tests.fuzz.targets.unpack_frames", lambda data: [[data]]),
     "acceptor": ("raft_actors.wire.auth.check_mac", lambda *_arguments: None),
     "dialler": ("raft_actors.wire.auth.check_mac", lambda *_arguments: None),
     "terms": ("raft_actors.terms.loads", lambda data: [data]),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.codec import make_packer, unpack, unpack_frame
+from raft_actors.wire.codec import join_frames, make_packer, unpack, unpack_frame, unpack_frames
 from raft_actors.wire.frames import FrameReader, ProtocolError, header
 
 payloads = st.lists(st.binary(max_size=300), max_size=12)
@@ -47,6 +47,30 @@ def test_any_payload_is_a_frame_or_a_protocol_error(payload):
     except ProtocolError:
         return
     assert isinstance(frame[0], int)
+
+
+@given(st.binary(max_size=200))
+def test_any_payload_is_frames_or_a_protocol_error(payload):
+    try:
+        frames = unpack_frames(payload)
+    except ProtocolError:
+        return
+    assert frames
+    assert all(isinstance(frame[0], int) for frame in frames)
+
+
+@pytest.mark.parametrize("count", [2, 15, 16, 4096])
+def test_frames_that_are_joined_come_apart_again(count):
+    pack = make_packer()
+    frames = [[16, b"x" * (number % 5), number] for number in range(count)]
+    assert unpack_frames(join_frames([pack(frame) for frame in frames])) == frames
+    assert unpack_frames(pack(frames[0])) == frames[:1]
+
+
+def test_one_frame_that_is_none_spoils_those_it_came_with():
+    pack = make_packer()
+    with pytest.raises(ProtocolError, match="not \\[kind"):
+        unpack_frames(join_frames([pack([16, None]), pack("no frame")]))
 
 
 def test_a_byte_at_a_time_is_enough():
