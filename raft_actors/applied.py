@@ -1,12 +1,17 @@
 """Applied: a user's machine and its state, and the rules for its exceptions."""
 
 import logging
+from itertools import chain
 from typing import Any
 
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import RaftError
 from raft_actors.sessions import NEW, REPLY, Sessions
+from raft_actors.state_image import StateImage, pieces_of, put_together
 from raft_actors.state_machine import StateMachine
+from raft_actors.stores.snapshots import SESSION, Snapshots
 
 __all__ = ["Applied"]
 
@@ -26,6 +31,57 @@ class Applied:
         self.index = 0
         self.state = machine.init(name)
         self.sessions = Sessions()
+        self.can_snapshot = self.try_image()
+
+    # Snapshots.
+
+    def try_image(self) -> bool:
+        """Find out at the start, and not when the disk is full, that no snapshot is possible."""
+        try:
+            for piece in pieces_of(self.machine.snapshot(self.state))[1]:
+                terms.dumps(piece, "state")
+        except Exception as error:
+            logger.warning(
+                "%s: no snapshots, so the log is kept whole: %s; give %s a snapshot(state) and a "
+                "restore(data)",
+                self.name, error, type(self.machine).__name__,
+            )  # fmt: skip
+            return False
+        return True
+
+    def image(self) -> StateImage:
+        """Begin to take in the state as it is now. Raises what the machine raises."""
+        return StateImage(self.machine.snapshot(self.state), self.sessions.stored())
+
+    def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
+        """Become what a snapshot says. On any error nothing has changed.
+
+        Raises StoreCorrupt if it is damaged, RaftError if the machine can't take it.
+        """
+        header = snapshots.header(snapshot)
+        stream = snapshots.pieces(snapshot)
+        sessions, stored, rest = Sessions(), [], stream
+        for kind, term in stream:
+            if kind != SESSION:
+                rest = chain([(kind, term)], stream)
+                break
+            stored.append(term)
+        sessions.restore(stored)
+        try:
+            data = put_together(header.kind, (term for _kind, term in rest))
+            state = self.machine.restore(data)
+        except RaftError:
+            raise
+        except Exception as error:
+            raise RaftError(
+                f"{type(self.machine).__name__}.restore could not take the snapshot of entry "
+                f"{snapshot.index}: {type(error).__name__}: {error}; run the version that took it"
+            ) from error
+        for _ in rest:  # to its end, which says that nothing is missing
+            pass
+        self.state, self.sessions, self.index = state, sessions, snapshot.index
+
+    # Commands and queries.
 
     def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
         """Apply the command of the next entry and return the encoded answer; see `sessions`."""

@@ -50,6 +50,17 @@ class Config:
     log_cache_bytes: int = 64 * MIB
     """The log's tail kept in memory for followers; older entries are read from the store."""
 
+    snapshot_entries: int = 100_000
+    """A snapshot is taken after so many more entries ..."""
+    snapshot_bytes: int = 64 * MIB
+    """... or so many bytes of them; but not before they are half of what the last one took."""
+    snapshot_interval: float = 3600.0
+    """... or so many seconds, if there was any new entry."""
+    snapshot_trailing: int = 10_000
+    """Entries kept before a snapshot's end, so that a peer a little behind needs no snapshot."""
+    snapshot_chunk_bytes: int = 256 * KIB
+    """How much of a snapshot travels in one message."""
+
     frame_bytes_max: int = 16 * MIB
     """One frame between nodes; both ends use the smaller of their two limits."""
     link_queue_bytes: int = 64 * MIB
@@ -58,11 +69,15 @@ class Config:
     """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4370"}`."""
 
     def __post_init__(self) -> None:
-        for name in ("min_election_timeout", "max_election_timeout", "heartbeat_timeout"):
+        for name in (
+            "min_election_timeout", "max_election_timeout", "heartbeat_timeout",
+            "snapshot_interval",
+        ):  # fmt: skip
             require_positive(name, getattr(self, name), (int, float))
         for name in (
             "proposals_max", "command_bytes_max", "append_bytes_max", "inflight_max", "apply_max",
-            "log_cache_bytes", "frame_bytes_max", "link_queue_bytes",
+            "log_cache_bytes", "frame_bytes_max", "link_queue_bytes", "snapshot_entries",
+            "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes",
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int,))
         if self.min_election_timeout >= self.max_election_timeout:

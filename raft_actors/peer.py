@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import SystemRandom
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.config import Config
-from raft_actors.core.effects import Ballot, Effects, News, Read
+from raft_actors.core.effects import Effects, News, Read
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -27,19 +27,30 @@ from raft_actors.core.entry import (
     term_of,
 )
 from raft_actors.core.follower import Follower
-from raft_actors.core.log import Log
 from raft_actors.core.membership import NOBODY, Address, Configuration
-from raft_actors.core.messages import NodeLost, Tick, Transfer, Written
+from raft_actors.core.messages import (
+    InstallSnapshot,
+    NodeLost,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotTaken,
+    Tick,
+    Transfer,
+    Written,
+)
 from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
+from raft_actors.core.snapshot import Incoming
 from raft_actors.disk_watch import DiskWatch
-from raft_actors.errors import StoreError
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
+from raft_actors.recovery import recover
 from raft_actors.requests import Ask, refuse
+from raft_actors.snapshotting import SnapshotFailed, Snapshotting, TakeSnapshot
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
-from raft_actors.trace import open_trace
+from raft_actors.trace import Trace, open_trace
 from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
@@ -72,6 +83,9 @@ class Peer(Process):
     clock = staticmethod(time.monotonic)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     due: Effects | None = None
+    random: Random = SystemRandom()
+    snapshotter: type[Snapshotting] = Snapshotting
+    trace: Trace | None = None
 
     def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> None:
         self.peers = peers
@@ -91,6 +105,9 @@ class Peer(Process):
         self.store = open_store(config.log_store, self.path, owner=self.address)
         try:
             self.recover(machine)
+            self.trace = open_trace(self.config.trace, self.core)
+            if self.trace is not None:
+                self.step = self.trace.step
             peers.joined(self)
             self.stop_watching = peers.node.monitor(self.actor_ref)
             self.on_drained()
@@ -99,20 +116,24 @@ class Peer(Process):
             raise
 
     def recover(self, machine: type[StateMachine]) -> None:
-        """Take up where the store ends. The state is rebuilt as the leader says what committed."""
-        saved = self.store.load()
-        log = Log(
-            self.store, base=saved.first - 1, base_term=0, last=saved.last,
-            cache_bytes=self.config.log_cache_bytes,
-        )  # fmt: skip
+        """Take up where the store ends: the state is the snapshot's, and goes on from there as
+        the leader says what is committed.
+        """
+        found = recover(self.store, self.config)
         self.core = Server(
-            self.address, config=self.config, random=SystemRandom(),
-            ballot=Ballot(*saved.ballot),
-            log=log, now=time.monotonic(),
+            self.address, config=self.config, random=self.random, ballot=found.ballot,
+            log=found.log, now=self.clock(), snapshots=self.store.snapshots,
+            snapshot=found.snapshot, incoming=found.incoming,
         )  # fmt: skip
-        self.applied = Applied(machine(), self.name)
-        self.trace = open_trace(self.config.trace, self.core)
-        self.step = self.core.step if self.trace is None else self.trace.step
+        self.applied = self.fresh_state(machine)
+        if found.snapshot.index:
+            self.applied.restore(self.store.snapshots, found.snapshot)
+        self.snapshotting = self.snapshotter(self)
+        self.snapshotting.prune()
+        self.step = self.core.step
+
+    def fresh_state(self, machine: type[StateMachine]) -> Applied:
+        return Applied(machine(), self.name)
 
     # Events.
 
@@ -134,10 +155,19 @@ class Peer(Process):
             self.take(message)
 
     def take(self, event: Any) -> None:
-        if type(event) is Ask:
+        kind = type(event)
+        if kind is Ask:
             self.asked.append(event)
-        elif type(event) in EVENTS:
+        elif kind is SnapshotTaken:
+            if event.snapshot.index > self.core.snapshot.index:  # else a leader's was faster
+                self.step(event)
+            self.snapshotting.taken()
+        elif kind in EVENTS:
             self.step(event)
+        elif kind is TakeSnapshot:
+            self.snapshotting.ask(event.ticket)
+        elif kind is SnapshotFailed:
+            self.snapshotting.failed(event.reason)
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning("%s was told what it does not understand: %.200r", self.name, event)
 
@@ -159,18 +189,23 @@ class Peer(Process):
                 peers.node.flush()
             took_s = self.save(due)
             if trace is not None:
-                trace.saved(due.ballot, due.first, due.entries)
+                trace.saved(due)
             if due.entries:
                 self.step(
                     Written(
                         last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
                     )
                 )
+        if due.compact is not None:
+            self.store.compact(*due.compact)
+        for chunk in due.chunks:
+            self.take_chunk(chunk)
         if due.send:
             if trace is not None:
                 trace.sent(due.send)
             peers.send(due.send)
-        self.apply()
+        if self.snapshotting.image is None:
+            self.apply()
         self.reads += due.reads
         if self.reads:
             self.answer_reads()
@@ -186,6 +221,8 @@ class Peer(Process):
         peers.node.flush()
         self.due = None
         self.set_alarm()
+        if self.snapshotting.go_on() or self.may_apply():
+            tell_if_alive(self.actor_ref, MORE)
 
     def save(self, due: Effects) -> float:
         """Make ballot and entries durable; return how many seconds that took.
@@ -193,14 +230,21 @@ class Peer(Process):
         A disk that refuses ends this peer: nothing may be promised any more. Its supervisor tries
         again later, and as a leader it names a successor as it goes.
         """
-        ballot = due.ballot.stored() if due.ballot is not None else None
         self.disk.begin()
         try:
-            self.store.save(ballot, due.first, due.entries)
+            self.persist(due)
         except StoreError as error:
             self.disk.refused(error)
             raise
         return self.disk.end()
+
+    def persist(self, due: Effects) -> None:
+        ballot = due.ballot.stored() if due.ballot is not None else None
+        if due.restart is not None:
+            assert ballot is not None, "a ballot names a configuration of the log before"
+            self.store.restart(ballot, *due.restart)
+        if due.restart is None or due.entries:
+            self.store.save(ballot, due.first, due.entries)
 
     def apply(self) -> None:
         """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
@@ -213,7 +257,8 @@ class Peer(Process):
             return
         until = clock() + self.config.heartbeat_timeout
         replies: list[bytes] = []
-        for entry in core.log.between(first, last):
+        entries = core.log.between(first, last)
+        for entry in entries:
             kind = kind_of(entry)
             reply = b""
             if kind == COMMAND:
@@ -224,13 +269,37 @@ class Peer(Process):
             replies.append(reply)
             if clock() >= until:
                 break
+        self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
         for reply, ticket in zip(own, tickets, strict=True):
             if ticket is not None:
                 ticket.set(reply or encoded(("ok", core.configuration)))
-        if applied.index < core.commit_index:
-            tell_if_alive(self.actor_ref, MORE)
+
+    def may_apply(self) -> bool:
+        return self.applied.index < self.core.commit_index and self.snapshotting.image is None
+
+    def take_chunk(self, chunk: InstallSnapshot) -> None:
+        """Write a part of a leader's snapshot; with the last one, go on from it."""
+        incoming = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
+        snapshots = self.store.snapshots
+        snapshots.receive(incoming, chunk.offset, chunk.data)
+        if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
+            return
+        try:
+            snapshot = snapshots.finish(incoming)
+        except StoreCorrupt as error:
+            logger.warning("%s: the snapshot that %s sent is refused: %s",
+                           self.name, chunk.source, error)  # fmt: skip
+            self.step(SnapshotRefused(chunk.index))
+        else:
+            self.snapshotting.give_up()
+            self.applied.restore(snapshots, snapshot)
+            self.step(SnapshotInstalled(snapshot))
+            self.snapshotting.prune()
+            logger.info("%s: goes on from a snapshot that ends at entry %d",
+                        self.name, snapshot.index)  # fmt: skip
+        tell_if_alive(self.actor_ref, MORE)
 
     def say_if_removed(self, configuration: Configuration) -> None:
         if self.address not in configuration.everyone:
@@ -290,6 +359,7 @@ class Peer(Process):
         """Leave nobody waiting, and the store closed for the next owner."""
         core, due = self.core, self.due
         try:
+            self.snapshotting.give_up()
             self.peers.left(self)
             self.peers.send(core.role.farewell())
             core.role.leave()
@@ -297,6 +367,7 @@ class Peer(Process):
             # What the batch that ended it owes, if one did, is owed still.
             for ticket, answer in (due.answers if due else []) + core.effects.answers:
                 ticket.set(encoded(answer))
+            self.snapshotting.answer(NO_PEER)
             for read in self.reads + (due.reads if due else []) + core.effects.reads:
                 read.ticket.set(encoded(redirect(None)))
             for ask in self.asked:
@@ -347,6 +418,8 @@ class Peer(Process):
                 "commit_index": core.commit_index,
                 "last_applied": self.applied.index,
                 "last_save_s": self.disk.took_s,
+                "first_index": log.base + 1,
+                "snapshot_index": core.snapshot.index,
             },
         )
 
@@ -356,7 +429,9 @@ class Peer(Process):
         if index == 0:
             view = {"index": 0, "term": 0, "type": "config", "data": configuration_view(NOBODY)}
             return ("ok", view)
-        if not log.base < index <= log.last_index:
+        if index <= log.base:
+            return ("error", "not_found" if index < 0 else "compacted")
+        if index > log.last_index:
             return ("error", "not_found")
         entry = log.between(index, index)[0]
         kind, payload = kind_of(entry), payload_of(entry)

@@ -17,7 +17,7 @@ from pykka import ActorDeadError, ActorRegistry
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import AppendEntries, Message
+from raft_actors.core.messages import AppendEntries, InstallSnapshot, Message
 from raft_actors.errors import BadName, FrameTooLarge, RaftError
 from raft_actors.future import Future
 from raft_actors.node import Incoming, LocalNode, Node
@@ -300,14 +300,21 @@ def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]
     part: list[Message] = []
     room = bytes_max
     for message in messages:
-        if type(message) is AppendEntries and message.entries:
-            size = sum(map(len, message.entries))
+        size = bytes_in(message)
+        if size:
             if part and size > room:
                 yield part
                 part, room = [], bytes_max
             room -= size
         part.append(message)
     yield part
+
+
+def bytes_in(message: Message) -> int:
+    """Return the bytes of entries, or of a snapshot, that a message carries."""
+    if type(message) is AppendEntries:
+        return sum(map(len, message.entries))
+    return len(message.data) if type(message) is InstallSnapshot else 0
 
 
 def check_peer_name(name: object) -> str:

@@ -12,7 +12,7 @@ A command's request id says what it is here:
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from raft_actors import terms
@@ -122,14 +122,12 @@ class Sessions:
             session.keep(sequence, answer)
         return answer
 
-    def stored(self) -> Any:
-        """Return all of it as a term, for a snapshot. `restore` takes it."""
-        return [
-            (number, session.newest, tuple(session.replies.items()))
-            for number, session in self.by_number.items()
-        ]
+    def stored(self) -> Iterator[Any]:
+        """Yield all of it, a term for each session, for a snapshot. `restore` takes them."""
+        for number, session in self.by_number.items():
+            yield number, session.newest, tuple(session.replies.items())
 
-    def restore(self, stored: Any) -> None:
+    def restore(self, stored: Iterable[Any]) -> None:
         self.latest = None
         self.by_number = OrderedDict(
             (number, Session(newest, replies)) for number, newest, replies in stored

@@ -38,6 +38,24 @@ class StateMachine:
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 
+    def snapshot(self, state: Any) -> Any:
+        """Return the state as `restore` wants it: a term, or an iterator of terms.
+
+        Called now and then, so that the log need not be kept whole. While the result is read,
+        slice by slice, no command is applied, so it may be the state itself, as it is here. A
+        very big state is better returned as `Frozen(pieces)`: those are read on another thread
+        while commands go on, so they must be what the state was.
+        """
+        return state
+
+    def restore(self, data: Any) -> Any:
+        """Return the state that `snapshot` was given.
+
+        data   what `snapshot` returned: a term, or for an iterator or `Frozen` an iterator of the
+               same pieces
+        """
+        return data
+
     @classmethod
     def child_spec(cls, *, name: str, **options: Any) -> Any:
         """Return the child spec of a peer that runs this machine.

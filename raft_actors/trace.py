@@ -15,10 +15,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from raft_actors.core.effects import Ballot
+from raft_actors.core.effects import Effects
 from raft_actors.core.entry import CONFIG, kind_of, payload_of, term_of
-from raft_actors.core.messages import Message
+from raft_actors.core.messages import Message, SnapshotInstalled
 from raft_actors.core.server import Event, Server
+from raft_actors.core.snapshot import Snapshot
 
 __all__ = ["FORMAT", "Trace", "open_trace"]
 
@@ -55,7 +56,7 @@ class Trace:
         self.lines: list[str] = []
         self.log_end = (0, 0)
         self.unsaved = 0
-        self.applied = core.log.base
+        self.applied = core.snapshot.index
         self.file: Any = self.path.open("ab", buffering=0)
         self.start()
 
@@ -91,6 +92,8 @@ class Trace:
             self.write(name, **what, raised=repr(error))
             self.flush()
             raise
+        if type(event) is SnapshotInstalled:
+            self.applied = event.snapshot.index
         self.write(name, **what, **self.changed_log())
 
     def sent(self, messages: Iterable[Message]) -> None:
@@ -98,11 +101,12 @@ class Trace:
         for message in messages:
             self.write("send", message=plain(message))
 
-    def saved(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def saved(self, due: Effects) -> None:
         """Tell what has become durable."""
-        stored = None if ballot is None else ballot.stored()
+        stored = None if due.ballot is None else due.ballot.stored()
+        restart = {"restart": due.restart} if due.restart is not None else {}
         self.note_log()
-        self.write("save", ballot=stored, first=first, entries=views(entries))
+        self.write("save", ballot=stored, **restart, first=due.first, entries=views(due.entries))
 
     def end_batch(self, applied: int) -> None:
         """Tell how far the state machine is, and write everything out."""
@@ -195,6 +199,12 @@ def plain(event: Any) -> dict[str, Any]:
                 value = views(value)
             elif isinstance(value, bytes):
                 value = digest(value)
+            elif isinstance(value, Snapshot):
+                configuration = value.configuration
+                value = {
+                    "index": value.index, "term": value.term, "configuration": configuration.index,
+                    "configured": json.loads(configuration.encode()),
+                }  # fmt: skip
             told[field.name] = value
     return told
 

@@ -189,8 +189,8 @@ MUTATIONS = (
     ),
     Mutation(
         "old_leader_is_not_told", "§5.1; defect 10", "core/server",
-        "        if kind is AppendEntries:\n            self.send(",
-        "        if kind is AppendEntries:\n            (lambda _message: None)(",
+        "        if kind in LEADERS_OWN:\n            self.send(",
+        "        if kind in LEADERS_OWN:\n            (lambda _message: None)(",
     ),
     Mutation(
         "read_before_the_terms_first_entry", "thesis 6.4; defect 11", "core/leader",

@@ -24,17 +24,17 @@ class CatchUp:
     the next would take less still: the newcomer keeps up.
     """
 
-    __slots__ = ("began", "goal", "match", "moved")
+    __slots__ = ("began", "goal", "moved", "position")
 
     def __init__(self, *, goal: int, now: float) -> None:
         self.goal = goal
         self.began = self.moved = now
-        self.match = 0
+        self.position = (0, 0)
 
     def keeps_up(self, progress: Progress, *, last_index: int, now: float, within: float) -> bool:
         """Look at how far it is. `within` is the election timeout, seconds."""
-        if progress.match > self.match:
-            self.match, self.moved = progress.match, now
+        if progress.position > self.position:
+            self.position, self.moved = progress.position, now
         if progress.match < self.goal:
             return False
         if now - self.began <= within:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import Message
+from raft_actors.core.messages import InstallSnapshot, Message
 
 __all__ = ["Ballot", "Effects", "News", "Read"]
 
@@ -55,11 +55,18 @@ class Effects:
     early: list[Message] = field(default_factory=list)
     """1 Send, even before the leader's own write (thesis 10.2.1): appends and heartbeats."""
 
+    restart: tuple[int, int] | None = None
+    """2 Let the log be empty after (index, term), where a snapshot ends, with the ballot ..."""
     ballot: Ballot | None = None
-    """2 Persist ballot and log in one atomic batch, with one sync ..."""
+    """... persist ballot and log in one atomic batch, with one sync ..."""
     first: int = 0
     entries: list[bytes] = field(default_factory=list)
     """... `entries` replace the log from `first` on. Then step `Written`."""
+    compact: tuple[int, int] | None = None
+    """Then forget the entries up to (index, term), which a snapshot stands for."""
+    chunks: list[InstallSnapshot] = field(default_factory=list)
+    """Then write these parts of a leader's snapshot. After the last of it, step
+    `SnapshotInstalled` or `SnapshotRefused`."""
 
     send: list[Message] = field(default_factory=list)
     """3 Send what promises durability: votes, vote requests, append replies."""

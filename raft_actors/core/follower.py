@@ -1,5 +1,6 @@
 """Follower: accept the leader's entries, give one vote a term (§5.1 to §5.4)."""
 
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    InstallSnapshot,
     NodeLost,
     PreVoteReply,
     Propose,
@@ -21,6 +23,10 @@ from raft_actors.core.messages import (
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotReply,
+    SnapshotTaken,
     Tick,
     TimeoutNow,
     Transfer,
@@ -28,6 +34,7 @@ from raft_actors.core.messages import (
     Written,
 )
 from raft_actors.core.role import ELECTION_IN_PROGRESS, Role, redirect
+from raft_actors.core.snapshot import Incoming
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server
@@ -101,10 +108,13 @@ class Follower(Role):
             jitter = server.random.uniform(0, server.config.heartbeat_timeout)
             self.deadline = min(self.deadline, max(server.now, server.promised_until) + jitter)
 
+    def hear(self, leader: Address) -> None:
+        self.leader, self.heard = leader, self.server.now
+        self.deadline = self.server.election_deadline()
+
     def on_append(self, request: AppendEntries) -> None:
         server, log = self.server, self.server.log
-        self.leader, self.heard = request.source, server.now
-        self.deadline = server.election_deadline()
+        self.hear(request.source)
         prev, entries = request.prev_index, request.entries
         # Only what this request proves to match counts: a longer log may end in entries of
         # another leader (Figure 2, AppendEntries 5: "index of last new entry").
@@ -118,11 +128,15 @@ class Follower(Role):
 
         server.extend(prev, entries)
         server.commit_to(min(request.commit, match))
-        owed = self.reply
+        self.agree(request.source, match, request.round)
+
+    def agree(self, leader: Address, match: int, round: int) -> None:  # noqa: A002
+        """Owe the leader a reply; a batch of its messages gets one, the highest."""
+        server, owed = self.server, self.reply
         self.reply = AppendReply(
-            source=server.peer, target=request.source, group=server.group, term=server.term,
+            source=server.peer, target=leader, group=server.group, term=server.term,
             match=match if owed is None else max(match, owed.match),
-            round=request.round if owed is None else max(request.round, owed.round),
+            round=round if owed is None else max(round, owed.round),
             promise_ms=server.promise(),
         )  # fmt: skip
         if self.reads.count:
@@ -138,6 +152,54 @@ class Follower(Role):
                 hint=hint, hint_term=log.term_at(hint),
             )
         )  # fmt: skip
+
+    def on_install_snapshot(self, chunk: InstallSnapshot) -> None:
+        """Take the next part of a snapshot, or say which part is wanted (Figure 13)."""
+        server = self.server
+        self.hear(chunk.source)
+        if chunk.index <= server.commit_index:
+            # All that is committed here is in the leader's log, too (§5.4, leader completeness).
+            self.agree(chunk.source, server.commit_index, chunk.round)
+            return
+        offered = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
+        incoming = server.incoming
+        if incoming is None or not incoming.is_of(offered):
+            incoming = offered
+        accepted = chunk.offset == incoming.offset
+        if accepted:
+            incoming = replace(incoming, offset=chunk.offset + len(chunk.data))
+            server.effects.chunks.append(chunk)
+            server.incoming = incoming
+        if incoming.offset < chunk.size:
+            self.reply_snapshot(chunk.index, incoming.offset, accepted=accepted, round=chunk.round)
+
+    def reply_snapshot(
+        self,
+        index: int,
+        offset: int,
+        *,
+        accepted: bool,
+        round: int = 0,  # noqa: A002
+    ) -> None:
+        server = self.server
+        assert self.leader is not None
+        server.send(
+            SnapshotReply(
+                source=server.peer, target=self.leader, group=server.group, term=server.term,
+                index=index, offset=offset, accepted=accepted, round=round,
+            )
+        )  # fmt: skip
+
+    def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
+        """The log now begins where the snapshot ends, and so far it is the leader's."""
+        super().on_snapshot_installed(event)
+        if self.leader is not None:
+            self.agree(self.leader, event.snapshot.index, 0)
+
+    def on_snapshot_refused(self, event: SnapshotRefused) -> None:
+        super().on_snapshot_refused(event)
+        if self.leader is not None:
+            self.reply_snapshot(event.index, 0, accepted=False)
 
     def on_vote_request(self, request: RequestVote) -> None:
         """Vote once a term, and only for a log that holds all that is committed (§5.4.1)."""
@@ -228,6 +290,11 @@ Follower.handlers = {
     AppendEntries: Follower.on_append,
     AppendReply: Follower.ignore,
     AppendRejected: Follower.ignore,
+    InstallSnapshot: Follower.on_install_snapshot,
+    SnapshotReply: Follower.ignore,
+    SnapshotTaken: Follower.on_snapshot_taken,
+    SnapshotInstalled: Follower.on_snapshot_installed,
+    SnapshotRefused: Follower.on_snapshot_refused,
     RequestPreVote: Follower.on_pre_vote_request,
     PreVoteReply: Follower.ignore,
     RequestVote: Follower.on_vote_request,

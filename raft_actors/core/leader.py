@@ -18,6 +18,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    InstallSnapshot,
     Message,
     NodeLost,
     PreVoteReply,
@@ -27,6 +28,10 @@ from raft_actors.core.messages import (
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotReply,
+    SnapshotTaken,
     Tick,
     TimeoutNow,
     Transfer,
@@ -36,6 +41,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.progress import Progress
 from raft_actors.core.reads import Reads
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, Role, redirect
+from raft_actors.core.snapshot import Shipment
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server
@@ -44,6 +50,9 @@ __all__ = ["Leader"]
 
 
 HEARTBEATS_MISSED_MAX = 4
+HELD_BACK_MAX = 10
+"""A follower that is behind keeps entries from being compacted, but not more than so many times
+`snapshot_entries`: then it needs the next snapshot."""
 HAND_OVER_S_MAX = 1.0
 """Writers are sent away meanwhile, so not for long, whatever the election timeout."""
 SLOW_SAVES = 3
@@ -409,6 +418,9 @@ class Leader(Role):
     def send_entries(self, member: Address, progress: Progress) -> None:
         server, config = self.server, self.server.config
         last = server.log.last_index
+        if progress.shipment is not None or progress.next <= server.log.base:
+            self.send_snapshot(member, progress)
+            return
         while progress.next <= last and progress.may_send(config.inflight_max):
             entries = server.log.batch(progress.next, config.append_bytes_max)
             self.send_append(member, progress.next - 1, entries)
@@ -417,12 +429,65 @@ class Leader(Role):
             self.send_append(member, progress.next - 1, [])
             progress.due = False
 
+    def send_snapshot(self, member: Address, progress: Progress) -> None:
+        """Send the newest snapshot to whom the log can't help any more (§7)."""
+        server, chunk_bytes = self.server, self.server.config.snapshot_chunk_bytes
+        shipment = progress.shipment
+        if shipment is None:
+            shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
+        snapshot = shipment.snapshot
+        while shipment.may_send(chunk_bytes):
+            data = server.snapshots.read(snapshot, shipment.sent, chunk_bytes)
+            server.effects.early.append(
+                InstallSnapshot(
+                    source=server.peer, target=member, group=server.group, term=server.term,
+                    index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
+                    checksum=snapshot.checksum, offset=shipment.sent, data=data,
+                    round=self.reads.round,
+                )
+            )  # fmt: skip
+            shipment.sent_more(len(data), now=server.now)
+            progress.due = False
+        if progress.due:
+            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
+            progress.due = False
+
+    def on_snapshot_reply(self, reply: SnapshotReply) -> None:
+        progress = self.answered_by(reply)
+        shipment = progress.shipment if progress is not None else None
+        if shipment is not None and shipment.snapshot.index == reply.index:
+            shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+
+    def on_snapshot_taken(self, event: SnapshotTaken) -> None:
+        """Keep what followers need that are behind, and alive, within a bound."""
+        server, config = self.server, self.server.config
+        heard_since = server.now - config.max_election_timeout
+        snapshot = event.snapshot
+        needed = [
+            progress.wanted + 1
+            for progress in self.progress.values()
+            if progress.heard >= heard_since
+        ]
+        end = snapshot.index + 1
+        keep_from = min([end - config.snapshot_trailing, *needed])
+        most = max(config.snapshot_trailing, HELD_BACK_MAX * config.snapshot_entries)
+        server.snapshot_taken(snapshot, max(keep_from, end - most))
+
+    def snapshots_in_use(self) -> set[int]:
+        """Return the indexes of the snapshots that are on their way to followers."""
+        return {
+            progress.shipment.snapshot.index
+            for progress in self.progress.values()
+            if progress.shipment is not None
+        }
+
     def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
         server = self.server
         server.effects.early.append(
             AppendEntries(
                 source=server.peer, target=member, group=server.group, term=server.term,
-                prev_index=prev_index, prev_term=server.log.term_at(prev_index),
+                prev_index=prev_index,
+                prev_term=server.log.term_at(prev_index) if prev_index else 0,
                 commit=server.commit_index, round=self.reads.round, entries=entries,
             )
         )  # fmt: skip
@@ -443,10 +508,13 @@ class Leader(Role):
         """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
         progress = self.answered_by(reply)
         if progress is not None:
-            agreed = self.server.log.newest_at_or_before(reply.hint, reply.hint_term)
+            log = self.server.log
+            agreed = reply.hint  # before `base` only a snapshot helps
+            if agreed > log.base:
+                agreed = log.newest_at_or_before(reply.hint, reply.hint_term)
             progress.rejected(reply.prev_index, agreed)
 
-    def answered_by(self, reply: AppendReply | AppendRejected) -> Progress | None:
+    def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
         """Note that a follower of this term lives, and which round it has answered."""
         progress = self.progress.get(reply.source)
         if progress is not None:
@@ -496,7 +564,7 @@ class Leader(Role):
         """Don't send entries into a broken link: probe until its peer answers again."""
         for (_name, node), progress in self.progress.items():
             if node == lost.node:
-                progress.probe(progress.match)
+                progress.lost()
 
     def on_tick(self, _tick: Tick) -> None:
         """Speak to everyone, or give up an office that no majority has answered for (6.2)."""
@@ -525,8 +593,13 @@ class Leader(Role):
             self.reads.renew = True
         for progress in self.progress.values():
             progress.due = True
+            shipment = progress.shipment
+            if shipment is not None and shipment.is_silent(
+                now=server.now, patience=config.max_election_timeout
+            ):
+                shipment.go_back()
 
-    def on_append(self, request: AppendEntries) -> None:
+    def on_append(self, request: AppendEntries | InstallSnapshot) -> None:
         """Two leaders in one term would end all promises: stop here and be restarted."""
         raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
@@ -561,6 +634,11 @@ Leader.handlers = {
     AppendEntries: Leader.on_append,
     AppendReply: Leader.on_append_reply,
     AppendRejected: Leader.on_append_rejected,
+    InstallSnapshot: Leader.on_append,
+    SnapshotReply: Leader.on_snapshot_reply,
+    SnapshotTaken: Leader.on_snapshot_taken,
+    SnapshotInstalled: Leader.on_snapshot_installed,
+    SnapshotRefused: Leader.on_snapshot_refused,
     RequestPreVote: Leader.on_pre_vote_request,
     PreVoteReply: Leader.ignore,
     RequestVote: Leader.refuse_vote,

@@ -125,6 +125,23 @@ class Log:
         self.unsaved = min(self.unsaved, last + 1)
         self.last_term = self.term_at(last)
 
+    def compact(self, through: int) -> None:
+        """Let the log begin after `through`, a saved entry that a snapshot covers."""
+        assert self.base <= through < self.unsaved, "only what is saved is compacted"
+        self.base, self.base_term = through, self.term_at(through)
+        if through >= self.tail_first:
+            count = through - self.tail_first + 1
+            self.tail_bytes -= sum(map(len, self.tail[:count]))
+            del self.tail[:count]
+            self.tail_first = through + 1
+
+    def restart(self, index: int, term: int) -> None:
+        """Let the log be empty after `index`, of `term`: a snapshot stands for all of it (§7)."""
+        self.base = self.last_index = index
+        self.base_term = self.last_term = term
+        self.tail, self.tail_bytes = [], 0
+        self.tail_first = self.unsaved = index + 1
+
     def take_unsaved(self) -> tuple[int, list[bytes]]:
         """Return (first, entries) not handed out yet. The caller makes them durable at once."""
         first = self.unsaved

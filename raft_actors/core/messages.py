@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
+from raft_actors.core.snapshot import Snapshot
 
 __all__ = [
     "CONSISTENCIES",
@@ -21,6 +22,7 @@ __all__ = [
     "AppendRejected",
     "AppendReply",
     "Configure",
+    "InstallSnapshot",
     "Message",
     "NodeLost",
     "PreVoteReply",
@@ -30,6 +32,10 @@ __all__ = [
     "ReadIndexReply",
     "RequestPreVote",
     "RequestVote",
+    "SnapshotInstalled",
+    "SnapshotRefused",
+    "SnapshotReply",
+    "SnapshotTaken",
     "Tick",
     "TimeoutNow",
     "Transfer",
@@ -151,6 +157,35 @@ class ReadIndexReply(Message):
     index: int
 
 
+@dataclass(slots=True, kw_only=True)
+class InstallSnapshot(Message):
+    """A part of the leader's snapshot, from the byte `offset` on (§7, Figure 13).
+
+    It ends with entry `index` of `last_term`, and has `size` bytes with the CRC-32 `checksum`.
+    """
+
+    index: int
+    last_term: int
+    size: int
+    checksum: int
+    offset: int
+    data: bytes
+    round: int
+
+
+@dataclass(slots=True, kw_only=True)
+class SnapshotReply(Message):
+    """Of the snapshot that ends with `index` I have the first `offset` bytes; go on from there.
+
+    `accepted`: the chunk that this answers fitted.
+    """
+
+    index: int
+    offset: int
+    accepted: bool
+    round: int
+
+
 # Events from the peer's own node.
 
 
@@ -232,3 +267,24 @@ class NodeLost:
     """The connection to `node` broke: its process has probably ended."""
 
     node: str
+
+
+@dataclass(slots=True)
+class SnapshotTaken:
+    """A snapshot of this peer's own state is durable."""
+
+    snapshot: Snapshot
+
+
+@dataclass(slots=True)
+class SnapshotInstalled:
+    """A leader's snapshot is whole and durable, and the state machine has its state."""
+
+    snapshot: Snapshot
+
+
+@dataclass(slots=True)
+class SnapshotRefused:
+    """What came of the snapshot that ends with `index` is damaged: it must be sent again."""
+
+    index: int

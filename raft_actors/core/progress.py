@@ -2,10 +2,13 @@
 
 probing       one append, then heartbeats only, until the follower says where the logs agree
 replicating   appends follow one another without waiting, up to a bound
+shipping      it needs entries that a snapshot stands for: it gets that instead, and heartbeats
 """
 
 from collections import deque
 from math import inf
+
+from raft_actors.core.snapshot import Shipment
 
 __all__ = ["Progress"]
 
@@ -21,10 +24,11 @@ class Progress:
     heard     time of its last answer, seconds of `server.now`
     promised_until  before that it elects nobody else; for leases
     due       whether the next flush owes it a message, entries or not
+    shipment  the snapshot that is on its way there
     """
 
     __slots__ = ("due", "heard", "inflight", "match", "next", "probing", "promised_until",
-                 "round")  # fmt: skip
+                 "round", "shipment")  # fmt: skip
 
     def __init__(self, *, next_index: int, now: float) -> None:
         self.match = 0
@@ -35,6 +39,17 @@ class Progress:
         self.heard = now
         self.promised_until = -inf
         self.due = True
+        self.shipment: Shipment | None = None
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How far it has come: what matches, and how much of a snapshot is there."""
+        return self.match, self.shipment.acked if self.shipment is not None else 0
+
+    @property
+    def wanted(self) -> int:
+        """Return the last entry that it has, or will have when its shipment ends."""
+        return self.match if self.shipment is None else self.shipment.snapshot.index
 
     def may_send(self, inflight_max: int) -> bool:
         """Tell whether one more append with entries may leave now."""
@@ -59,6 +74,8 @@ class Progress:
         if match <= self.match:
             return False
         self.match = match
+        if self.shipment is not None and match >= self.shipment.snapshot.index:
+            self.shipment = None
         return True
 
     def rejected(self, prev_index: int, last_agreed: int) -> bool:
@@ -78,3 +95,9 @@ class Progress:
         self.next = max(self.match, index) + 1
         self.probing = True
         self.inflight.clear()
+
+    def lost(self) -> None:
+        """What was under way is lost: send little until the follower answers again."""
+        self.probe(self.match)
+        if self.shipment is not None:
+            self.shipment.go_back()

@@ -12,11 +12,15 @@ from raft_actors.core.messages import (
     STALE,
     AppendEntries,
     Configure,
+    InstallSnapshot,
     Message,
     Propose,
     Query,
     RequestPreVote,
     RequestVote,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotTaken,
     Transfer,
 )
 
@@ -99,10 +103,22 @@ class Role:
         """This peer has voted for itself in this term."""
         self.server.send(self.server.reply_vote(request, granted=False))
 
-    def follow(self, request: AppendEntries) -> None:
-        """Another peer leads this term: follow it, and take its entries."""
+    def follow(self, request: AppendEntries | InstallSnapshot) -> None:
+        """Another peer leads this term: follow it, and take what it sends."""
         self.server.become_follower(leader=request.source)
         self.server.handle(request)
+
+    def on_snapshot_taken(self, event: SnapshotTaken) -> None:
+        """Keep some entries before its end, so that one a little behind gets those instead."""
+        server, snapshot = self.server, event.snapshot
+        server.snapshot_taken(snapshot, snapshot.index + 1 - server.config.snapshot_trailing)
+
+    def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
+        self.server.snapshot_installed(event.snapshot)
+
+    def on_snapshot_refused(self, _event: SnapshotRefused) -> None:
+        """Take it from the beginning, if a leader sends it again."""
+        self.server.incoming = None
 
     def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
         self.server.answer(event.ticket, ELECTION_IN_PROGRESS)

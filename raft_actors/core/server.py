@@ -11,11 +11,12 @@ from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import NOBODY, Address, Configuration
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
     Configure,
+    InstallSnapshot,
     Message,
     NodeLost,
     PreVoteReply,
@@ -23,22 +24,32 @@ from raft_actors.core.messages import (
     Query,
     RequestPreVote,
     RequestVote,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotTaken,
     Tick,
     Transfer,
     VoteReply,
     Written,
 )
 from raft_actors.core.role import Role, redirect
+from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot, SnapshotReader
 
 if TYPE_CHECKING:
     from random import Random
 
 __all__ = ["FOUNDING_TIMEOUTS", "Event", "Founding", "Server"]
 
+LEADERS_OWN = (AppendEntries, InstallSnapshot)
+"""What only the leader of a term sends."""
+
 FOUNDING_TIMEOUTS = 5
 """How many longest election timeouts a founder waits for a majority before it gives up."""
 
-Event = Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
+Event = (
+    Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
+    | SnapshotTaken | SnapshotInstalled | SnapshotRefused
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +65,22 @@ class Server:
     """Raft for one peer, as a machine of events and effects.
 
     The shell sets `now` (seconds, any origin, never back) before each batch, steps every event
-    that waits, and then does the effects of one `flush` in their order. `ballot` and `log` are
-    what the store gave back. Chance comes from `random` alone, so a seed tells the whole story.
+    that waits, and then does the effects of one `flush` in their order. `ballot`, `log` and
+    `snapshot` are what the store gave back. Chance comes from `random` alone, so a seed tells the
+    whole story.
 
     fresh           (when, index): all that was committed then is at or before index. It was found
                     out by asking a leader, and stays true in whatever role
     promised_until  before that this peer helps to elect no other leader, whatever becomes of its
                     role: somebody's lease may rest on it (thesis 6.4.1)
+    snapshot        stands for the log up to its index; the log itself may begin earlier
+    snapshots       where a leader reads it to send it
+    incoming        the leader's snapshot that is being received, as far as it is here
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "fresh", "log", "news", "now", "peer", "promise_ms", "promised_until", "random",
-                 "role", "saved_ballot")  # fmt: skip
+                 "fresh", "incoming", "log", "news", "now", "peer", "promise_ms", "promised_until",
+                 "random", "role", "saved_ballot", "snapshot", "snapshots")  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +91,9 @@ class Server:
         ballot: Ballot,
         log: Log,
         now: float,
+        snapshots: SnapshotReader,
+        snapshot: Snapshot = NO_SNAPSHOT,
+        incoming: Incoming | None = None,
     ) -> None:
         self.peer = peer
         self.config = config
@@ -83,7 +101,8 @@ class Server:
         self.ballot = self.saved_ballot = ballot
         self.log = log
         self.now = now
-        self.commit_index = log.base
+        self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
+        self.commit_index = snapshot.index
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
         self.effects = Effects()
@@ -188,11 +207,11 @@ class Server:
             forced = isinstance(message, RequestVote) and message.forced
             if kind is RequestVote and not forced and self.is_bound_to_a_leader():
                 return False
-            leader = message.source if kind is AppendEntries else None
+            leader = message.source if kind in LEADERS_OWN else None
             self.become_follower(leader=leader, term=message.term)
             return True
         # From an older term: whoever claims an office in it must hear of the newer one.
-        if kind is AppendEntries:
+        if kind in LEADERS_OWN:
             self.send(
                 AppendRejected(
                     source=self.peer, target=message.source, group=self.group, term=self.term,
@@ -269,8 +288,8 @@ class Server:
                 self.ballot = self.with_configuration(index)
 
     def configuration_at(self, index: int) -> Configuration:
-        if index == 0:
-            return NOBODY
+        if index <= self.snapshot.index:
+            return self.snapshot.configuration  # of those up to there, only the newest is needed
         return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
 
     def commit_to(self, index: int) -> None:
@@ -286,6 +305,39 @@ class Server:
         """
         role = self.role
         return role.take_tickets(through) if isinstance(role, Leader) else []
+
+    # Snapshots.
+
+    def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
+        """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
+
+        keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
+        """
+        self.snapshot = snapshot
+        if keep_from - 1 > self.log.base:
+            self.log.compact(keep_from - 1)
+            self.effects.compact = self.log.base, self.log.base_term
+
+    def snapshot_installed(self, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot; the state machine does already.
+
+        What follows its last entry in this log stays if that entry is in it, for it may have been
+        counted; else nothing of this log is the leader's (Figure 13, InstallSnapshot 6 and 7).
+        """
+        assert snapshot.index > self.commit_index, "a snapshot of what is known already"
+        log = self.log
+        self.incoming = None
+        kept = log.term_at(snapshot.index) == snapshot.term
+        self.snapshot = snapshot
+        if kept:
+            log.compact(snapshot.index)
+            self.effects.compact = log.base, log.base_term
+        else:
+            log.restart(snapshot.index, snapshot.term)
+            self.configuration = snapshot.configuration
+            self.ballot = self.with_configuration(self.configuration.index)
+            self.effects.restart = snapshot.index, snapshot.term
+        self.commit_to(snapshot.index)
 
     # The ballot. A new object means that it must be written before anything promises it.
 

@@ -63,6 +63,25 @@ class Image:
                 return index
         return prev + len(views) + 1
 
+    def compact(self, base: int) -> None:
+        """Forget the entries up to `base`, if they are here."""
+        if self.base < base <= self.last:
+            term = self.term_at(base)
+            del self.entries[: base - self.base]
+            self.base, self.base_term = base, term or 0
+
+    def install(self, snapshot: dict[str, Any]) -> None:
+        """Begin behind a leader's snapshot; what follows its last entry stays if that is here.
+
+        So Figure 13, InstallSnapshot 6 and 7.
+        """
+        index, term = snapshot["index"], snapshot["term"]
+        if self.term_at(index) == term:
+            self.compact(index)
+        else:
+            self.base, self.base_term, self.entries = index, term, []
+            self.configurations = {snapshot["configuration"]: snapshot["configured"]}
+
     @property
     def configuration(self) -> Configuration | None:
         """The newest in the log; None before the first, or when it is not known."""

@@ -27,6 +27,7 @@ class PeerReplay:
 
     disk      the log as it was saved; `ballot` likewise, (term, vote)
     log       the log in memory
+    offered   (index, term) of the snapshots that leaders have sent
     accepted  the newest (term, index) up to which a leader has proven the log to be its own
     claimed   the newest (term, index) that a leader was told to be saved
     heard     when a leader spoke last, by the peer's own clock
@@ -120,6 +121,7 @@ class PeerReplay:
         self.matches: dict[Address, int] = {}
         self.accepted = (0, 0)
         self.told_to_stand = self.led = -1
+        self.offered: set[tuple[int, int]] = set()
         self.voters: Configuration | None = None
 
     def compare(self, loaded: Image, ballot: tuple[int, Any]) -> None:
@@ -136,6 +138,8 @@ class PeerReplay:
         if self.ended and term != saved_term:
             self.depart("loaded", f"term {term} is loaded, {saved_term} was saved")
         disk = self.disk
+        if loaded.base > disk.base and disk.term_at(loaded.base) != loaded.base_term:
+            return  # it begins behind a leader's snapshot, of another history than its log was
         first = max(disk.base, loaded.base) + 1
         last = min(disk.last, loaded.last)
         mine, theirs = disk.between(first, last), loaded.between(first, last)
@@ -191,7 +195,49 @@ class PeerReplay:
         leader = self.before["leader"]
         if event["kind"] == "NodeLost" and leader is not None and leader[1] == event["node"]:
             self.heard = -inf
+        if event["kind"] == "SnapshotTaken":
+            self.snapshot_taken(event["snapshot"])
+        elif event["kind"] == "SnapshotInstalled":
+            self.snapshot_installed(event["snapshot"])
         self.moved(self.before["term"])
+
+    def snapshot_taken(self, snapshot: dict[str, Any]) -> None:
+        base = self.what["base"]
+        if not base <= snapshot["index"] <= self.applied:
+            self.depart(
+                "snapshot", f"a snapshot of entry {snapshot['index']}, applied are {self.applied}; "
+                f"the log begins after {base}",
+            )  # fmt: skip
+        self.log.compact(base)
+        self.disk.compact(base)
+
+    def snapshot_installed(self, snapshot: dict[str, Any]) -> None:
+        index, term = snapshot["index"], snapshot["term"]
+        if (index, term) not in self.offered or index <= self.commit:
+            self.depart(
+                "snapshot", f"a snapshot of entry {index} that no leader sent, or that is old"
+            )
+        self.log.install(snapshot)
+        if self.disk.term_at(index) == term:
+            self.disk.compact(index)
+        self.commit = self.applied = index
+        self.accepted = max(self.accepted, (self.before["term"], index))
+
+    def receive_InstallSnapshot(  # noqa: N802
+        self, message: dict[str, Any], source: Address
+    ) -> None:
+        self.note_leader(message, source)
+        self.offered.add((message["index"], message["last_term"]))
+        if message["index"] <= self.commit:
+            # The leader has all that is committed (§5.4).
+            self.accepted = max(self.accepted, (message["term"], self.commit))
+
+    def note_leader(self, message: dict[str, Any], source: Address) -> None:
+        what, term = self.what, message["term"]
+        if what["term"] != term or what["role"] != "follower" or what["leader"] != list(source):
+            self.depart("newer_term", f"{source} leads term {term}, but is not followed")
+        self.cluster.leads(message["group"], term, source, self.place)
+        self.heard = what["now"]
 
     def receive_PreVoteReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         if message["granted"]:
@@ -213,10 +259,7 @@ class PeerReplay:
     def receive_AppendEntries(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         what = self.what
         term, prev, views = message["term"], message["prev_index"], message["entries"]
-        if what["term"] != term or what["role"] != "follower" or what["leader"] != list(source):
-            self.depart("newer_term", f"{source} leads term {term}, but is not followed")
-        self.cluster.leads(message["group"], term, source, self.place)
-        self.heard = what["now"]
+        self.note_leader(message, source)
         expected = self.log
         known = expected.term_at(prev)
         match = prev + len(views)
@@ -414,6 +457,9 @@ class PeerReplay:
 
     def on_save(self, what: dict[str, Any]) -> None:
         first, views = what["first"], what["entries"]
+        if "restart" in what:
+            self.disk = Image(*what["restart"])
+            self.disk.configurations = dict(self.log.configurations)
         if views:
             if self.log.between(first, first + len(views) - 1) != entries_of(views):
                 self.depart("saved_log", f"entries that are not those of the log, from {first}")

@@ -75,6 +75,10 @@ RULES = {
         "entries are applied once, in order, when committed",
         "§5.3, Figure 2: All Servers 1",
     ),
+    "snapshot": (
+        "a snapshot stands for what is applied, or comes from a leader and is newer",
+        "§7, Figure 13",
+    ),
     "handed_over": ("only the leader of the term tells another to stand", "thesis 3.10"),
     "received": ("what is received was sent", "docs/trace.md"),
 }  # fmt: skip

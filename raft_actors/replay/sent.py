@@ -87,6 +87,14 @@ def append_entries(peer: "PeerReplay", message: Message, _target: Address) -> No
         peer.depart("append_true", f"commit {message['commit']}; its own is {peer.commit}")
 
 
+def install_snapshot(peer: "PeerReplay", message: Message, _target: Address) -> None:
+    what = peer.what
+    if what["role"] != "leader" or message["term"] != what["term"]:
+        peer.depart("append_source", f"a {what['role']} of term {what['term']} sends a snapshot")
+    if message["index"] > peer.commit:
+        peer.depart("snapshot", f"a snapshot of entry {message['index']}, before it is committed")
+
+
 def append_reply(peer: "PeerReplay", message: Message, target: Address) -> None:
     match, disk, log = message["match"], peer.disk, peer.log
     if match > disk.last or disk.term_at(match) != log.term_at(match):
@@ -113,4 +121,5 @@ SENT: dict[str, Callable[["PeerReplay", Message, Address], None]] = {
     "AppendEntries": append_entries,
     "AppendReply": append_reply,
     "TimeoutNow": timeout_now,
+    "InstallSnapshot": install_snapshot,
 }

@@ -75,7 +75,10 @@ class Checker:
         self.note_leader_of(term, peer.name)
         known = bisect_left(self.committed_in, term)
         log = peer.core.log
-        if log.last_index < known or (known and log.between(1, known) != self.committed[:known]):
+        base = log.base
+        if log.last_index < known or (
+            base < known and log.between(base + 1, known) != self.committed[base:known]
+        ):
             raise Broken(
                 f"{peer.name} leads term {term} without all of the entries 1 to {known}, "
                 "which were committed in older terms (§5.4, leader completeness)"
@@ -92,7 +95,8 @@ class Checker:
         if commit < seen:
             raise Broken(f"{peer.name}'s commit index fell from {seen} to {commit}")
         peer.seen = commit
-        entries = peer.core.log.between(seen + 1, commit)
+        seen = max(seen, peer.core.log.base)  # what a snapshot stands for, `restored` looks at
+        entries = peer.core.log.between(seen + 1, commit) if seen < commit else []
         known = committed[seen:commit]
         if entries[: len(known)] != known:
             index = next(n for n, (a, b) in enumerate(zip(entries, known, strict=False)) if a != b)
@@ -125,7 +129,7 @@ class Checker:
         holders = [
             world.address(name)
             for name, disk in world.disks.items()
-            if name in world.wiped or disk.entry(index) == frame
+            if name in world.wiped or disk.entry(index) == frame or index < disk.store.first
         ]
         if not any(each.has_quorum(holders) for each in self.in_force(peer, index)):
             raise Broken(
@@ -152,8 +156,7 @@ class Checker:
             self.check_ballot(name, ballot)
         if entries:
             disk = self.world.disks[name]
-            before = disk.entry(first - 1)
-            prev_term = term_of(before) if before is not None else 0
+            prev_term = disk.term_before(first)
             peer = self.world.peers[name]
             for index, frame in enumerate(entries, first):
                 term = term_of(frame)
@@ -171,6 +174,28 @@ class Checker:
                     raise Broken(f"{name} replaces committed entries from {first} on (§5.4.3)")
             if first + len(entries) - 1 < seen:
                 raise Broken(f"{name} cuts off committed entries up to {seen} (§5.4.3)")
+
+    def restarted(self, name: str, index: int) -> None:
+        """A log that begins anew behind a snapshot loses nothing that is committed."""
+        seen = self.world.peers[name].seen if name in self.world.peers else 0
+        if index < seen:
+            raise Broken(f"{name} begins its log anew at {index}, and had {seen} committed (§7)")
+
+    def restored(self, peer: "SimulatedPeer", index: int, term: int) -> None:
+        """A snapshot is the state after committed entries, on every replica the same (§7)."""
+        if index > len(self.committed) or term_of(self.committed[index - 1]) != term:
+            raise Broken(
+                f"{peer.name} has a snapshot of entry {index}, which is not committed (§7)"
+            )
+        peer.count = bisect_right(self.commands, index)
+        if peer.count:
+            newest = self.commands[peer.count - 1]
+            state = self.world.picture(peer.applied.state)
+            if newest in self.outcomes and self.outcomes[newest][1] != state:
+                raise Broken(
+                    f"{peer.name} has the state {state!r} from its snapshot of entry {index}; "
+                    f"there it was {self.outcomes[newest][1]!r}: snapshot and restore must agree"
+                )
 
     def check_ballot(self, name: str, ballot: "Ballot") -> None:
         term, voted_for = ballot[:2]

@@ -3,15 +3,20 @@
 In front it is a `LogStore` like any other; behind it is the one that ships, `MemoryStore`.
 
     save      the batch goes to `unsynced` (written), then to the store (synced)
+    compact   goes to `unsynced`, and to the store with the next save
     crash     of what is written but not synced, the operating system had saved some, in order
               and whole batches: a torn one is dropped when the log is read again, as the stores'
-              contract demands (tests/stores holds the real ones to it)
+              contract demands (tests/stores holds the real ones to it). Of a snapshot that was not
+              finished yet some bytes are left
     wipe      all is gone, and the peer stays away: see `World.wipe`
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from raft_actors.core.entry import term_of
+from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
+from raft_actors.stores.snapshots import Snapshots
 from raft_actors.stores.store import Ballot, Saved
 
 if TYPE_CHECKING:
@@ -19,19 +24,40 @@ if TYPE_CHECKING:
 
 __all__ = ["PretendDisk"]
 
-Batch = tuple[Ballot | None, int, list[bytes]]
+
+class PretendFiles(MemoryFiles):
+    """Files whose process can die between any two steps."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self.world = world
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        super().write(name, offset, data)
+        self.world.boundary()
+
+    def keep(self, draft: str, name: str) -> None:
+        super().keep(draft, name)
+        self.world.boundary()
+
+    def crash(self, kept: float) -> None:
+        for name, content in self.contents.items():
+            if not name.endswith(".snapshot"):
+                del content[int(kept * (len(content) + 1)) :]
 
 
 class PretendDisk:
     """The disk of the peer called `name`. It outlives the peer's processes."""
 
-    __slots__ = ("name", "store", "unsynced", "world")
+    __slots__ = ("files", "name", "snapshots", "store", "unsynced", "world")
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
         self.store = MemoryStore()
-        self.unsynced: list[Batch] = []
+        self.files = PretendFiles(world)
+        self.snapshots = Snapshots(self.files)
+        self.unsynced: list[tuple[Any, ...]] = []
 
     def load(self) -> Saved:
         return self.store.load()
@@ -39,7 +65,7 @@ class PretendDisk:
     def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
         world = self.world
         world.boundary()
-        self.unsynced.append((ballot, first, entries))
+        self.unsynced.append(("save", ballot, first, entries))
         world.boundary()
         self.sync()
         world.checker.saved(self.name, ballot, first, entries)
@@ -48,15 +74,25 @@ class PretendDisk:
 
     def sync(self) -> None:
         """Everything written is durable now."""
-        for batch in self.unsynced:
-            self.store.save(*batch)
+        for verb, *arguments in self.unsynced:
+            getattr(self.store, verb)(*arguments)
         self.unsynced.clear()
 
     def entries(self, first: int, last: int) -> list[bytes]:
         return self.store.entries(first, last)
 
-    def compact(self, through: int) -> None:
-        self.store.compact(through)
+    def compact(self, through: int, term: int) -> None:
+        self.unsynced.append(("compact", through, term))
+
+    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+        world = self.world
+        world.boundary()
+        self.unsynced.append(("restart", ballot, index, term))
+        world.boundary()
+        self.sync()
+        world.checker.check_ballot(self.name, ballot)
+        world.checker.restarted(self.name, index)
+        world.boundary()
 
     def close(self) -> None:
         """A process that ends has nothing to let go of here."""
@@ -64,6 +100,7 @@ class PretendDisk:
     def destroy(self) -> None:
         self.unsynced.clear()
         self.store.clear()
+        self.files.contents.clear()
 
     # What only a pretend disk can do.
 
@@ -74,10 +111,16 @@ class PretendDisk:
         """
         self.unsynced = self.unsynced[: int(kept * (len(self.unsynced) + 1))]
         self.sync()
+        self.files.crash(kept)
 
     @property
     def last_index(self) -> int:
         return self.store.first + len(self.store.log) - 1
+
+    def term_before(self, index: int) -> int:
+        """Return the term of the durable entry before `index`."""
+        before = self.entry(index - 1)
+        return term_of(before) if before is not None else self.store.base_term
 
     def entry(self, index: int) -> bytes | None:
         """Return the durable entry at `index`, or None if the durable log ends before it."""

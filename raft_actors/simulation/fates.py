@@ -88,7 +88,7 @@ def draw(seed: int, steps: int) -> Plan:
         config = replace(config, lease_clock_drift_max=(1 + drift) / (1 - drift) - 1 + 1e-9)
     kinds = luck.choices(tuple(odds), tuple(odds.values()), k=steps)
     first, second = ([luck.random() for _ in kinds] for _ in "ab")
-    return Plan(
+    plan = Plan(
         seed=seed,
         names=names,
         members=members,
@@ -102,4 +102,14 @@ def draw(seed: int, steps: int) -> Plan:
         rates=tuple(uniform(1 - drift, 1 + drift) for _ in names),
         encoded=luck.random() < 0.25,
         fates=tuple(zip(kinds, first, second, strict=True)),
+    )
+    # Drawn last, so that the seeds of older versions still have their fates.
+    return replace(
+        plan,
+        config=replace(
+            config,
+            snapshot_entries=choice((1, 3, 10, 1_000_000)),
+            snapshot_trailing=choice((1, 3, 1_000)),
+            snapshot_chunk_bytes=choice((40, 300, 1_000_000)),
+        ),
     )

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.applied import Applied
-from raft_actors.core.effects import Ballot, Effects, News
+from raft_actors.core.effects import Effects, News
 from raft_actors.core.entry import RequestId
-from raft_actors.core.log import Log
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
-from raft_actors.core.server import Event, Server
-from raft_actors.peer import Peer
+from raft_actors.core.server import Event
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.peer import MORE, Peer
 from raft_actors.simulation.checker import Broken
+from raft_actors.snapshotting import Snapshotting, Writer
 from raft_actors.state_machine import StateMachine
+from raft_actors.stores.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from raft_actors.simulation.world import World
@@ -102,6 +104,11 @@ class WatchedApplied(Applied):
         self.replies.append((reply, self.index))
         return reply
 
+    def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
+        super().restore(snapshots, snapshot)
+        self.peer.applied = self
+        self.peer.world.checker.restored(self.peer, snapshot.index, snapshot.term)
+
     def raise_fault(self) -> None:
         """What an examined machine found; it can't raise it, for exceptions are replies."""
         fault: Exception | None = getattr(self.machine, "fault", None)
@@ -114,6 +121,18 @@ class WatchedApplied(Applied):
         Python keeps some short `bytes` once, so equal replies may be one object.
         """
         return [index for reply, index in self.replies if reply is answer]
+
+
+class SimulatedSnapshotting(Snapshotting):
+    """Its writer is no thread; half of them look around after each piece of the state."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(peer)
+        self.slice_s = int(peer.clock()) % 2
+
+    @staticmethod
+    def run(writer: Writer) -> None:
+        writer.write()
 
 
 class Hands:
@@ -135,8 +154,10 @@ class Hands:
     def flush(self) -> None:
         self.world.boundary()
 
-    def tell(self, _more: Any) -> None:
+    def tell(self, message: Any) -> None:
         self.peer.has_more = True
+        if message is not MORE:
+            self.peer.told.append(message)
 
 
 class SimulatedPeer(Peer):
@@ -145,10 +166,12 @@ class SimulatedPeer(Peer):
     rate, origin   its clock: it shows `origin + rate * world.now`
     seen           commit index up to which the checker has looked
     count          commands that it has applied
-    has_more       committed entries wait that were too many to apply in one go
+    has_more       something goes on by itself, if it is stepped: entries to apply, a snapshot
+    told           what it was told by itself
     """
 
     fenced = False
+    snapshotter = SimulatedSnapshotting
     actor_ref: Any = None
     applied: WatchedApplied
 
@@ -171,31 +194,20 @@ class SimulatedPeer(Peer):
         self.seen = 0
         self.count = 0
         self.has_more = False
+        self.told: list[Any] = []
         self.reads = []
         self.asked = []
         self.news: News | None = None
         self.peers = self.actor_ref = Hands(world, self)  # type: ignore[assignment]
         self.recover(machine)
 
-    def recover(self, machine: type[StateMachine]) -> None:
-        saved = self.store.load()
-        log = Log(
-            self.store, base=saved.first - 1, base_term=0, last=saved.last,
-            cache_bytes=self.config.log_cache_bytes,
-        )  # fmt: skip
-        self.core = Server(
-            self.address, config=self.config, random=self.random, ballot=Ballot(*saved.ballot),
-            log=log, now=self.clock(),
-        )  # fmt: skip
-        self.applied = WatchedApplied(machine(), self.name, self)
-        self.trace = None
-        self.step = self.core.step
+    def fresh_state(self, machine: type[StateMachine]) -> Applied:
+        return WatchedApplied(machine(), self.name, self)
 
     def save(self, due: Effects) -> float:
         """As a peer's, but the world says how long it took."""
         took_s = self.world.drag_of(self.name)
-        ballot = due.ballot.stored() if due.ballot is not None else None
-        self.store.save(ballot, due.first, due.entries)
+        self.persist(due)
         return took_s * self.rate
 
     def clock(self) -> float:
@@ -212,7 +224,8 @@ class SimulatedPeer(Peer):
         self.applied.replies.clear()
         self.applied.batch = 0
         self.core.now = self.clock()
-        for event in events:
+        told, self.told = self.told, []
+        for event in told + events:
             self.take(event)
         self.on_drained()
 

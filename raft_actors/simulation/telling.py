@@ -5,12 +5,14 @@ from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
     AppendReply,
+    InstallSnapshot,
     Message,
     PreVoteReply,
     ReadIndex,
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    SnapshotReply,
     TimeoutNow,
     VoteReply,
 )
@@ -37,6 +39,12 @@ def said(message: Message) -> str:
         case AppendRejected():
             at = f"not after {message.prev_index}, try {message.hint}@{message.hint_term}"
             return f"reject    term {term}, {at}"
+        case InstallSnapshot():
+            part = f"bytes {message.offset} to {message.offset + len(message.data)}"
+            return f"snapshot  term {term}, {message.index}@{message.last_term}, {part}"
+        case SnapshotReply():
+            word = "so far   " if message.accepted else "go back  "
+            return f"{word} term {term}, {message.index}, byte {message.offset}"
         case RequestPreVote():
             return f"would you term {term} + 1, log {message.last_index}@{message.last_term}"
         case PreVoteReply():

@@ -121,8 +121,13 @@ class World:
             self.tell(f"{name}: starts")
         address = self.address(name)
         random = Random(self.random.random())  # noqa: S311
-        self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
-        self.step(name)
+        try:
+            self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
+        except Crash:
+            self.fuse = 0
+            self.disks[name].crash(self.random.random())
+        else:
+            self.step(name)
 
     def crash(self, name: str, kept: float = 0.0) -> None:
         """End a process. `kept`, 0 to 1: how much of what it wrote without a sync survives."""

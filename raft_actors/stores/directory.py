@@ -4,19 +4,22 @@ store.json      what this is, its format and kind, and whose it is; written last
 holder.json     the process that has it open, for messages
 lock            locked while the store is open
 log.KIND        the database
+snapshots/      see `raft_actors.stores.snapshots`
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.stores.files import sync_directory
 
-__all__ = ["REMEDY", "Owner", "StoreDirectory", "sync_directory"]
+__all__ = ["REMEDY", "Owner", "StoreDirectory"]
 
 MAGIC = "raft_actors store"
 FORMAT = 1
@@ -42,6 +45,7 @@ class StoreDirectory:
         self.path = Path(path).absolute()
         self.kind = kind
         self.database = self.path / f"log.{kind}"
+        self.snapshots = self.path / "snapshots"
         self.lock: int | None = None
         self.is_new = False
 
@@ -83,6 +87,7 @@ class StoreDirectory:
 
     def remove(self) -> None:
         """Remove what is left of it, the database being gone; what is not ours stays."""
+        shutil.rmtree(self.snapshots, ignore_errors=True)
         self.format_file.unlink()
         for file in (self.holder_file, self.lock_file):
             file.unlink(missing_ok=True)
@@ -198,11 +203,3 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

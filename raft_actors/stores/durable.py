@@ -8,21 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import disk_usage
+from struct import Struct
 from typing import Any, ClassVar, Generic, TypeVar
 
 from raft_actors import terms
 from raft_actors.errors import LogCompacted, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.directory import REMEDY, Owner, StoreDirectory
+from raft_actors.stores.files import DiskFiles
+from raft_actors.stores.snapshots import Snapshots
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
 
-__all__ = ["BALLOT", "FIRST", "DurableStore", "index_of", "key"]
+__all__ = ["BALLOT", "BASE", "DurableStore", "index_of", "key"]
 
 SLICE = 512  # entries read in one go: RocksDB holds the interpreter meanwhile, 0.2 ms for these
 
 ROOM_BYTES = 64 * 1024 * 1024  # with less, a failure names the room that is left
 
 BALLOT = b"ballot"
-FIRST = b"first"
+BASE = b"base"  # index and term of the last entry that was compacted
+PAIR = Struct(">QQ")
 
 Database = TypeVar("Database")
 
@@ -31,6 +35,7 @@ class DurableStore(Generic[Database]):
     """Opens the directory `path`, or makes it. See `LogStore` for the verbs.
 
     first, last   the entries that are kept; the log is empty when `last` is `first` - 1
+    base_term     the term of the entry before `first`
     failure       why nothing more is taken; empty while all is well
 
     Raises DataDirInUse when another process, or this one, has it open or when it is another
@@ -39,10 +44,14 @@ class DurableStore(Generic[Database]):
     """
 
     kind: ClassVar[str]
+    first: int
+    last: int
+    base_term: int
 
     def __init__(self, path: str | Path, owner: Owner | None = None) -> None:
         self.directory = StoreDirectory(path, self.kind)
         self.path = self.directory.path
+        self.snapshots = Snapshots(DiskFiles(self.directory.snapshots))
         self.failure = ""
         self.db: Database | None = None
         try:
@@ -50,7 +59,7 @@ class DurableStore(Generic[Database]):
             self.db = self.open_database(create=self.directory.is_new)
             if self.directory.is_new:
                 self.directory.finish(owner)
-            self.first, self.last = self.find_ends()
+            self.find_ends()
         except OSError as error:
             self.close()
             raise StoreError(f"{self.path} can't be opened: {error}") from error
@@ -83,8 +92,12 @@ class DurableStore(Generic[Database]):
         """
         raise NotImplementedError
 
-    def forget(self, through: int) -> None:
-        """Remove the entries up to `through`, and put FIRST behind it, in one go."""
+    def forget(self, records: dict[bytes, bytes], through: int) -> None:
+        """Put `records`, and remove the entries up to `through`, in one go; unsynced."""
+        raise NotImplementedError
+
+    def clear(self, records: dict[bytes, bytes], first: int) -> None:
+        """Put `records`, and remove all entries, in one go, and synced; the next one is `first`."""
         raise NotImplementedError
 
     def slice(self, first: int, last: int) -> list[bytes]:
@@ -100,7 +113,8 @@ class DurableStore(Generic[Database]):
     def load(self) -> Saved:
         ballot = self.get(BALLOT)
         try:
-            return Saved(terms.loads(ballot) if ballot else FRESH_BALLOT, self.first, self.last)
+            known = terms.loads(ballot) if ballot else FRESH_BALLOT
+            return Saved(known, self.first, self.last, self.base_term)
         except ValueError as error:
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REMEDY}") from error
 
@@ -122,11 +136,17 @@ class DurableStore(Generic[Database]):
             entries += self.slice(start, min(start + SLICE - 1, last))
         return entries
 
-    def compact(self, through: int) -> None:
+    def compact(self, through: int, term: int) -> None:
         if through < self.first:
             return
-        self.forget(through)
-        self.first, self.last = through + 1, max(self.last, through)
+        assert through <= self.last, "what is not there can't be compacted"
+        self.forget({BASE: PAIR.pack(through, term)}, through)
+        self.first, self.base_term = through + 1, term
+
+    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+        records = {BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
+        self.clear(records, index + 1)
+        self.first, self.last, self.base_term = index + 1, index, term
 
     def close(self) -> None:
         try:
@@ -198,11 +218,11 @@ class DurableStore(Generic[Database]):
 
     # The rest.
 
-    def find_ends(self) -> tuple[int, int]:
+    def find_ends(self) -> None:
         """Find the log's first and last index, by seeking."""
-        stored = self.get(FIRST)
-        first = int.from_bytes(stored, "big") if stored else 1
-        return first, max(self.find_last(), first - 1)
+        stored = self.get(BASE)
+        base, self.base_term = PAIR.unpack(stored) if stored else (0, 0)
+        self.first, self.last = base + 1, max(self.find_last(), base)
 
     def let_go(self) -> None:
         database, self.db = self.db, None

@@ -3,7 +3,8 @@
 The keys of its database, the file `log.lmdb`, whose values begin with a checksum, 4 bytes:
 
     ".ballot"                     the ballot, as terms
-    ".first"                      the first kept index, 8 bytes, big-endian
+    ".base"                       index and term of the last entry that was compacted, 8 bytes
+                                  each, big-endian
     "e" + 8 bytes, big-endian     the entry of this index; after all others, so it is appended
 
 What stands beside it: stores/directory.py. What LMDB leaves to its user: docs/decisions/lmdb.md.
@@ -14,7 +15,7 @@ from zlib import crc32
 
 import lmdb
 
-from raft_actors.stores.durable import BALLOT, FIRST, DurableStore, index_of, key
+from raft_actors.stores.durable import BALLOT, BASE, DurableStore, index_of, key
 from raft_actors.stores.lmdb_pages import complaint_of
 
 __all__ = ["LmdbStore"]
@@ -62,16 +63,16 @@ class LmdbStore(DurableStore[lmdb.Environment]):
     def remove_database(self) -> None:
         self.directory.database.unlink()
 
-    def find_ends(self) -> tuple[int, int]:
-        first, last = super().find_ends()
+    def find_ends(self) -> None:
+        super().find_ends()
+        first, last = self.first, self.last
         with self.reading() as database, database.begin() as transaction:
             cursor = transaction.cursor()
             self.oldest = index_of(cursor.key()) if cursor.set_range(key(0)) else first
-            records = sum(transaction.get(record_key(name)) is not None for name in (BALLOT, FIRST))
+            records = sum(transaction.get(record_key(name)) is not None for name in (BALLOT, BASE))
             count = transaction.stat()["entries"] - records
         if count != last - self.oldest + 1:
             raise self.damaged(f"it has {count} entries, not those from {self.oldest} to {last}")
-        return first, last
 
     def find_last(self) -> int:
         with self.reading() as database, database.begin() as transaction:
@@ -101,23 +102,24 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.commit(change)
         self.oldest = swept
 
-    def forget(self, through: int) -> None:
+    def forget(self, records: dict[bytes, bytes], through: int) -> None:
         """A part is removed now, the rest with later saves, so that none of them takes long."""
-        is_all = through >= self.last
-        swept = through + 1 if is_all else min(through + 1, self.oldest + SWEEP)
+        swept = min(through + 1, self.oldest + SWEEP)
 
         def change(transaction: lmdb.Transaction) -> None:
-            if is_all:
-                ballot = transaction.get(record_key(BALLOT))
-                transaction.drop(self.database.open_db(txn=transaction), delete=False)
-                if ballot is not None:
-                    transaction.put(record_key(BALLOT), ballot)
-            else:
-                self.remove(transaction, self.oldest, swept - 1)
-            put(transaction, {FIRST: (through + 1).to_bytes(8, "big")})
+            self.remove(transaction, self.oldest, swept - 1)
+            put(transaction, records)
 
         self.commit(change)
         self.oldest = swept
+
+    def clear(self, records: dict[bytes, bytes], first: int) -> None:
+        def change(transaction: lmdb.Transaction) -> None:
+            transaction.drop(self.database.open_db(txn=transaction), delete=False)
+            put(transaction, records)
+
+        self.commit(change)
+        self.oldest = first
 
     def commit(self, change: Callable[[lmdb.Transaction], None]) -> None:
         """Make the change in one transaction, all of it or nothing, synced.

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
+from raft_actors.stores.files import MemoryFiles
+from raft_actors.stores.snapshots import Snapshots
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
 
 __all__ = ["MemoryStore"]
@@ -43,7 +45,8 @@ class MemoryStore:
 
     def clear(self) -> None:
         self.ballot: Ballot = FRESH_BALLOT
-        self.first = 1
+        self.first, self.base_term = 1, 0
+        self.snapshots = Snapshots(MemoryFiles())
         self.log: list[bytes] = []
 
     def reopen(self) -> None:
@@ -51,7 +54,7 @@ class MemoryStore:
 
     def load(self) -> Saved:
         self.check_open()
-        return Saved(self.ballot, self.first, self.first + len(self.log) - 1)
+        return Saved(self.ballot, self.first, self.first + len(self.log) - 1, self.base_term)
 
     def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
         self.check_open()
@@ -69,11 +72,17 @@ class MemoryStore:
         assert last < self.first + len(self.log), "entries beyond the last"
         return self.log[first - self.first : last - self.first + 1]
 
-    def compact(self, through: int) -> None:
+    def compact(self, through: int, term: int) -> None:
         self.check_open()
         if through >= self.first:
+            assert through < self.first + len(self.log), "what is not there can't be compacted"
             del self.log[: through - self.first + 1]
-            self.first = through + 1
+            self.first, self.base_term = through + 1, term
+
+    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+        self.check_open()
+        self.ballot = ballot
+        self.first, self.base_term, self.log = index + 1, term, []
 
     def close(self) -> None:
         self.is_open = False

@@ -4,7 +4,8 @@ The keys of its database, `log.rocksdb`:
 
     "ballot"                      the ballot, as terms
     "e" + 8 bytes, big-endian     the entry of this index
-    "first"                       the first kept index, 8 bytes, big-endian
+    "base"                        index and term of the last entry that was compacted, 8 bytes
+                                  each, big-endian
 
 What stands beside it: stores/directory.py. Why the write-ahead log is read as it is, and why
 RocksDB at all: docs/decisions/stores.md.
@@ -25,7 +26,7 @@ from rocksdict import (
     WriteBufferManager,
 )
 
-from raft_actors.stores.durable import FIRST, DurableStore, index_of, key
+from raft_actors.stores.durable import DurableStore, index_of, key
 
 __all__ = ["RocksStore"]
 
@@ -93,12 +94,22 @@ class RocksStore(DurableStore[Rdict]):
             database.write(batch)
             database.flush_wal(True)
 
-    def forget(self, through: int) -> None:
+    def forget(self, records: dict[bytes, bytes], through: int) -> None:
         batch = WriteBatch(raw_mode=True)
-        batch.put(FIRST, (through + 1).to_bytes(8, "big"))
+        for name, record in records.items():
+            batch.put(name, record)
         batch.delete_range(key(self.first), key(through + 1))
         with self.writing() as database:
             database.write(batch)
+
+    def clear(self, records: dict[bytes, bytes], first: int) -> None:  # noqa: ARG002
+        batch = WriteBatch(raw_mode=True)
+        for name, record in records.items():
+            batch.put(name, record)
+        batch.delete_range(key(0), ENTRIES_END)
+        with self.writing() as database:
+            database.write(batch)
+            database.flush_wal(True)
 
     def slice(self, first: int, last: int) -> list[bytes]:
         count = last - first + 1

@@ -6,6 +6,8 @@ tests/stores/test_contract.py holds each store to what is said here.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raft_actors.stores.snapshots import Snapshots
+
 __all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved"]
 
 Ballot = tuple[Any, ...]
@@ -20,16 +22,23 @@ class Saved:
     """What a store holds: the newest ballot, and the entries `first..last`.
 
     The log is empty when `last` is `first` - 1: first=1, last=0 in a fresh store, and
-    first=n+1, last=n after compaction through n.
+    first=n+1, last=n after compaction through n. `base_term` is the term of the entry before
+    `first`, 0 for none.
     """
 
     ballot: Ballot = FRESH_BALLOT
     first: int = 1
     last: int = 0
+    base_term: int = 0
 
 
 class LogStore(Protocol):
-    """Where a peer's ballot and log survive. One owner, one thread. Indexes start at 1."""
+    """Where a peer's ballot and log survive. One owner, one thread. Indexes start at 1.
+
+    snapshots  the peer's snapshots, kept beside the log
+    """
+
+    snapshots: Snapshots
 
     def load(self) -> Saved:
         """Tell what the store holds. Never reads the whole log."""
@@ -55,11 +64,19 @@ class LogStore(Protocol):
         Raises LogCompacted below the first kept entry.
         """
 
-    def compact(self, through: int) -> None:
-        """Forget the entries up to `through`, which a snapshot covers from now on.
+    def compact(self, through: int, term: int) -> None:
+        """Forget the entries up to `through`, of `term`, for which a snapshot stands.
 
-        Beyond the last entry, the log becomes empty and goes on at `through` + 1. Durable with
-        the next save only: a crash before it brings the entries back, which does no harm.
+        Durable with the next save only: a crash before it brings the entries back, which does no
+        harm.
+        """
+
+    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+        """Let the log be empty after `index`, of `term`: a leader's snapshot stands for it.
+
+        All of it or nothing, with the ballot, and durable when this returns; raises as `save`.
+        What was in the log is gone, also what was beyond `index`: kept behind a snapshot of
+        another history it could win an election (Raft §5.4.1).
         """
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ KINDS: tuple[type[Message], ...] = (
     messages.TimeoutNow,
     messages.ReadIndex,
     messages.ReadIndexReply,
+    messages.InstallSnapshot,
+    messages.SnapshotReply,
 )
 """A message's number on the wire is its place here: add at the end, never reorder."""
 
@@ -45,7 +47,7 @@ def fields_of(kind: type[Message], version: int | None = None) -> list[str]:
 
 
 def types_of(kind: type[Message]) -> list[type]:
-    known = {int: int, bool: bool, list[bytes]: list}
+    known = {int: int, bool: bool, bytes: bytes, list[bytes]: list}
     return [known[field.type] for field in fields(kind) if field.name not in ENVELOPE]  # type: ignore[index]
 
 
@@ -104,4 +106,8 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
         for entry in message.entries:
             if type(entry) is not bytes or len(entry) < HEADER.size:
                 raise ValueError("an AppendEntries with something that is no entry")
+    elif type(message) is messages.InstallSnapshot and not (
+        0 < len(message.data) <= message.size - message.offset
+    ):
+        raise ValueError("an InstallSnapshot with more or less data than it says")
     return message

@@ -16,6 +16,7 @@ from raft_actors.core.log import Log
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import Configure, Message, Propose, Query, Tick, Written
 from raft_actors.core.server import Event, Server
+from raft_actors.core.snapshot import Snapshot
 
 NODE = "sim@host"
 ALARMS_MAX = 10_000
@@ -41,6 +42,11 @@ class Disk:
             self.ballot = ballot
         if entries:
             self.log[first - 1 :] = entries
+
+
+class NoSnapshots:
+    def read(self, snapshot: Snapshot, offset: int, size: int) -> bytes:
+        raise AssertionError("nobody takes a snapshot here")
 
 
 @dataclass(slots=True)
@@ -97,7 +103,7 @@ class World:
         self.machines[name] = Machine()
         self.servers[name] = Server(
             address(name), config=self.config, random=Random(self.luck.random()),
-            ballot=disk.ballot, log=log, now=self.now,
+            ballot=disk.ballot, log=log, now=self.now, snapshots=NoSnapshots(),
         )  # fmt: skip
 
     def crash(self, name: str) -> None:

@@ -18,7 +18,10 @@ from raft_actors.simulation.telling import told
 from raft_actors.simulation.world import World
 from raft_actors.state_machine import StateMachine
 
-OPTIONS = {"append_bytes_max": int, "inflight_max": int, "apply_max": int}
+OPTIONS = {
+    "append_bytes_max": int, "inflight_max": int, "apply_max": int,
+    "snapshot_entries": int, "snapshot_trailing": int, "snapshot_chunk_bytes": int,
+}  # fmt: skip
 
 
 class Notes(StateMachine):
@@ -221,12 +224,18 @@ class Script:
     # What is to be seen.
 
     def do_logs(self) -> None:
-        """Each log: term:what of every entry; `|` after what is known to be committed."""
+        """Each log: term:what of every entry; `|` after what is known to be committed.
+
+        `(6@1)` stands for the entries up to 6, of term 1, where they are compacted.
+        """
         for name, peer in sorted(self.world.peers.items()):
             log = peer.core.log
-            entries = log.between(1, log.last_index) if log.last_index else []
+            base = log.base
+            entries = log.between(base + 1, log.last_index) if log.last_index > base else []
             words = [entry_word(entry) for entry in entries]
-            words.insert(peer.core.commit_index, "|")
+            words.insert(peer.core.commit_index - base, "|")
+            if base:
+                words.insert(0, f"({base}@{log.base_term})")
             self.tell(f"{name}  {' '.join(words)}")
 
     def do_status(self) -> None:
@@ -241,6 +250,7 @@ class Script:
         """What a leader knows of the others."""
         for (member, _node), progress in sorted(self.world.peers[name].core.role.progress.items()):
             mode = "probing" if progress.probing else "replicating"
+            mode = mode if progress.shipment is None else "shipping"
             self.tell(f"{member}  {mode}, match {progress.match}, next {progress.next}, "
                       f"{len(progress.inflight)} in flight")  # fmt: skip
 

@@ -28,14 +28,14 @@ class Right(StateMachine):
 
 
 class Draws(StateMachine):
-    """Draws a winner, on each replica another."""
+    """Draws a number, on each replica another."""
 
     def init(self, name):
         return ()
 
     def handle_write(self, command, state):
         if command == "draw":
-            return "drawn", ("winner", random.choice(state)) if state else state
+            return "drawn", ("winner", random.random())
         return "entered", (*state, command)
 
     def handle_read(self, query, state):

@@ -289,7 +289,7 @@ def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
     """What the stores' contract forbids: of a torn batch nothing may be kept after the tear."""
 
     def crash(self: PretendDisk, _kept: float) -> None:
-        for ballot, first, entries in self.unsynced:
+        for _verb, ballot, first, entries in self.unsynced:
             self.store.save(ballot, first, entries[1:])
         self.unsynced.clear()
 

@@ -119,9 +119,9 @@ def test_entries_are_bytes_of_any_content(store, reopened):
 
 def test_compacted_entries_are_gone_and_said_to_be(store, reopened):
     store.save(BALLOT, 1, frames(1, 2, 3, 4))
-    store.compact(2)
+    store.compact(2, 7)
     for again in now_and_after(store, reopened):
-        assert again.load() == Saved(BALLOT, 3, 4)
+        assert again.load() == Saved(BALLOT, 3, 4, 7)
         assert all_of(again) == frames(3, 4)
         with pytest.raises(LogCompacted, match="starts at 3"):
             again.entries(2, 4)
@@ -129,26 +129,37 @@ def test_compacted_entries_are_gone_and_said_to_be(store, reopened):
 
 def test_compacting_twice_through_the_same_entry_changes_nothing(store):
     store.save(None, 1, frames(1, 2, 3))
-    store.compact(2)
-    store.compact(2)
-    store.compact(0)
-    assert store.load() == Saved(FRESH_BALLOT, 3, 3)
+    store.compact(2, 1)
+    store.compact(2, 1)
+    store.compact(0, 0)
+    assert store.load() == Saved(FRESH_BALLOT, 3, 3, 1)
 
 
-@pytest.mark.parametrize("through", [4, 50])
-def test_a_log_compacted_through_its_end_goes_on_behind_it(store, reopened, through):
+def test_a_log_compacted_through_its_end_goes_on_behind_it(store, reopened):
     store.save(None, 1, frames(1, 2, 3, 4))
-    store.compact(through)
-    assert store.load() == Saved(FRESH_BALLOT, through + 1, through)
-    store.save(None, through + 1, frames(7, 8))
+    store.compact(4, 2)
+    assert store.load() == Saved(FRESH_BALLOT, 5, 4, 2)
+    store.save(None, 5, frames(7, 8))
     again = reopened()
-    assert again.load() == Saved(FRESH_BALLOT, through + 1, through + 2)
+    assert again.load() == Saved(FRESH_BALLOT, 5, 6, 2)
+    assert all_of(again) == frames(7, 8)
+
+
+@pytest.mark.parametrize("index", [2, 4, 50])
+def test_a_log_that_restarts_behind_a_snapshot_has_nothing_of_before(store, reopened, index):
+    """Planted: entries beyond the index kept; then `all_of` has those of another history."""
+    store.save(FRESH_BALLOT, 1, frames(1, 2, 3, 4))
+    store.restart(BALLOT, index, 9)
+    for again in now_and_after(store, reopened):
+        assert again.load() == Saved(BALLOT, index + 1, index, 9)
+    again.save(None, index + 1, frames(7, 8))
+    assert again.load() == Saved(BALLOT, index + 1, index + 2, 9)
     assert all_of(again) == frames(7, 8)
 
 
 def test_a_hole_in_the_log_is_our_own_bug(store):
     store.save(None, 1, frames(1, 2))
-    store.compact(1)
+    store.compact(1, 1)
     for first in (1, 4):
         with pytest.raises(AssertionError, match="a hole"):
             store.save(None, first, frames(9))
@@ -156,7 +167,9 @@ def test_a_hole_in_the_log_is_our_own_bug(store):
         store.save(None, 0, frames(9))
     with pytest.raises(AssertionError, match="beyond"):
         store.entries(2, 3)
-    assert store.load() == Saved(FRESH_BALLOT, 2, 2)
+    with pytest.raises(AssertionError, match="not there"):
+        store.compact(3, 1)
+    assert store.load() == Saved(FRESH_BALLOT, 2, 2, 1)
 
 
 def test_an_open_store_cannot_be_opened_again(kind, tmp_path, store):
@@ -181,7 +194,8 @@ def test_a_closed_store_says_so(store):
         store.load,
         lambda: store.save(BALLOT, 0, []),
         lambda: store.entries(1, 1),
-        lambda: store.compact(1),
+        lambda: store.compact(1, 1),
+        lambda: store.restart(BALLOT, 1, 1),
     ):
         with pytest.raises(StoreError, match="closed"):
             verb()
@@ -207,7 +221,7 @@ class AgainstAList(RuleBasedStateMachine):
         self.kind = kind
         self.directory = Path(tempfile.mkdtemp())
         self.store = open_store(kind, self.directory / "peer")
-        self.ballot, self.base, self.log = FRESH_BALLOT, 0, []
+        self.ballot, self.base, self.base_term, self.log = FRESH_BALLOT, 0, 0, []
 
     @rule(
         ballot=st.none() | st.tuples(st.integers(0), st.none() | st.just(("a", "b@c"))),
@@ -220,13 +234,20 @@ class AgainstAList(RuleBasedStateMachine):
         self.log[keep:] = entries
         self.ballot = ballot or self.ballot
 
-    @rule(ahead=st.integers(-2, 8))
-    def compact(self, ahead):
+    @rule(ahead=st.integers(-2, 8), term=st.integers(0, 9))
+    def compact(self, ahead, term):
+        ahead = min(ahead, len(self.log))
         through = self.base + ahead
-        self.store.compact(through)
+        self.store.compact(through, term)
         if ahead > 0:
             del self.log[:ahead]
-            self.base = through
+            self.base, self.base_term = through, term
+
+    @rule(ahead=st.integers(0, 8), term=st.integers(0, 9))
+    def restart_behind_a_snapshot(self, ahead, term):
+        self.ballot, self.base, self.base_term = (term, None), self.base + ahead, term
+        self.store.restart(self.ballot, self.base, self.base_term)
+        self.log = []
 
     @rule()
     def restart(self):
@@ -244,7 +265,7 @@ class AgainstAList(RuleBasedStateMachine):
     @invariant()
     def holds_the_same(self):
         last = self.base + len(self.log)
-        assert self.store.load() == Saved(self.ballot, self.base + 1, last)
+        assert self.store.load() == Saved(self.ballot, self.base + 1, last, self.base_term)
         assert self.store.entries(self.base + 1, last) == self.log
 
     def teardown(self):

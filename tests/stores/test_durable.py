@@ -116,7 +116,7 @@ except StoreError as error:
     print(index)
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-for save in (lambda: store.save((99, None), 0, []), lambda: store.compact(1)):
+for save in (lambda: store.save((99, None), 0, []), lambda: store.compact(1, 1)):
     try:
         save()
     except StoreError as error:

@@ -122,7 +122,7 @@ def test_compacted_entries_are_removed_a_few_with_each_save(path):
     """Planted: `swept` is always `oldest`; then nothing is removed."""
     store = LmdbStore(path)
     store.save(None, 1, [b"x"] * 10_000)
-    store.compact(9_000)
+    store.compact(9_000, 1)
     assert store.oldest <= 1 + SWEEP
     last = 10_000
     while store.oldest < store.first:
@@ -132,14 +132,14 @@ def test_compacted_entries_are_removed_a_few_with_each_save(path):
         assert 500 < store.oldest - before <= SWEEP + 500 or store.oldest == store.first
     assert last < 20_000
     with store.database.begin() as transaction:
-        assert transaction.stat()["entries"] == last - 9_000 + 1  # and the first index
+        assert transaction.stat()["entries"] == last - 9_000 + 1  # and the base
     store.close()
 
 
 def test_a_restarted_store_goes_on_removing(path):
     store = LmdbStore(path)
     store.save(None, 1, [b"x"] * 1_000)
-    store.compact(900)
+    store.compact(900, 1)
     store.close()
     store = LmdbStore(path)
     assert 1 < store.oldest < 901
@@ -156,7 +156,7 @@ def test_the_file_stays_as_large_as_the_log_it_keeps(path):
     for start in range(1, 10_000, 500):
         for first in range(start, start + 500, 25):
             store.save((first, None), first, [b"x" * 500] * 25)
-        store.compact(max(start - 500, 0))
+        store.compact(max(start - 500, 0), 1)
         sizes.append(store.directory.database.stat().st_size)
     assert sizes[-1] <= sizes[9]
     store.close()

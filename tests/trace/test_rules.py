@@ -520,8 +520,33 @@ def test_a_wrong_trace_departs_at_its_line(traces, tmp_path, mutate, rule):
 
 
 def test_every_rule_has_a_mutation():
-    """`leader_complete` has a test of its own, below."""
-    assert {rule for _mutate, rule in MUTATIONS} | {"leader_complete"} == set(RULES)
+    """Two have tests of their own, below."""
+    apart = {"leader_complete", "snapshot"}
+    assert {rule for _mutate, rule in MUTATIONS} | apart == set(RULES)
+
+
+def test_a_snapshot_that_no_leader_sent_is_found(tmp_path):
+    """A follower that was away is sent a snapshot; then the trace forgets that it was sent."""
+    config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
+    with traces_into(tmp_path):
+        world = World("abc", 1, config)
+        world.configure("a")
+        world.ring(1)
+        world.crash("c")
+        for number in range(8):
+            world.write(world.leader().name, number)
+            world.ring(1)
+        world.start("c")
+        world.ring(1)
+        assert world.agrees()
+    assert check(tmp_path).departures == []
+    traces = Traces(tmp_path)
+    installed = traces.find("step", "SnapshotInstalled", peers="c")
+    traces.delete(traces.find("receive", "InstallSnapshot", peers="c"))
+    traces.write(tmp_path)
+    departure = check(tmp_path).departures[0]
+    assert departure.rule == "snapshot"
+    assert departure.place.number == installed[1]
 
 
 def test_a_leader_without_a_committed_entry_is_found_by_comparing_traces(tmp_path):

@@ -1,0 +1,52 @@
+"""Recovery: what a peer finds in its store, fitted together."""
+
+from dataclasses import dataclass
+
+from raft_actors.config import Config
+from raft_actors.core.effects import Ballot
+from raft_actors.core.log import Log
+from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot
+from raft_actors.errors import StoreCorrupt
+from raft_actors.stores import LogStore
+
+__all__ = ["Recovered", "recover"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The state of a peer that starts; the machine's state is that of `snapshot`."""
+
+    ballot: Ballot
+    log: Log
+    snapshot: Snapshot
+    incoming: Incoming | None
+
+
+def recover(store: LogStore, config: Config) -> Recovered:
+    """Load a peer's ballot, log and newest snapshot.
+
+    A leader's snapshot that was made durable just before a crash may be newer than the log, or of
+    another history: then the log begins behind it, as it would have then (Figure 13).
+
+    Raises StoreCorrupt when entries are missing between snapshot and log.
+    """
+    snapshot = store.snapshots.newest() or NO_SNAPSHOT
+    saved = store.load()
+    ballot = Ballot(*saved.ballot)
+    base, base_term, last = saved.first - 1, saved.base_term, saved.last
+    if snapshot.index < base:
+        raise StoreCorrupt(
+            f"the log begins at entry {saved.first}, and the newest snapshot ends at "
+            f"{snapshot.index}: entries are missing. Remove this peer from its group, move its "
+            "directory away, and add it again"
+        )
+    log = log_of(store, config, base, base_term, last)
+    if log.term_at(snapshot.index) != snapshot.term:
+        ballot = Ballot(ballot.term, ballot.voted_for, snapshot.configuration.index)
+        store.restart(ballot.stored(), snapshot.index, snapshot.term)
+        log = log_of(store, config, snapshot.index, snapshot.term, snapshot.index)
+    return Recovered(ballot, log, snapshot, store.snapshots.incoming())
+
+
+def log_of(store: LogStore, config: Config, base: int, base_term: int, last: int) -> Log:
+    return Log(store, base=base, base_term=base_term, last=last, cache_bytes=config.log_cache_bytes)

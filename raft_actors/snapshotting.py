@@ -1,0 +1,218 @@
+"""Snapshotting: when a peer's snapshot is due, and how it is taken without stopping the peer.
+
+taking in   on the peer's thread, in slices; nothing is applied meanwhile
+writing     on a thread of its own, which tells the peer at the end
+taken       the core lets the log begin later; older snapshots are removed
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import terms
+from raft_actors.core.leader import Leader
+from raft_actors.core.messages import SnapshotTaken
+from raft_actors.errors import RaftError
+from raft_actors.state_image import StateImage
+from raft_actors.stores.snapshots import Draft, Header
+from supervision import tell_if_alive
+
+if TYPE_CHECKING:
+    from raft_actors.core.membership import Configuration
+    from raft_actors.core.server import Server
+    from raft_actors.peer import Peer
+    from raft_actors.requests import Ticket
+
+__all__ = ["SnapshotFailed", "Snapshotting", "TakeSnapshot", "Writer"]
+
+logger = logging.getLogger("raft_actors.peer")
+
+RETRY_S = 30.0
+"""After a snapshot that failed."""
+WRITER_S = 5.0
+"""How long the end of a peer waits for its writer, which may hang in the disk."""
+
+
+@dataclass(slots=True)
+class TakeSnapshot:
+    """A client's wish for a snapshot now; `ticket` gets ("ok", index) once it is durable."""
+
+    ticket: "Ticket"
+
+
+@dataclass(slots=True)
+class SnapshotFailed:
+    """The writer tells its peer why there is no snapshot."""
+
+    reason: str
+
+
+class Writer:
+    """Writes one snapshot, on a thread of its own."""
+
+    def __init__(self, draft: Draft, image: StateImage, done: Callable[[Any], Any]) -> None:
+        self.draft = draft
+        self.image = image
+        self.done = done
+        self.given_up = False
+        self.thread = threading.Thread(target=self.write, name="raft-snapshot", daemon=True)
+
+    def write(self) -> None:
+        draft = self.draft
+        try:
+            for payload in self.image.payloads():
+                if self.given_up:
+                    draft.abandon()
+                    return
+                draft.add(payload)
+                time.sleep(0)  # the peer's thread is the one that matters
+            outcome: Any = SnapshotTaken(draft.finish())
+        except Exception as error:
+            outcome = SnapshotFailed(f"{type(error).__name__}: {error}")
+        self.done(outcome)
+
+
+class Snapshotting:
+    """The snapshots of one peer's own state. All of it happens on the peer's thread.
+
+    image      the state that is being taken in; nothing is applied while there is one
+    log_bytes  of the entries that were applied since the last snapshot
+    tickets    who waits for the next snapshot
+    slice_s    how long the peer's thread takes a state in before it looks around
+    """
+
+    slice_s = 0.004
+
+    def __init__(self, peer: "Peer") -> None:
+        self.peer = peer
+        self.config = peer.config
+        self.image: StateImage | None = None
+        self.header: Header | None = None
+        self.writer: Writer | None = None
+        self.log_bytes = 0
+        self.tickets: list[Ticket] = []
+        self.not_before = 0.0
+        self.last_at = peer.clock()
+
+    def is_due(self) -> bool:
+        """Tell whether enough was applied since the last snapshot.
+
+        The bigger the state, the rarer: what is written for snapshots is at most twice what is
+        written for entries.
+        """
+        peer, config = self.peer, self.config
+        snapshot, now = peer.core.snapshot, peer.core.now
+        entries = peer.applied.index - snapshot.index
+        if not entries or not peer.applied.can_snapshot or now < self.not_before:
+            return False
+        if now - self.last_at >= config.snapshot_interval:
+            return True
+        return 2 * self.log_bytes >= snapshot.size and (
+            entries >= config.snapshot_entries or self.log_bytes >= config.snapshot_bytes
+        )
+
+    def ask(self, ticket: "Ticket") -> None:
+        """Take one for a client."""
+        self.tickets.append(ticket)
+
+    def go_on(self) -> bool:
+        """Begin a snapshot if one is due, or take more of it in; return whether there is more."""
+        if self.image is None:
+            if self.writer is not None or not (self.tickets or self.is_due()):
+                return False
+            if not self.begin():
+                return False
+        assert self.image is not None
+        clock = self.peer.clock
+        try:
+            if not self.image.take_in(clock() + self.slice_s, clock):
+                return True
+        except Exception as error:  # the machine's, or a state that can't be encoded
+            self.failed(f"{type(error).__name__}: {error}")
+            return False
+        self.write()
+        return False
+
+    def begin(self) -> bool:
+        peer = self.peer
+        core, applied = peer.core, peer.applied
+        if applied.index == core.snapshot.index:
+            self.answer(("ok", applied.index))
+            return False
+        configuration = configuration_before(core, applied.index)
+        try:
+            self.image = applied.image()
+        except Exception as error:
+            self.failed(f"{type(error).__name__}: {error}")
+            return False
+        self.header = Header(
+            applied.index, core.log.term_at(applied.index), configuration.encode(),
+            configuration.index, self.image.kind,
+        )  # fmt: skip
+        return True
+
+    def write(self) -> None:
+        image, header, self.image = self.image, self.header, None
+        assert image is not None
+        assert header is not None
+        try:
+            draft = self.peer.store.snapshots.draft(header)
+        except RaftError as error:
+            self.failed(str(error))
+            return
+        ref = self.peer.actor_ref
+        self.writer = Writer(draft, image, lambda outcome: tell_if_alive(ref, outcome))
+        self.log_bytes = 0
+        self.last_at = self.peer.core.now
+        self.run(self.writer)
+
+    @staticmethod
+    def run(writer: Writer) -> None:
+        writer.thread.start()
+
+    def taken(self) -> None:
+        """The core has heard of it: remove the ones before it that nobody is being sent."""
+        core = self.peer.core
+        self.writer = None
+        self.prune()
+        self.answer(("ok", core.snapshot.index))
+
+    def prune(self) -> None:
+        core = self.peer.core
+        role = core.role
+        sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
+        self.peer.store.snapshots.prune({core.snapshot.index, *sent})
+
+    def failed(self, reason: str) -> None:
+        """Say why there is none. The log is kept, so nothing is lost; it is tried again."""
+        logger.error(
+            "%s: no snapshot could be taken, so the log grows; next try in %d s: %s",
+            self.peer.name, RETRY_S, reason,
+        )  # fmt: skip
+        self.image = self.writer = None
+        self.not_before = self.peer.core.now + RETRY_S
+        self.answer(("error", ("snapshot_failed", reason)))
+
+    def answer(self, answer: Any) -> None:
+        tickets, self.tickets = self.tickets, []
+        for ticket in tickets:
+            ticket.set(terms.dumps(answer))
+
+    def give_up(self) -> None:
+        """Leave what is being taken: the peer ends, or has got a newer state from its leader."""
+        writer, self.image, self.writer = self.writer, None, None
+        if writer is not None:
+            writer.given_up = True
+            if writer.thread.is_alive():
+                writer.thread.join(WRITER_S)
+
+
+def configuration_before(core: "Server", index: int) -> "Configuration":
+    """Return the newest configuration at or before `index`, an applied entry."""
+    configuration = core.configuration
+    while configuration.index > index:
+        configuration = core.configuration_at(configuration.previous)
+    return configuration

@@ -1,0 +1,129 @@
+"""State image: a state taken in at one point of the log, piece by piece, and put together again.
+
+While it is being taken in, nothing is applied; heartbeats and new entries go on between slices. A
+piece that later commands can't change is only remembered, and encoded elsewhere; any other one is
+encoded at once. So a dict of a million strings costs the peer's thread some 50 ms in slices, and
+one of a million lists costs it their encoding.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+from raft_actors import terms
+from raft_actors.stores.snapshots import PIECE, SESSION
+from raft_actors.terms import ATOMS
+from raft_actors.undo import UndoDict
+
+__all__ = ["Frozen", "StateImage", "put_together"]
+
+SLICE = 1_000
+"""Items in one piece: encoding it keeps other threads waiting for a fraction of a millisecond."""
+
+ATOMS_AND_TUPLES = ATOMS | {tuple}
+
+
+class Frozen:
+    """Pieces of a state that stay what they are, whatever becomes of the state.
+
+    What `StateMachine.snapshot` may return to have them read by another thread while commands are
+    applied.
+    """
+
+    def __init__(self, pieces: Iterable[Any]) -> None:
+        self.pieces = iter(pieces)
+
+
+class StateImage:
+    """One state, on its way into a snapshot.
+
+    kind  how the pieces make a state again; see `put_together`
+    """
+
+    def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
+        self.kind, pieces = pieces_of(data)
+        self.frozen = data.pieces if isinstance(data, Frozen) else iter(())
+        self.coming = chain(
+            ((SESSION, piece) for piece in sessions), ((PIECE, piece) for piece in pieces)
+        )
+        self.taken: list[bytes | tuple[bytes, Any]] = []
+
+    def take_in(self, until: float, clock: Callable[[], float]) -> bool:
+        """Take pieces in until `clock` says `until`; return whether those were the last."""
+        taken = self.taken
+        for kind, piece in self.coming:
+            taken.append((kind, piece) if is_constant(piece) else kind + encoded(piece))
+            if clock() >= until:
+                return False
+        return True
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield what goes into the blocks of a snapshot, on any thread."""
+        for item in self.taken:
+            yield item if isinstance(item, bytes) else item[0] + encoded(item[1])
+        for piece in self.frozen:
+            yield PIECE + encoded(piece)
+
+
+def pieces_of(data: Any) -> tuple[str, Iterable[Any]]:
+    """Return the kind of what `StateMachine.snapshot` gave, and its pieces."""
+    kind = type(data)
+    if kind is dict or kind is UndoDict:
+        return "dict" if kind is dict else "undo_dict", slices_of_dict(data)
+    if kind is list or kind is set:
+        return kind.__name__, slices(data)
+    if kind is Frozen:
+        return "pieces", ()
+    if isinstance(data, Iterator):
+        return "pieces", data
+    return "term", (data,)
+
+
+def slices_of_dict(data: dict[Any, Any]) -> Iterator[Any]:
+    keys, values = iter(data), iter(data.values())
+    while some := tuple(islice(keys, SLICE)):
+        yield some, tuple(islice(values, SLICE))
+
+
+def slices(data: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    rest = iter(data)
+    while some := tuple(islice(rest, SLICE)):
+        yield some
+
+
+def is_constant(piece: Any) -> bool:
+    """Tell of some usual shapes, quickly, that nothing in them can ever change."""
+    for _level in range(3):
+        if type(piece) is not tuple:
+            return type(piece) in ATOMS
+        kinds = set(map(type, piece))
+        if kinds <= ATOMS:
+            return True
+        if not kinds <= ATOMS_AND_TUPLES:
+            return False
+        piece = tuple(chain.from_iterable(part for part in piece if type(part) is tuple))
+    return False
+
+
+def encoded(piece: Any) -> bytes:
+    return terms.dumps(piece, "state")
+
+
+def put_together(kind: str, pieces: Iterator[Any]) -> Any:
+    """Return what `StateMachine.restore` gets. Raises ValueError for a kind unknown here."""
+    match kind:
+        case "dict" | "undo_dict":
+            state: dict[Any, Any] = {}
+            for keys, values in pieces:
+                state.update(zip(keys, values, strict=True))
+            return state if kind == "dict" else UndoDict(state)
+        case "list":
+            return list(chain.from_iterable(pieces))
+        case "set":
+            return set(chain.from_iterable(pieces))
+        case "pieces":
+            return pieces
+        case "term":
+            return next(pieces)
+        case _:
+            raise ValueError(f"a snapshot of kind {kind!r}, which this version does not know")

@@ -1,0 +1,138 @@
+"""Files: the few things that snapshots need of a directory, and two that have them."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from raft_actors.errors import StoreError
+
+__all__ = ["DiskFiles", "Files", "MemoryFiles", "sync_directory"]
+
+
+class Files(Protocol):
+    """A flat directory of one peer's. Raises StoreError when the disk refuses."""
+
+    def names(self) -> list[str]:
+        """Return the names of the files, in no order."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; 0 for one that is not there."""
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes; fewer at the end of the file."""
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """Put `data` at `offset`, and let the file end there. Makes the file if need be."""
+
+    def keep(self, draft: str, name: str) -> None:
+        """Make a file durable, and give it its final name, durably too."""
+
+    def remove(self, name: str) -> None:
+        """Forget a file, if it is there."""
+
+
+class DiskFiles:
+    """A directory of the operating system. It is made with its first file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> list[str]:
+        try:
+            return [each.name for each in self.path.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise told(self.path, error) from error
+
+    def size(self, name: str) -> int:
+        try:
+            return (self.path / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise told(self.path, error) from error
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        try:
+            with (self.path / name).open("rb", buffering=0) as file:
+                return os.pread(file.fileno(), size, offset)
+        except OSError as error:
+            raise told(self.path, error) from error
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        try:
+            self.path.mkdir(exist_ok=True)
+            descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                view, at = memoryview(data), offset
+                while view:
+                    written = os.pwrite(descriptor, view, at)
+                    view, at = view[written:], at + written
+                os.ftruncate(descriptor, at)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise told(self.path, error) from error
+
+    def keep(self, draft: str, name: str) -> None:
+        try:
+            descriptor = os.open(self.path / draft, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            (self.path / draft).replace(self.path / name)
+            sync_directory(self.path)
+            sync_directory(self.path.parent)
+        except OSError as error:
+            raise told(self.path, error) from error
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            try:
+                (self.path / name).unlink()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise told(self.path, error) from error
+
+
+class MemoryFiles:
+    """Lives as long as the process, like the `MemoryStore` that it belongs to."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytearray] = {}
+
+    def names(self) -> list[str]:
+        return list(self.contents)
+
+    def size(self, name: str) -> int:
+        return len(self.contents.get(name, b""))
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        return bytes(self.contents[name][offset : offset + size])
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        content = self.contents.setdefault(name, bytearray())
+        assert offset <= len(content), "a hole in a file"
+        content[offset:] = data
+
+    def keep(self, draft: str, name: str) -> None:
+        self.contents[name] = self.contents.pop(draft)
+
+    def remove(self, name: str) -> None:
+        self.contents.pop(name, None)
+
+
+def told(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: {error.strerror or error}; make room, or the disk good")
+
+
+def sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,279 @@
+"""Snapshots: what stands for the beginning of a peer's log, in files that check themselves.
+
+A file is a row of blocks:
+
+    offset  0   4  bytes of the payload, big-endian
+            4   4  CRC-32 of the payload
+            8   -  payload: one byte that says what kind it is, then a term
+
+    HEADER      first: see `Header`
+    SESSION     one client's session, as `Sessions.stored` gives it
+    PIECE       a part of the machine's state, as it was taken
+    END         last: the number of blocks before it
+
+    <index>-<term>-<size>-<checksum>.snapshot          whole, and durable
+    <index>-<term>-<size>-<checksum>.part              what has come so far of a leader's
+    <index>-<term>.draft                               being written
+
+`size` and `checksum` are of the whole file. A name is given last, so what has it is whole.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from re import compile as pattern
+from typing import Any
+from zlib import crc32
+
+from raft_actors import terms
+from raft_actors.core.membership import Configuration
+from raft_actors.core.snapshot import Incoming, Snapshot
+from raft_actors.errors import StoreCorrupt
+from raft_actors.stores.files import Files
+
+__all__ = ["END", "HEADER", "PIECE", "SESSION", "Draft", "Header", "Snapshots"]
+
+FORMAT = 1
+MAGIC = "raft_actors snapshot"
+
+HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
+BLOCK_BYTES = 8
+READ_BYTES = 1 << 20
+NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|part)")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a snapshot says of itself.
+
+    index, term     of the last entry that it stands for
+    configuration   the newest at or before it, encoded; `configured` is that one's index
+    kind            how the pieces of the state are put together; see `raft_actors.state_image`
+    machine         the version of the state machine that the state is of
+    """
+
+    index: int
+    term: int
+    configuration: bytes
+    configured: int
+    kind: str
+    machine: int = 1
+
+    def encode(self) -> bytes:
+        return HEADER + terms.dumps((MAGIC, FORMAT, asdict(self)))
+
+
+class Draft:
+    """A snapshot that is being written, by one thread."""
+
+    def __init__(self, files: Files, header: Header) -> None:
+        self.files = files
+        self.header = header
+        self.name = f"{header.index}-{header.term}.draft"
+        self.size = self.checksum = self.count = 0
+        self.add(header.encode())
+
+    def add(self, payload: bytes) -> None:
+        """Write one more block."""
+        block = framed(payload)
+        self.files.write(self.name, self.size, block)
+        self.size += len(block)
+        self.checksum = crc32(block, self.checksum)
+        self.count += 1
+
+    def finish(self) -> Snapshot:
+        """Make it durable, and a snapshot."""
+        self.add(END + terms.dumps(self.count))
+        header = self.header
+        configuration = Configuration.decode(header.configuration, header.configured)
+        snapshot = Snapshot(header.index, header.term, configuration, self.size, self.checksum)
+        self.files.keep(self.name, name_of(snapshot))
+        return snapshot
+
+    def abandon(self) -> None:
+        self.files.remove(self.name)
+
+
+class Snapshots:
+    """The snapshots of one peer. One thread, but for `Draft`s."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    def newest(self) -> Snapshot | None:
+        """Return the newest, as its name and its header tell of it.
+
+        Raises StoreCorrupt if the header is damaged or of a version that is not known here.
+        """
+        names = [name for name in self.files.names() if name.endswith(".snapshot")]
+        found = max(map(numbers_in, names), default=None)
+        if found is None:
+            return None
+        index, term, size, checksum = found
+        header = self.header(Snapshot(index, term, size=size, checksum=checksum))
+        configuration = Configuration.decode(header.configuration, header.configured)
+        return Snapshot(index, term, configuration, size, checksum)
+
+    def read(self, snapshot: Snapshot, offset: int, size: int) -> bytes:
+        """Return a part of it, to be sent."""
+        return self.files.read(name_of(snapshot), offset, min(size, snapshot.size - offset))
+
+    def draft(self, header: Header) -> Draft:
+        return Draft(self.files, header)
+
+    def prune(self, keep: set[int]) -> None:
+        """Remove every snapshot but those that end with one of these indexes, and what is left of
+        drafts."""
+        for name in self.files.names():
+            if name.endswith(".draft") or (
+                name.endswith(".snapshot") and numbers_in(name)[0] not in keep
+            ):
+                self.files.remove(name)
+
+    # A leader's.
+
+    def incoming(self) -> Incoming | None:
+        """Return what is here of a leader's snapshot; older parts are removed."""
+        parts = [name for name in self.files.names() if name.endswith(".part")]
+        newest = max(parts, key=numbers_in, default="")
+        kept = None
+        for name in parts:
+            index, term, size, checksum = numbers_in(name)
+            have = self.files.size(name)
+            if name == newest and have < size:
+                kept = Incoming(index, term, size, checksum, have)
+            else:
+                self.files.remove(name)
+        return kept
+
+    def receive(self, incoming: Incoming, offset: int, data: bytes) -> None:
+        """Take a part in. The first of a snapshot ends all others that are under way."""
+        name = part_of(incoming)
+        if offset == 0:
+            for other in self.files.names():
+                if other.endswith(".part") and other != name:
+                    self.files.remove(other)
+        self.files.write(name, offset, data)
+
+    def finish(self, incoming: Incoming) -> Snapshot:
+        """Check what has come, and make it a snapshot.
+
+        Raises StoreCorrupt if it is damaged; then nothing of it is left.
+        """
+        name = part_of(incoming)
+        try:
+            header = self.check(name, incoming.size, incoming.checksum)
+        except StoreCorrupt:
+            self.files.remove(name)
+            raise
+        configuration = Configuration.decode(header.configuration, header.configured)
+        snapshot = Snapshot(
+            incoming.index, incoming.term, configuration, incoming.size, incoming.checksum
+        )
+        self.files.keep(name, name_of(snapshot))
+        return snapshot
+
+    # Reading.
+
+    def header(self, snapshot: Snapshot) -> Header:
+        name = name_of(snapshot)
+        return header_in(name, next(self.blocks(name), b""), (snapshot.index, snapshot.term))
+
+    def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
+        """Yield (kind, term) of each SESSION and PIECE.
+
+        Raises StoreCorrupt where a block is damaged, or the end is missing.
+        """
+        name = name_of(snapshot)
+        for count, payload in enumerate(self.blocks(name)):
+            kind = payload[:1]
+            if kind == END:
+                if terms.loads(payload[1:]) == count:
+                    return
+                break
+            if kind != HEADER:
+                yield kind, terms.loads(memoryview(payload)[1:])
+        raise StoreCorrupt(f"{name} ends too early; {REMEDY}")
+
+    def check(self, name: str, size: int, checksum: int) -> Header:
+        """Read all of a file. Raises StoreCorrupt unless it is whole and undamaged."""
+        first, total, whole = b"", 0, False
+        for count, payload in enumerate(self.blocks(name)):
+            first = first or payload
+            total = crc32(framed(payload), total)
+            whole = payload[:1] == END and terms.loads(payload[1:]) == count
+        if not whole or total != checksum or self.files.size(name) != size:
+            raise StoreCorrupt(f"{name} is not what was sent, or written; {REMEDY}")
+        index, term = numbers_in(name)[:2]
+        return header_in(name, first, (index, term))
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yield the payloads of a file. Raises StoreCorrupt where one is damaged or cut off."""
+        offset, data = 0, b""
+        while True:
+            more = self.files.read(name, offset, READ_BYTES)
+            offset += len(more)
+            data += more
+            at = 0
+            while len(data) - at >= BLOCK_BYTES:
+                length = int.from_bytes(data[at : at + 4], "big")
+                end = at + BLOCK_BYTES + length
+                if end > len(data):
+                    break
+                payload = data[at + BLOCK_BYTES : end]
+                if crc32(payload) != int.from_bytes(data[at + 4 : at + BLOCK_BYTES], "big"):
+                    raise StoreCorrupt(f"{name} is damaged at byte {offset - len(data)}; {REMEDY}")
+                yield payload
+                at = end
+            data = data[at:]
+            if not more:
+                if data:
+                    raise StoreCorrupt(f"{name} is cut off; {REMEDY}")
+                return
+
+
+REMEDY = (
+    "stop the peer, remove it from its group at the leader, move its directory away, and add it "
+    "again: it gets a new one from the leader"
+)
+
+
+def framed(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + crc32(payload).to_bytes(4, "big") + payload
+
+
+def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
+    try:
+        magic, version, fields = terms.loads(payload[1:])
+    except ValueError:
+        magic, version, fields = None, None, {}
+    if payload[:1] != HEADER or magic != MAGIC:
+        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {REMEDY}")
+    if version != FORMAT:
+        raise StoreCorrupt(
+            f"{name} has format {version!r}, and this version of raft_actors knows format "
+            f"{FORMAT}: use the version that wrote it"
+        )
+    header = Header(**fields)
+    if (header.index, header.term) != expected:
+        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {REMEDY}")
+    return header
+
+
+def name_of(snapshot: Snapshot) -> str:
+    index, term, size, checksum = (
+        snapshot.index, snapshot.term, snapshot.size, snapshot.checksum,
+    )  # fmt: skip
+    return f"{index}-{term}-{size}-{checksum:08x}.snapshot"
+
+
+def part_of(incoming: Incoming) -> str:
+    return f"{incoming.index}-{incoming.term}-{incoming.size}-{incoming.checksum:08x}.part"
+
+
+def numbers_in(name: str) -> tuple[int, int, int, int]:
+    """Return (index, term, size, checksum). Raises StoreCorrupt for a name of no such form."""
+    found = NAME.fullmatch(name)
+    if found is None:
+        raise StoreCorrupt(f"{name} among the snapshots is none; move it away")
+    index, term, size = map(int, found.group(1, 2, 3))
+    return index, term, size, int(found.group(4), 16)
