@@ -8,7 +8,7 @@ from raft_actors import terms
 from raft_actors.core.entry import RequestId
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError
-from raft_actors.sessions import NEW, REPLY, Sessions
+from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import SESSION, Snapshots
@@ -83,13 +83,13 @@ class Applied:
 
     # Commands and queries.
 
-    def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
+    def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
         """Apply the command of the next entry and return the encoded answer; see `sessions`."""
         if not request[0]:
             return self.run(command)
         if request[0] == NEW:
-            return self.sessions.open(self.index + 1, request[1])
-        return self.sessions.once(request, self.run, command)
+            return self.sessions.open(self.index + 1, request[1], time_ms)
+        return self.sessions.once(request, self.run, command, self.index + 1, time_ms)
 
     def run(self, command: bytes) -> bytes:
         """Run one command and return its encoded reply.
@@ -117,12 +117,12 @@ class Applied:
     def read(self, query: bytes) -> bytes:
         """Answer one query, encoded.
 
-        A query that begins with REPLY gets an answer that does, so that the machine's errors and
-        Raft's are told apart. REPLY alone is answered with the index.
+        A query that begins with REPLY gets an answer that does, with the index of the state, so
+        that the machine's errors and Raft's are told apart. REPLY alone is a question for that.
         """
         if query[:1] != REPLY:
             return self.look(query)
-        return REPLY + (self.look(query[1:]) if len(query) > 1 else terms.dumps(self.index))
+        return reply_at(self.index, self.look(query[1:]) if len(query) > 1 else b"")
 
     def look(self, query: bytes) -> bytes:
         """Have the machine answer. An exception is an answer to this reader alone."""

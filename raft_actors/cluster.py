@@ -30,7 +30,7 @@ from raft_actors.future import Future
 from raft_actors.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
 from raft_actors.requests import READ, WRITE
-from raft_actors.sessions import NEW, REPLY, SALT_BITS
+from raft_actors.sessions import NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.views import Status
 
 __all__ = ["Cluster"]
@@ -72,6 +72,7 @@ class Cluster:
         self.session_lock = threading.Lock()
         self.command_bytes_max = self.peers.node.config.command_bytes_max
         self.refresh_at = 0.0
+        self.token = 0
         self.closed = False
 
     def __repr__(self) -> str:
@@ -252,7 +253,10 @@ class Cluster:
                 answer = call.answer()
                 if type(answer) is bytes:
                     if answer[:1] == REPLY:
-                        return terms.loads(answer[1:])
+                        index, reply = reply_in(answer)
+                        if index > self.token:
+                            self.token = index
+                        return terms.loads(reply) if reply else index
                     answer = terms.loads(answer)
                     if call.request[0] == NEW and answer[0] == "ok":
                         return answer[1]

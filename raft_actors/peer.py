@@ -21,9 +21,9 @@ from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
     NOOP,
+    command_of,
     kind_of,
     payload_of,
-    request_of,
     term_of,
 )
 from raft_actors.core.follower import Follower
@@ -81,6 +81,7 @@ class Peer(Process):
     """
 
     clock = staticmethod(time.monotonic)
+    wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     due: Effects | None = None
     random: Random = SystemRandom()
@@ -139,7 +140,7 @@ class Peer(Process):
 
     def on_receive(self, message: Any) -> None:
         core = self.core
-        core.now = self.clock()
+        core.now, core.wall_ms = self.clock(), int(self.wall_clock() * 1000)
         kind = type(message)
         if kind is list:
             for event in message:
@@ -262,7 +263,7 @@ class Peer(Process):
             kind = kind_of(entry)
             reply = b""
             if kind == COMMAND:
-                reply = applied.write(payload_of(entry), request_of(entry))
+                reply = applied.write(*command_of(entry))
             elif kind == CONFIG:
                 self.say_if_removed(Configuration.decode(payload_of(entry), applied.index + 1))
             applied.index += 1

@@ -9,6 +9,9 @@ A command's request id says what it is here:
     (NEW, salt)           opens a session, and is answered ("ok", its number)
     (number, sequence)    run once; committed again, it gets its first answer again. One with an
                           empty payload runs nothing: it settles that what has not run never will
+
+Time is what the leaders wrote into the entries of sessions, the latest so far: no replica looks at
+a clock of its own, and a leader whose clock is behind turns nothing back.
 """
 
 from collections import OrderedDict
@@ -18,14 +21,17 @@ from typing import Any
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
 
-__all__ = ["NEW", "REPLY", "WINDOW", "Sessions"]
+__all__ = ["EXPIRED", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in"]
 
 NEW = (1 << 64) - 1
 REPLY = b"\xc1"
-"""Begins the reply of a machine, which may look like an error of Raft's. Begins no term."""
+"""Begins the reply of a machine, which may look like an error of Raft's. Begins no term. Then come
+8 bytes, the log index whose state it shows, and the reply."""
 
 SESSIONS_MAX = 1_000
 """One more, and the one whose last command is the longest ago expires."""
+SESSION_S = 3_600
+"""Replicated time without a command after which a session expires."""
 WINDOW = 2_048
 """Sequences of a session, down from the newest, whose answers are known."""
 REPLY_BYTES_MAX = 256 * 1024
@@ -39,17 +45,31 @@ NOT_APPLIED = terms.dumps(("error", "not_applied"))
 FORGOTTEN = terms.dumps(("error", "reply_forgotten"))
 
 
+def reply_at(index: int, reply: bytes) -> bytes:
+    """Return the answer that shows the state at `index`."""
+    return REPLY + index.to_bytes(8, "big") + reply
+
+
+def reply_in(answer: bytes) -> tuple[int, bytes]:
+    """Return index and reply of such an answer."""
+    return int.from_bytes(answer[1:9], "big"), answer[9:]
+
+
 class Session:
     """One client's commands, as far back as they are known.
 
     newest   the highest sequence so far; what is `WINDOW` below it has expired
     replies  the answers, in the order of the log
     size     their bytes
+    used_ms  when the last one came, in replicated time
     """
 
-    __slots__ = ("newest", "replies", "size")
+    __slots__ = ("newest", "replies", "size", "used_ms")
 
-    def __init__(self, newest: int = 0, replies: tuple[tuple[int, bytes], ...] = ()) -> None:
+    def __init__(
+        self, used_ms: int, newest: int = 0, replies: tuple[tuple[int, bytes], ...] = ()
+    ) -> None:
+        self.used_ms = used_ms
         self.newest = newest
         self.replies = dict(replies)
         self.size = sum(map(len, self.replies.values()))
@@ -89,46 +109,74 @@ class Session:
 class Sessions:
     """All sessions, the one that was used longest ago first. `latest` stands last."""
 
-    __slots__ = ("by_number", "latest")
+    __slots__ = ("by_number", "latest", "now_ms")
 
     def __init__(self) -> None:
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
+        self.now_ms = 0
 
-    def open(self, index: int, salt: int) -> bytes:
+    def open(self, index: int, salt: int, time_ms: int) -> bytes:
         """Open a session by the entry at `index`, and return the encoded answer.
 
         No two entries have one index, so an entry that was sent twice opens two sessions and
         none twice. The salt tells the numbers of one group from those of another.
         """
         number = (salt % (1 << SALT_BITS)) << INDEX_BITS | index
-        self.by_number[number] = self.latest = Session()
+        self.now_ms = max(self.now_ms, time_ms)
+        self.expire()
+        self.by_number[number] = self.latest = Session(self.now_ms)
         if len(self.by_number) > SESSIONS_MAX:
             self.by_number.popitem(last=False)
         return terms.dumps(("ok", number))
 
-    def once(self, request: RequestId, run: Callable[[bytes], bytes], command: bytes) -> bytes:
-        """Run a command if it never ran; return its answer, the first or the first again."""
+    def expire(self) -> None:
+        """Forget those that were not used for SESSION_S."""
+        for number, session in list(self.by_number.items()):
+            if session.used_ms >= self.now_ms - SESSION_S * 1_000:
+                return
+            del self.by_number[number]
+
+    def once(
+        self, request: RequestId, run: Callable[[bytes], bytes], command: bytes,
+        index: int, time_ms: int,
+    ) -> bytes:  # fmt: skip
+        """Run a command if it never ran; return its answer, the first or the first again.
+
+        index    of the entry; an answer shows the state there
+        time_ms  of the entry
+        """
         number, sequence = request
         session = self.by_number.get(number)
+        if time_ms > self.now_ms:
+            self.now_ms = time_ms
         if session is None or sequence <= session.newest - WINDOW:
             return EXPIRED
+        if session.used_ms < self.now_ms - SESSION_S * 1_000:
+            self.expire()
+            return EXPIRED
+        session.used_ms = self.now_ms
         if session is not self.latest:
             self.by_number.move_to_end(number)
             self.latest = session
         answer = session.replies.get(sequence)
         if answer is None:
-            answer = REPLY + run(command) if command else NOT_APPLIED
+            answer = reply_at(index, run(command)) if command else NOT_APPLIED
             session.keep(sequence, answer)
         return answer
 
     def stored(self) -> Iterator[Any]:
-        """Yield all of it, a term for each session, for a snapshot. `restore` takes them."""
+        """Yield all of it, the time and a term for each session, for a snapshot."""
+        yield self.now_ms
         for number, session in self.by_number.items():
-            yield number, session.newest, tuple(session.replies.items())
+            yield number, session.used_ms, session.newest, tuple(session.replies.items())
 
     def restore(self, stored: Iterable[Any]) -> None:
+        """Take what `stored` yielded."""
+        sessions = iter(stored)
         self.latest = None
+        self.now_ms = next(sessions)
         self.by_number = OrderedDict(
-            (number, Session(newest, replies)) for number, newest, replies in stored
+            (number, Session(used_ms, newest, replies))
+            for number, used_ms, newest, replies in sessions
         )

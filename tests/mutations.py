@@ -27,7 +27,10 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "mutations.md"
 SEEDS, STEPS = 400, 1_500
 SECONDS_MAX = 240
-NETS = ("tests/core", "tests/scenarios", "tests/simulation", "tests/peers/test_applied.py")
+NETS = (
+    "tests/core", "tests/scenarios", "tests/simulation", "tests/peers/test_applied.py",
+    "tests/client/test_sessions.py",
+)  # fmt: skip
 """Tests of the protocol, without those that play seeds."""
 
 PLAY = f"""
@@ -441,8 +444,8 @@ MUTATIONS = (
     ),
     Mutation(
         "request_id_is_not_kept", "defect 18", "core/leader",
-        "encode(server.term, COMMAND, event.command, event.request)",
-        "encode(server.term, COMMAND, event.command)",
+        "event.command, event.request, server.wall_ms",
+        "event.command, (0, 0), server.wall_ms",
     ),
     Mutation(
         "heartbeat_timeout_is_ignored", "defect 20", "core/leader",
@@ -495,6 +498,16 @@ MUTATIONS = (
     Mutation(
         "a_retry_runs_again", "thesis 6.3; defect 18", "sessions",
         "        if answer is None:",
+        "        if True:",
+    ),
+    Mutation(
+        "an_expired_session_runs_again", "thesis 6.3", "sessions",
+        "        if session.used_ms < self.now_ms - SESSION_S * 1_000:\n            self.expire()",
+        "        if False:\n            self.expire()",
+    ),
+    Mutation(
+        "replicated_time_goes_back", "decision: sessions", "sessions",
+        "        if time_ms > self.now_ms:",
         "        if True:",
     ),
     Mutation(

@@ -4,26 +4,30 @@
             8   1  kind: NOOP, COMMAND or CONFIG
             9   8  session  } the request id that the client gave the command; of no session
            17   8  sequence } if that is 0
-           25   -  payload: the command or configuration, encoded
+           25   8  time: what the leader's clock said, milliseconds since 1970
+           33   -  payload: the command or configuration, encoded
 
 Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
 """
 
 from struct import Struct
 
-__all__ = ["COMMAND", "CONFIG", "HEADER", "NOOP", "RequestId", "encode", "kind_of", "payload_of",
-           "request_of", "term_of"]  # fmt: skip
+__all__ = ["COMMAND", "CONFIG", "HEADER", "NOOP", "RequestId", "command_of", "encode", "kind_of",
+           "payload_of", "request_of", "term_of"]  # fmt: skip
 
 NOOP, COMMAND, CONFIG = 0, 1, 2
-HEADER = Struct(">QBQQ")
+HEADER = Struct(">QBQQQ")
 REQUEST = Struct(">QQ")
+REQUEST_AND_TIME = Struct(">QQQ")
 
 RequestId = tuple[int, int]
 """(session, sequence), both below 2**64."""
 
 
-def encode(term: int, kind: int, payload: bytes = b"", request: RequestId = (0, 0)) -> bytes:
-    return HEADER.pack(term, kind, *request) + payload
+def encode(
+    term: int, kind: int, payload: bytes = b"", request: RequestId = (0, 0), time_ms: int = 0
+) -> bytes:
+    return HEADER.pack(term, kind, *request, time_ms) + payload
 
 
 def term_of(frame: bytes) -> int:
@@ -39,4 +43,10 @@ def request_of(frame: bytes) -> RequestId:
 
 
 def payload_of(frame: bytes) -> bytes:
-    return frame[25:]
+    return frame[33:]
+
+
+def command_of(frame: bytes) -> tuple[bytes, RequestId, int]:
+    """Return payload, request id and time."""
+    session, sequence, time_ms = REQUEST_AND_TIME.unpack_from(frame, 9)
+    return frame[33:], (session, sequence), time_ms

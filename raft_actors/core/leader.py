@@ -156,7 +156,9 @@ class Leader(Role):
         if self.is_overloaded():
             server.answer(event.ticket, ("error", "overloaded"))
             return
-        self.append(encode(server.term, COMMAND, event.command, event.request), event.ticket)
+        self.append(
+            encode(server.term, COMMAND, event.command, event.request, server.wall_ms), event.ticket
+        )
 
     def on_query(self, event: Query) -> None:
         """Remember what the read must see: all that is committed now.

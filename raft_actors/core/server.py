@@ -64,10 +64,10 @@ class Founding:
 class Server:
     """Raft for one peer, as a machine of events and effects.
 
-    The shell sets `now` (seconds, any origin, never back) before each batch, steps every event
-    that waits, and then does the effects of one `flush` in their order. `ballot`, `log` and
-    `snapshot` are what the store gave back. Chance comes from `random` alone, so a seed tells the
-    whole story.
+    The shell sets `now` (seconds, any origin, never back) and `wall_ms` (milliseconds since 1970,
+    on which no rule of Raft depends) before each batch, steps every event that waits, and then
+    does the effects of one `flush` in their order. `ballot`, `log` and `snapshot` are what the
+    store gave back. Chance comes from `random` alone, so a seed tells the whole story.
 
     fresh           (when, index): all that was committed then is at or before index. It was found
                     out by asking a leader, and stays true in whatever role
@@ -80,7 +80,7 @@ class Server:
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
                  "fresh", "incoming", "log", "news", "now", "peer", "promise_ms", "promised_until",
-                 "random", "role", "saved_ballot", "snapshot", "snapshots")  # fmt: skip
+                 "random", "role", "saved_ballot", "snapshot", "snapshots", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class Server:
         self.ballot = self.saved_ballot = ballot
         self.log = log
         self.now = now
+        self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
         self.commit_index = snapshot.index
         self.configuration = self.configuration_at(ballot.configuration)

@@ -16,6 +16,7 @@ from raft_actors.core.entry import COMMAND, RequestId, kind_of, payload_of, requ
 from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.role import OUTCOME_UNKNOWN
+from raft_actors.sessions import EXPIRED
 
 if TYPE_CHECKING:
     from raft_actors.simulation.peer import SimulatedPeer, Ticket
@@ -50,6 +51,7 @@ class Checker:
         self.positions: dict[RequestId, list[int]] = {}
         self.first_reply: dict[RequestId, bytes] = {}
         self.refused: set[RequestId] = set()
+        self.expired: set[RequestId] = set()
         self.leader_of: dict[int, str] = {}
         self.vote_of: dict[tuple[str, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
@@ -305,6 +307,11 @@ class Checker:
                 f"{peer.name} answers write {ticket.request} with the reply to entry {seen[0]}"
             )
         assert ticket.answer is not None
+        if ticket.answer == EXPIRED:
+            self.expired.add(ticket.request)
+            return own[-1]
+        if ticket.request in self.expired:
+            raise Broken(f"command {ticket.request} ran after it had expired (thesis 6.3)")
         if self.first_reply.setdefault(ticket.request, ticket.answer) != ticket.answer:
             raise Broken(f"command {ticket.request} has two replies (thesis 6.3)")
         return own[-1]

@@ -28,6 +28,7 @@ class Plan:
     batch     how many messages may wait for a peer and be taken at once
     aim       how often a client asks one who leads, or thinks so
     rates     how fast each peer's clock runs
+    wall_rate how fast all wall clocks do: so that sessions expire within a short play
     encoded   whether messages pass through the bridge's codec
     """
 
@@ -42,6 +43,7 @@ class Plan:
     batch: int
     aim: float
     rates: tuple[float, ...]
+    wall_rate: float
     encoded: bool
     fates: tuple[Fate, ...]
 
@@ -100,6 +102,7 @@ def draw(seed: int, steps: int) -> Plan:
         batch=choice((1, 1, 3, 10)),
         aim=choice((0.1, 0.6, 0.95)),
         rates=tuple(uniform(1 - drift, 1 + drift) for _ in names),
+        wall_rate=luck.choice((1, 300, 3_000)),
         encoded=luck.random() < 0.25,
         fates=tuple(zip(kinds, first, second, strict=True)),
     )

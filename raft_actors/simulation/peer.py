@@ -79,12 +79,12 @@ class WatchedApplied(Applied):
         self.request: RequestId = (0, 0)
         self.batch = 0
 
-    def write(self, command: bytes, request: RequestId = (0, 0)) -> bytes:
+    def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
         self.request = request
         self.batch += 1
         if self.batch > self.peer.world.config.apply_max:
             raise Broken(f"{self.name} applies more than apply_max commands in one go")
-        reply = super().write(command, request)
+        reply = super().write(command, request, time_ms)
         self.raise_fault()
         self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
         self.replies.append((reply, self.index + 1))
@@ -223,7 +223,7 @@ class SimulatedPeer(Peer):
         self.has_more = False
         self.applied.replies.clear()
         self.applied.batch = 0
-        self.core.now = self.clock()
+        self.core.now, self.core.wall_ms = self.clock(), self.world.wall_ms(self.name)
         told, self.told = self.told, []
         for event in told + events:
             self.take(event)

@@ -69,7 +69,7 @@ def play(
     """
     world = World(
         plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
-        rates=plan.rates, encoded=plan.encoded, tell=tell,
+        rates=plan.rates, wall_rate=plan.wall_rate, encoded=plan.encoded, tell=tell,
     )  # fmt: skip
     after = 0
     try:

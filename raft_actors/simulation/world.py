@@ -41,6 +41,8 @@ __all__ = ["Crash", "World"]
 TICK = Tick()
 WIRE_MAX = 400
 """Messages under way; the oldest are lost beyond that, as on a real link."""
+WALL_MS = 1_000_000
+"""Wall clocks differ by so much at most."""
 CLOCK_S = 1e-6
 """What rounding may make of two clocks."""
 DELIVERIES_MAX = 20_000
@@ -67,6 +69,7 @@ class World:
     sessions  numbers of those that clients have opened
     asked     what they asked in a session: (request, command)
     rates     how fast each peer's clock runs; 1 is right
+    wall_rate seconds of the wall clocks in one of the world's; `walls` says how they differ
     encoded   whether messages pass through the bridge's codec
     tell      told what happens, in words, if it is set
     """
@@ -80,6 +83,7 @@ class World:
         machine: type[StateMachine] = Tally,
         picture: Callable[[Any], Any] = lambda state: state,
         rates: tuple[float, ...] = (),
+        wall_rate: float = 1.0,
         encoded: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
@@ -89,6 +93,9 @@ class World:
         self.picture = picture
         self.random = Random(seed)  # noqa: S311
         self.rates = dict(zip(names, rates or (1.0,) * len(names), strict=True))
+        self.wall_rate = wall_rate
+        luck = Random(f"{seed}/walls")  # noqa: S311
+        self.walls = {name: luck.randrange(WALL_MS) for name in names}
         self.encoded = encoded
         self.tell = tell
         self.now = 0.0
@@ -240,6 +247,10 @@ class World:
         self.step(name, NodeLost(self.address(other)[1]))
 
     # Time.
+
+    def wall_ms(self, name: str) -> int:
+        """What the wall clock of a peer says. It is nobody's to rely on, and differs from all."""
+        return self.walls[name] + int(self.now * self.wall_rate * 1_000)
 
     def is_stalled(self, name: str) -> bool:
         return self.stalled.get(name, 0.0) > self.now

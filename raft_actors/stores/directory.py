@@ -22,7 +22,7 @@ from raft_actors.stores.files import sync_directory
 __all__ = ["REMEDY", "Owner", "StoreDirectory"]
 
 MAGIC = "raft_actors store"
-FORMAT = 1
+FORMAT = 2  # 1: entries without a time
 
 REMEDY = (
     "remove this peer from its group, move the directory away, and add the peer again; under its "

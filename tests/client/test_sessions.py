@@ -10,7 +10,17 @@ import pytest
 
 from raft_actors import StateMachine, terms
 from raft_actors.applied import Applied
-from raft_actors.sessions import FORGOTTEN, NEW, REPLY, REPLY_BYTES_MAX, SESSIONS_MAX, WINDOW
+from raft_actors.sessions import (
+    FORGOTTEN,
+    NEW,
+    REPLY,
+    REPLY_BYTES_MAX,
+    SESSION_S,
+    SESSIONS_MAX,
+    WINDOW,
+    reply_at,
+    reply_in,
+)
 from raft_actors.sessions import Sessions as Table
 
 EXPIRED = ("error", "session_expired")
@@ -37,15 +47,15 @@ class Replica:
     def __init__(self):
         self.applied = Applied(Numbers(), "peer")
 
-    def commit(self, request, command=None):
-        """Apply one more entry; None is an empty payload."""
+    def commit(self, request, command=None, at_s=0):
+        """Apply one more entry, stamped `at_s`; None is an empty payload."""
         payload = b"" if command is None else terms.dumps(command)
-        answer = self.applied.write(payload, request)
+        answer = self.applied.write(payload, request, at_s * 1_000)
         self.applied.index += 1
-        return terms.loads(answer.removeprefix(REPLY))
+        return terms.loads(reply_in(answer)[1] if answer[:1] == REPLY else answer)
 
-    def open(self, salt=0):
-        ok, number = self.commit((NEW, salt))
+    def open(self, salt=0, at_s=0):
+        ok, number = self.commit((NEW, salt), at_s=at_s)
         assert ok == "ok"
         return number
 
@@ -120,6 +130,47 @@ def test_the_session_unused_for_longest_expires(replica):
     assert replica.ran == ["a"]
 
 
+def test_a_session_unused_for_an_hour_of_the_log_expires(replica):
+    """Planted: leave the time of the last use as it was when the session was opened."""
+    idle, busy = replica.open(at_s=1_000), replica.open(at_s=1_000)
+    replica.commit((idle, 1), "a", at_s=1_000)
+    for hour in range(1, 4):
+        assert replica.commit((busy, hour), hour, at_s=1_000 + hour * SESSION_S)[0] == "ok"
+    assert replica.commit((idle, 1), "a", at_s=1_000 + 3 * SESSION_S) == EXPIRED
+    assert replica.commit((idle, 2), "b", at_s=1_000) == EXPIRED, "it is gone for good"
+    assert replica.ran == ["a", 1, 2, 3]
+    assert list(replica.applied.sessions.by_number) == [busy]
+
+
+def test_a_session_lives_as_long_as_its_last_use_is_young_enough(replica):
+    session = replica.open(at_s=1_000)
+    assert replica.commit((session, 1), "a", at_s=1_000 + SESSION_S) == ("ok", 0)
+    assert replica.commit((session, 2), at_s=1_000 + 2 * SESSION_S) == ("error", "not_applied")
+    assert replica.commit((session, 1), "a", at_s=1_000 + 3 * SESSION_S + 1) == EXPIRED
+
+
+def test_a_leader_whose_clock_is_behind_turns_no_time_back(replica):
+    old, new = replica.open(at_s=10_000), replica.open(at_s=10_000 + SESSION_S)
+    replica.commit((new, 1), "a", at_s=10_001 + SESSION_S)
+    assert replica.commit((old, 1), "b", at_s=0) == EXPIRED
+    assert replica.commit((new, 2), "c", at_s=0) == ("ok", 1)
+
+
+def test_opening_a_session_forgets_the_expired_ones(replica):
+    for _ in range(5):
+        replica.open(at_s=0)
+    last = replica.open(at_s=SESSION_S + 1)
+    assert list(replica.applied.sessions.by_number) == [last]
+
+
+def test_a_command_shows_the_index_at_which_it_ran_first(replica):
+    session = replica.open()
+    first = replica.applied.write(terms.dumps("a"), (session, 1))
+    assert reply_in(first)[0] == replica.applied.index + 1
+    replica.applied.index += 5
+    assert replica.applied.write(terms.dumps("a"), (session, 1)) == first
+
+
 def test_an_entry_that_opens_a_session_and_comes_twice_opens_two(replica):
     assert replica.open(salt=9) != replica.open(salt=9)
 
@@ -152,10 +203,10 @@ def test_large_replies_are_forgotten_but_not_that_their_commands_ran(replica):
 def test_a_reply_that_looks_like_an_error_of_rafts_is_told_apart(replica):
     session = replica.open()
     payload = terms.dumps(EXPIRED)
-    assert replica.applied.write(payload, (session, 1)) == REPLY + payload
-    assert replica.applied.read(REPLY + payload) == REPLY + payload
+    assert replica.applied.write(payload, (session, 1)) == reply_at(2, payload)
+    assert replica.applied.read(REPLY + payload) == reply_at(1, payload)
     assert replica.applied.read(payload) == payload
-    assert replica.applied.read(REPLY) == REPLY + terms.dumps(1)
+    assert replica.applied.read(REPLY) == reply_at(1, b"")
 
 
 def test_a_replica_that_was_restored_goes_on_as_the_others():
@@ -166,13 +217,14 @@ def test_a_replica_that_was_restored_goes_on_as_the_others():
     other.applied.index = one.applied.index
     for step in range(6_000):
         if step % 1_500 == 0:
-            stored = terms.dumps(one.applied.sessions.stored())
+            stored = terms.dumps(list(one.applied.sessions.stored()))
             other.applied.sessions = Table()
             other.applied.sessions.restore(terms.loads(stored))
             other.applied.state = list(one.ran)
         request = (luck.choice(sessions), max(1, step // 2 + luck.randrange(-900, 900)))
         command = ("reply", "x" * luck.randrange(600))
-        assert one.commit(request, command) == other.commit(request, command)
+        at_s = step + luck.randrange(SESSION_S // 2)
+        assert one.commit(request, command, at_s) == other.commit(request, command, at_s)
     assert one.ran == other.ran
     assert len(one.ran) < 6_000
-    assert one.applied.sessions.stored() == other.applied.sessions.stored()
+    assert list(one.applied.sessions.stored()) == list(other.applied.sessions.stored())

@@ -287,8 +287,8 @@ def test_a_directory_of_other_things_is_refused_and_left_alone(kind, path, conte
 def test_a_directory_of_a_newer_format_is_refused(kind, path):
     open_store(kind, path).close()
     record = json.loads((path / "store.json").read_text())
-    (path / "store.json").write_text(json.dumps(record | {"format": 2}))
-    with pytest.raises(StoreCorrupt, match=r"has format 2, and this version .* knows format 1"):
+    (path / "store.json").write_text(json.dumps(record | {"format": 3}))
+    with pytest.raises(StoreCorrupt, match=r"has format 3, and this version .* knows format 2"):
         open_store(kind, path)
 
 
