@@ -6,6 +6,7 @@ from raft_actors.config import Config
 from raft_actors.errors import RaftError
 from raft_actors.node import Node
 from raft_actors.raft import Raft
+from raft_actors.state_image import Frozen
 from raft_actors.state_machine import StateMachine
 from raft_actors.undo import UndoDict
 from supervision import DynamicSupervisor, Supervisor
@@ -15,6 +16,7 @@ __all__ = [
     "Cluster",
     "Config",
     "DynamicSupervisor",
+    "Frozen",
     "Node",
     "Raft",
     "RaftError",

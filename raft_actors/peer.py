@@ -46,8 +46,8 @@ from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.recovery import recover
-from raft_actors.requests import Ask, refuse
-from raft_actors.snapshotting import SnapshotFailed, Snapshotting, TakeSnapshot
+from raft_actors.requests import Ask, TakeSnapshot, refuse
+from raft_actors.snapshotting import SnapshotFailed, Snapshotting
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace

@@ -23,6 +23,7 @@ from raft_actors.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
+    SNAPSHOT,
     STATUS,
     STOP,
     TRANSFER,
@@ -43,6 +44,7 @@ CALL_TIMEOUT = 5.0
 """For calls that have no timeout of their own; seconds, as everywhere here."""
 CHANGE_TIMEOUT = 60.0
 """For changes of members: newcomers must catch up first."""
+SNAPSHOT_TIMEOUT = 60.0
 LOOK_AROUND_S = 0.1
 PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
 
@@ -212,8 +214,20 @@ class Raft:
         return found_instead(request(peer, operation, payload, timeout, NO_NODE), timeout)
 
     @staticmethod
+    def snapshot(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+        """Have one peer take a snapshot now, so that its log can begin after it.
+
+        Returns `("ok", index)` once it is durable, `index` being that of the last entry it stands
+        for; `("error", ("snapshot_failed", reason))`: then the log stays as it is.
+        """
+        answer = ask(peer, SNAPSHOT, (), timeout)
+        return ("error", "no_peer") if isinstance(answer, Elsewhere) else answer
+
+    @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:
-        """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`."""
+        """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`, or
+        `"compacted"` where a snapshot stands for it.
+        """
         answer = ask(peer, ENTRY, (index,), CALL_TIMEOUT)
         return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Entry)
 

@@ -20,10 +20,11 @@ from raft_actors.core.messages import (
     Transfer,
 )
 
-__all__ = ["ASKS", "CONFIGURE", "READ", "READ_AS", "STOP", "TRANSFER", "WRITE", "Ask", "Ticket",
-           "event_of", "next_request", "read_request", "refuse"]  # fmt: skip
+__all__ = ["ASKS", "CONFIGURE", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE", "Ask",
+           "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
+           "refuse"]  # fmt: skip
 
-WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS = range(9)
+WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT = range(10)
 """READ is linearizable, its payload the query; that of READ_AS also says how to read."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
@@ -46,6 +47,13 @@ class Ask:
 
     what: str
     arguments: tuple[Any, ...]
+    ticket: Ticket
+
+
+@dataclass(slots=True)
+class TakeSnapshot:
+    """A client's wish for a snapshot now; `ticket` gets ("ok", index) once it is durable."""
+
     ticket: Ticket
 
 
@@ -79,6 +87,8 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         return Configure(members, ticket, learners, expected, dry_run)
     if operation == TRANSFER and (arguments is None or is_address(arguments)):
         return Transfer(arguments, ticket)
+    if operation == SNAPSHOT and arguments == ():
+        return TakeSnapshot(ticket)
     if operation in ASKS and type(arguments) is tuple:
         name, kinds = ASKS[operation]
         if tuple(map(type, arguments)) == kinds:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from raft_actors.peer import Peer
     from raft_actors.requests import Ticket
 
-__all__ = ["SnapshotFailed", "Snapshotting", "TakeSnapshot", "Writer"]
+__all__ = ["SnapshotFailed", "Snapshotting", "Writer"]
 
 logger = logging.getLogger("raft_actors.peer")
 
@@ -34,13 +35,6 @@ RETRY_S = 30.0
 """After a snapshot that failed."""
 WRITER_S = 5.0
 """How long the end of a peer waits for its writer, which may hang in the disk."""
-
-
-@dataclass(slots=True)
-class TakeSnapshot:
-    """A client's wish for a snapshot now; `ticket` gets ("ok", index) once it is durable."""
-
-    ticket: "Ticket"
 
 
 @dataclass(slots=True)
@@ -72,6 +66,8 @@ class Writer:
             outcome: Any = SnapshotTaken(draft.finish())
         except Exception as error:
             outcome = SnapshotFailed(f"{type(error).__name__}: {error}")
+            with suppress(RaftError):  # it may have filled the disk: the log needs the room
+                draft.abandon()
         self.done(outcome)
 
 
@@ -184,7 +180,10 @@ class Snapshotting:
         core = self.peer.core
         role = core.role
         sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
-        self.peer.store.snapshots.prune({core.snapshot.index, *sent})
+        try:
+            self.peer.store.snapshots.prune({core.snapshot.index, *sent})
+        except RaftError as error:
+            logger.warning("%s: old snapshots could not be removed: %s", self.peer.name, error)
 
     def failed(self, reason: str) -> None:
         """Say why there is none. The log is kept, so nothing is lost; it is tried again."""

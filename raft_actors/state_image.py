@@ -2,8 +2,7 @@
 
 While it is being taken in, nothing is applied; heartbeats and new entries go on between slices. A
 piece that later commands can't change is only remembered, and encoded elsewhere; any other one is
-encoded at once. So a dict of a million strings costs the peer's thread some 50 ms in slices, and
-one of a million lists costs it their encoding.
+encoded at once. How long commands wait for their answers meanwhile: docs/snapshots.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,14 +12,14 @@ from typing import Any
 from raft_actors import terms
 from raft_actors.stores.snapshots import PIECE, SESSION
 from raft_actors.terms import ATOMS
-from raft_actors.undo import UndoDict
+from raft_actors.undo import UndoDict, are_constant
 
 __all__ = ["Frozen", "StateImage", "put_together"]
 
 SLICE = 1_000
 """Items in one piece: encoding it keeps other threads waiting for a fraction of a millisecond."""
 
-ATOMS_AND_TUPLES = ATOMS | {tuple}
+DICTS = {"dict", "undo_dict"}
 
 
 class Frozen:
@@ -42,7 +41,11 @@ class StateImage:
 
     def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
         self.kind, pieces = pieces_of(data)
-        self.frozen = data.pieces if isinstance(data, Frozen) else iter(())
+        self.frozen: Iterable[Any] = ()
+        if type(data) is Frozen:
+            self.frozen, pieces = pieces, ()
+        elif type(data) is UndoDict and data.holds_constants:
+            self.frozen, pieces = slices_of_dict(dict(data)), ()
         self.coming = chain(
             ((SESSION, piece) for piece in sessions), ((PIECE, piece) for piece in pieces)
         )
@@ -52,7 +55,8 @@ class StateImage:
         """Take pieces in until `clock` says `until`; return whether those were the last."""
         taken = self.taken
         for kind, piece in self.coming:
-            taken.append((kind, piece) if is_constant(piece) else kind + encoded(piece))
+            constant = kind == SESSION or is_constant(self.kind, piece)
+            taken.append((kind, piece) if constant else kind + encoded(piece))
             if clock() >= until:
                 return False
         return True
@@ -73,7 +77,7 @@ def pieces_of(data: Any) -> tuple[str, Iterable[Any]]:
     if kind is list or kind is set:
         return kind.__name__, slices(data)
     if kind is Frozen:
-        return "pieces", ()
+        return "pieces", data.pieces
     if isinstance(data, Iterator):
         return "pieces", data
     return "term", (data,)
@@ -91,18 +95,11 @@ def slices(data: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
         yield some
 
 
-def is_constant(piece: Any) -> bool:
-    """Tell of some usual shapes, quickly, that nothing in them can ever change."""
-    for _level in range(3):
-        if type(piece) is not tuple:
-            return type(piece) in ATOMS
-        kinds = set(map(type, piece))
-        if kinds <= ATOMS:
-            return True
-        if not kinds <= ATOMS_AND_TUPLES:
-            return False
-        piece = tuple(chain.from_iterable(part for part in piece if type(part) is tuple))
-    return False
+def is_constant(kind: str, piece: Any) -> bool:
+    """Tell whether a piece stays what it is. Keys do: what can be hashed can't change."""
+    if kind in DICTS:
+        return are_constant(piece[1])
+    return are_constant(piece) if type(piece) is tuple else type(piece) in ATOMS
 
 
 def encoded(piece: Any) -> bytes:

@@ -29,6 +29,7 @@ from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Identi
 from raft_actors.wire.codec import make_packer, unpack, unpack_frames
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
+from raft_actors.wire.versions import newest
 from tests.terms.test_terms import alike
 
 __all__ = ["TARGETS"]
@@ -191,8 +192,8 @@ def peer_messages(data: bytes) -> None:
         assert isinstance(message, Message)
         assert type(message.term) is int
         assert 0 <= message.term < 1 << 64
-        assert messages.pack(message) == each
-        make_packer()(messages.pack(message))
+        assert messages.pack(message, newest()) == each
+        make_packer()(messages.pack(message, newest()))
 
 
 def requests(data: bytes) -> None:

@@ -1,0 +1,336 @@
+"""Snapshots of real peers: when they are taken, what starts from them, and what is refused."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from raft_actors import Frozen, Raft, StateMachine, UndoDict
+from raft_actors.errors import StoreCorrupt
+from raft_actors.kv_store import KVStore
+from raft_actors.peers import peers_here
+from raft_actors.recovery import recover
+from raft_actors.stores import open_store
+from tests.nodes.helpers import eventually
+
+DURABLE = ["rocksdb", "lmdb"]
+
+
+def status(name):
+    return Raft.status(name)[1]
+
+
+def peer_of(name):
+    """The actor itself, to look inside."""
+    return next(peer for peer in peers_here().stores.values() if peer.name == name)
+
+
+def lone(make_peer, machine=KVStore, **options):
+    name, _ = make_peer(machine, **options)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    return name
+
+
+def write_many(name, count, first=0):
+    for number in range(first, first + count):
+        assert Raft.write(name, ("set", number, number)) == ("ok", number, number)
+
+
+def snapshot_files(path: Path) -> list[Path]:
+    return sorted((path / "snapshots").iterdir())
+
+
+class Notes(StateMachine):
+    """A state that the default can't encode: it says itself how."""
+
+    class Page:
+        def __init__(self, text):
+            self.text = text
+
+    def init(self, name):
+        return [self.Page("first")]
+
+    def handle_write(self, command, state):
+        return len(state), [*state, self.Page(command)]
+
+    def handle_read(self, query, state):
+        return [page.text for page in state]
+
+    def snapshot(self, state):
+        return (page.text for page in state)
+
+    def restore(self, data):
+        return [self.Page(text) for text in data]
+
+
+class Frosty(Notes):
+    def snapshot(self, state):
+        return Frozen([page.text for page in state])
+
+
+class Opaque(Notes):
+    snapshot = StateMachine.snapshot
+    restore = StateMachine.restore
+
+
+class Undoing(KVStore):
+    def init(self, name):
+        return UndoDict()
+
+    def handle_write(self, command, state):
+        state[command[1]] = command[2]
+        return ("ok", *command[1:]), state
+
+
+@pytest.mark.parametrize("store", [*DURABLE, "memory"])
+def test_a_snapshot_is_taken_by_itself_and_the_log_begins_after_it(make_peer, store):
+    name = lone(make_peer, log_store=store, snapshot_entries=50, snapshot_trailing=10)
+    write_many(name, 120)
+    eventually(lambda: status(name)["snapshot_index"] >= 100)
+    assert status(name)["first_index"] == status(name)["snapshot_index"] - 9
+    assert Raft.get_entry(name, 1) == ("error", "compacted")
+    assert Raft.read(name, ("get", 0)) == ("ok", 0)
+
+
+@pytest.mark.parametrize("store", [*DURABLE, "memory"])
+@pytest.mark.parametrize("machine", [KVStore, Undoing, Notes, Frosty])
+def test_a_restarted_peer_goes_on_from_its_snapshot(make_peer, tmp_path, store, machine):
+    options = {"log_store": store, "data_dir": tmp_path / "data", "snapshot_trailing": 1}
+    name = lone(make_peer, machine, **options)
+    write = (lambda n: ("set", n, [n])) if issubclass(machine, KVStore) else str
+    read = ("get", 7) if issubclass(machine, KVStore) else "all"
+    for number in range(10):
+        Raft.write(name, write(number))
+    ok, index = Raft.snapshot(name)
+    assert (ok, index) == ("ok", status(name)["last_applied"])
+    Raft.write(name, write(10))
+    before = Raft.read(name, read)
+    state = peer_of(name).applied.state
+    assert Raft.stop(name) == "ok"
+    make_peer(machine, name=name, **options)
+    eventually(lambda: Raft.read(name, read) == before)
+    assert status(name)["first_index"] == index
+    again = peer_of(name).applied.state
+    assert type(again) is type(state)
+    if machine in {KVStore, Undoing}:
+        assert list(again.items()) == list(state.items())
+
+
+def test_a_snapshot_of_nothing_new_is_the_one_there_is(make_peer):
+    name = lone(make_peer)
+    first = Raft.snapshot(name)
+    assert first == ("ok", 1)
+    assert Raft.snapshot(name) == first
+
+
+def test_only_the_newest_snapshot_is_kept(make_peer, tmp_path):
+    name = lone(make_peer, data_dir=tmp_path / "data")
+    for number in range(3):
+        write_many(name, 5, first=5 * number)
+        Raft.snapshot(name)
+    (newest,) = snapshot_files(tmp_path / "data")
+    assert newest.name.startswith("16-1-")
+
+
+def test_a_machine_whose_state_cannot_be_encoded_says_so_at_once(make_peer, caplog):
+    name = lone(make_peer, Opaque, snapshot_entries=1)
+    assert "no snapshots, so the log is kept whole: state[0]: a Page can't be" in caplog.text
+    Raft.write(name, "more")
+    answer, (reason, detail) = Raft.snapshot(name)
+    assert (answer, reason) == ("error", "snapshot_failed")
+    assert "a Page can't be encoded" in detail
+    assert Raft.read(name, "all") == ["first", "more"]
+
+
+def test_a_follower_far_behind_gets_the_snapshot_while_the_others_go_on(make_peer, trio):
+    """With chunks so small that the transfer takes many of them."""
+    names = trio(snapshot_trailing=5, snapshot_chunk_bytes=512, log_store="rocksdb")
+    leader = Raft.leader(names[0])[0]
+    away = next(name for name in names if name != leader)
+    path = Path(peer_of(away).path)
+    assert Raft.stop(away) == "ok"
+    write_many(leader, 600)
+    eventually(lambda: Raft.snapshot(leader)[0] == "ok")
+    eventually(lambda: Raft.snapshot(leader)[0] == "ok" and status(leader)["first_index"] > 300)
+    make_peer(KVStore, name=away, data_dir=path, snapshot_trailing=5)
+    eventually(lambda: status(away)["last_applied"] == status(leader)["last_applied"], 20)
+    assert status(away)["snapshot_index"] > 300
+    assert Raft.stop(leader) == "ok"
+    eventually(lambda: Raft.leader(away) not in (None, (leader, Raft.leader(away)[1])), 20)
+    assert Raft.read(Raft.leader(away), ("get", 599)) == ("ok", 599)
+
+
+def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
+    """A command that was answered before the snapshot does not run again after a restart."""
+    from raft_actors import Cluster, terms
+    from raft_actors.requests import WRITE
+
+    options = {"data_dir": tmp_path / "data", "snapshot_trailing": 1}
+    name = lone(make_peer, **options)
+    with Cluster(name) as cluster:
+        cluster.write(("set", "x", 1))
+        session = cluster.session.number
+        cluster.write(("set", "x", 2))
+    Raft.snapshot(name)
+    Raft.stop(name)
+    make_peer(name=name, **options)
+    eventually(lambda: Raft.read(name, ("get", "x")) == ("ok", 2))
+    body = [WRITE, name, terms.dumps(("set", "x", 1)), session, 1]
+    peers_here().request((name, peers_here().node.name), body).get(5)
+    assert Raft.read(name, ("get", "x")) == ("ok", 2)
+
+
+def test_a_damaged_snapshot_is_refused_with_what_to_do(make_peer, tmp_path):
+    path = tmp_path / "data"
+    name = lone(make_peer, data_dir=path, snapshot_trailing=1)
+    write_many(name, 20)
+    Raft.snapshot(name)
+    Raft.stop(name)
+    (file,) = snapshot_files(path)
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(data)
+    _, (error, reason) = make_peer(name=name, data_dir=path)
+    assert error == "error"
+    assert "is damaged at byte" in str(reason)
+    assert "add it again" in str(reason)
+
+
+def test_a_log_whose_snapshot_is_gone_is_refused(make_peer, tmp_path):
+    path = tmp_path / "data"
+    name = lone(make_peer, data_dir=path, snapshot_trailing=1)
+    write_many(name, 20)
+    Raft.snapshot(name)
+    Raft.stop(name)
+    snapshot_files(path)[0].unlink()
+    _, (error, reason) = make_peer(name=name, data_dir=path)
+    assert error == "error"
+    assert "entries are missing" in str(reason)
+
+
+def test_the_peer_goes_on_where_no_snapshot_can_be_written(make_peer, tmp_path, caplog):
+    """A directory in the way of the draft stands for a disk that refuses."""
+    path = tmp_path / "data"
+    name = lone(make_peer, data_dir=path)
+    write_many(name, 3)
+    (path / "snapshots").mkdir()
+    obstacle = path / "snapshots" / "4-1.draft"
+    obstacle.mkdir()
+    answer, (reason, _detail) = Raft.snapshot(name)
+    assert (answer, reason) == ("error", "snapshot_failed")
+    assert "no snapshot could be taken, so the log grows" in caplog.text
+    write_many(name, 3, first=3)
+    obstacle.rmdir()
+    assert Raft.snapshot(name) == ("ok", 7)
+
+
+WRITER = """
+import os, sys, threading, time
+from pathlib import Path
+from raft_actors import Raft
+from raft_actors.kv_store import KVStore
+path = Path(sys.argv[1])
+Raft.start_peer(KVStore, name="peer", data_dir=path, snapshot_entries=40, snapshot_trailing=5)
+Raft.set_configuration("peer", ["peer"])
+while Raft.leader("peer") is None:
+    time.sleep(0.01)
+n = int(sys.argv[2])
+while True:
+    if Raft.write("peer", ("set", n, "x" * 200))[0] == "ok":
+        print(n, flush=True)
+    n += 1
+"""
+
+
+@pytest.mark.parametrize("store", DURABLE)
+def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path, store):
+    """SIGKILL among writes and snapshots, again and again, in the same directory."""
+    program = WRITER.replace("snapshot_entries=40", f"log_store={store!r}, snapshot_entries=40")
+    known = 0
+    for life in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "data"), str(known)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        for _ in range(150 + 37 * life):
+            known = int(child.stdout.readline()) + 1
+        child.kill()
+        child.wait()
+        known = max([known, *(int(line) + 1 for line in child.stdout if line.strip())])
+        child.stdout.close()
+    opened = open_store(store, tmp_path / "data")
+    try:
+        from raft_actors.applied import Applied
+        from raft_actors.config import Config
+        from raft_actors.core.entry import COMMAND, kind_of, payload_of
+
+        found = recover(opened, Config(log_store=store))
+        assert found.snapshot.index > 300
+        applied = Applied(KVStore(), "peer")
+        applied.restore(opened.snapshots, found.snapshot)
+        log = found.log
+        for entry in log.between(found.snapshot.index + 1, log.last_index):
+            if kind_of(entry) == COMMAND:
+                applied.write(payload_of(entry))
+        assert set(range(known)) <= set(applied.state)
+    finally:
+        opened.close()
+
+
+def test_the_state_may_change_while_it_is_written(make_peer, tmp_path):
+    """Lists inside the state are appended to all the time: a piece that can change is encoded
+    before anything more is applied. Planted: every piece taken for constant; then a restarted
+    peer has entries twice.
+    """
+
+    class Growing(StateMachine):
+        def init(self, name):
+            return {}
+
+        def handle_write(self, command, state):
+            state.setdefault(command % 50, []).append(command)
+            return len(state[command % 50]), state
+
+        def handle_read(self, query, state):
+            return {key: list(value) for key, value in state.items()}
+
+    path = tmp_path / "data"
+    name = lone(make_peer, Growing, data_dir=path, snapshot_trailing=1)
+    stop = threading.Event()
+    asked = []
+
+    def snapshots():
+        while not stop.is_set():
+            asked.append(Raft.snapshot(name))
+
+    thread = threading.Thread(target=snapshots)
+    thread.start()
+    for number in range(1_500):
+        Raft.write(name, number)
+    stop.set()
+    thread.join()
+    assert all(answer[0] == "ok" for answer in asked)
+    before = Raft.read(name, "all")
+    Raft.stop(name)
+    make_peer(Growing, name=name, data_dir=path)
+    eventually(lambda: Raft.read(name, "all") == before)
+
+
+def test_a_store_with_a_part_of_a_snapshot_says_how_much_it_has(tmp_path):
+    from raft_actors.core.snapshot import Incoming
+
+    store = open_store("rocksdb", tmp_path / "data")
+    incoming = Incoming(9, 2, 100, 7)
+    store.snapshots.receive(incoming, 0, b"x" * 30)
+    store.snapshots.receive(incoming, 30, b"x" * 30)
+    store.close()
+    store = open_store("rocksdb", tmp_path / "data")
+    assert store.snapshots.incoming() == Incoming(9, 2, 100, 7, 60)
+    store.snapshots.receive(incoming, 60, b"x" * 40)
+    with pytest.raises(StoreCorrupt):
+        store.snapshots.finish(incoming)
+    assert store.snapshots.incoming() is None
+    assert snapshot_files(tmp_path / "data") == []
+    store.close()
