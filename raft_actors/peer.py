@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
@@ -84,7 +84,7 @@ class Peer(Process):
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     due: Effects | None = None
-    random: Random = SystemRandom()
+    random = Random()  # noqa: S311 - it draws timeouts, and asks the kernel for none of them
     snapshotter: type[Snapshotting] = Snapshotting
     trace: Trace | None = None
 

@@ -58,6 +58,7 @@ class TakeSnapshot:
 
 
 SEQUENCE = count(1)
+NUMBER_MAX = (1 << 64) - 1
 
 
 def next_request() -> RequestId:
@@ -73,7 +74,12 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
     if type(payload) is not bytes:
         raise ValueError("a request without a payload")
     if operation == WRITE:
-        if not all(type(number) is int and 0 <= number < 1 << 64 for number in request):
+        session, sequence = request
+        if (
+            type(session) is not int
+            or type(sequence) is not int
+            or not 0 <= session <= NUMBER_MAX >= sequence >= 0
+        ):
             raise ValueError("a request id that is no two numbers of 64 bits")
         return Propose(payload, ticket, request)
     if operation == READ:

@@ -156,9 +156,9 @@ class Leader(Role):
         if self.is_overloaded():
             server.answer(event.ticket, ("error", "overloaded"))
             return
-        self.append(
-            encode(server.term, COMMAND, event.command, event.request, server.wall_ms), event.ticket
-        )
+        command, request = event.command, event.request
+        server.log.append_one(encode(server.term, COMMAND, command, request, server.wall_ms))
+        self.tickets.append(event.ticket)
 
     def on_query(self, event: Query) -> None:
         """Remember what the read must see: all that is committed now.

@@ -87,6 +87,13 @@ class Log:
         self.last_index += len(entries)
         self.last_term = term_of(entries[-1])
 
+    def append_one(self, entry: bytes) -> None:
+        """Add `entry` at the end."""
+        self.tail.append(entry)
+        self.tail_bytes += len(entry)
+        self.last_index += 1
+        self.last_term = term_of(entry)
+
     def extend(self, index: int, entries: list[bytes]) -> int:
         """Write `entries` after `index` and return the first index that changed.
 

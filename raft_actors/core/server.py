@@ -168,7 +168,7 @@ class Server:
         A lone voter waits for nobody.
         """
         config = self.config
-        if not self.others() and self.may_stand():
+        if len(self.voters.members) < 2 and not self.others() and self.may_stand():
             return self.now
         return self.now + self.random.uniform(
             config.min_election_timeout, config.max_election_timeout
@@ -236,9 +236,11 @@ class Server:
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
-        news = News(self.role.name, self.term, self.role.leader)
-        if news != self.news:
-            due.news = self.news = news
+        news = self.news
+        if news is None or (news.role, news.term, news.leader) != (
+            self.role.name, self.term, self.role.leader,
+        ):  # fmt: skip
+            due.news = self.news = News(self.role.name, self.term, self.role.leader)
         self.effects = Effects()
         self.log.trim()
         return due

@@ -97,15 +97,16 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
     kind, names = KINDS[number], NAMES[number]
     if len(values) < NEEDED[number] or list(map(type, values)) != TYPES[number][: len(values)]:
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")
-    if any(type(value) is int and not 0 <= value < NUMBER_MAX for value in values):
-        raise ValueError(f"a {kind.__name__} with a field out of range")
+    for value in values:
+        if type(value) is int and not 0 <= value < NUMBER_MAX:
+            raise ValueError(f"a {kind.__name__} with a field out of range")
     message: Message = kind(
         source=source, target=target, group=group, **dict(zip(names, values, strict=False))
     )
     if type(message) is messages.AppendEntries:
-        for entry in message.entries:
-            if type(entry) is not bytes or len(entry) < HEADER.size:
-                raise ValueError("an AppendEntries with something that is no entry")
+        entries = message.entries
+        if entries and (set(map(type, entries)) != {bytes} or min(map(len, entries)) < HEADER.size):
+            raise ValueError("an AppendEntries with something that is no entry")
     elif type(message) is messages.InstallSnapshot and not (
         0 < len(message.data) <= message.size - message.offset
     ):
