@@ -9,6 +9,7 @@ import math
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from raft_actors.connection import Connection, Incoming
@@ -165,6 +166,13 @@ class Bridge:
             if link.flush():
                 self._finish_later(link)
 
+    def flush_soon(self) -> None:
+        """As `flush`, in the bridge thread's next round: what is queued meanwhile goes along."""
+        for link in self._local.dirty:
+            if not link.flush_due:
+                link.flush_due = True
+                self.reactor.post(partial(self._flush_due, link))
+
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
         hope: Future[bool] = Future()
@@ -220,6 +228,11 @@ class Bridge:
         if not link.dial_wanted:
             link.dial_wanted = True
             self.reactor.post(lambda: self.meetings.dialling.want(link))
+
+    def _flush_due(self, link: Link) -> None:
+        link.flush_due = False  # first: what is queued from now on is owed another flush
+        if link.flush():
+            self._watch_writable(link)
 
     def _finish_later(self, link: Link) -> None:
         self.reactor.post(lambda: self._watch_writable(link))

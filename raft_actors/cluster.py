@@ -103,8 +103,7 @@ class Cluster:
 
         Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
         """
-        payload = REPLY + terms.dumps(query, "query")
-        return self.finish(self.sent(Call(READ, payload, self.deadline(timeout))))
+        return self.finish(self.begin_read(query, timeout))
 
     def cast(self, command: Any, timeout: float | None = None) -> None:
         """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
@@ -116,7 +115,7 @@ class Cluster:
             call.future.add_done_callback(partial(self.on_cast, call))
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
-        """Return a pipeline, to have so many writes under way at once from one thread."""
+        """Return a pipeline, to have so many operations under way at once from one thread."""
         if not 0 < outstanding_max <= SPAN * 2 // 3:
             raise ValueError(f"outstanding_max must be from 1 to {SPAN * 2 // 3}")
         return Pipeline(self, outstanding_max, timeout)
@@ -201,8 +200,8 @@ class Cluster:
             self.finder.refresh()
         return now + (self.timeout if timeout is None else timeout)
 
-    def begin(self, command: Any, timeout: float | None) -> Call:
-        """Send a command for the first time."""
+    def begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
+        """Send a command for the first time; `together` with others, when they are flushed."""
         payload = terms.dumps(command, "command")
         if len(payload) > self.command_bytes_max:
             raise CommandTooLarge(
@@ -212,10 +211,14 @@ class Cluster:
         call = Call(WRITE, payload, self.deadline(timeout))
         self.enter(call)
         try:
-            return self.sent(call)
+            return self.sent(call, together=together)
         except BaseException:  # Ctrl-C, above all
             call.session.done(call.request[1])  # type: ignore[union-attr]
             raise
+
+    def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
+        payload = REPLY + terms.dumps(query, "query")
+        return self.sent(Call(READ, payload, self.deadline(timeout)), together=together)
 
     def enter(self, call: Call) -> None:
         """Give a command a request id of the session, and open one first if there's none."""
@@ -234,14 +237,14 @@ class Cluster:
         finally:
             self.session_lock.release()
 
-    def sent(self, call: Call) -> Call:
+    def sent(self, call: Call, *, together: bool = False) -> Call:
         """Make an attempt: ask who leads now."""
         target = self.finder.leader or self.finder.find(call.deadline, other_than=call.target)
         call.target = target
         call.future = None
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
-            call.future = self.peers.request(target, body)
+            call.future = self.peers.request(target, body, flush=not together)
         elif call.reason is None:
             call.reason = ("redirect", None) if self.finder.heard else "no_node"
         return call

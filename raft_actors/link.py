@@ -58,6 +58,7 @@ class Link:
         self._away_until = 0.0  # a dial failed: until then calls fail at once
         self._why_away = ""
         self.dial_wanted = False
+        self.flush_due = False  # the bridge thread has been asked to flush
 
         # The bridge thread's own.
         self.attempt: Attempt | None = None

@@ -226,6 +226,14 @@ class LocalNode:
             inbox.waker = bridge.reactor.wake_driver
             bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
+    def flush_soon(self) -> None:
+        """Have the bridge send what this thread has queued; what it queues until then goes along.
+
+        For one who may queue more right away, or may not.
+        """
+        if self._bridge is not None:
+            self._bridge.flush_soon()
+
     # Other nodes.
 
     def list(self) -> list[str]:

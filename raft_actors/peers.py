@@ -210,12 +210,16 @@ class Peers:
 
     # Clients.
 
-    def request(self, address: Address, body: list[Any]) -> Future[Any]:
-        """Bring a request to the peer at `address`, wherever it is. See `requests` for `body`."""
+    def request(self, address: Address, body: list[Any], *, flush: bool = True) -> Future[Any]:
+        """Bring a request to the peer at `address`, wherever it is. See `requests` for `body`.
+
+        flush  False: the caller flushes the node, soon
+        """
         name, node = address
         if node != self.node.name:
             answer = self.node.call(node, CLIENT, body)
-            self.node.flush()
+            if flush:
+                self.node.flush()
             return answer
         future: Future[Any] = Future()
         operation, _name, payload, session, sequence = body

@@ -1,4 +1,4 @@
-"""Pipeline: many writes under way at once from one thread, their replies in order."""
+"""Pipeline: many operations under way at once from one thread, their replies in order."""
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pending", "Pipeline"]
 
+SENT_TOGETHER = 64
+"""So many that have not left are sent without waiting for more."""
+
 
 class Pending:
-    """A write that is under way, or was."""
+    """A write or a read that is under way, or was."""
 
     __slots__ = ("call", "cluster", "error", "reply")
 
@@ -24,7 +27,7 @@ class Pending:
         self.error: RaftError | None = None
 
     def result(self) -> Any:
-        """Return the reply, waiting until the write's deadline; raises as `Cluster.write`."""
+        """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
         self.end()
         if self.error is not None:
             raise self.error
@@ -33,6 +36,8 @@ class Pending:
     def end(self) -> None:
         if self.call is not None:
             call, self.call = self.call, None
+            if call.future is not None and not call.future.done():
+                self.cluster.peers.node.flush()
             try:
                 self.reply = self.cluster.finish(call)
             except RaftError as error:
@@ -43,7 +48,8 @@ class Pipeline:
     """Made by `Cluster.pipeline`; for one thread.
 
     Commands are sent in the order of `write`, and run in it as long as the leader stays. Those
-    that must be sent again, around a change of leaders, may be overtaken by later ones.
+    that must be sent again, around a change of leaders, may be overtaken by later ones. What is
+    written in one go leaves together, without waiting for more than the bridge's next round.
     """
 
     def __init__(self, cluster: "Cluster", outstanding_max: int, timeout: float | None) -> None:
@@ -51,16 +57,37 @@ class Pipeline:
         self.outstanding_max = outstanding_max
         self.timeout = timeout
         self.under_way: deque[Pending] = deque()
+        self.unsent = 0
 
     def write(self, command: Any) -> Pending:
         """Send a command; while `outstanding_max` are under way, waits for the oldest.
 
         Raises as `Cluster.write` does what is wrong before it is sent.
         """
+        self.make_room()
+        return self.add(self.cluster.begin(command, self.timeout, together=True))
+
+    def read(self, query: Any) -> Pending:
+        """Ask the machine; linearizable, and it sees what this pipeline wrote before it was sent.
+
+        Waits as `write` does.
+        """
+        self.make_room()
+        return self.add(self.cluster.begin_read(query, self.timeout, together=True))
+
+    def make_room(self) -> None:
         while len(self.under_way) >= self.outstanding_max:
             self.under_way.popleft().end()
-        pending = Pending(self.cluster, self.cluster.begin(command, self.timeout))
+
+    def add(self, call: Call) -> Pending:
+        pending = Pending(self.cluster, call)
         self.under_way.append(pending)
+        self.unsent += 1
+        if self.unsent < SENT_TOGETHER:
+            self.cluster.peers.node.flush_soon()
+        else:
+            self.unsent = 0
+            self.cluster.peers.node.flush()
         return pending
 
     def drain(self) -> None:

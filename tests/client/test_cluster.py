@@ -34,10 +34,10 @@ class Trouble:
         self.meet = lambda _operation, send: send()
         request = Peers.request
 
-        def meddled(peers, address, body):
+        def meddled(peers, address, body, **how):
             if body[0] == WRITE and (body[3] == NEW or body[3] == 0):
-                return request(peers, address, body)
-            return self.meet(body[0], lambda: request(peers, address, body))
+                return request(peers, address, body, **how)
+            return self.meet(body[0], lambda: request(peers, address, body, **how))
 
         monkeypatch.setattr(Peers, "request", meddled)
 
