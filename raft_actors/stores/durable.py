@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import disk_usage
 from struct import Struct
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from raft_actors import terms
 from raft_actors.errors import LogCompacted, RaftError, StoreCorrupt, StoreError
@@ -37,6 +37,7 @@ class DurableStore(Generic[Database]):
     first, last   the entries that are kept; the log is empty when `last` is `first` - 1
     base_term     the term of the entry before `first`
     failure       why nothing more is taken; empty while all is well
+    was_torn      the last save was torn by a crash, and cut off when the store was opened
 
     Raises DataDirInUse when another process, or this one, has it open or when it is another
     peer's; StoreCorrupt for what is no store of this format, or damaged; StoreError when the
@@ -47,6 +48,7 @@ class DurableStore(Generic[Database]):
     first: int
     last: int
     base_term: int
+    was_torn = False
 
     def __init__(self, path: str | Path, owner: Owner | None = None) -> None:
         self.directory = StoreDirectory(path, self.kind)
@@ -66,6 +68,27 @@ class DurableStore(Generic[Database]):
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def beside(cls, other: "DurableStore[Any]") -> Self:
+        """Make an empty database in the directory of another store, which stays the one that
+        counts, and whose lock protects both.
+        """
+        store = cls.__new__(cls)
+        store.directory = StoreDirectory(other.path, cls.kind)
+        store.path, store.snapshots, store.failure = other.path, other.snapshots, ""
+        store.db = None
+        if store.directory.database.exists():  # of a migration that was interrupted
+            store.remove_database()
+        store.db = store.open_database(create=True)
+        store.find_ends()
+        return store
+
+    def reopen(self) -> None:
+        """Close the database and open it again, to see what is on the disk."""
+        self.let_go()
+        self.db = self.open_database(create=False)
+        self.find_ends()
 
     # What a kind gives.
 

@@ -11,6 +11,7 @@ What stands beside it: stores/directory.py. Why the write-ahead log is read as i
 RocksDB at all: docs/decisions/stores.md.
 """
 
+import logging
 import shutil
 from itertools import islice
 from typing import Any
@@ -27,8 +28,11 @@ from rocksdict import (
 )
 
 from raft_actors.stores.durable import DurableStore, index_of, key
+from raft_actors.stores.rocks_tail import is_torn
 
 __all__ = ["RocksStore"]
+
+logger = logging.getLogger("raft_actors.stores")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -53,10 +57,16 @@ class RocksStore(DurableStore[Rdict]):
     kind = "rocksdb"
 
     def open_database(self, *, create: bool) -> Rdict:
+        path = self.directory.database
+        self.was_torn = is_torn(path)
         try:
-            return Rdict(str(self.directory.database), options(create=create))
+            database = Rdict(str(path), options(create=create))
         except Exception as error:
             raise self.told(error) from error
+        if self.was_torn:
+            logger.warning("%s ended in a save that a crash had torn: cut off, as it should be; "
+                           "nobody was told that it was made", self.path)  # fmt: skip
+        return database
 
     def close_database(self, database: Rdict) -> None:
         database.close()

@@ -9,6 +9,7 @@ import pytest
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import Saved
 from raft_actors.stores.rocks import RocksStore
+from raft_actors.stores.rocks_tail import is_torn
 from tests.stores.helpers import filled
 
 
@@ -64,10 +65,12 @@ def with_flipped(data, position):
 
 
 @pytest.mark.parametrize("cut", [1, 5, 500, 1000, 1040])
-def test_a_record_torn_at_the_end_is_cut_off(path, cut):
+def test_a_record_torn_at_the_end_is_cut_off_and_told(path, cut, caplog):
     filled("rocksdb", path)
     damaged(path, lambda data: data[:-cut])
     store = RocksStore(path)
+    assert store.was_torn
+    assert "ended in a save that a crash had torn" in caplog.text
     saved = store.load()
     assert saved.last in (19, 20)
     assert saved.ballot == (saved.last, None)  # all of a save or nothing
@@ -75,10 +78,25 @@ def test_a_record_torn_at_the_end_is_cut_off(path, cut):
     store.close()
 
 
+@pytest.mark.parametrize("size", [10, 5_000, 33_000, 100_000])
+def test_what_was_torn_is_known_from_what_was_saved(path, size):
+    """Planted: parts of a record are not looked at; then one over several blocks seems whole."""
+    filled("rocksdb", path, count=7, size=size)
+    log = write_ahead_log(path)
+    whole = log.read_bytes()
+    assert not is_torn(log.parent)
+    for length in range(len(whole) - size, len(whole), size // 97 + 1):
+        log.write_bytes(whole[:length])
+        assert is_torn(log.parent), length
+    log.write_bytes(whole + bytes(40_000))
+    assert not is_torn(log.parent)
+
+
 def test_preallocated_zeros_at_the_end_do_no_harm(path):
     filled("rocksdb", path)
     damaged(path, lambda data: data + bytes(10_000))
     store = RocksStore(path)
+    assert not store.was_torn
     assert store.load() == Saved((20, None), 1, 20)
     store.close()
 
