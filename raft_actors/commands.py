@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from raft_actors.launch import Plan, run_until_told
+from raft_actors.offline.commands import run_migrate
 
 __all__ = ["app"]
 
@@ -144,6 +145,8 @@ def torture(
     plan = TorturePlan(minutes=minutes, seed=seed, nodes=nodes, keep=keep, only=kinds)
     raise typer.Exit(run_torture(plan))
 
+
+app.command("migrate")(run_migrate)
 
 trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
 app.add_typer(trace, name="trace")

@@ -23,7 +23,7 @@ FLOORS = {
     # 3: the runtime, nodes and peers: whatever is not named here
     4: "raft client cluster async_cluster __init__",
     5: "launch commands cli shell demo simulate torture replay observe dashboard __main__ "
-    "local_cluster pytest_plugin",
+    "local_cluster pytest_plugin offline",
 }
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 RUNTIME = 3
@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},
     "demo simulate torture observe dashboard": {"rich"},
+    "offline": {"rich", "typer"},
     "pytest_plugin": {"pytest"},
 }
 ALLOWED_BY_PART = {part: names for parts, names in THIRD_PARTY.items() for part in parts.split()}

@@ -1,11 +1,15 @@
 """Log stores: where a peer's ballot and log survive. `open_store` is the door."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from raft_actors.errors import StoreError
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved
 
-__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "open_store"]
+if TYPE_CHECKING:
+    from raft_actors.stores.durable import DurableStore
+
+__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "durable_kind", "open_store"]
 
 
 def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:
@@ -21,10 +25,18 @@ def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None
         from raft_actors.stores.memory import MemoryStore
 
         return MemoryStore.at(Path(path))
+    return durable_kind(kind)(path, owner)
+
+
+def durable_kind(kind: str) -> "type[DurableStore[Any]]":
+    """Return the class of the stores of this kind, which are on a disk.
+
+    Raises StoreError when its package is not installed.
+    """
     if kind == "rocksdb":
         from raft_actors.stores.rocks import RocksStore
 
-        return RocksStore(path, owner)
+        return RocksStore
     if kind == "lmdb":
         try:
             from raft_actors.stores.lmdb import LmdbStore
@@ -35,5 +47,5 @@ def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None
                 'log_store="lmdb" needs a package that is not installed: '
                 "pip install 'raft_actors[lmdb]'"
             ) from None
-        return LmdbStore(path, owner)
+        return LmdbStore
     raise ValueError(f'a store is "rocksdb", "lmdb" or "memory", not {kind!r}')

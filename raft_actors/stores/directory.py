@@ -19,7 +19,7 @@ from weakref import WeakSet
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores.files import sync_directory
 
-__all__ = ["REMEDY", "Owner", "StoreDirectory"]
+__all__ = ["REMEDY", "Owner", "StoreDirectory", "kind_of"]
 
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
@@ -106,6 +106,12 @@ class StoreDirectory:
     def lock_file(self) -> Path:
         return self.path / "lock"
 
+    def switch(self, kind: str) -> None:
+        """Say that the log is in a database of this kind from now on; all else stays as it is."""
+        record = json.loads(self.format_file.read_text())
+        write_record(self.format_file, record | {"kind": kind})
+        sync_directory(self.path)
+
     # Whose it is.
 
     def check_format(self, owner: Owner | None) -> bool:
@@ -130,11 +136,12 @@ class StoreDirectory:
                 f"{self.path} has format {record.get('format')!r}, and this version of "
                 f"raft_actors knows format {FORMAT}: use the version that wrote it"
             )
-        kind = record.get("kind", "rocksdb")  # the first stores had one kind and didn't name it
+        kind = record.get("kind")
         if kind != self.kind:
             raise StoreError(
                 f"{self.path} holds a store of the kind {kind!r}: start the peer with "
-                f'Config(log_store="{kind}")'
+                f'Config(log_store="{kind}"), or run: raft-actors migrate {self.path} '
+                f"--to {self.kind}"
             )
         known = record.get("owner")
         if owner is not None and known is not None and known != list(owner):
@@ -193,6 +200,24 @@ class StoreDirectory:
 
 
 os.register_at_fork(after_in_child=StoreDirectory.forget_locks)
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of the store in a directory that holds one.
+
+    Raises StoreCorrupt for every other directory.
+    """
+    try:
+        record = json.loads((path / "store.json").read_text())
+    except OSError:
+        known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
+        hint = f": do you mean {known[0]}?" if known else ""
+        raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("what") != MAGIC:
+        raise StoreCorrupt(f"{path / 'store.json'} is not what raft_actors writes; {REMEDY}")
+    return str(record.get("kind"))
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

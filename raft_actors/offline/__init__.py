@@ -1,0 +1,1 @@
+"""Offline: what can be done with the data directory of a peer that is stopped."""
