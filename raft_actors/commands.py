@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from raft_actors.launch import Plan, run_until_told
-from raft_actors.offline.commands import run_migrate
+from raft_actors.offline.commands import recover, run_migrate
 
 __all__ = ["app"]
 
@@ -147,6 +147,7 @@ def torture(
 
 
 app.command("migrate")(run_migrate)
+app.add_typer(recover, name="recover")
 
 trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
 app.add_typer(trace, name="trace")

@@ -127,7 +127,7 @@ def long_logs(bench: Bench) -> None:
 def compaction(bench: Bench, kind: str, store: Any) -> None:
     through = MANY * 9 // 10
     began = time.perf_counter()
-    store.compact(through)
+    store.compact(through, 1)
     bench.note(f"compact {through:,} entries", kind, time.perf_counter() - began)
     slowest, last = 0.0, MANY
     for _ in range(MANY // BATCH):
@@ -136,7 +136,7 @@ def compaction(bench: Bench, kind: str, store: Any) -> None:
         slowest = max(slowest, time.perf_counter() - began)
         last += BATCH
     bench.note("slowest save of 100 of the 2,000 after it", kind, slowest)
-    store.compact(last - MANY // 10)
+    store.compact(last - MANY // 10, 1)
     for _ in range(MANY // BATCH):
         store.save(None, last + 1, [bytes(SIZE)] * BATCH)
         last += BATCH

@@ -9,7 +9,7 @@ from raft_actors.stores import durable_kind
 from raft_actors.stores.directory import kind_of
 from raft_actors.stores.durable import DurableStore
 
-__all__ = ["batches", "stopped"]
+__all__ = ["PART", "batches", "stopped"]
 
 PART = 64  # entries read in one go
 BATCH_BYTES = 4 * 1024 * 1024

@@ -131,6 +131,10 @@ class DurableStore(Generic[Database]):
         """Tell whether the database complains of what it holds, not of the operating system."""
         raise NotImplementedError
 
+    def problems(self) -> list[str]:
+        """Return what is wrong with the database that reading all entries does not show."""
+        return []
+
     # The verbs.
 
     def load(self) -> Saved:

@@ -16,7 +16,7 @@ from zlib import crc32
 import lmdb
 
 from raft_actors.stores.durable import BALLOT, BASE, DurableStore, index_of, key
-from raft_actors.stores.lmdb_pages import complaint_of
+from raft_actors.stores.lmdb_pages import complaint_of, problems_of
 
 __all__ = ["LmdbStore"]
 
@@ -152,6 +152,9 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                     raise self.missing(first, last)
                 entries.append(self.unsealed(key(index), value))
         return entries
+
+    def problems(self) -> list[str]:
+        return problems_of(self.directory.database)
 
     def unsealed(self, name: bytes, value: bytes) -> bytes:
         content = value[4:]

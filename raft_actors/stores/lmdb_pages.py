@@ -14,7 +14,7 @@ from struct import Struct
 
 from lmdb.verify import VerifyError, verify
 
-__all__ = ["complaint_of"]
+__all__ = ["complaint_of", "problems_of"]
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 PAGE_BYTES = (4096, 8192, 16384, 32768, 65536)
@@ -74,11 +74,14 @@ def complaint_of(path: Path) -> str:
     newest = max(metas, key=lambda meta: meta.transaction)
     if newest.main_flags:
         return "its first pages tell of another kind of database"
-    if size < (newest.last_page + 1) * page_bytes:
-        try:
-            problems = verify(path, subdir=False)  # type: ignore[no-untyped-call]
-        except VerifyError as error:
-            problems = [str(error)]
-        if problems:
-            return f"it was cut off after {size} bytes: {problems[0]}"
+    if size < (newest.last_page + 1) * page_bytes and (problems := problems_of(path)):
+        return f"it was cut off after {size} bytes: {problems[0]}"
     return ""
+
+
+def problems_of(path: Path) -> list[str]:
+    """Read every page of the file, without LMDB, and return what is wrong with them."""
+    try:
+        return [str(each) for each in verify(path, subdir=False)]  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        return [str(error)]

@@ -125,8 +125,12 @@ class RocksStore(DurableStore[Rdict]):
         count = last - first + 1
         with self.reading() as database:
             items: list[tuple[Any, Any]] = list(islice(database.items(from_key=key(first)), count))
-        if len(items) < count or items[0][0] != key(first) or items[-1][0] != key(last):
-            raise self.missing(first, last)  # keys are unique and in order
+            # Keys are unique and in order.
+            if len(items) < count or items[0][0] != key(first) or items[-1][0] != key(last):
+                # A damaged block ends the iteration without a word; to ask for its entries tells.
+                for index in range(first, last + 1):
+                    if database.get(key(index)) is None:
+                        raise self.missing(index, last)
         return [entry for _, entry in items]
 
     def is_damage(self, error: Exception) -> bool:

@@ -214,7 +214,7 @@ def test_a_hole_in_the_log_is_found_when_it_is_read(kind, path):
     store = open_store(kind, path)
     store.save(None, 1, [b"x"] * 10)
     delete_entry(store, 5)
-    with pytest.raises(StoreCorrupt, match="lacks entries between 1 and 10"):
+    with pytest.raises(StoreCorrupt, match=r"lacks entries between \d+ and 10"):
         store.entries(1, 10)
     store.close()
 

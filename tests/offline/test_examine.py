@@ -1,0 +1,226 @@
+"""`raft-actors recover inspect`, `entries` and `verify`, on directories sound and damaged."""
+
+import json
+import os
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from raft_actors.commands import app
+from raft_actors.core.entry import COMMAND, CONFIG, encode
+from raft_actors.errors import DataDirInUse, StoreCorrupt
+from raft_actors.stores import open_store
+from raft_actors.stores.directory import FORMAT
+from tests.offline.directories import OWNER, command, founding, make, take_snapshot
+
+
+@pytest.fixture(params=["rocksdb", "lmdb"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "peer"
+
+
+def run(*arguments):
+    answer = CliRunner().invoke(app, ["recover", *map(str, arguments)])
+    if answer.exception is not None and not isinstance(answer.exception, SystemExit):
+        raise answer.exception
+    return answer
+
+
+def as_json(*arguments):
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def problems(path):
+    answer = run("verify", path, "--json")
+    found = json.loads(answer.stdout)["problems"]
+    assert answer.exit_code == (1 if found else 0)
+    return " ".join(found)
+
+
+def changed(kind, path, change):
+    store = open_store(kind, path)
+    change(store)
+    store.close()
+
+
+def test_all_that_is_in_a_directory_is_shown(kind, path):
+    make(kind, path, count=200, compacted=50, snapshot=60)
+    found = as_json("inspect", path)
+    assert found["store"]["owner"] == list(OWNER)
+    assert found["store"]["kind"] == kind
+    assert found["ballot"]["term"] == 3
+    assert found["log"]["first"], found["log"]["last"] == (51, 200)
+    assert found["terms"] == [[1, 51, 99], [3, 100, 200]]
+    assert found["kinds"] == {"command": 150}
+    assert [each["index"] for each in found["snapshots"]] == [60]
+    assert found["snapshots"][0]["configuration"]["group"] == founding().group
+    assert found["problems"] == []
+    table = run("inspect", path).stdout
+    for shown in (f"{kind}, format {FORMAT}", "kv:a@host", "51 to 200", "kv:c@host", "right"):
+        assert shown in table
+
+
+def test_configurations_and_entries_are_shown(kind, path):
+    make(kind, path, count=20)
+    found = as_json("inspect", path)
+    assert [each["index"] for each in found["configurations"]] == [1]
+    views = as_json("entries", path, "--from", 1, "--to", 4)
+    assert [(view["index"], view["kind"]) for view in views] == [
+        (1, "config"), (2, "noop"), (3, "command"), (4, "command"),
+    ]  # fmt: skip
+    assert views[2]["data"] == repr(("set", "key3", "v" * 100))
+    assert views[2]["request"] == [3, 1]
+    assert "key4" in run("entries", path, "--from", 4).stdout
+
+
+def test_a_sound_directory_is_sound(kind, path):
+    make(kind, path, count=3_000, compacted=900, snapshot=1_000)
+    answer = run("verify", path)
+    assert answer.exit_code == 0
+    assert "sound; 2,100 entries" in answer.stdout
+
+
+def test_a_fresh_directory_is_sound(kind, path):
+    open_store(kind, path).close()
+    assert problems(path) == ""
+
+
+def test_one_in_use_is_refused_and_one_that_is_none_too(kind, path):
+    make(kind, path)
+    store = open_store(kind, path)
+    for order in ("inspect", "verify", "entries"):
+        with pytest.raises(DataDirInUse, match=f"process {os.getpid()}"):
+            run(order, path)
+    store.close()
+    with pytest.raises(StoreCorrupt, match=f"do you mean {path}"):
+        run("verify", path.parent)
+    with pytest.raises(StoreCorrupt, match="no data directory"):
+        run("verify", path / "nowhere")
+    assert not (path / "nowhere").exists()
+
+
+DAMAGE = {
+    "terms that fall": (
+        lambda store: store.save(None, 201, [command(201, 2)]),
+        "entry 201 is of term 2, after one of 3",
+    ),
+    "a term above the ballot's": (
+        lambda store: store.save(None, 201, [command(201, 9)]),
+        "entry 201 is of term 9, and the ballot knows 3 only",
+    ),
+    "an entry that is none": (
+        lambda store: store.save(None, 201, [b"?"]),
+        "entry 201 is not what raft_actors writes",
+    ),
+    "an entry of an unknown kind": (
+        lambda store: store.save(None, 201, [encode(3, 77)]),
+        "entry 201 is not what raft_actors writes",
+    ),
+    "a configuration that is none": (
+        lambda store: store.save(None, 201, [encode(3, CONFIG, b"{}")]),
+        "entry 201 is no configuration",
+    ),
+    "a configuration that the ballot doesn't name": (
+        lambda store: store.save(
+            None, 201, [encode(3, CONFIG, founding().settled().encode())]
+        ),
+        "the ballot names entry 1 as the newest configuration, which is 201",
+    ),
+    "a configuration after a strange one": (
+        lambda store: store.save(
+            (3, None, 201), 201,
+            [encode(3, CONFIG, founding().encode().replace(b'"previous": 0', b'"previous": 7'))],
+        ),
+        "names 7 as the one before it, which is 1",
+    ),
+    "a ballot of an unknown form": (
+        lambda store: store.save((1, 2, 3, 4, 5, 6, 7, 8), 0, []),
+        "the ballot can't be read",
+    ),
+    "a beginning that nothing stands for": (
+        lambda store: store.compact(90, 1),
+        "the log begins at entry 91, and no snapshot stands for those before it",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_what_cannot_be_is_told(kind, path, what):
+    change, expected = DAMAGE[what]
+    changed(kind, make(kind, path), change)
+    assert expected in problems(path)
+    answer = run("verify", path)
+    assert answer.exit_code == 1
+    assert "remove this peer from the" in answer.stdout
+
+
+def test_a_damaged_snapshot_is_told(kind, path):
+    make(kind, path, snapshot=60, compacted=50)
+    snapshot = next((path / "snapshots").iterdir())
+    data = bytearray(snapshot.read_bytes())
+    data[len(data) // 2] ^= 1
+    snapshot.write_bytes(data)
+    assert f"{snapshot.name} is damaged at byte" in problems(path)
+    assert "damaged" in run("inspect", path).stdout
+
+
+def test_a_snapshot_that_is_cut_off_is_told(kind, path):
+    make(kind, path, snapshot=60, compacted=50)
+    snapshot = next((path / "snapshots").iterdir())
+    snapshot.write_bytes(snapshot.read_bytes()[:-5])
+    assert f"{snapshot.name} is cut off" in problems(path)
+
+
+def test_a_snapshot_of_another_history_is_told_and_no_damage(kind, path):
+    make(kind, path)
+    changed(kind, path, lambda store: take_snapshot(store, 60, 2))
+    answer = run("verify", path)
+    assert answer.exit_code == 0
+    assert "will begin its log behind the snapshot" in answer.stdout
+
+
+def test_a_flipped_bit_in_an_old_entry_is_told(kind, path):
+    make(kind, path, count=2_000)
+    open_store(kind, path).close()
+    file = path / "log.lmdb" if kind == "lmdb" else next((path / "log.rocksdb").glob("*.sst"))
+    data = bytearray(file.read_bytes())
+    data[data.index(b"key777") + 30] ^= 1
+    file.write_bytes(data)
+    assert "is damaged" in problems(path)
+
+
+def test_damage_that_no_peer_starts_with_is_refused_in_words(kind, path):
+    make(kind, path)
+    file = path / "log.lmdb" if kind == "lmdb" else path / "log.rocksdb" / "CURRENT"
+    file.unlink()
+    for order in ("inspect", "verify"):
+        with pytest.raises(StoreCorrupt, match="move the directory away"):
+            run(order, path)
+
+
+def test_a_lost_page_of_lmdb_is_told(path):
+    make("lmdb", path, count=2_000)
+    file = path / "log.lmdb"
+    data = file.read_bytes()
+    file.write_bytes(data[: 20 * 4096] + bytes(4096) + data[21 * 4096 :])
+    assert "log.lmdb: " in problems(path)
+
+
+def test_a_torn_tail_is_told_and_no_damage(path, tmp_path):
+    store = open_store("rocksdb", path, OWNER)
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x")])
+    store.save(None, 2, [encode(1, COMMAND, b"y" * 1_000)])
+    crashed = shutil.copytree(path, tmp_path / "crashed")
+    store.close()
+    log = next(log for log in (crashed / "log.rocksdb").glob("*.log") if log.stat().st_size)
+    log.write_bytes(log.read_bytes()[:-10])
+    answer = run("verify", crashed)
+    assert answer.exit_code == 0
+    assert "torn by a crash and is cut off" in answer.stdout
+    assert as_json("inspect", crashed)["log"]["last"] == 1
