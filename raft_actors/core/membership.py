@@ -8,7 +8,7 @@ from typing import Any
 
 from raft_actors.core.quorum import majority_value
 
-__all__ = ["NOBODY", "Address", "Configuration"]
+__all__ = ["NOBODY", "Address", "Configuration", "in_order"]
 
 Address = tuple[str, str]
 """(peer name, node name)."""

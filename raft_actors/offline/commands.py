@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from raft_actors.offline.examine import entries_of, examine
+from raft_actors.offline.force import CannotForce, force, parse_address, plan
 from raft_actors.offline.migrate import KINDS, migrate
 from raft_actors.offline.stopped import stopped
-from raft_actors.offline.tables import entries_table, show, show_findings
+from raft_actors.offline.tables import entries_table, show, show_findings, show_forcing
 
 __all__ = ["recover", "run_migrate"]
 
@@ -92,6 +93,39 @@ def verify_directory(directory: Directory, as_json: Json = False) -> None:
             typer.echo(f"{directory}: sound; {count:,} entries and all snapshots were read")
     if found.problems:
         raise typer.Exit(1)
+
+
+@recover.command("force-configuration")
+def force_configuration(
+    directory: Directory,
+    members: Annotated[
+        list[str], typer.Argument(help="The members of the new group, each NAME:NODE.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """When a majority is gone for good: let this peer go on with other members.
+
+    What the lost ones had acknowledged may be gone. Best with this peer as the only member: it
+    wins alone, and others are added to it as to any group, with empty directories.
+    """
+    addresses = [parse_address(text) for text in members]
+    with stopped(directory) as store:
+        found = examine(store)
+        if found.problems:
+            show_findings(Console(stderr=True), found)
+            raise CannotForce(f"{directory} is damaged; nothing was changed. {WHAT_TO_DO}")
+        forcing = plan(store, addresses)
+        show_forcing(Console(stderr=True), forcing)
+        if not yes:
+            before = forcing.before
+            typed = typer.prompt("To go on, type the id of the old group", err=True)
+            if typed.strip() != before.group:
+                raise CannotForce(f"{typed!r} is not it; nothing was changed")
+        force(store, forcing)
+    typer.echo(
+        f"{':'.join(forcing.peer)} is of group {forcing.after.group} now, since entry "
+        f"{forcing.index}, in term {forcing.ballot.term}: start it"
+    )
 
 
 WHAT_TO_DO = (

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raft_actors.offline.examine import Examined
+from raft_actors.offline.force import Forcing
 
 __all__ = ["entries_table", "show"]
 
@@ -35,6 +36,33 @@ def show_findings(console: Console, found: Examined) -> None:
         console.print(Text(f"damage: {problem}", style="bold red"), soft_wrap=True)
     if len(found.problems) > PROBLEMS_MAX:
         console.print(f"and {len(found.problems) - PROBLEMS_MAX:,} more; --json tells all")
+
+
+def show_forcing(console: Console, forcing: Forcing) -> None:
+    before, after = forcing.before, forcing.after
+    lost = sorted({*before.members, *before.old} - {forcing.peer})
+    console.print(
+        pairs(
+            "a forced configuration",
+            [
+                ("peer", address(forcing.peer)),
+                ("old group", before.group),
+                ("old members", addresses({*before.members, *before.old})),
+                ("new members", addresses(after.members)),
+                ("written as", f"entry {forcing.index:,}, in term {forcing.ballot.term}"),
+            ],
+        )
+    )
+    console.print(
+        Text(
+            "What a majority had acknowledged and is not in this log is lost, and what was never "
+            "acknowledged but is in it becomes true. Of several survivors choose the one whose log "
+            "ends last: the highest term, then the highest entry. The directories of "
+            f"{', '.join(map(address, lost)) or 'the others'} must never be used again: move them "
+            "away, and add those peers with empty ones.",
+            style="bold red",
+        ),
+    )
 
 
 def store_rows(found: Examined) -> list[tuple[str, Any]]:

@@ -1,0 +1,108 @@
+"""Force: another configuration for a group whose majority is gone for good, written by hand.
+
+Raft never does this: what the lost majority acknowledged may be missing here, and nothing can tell.
+So it makes another group. The entry is of a new term and gives the group a new id, by which the
+members of the old one, should any come back, are no longer listened to, and don't listen. It tells
+who forced it, when, and who the members were.
+"""
+
+import getpass
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from raft_actors.config import Config
+from raft_actors.core.effects import Ballot
+from raft_actors.core.entry import CONFIG, command_of, encode
+from raft_actors.core.membership import Address, Configuration, in_order
+from raft_actors.errors import BadName, RaftError
+from raft_actors.names import check_node_name, short_host_name
+from raft_actors.peers import check_peer_name
+from raft_actors.recovery import Recovered, recover
+from raft_actors.stores.durable import DurableStore
+
+__all__ = ["CannotForce", "Forcing", "force", "parse_address", "plan"]
+
+
+class CannotForce(RaftError):
+    """The configuration that was asked for can't be that of this peer's group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forcing:
+    """What is to be written: `entry`, at `index`, and with it `ballot`."""
+
+    peer: Address
+    before: Configuration
+    after: Configuration
+    index: int
+    entry: bytes
+    ballot: Ballot
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that is written NAME:NODE. Raises BadName."""
+    name, colon, node = text.partition(":")
+    if not colon:
+        raise BadName(f"a member is written NAME:NODE, like peer1:a@myhost, not {text!r}")
+    return check_peer_name(name), check_node_name(node)
+
+
+def plan(store: DurableStore[Any], members: Iterable[Address]) -> Forcing:
+    """Say what would be written. Raises CannotForce, saying why."""
+    record = json.loads(store.directory.format_file.read_text())
+    if record["owner"] is None:
+        raise CannotForce(f"{store.path} was never a peer's: nothing is there to rescue")
+    peer: Address = tuple(record["owner"])
+    voters = in_order(members)
+    if peer not in voters:
+        raise CannotForce(
+            f"{store.path} is the directory of {':'.join(peer)}, which must be a member"
+        )
+    found = recover(store, Config())
+    before = configuration_of(found)
+    if not before.members:
+        raise CannotForce(f"{':'.join(peer)} is in no group: start it, and found one")
+    return forcing(peer, found, before, voters)
+
+
+def forcing(
+    peer: Address, found: Recovered, before: Configuration, voters: tuple[Address, ...]
+) -> Forcing:
+    log, index = found.log, found.log.last_index + 1
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    if log.last_index > log.base:  # the time of a log never falls
+        now_ms = max(now_ms, command_of(log.between(log.last_index, log.last_index)[0])[2])
+    after = replace(
+        before, members=voters, learners=(), old=(), group=secrets.token_hex(8), index=index,
+        previous=before.index,
+    )  # fmt: skip
+    ballot = replace(found.ballot, term=found.ballot.term + 1, voted_for=peer, configuration=index)
+    forced = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": f"{getpass.getuser()}@{short_host_name()}",
+        "group": before.group,
+        "members": before.members,
+        "learners": before.learners,
+        "old": before.old,
+    }
+    payload = json.dumps(json.loads(after.encode()) | {"forced": forced}).encode()
+    return Forcing(
+        peer, before, after, index, encode(ballot.term, CONFIG, payload, time_ms=now_ms), ballot
+    )
+
+
+def force(store: DurableStore[Any], forcing: Forcing) -> None:
+    """Write it: all or nothing, durable on return."""
+    store.save(forcing.ballot.stored(), forcing.index, [forcing.entry])
+
+
+def configuration_of(found: Recovered) -> Configuration:
+    index, snapshot = found.ballot.configuration, found.snapshot
+    if index <= snapshot.index:
+        return snapshot.configuration
+    payload = command_of(found.log.between(index, index)[0])[0]
+    return Configuration.decode(payload, index)

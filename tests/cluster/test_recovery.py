@@ -1,0 +1,95 @@
+"""Real processes whose disks are lost: what `raft-actors recover` rescues, and what it refuses."""
+
+import shutil
+import subprocess
+import sys
+
+from raft_actors import Raft
+from raft_actors.offline.examine import examine
+from raft_actors.offline.stopped import stopped
+from tests.cluster.stage import NAMES
+from tests.nodes.helpers import eventually
+
+
+def peer_directory(stage, name):
+    peer, node = stage.address(name)
+    return stage.directory / name / node / peer
+
+
+def recover(*arguments, typed=""):
+    return subprocess.run(
+        [sys.executable, "-m", "raft_actors", "recover", *map(str, arguments)],
+        input=typed, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def examined(path):
+    with stopped(path) as store:
+        return examine(store)
+
+
+def test_a_majority_that_is_gone_for_good(stage):
+    """Two disks of three are lost; the third goes on alone, then with two fresh ones."""
+    stage.form()
+    written = {f"before{number}": number for number in range(30)}
+    for key, value in written.items():
+        stage.write(key, value)
+    eventually(lambda: stage.applied("a") >= 30, 30)
+    assert "is in use by process" in recover("inspect", peer_directory(stage, "a")).stderr
+    stage.kill(*NAMES)
+    for name in "bc":
+        shutil.move(stage.directory / name, stage.directory / f"lost-{name}")
+
+    directory = peer_directory(stage, "a")
+    old = examined(directory)
+    group = old.configurations[-1]["group"]
+    member = ":".join(stage.address("a"))
+    order = ("force-configuration", directory, member)
+    wrong = recover(*order, typed="yes\n")
+    assert wrong.returncode == 1
+    assert "nothing was changed" in wrong.stderr
+    assert examined(directory).log == old.log
+    right = recover(*order, typed=f"{group}\n")
+    assert right.returncode == 0, right.stderr
+    assert "must never be used again" in " ".join(right.stderr.split())
+
+    new = examined(directory)
+    forced = new.configurations[-1]
+    assert new.problems == []
+    assert forced["members"] == (stage.address("a"),)
+    assert forced["group"] != group
+    assert forced["forced"]["group"] == group
+    assert [tuple(each) for each in forced["forced"]["members"]] == stage.addresses
+    assert new.ballot["term"] > old.ballot["term"]
+
+    stage.start("a")
+    eventually(lambda: stage.is_up("a"), 30)
+    assert stage.leader("a") == "a"
+    for key, value in written.items():
+        assert Raft.read(stage.address("a"), ("get", key), timeout=10) == ("ok", value)
+    stage.start("b", "c")
+    for name in "bc":
+        eventually(lambda name=name: stage.is_up(name), 30)
+    answer = Raft.set_configuration(stage.address("a"), stage.addresses, timeout=30)
+    assert answer[0] == "ok", answer
+    stage.write("after", 1)
+    goal = stage.applied("a")
+    for name in "bc":
+        eventually(lambda name=name: stage.applied(name) >= goal, 30)
+
+    # One of the lost disks turns up. It is of the old group, and is not listened to.
+    stage.kill("c")
+    shutil.move(stage.directory / "c", stage.directory / "fresh-c")
+    shutil.move(stage.directory / "lost-c", stage.directory / "c")
+    stage.start("c")
+    eventually(lambda: stage.is_up("c"), 30)
+    for number in range(10):
+        stage.write(f"more{number}", number)
+    assert stage.leader("ab") in "ab"
+    assert Raft.read(stage.address("c"), ("get", "after"), timeout=2)[0] == "error"
+    stage.kill("c")
+    assert examined(peer_directory(stage, "c")).configurations[-1]["group"] == group
+    written |= {"after": 1}
+    address = stage.address(stage.leader("ab"))
+    for key, value in written.items():
+        assert Raft.read(address, ("get", key), timeout=10) == ("ok", value)
