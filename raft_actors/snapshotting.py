@@ -80,7 +80,7 @@ class Snapshotting:
     slice_s    how long the peer's thread takes a state in before it looks around
     """
 
-    slice_s = 0.004
+    slice_s = 0.01
 
     def __init__(self, peer: "Peer") -> None:
         self.peer = peer

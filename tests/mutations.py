@@ -520,6 +520,81 @@ MUTATIONS = (
         "            self.log[start:] = entries",
         "            self.log[start : start + len(entries)] = entries",
     ),
+    Mutation(
+        "log_of_another_history_kept_behind_a_snapshot", "Figure 13, InstallSnapshot 7",
+        "core/server",
+        "kept = log.term_at(snapshot.index) == snapshot.term",
+        "kept = log.last_index >= snapshot.index",
+    ),
+    Mutation(
+        "entries_after_a_snapshot_dropped", "Figure 13, InstallSnapshot 6", "core/server",
+        "kept = log.term_at(snapshot.index) == snapshot.term",
+        "kept = False",
+    ),
+    Mutation(
+        "old_snapshot_installed", "Figure 13; §7", "core/follower",
+        "        if chunk.index <= server.commit_index:",
+        "        if chunk.index < 0:",
+    ),
+    Mutation(
+        "chunk_taken_wherever_it_belongs", "Figure 13, offset", "core/follower",
+        "accepted = chunk.offset == incoming.offset",
+        "accepted = True",
+    ),
+    Mutation(
+        "snapshot_acknowledged_before_it_is_whole", "Figure 13; Figure 2", "core/follower",
+        "        if incoming.offset < chunk.size:\n",
+        "        self.agree(chunk.source, chunk.index, chunk.round)\n"
+        "        if incoming.offset < chunk.size:\n",
+    ),
+    Mutation(
+        "chunks_of_two_snapshots_mixed", "Figure 13", "core/snapshot",
+        "        return (self.index, self.term, self.size, self.checksum) == (\n"
+        "            other.index, other.term, other.size, other.checksum,\n"
+        "        )  # fmt: skip",
+        "        return True",
+    ),
+    Mutation(
+        "lost_chunk_never_sent_again", "§5.3: indefinitely", "core/leader",
+        "                shipment.go_back()",
+        "                pass",
+    ),
+    Mutation(
+        "configuration_not_in_the_snapshot", "§7", "core/server",
+        "        if index <= self.snapshot.index:\n"
+        "            return self.snapshot.configuration",
+        "        if index <= 0:\n            return self.snapshot.configuration",
+    ),
+    Mutation(
+        "uncommitted_configuration_in_the_snapshot", "§7", "snapshotting",
+        "    while configuration.index > index:",
+        "    while False and configuration.index > index:",
+    ),
+    Mutation(
+        "base_term_forgotten", "§7: last included term", "core/log",
+        "        self.base, self.base_term = through, self.term_at(through)",
+        "        self.base = through",
+    ),
+    Mutation(
+        "sessions_not_in_the_snapshot", "thesis 6.3", "applied",
+        "return StateImage(self.machine.snapshot(self.state), self.sessions.stored())",
+        "return StateImage(self.machine.snapshot(self.state), ())",
+    ),
+    Mutation(
+        "commands_applied_while_a_state_is_taken_in", "§7", "peer",
+        "        if self.snapshotting.image is None:\n            self.apply()",
+        "        self.apply()",
+    ),
+    Mutation(
+        "newer_snapshot_than_log_not_noticed", "Figure 13, a crash in between", "recovery",
+        "    if log.term_at(snapshot.index) != snapshot.term:",
+        "    if log.last_index < snapshot.index:",
+    ),
+    Mutation(
+        "machine_not_restored", "Figure 13, InstallSnapshot 8", "peer",
+        "            self.applied.restore(snapshots, snapshot)\n            self.step",
+        "            self.applied.index = snapshot.index\n            self.step",
+    ),
 )  # fmt: skip
 
 

@@ -40,11 +40,13 @@ def said(message: Message) -> str:
             at = f"not after {message.prev_index}, try {message.hint}@{message.hint_term}"
             return f"reject    term {term}, {at}"
         case InstallSnapshot():
-            part = f"bytes {message.offset} to {message.offset + len(message.data)}"
+            ends = message.offset + len(message.data) == message.size
+            part = "last" if ends else "next" if message.offset else "first"
+            part = "all of it" if ends and not message.offset else f"{part} part"
             return f"snapshot  term {term}, {message.index}@{message.last_term}, {part}"
         case SnapshotReply():
             word = "so far   " if message.accepted else "go back  "
-            return f"{word} term {term}, {message.index}, byte {message.offset}"
+            return f"{word} term {term}, {message.index}"
         case RequestPreVote():
             return f"would you term {term} + 1, log {message.last_index}@{message.last_term}"
         case PreVoteReply():
