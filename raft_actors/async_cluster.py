@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future as ConcurrentFuture
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from raft_actors import terms
+from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.call import Call
+from raft_actors.client.there import there
+from raft_actors.client.watch import AsyncLeaderWatch
 from raft_actors.cluster import Cluster
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
-from raft_actors.future import Future
+from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.raft import PeerRef
-from raft_actors.requests import READ
-from raft_actors.sessions import REPLY
 from raft_actors.views import Status
 
 __all__ = ["AsyncCluster"]
@@ -48,19 +48,33 @@ class AsyncCluster:
 
     async def write(self, command: Any, timeout: float | None = None) -> Any:
         """As `Cluster.write`."""
-        cluster = self.cluster
-        session = cluster.session
-        if cluster.leader is None or session is None or not session.has_room():
-            return await self.aside(cluster.write, command, timeout)
-        return await self.finish(cluster.begin(command, timeout))
+        return await self.finish(await self.begin(command, timeout))
 
-    async def read(self, query: Any, timeout: float | None = None) -> Any:
+    async def read(
+        self,
+        query: Any,
+        timeout: float | None = None,
+        *,
+        consistency: str = LINEARIZABLE,
+        max_staleness_s: float | None = None,
+        after: int = 0,
+        at: PeerRef | None = None,
+    ) -> Any:
         """As `Cluster.read`."""
         cluster = self.cluster
-        if cluster.leader is None:
-            return await self.aside(cluster.read, query, timeout)
-        payload = REPLY + terms.dumps(query, "query")
-        return await self.finish(cluster.sent(Call(READ, payload, cluster.deadline(timeout))))
+        call = cluster.reading(query, timeout, consistency, max_staleness_s, after, at)
+        if call.places is None and cluster.leader is None:
+            call = await self.aside(cluster.sent, call)
+        else:
+            cluster.sent(call)
+        return await self.finish(call)
+
+    def pipeline(
+        self, *, outstanding_max: int = 1_000, timeout: float | None = None
+    ) -> AsyncPipeline:
+        """As `Cluster.pipeline`, for one task."""
+        self.cluster.check_outstanding(outstanding_max)
+        return AsyncPipeline(self, outstanding_max, timeout)
 
     async def cast(self, command: Any, timeout: float | None = None) -> None:
         """As `Cluster.cast`."""
@@ -90,6 +104,15 @@ class AsyncCluster:
         status: dict[Address, Status | None] = await self.aside(self.cluster.status)
         return status
 
+    def watch_leader(self) -> AsyncLeaderWatch:
+        """As `Cluster.watch_leader`: an asynchronous iterator."""
+        return AsyncLeaderWatch(self.cluster.finder)
+
+    @property
+    def token(self) -> int:
+        """As `Cluster.token`."""
+        return self.cluster.token
+
     @property
     def members(self) -> list[Address]:
         """As `Cluster.members`."""
@@ -99,6 +122,19 @@ class AsyncCluster:
     def leader(self) -> Address | None:
         """As `Cluster.leader`."""
         return self.cluster.leader
+
+    async def begin(self, command: Any, timeout: float | None) -> Call:
+        """Send a command for the first time: on the loop, unless that might have to wait."""
+        cluster = self.cluster
+        session = cluster.session
+        if cluster.leader is not None and session is not None and session.has_room():
+            return cluster.begin(command, timeout)
+        beginning = self.threads.submit(cluster.begin, command, timeout)
+        try:
+            return await asyncio.wrap_future(beginning)
+        except asyncio.CancelledError:
+            beginning.add_done_callback(forget)
+            raise
 
     async def finish(self, call: Call) -> Any:
         """Wait on the loop for the first attempt; have a thread go on if it was not enough."""
@@ -118,15 +154,9 @@ class AsyncCluster:
         return await loop.run_in_executor(self.threads, function, *arguments)
 
 
-async def there(future: Future[Any], timeout_s: float) -> None:
-    """Wait until `future` has its answer, or `timeout_s` have passed."""
-    loop = asyncio.get_running_loop()
-    come = asyncio.Event()
-
-    def on_answer(_answer: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(come.set)
-
-    future.add_done_callback(on_answer)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(come.wait(), timeout_s)
+def forget(beginning: ConcurrentFuture[Call]) -> None:
+    """Nobody waits for this call any more, so it holds no room in its session."""
+    if not beginning.cancelled() and beginning.exception() is None:
+        call = beginning.result()
+        if call.session is not None:
+            call.session.done(call.request[1])

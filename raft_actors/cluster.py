@@ -12,11 +12,15 @@ from raft_actors import terms
 from raft_actors.client.call import Call
 from raft_actors.client.finder import Finder, status_in
 from raft_actors.client.pipeline import Pipeline
+from raft_actors.client.places import Places
 from raft_actors.client.session import SPAN, ClientSession
+from raft_actors.client.watch import LeaderWatch
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
+from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE
 from raft_actors.errors import (
     CommandTooLarge,
+    FrameTooLarge,
     NoLeader,
     NotApplied,
     OutcomeUnknown,
@@ -24,12 +28,13 @@ from raft_actors.errors import (
     RaftError,
     ReplyLost,
     SessionExpired,
+    TooStale,
     Unavailable,
 )
 from raft_actors.future import Future
 from raft_actors.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
-from raft_actors.requests import READ, WRITE
+from raft_actors.requests import READ, WRITE, read_request
 from raft_actors.sessions import NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.views import Status
 
@@ -39,6 +44,7 @@ PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
 """Between attempts that failed: doubled each time, up to the second."""
 REFRESH_S = 5.0
 """How old the known configuration may get while the handle is used."""
+OUTSTANDING_MAX = SPAN * 2 // 3
 LOOK_S = 0.02
 STATUS_S = 1.0
 
@@ -50,6 +56,8 @@ class Cluster:
     waiting for elections, sending again. A handle is a session: a command that is sent again runs
     once. It is safe to share between threads; each call blocks the thread that makes it, and no
     peer's own thread may make one. Node and peers may start and stop under it.
+
+    token  the highest log index that an answer to this handle has shown; see `read`
 
         with Cluster([("peer1", "a@host"), ("peer2", "b@host")]) as cluster:
             cluster.write(("set", "key", "value"))
@@ -68,6 +76,7 @@ class Cluster:
         self.timeout = timeout
         self.peers = peers_here()
         self.finder = Finder(self.peers, seeds)
+        self.places = Places(self.finder, self.peers.node.name)
         self.session: ClientSession | None = None
         self.session_lock = threading.Lock()
         self.command_bytes_max = self.peers.node.config.command_bytes_max
@@ -98,12 +107,29 @@ class Cluster:
         """
         return self.finish(self.begin(command, timeout))
 
-    def read(self, query: Any, timeout: float | None = None) -> Any:
+    def read(
+        self,
+        query: Any,
+        timeout: float | None = None,
+        *,
+        consistency: str = LINEARIZABLE,
+        max_staleness_s: float | None = None,
+        after: int = 0,
+        at: PeerRef | None = None,
+    ) -> Any:
         """Ask the machine; linearizable: it sees every write that was answered before.
+
+        consistency      `"linearizable"`; `"lease"`, as good, without a round among the members
+                         if `Config.lease_clock_drift_max` allows it; `"follower"`, as good, and
+                         any member answers; `"stale"`: any member, from the state that it has
+        max_staleness_s  of `"stale"`: what was answered so long before is in it
+        after            of `"stale"`: what the handle with this `token` has seen is in it
+        at               of `"follower"` and `"stale"`: ask this peer and no other
 
         Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
         """
-        return self.finish(self.begin_read(query, timeout))
+        call = self.reading(query, timeout, consistency, max_staleness_s, after, at)
+        return self.finish(self.sent(call))
 
     def cast(self, command: Any, timeout: float | None = None) -> None:
         """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
@@ -116,8 +142,7 @@ class Cluster:
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many operations under way at once from one thread."""
-        if not 0 < outstanding_max <= SPAN * 2 // 3:
-            raise ValueError(f"outstanding_max must be from 1 to {SPAN * 2 // 3}")
+        self.check_outstanding(outstanding_max)
         return Pipeline(self, outstanding_max, timeout)
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
@@ -175,6 +200,13 @@ class Cluster:
         """Who leads, as far as the handle knows. It does not ask."""
         return self.finder.leader
 
+    def watch_leader(self) -> LeaderWatch:
+        """Return a stream of who leads, in which term, and whether that one is ready.
+
+        Only the latest counts: a slow reader misses what has passed meanwhile.
+        """
+        return LeaderWatch(self.finder)
+
     def status(self) -> dict[Address, Status | None]:
         """What each member says of itself; None where it does not answer."""
         return {member: self.status_of(member) for member in self.members}
@@ -191,6 +223,11 @@ class Cluster:
 
     # How.
 
+    @staticmethod
+    def check_outstanding(outstanding_max: int) -> None:
+        if not 0 < outstanding_max <= OUTSTANDING_MAX:
+            raise ValueError(f"outstanding_max must be from 1 to {OUTSTANDING_MAX}")
+
     def deadline(self, timeout: float | None) -> float:
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
@@ -199,6 +236,25 @@ class Cluster:
             self.refresh_at = now + REFRESH_S
             self.finder.refresh()
         return now + (self.timeout if timeout is None else timeout)
+
+    def reading(
+        self,
+        query: Any,
+        timeout: float | None,
+        consistency: str,
+        max_staleness_s: float | None,
+        after: int,
+        at: PeerRef | None,
+    ) -> Call:
+        """Make the call of a read, not sent yet."""
+        payload = REPLY + terms.dumps(query, "query")
+        operation, payload = read_request(payload, consistency, max_staleness_s, after)
+        call = Call(operation, payload, self.deadline(timeout))
+        if consistency in (FOLLOWER, STALE):
+            call.places = self.places.of(None if at is None else address_of(at))
+        elif at is not None:
+            raise ValueError(f"the leader answers a {consistency} read: leave out `at`")
+        return call
 
     def begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
         """Send a command for the first time; `together` with others, when they are flushed."""
@@ -239,7 +295,10 @@ class Cluster:
 
     def sent(self, call: Call, *, together: bool = False) -> Call:
         """Make an attempt: ask who leads now."""
-        target = self.finder.leader or self.finder.find(call.deadline, other_than=call.target)
+        if call.places is not None:
+            target: Address | None = next(call.places)
+        else:
+            target = self.finder.leader or self.finder.find(call.deadline, other_than=call.target)
         call.target = target
         call.future = None
         if target is not None:
@@ -279,7 +338,7 @@ class Cluster:
         match reason:
             case ("redirect", leader):
                 finder.redirected(call.target, leader)
-            case "overloaded":
+            case "overloaded" | "too_stale":
                 pass
             case "timeout" | "outcome_unknown":
                 call.perhaps = True
@@ -292,6 +351,8 @@ class Cluster:
                 raise NotApplied("it did not happen, and never will: write it again if you wish")
             case "reply_forgotten" | ("reply_too_large", _) if call.operation == WRITE:
                 raise ReplyLost(f"it happened, but the reply is gone ({reason}): read the result")
+            case ("reply_too_large", text):
+                raise FrameTooLarge(f"the reply fits no frame ({text}): ask for less at once")
             case "command_too_large":
                 raise CommandTooLarge("larger than the leader's Config.command_bytes_max: split it")
             case _:
@@ -313,13 +374,17 @@ class Cluster:
         self.enter(call)
 
     def try_again(self, call: Call) -> None:
-        """Pause, longer each time, and send again; raise at the deadline."""
+        """Pause, longer each time, and send again; raise at the deadline.
+
+        An attempt for which no time is left would only make unknown what is known.
+        """
         remaining = call.remaining()
-        if remaining <= 0:
-            raise self.failure(call)
+        pause = 0.0
         if call.tries or self.finder.leader is None or call.reason == "overloaded":
-            pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX, remaining)
-            time.sleep(pause)
+            pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX)
+        time.sleep(max(0.0, min(pause, remaining)))
+        if remaining <= pause:
+            raise self.failure(call)
         call.tries += 1
         self.sent(call)
 
@@ -339,6 +404,10 @@ class Cluster:
         match call.reason:
             case "overloaded":
                 return Overloaded(f"the leader has too much to do; try again later ({why})")
+            case "too_stale":
+                return TooStale(
+                    f"nobody could make sure to be so fresh in time: allow more ({why})"
+                )
             case "election_in_progress" | ("redirect", _):
                 return NoLeader(
                     f"no leader was found in time; nothing happened: try again, and see that a "

@@ -19,6 +19,7 @@ __all__ = [
     "SessionExpired",
     "StoreCorrupt",
     "StoreError",
+    "TooStale",
     "Unavailable",
 ]
 
@@ -84,6 +85,10 @@ class NoLeader(NotApplied):
 
 class Unavailable(NotApplied):
     """No member could be reached in time, or none that leads answered."""
+
+
+class TooStale(NotApplied):
+    """No member that was asked has heard from a leader within `max_staleness_s`."""
 
 
 class Overloaded(NotApplied):

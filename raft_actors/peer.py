@@ -418,6 +418,7 @@ class Peer(Process):
                 "last_term": log.last_term,
                 "commit_index": core.commit_index,
                 "last_applied": self.applied.index,
+                "ready": core.knows_a_ready_leader(),
                 "last_save_s": self.disk.took_s,
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,

@@ -1,6 +1,7 @@
 """Call: one request of a client, through as many attempts as it takes."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ class Call:
 
     deadline  for all attempts, on the monotonic clock
     session   whose request id it has; None for what is no command of a session
+    places    whom to ask one after the other; None: who leads
     target    whom the attempt of this moment asks; `future` has its answer
     perhaps   whether an attempt may have brought it into a log
     tries     attempts that failed
@@ -36,6 +38,7 @@ class Call:
     deadline: float
     request: RequestId = (0, 0)
     session: "ClientSession | None" = None
+    places: Iterator[Address] | None = None
     target: Address | None = None
     future: Future[Any] | None = None
     perhaps: bool = False

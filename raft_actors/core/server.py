@@ -141,6 +141,10 @@ class Server:
         give_up_at = self.founding.give_up_at if self.founding else inf
         return min(self.role.alarm, give_up_at)
 
+    def knows_a_ready_leader(self) -> bool:
+        """Tell whether there's a leader whose term's first entry has committed (thesis 6.4)."""
+        return self.role.leader is not None and self.log.term_at(self.commit_index) == self.term
+
     def may_stand(self) -> bool:
         """Tell whether this peer may ask for votes.
 
