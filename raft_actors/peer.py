@@ -425,6 +425,25 @@ class Peer(Process):
             },
         )
 
+    def snapshot_part(self, index: int, offset: int) -> Any:
+        """What a backup needs of the newest snapshot, and the bytes of it from `offset` on."""
+        snapshot = self.core.snapshot
+        if index != snapshot.index or not 0 <= offset < snapshot.size:
+            return ("error", "not_found")
+        return (
+            "ok",
+            {
+                "term": snapshot.term,
+                "size": snapshot.size,
+                "checksum": snapshot.checksum,
+                "configuration": snapshot.configuration.encode(),
+                "configured": snapshot.configuration.index,
+                "data": self.store.snapshots.read(
+                    snapshot, offset, self.config.snapshot_chunk_bytes
+                ),
+            },
+        )
+
     def get_entry(self, index: int) -> Any:
         """The entry at `index`; 0 is the empty configuration that every log begins with."""
         log = self.core.log

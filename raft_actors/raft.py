@@ -14,6 +14,7 @@ from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
+from raft_actors.download import download
 from raft_actors.errors import NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
@@ -23,6 +24,7 @@ from raft_actors.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
+    PART,
     SNAPSHOT,
     STATUS,
     STOP,
@@ -222,6 +224,24 @@ class Raft:
         """
         answer = ask(peer, SNAPSHOT, (), timeout)
         return ("error", "no_peer") if isinstance(answer, Elsewhere) else answer
+
+    @staticmethod
+    def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+        """Write all that the group knows to a new file here, while it goes on.
+
+        Ask the leader: what is written then has every write that was acknowledged before. Any
+        member will do, for what it has applied. `raft-actors recover import` makes a group of it.
+
+        Returns `("ok", index)`, that of the last entry in it; `("error", ("backup_failed", why))`
+        when the file can't be written; errors as those of `snapshot`. `timeout` is for the
+        snapshot, and again for each part.
+        """
+
+        def read(index: int, offset: int) -> Any:
+            answer = ask(peer, PART, (index, offset), timeout)
+            return NO_PEER if isinstance(answer, Elsewhere) else answer
+
+        return download(address_of(peer), Path(path), lambda: Raft.snapshot(peer, timeout), read)
 
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:

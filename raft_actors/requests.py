@@ -20,17 +20,18 @@ from raft_actors.core.messages import (
     Transfer,
 )
 
-__all__ = ["ASKS", "CONFIGURE", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE", "Ask",
-           "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
+__all__ = ["ASKS", "CONFIGURE", "PART", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE",
+           "Ask", "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
            "refuse"]  # fmt: skip
 
-WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT = range(10)
+WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
 """READ is linearizable, its payload the query; that of READ_AS also says how to read."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
     STATUS: ("status", ()),
     LEADER: ("leader", ()),
     ENTRY: ("get_entry", (int,)),
+    PART: ("snapshot_part", (int, int)),
 }
 """Operations that a method of the peer answers, with the types of its arguments."""
 

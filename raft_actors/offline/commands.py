@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from raft_actors.offline.backup import check_backup, export_backup, import_backup
 from raft_actors.offline.examine import entries_of, examine
 from raft_actors.offline.force import CannotForce, force, parse_address, plan
 from raft_actors.offline.migrate import KINDS, migrate
@@ -33,8 +34,7 @@ def run_migrate(
     to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")],
 ) -> None:
     """Move a stopped peer's log into a store of another kind. The old one is kept."""
-    if to not in KINDS:
-        raise typer.BadParameter(f"a durable store is {' or '.join(KINDS)}, not {to!r}")
+    check_kind(to)
     done = migrate(directory, to)
     if done.was_already:
         typer.echo(f"{directory} is {done.kind} already")
@@ -44,6 +44,11 @@ def run_migrate(
     if done.old is not None:
         typer.echo(f"the old log is no longer used; remove it when you like: {done.old}")
     typer.echo(f'start the peer with Config(log_store="{done.kind}")')
+
+
+def check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise typer.BadParameter(f"a durable store is {' or '.join(KINDS)}, not {kind!r}")
 
 
 @recover.command("inspect")
@@ -78,8 +83,17 @@ def show_entries(
 
 
 @recover.command("verify")
-def verify_directory(directory: Directory, as_json: Json = False) -> None:
+def verify_directory(
+    directory: Annotated[
+        Path, typer.Argument(help="The data directory of one peer that is stopped, or a backup.")
+    ],
+    as_json: Json = False,
+) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
+    if directory.is_file():
+        header = check_backup(directory)
+        typer.echo(f"{directory}: sound; a backup of all up to entry {header.last}")
+        return
     with stopped(directory) as store:
         found = examine(store)
     if as_json:
@@ -126,6 +140,35 @@ def force_configuration(
         f"{':'.join(forcing.peer)} is of group {forcing.after.group} now, since entry "
         f"{forcing.index}, in term {forcing.ballot.term}: start it"
     )
+
+
+@recover.command("export")
+def export_directory(
+    directory: Directory, file: Annotated[Path, typer.Argument(help="The backup to write.")]
+) -> None:
+    """Write a stopped peer's snapshot and log to one file that checks itself."""
+    with stopped(directory) as store:
+        header = export_backup(store, file)
+    typer.echo(
+        f"{file}: all up to entry {header.last}, of term {header.term}, "
+        f"{file.stat().st_size:,} bytes, read back"
+    )
+
+
+@recover.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A backup: of `recover export` or `Raft.backup`.")],
+    directory: Annotated[Path, typer.Argument(help="The data directory to make.")],
+    peer: Annotated[str, typer.Option(help="Whose it will be, as NAME:NODE.")],
+    to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")] = "rocksdb",
+) -> None:
+    """Make a new group's first member from a backup. Others are added to it when it runs."""
+    check_kind(to)
+    after = import_backup(file, directory, peer=parse_address(peer), kind=to)
+    typer.echo(
+        f"{directory} is the directory of {peer}, the only member of group {after.group}: start it"
+    )
+    typer.echo(f'with Config(log_store="{to}"), then add others with Raft.add_peer')
 
 
 WHAT_TO_DO = (

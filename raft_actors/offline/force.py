@@ -24,7 +24,15 @@ from raft_actors.peers import check_peer_name
 from raft_actors.recovery import Recovered, recover
 from raft_actors.stores.durable import DurableStore
 
-__all__ = ["CannotForce", "Forcing", "force", "parse_address", "plan"]
+__all__ = [
+    "CannotForce",
+    "Forcing",
+    "configuration_of",
+    "force",
+    "forcing",
+    "parse_address",
+    "plan",
+]
 
 
 class CannotForce(RaftError):
@@ -70,8 +78,13 @@ def plan(store: DurableStore[Any], members: Iterable[Address]) -> Forcing:
 
 
 def forcing(
-    peer: Address, found: Recovered, before: Configuration, voters: tuple[Address, ...]
+    peer: Address,
+    found: Recovered,
+    before: Configuration,
+    voters: tuple[Address, ...],
+    **record: str,
 ) -> Forcing:
+    """Return what makes `voters` the members after all that was `found`; `record` goes with it."""
     log, index = found.log, found.log.last_index + 1
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     if log.last_index > log.base:  # the time of a log never falls
@@ -88,6 +101,7 @@ def forcing(
         "members": before.members,
         "learners": before.learners,
         "old": before.old,
+        **record,
     }
     payload = json.dumps(json.loads(after.encode()) | {"forced": forced}).encode()
     return Forcing(

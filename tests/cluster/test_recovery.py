@@ -8,6 +8,7 @@ from raft_actors import Raft
 from raft_actors.offline.examine import examine
 from raft_actors.offline.stopped import stopped
 from tests.cluster.stage import NAMES
+from tests.cluster.test_crashes import Writers
 from tests.nodes.helpers import eventually
 
 
@@ -93,3 +94,35 @@ def test_a_majority_that_is_gone_for_good(stage):
     address = stage.address(stage.leader("ab"))
     for key, value in written.items():
         assert Raft.read(address, ("get", key), timeout=10) == ("ok", value)
+
+
+def test_a_backup_of_a_running_group_becomes_another_group(stage):
+    """Taken at the leader while clients write: it has all that was acknowledged before."""
+    stage.form()
+    written = {f"before{number}": "v" * 10_000 for number in range(60)}
+    for key, value in written.items():
+        stage.write(key, value)
+    file = stage.directory / "monday.backup"
+    leader = stage.address(stage.leader())
+    with Writers(stage, 2) as writers:
+        writers.wait_for_more()
+        written |= writers.acknowledged
+        answer = Raft.backup(leader, file)
+        assert answer[0] == "ok", answer
+        writers.wait_for_more()
+    assert Raft.backup(leader, file) == (
+        "error", ("backup_failed", f"{file} is there already: choose another name, or remove it"),
+    )  # fmt: skip
+    assert "a backup of all up to entry" in recover("verify", file).stdout
+    stage.kill(*NAMES)
+
+    directory = peer_directory(stage, "d")
+    directory.parent.mkdir(parents=True)
+    restored = recover("import", file, directory, "--peer", ":".join(stage.address("d")))
+    assert restored.returncode == 0, restored.stderr
+    stage.start("d")
+    eventually(lambda: stage.is_up("d"), 30)
+    assert stage.leader("d") == "d"
+    for key, value in written.items():
+        assert Raft.read(stage.address("d"), ("get", key), timeout=10) == ("ok", value)
+    assert Raft.write(stage.address("d"), ("set", "new", 1), timeout=10)[0] == "ok"
