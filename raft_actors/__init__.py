@@ -5,6 +5,7 @@ from raft_actors.cluster import Cluster
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
 from raft_actors.node import Node
+from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.raft import Raft
 from raft_actors.state_image import Frozen
 from raft_actors.state_machine import StateMachine
@@ -18,6 +19,7 @@ __all__ = [
     "DynamicSupervisor",
     "Frozen",
     "Node",
+    "OnDiskStateMachine",
     "Raft",
     "RaftError",
     "StateMachine",

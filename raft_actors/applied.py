@@ -1,21 +1,30 @@
 """Applied: a user's machine and its state, and the rules for its exceptions."""
 
 import logging
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
-from raft_actors.core.entry import RequestId
+from raft_actors.core.entry import COMMAND, RequestId, command_of, kind_of
+from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import RaftError
+from raft_actors.errors import RaftError, StoreCorrupt
+from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import SESSION, Snapshots
 
+if TYPE_CHECKING:
+    from raft_actors.disk_dict import DiskDict
+
 __all__ = ["Applied"]
 
 logger = logging.getLogger("raft_actors.state_machine")
+
+NOWHERE = Path()
 
 
 class Applied:
@@ -25,13 +34,21 @@ class Applied:
     values, and none shares an object with the state.
     """
 
-    def __init__(self, machine: StateMachine, name: str) -> None:
+    def __init__(self, machine: StateMachine, name: str, directory: Path = NOWHERE) -> None:
+        """`directory` is where a state that lives on disk is kept."""
         self.machine = machine
         self.name = name
-        self.index = 0
-        self.state = machine.init(name)
+        self.on_disk: DiskDict | None = None
+        if isinstance(machine, OnDiskStateMachine):
+            machine.directory = directory
+            self.state = self.on_disk = machine.init(name)
+            self.index = self.on_disk.index
+            self.can_snapshot = True
+        else:
+            self.state = machine.init(name)
+            self.index = 0
+            self.can_snapshot = self.try_image()
         self.sessions = Sessions()
-        self.can_snapshot = self.try_image()
 
     # Snapshots.
 
@@ -51,6 +68,8 @@ class Applied:
 
     def image(self) -> StateImage:
         """Begin to take in the state as it is now. Raises what the machine raises."""
+        if self.on_disk is not None:
+            self.on_disk.sync()  # the log is cut after it
         return StateImage(self.machine.snapshot(self.state), self.sessions.stored())
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
@@ -59,14 +78,7 @@ class Applied:
         Raises StoreCorrupt if it is damaged, RaftError if the machine can't take it.
         """
         header = snapshots.header(snapshot)
-        stream = snapshots.pieces(snapshot)
-        sessions, stored, rest = Sessions(), [], stream
-        for kind, term in stream:
-            if kind != SESSION:
-                rest = chain([(kind, term)], stream)
-                break
-            stored.append(term)
-        sessions.restore(stored)
+        sessions, rest = opened(snapshots.pieces(snapshot))
         try:
             data = put_together(header.kind, (term for _kind, term in rest))
             state = self.machine.restore(data)
@@ -80,6 +92,37 @@ class Applied:
         for _ in rest:  # to its end, which says that nothing is missing
             pass
         self.state, self.sessions, self.index = state, sessions, snapshot.index
+        self.end_batch()
+
+    def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
+        """Bring the sessions to where a state on disk is: its commands have run.
+
+        Raises StoreCorrupt if the state is ahead of the log.
+        """
+        if self.index > log.last_index:
+            raise StoreCorrupt(
+                f"the state in {self.machine.directory} is that after entry {self.index}, and the "  # type: ignore[attr-defined]
+                f"log ends at {log.last_index}: move the state away, and the peer makes it anew"
+            )
+        if snapshot.index:
+            self.sessions, _ = opened(snapshots.pieces(snapshot))
+        for index in range(snapshot.index + 1, self.index + 1):
+            entry = log.between(index, index)[0]
+            if kind_of(entry) == COMMAND:
+                command, request, time_ms = command_of(entry)
+                if request[0] == NEW:
+                    self.sessions.open(index, request[1], time_ms)
+                elif request[0]:
+                    self.sessions.pass_over(request, command, index, time_ms)
+
+    def end_batch(self) -> None:
+        """What was applied together has been."""
+        if self.on_disk is not None:
+            self.on_disk.flush(self.index)
+
+    def close(self) -> None:
+        if self.on_disk is not None:
+            self.on_disk.close()
 
     # Commands and queries.
 
@@ -133,6 +176,9 @@ class Applied:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
             return self.exception("handle_read", error)
+        finally:
+            if self.on_disk is not None:
+                self.on_disk.rollback()
 
     def exception(self, method: str, error: BaseException) -> bytes:
         try:
@@ -145,6 +191,21 @@ class Applied:
             exc_info=logger.isEnabledFor(logging.DEBUG),
         )  # fmt: skip
         return terms.dumps(("error", ("exception", type(error).__name__, text)))
+
+
+def opened(
+    stream: Iterator[tuple[bytes, Any]],
+) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
+    """Read the sessions off the front of a snapshot; return them, and the rest."""
+    sessions, stored = Sessions(), []
+    rest = stream
+    for kind, term in stream:
+        if kind != SESSION:
+            rest = chain([(kind, term)], stream)
+            break
+        stored.append(term)
+    sessions.restore(stored)
+    return sessions, rest
 
 
 def pair_of(result: Any) -> tuple[Any, Any]:

@@ -121,20 +121,23 @@ class Peer(Process):
         the leader says what is committed.
         """
         found = recover(self.store, self.config)
+        snapshots, snapshot = self.store.snapshots, found.snapshot
+        self.applied = applied = self.fresh_state(machine)
+        if applied.index < snapshot.index:
+            applied.restore(snapshots, snapshot)
+        elif applied.index:  # on disk
+            applied.catch_up_sessions(snapshots, snapshot, found.log)
         self.core = Server(
             self.address, config=self.config, random=self.random, ballot=found.ballot,
-            log=found.log, now=self.clock(), snapshots=self.store.snapshots,
-            snapshot=found.snapshot, incoming=found.incoming,
+            log=found.log, now=self.clock(), snapshots=snapshots, snapshot=snapshot,
+            incoming=found.incoming, commit_index=applied.index,
         )  # fmt: skip
-        self.applied = self.fresh_state(machine)
-        if found.snapshot.index:
-            self.applied.restore(self.store.snapshots, found.snapshot)
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
         self.step = self.core.step
 
     def fresh_state(self, machine: type[StateMachine]) -> Applied:
-        return Applied(machine(), self.name)
+        return Applied(machine(), self.name, self.path / "machine")
 
     # Events.
 
@@ -270,6 +273,7 @@ class Peer(Process):
             replies.append(reply)
             if clock() >= until:
                 break
+        applied.end_batch()
         self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
@@ -389,6 +393,8 @@ class Peer(Process):
         if self.alarm is not None:
             self.alarm.cancel()
         try:
+            if hasattr(self, "applied"):
+                self.applied.close()
             self.store.close()
         finally:
             self.released.set()

@@ -165,6 +165,17 @@ class Sessions:
             session.keep(sequence, answer)
         return answer
 
+    def pass_over(self, request: RequestId, command: bytes, index: int, time_ms: int) -> None:
+        """Note that a command has run in a life before this one; its reply is not known any more.
+
+        What runs and what does not is decided by requests and times alone, never by replies.
+        """
+        unknown = reply_at(index, b"")
+        if self.once(request, lambda _command: b"", command, index, time_ms) == unknown:
+            session = self.by_number[request[0]]
+            session.replies[request[1]] = FORGOTTEN
+            session.size += len(FORGOTTEN) - len(unknown)
+
     def stored(self) -> Iterator[Any]:
         """Yield all of it, the time and a term for each session, for a snapshot."""
         yield self.now_ms

@@ -41,6 +41,7 @@ THIRD_PARTY = {
     "errors config future state_machine names core metrics": set(),
     "terms wire": {"msgpack"},
     "stores": {"msgpack", "rocksdict", "lmdb"},
+    "disk_dict": {"rocksdict"},
     "raft client cluster async_cluster __init__ launch cli __main__": {"pykka"},
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},

@@ -76,6 +76,7 @@ class Server:
     snapshot        stands for the log up to its index; the log itself may begin earlier
     snapshots       where a leader reads it to send it
     incoming        the leader's snapshot that is being received, as far as it is here
+    commit_index    what is known to be committed; at first what the state machine has applied
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
@@ -94,6 +95,7 @@ class Server:
         snapshots: SnapshotReader,
         snapshot: Snapshot = NO_SNAPSHOT,
         incoming: Incoming | None = None,
+        commit_index: int = 0,
     ) -> None:
         self.peer = peer
         self.config = config
@@ -103,7 +105,7 @@ class Server:
         self.now = now
         self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
-        self.commit_index = snapshot.index
+        self.commit_index = max(snapshot.index, commit_index)
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
         self.effects = Effects()

@@ -27,6 +27,16 @@ def peer_of(name):
     return next(peer for peer in peers_here().stores.values() if peer.name == name)
 
 
+def compact(leader, beyond):
+    """Take snapshots until the log is cut, although somebody was heard a moment ago."""
+
+    def is_cut():
+        assert Raft.write(leader, ("set", "0", 0))[0] == "ok"
+        return Raft.snapshot(leader)[0] == "ok" and status(leader)["first_index"] > beyond
+
+    eventually(is_cut, 20)
+
+
 def lone(make_peer, machine=KVStore, **options):
     name, _ = make_peer(machine, **options)
     assert Raft.set_configuration(name, [name])[0] == "ok"
@@ -152,8 +162,7 @@ def test_a_follower_far_behind_gets_the_snapshot_while_the_others_go_on(make_pee
     path = Path(peer_of(away).path)
     assert Raft.stop(away) == "ok"
     write_many(leader, 600)
-    eventually(lambda: Raft.snapshot(leader)[0] == "ok")
-    eventually(lambda: Raft.snapshot(leader)[0] == "ok" and status(leader)["first_index"] > 300)
+    compact(leader, 300)
     make_peer(KVStore, name=away, data_dir=path, snapshot_trailing=5)
     eventually(lambda: status(away)["last_applied"] == status(leader)["last_applied"], 20)
     assert status(away)["snapshot_index"] > 300

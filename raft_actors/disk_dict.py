@@ -1,0 +1,187 @@
+"""DiskDict: a state that lives on disk, in a RocksDB of the peer's own; see `on_disk`.
+
+The keys of its database, `<data_dir>/machine`:
+
+    "index"                 the entry of the log after which the state is this, 8 bytes
+    "k" + the key, UTF-8    its value, as a term
+
+Both are written together, after each batch of commands, and not synced: the log is. So after a
+crash the state may be a little older than it was, but is never torn, and goes on from its index.
+"""
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rocksdict import Options, Rdict, WriteBatch
+
+from raft_actors import terms
+from raft_actors.errors import StoreError
+from raft_actors.state_image import Frozen
+
+__all__ = ["DiskDict"]
+
+INDEX = b"index"
+FIRST_KEY, AFTER_KEYS = b"k", b"l"
+SLICE = 1_000
+"""Items read in one go: an iterator holds the interpreter meanwhile."""
+
+GONE: Any = object()
+
+
+class DiskDict:
+    """A dict on disk: str keys, in order, and terms as values.
+
+    For the peer's thread. What a command changes counts once it has succeeded.
+
+    index    the entry of the log after which the state is what is in the database
+    pending  what the command that runs has changed; encoded, None for what is gone
+    batch    what those before it have changed, and is not in the database yet
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self.db = Rdict(str(path), options)
+        except Exception as error:
+            raise StoreError(
+                f"{path} can't be opened: {error}; move it away, and the peer makes it anew from "
+                "its snapshot and its log"
+            ) from error
+        self.pending: dict[bytes, bytes | None] = {}
+        self.batch: dict[bytes, bytes | None] = {}
+        self.index = int.from_bytes(self.stored(INDEX) or b"", "big")
+
+    def __getitem__(self, key: str) -> Any:
+        value = self.get(key, GONE)
+        if value is GONE:
+            raise KeyError(key)
+        return value
+
+    def __contains__(self, key: str) -> bool:
+        return self.encoded(named(key)) is not None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self.encoded(named(key))
+        return default if value is None else terms.loads(value)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.pending[named(key)] = terms.dumps(value, f"state[{key!r}]")
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self.pending[named(key)] = None
+
+    def items(self, prefix: str = "", *, start: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield keys and values in order of the keys: those that begin with `prefix`, from
+        `start` on. Don't change the dict meanwhile."""
+        begins = named(prefix)
+        first = max(begins, named(start))
+        changed = {**self.batch, **self.pending}
+        there = ((key, value) for key, value in self.slices(self.db, first) if key not in changed)
+        new = sorted((key, value) for key, value in changed.items()
+                     if key >= first and value is not None)  # fmt: skip
+        for key, value in merge(there, new):
+            if not key.startswith(begins):
+                return
+            yield key[1:].decode(), terms.loads(value)
+
+    # What the framework calls.
+
+    def commit(self) -> None:
+        """The command has succeeded."""
+        if self.pending:
+            self.batch.update(self.pending)
+            self.pending.clear()
+
+    def rollback(self) -> None:
+        """The command has failed, or was a read."""
+        self.pending.clear()
+
+    def flush(self, index: int) -> None:
+        """Put what has changed into the database, with the entry after which it is so."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in self.batch.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(INDEX, index.to_bytes(8, "big"))
+        self.write(batch)
+        self.batch.clear()
+        self.index = index
+
+    def sync(self) -> None:
+        """Make all of it durable: the log is about to be cut."""
+        self.asked(lambda: self.db.flush_wal(True))
+
+    def frozen(self) -> Frozen:
+        """Return all of it as it is now, in pieces, whatever becomes of it."""
+        view = self.asked(self.db.snapshot)
+
+        def pieces() -> Iterator[Any]:
+            items = self.slices(view, FIRST_KEY)
+            while some := tuple(islice(items, SLICE)):
+                yield tuple(zip(*some, strict=True))
+
+        return Frozen(pieces())
+
+    def refill(self, pieces: Iterator[Any]) -> None:
+        """Take in what `frozen` gave. Cut off in the middle, it is at index 0, and empty."""
+        self.pending.clear()
+        self.batch.clear()
+        clear = WriteBatch(raw_mode=True)
+        clear.delete_range(b"", b"\xff")
+        self.write(clear)
+        self.index = 0
+        for keys, values in pieces:
+            batch = WriteBatch(raw_mode=True)
+            for key, value in zip(keys, values, strict=True):
+                batch.put(key, value)
+            self.write(batch)
+
+    def close(self) -> None:
+        self.db.close()
+
+    # RocksDB.
+
+    def encoded(self, key: bytes) -> bytes | None:
+        for changes in (self.pending, self.batch):
+            if key in changes:
+                return changes[key]
+        return self.stored(key)
+
+    def stored(self, key: bytes) -> bytes | None:
+        found: bytes | None = self.asked(lambda: self.db.get(key))
+        return found
+
+    def slices(self, source: Any, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values from `first` on, a slice at a time."""
+        while True:
+            some = self.asked(lambda: list(islice(source.items(from_key=first), SLICE)))  # noqa: B023
+            for key, value in some:
+                if key >= AFTER_KEYS:
+                    return
+                yield key, value
+            if len(some) < SLICE:
+                return
+            first = some[-1][0] + b"\0"
+
+    def write(self, batch: WriteBatch) -> None:
+        self.asked(lambda: self.db.write(batch))
+
+    def asked(self, ask: Any) -> Any:
+        try:
+            return ask()
+        except Exception as error:
+            raise StoreError(f"{self.path}: {error}; make the disk good") from error
+
+
+def named(key: str) -> bytes:
+    return FIRST_KEY + key.encode()

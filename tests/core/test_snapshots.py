@@ -1,0 +1,163 @@
+"""Snapshots, as the core sees them: the log begins after one, and a leader's replaces it (§7)."""
+
+import pytest
+
+from raft_actors.config import Config
+from raft_actors.core.entry import COMMAND, encode
+from raft_actors.core.messages import (
+    AppendReply,
+    InstallSnapshot,
+    SnapshotInstalled,
+    SnapshotRefused,
+    SnapshotReply,
+    SnapshotTaken,
+)
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import LogCompacted
+from tests.core.world import World, address
+
+CONFIG = Config(log_store="memory", snapshot_trailing=1)
+
+
+def follower(terms=(1, 1, 1, 1, 1)):
+    """A world whose b follows a in the last of these terms, with entries of them after the first;
+    only the first is known to be committed."""
+    world = World("abc", config=CONFIG)
+    world.configure("a")
+    world.elect("a")
+    world.settle()
+    server = world.servers["b"]
+    server.step(append(server, terms))
+    world.run("b", server, server.flush())
+    world.wire.clear()
+    return world, server
+
+
+def append(server, terms):
+    from raft_actors.core.messages import AppendEntries
+
+    return AppendEntries(
+        source=address("a"), target=address("b"), group=server.group, term=terms[-1],
+        prev_index=1, prev_term=1, commit=1, round=0,
+        entries=[encode(term, COMMAND, b"x") for term in terms],
+    )  # fmt: skip
+
+
+def part(server, *, offset=0, size=10, data=b"0123456789", index=4, last_term=1):
+    return InstallSnapshot(
+        source=address("a"), target=address("b"), group=server.group, term=server.term,
+        index=index, last_term=last_term, size=size, checksum=7, offset=offset, data=data, round=0,
+    )  # fmt: skip
+
+
+def installed(server, index, term):
+    server.step(SnapshotInstalled(Snapshot(index, term, server.configuration, 10, 7)))
+    return server.flush()
+
+
+def test_entries_after_the_snapshots_last_stay_if_that_is_in_the_log() -> None:
+    """Figure 13, InstallSnapshot 6. They may have been counted. A repeated snapshot can meet a
+    follower that was restarted, and knows of no commit yet."""
+    _, server = follower()
+    server.step(part(server))
+    assert [chunk.index for chunk in server.flush().chunks] == [4]
+    due = installed(server, 4, 1)
+    assert due.restart is None
+    assert due.compact == (4, 1)
+    assert (server.log.base, server.log.last_index, server.commit_index) == (4, 6, 4)
+    assert [m.match for m in due.send if isinstance(m, AppendReply)] == [4]
+
+
+def test_a_log_that_does_not_have_the_snapshots_last_entry_begins_anew() -> None:
+    """Figure 13, InstallSnapshot 7: what lies beyond is of another history."""
+    _, server = follower()
+    server.step(part(server, last_term=2, index=4))
+    server.flush()
+    due = installed(server, 4, 2)
+    assert due.restart == (4, 2)
+    assert due.ballot is not None
+    assert (server.log.base, server.log.last_index, server.log.last_term) == (4, 4, 2)
+    assert server.log.term_at(4) == 2
+    assert server.log.term_at(5) == -1
+
+
+def test_a_part_that_does_not_fit_is_answered_with_what_is_there() -> None:
+    _, server = follower()
+    server.step(part(server, data=b"0123"))
+    server.step(part(server, data=b"89", offset=8))
+    due = server.flush()
+    assert [chunk.offset for chunk in due.chunks] == [0]
+    replies = [(m.offset, m.accepted) for m in due.send if isinstance(m, SnapshotReply)]
+    assert replies == [(4, True), (4, False)]
+
+
+def test_the_last_part_is_not_acknowledged_before_all_is_durable() -> None:
+    _, server = follower()
+    server.step(part(server))
+    due = server.flush()
+    assert not [m for m in due.send if isinstance(m, AppendReply | SnapshotReply)]
+    assert server.commit_index == 1
+
+
+def test_a_snapshot_of_what_is_committed_is_acknowledged_and_not_taken() -> None:
+    _, server = follower()
+    server.step(part(server, index=1))
+    due = server.flush()
+    assert due.chunks == []
+    assert [m.match for m in due.send if isinstance(m, AppendReply)] == [1]
+
+
+def test_a_refused_snapshot_is_wanted_from_the_beginning() -> None:
+    _, server = follower()
+    server.step(part(server))
+    server.flush()
+    server.step(SnapshotRefused(4))
+    (reply,) = server.flush().send
+    assert (reply.index, reply.offset, reply.accepted) == (4, 0, False)
+    server.step(part(server))
+    assert len(server.flush().chunks) == 1
+
+
+def test_a_part_from_another_leaders_snapshot_ends_the_one_that_was_coming() -> None:
+    _, server = follower()
+    server.step(part(server, data=b"0123"))
+    other = part(server, data=b"ab")
+    other.checksum = 8
+    server.step(other)
+    assert (server.incoming.checksum, server.incoming.offset) == (8, 2)
+
+
+def test_a_log_is_compacted_but_for_the_trailing_entries() -> None:
+    world = World("a", config=Config(log_store="memory", snapshot_trailing=2))
+    world.configure("a")
+    world.propose("a", b"1", b"2", b"3", b"4")
+    server = world.servers["a"]
+    server.step(SnapshotTaken(Snapshot(4, 1, server.configuration)))
+    due = server.flush()
+    assert due.compact == (2, 1)
+    assert (server.log.base, server.log.base_term, server.log.last_index) == (2, 1, 5)
+    with pytest.raises(LogCompacted):
+        server.log.between(2, 3)
+
+
+def test_a_living_follower_holds_the_log_back_within_a_bound() -> None:
+    config = Config(log_store="memory", snapshot_trailing=1, snapshot_entries=1)
+    world = World("abc", config=config)
+    world.configure("a")
+    world.elect("a")
+    world.settle()
+    world.isolate("c")
+    server = world.servers["a"]
+    for number in range(30):
+        world.propose("a", b"%d" % number)
+        world.settle()
+    index = server.commit_index
+    server.step(SnapshotTaken(Snapshot(index, 1, server.configuration)))
+    server.flush()
+    assert server.log.base == index - 10  # HELD_BACK_MAX times snapshot_entries
+    server.step(SnapshotTaken(Snapshot(index, 1, server.configuration)))
+    world.now += config.max_election_timeout + 0.01
+    server.now = world.now
+    server.step(SnapshotTaken(Snapshot(index, 1, server.configuration)))
+    server.flush()
+    assert server.log.base == index - 1

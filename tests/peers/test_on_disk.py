@@ -1,0 +1,204 @@
+"""A state machine whose state is on disk: it is never torn, and goes on from where it is."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from raft_actors import Cluster, OnDiskStateMachine, Raft, terms
+from raft_actors.disk_dict import DiskDict
+from raft_actors.peers import peers_here
+from raft_actors.requests import WRITE
+from tests.nodes.helpers import eventually
+from tests.peers.test_snapshots import compact
+
+
+class Ledger(OnDiskStateMachine):
+    def handle_write(self, command, state):
+        match command:
+            case ("set", key, value):
+                state[key] = value
+                return ("ok", key, value), state
+            case ("fail", key):
+                state[key] = "half done"
+                del state["0"]
+                raise ValueError("no")
+            case ("delete", key):
+                del state[key]
+                return "deleted", state
+
+    def handle_read(self, query, state):
+        if query == "all":
+            return dict(state.items())
+        if query == "spoil":
+            state["spoilt"] = True
+            return "spoilt"
+        return state.get(query)
+
+
+def lone(make_peer, **options):
+    name, _ = make_peer(Ledger, **options)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    return name
+
+
+def write_many(name, count, first=0):
+    for number in range(first, first + count):
+        assert Raft.write(name, ("set", str(number), number)) == ("ok", str(number), number)
+
+
+def expected(count):
+    return dict(sorted((str(number), number) for number in range(count)))
+
+
+def peer_of(name):
+    return next(peer for peer in peers_here().stores.values() if peer.name == name)
+
+
+def test_commands_and_reads_see_what_they_should(make_peer):
+    name = lone(make_peer)
+    write_many(name, 20)
+    assert Raft.read(name, "all") == expected(20)
+    assert Raft.write(name, ("delete", "7")) == "deleted"
+    assert Raft.read(name, "7") is None
+    assert Raft.write(name, ("delete", "7"))[1][:2] == ("exception", "KeyError")
+
+
+def test_a_command_that_raises_and_a_read_change_nothing(make_peer):
+    """Planted: no rollback after a read; then the next command writes what it left."""
+    name = lone(make_peer)
+    write_many(name, 3)
+    assert Raft.write(name, ("fail", "x")) == ("error", ("exception", "ValueError", "no"))
+    assert Raft.read(name, "spoil") == "spoilt"
+    write_many(name, 1, first=3)
+    assert Raft.read(name, "all") == expected(4)
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_restarted_peer_goes_on_without_running_anything_again(make_peer, tmp_path, snapshot):
+    """Planted: `index` not read back; then every command runs again, and `delete` fails."""
+    options = {"data_dir": tmp_path / "data", "snapshot_trailing": 1}
+    name = lone(make_peer, **options)
+    write_many(name, 10)
+    if snapshot:
+        assert Raft.snapshot(name)[0] == "ok"
+    assert Raft.write(name, ("delete", "3")) == "deleted"
+    last = Raft.status(name)[1]["last_applied"]
+    Raft.stop(name)
+    make_peer(Ledger, name=name, **options)
+    assert peer_of(name).applied.index >= last
+    eventually(lambda: Raft.read(name, "0") == 0)
+    assert "3" not in Raft.read(name, "all")
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_state_that_is_gone_is_made_again(make_peer, tmp_path, snapshot):
+    options = {"data_dir": tmp_path / "data", "snapshot_trailing": 1}
+    name = lone(make_peer, **options)
+    write_many(name, 30)
+    if snapshot:
+        assert Raft.snapshot(name)[0] == "ok"
+    write_many(name, 5, first=30)
+    Raft.stop(name)
+    shutil.rmtree(tmp_path / "data" / "machine")
+    make_peer(Ledger, name=name, **options)
+    eventually(lambda: Raft.read(name, "all") == expected(35))
+
+
+def test_a_state_ahead_of_its_log_is_refused(make_peer, tmp_path):
+    name = lone(make_peer, data_dir=tmp_path / "data")
+    write_many(name, 3)
+    Raft.stop(name)
+    state = DiskDict(tmp_path / "data" / "machine")
+    state.flush(1_000)
+    state.close()
+    _, (error, reason) = make_peer(Ledger, name=name, data_dir=tmp_path / "data")
+    assert error == "error"
+    assert "move the state away" in str(reason)
+
+
+def test_a_follower_far_behind_gets_the_state(make_peer, trio):
+    names = trio(Ledger, snapshot_trailing=5, snapshot_chunk_bytes=1_000)
+    leader = Raft.leader(names[0])[0]
+    away = next(name for name in names if name != leader)
+    path = peer_of(away).path
+    Raft.stop(away)
+    write_many(leader, 400)
+    compact(leader, 200)
+    make_peer(Ledger, name=away, data_dir=path)
+    eventually(lambda: Raft.read(away, "all", consistency="stale") == expected(400), 20)
+
+
+def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tmp_path):
+    """Its reply is not known any more, and that is what its client is told."""
+    options = {"data_dir": tmp_path / "data"}
+    name = lone(make_peer, **options)
+    with Cluster(name) as cluster:
+        cluster.write(("set", "x", 1))
+        session = cluster.session.number
+        cluster.write(("set", "x", 2))
+    Raft.stop(name)
+    make_peer(Ledger, name=name, **options)
+    eventually(lambda: Raft.read(name, "x") == 2)
+    body = [WRITE, name, terms.dumps(("set", "x", 1)), session, 1]
+    answer = peers_here().request((name, peers_here().node.name), body).get(5)
+    assert terms.loads(answer) == ("error", "reply_forgotten")
+    assert Raft.read(name, "x") == 2
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from raft_actors import Raft
+from tests.peers.test_on_disk import Ledger
+Raft.start_peer(Ledger, name="peer", data_dir=Path(sys.argv[1]), snapshot_entries=50,
+                snapshot_trailing=5)
+Raft.set_configuration("peer", ["peer"])
+while Raft.leader("peer") is None:
+    time.sleep(0.01)
+n = int(sys.argv[2])
+state = Raft.read("peer", "all")
+assert set(map(str, range(n))) <= set(state), (n, len(state))
+while True:
+    if Raft.write("peer", ("set", str(n), n))[0] == "ok":
+        print(n, flush=True)
+    n += 1
+"""
+
+
+def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path):
+    known = 0
+    for life in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path / "data"), str(known)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        for _ in range(120 + 31 * life):
+            known = int(child.stdout.readline()) + 1
+        child.kill()
+        child.wait()
+        known = max([known, *(int(line) + 1 for line in child.stdout if line.strip())])
+        child.stdout.close()
+    state = DiskDict(tmp_path / "data" / "machine")
+    assert state.index > 400
+    state.close()
+
+
+def test_items_come_in_order_from_disk_and_from_what_has_changed(tmp_path):
+    state = DiskDict(tmp_path)
+    for number in range(0, 3_000, 2):
+        state[f"k{number:04}"] = number
+    state.commit()
+    state.flush(1)
+    for number in range(1, 3_000, 2):
+        state[f"k{number:04}"] = number
+    del state["k0010"]
+    numbers = [number for number in range(3_000) if number != 10]
+    assert [value for _key, value in state.items()] == numbers
+    assert list(state.items("k00", start="k0008")) == [
+        (f"k{number:04}", number) for number in numbers if 8 <= number < 100
+    ]
+    state.rollback()
+    assert len(list(state.items())) == 1_500
+    state.close()
