@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors import terms
 from raft_actors.applied import Applied
 from raft_actors.config import Config
-from raft_actors.core.effects import Effects, News, Read
+from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -51,6 +51,7 @@ from raft_actors.snapshotting import SnapshotFailed, Snapshotting
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace
+from raft_actors.troubles import in_words
 from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
@@ -129,8 +130,9 @@ class Peer(Process):
             applied.catch_up_sessions(snapshots, snapshot, found.log)
         self.core = Server(
             self.address, config=self.config, random=self.random, ballot=found.ballot,
-            log=found.log, now=self.clock(), snapshots=snapshots, snapshot=snapshot,
-            incoming=found.incoming, commit_index=applied.index,
+            log=found.log, incarnation=found.incarnation, now=self.clock(),
+            snapshots=snapshots, snapshot=snapshot, incoming=found.incoming,
+            commit_index=applied.index,
         )  # fmt: skip
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
@@ -220,6 +222,8 @@ class Peer(Process):
         self.asked = []
         if due.news is not None:
             self.announce(due.news)
+        for trouble in due.troubles:
+            self.complain(trouble)
         if trace is not None:
             trace.end_batch(self.applied.index)
         peers.node.flush()
@@ -334,6 +338,9 @@ class Peer(Process):
         if before is None or before.leader != news.leader:
             publish(LeaderChanged(self.address, news.leader, news.term))
 
+    def complain(self, trouble: Trouble) -> None:
+        logger.error("%s: %s", self.name, in_words(trouble, self.address))
+
     def set_alarm(self) -> None:
         """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
 
@@ -366,7 +373,9 @@ class Peer(Process):
         try:
             self.snapshotting.give_up()
             self.peers.left(self)
-            self.peers.send(core.role.farewell())
+            farewell = core.role.farewell()
+            core.sign(farewell)
+            self.peers.send(farewell)
             core.role.leave()
             core.give_up_founding(("error", "peers_not_responding"))
             # What the batch that ended it owes, if one did, is owed still.
@@ -411,6 +420,7 @@ class Peer(Process):
 
     def status(self) -> Any:
         core, log = self.core, self.core.log
+        troubles = [in_words(trouble, self.address) for trouble in core.troubles.values()]
         return (
             "ok",
             {
@@ -428,6 +438,7 @@ class Peer(Process):
                 "last_save_s": self.disk.took_s,
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
+                **({"troubles": troubles} if troubles else {}),
             },
         )
 

@@ -171,20 +171,22 @@ class Peers:
         What can't be sent is dropped: Raft repeats itself.
         """
         here = self.node.name
-        away: dict[tuple[Address, str], list[Message]] = defaultdict(list)
+        away: dict[tuple[Address, str, int, int], list[Message]] = defaultdict(list)
         for message in messages:
             target = message.target
             if target[1] != here:
-                away[target, message.group].append(message)
+                away[
+                    target, message.group, message.source_incarnation, message.target_incarnation
+                ].append(message)
             elif (ref := self.running.get(target[0])) is not None:
                 tell_if_alive(ref, message)
-        for ((name, node), group), batch in away.items():
+        for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
                 for part in in_frames(batch, self.frame_bytes):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
-                        self.node.cast(node, RAFT, [name, part[0].source[0], group, packed])
+                        self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
             except RaftError as error:
                 self.complain(node, error)
 
@@ -199,9 +201,11 @@ class Peers:
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
             try:
-                name, source_name, group, packed = frame.body
+                name, source_name, group, theirs, ours, packed = frame.body
                 source, target = (source_name, frame.node), (name, self.node.name)
-                batches[name] += [unpack(each, source, target, group) for each in packed]
+                batches[name] += [
+                    unpack(each, source, target, group, (theirs, ours)) for each in packed
+                ]
             except (ValueError, TypeError) as error:
                 logger.warning("%s sent what is no peer message: %s", frame.node, error)
         for name, batch in batches.items():

@@ -1,6 +1,6 @@
 """Recovery: what a peer finds in its store, fitted together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raft_actors.config import Config
 from raft_actors.core.effects import Ballot
@@ -20,6 +20,7 @@ class Recovered:
     log: Log
     snapshot: Snapshot
     incoming: Incoming | None
+    incarnation: int
 
 
 def recover(store: LogStore, config: Config) -> Recovered:
@@ -42,10 +43,10 @@ def recover(store: LogStore, config: Config) -> Recovered:
         )
     log = log_of(store, config, base, base_term, last)
     if log.term_at(snapshot.index) != snapshot.term:
-        ballot = Ballot(ballot.term, ballot.voted_for, snapshot.configuration.index)
+        ballot = replace(ballot, configuration=snapshot.configuration.index)
         store.restart(ballot.stored(), snapshot.index, snapshot.term)
         log = log_of(store, config, snapshot.index, snapshot.term, snapshot.index)
-    return Recovered(ballot, log, snapshot, store.snapshots.incoming())
+    return Recovered(ballot, log, snapshot, store.snapshots.incoming(), saved.incarnation)
 
 
 def log_of(store: LogStore, config: Config, base: int, base_term: int, last: int) -> Log:

@@ -25,7 +25,7 @@ __all__ = ["FORMAT", "Trace", "open_trace"]
 
 logger = logging.getLogger("raft_actors.trace")
 
-FORMAT = 1
+FORMAT = 2
 HASH_BYTES = 8
 START_BYTES = 1 << 20  # of entries that are read at once when a run begins
 UNTOLD = {"ticket", "command", "query"}
@@ -72,8 +72,8 @@ class Trace:
         self.note_log()
         configured = core.configuration if core.configuration.members else None
         self.write(
-            "start", format=FORMAT, peer=core.peer, pid=os.getpid(), base_term=log.base_term,
-            min_election_timeout=core.config.min_election_timeout,
+            "start", format=FORMAT, peer=core.peer, incarnation=core.incarnation, pid=os.getpid(),
+            base_term=log.base_term, min_election_timeout=core.config.min_election_timeout,
             promise_ms=core.promise_ms, entries=entries,
             configured=configured and json.loads(configured.encode()),
         )  # fmt: skip
@@ -134,7 +134,7 @@ class Trace:
             "term": core.term, "vote": core.voted_for, "role": core.role.name,
             "leader": core.role.leader, "commit": core.commit_index, "base": log.base,
             "last": log.last_index, "last_term": log.last_term,
-            "configuration": core.configuration.index,
+            "configuration": core.configuration.index, "group": core.ballot.group,
         }  # fmt: skip
         if core.founding is not None:
             line["founding"] = json.loads(core.founding.configuration.encode())

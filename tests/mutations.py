@@ -76,15 +76,14 @@ MUTATIONS = (
     ),
     Mutation(
         "vote_not_durable", "Figure 2; defect 6", "core/server",
-        "        self.ballot = Ballot(self.term, candidate, self.ballot.configuration)",
-        "        self.ballot = self.saved_ballot = "
-        "Ballot(self.term, candidate, self.ballot.configuration)",
+        "        self.ballot = replace(self.ballot, voted_for=candidate)",
+        "        self.ballot = self.saved_ballot = replace(self.ballot, voted_for=candidate)",
     ),
     Mutation(
         "term_not_durable", "Figure 2", "core/server",
-        "        self.ballot = Ballot(term, voted_for, self.ballot.configuration)",
+        "        self.ballot = replace(self.ballot, term=term, voted_for=voted_for)",
         "        self.ballot = self.saved_ballot = "
-        "Ballot(term, voted_for, self.ballot.configuration)",
+        "replace(self.ballot, term=term, voted_for=voted_for)",
     ),
     Mutation(
         "two_votes_a_term", "§5.2", "core/follower",
@@ -98,8 +97,8 @@ MUTATIONS = (
     ),
     Mutation(
         "refusals_count_as_votes", "defect 5", "core/candidate",
-        "        if reply.granted:\n            self.votes",
-        "        if True:\n            self.votes",
+        "        if reply.granted:\n            self.count",
+        "        if True:\n            self.count",
     ),
     Mutation(
         "votes_of_any_term_count", "defect 5", "core/server",
@@ -166,8 +165,8 @@ MUTATIONS = (
     ),
     Mutation(
         "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/leader",
-        "held[server.peer] = self.written",
-        "held[server.peer] = server.log.last_index",
+        "self.reached(MATCH, own=self.written)",
+        "self.reached(MATCH, own=self.server.log.last_index)",
     ),
     Mutation(
         "stale_written_counts", "thesis 10.2.1", "core/leader",
@@ -207,8 +206,8 @@ MUTATIONS = (
     ),
     Mutation(
         "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/leader",
-        "self.reads.confirmed(self.server.voters.quorum_value(rounds))",
-        "self.reads.confirmed(max([r for m, r in rounds.items() if m != self.server.peer] or "
+        "self.reads.confirmed(self.reached(ROUND, own=self.reads.round))",
+        "self.reads.confirmed(max([known.round for known in self.progress.values()] or "
         "[self.reads.round]))",
     ),
     Mutation(
@@ -328,13 +327,13 @@ MUTATIONS = (
     ),
     Mutation(
         "hint_ignored", "§5.3, last part", "core/leader",
-        "            progress.rejected(reply.prev_index, agreed)",
+        "            progress.rejected(reply.prev_index, self.agreed(reply))",
         "            progress.rejected(reply.prev_index, reply.prev_index - 1)",
     ),
     Mutation(
         "strangers_are_heard", "group id", "core/server",
-        "            if group and event.group and event.group != group:",
-        "            if False:",
+        "        if group and theirs != group:",
+        "        if False:",
     ),
     Mutation(
         "truncated_configuration_stays", "§6", "core/server",
@@ -353,13 +352,13 @@ MUTATIONS = (
     ),
     Mutation(
         "joint_commit_by_either_majority", "§6", "core/membership",
-        "        return min(majority_value",
-        "        return max(majority_value",
+        "        return min(\n            majority_value",
+        "        return max(\n            majority_value",
     ),
     Mutation(
         "change_without_a_joint_configuration", "§6", "core/membership",
-        "            old=() if voters == self.members else self.members,",
-        "            old=(),",
+        "        old = () if voters == self.members else self.members",
+        "        old = ()",
     ),
     Mutation(
         "joint_configuration_never_ends", "§6", "core/leader",
@@ -373,13 +372,58 @@ MUTATIONS = (
     ),
     Mutation(
         "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/leader",
-        "            or max(in_force.index, self.first) > server.commit_index",
+        "            or max(in_force.index, self.first) > self.server.commit_index",
         "            or False",
     ),
     Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/leader",
         "        if change.racing:\n            return",
         "        if False:\n            return",
+    ),
+    Mutation(
+        "any_disk_may_vote", "Figure 2: State; identity", "core/candidate",
+        "        if self.server.voters.counts(reply.source, reply.source_incarnation):",
+        "        if True:",
+    ),
+    Mutation(
+        "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leader",
+        "        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):",
+        "        if False:",
+    ),
+    Mutation(
+        "an_unknown_disk_counts", "identity", "core/membership",
+        "self.incarnation_of(peer) == incarnation != 0",
+        "self.incarnation_of(peer) in (0, incarnation)",
+    ),
+    Mutation(
+        "a_disk_takes_what_is_for_another", "identity", "core/server",
+        "        if message.target_incarnation not in (0, self.incarnation):",
+        "        if False:",
+    ),
+    Mutation(
+        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/leader",
+        "        if self.is_unsettled() or self.handing is not None:",
+        "        if False:",
+    ),
+    Mutation(
+        "a_second_group_is_founded", "founding_a_group", "core/candidate",
+        "            founding.member is None and founding.heard.keys()",
+        "            founding.heard.keys()",
+    ),
+    Mutation(
+        "founders_wait_for_nobody", "founding_a_group", "core/candidate",
+        "        if self.won() and self.has_asked_all():",
+        "        if self.won():",
+    ),
+    Mutation(
+        "lost_acknowledgements_count", "Figure 2: State; identity", "core/leader",
+        "        self.lost.add(peer)\n",
+        "",
+    ),
+    Mutation(
+        "an_old_denial_is_believed", "identity", "core/leader",
+        "        if reply.round < asked or reply.prev_index > match:",
+        "        if False:",
     ),
     Mutation(
         "learners_vote", "thesis 4.2.1", "core/membership",
@@ -394,8 +438,8 @@ MUTATIONS = (
     ),
     Mutation(
         "removed_by_an_uncommitted_entry", "thesis 4.2.2", "core/server",
-        "        return self.configuration_at(voters.previous).votes(self.peer)",
-        "        return False",
+        "            voters = self.configuration_at(voters.previous)",
+        "            pass",
     ),
     Mutation(
         "two_pre_candidates_split_the_vote", "§5.2, split votes", "core/candidate",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from raft_actors.core.effects import Trouble
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -53,6 +54,11 @@ class Asking(Role):
         if self.server.now >= self.deadline:
             self.server.become_pre_candidate()
 
+    def count(self, reply: "PreVoteReply | VoteReply") -> None:
+        """Count a vote, if the data directory that gave it is the member's."""
+        if self.server.voters.counts(reply.source, reply.source_incarnation):
+            self.votes.add(reply.source)
+
     def won(self) -> bool:
         return self.server.voters.has_quorum(self.votes)
 
@@ -90,9 +96,34 @@ class PreCandidate(Asking):
         if self.gave_way:
             return
         if reply.granted and reply.asked == self.server.term + 1:
-            self.votes.add(reply.source)
-            if self.won():
-                self.server.become_candidate()
+            self.count(reply)
+        if self.won() and self.has_asked_all():
+            self.server.become_candidate()
+
+    def on_tick(self, tick: Tick) -> None:
+        """After the deadline, a founder waits no longer for those that are silent."""
+        founding = self.server.founding
+        if founding is None or self.server.now < self.deadline:
+            super().on_tick(tick)
+        elif founding.member is not None:
+            self.server.note(Trouble("group_exists", founding.member))
+            super().on_tick(tick)
+        elif self.won():
+            self.server.become_candidate()
+        else:
+            super().on_tick(tick)
+
+    def has_asked_all(self) -> bool:
+        """Tell whether a founder knows all that it can: who is there, and of no group.
+
+        It waits until all have answered, or as long as an election takes. One member of a group is
+        enough to keep others, whose disks are fresh or gone, from founding a second one. And the
+        first entry then names the data directories of all that are there.
+        """
+        founding = self.server.founding
+        return founding is None or (
+            founding.member is None and founding.heard.keys() >= set(self.server.others())
+        )
 
     def on_vote_request(self, request: RequestVote) -> None:
         """A pre-candidate has not voted in its term by standing: it judges as a follower does."""
@@ -115,7 +146,7 @@ class Candidate(Asking):
         """
         server = self.server
         if reply.granted:
-            self.votes.add(reply.source)
+            self.count(reply)
             if self.won():
                 server.become_leader()
         else:
@@ -146,6 +177,7 @@ SHARED: Handlers = {
 PreCandidate.handlers = {
     **SHARED,
     RequestPreVote: PreCandidate.on_pre_vote_request,
+    Tick: PreCandidate.on_tick,
     PreVoteReply: PreCandidate.on_pre_vote_reply,
     RequestVote: PreCandidate.on_vote_request,
     VoteReply: PreCandidate.ignore,

@@ -10,7 +10,7 @@ from typing import Any
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import InstallSnapshot, Message
 
-__all__ = ["Ballot", "Effects", "News", "Read"]
+__all__ = ["Ballot", "Effects", "News", "Read", "Trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,18 @@ class Ballot:
     """What a peer must remember besides its log: Figure 2's persistent state.
 
     `configuration` is the log index of the newest configuration entry, so that a restart finds
-    it without reading the log.
+    it without reading the log. `group` is the id of the group that it belongs to for good: the
+    group's first entry is committed.
     """
 
     term: int = 0
     voted_for: Address | None = None
     configuration: int = 0
+    group: str = ""
 
-    def stored(self) -> tuple[int, Address | None, int]:
+    def stored(self) -> tuple[int, Address | None, int, str]:
         """Return the fields as a log store keeps them; `Ballot(*stored)` brings them back."""
-        return self.term, self.voted_for, self.configuration
+        return self.term, self.voted_for, self.configuration, self.group
 
 
 @dataclass(slots=True)
@@ -46,6 +48,22 @@ class News:
     role: str
     term: int
     leader: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a person has to look at; told once.
+
+    what   "other_incarnation": `peer` leads a group that knows this one by another data directory
+           "other_group": `peer` is of the group `detail`, and this one is not
+           "group_exists": `peer` is of a group, so this one founds none
+           "other_members": `peer` wants to found a group of other members
+           "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
+    """
+
+    what: str
+    peer: Address
+    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -79,3 +97,4 @@ class Effects:
     """... and these (ticket, answer) now."""
     news: News | None = None
     """What changed for observers, if anything."""
+    troubles: list[Trouble] = field(default_factory=list)

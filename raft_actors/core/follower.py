@@ -49,18 +49,21 @@ class Follower(Role):
     """A peer that waits for a leader's word.
 
     leader    who leads this term, once heard of
+    group     in whose name the leader speaks, and so do the answers to it: what this peer's own
+              log says may be of a group that never came to be
     heard     when it last spoke; minus infinity before that
     deadline  when its silence starts an election
     reply     the append reply that this batch owes the leader
     reads     what clients have asked this very peer
     """
 
-    __slots__ = ("deadline", "heard", "leader", "reads", "reply")
+    __slots__ = ("deadline", "group", "heard", "leader", "reads", "reply")
     name = "follower"
 
     def __init__(self, server: "Server", leader: Address | None = None) -> None:
         super().__init__(server)
         self.leader = leader
+        self.group = server.group
         self.heard = -inf
         self.deadline = server.election_deadline()
         self.reply: AppendReply | None = None
@@ -108,13 +111,13 @@ class Follower(Role):
             jitter = server.random.uniform(0, server.config.heartbeat_timeout)
             self.deadline = min(self.deadline, max(server.now, server.promised_until) + jitter)
 
-    def hear(self, leader: Address) -> None:
-        self.leader, self.heard = leader, self.server.now
+    def hear(self, message: AppendEntries | InstallSnapshot) -> None:
+        self.leader, self.group, self.heard = message.source, message.group, self.server.now
         self.deadline = self.server.election_deadline()
 
     def on_append(self, request: AppendEntries) -> None:
         server, log = self.server, self.server.log
-        self.hear(request.source)
+        self.hear(request)
         prev, entries = request.prev_index, request.entries
         # Only what this request proves to match counts: a longer log may end in entries of
         # another leader (Figure 2, AppendEntries 5: "index of last new entry").
@@ -134,7 +137,7 @@ class Follower(Role):
         """Owe the leader a reply; a batch of its messages gets one, the highest."""
         server, owed = self.server, self.reply
         self.reply = AppendReply(
-            source=server.peer, target=leader, group=server.group, term=server.term,
+            source=server.peer, target=leader, group=self.group, term=server.term,
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
             promise_ms=server.promise(),
@@ -147,7 +150,7 @@ class Follower(Role):
         hint = log.newest_at_or_before(request.prev_index - 1, request.prev_term)
         server.send(
             AppendRejected(
-                source=server.peer, target=request.source, group=server.group, term=server.term,
+                source=server.peer, target=request.source, group=request.group, term=server.term,
                 prev_index=request.prev_index, round=request.round,
                 hint=hint, hint_term=log.term_at(hint),
             )
@@ -156,7 +159,7 @@ class Follower(Role):
     def on_install_snapshot(self, chunk: InstallSnapshot) -> None:
         """Take the next part of a snapshot, or say which part is wanted (Figure 13)."""
         server = self.server
-        self.hear(chunk.source)
+        self.hear(chunk)
         if chunk.index <= server.commit_index:
             # All that is committed here is in the leader's log, too (§5.4, leader completeness).
             self.agree(chunk.source, server.commit_index, chunk.round)
@@ -185,7 +188,7 @@ class Follower(Role):
         assert self.leader is not None
         server.send(
             SnapshotReply(
-                source=server.peer, target=self.leader, group=server.group, term=server.term,
+                source=server.peer, target=self.leader, group=self.group, term=server.term,
                 index=index, offset=offset, accepted=accepted, round=round,
             )
         )  # fmt: skip

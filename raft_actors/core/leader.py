@@ -1,13 +1,14 @@
 """Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.change import CATCH_UP_TIMEOUTS, Change
-from raft_actors.core.effects import Read
+from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership import Address, Configuration
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Leader"]
 
 
+MATCH, ROUND, HEARD, PROMISED = map(attrgetter, ("match", "round", "heard", "promised_until"))
 HEARTBEATS_MISSED_MAX = 4
 HELD_BACK_MAX = 10
 """A follower that is behind keeps entries from being compacted, but not more than so many times
@@ -81,13 +83,14 @@ class Leader(Role):
     handing   whom it makes room for, if it does
     change    the change of members that is under way here, if one is
     leaving   who was removed and may not have heard of it yet, and until when it is told
+    lost      who has lost what it had acknowledged, and is to be learned anew
     slow      how many of its last saves took long, in a row
     weighing  whether the next flush looks whose disk is quicker
     lease     until when reads need no round
     """
 
     __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "lease",
-                 "leaving", "progress", "reads", "slow", "tickets", "weighing",
+                 "leaving", "lost", "progress", "reads", "slow", "tickets", "weighing",
                  "written")  # fmt: skip
     name = "leader"
 
@@ -99,6 +102,7 @@ class Leader(Role):
         self.written = 0
         self.progress: dict[Address, Progress] = {}
         self.leaving: dict[Address, float] = {}
+        self.lost: set[Address] = set()
         self.change: Change | None = None
         self.reads = Reads()
         config = server.config
@@ -121,8 +125,10 @@ class Leader(Role):
         if founding is None:
             self.append(encode(server.term, NOOP), None)
         else:
-            entry = encode(server.term, CONFIG, founding.configuration.encode())
-            self.append(entry, founding.ticket)
+            incarnations = {**founding.heard, server.peer: server.incarnation}
+            founded = founding.configuration.founded(server.peer, incarnations)
+            self.append(encode(server.term, CONFIG, founded.encode()), founding.ticket)
+            self.watch(())
 
     @property
     def alarm(self) -> float:
@@ -192,9 +198,7 @@ class Leader(Role):
         """Tell whether nobody else can lead now, by the promises of a majority."""
         if self.lease.broken:
             return False
-        promised = {member: each.promised_until for member, each in self.progress.items()}
-        promised[self.server.peer] = inf
-        return self.server.now < self.server.voters.quorum_value(promised)
+        return self.server.now < self.reached(PROMISED, own=inf)
 
     def is_overloaded(self) -> bool:
         return len(self.tickets) + self.reads.count >= self.server.config.proposals_max
@@ -231,13 +235,7 @@ class Leader(Role):
             return "election_in_progress"
         if event.expected not in (None, in_force.index):
             return ("configuration_changed", in_force.index)
-        if (
-            self.change is not None
-            or in_force.old
-            or max(in_force.index, self.first) > server.commit_index
-        ):
-            # One after the other, and none before the term's first entry commits: else two
-            # leaders may take configurations for committed that share no majority.
+        if self.is_unsettled():
             return "change_in_progress"
         heard_since = server.now - server.config.max_election_timeout
         staying = set(target.members).intersection(in_force.everyone)
@@ -249,6 +247,41 @@ class Leader(Role):
         if 2 * (len(target.members) - len(silent)) <= len(target.members):
             return ("would_lose_quorum", silent)
         return None
+
+    def is_unsettled(self) -> bool:
+        """One change after the other, and none before the term's first entry commits: else two
+        leaders may take configurations for committed that share no majority.
+        """
+        in_force = self.server.configuration
+        return (
+            self.change is not None
+            or bool(in_force.old)
+            or max(in_force.index, self.first) > self.server.commit_index
+        )
+
+    def learn_incarnations(self) -> None:
+        """Write down the data directories that were heard of, one change like any other.
+
+        Who lost what it had acknowledged is taken for one never heard of, and then learned anew:
+        in between it counts nowhere, so that what is committed then needs nothing of it.
+        """
+        server = self.server
+        if self.is_unsettled() or self.handing is not None:
+            return
+        known = server.configuration
+        if self.lost.intersection(dict(known.incarnations)):
+            learned = known.unbound(self.lost)
+        else:
+            self.lost.clear()
+            learned = known.bound(self.heard_incarnations())
+        if learned.incarnations != known.incarnations:
+            self.append_configuration(learned, None)
+            self.commit()
+
+    def heard_incarnations(self) -> dict[Address, int]:
+        """The data directories that have answered, and its own."""
+        heard = {peer: progress.incarnation for peer, progress in self.progress.items()}
+        return {**heard, self.server.peer: self.server.incarnation}
 
     def advance(self, change: Change) -> None:
         """Wait for the newcomers to keep up with the log; then append the configuration."""
@@ -264,11 +297,12 @@ class Leader(Role):
         if change.racing:
             return
         change.appended = True
-        if change.target.old:
-            self.append_configuration(change.target, None)
+        target = change.target.bound(self.heard_incarnations())
+        if target.old:
+            self.append_configuration(target, None)
         else:
             self.change = None
-            self.append_configuration(change.target, change.ticket)
+            self.append_configuration(target, change.ticket)
         self.commit()
 
     def give_up_on_the_silent(self, change: Change) -> None:
@@ -294,14 +328,29 @@ class Leader(Role):
     def watch(self, newcomers: Iterable[Address]) -> None:
         """Send to everyone of the configuration and to these; others are told that they left."""
         server = self.server
-        wanted = {*server.voters.everyone, *newcomers} - {server.peer}
+        voters = server.voters
+        wanted = {*voters.everyone, *newcomers} - {server.peer}
+        for peer in wanted & self.leaving.keys():  # back again, maybe with another disk
+            del self.leaving[peer], self.progress[peer]
         for peer in sorted(wanted - self.progress.keys()):
-            self.progress[peer] = Progress(next_index=server.log.last_index + 1, now=server.now)
+            self.progress[peer] = self.progress_of(peer)
         for peer in self.progress.keys() - wanted:
             patience = CATCH_UP_TIMEOUTS * server.config.max_election_timeout
             self.leaving.setdefault(peer, server.now + patience)
-        for peer in wanted & self.leaving.keys():
-            del self.leaving[peer]
+        for peer, progress in self.progress.items():
+            progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
+            progress.counts = self.counts(peer, progress)
+
+    def progress_of(self, peer: Address) -> Progress:
+        """What is known of one that has not answered yet."""
+        server = self.server
+        return Progress(
+            next_index=server.log.last_index + 1, now=server.now,
+            incarnation=server.voters.incarnation_of(peer),
+        )  # fmt: skip
+
+    def counts(self, peer: Address, progress: Progress) -> bool:
+        return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
 
     def forget_who_left(self) -> None:
         """Who was removed is told until its log says so; or for a while, if it is away."""
@@ -509,22 +558,74 @@ class Leader(Role):
     def on_append_rejected(self, reply: AppendRejected) -> None:
         """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
         progress = self.answered_by(reply)
-        if progress is not None:
-            log = self.server.log
-            agreed = reply.hint  # before `base` only a snapshot helps
-            if agreed > log.base:
-                agreed = log.newest_at_or_before(reply.hint, reply.hint_term)
-            progress.rejected(reply.prev_index, agreed)
+        if progress is None:
+            return
+        if reply.prev_index <= progress.match:
+            self.suspect(reply, progress)
+        else:
+            progress.rejected(reply.prev_index, self.agreed(reply))
+
+    def agreed(self, reply: AppendRejected) -> int:
+        """Return where the logs may agree at best."""
+        log = self.server.log
+        if reply.hint <= log.base:  # only a snapshot helps
+            return reply.hint
+        return log.newest_at_or_before(reply.hint, reply.hint_term)
+
+    def suspect(self, reply: AppendRejected, progress: Progress) -> None:
+        """A follower denies what it had acknowledged: an old reply, or a disk that went back.
+
+        It is asked again. If it denies in answer to what was sent after its acknowledgement, then
+        it has lost entries that may have been committed by its word; so it counts no longer, is
+        sent them again, and is learned anew once the others have made up for it.
+        """
+        if progress.suspected is None:
+            self.reads.renew = True
+            progress.suspected = self.reads.round + 1, progress.match
+            return
+        asked, match = progress.suspected
+        if reply.round < asked or reply.prev_index > match:
+            return
+        server, peer = self.server, reply.source
+        server.note(Trouble("lost_entries", peer, str(progress.match)))
+        self.lost.add(peer)
+        fresh = self.progress[peer] = self.progress_of(peer)
+        fresh.incarnation = progress.incarnation
+        fresh.probe(self.agreed(reply))
 
     def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
         """Note that a follower of this term lives, and which round it has answered."""
-        progress = self.progress.get(reply.source)
+        progress = self.recognised(reply)
         if progress is not None:
             progress.heard = self.server.now
             if reply.round > progress.round:
                 progress.round = reply.round
                 self.confirm_reads()
         return progress
+
+    def recognised(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
+        """Return what is known of the sender's data directory; None if it is no member's.
+
+        One that is in no configuration yet may be another than the last time: a newcomer whose
+        disk was wiped starts over.
+        """
+        peer, incarnation = reply.source, reply.source_incarnation
+        progress = self.progress.get(peer)
+        if progress is None or progress.incarnation == incarnation:
+            return progress
+        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):
+            return None
+        if progress.incarnation:
+            progress = self.progress[peer] = self.progress_of(peer)
+        progress.incarnation = incarnation
+        progress.counts = self.counts(peer, progress)
+        return progress
+
+    def reached(self, what: Callable[[Progress], float], *, own: float) -> float:
+        """Return the largest value that a majority has reached; who doesn't count has none."""
+        values = {peer: what(known) for peer, known in self.progress.items() if known.counts}
+        values[self.server.peer] = own
+        return self.server.voters.quorum_value(values)
 
     def on_written(self, written: Written) -> None:
         """Count the own log only now that it is durable (thesis 10.2.1)."""
@@ -545,18 +646,14 @@ class Leader(Role):
         An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
         """
         server = self.server
-        held = {member: progress.match for member, progress in self.progress.items()}
-        held[server.peer] = self.written
-        index = int(server.voters.quorum_value(held))
+        index = self.reached(MATCH, own=self.written)
         if index > server.commit_index and index >= self.first:
-            server.commit_to(index)
+            server.commit_to(int(index))
             self.settle()
 
     def confirm_reads(self) -> None:
-        rounds = {member: progress.round for member, progress in self.progress.items()}
-        rounds[self.server.peer] = self.reads.round
         effects = self.server.effects
-        for read in self.reads.confirmed(self.server.voters.quorum_value(rounds)):
+        for read in self.reads.confirmed(self.reached(ROUND, own=self.reads.round)):
             if type(read.ticket) is ReadIndexReply:
                 effects.early.append(read.ticket)
             else:
@@ -573,9 +670,7 @@ class Leader(Role):
         server, config = self.server, self.server.config
         if server.now < self.beat_at:
             return
-        heard = {member: progress.heard for member, progress in self.progress.items()}
-        heard[server.peer] = server.now
-        silence = server.now - server.voters.quorum_value(heard)
+        silence = server.now - self.reached(HEARD, own=server.now)
         cut_off = silence > config.max_election_timeout
         if self.handing is not None and (cut_off or server.now >= self.handing.give_up_at):
             self.end_handing(("error", "timeout"))
@@ -589,6 +684,7 @@ class Leader(Role):
             self.advance(self.change)  # a newcomer that has all there is sends no more news
         if self.change is not None:
             self.give_up_on_the_silent(self.change)
+        self.learn_incarnations()
         self.forget_who_left()
         self.beat_at = server.now + config.heartbeat_timeout
         if not self.lease.broken:

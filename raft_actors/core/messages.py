@@ -50,10 +50,15 @@ SINCE = "since"
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """From one peer to another. `group` is the sender's group id, empty before it has one.
+    """From one peer to another.
 
-    since   the protocol version between nodes that brought this kind. A field that a later one
-            adds stands at the end, has a default, and says so: `field(..., metadata={SINCE: 2})`
+    group               the sender's group id; empty before it has one, a founder's wish while it
+                        is being founded
+    source_incarnation  the sender's data directory; set in `Server.sign`
+    target_incarnation  the one that a leader knows the receiver by; 0 for none, or no matter which
+    since               the protocol version between nodes that brought this kind. A field that a
+                        later one adds stands at the end, has a default, and says so:
+                        `field(..., metadata={SINCE: 2})`
     """
 
     since: ClassVar[int] = 1
@@ -62,6 +67,8 @@ class Message:
     target: Address
     group: str
     term: int
+    source_incarnation: int = 0
+    target_incarnation: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -233,6 +240,7 @@ class Configure:
 
     expected  index of the configuration that the client has seen; None: whatever it is
     dry_run   only say what would be
+    declared  no client's, but the peer's own declaration: see `Server.found`
     """
 
     members: tuple[Address, ...]
@@ -240,6 +248,7 @@ class Configure:
     learners: tuple[Address, ...] = ()
     expected: int | None = None
     dry_run: bool = False
+    declared: bool = False
 
 
 @dataclass(slots=True)

@@ -25,12 +25,16 @@ class Progress:
     promised_until  before that it elects nobody else; for leases
     due       whether the next flush owes it a message, entries or not
     shipment  the snapshot that is on its way there
+    incarnation  its data directory: the one in the configuration, or else as heard; 0 if neither
+    counts    whether that is a member's, see `Configuration.counts`
+    suspected  after it denied an entry at or before `match`: the round that asks again, and `match`
+              as it was; what is denied in answer to that is lost for certain
     """
 
-    __slots__ = ("due", "heard", "inflight", "match", "next", "probing", "promised_until",
-                 "round", "shipment")  # fmt: skip
+    __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "match", "next", "probing",
+                 "promised_until", "round", "shipment", "suspected")  # fmt: skip
 
-    def __init__(self, *, next_index: int, now: float) -> None:
+    def __init__(self, *, next_index: int, now: float, incarnation: int = 0) -> None:
         self.match = 0
         self.next = next_index
         self.probing = True
@@ -39,6 +43,9 @@ class Progress:
         self.heard = now
         self.promised_until = -inf
         self.due = True
+        self.incarnation = incarnation
+        self.counts = False
+        self.suspected: tuple[int, int] | None = None
         self.shipment: Shipment | None = None
 
     @property

@@ -14,7 +14,7 @@ __all__ = ["Reads"]
 class Reads:
     """The reads that a leader has not confirmed yet, `count` in all. They end with it.
 
-    renew  whether the next flush begins a round although no read waits, for a lease
+    renew  whether the next flush begins a round although no read waits: for a lease, or to be sure
     """
 
     __slots__ = ("count", "renew", "round", "started", "waiting")

@@ -1,17 +1,17 @@
 """Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.candidate import Candidate, PreCandidate
-from raft_actors.core.effects import Ballot, Effects, News
+from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Address, Configuration
+from raft_actors.core.membership import Address, Configuration, is_group
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -52,13 +52,24 @@ Event = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Founding:
-    """A group that is being founded: it exists once a majority has its first entry."""
+    """A group that is being founded: it exists once a majority has its first entry.
+
+    heard   the incarnations of those that have answered in this round
+    member  who has answered in this round that it is of a group already
+    """
 
     configuration: Configuration
     ticket: Any
     give_up_at: float
+    heard: dict[Address, int] = field(default_factory=dict)
+    member: Address | None = None
+
+    def failure(self) -> Any:
+        if self.member is not None:
+            return ("error", ("in_another_group", [self.member]))
+        return ("error", "peers_not_responding")
 
 
 class Server:
@@ -66,8 +77,9 @@ class Server:
 
     The shell sets `now` (seconds, any origin, never back) and `wall_ms` (milliseconds since 1970,
     on which no rule of Raft depends) before each batch, steps every event that waits, and then
-    does the effects of one `flush` in their order. `ballot`, `log` and `snapshot` are what the
-    store gave back. Chance comes from `random` alone, so a seed tells the whole story.
+    does the effects of one `flush` in their order. `ballot`, `log`, `incarnation`, `snapshot` and
+    `incoming` are what the store gave back. Chance comes from `random` alone, so a seed tells the
+    whole story.
 
     fresh           (when, index): all that was committed then is at or before index. It was found
                     out by asking a leader, and stays true in whatever role
@@ -77,11 +89,13 @@ class Server:
     snapshots       where a leader reads it to send it
     incoming        the leader's snapshot that is being received, as far as it is here
     commit_index    what is known to be committed; at first what the state machine has applied
+    troubles        what a person has to look at, and was told once
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "fresh", "incoming", "log", "news", "now", "peer", "promise_ms", "promised_until",
-                 "random", "role", "saved_ballot", "snapshot", "snapshots", "wall_ms")  # fmt: skip
+                 "fresh", "incarnation", "incoming", "log", "news", "now", "peer", "promise_ms",
+                 "promised_until", "random", "role", "saved_ballot", "snapshot", "snapshots",
+                 "troubles", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +105,7 @@ class Server:
         random: "Random",
         ballot: Ballot,
         log: Log,
+        incarnation: int,
         now: float,
         snapshots: SnapshotReader,
         snapshot: Snapshot = NO_SNAPSHOT,
@@ -102,6 +117,7 @@ class Server:
         self.random = random
         self.ballot = self.saved_ballot = ballot
         self.log = log
+        self.incarnation = incarnation
         self.now = now
         self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
@@ -110,6 +126,7 @@ class Server:
         self.founding: Founding | None = None
         self.effects = Effects()
         self.news: News | None = None
+        self.troubles: dict[str, Trouble] = {}
         self.fresh = (-inf, 0)
         leases = config.lease_clock_drift_max is not None
         self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
@@ -154,9 +171,9 @@ class Server:
         it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
         """
         voters = self.voters
-        if voters.votes(self.peer) or voters.index <= self.commit_index:
-            return voters.votes(self.peer)
-        return self.configuration_at(voters.previous).votes(self.peer)
+        if not voters.votes(self.peer) and voters.index > self.commit_index:
+            voters = self.configuration_at(voters.previous)
+        return voters.votes(self.peer) and voters.counts(self.peer, self.incarnation)
 
     def promise(self) -> int:
         """Elect nobody else for a while, if leases are wanted; return for how many ms."""
@@ -185,16 +202,54 @@ class Server:
     def step(self, event: Event) -> None:
         """Take one event. What follows from it is in the effects of the next flush."""
         if isinstance(event, Message):
-            group = self.configuration.group
-            if group and event.group and event.group != group:
-                return  # from another group that was once given this peer's name
+            if not self.is_meant(event):
+                return
+            if self.founding is not None and isinstance(event, PreVoteReply | VoteReply):
+                self.hear_member(self.founding, event)
             if event.term != self.term and not self.meets_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
-            self.give_up_founding(("error", "peers_not_responding"))
+            self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return
         self.handle(event)
+
+    def is_meant(self, message: Message) -> bool:
+        """Tell whether a message is for this data directory, and of its group or of none yet.
+
+        Who belongs to a group says so to one that would found another, and hears nothing else of
+        it. Before the first entry of a group is known to be committed, this peer may still come to
+        be of another: founders stand against each other, and whose entry commits has founded it.
+        """
+        if message.target_incarnation not in (0, self.incarnation):
+            if message.term >= self.term:
+                self.note(Trouble("other_incarnation", message.source))
+                if self.founding is not None:
+                    self.give_up_founding(("error", "other_incarnation"))
+                    self.become_follower(leader=None)
+            return False
+        group, theirs = self.ballot.group, message.group
+        if group and theirs != group:
+            if is_group(theirs):
+                self.note(Trouble("other_group", message.source, theirs))
+                return False
+            return type(message) is not RequestVote
+        if self.founding is not None and theirs and not is_group(theirs) and theirs != self.group:
+            self.note(Trouble("other_members", message.source))
+            return False
+        return True
+
+    def hear_member(self, founding: Founding, reply: Message) -> None:
+        """Note who has answered a founder, with which disk, and whether it is of a group."""
+        founding.heard[reply.source] = reply.source_incarnation
+        if is_group(reply.group):
+            founding.member = reply.source
+
+    def note(self, trouble: Trouble) -> None:
+        """Have a person told, once for each kind."""
+        if trouble.what not in self.troubles:
+            self.troubles[trouble.what] = trouble
+            self.effects.troubles.append(trouble)
 
     def handle(self, event: Event) -> None:
         """Let the role of this moment answer."""
@@ -221,8 +276,8 @@ class Server:
         if kind in LEADERS_OWN:
             self.send(
                 AppendRejected(
-                    source=self.peer, target=message.source, group=self.group, term=self.term,
-                    prev_index=0, hint=0, hint_term=0, round=0,
+                    source=self.peer, target=message.source, group=self.group_for(message),
+                    term=self.term, prev_index=0, hint=0, hint_term=0, round=0,
                 )
             )  # fmt: skip
         elif kind is RequestVote:
@@ -242,6 +297,8 @@ class Server:
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
+        self.sign(due.early)
+        self.sign(due.send)
         news = self.news
         if news is None or (news.role, news.term, news.leader) != (
             self.role.name, self.term, self.role.leader,
@@ -251,22 +308,43 @@ class Server:
         self.log.trim()
         return due
 
+    def sign(self, messages: list[Message]) -> None:
+        """Say which data directory speaks; a leader also says which one it speaks to.
+
+        Only a leader can: who else may have an older configuration than the one it speaks to.
+        """
+        leads = isinstance(self.role, Leader)
+        known = dict(self.configuration.incarnations) if leads else {}
+        for message in messages:
+            message.source_incarnation = self.incarnation
+            if leads:
+                message.target_incarnation = known.get(message.target, 0)
+
     def send(self, message: Message) -> None:
         self.effects.send.append(message)
 
     def answer(self, ticket: Any, answer: Any) -> None:
         self.effects.answers.append((ticket, answer))
 
+    def group_for(self, request: Message) -> str:
+        """Return the group in whose name to reply: that of the request, if it has one.
+
+        Where it is another than the one in this peer's log, that one was never founded.
+        """
+        return request.group if is_group(request.group) else self.group
+
     def reply_vote(self, request: Message, *, granted: bool) -> VoteReply:
         return VoteReply(
-            source=self.peer, target=request.source, group=self.group, term=self.term,
+            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
             granted=granted,
         )  # fmt: skip
 
     def reply_pre_vote(self, request: RequestPreVote, *, granted: bool) -> PreVoteReply:
         return PreVoteReply(
-            source=self.peer, target=request.source, group=self.group, term=self.term,
+            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
             asked=request.term + 1, granted=granted,
+            target_incarnation=0 if is_group(request.group)
+            else self.configuration.incarnation_of(request.source),
         )  # fmt: skip
 
     # The log.
@@ -295,6 +373,9 @@ class Server:
             if kind_of(entry) == CONFIG:
                 self.configuration = Configuration.decode(payload_of(entry), index)
                 self.ballot = self.with_configuration(index)
+                known = self.configuration.incarnation_of(self.peer)
+                if self.peer in self.configuration.everyone and known in (0, self.incarnation):
+                    self.troubles.clear()
 
     def configuration_at(self, index: int) -> Configuration:
         if index <= self.snapshot.index:
@@ -305,6 +386,8 @@ class Server:
         """Never back: a late message knows less, not more."""
         if index > self.commit_index:
             self.commit_index = index
+            if not self.ballot.group and is_group(self.configuration.group):
+                self.ballot = replace(self.ballot, group=self.configuration.group)
 
     def take_tickets(self, through: int) -> list[Any]:
         """Return who waits for the entries up to `through` that were not taken before.
@@ -351,26 +434,35 @@ class Server:
     # The ballot. A new object means that it must be written before anything promises it.
 
     def vote(self, candidate: Address) -> None:
-        self.ballot = Ballot(self.term, candidate, self.ballot.configuration)
+        self.ballot = replace(self.ballot, voted_for=candidate)
 
     def with_configuration(self, index: int) -> Ballot:
-        return Ballot(self.term, self.voted_for, index)
+        return replace(self.ballot, configuration=index)
 
     def enter_term(self, term: int, voted_for: Address | None) -> None:
         assert term > self.term, "a term never falls, and gives one vote"
-        self.ballot = Ballot(term, voted_for, self.ballot.configuration)
+        self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
 
     # Founding a group.
 
     def found(self, event: Configure) -> None:
-        """Stand with a configuration that is in no log yet; winning writes it there."""
+        """Stand with a configuration that is in no log yet; winning writes it there.
+
+        A peer that declares its members never gives up, for they may be started days later; and it
+        lets the first of them stand first, for they are often started together.
+        """
         if self.peer not in event.members:
             self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
             return
         configuration = Configuration.founding(event.members, event.learners)
         give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout
+        if event.declared:
+            give_up_at = inf
         self.founding = Founding(configuration, event.ticket, give_up_at)
-        self.become_pre_candidate()
+        if event.declared and self.peer != configuration.members[0]:
+            self.become_follower(leader=None)
+        else:
+            self.become_pre_candidate()
 
     def give_up_founding(self, answer: Any) -> None:
         founding, self.founding = self.founding, None
@@ -387,6 +479,8 @@ class Server:
 
     def become_pre_candidate(self) -> None:
         self.role.leave()
+        if self.founding is not None:
+            self.founding.heard, self.founding.member = {}, None
         self.role = PreCandidate(self)
         if self.role.won():
             self.become_candidate()

@@ -89,11 +89,14 @@ def forcing(
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     if log.last_index > log.base:  # the time of a log never falls
         now_ms = max(now_ms, command_of(log.between(log.last_index, log.last_index)[0])[2])
-    after = replace(
-        before, members=voters, learners=(), old=(), group=secrets.token_hex(8), index=index,
-        previous=before.index,
+    after = replace(  # without incarnations: whoever comes to it counts, until they are learned
+        before, members=voters, learners=(), old=(), incarnations=(), group=secrets.token_hex(8),
+        index=index, previous=before.index,
     )  # fmt: skip
-    ballot = replace(found.ballot, term=found.ballot.term + 1, voted_for=peer, configuration=index)
+    ballot = replace(
+        found.ballot, term=found.ballot.term + 1, voted_for=peer, configuration=index,
+        group=after.group,
+    )  # fmt: skip
     forced = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": f"{getpass.getuser()}@{short_host_name()}",

@@ -11,7 +11,7 @@ from raft_actors.replay.rules import Departure, Place
 
 __all__ = ["Address", "Line", "Run", "address", "read"]
 
-FORMAT = 1
+FORMAT = 2
 NO_PLACE = 0.0
 
 Address = tuple[str, str]

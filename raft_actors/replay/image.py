@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["Configuration", "Entry", "Image", "entries_of"]
+__all__ = ["Configuration", "Entry", "Image", "entries_of", "is_group"]
 
 Entry = tuple[int, str]
 Configuration = dict[str, Any]
@@ -93,6 +93,11 @@ class Image:
         """The id of the group that it is a log of; "" while it is not known."""
         configuration = self.configuration
         return str(configuration["group"]) if configuration else ""
+
+
+def is_group(group: str) -> bool:
+    """Whether this is the id of a group; else it is what a founder says that it wants, or ""."""
+    return group[:1] not in {"", "?"}
 
 
 def entries_of(views: list[Any]) -> list[Entry]:

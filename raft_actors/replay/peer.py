@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.replay.files import Address, Line, Run, address
-from raft_actors.replay.image import Configuration, Image, entries_of
+from raft_actors.replay.image import Configuration, Image, entries_of, is_group
 from raft_actors.replay.rules import Departure
 from raft_actors.replay.sent import check_sent
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["PeerReplay"]
 
 ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
-STATE = ("term", "vote", "role", "leader", "commit", "last", "last_term", "configuration")
+STATE = ("term", "vote", "role", "leader", "commit", "last", "last_term", "configuration", "group")
+
+Disk = tuple[Address, int]
+"""A peer, and the incarnation of the data directory that spoke for it."""
 
 
 class PeerReplay:
@@ -29,6 +32,7 @@ class PeerReplay:
     log       the log in memory
     offered   (index, term) of the snapshots that leaders have sent
     accepted  the newest (term, index) up to which a leader has proven the log to be its own
+    incarnation  of its data directory
     claimed   the newest (term, index) that a leader was told to be saved
     heard     when a leader spoke last, by the peer's own clock
     promised_until  by the same clock: a leader's lease may rest on it
@@ -45,6 +49,7 @@ class PeerReplay:
         self.disk = Image()
         self.known = False  # whether a run of it was replayed
         self.ended = True
+        self.incarnation = 0
         self.claimed = (0, 0)
         self.commit = 0
 
@@ -58,6 +63,8 @@ class PeerReplay:
             self.place, self.what = line.place, line.what
             try:
                 self.take(line)
+                if number > 1:
+                    self.judge_group()
             except (KeyError, TypeError, IndexError, ValueError) as error:
                 raise Departure("whole", line.place, f"it lacks something: {error!r}") from error
             self.before = line.what
@@ -85,6 +92,11 @@ class PeerReplay:
             if handler is not None:
                 handler(what)
 
+    def judge_group(self) -> None:
+        before, now = self.before["group"], self.what["group"]
+        if now != before and (before or now != self.log.group or not self.commit):
+            self.depart("group_kept", f"its group became {now!r}, from {before!r}")
+
     def begins_a_batch(self, what: dict[str, Any]) -> bool:
         """Whether all that the events before had to say is said; `Written` comes in between."""
         events = {"receive", "step"}
@@ -102,9 +114,10 @@ class PeerReplay:
         loaded.replace(what["base"] + 1, what["entries"])
         if what.get("configured"):
             loaded.configurations[what["configuration"]] = what["configured"]
-        if self.known:
+        if self.known and self.incarnation == what["incarnation"]:
             self.compare(loaded, (what["term"], what["vote"]))
         self.known = True
+        self.incarnation = what["incarnation"]
         self.ballot = (what["term"], what["vote"])
         self.disk, self.log = loaded, loaded.copy()
         self.check_log(what)
@@ -115,10 +128,10 @@ class PeerReplay:
         self.promise_s = what.get("promise_ms", 0) / 1000
         if what["term"]:
             self.promise()
-        self.votes: set[Address] = set()
-        self.promises: dict[int, set[Address]] = defaultdict(set)
+        self.votes: set[Disk] = set()
+        self.promises: dict[int, set[Disk]] = defaultdict(set)
         self.promised: set[tuple[Address, int]] = set()
-        self.matches: dict[Address, int] = {}
+        self.matches: dict[Disk, int] = {}
         self.accepted = (0, 0)
         self.told_to_stand = self.led = -1
         self.offered: set[tuple[int, int]] = set()
@@ -165,11 +178,13 @@ class PeerReplay:
     def receive(self, message: dict[str, Any]) -> None:
         before, what = self.before, self.what
         kind, source = message["kind"], address(message["source"])
-        group = self.log.group
         if address(message["target"]) != self.address:
             self.depart("received", f"a message for {message['target']}")
-        if group and message["group"] and message["group"] != group:
-            self.unchanged("other_group", f"a {kind} of group {message['group']}")
+        if message["target_incarnation"] not in (0, self.incarnation):
+            self.unchanged("other_incarnation", f"a {kind} for another data directory")
+            return
+        if self.is_of_another_group(message):
+            self.unchanged("other_group", f"a {kind} of group {message['group']!r}")
             return
         if kind == "RequestPreVote":
             self.unchanged("pre_vote_harmless", f"asked by {source}")
@@ -190,6 +205,16 @@ class PeerReplay:
         if handler is not None:
             handler(message, source)
         self.moved(max(message["term"], before["term"]), asked_by=message)
+
+    def is_of_another_group(self, message: dict[str, Any]) -> bool:
+        """Whether it changes nothing here: for a member, what comes in another group's name, and a
+        founder's call for a vote; for a founder, what comes from one that names other members.
+        """
+        group, theirs = self.before["group"], message["group"]
+        if group and theirs != group:
+            return is_group(theirs) or message["kind"] == "RequestVote"
+        founding = self.before.get("founding")
+        return bool(founding and theirs and not is_group(theirs) and theirs != founding["group"])
 
     def step(self, event: dict[str, Any]) -> None:
         leader = self.before["leader"]
@@ -241,12 +266,12 @@ class PeerReplay:
 
     def receive_PreVoteReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         if message["granted"]:
-            self.promises[message["asked"]].add(source)
+            self.promises[message["asked"]].add((source, message["source_incarnation"]))
 
     def receive_VoteReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         before = self.before
         if message["granted"] and message["term"] == before["term"]:
-            self.votes.add(source)
+            self.votes.add((source, message["source_incarnation"]))
 
     def receive_TimeoutNow(self, message: dict[str, Any], _source: Address) -> None:  # noqa: N802
         self.told_to_stand = message["term"] + 1
@@ -254,7 +279,8 @@ class PeerReplay:
     def receive_AppendReply(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         before = self.before
         if before["role"] == "leader" and message["term"] == before["term"]:
-            self.matches[source] = max(self.matches.get(source, 0), message["match"])
+            disk = source, message["source_incarnation"]
+            self.matches[disk] = max(self.matches.get(disk, 0), message["match"])
 
     def receive_AppendEntries(self, message: dict[str, Any], source: Address) -> None:  # noqa: N802
         what = self.what
@@ -322,8 +348,8 @@ class PeerReplay:
         if what > highest_term and not stands:
             self.depart("term_rises", f"term {what} after {before}, as {self.what['role']}")
         if stands:
-            self.votes = {self.address}
-            promised = self.promises[what] | {self.address}
+            self.votes = {self.own_disk}
+            promised = self.promises[what] | {self.own_disk}
             if self.told_to_stand != what and not is_majority(promised, self.voters):
                 self.depart("pre_vote_first", f"stood in term {what}, promised {sorted(promised)}")
 
@@ -430,7 +456,7 @@ class PeerReplay:
             )
         holders = {member for member, match in self.matches.items() if match >= commit}
         if self.disk.last >= commit:
-            holders.add(self.address)
+            holders.add(self.own_disk)
         if not (is_majority(holders, self.voters) or is_majority(holders, self.log.configuration)):
             self.depart("leader_commit", f"commit {commit} is saved by {sorted(holders)} only")
 
@@ -486,6 +512,10 @@ class PeerReplay:
 
     # What is asked often.
 
+    @property
+    def own_disk(self) -> "Disk":
+        return self.address, self.incarnation
+
     def hears_a_leader(self) -> bool:
         """Whether it was to take a leader for being at work when the line began."""
         if self.before["role"] == "leader":
@@ -498,13 +528,16 @@ class PeerReplay:
             self.promised_until = self.what["now"] + self.promise_s
 
 
-def is_majority(peers: set[Address], configuration: Configuration | None) -> bool:
+def is_majority(disks: set[Disk], configuration: Configuration | None) -> bool:
     """Whether these are more than half of the voters, and of the old ones while there are any (§6).
 
-    Yes if it is not known who votes.
+    A disk is its peer's only if the configuration says so, or names none at all. Yes if it is not
+    known who votes.
     """
     if configuration is None:
         return True
+    known = {address(peer): number for peer, number in configuration.get("incarnations", ())}
+    peers = {peer for peer, number in disks if not known or known.get(peer) == number}
     for part in (configuration["members"], configuration.get("old")):
         if part and 2 * len(peers.intersection(map(address, part))) <= len(part):
             return False

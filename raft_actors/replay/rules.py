@@ -19,7 +19,15 @@ RULES = {
         "§5.1, Figure 2: All Servers 2",
     ),
     "older_term": ("a message of an older term changes nothing", "§5.1, Figure 2: RPCs 1"),
-    "other_group": ("a message of another group changes nothing", "DESIGN: group ids"),
+    "other_group": ("a message of another group changes nothing", "docs/decisions/identity.md"),
+    "other_incarnation": (
+        "what is meant for another data directory changes nothing",
+        "docs/decisions/identity.md",
+    ),
+    "group_kept": (
+        "a peer belongs to one group, from when its first entry is committed",
+        "docs/decisions/identity.md",
+    ),
     "pre_vote_harmless": ("being asked for a pre-vote changes nothing", "thesis 9.6"),
     "pre_vote_first": ("who stands was promised a majority, or told to stand", "thesis 9.6, 3.10"),
     "pre_vote_granted": (

@@ -12,8 +12,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
-from raft_actors.core.entry import COMMAND, RequestId, kind_of, payload_of, request_of, term_of
-from raft_actors.core.membership import Configuration
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    RequestId,
+    kind_of,
+    payload_of,
+    request_of,
+    term_of,
+)
+from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.role import OUTCOME_UNKNOWN
 from raft_actors.sessions import EXPIRED
@@ -39,6 +47,7 @@ class Checker:
     committed_in   for each, the term of the peer that first did
     commands       indexes of those that are commands
     positions      where each command was committed: once, or oftener if it is of a session
+    configuration  the newest that is committed
     floor          the highest index that an answer to a client had seen
     floors         (when, index): each floor so far, and since when it was that
     """
@@ -53,10 +62,11 @@ class Checker:
         self.refused: set[RequestId] = set()
         self.expired: set[RequestId] = set()
         self.leader_of: dict[int, str] = {}
-        self.vote_of: dict[tuple[str, int], str] = {}
+        self.vote_of: dict[tuple[str, int, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
         self.ballots: dict[str, Ballot] = {}
         self.outcomes: dict[int, tuple[bytes, Any]] = {}
+        self.configuration = NOBODY
         self.floor = 0
         self.floors: list[tuple[float, int]] = []
         self.acknowledged = 0
@@ -111,6 +121,8 @@ class Checker:
             self.committed_in.append(peer.core.term)
             if kind_of(frame) == COMMAND:
                 self.note_command(request_of(frame), len(committed))
+            elif kind_of(frame) == CONFIG:
+                self.configuration = Configuration.decode(payload_of(frame), len(committed))
         if len(known) < len(entries):
             self.check_quorum_holds(peer, commit)
 
@@ -126,18 +138,28 @@ class Checker:
             raise Broken(f"command {request} was refused, and then committed at {index}")
 
     def check_quorum_holds(self, peer: "SimulatedPeer", index: int) -> None:
-        """Committed is what a quorum has on disk; a wiped disk counts as one that had it."""
-        frame, world = self.committed[index - 1], self.world
-        holders = [
-            world.address(name)
-            for name, disk in world.disks.items()
-            if name in world.wiped or disk.entry(index) == frame or index < disk.store.first
-        ]
-        if not any(each.has_quorum(holders) for each in self.in_force(peer, index)):
-            raise Broken(
-                f"{peer.name} takes entry {index} for committed, and only "
-                f"{', '.join(name for name, _node in holders) or 'nobody'} has it on disk (§5.3)"
-            )
+        """Committed is what a quorum has on disk: on the disks that are the members'."""
+        holders: list[Address] = []
+        for configuration in self.in_force(peer, index):
+            holders = [each for each in configuration.everyone
+                       if self.holds(each, configuration, index)]  # fmt: skip
+            if configuration.has_quorum(holders):
+                return
+        raise Broken(
+            f"{peer.name} takes entry {index} for committed, and only "
+            f"{', '.join(name for name, _node in holders) or 'nobody'} has it on disk (§5.3)"
+        )
+
+    def holds(self, member: Address, configuration: Configuration, index: int) -> bool:
+        """Tell whether the disk that this configuration knows the member by has, or had, it."""
+        name, _node = member
+        disk, known = self.world.disks[name], configuration.incarnation_of(member)
+        if disk.incarnation == known:
+            first, log = disk.store.first, disk.store.log
+        else:
+            first, log = self.world.former.get((name, known), (1, []))
+        place = index - first
+        return place < 0 or (place < len(log) and log[place] == self.committed[index - 1])
 
     def in_force(self, peer: "SimulatedPeer", index: int) -> Iterator[Configuration]:
         """The configurations under which entry `index` may have been committed.
@@ -240,7 +262,8 @@ class Checker:
                 raise Broken(f"{name} gives a vote in term {term} that is not on its disk")
 
     def note_vote(self, name: str, term: int, candidate: str) -> None:
-        first = self.vote_of.setdefault((name, term), candidate)
+        disk = self.world.disks[name].incarnation
+        first = self.vote_of.setdefault((name, disk, term), candidate)
         if first != candidate:
             raise Broken(f"{name} votes for {first} and {candidate} in term {term} (§5.2)")
 

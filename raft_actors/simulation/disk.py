@@ -55,6 +55,7 @@ class PretendDisk:
         self.world = world
         self.name = name
         self.store = MemoryStore()
+        self.store.incarnation = 100 * (1 + world.names.index(name))
         self.files = PretendFiles(world)
         self.snapshots = Snapshots(self.files)
         self.unsynced: list[tuple[Any, ...]] = []
@@ -98,8 +99,10 @@ class PretendDisk:
         """A process that ends has nothing to let go of here."""
 
     def destroy(self) -> None:
+        incarnation = self.store.incarnation
         self.unsynced.clear()
         self.store.clear()
+        self.store.incarnation = incarnation + 1
         self.files.contents.clear()
 
     # What only a pretend disk can do.
@@ -112,6 +115,10 @@ class PretendDisk:
         self.unsynced = self.unsynced[: int(kept * (len(self.unsynced) + 1))]
         self.sync()
         self.files.crash(kept)
+
+    @property
+    def incarnation(self) -> int:
+        return self.store.incarnation
 
     @property
     def last_index(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.applied import Applied
-from raft_actors.core.effects import Effects, News
+from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
@@ -228,6 +228,9 @@ class SimulatedPeer(Peer):
         for event in told + events:
             self.take(event)
         self.on_drained()
+
+    def complain(self, trouble: Trouble) -> None:
+        self.world.complained(self.name, trouble)
 
     def announce(self, news: News) -> None:
         self.news = news

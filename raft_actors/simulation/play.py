@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raft_actors.core.membership import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.simulation.checker import Broken
 from raft_actors.simulation.fates import Fate, Plan
@@ -144,7 +145,7 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
         case "wear":
             wear(world, name, first, second * plan.config.min_election_timeout)
         case "start":
-            down = [n for n in names if n not in world.peers and n not in world.wiped]
+            down = [n for n in names if n not in world.peers]
             if down:
                 world.start(down[int(first * len(down))])
         case "cut":
@@ -182,6 +183,18 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.transfer(name, names[int(second * len(names))])
         case "wipe" if world.may_wipe(name):
             world.wipe(name)
+        case "reseed":
+            reseed(world, whom(world, plan, name, second))
+
+
+def reseed(world: World, asked: str) -> None:
+    """Have a client remove a member whose disk is new, or add one that was removed so."""
+    known = world.peers[asked].core.configuration if asked else NOBODY
+    members = {name for name, _node in known.members}
+    if members:
+        wiped = {name for name, _incarnation in world.former}
+        wanted = members - world.strangers(known) if world.strangers(known) else members | wiped
+        world.configure(asked, "".join(sorted(wanted)))
 
 
 def wear(world: World, name: str, draw: float, slow_s: float) -> None:

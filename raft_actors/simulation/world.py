@@ -11,9 +11,9 @@ from typing import Any
 
 from raft_actors import terms
 from raft_actors.config import Config
-from raft_actors.core.effects import News
+from raft_actors.core.effects import News, Trouble
 from raft_actors.core.entry import RequestId
-from raft_actors.core.membership import Address
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     LINEARIZABLE,
     STALE,
@@ -65,7 +65,7 @@ class World:
     drag      seconds that the next save takes
     slow      seconds that each save of a peer takes whose disk is worn
     stalled   until when a peer does nothing, in the world's time
-    wiped     peers whose disks are gone, and who stay away
+    former    (first index, log) of disks that are gone, by name and incarnation
     sessions  numbers of those that clients have opened
     asked     what they asked in a session: (request, command)
     rates     how fast each peer's clock runs; 1 is right
@@ -109,7 +109,7 @@ class World:
         self.drag = 0.0
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
-        self.wiped: set[str] = set()
+        self.former: dict[tuple[str, int], tuple[int, list[bytes]]] = {}
         self.busy: SimulatedPeer | None = None
         self.requests = 0
         self.sessions: list[int] = []
@@ -145,20 +145,36 @@ class World:
         self.disks[name].crash(kept)
 
     def may_wipe(self, name: str) -> bool:
-        """A group keeps its promises while a majority keeps its disks."""
-        return 2 * len(self.wiped | {name}) < len(self.names)
+        """A group keeps its promises while a majority keeps the disks that it knows."""
+        configuration = self.checker.configuration
+        kept = [
+            member
+            for member, incarnation in configuration.incarnations
+            if member[0] != name and self.disks[member[0]].incarnation == incarnation
+        ]
+        return bool(configuration.members) and configuration.has_quorum(kept)
 
     def wipe(self, name: str) -> None:
-        """Destroy a disk. Its peer stays away: to vote again under its name, with its votes and
-        acknowledgements forgotten, would be another kind of failure than Raft is made for (§5.2
-        and §5.4 count on Figure 2's persistent state). It may come back as a new member.
+        """Destroy a disk. Its peer may start again, with an empty one and another incarnation: it
+        must count nowhere under its old membership, for its votes and acknowledgements are
+        forgotten (§5.2 and §5.4 count on Figure 2's persistent state).
         """
         if name in self.peers:
             self.crash(name)
         if self.tell:
             self.tell(f"{name}: its disk is gone")
-        self.disks[name].destroy()
-        self.wiped.add(name)
+        disk = self.disks[name]
+        self.former[name, disk.incarnation] = disk.store.first, list(disk.store.log)
+        disk.destroy()
+        self.checker.ballots.pop(name, None)
+
+    def strangers(self, configuration: Configuration) -> set[str]:
+        """The members whose disks are others than the group knows."""
+        return {
+            name
+            for (name, _node), incarnation in configuration.incarnations
+            if self.disks[name].incarnation != incarnation
+        }
 
     def step(self, name: str, *events: Event) -> None:
         """Let a peer take the events in one batch and do what follows."""
@@ -166,6 +182,9 @@ class World:
         try:
             peer.handle(list(events))
         except Crash:
+            kept = self.disks[name].snapshots.newest()
+            if kept is not None and kept.index > peer.seen:
+                self.checker.look(peer)  # what it took for committed survives it
             self.crash(name, self.random.random())
         else:
             self.checker.look(peer)
@@ -194,6 +213,10 @@ class World:
         if self.tell:
             whom = f", leader {news.leader[0]}" if news.leader else ""
             self.tell(f"{name}: {news.role} in term {news.term}{whom}")
+
+    def complained(self, name: str, trouble: Trouble) -> None:
+        if self.tell:
+            self.tell(f"{name}: trouble with {trouble.peer[0]}, {trouble.what.replace('_', ' ')}")
 
     # The wire.
 
@@ -295,7 +318,7 @@ class World:
         raise Broken(f"{ALARMS_MAX} alarms within {seconds} s")
 
     def recover(self) -> None:
-        """End every trouble: all messages under way are lost, then none; all but the wiped run."""
+        """End every trouble: all messages under way are lost, then none; all run."""
         self.heal()
         self.wire.clear()
         self.late.clear()
@@ -303,7 +326,7 @@ class World:
         self.stalled.clear()
         self.fuse, self.drag = 0, 0.0
         for name in self.names:
-            if name not in self.peers and name not in self.wiped:
+            if name not in self.peers:
                 self.start(name)
 
     # Clients.
@@ -366,15 +389,21 @@ class World:
         self.step(name, Query(terms.dumps(query), ticket, consistency, staleness_s, after))
         return ticket
 
-    def configure(self, name: str, members: str = "", learners: str = "") -> Ticket:
-        """Have a client ask `name` to found a group of `members`, or to change it to them."""
+    def configure(
+        self, name: str, members: str = "", learners: str = "", *, declared: bool = False
+    ) -> Ticket:
+        """Have a client ask `name` to found a group of `members`, or to change it to them.
+
+        declared  it was started with them declared; nobody asks
+        """
         ticket = Ticket(self, "configure")
         members = members or "".join(self.names)
         if self.tell:
             besides = f" and learners {learners}" if learners else ""
-            self.tell(f"a client asks {name} for the members {members}{besides}")
+            what = f"{name} declares" if declared else f"a client asks {name} for"
+            self.tell(f"{what} the members {members}{besides}")
         wanted, taught = (tuple(map(self.address, part)) for part in (members, learners))
-        self.step(name, Configure(wanted, ticket, taught))
+        self.step(name, Configure(wanted, ticket, taught, declared=declared))
         return ticket
 
     def transfer(self, name: str, target: str = "") -> Ticket:
@@ -405,13 +434,17 @@ class World:
         return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
 
     def agrees(self) -> bool:
-        """Tell whether there is a leader, and all its members have its whole log, committed."""
+        """Tell whether there is a leader, and all its members have its whole log, committed.
+
+        A member whose disk is another than the group knows is left out.
+        """
         leader = self.leader()
         if leader is None or not leader.core.commit_index:
             return False
         core = leader.core
         term, last = core.term, core.log.last_index
         members = {name for name, _node in core.configuration.everyone}
+        members -= self.strangers(core.configuration)
         return not core.configuration.old and all(
             peer.core.term == term and peer.core.commit_index == peer.applied.index == last
             for peer in self.peers.values()
@@ -457,4 +490,7 @@ def names(addresses: Iterable[Address]) -> str:
 def map_wire(message: Message) -> Message:
     packed = pack(message, versions.newest())
     assert packed is not None, "the newest version has all kinds"
-    return unpack(packed, message.source, message.target, message.group)
+    return unpack(
+        packed, message.source, message.target, message.group,
+        (message.source_incarnation, message.target_incarnation),
+    )  # fmt: skip

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.errors import StoreError
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved, new_incarnation
 
 if TYPE_CHECKING:
     from raft_actors.stores.durable import DurableStore
 
-__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "durable_kind", "open_store"]
+__all__ = [
+    "FRESH_BALLOT", "Ballot", "LogStore", "Saved", "durable_kind", "new_incarnation", "open_store",
+]  # fmt: skip
 
 
 def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:

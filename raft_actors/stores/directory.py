@@ -1,6 +1,7 @@
 """StoreDirectory: what stands beside the database of a durable store, whatever its kind.
 
-store.json      what this is, its format and kind, and whose it is; written last when it is made
+store.json      what this is, its format and kind, whose it is, and its incarnation; written last
+                when it is made
 holder.json     the process that has it open, for messages
 lock            locked while the store is open
 log.KIND        the database
@@ -18,6 +19,7 @@ from weakref import WeakSet
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores.files import sync_directory
+from raft_actors.stores.store import new_incarnation
 
 __all__ = ["REMEDY", "Owner", "StoreDirectory", "kind_of"]
 
@@ -48,6 +50,7 @@ class StoreDirectory:
         self.snapshots = self.path / "snapshots"
         self.lock: int | None = None
         self.is_new = False
+        self.incarnation = 0
 
     def open(self, owner: Owner | None) -> None:
         """Lock the directory; it is made when it is not there. `is_new` tells whether a database
@@ -64,6 +67,10 @@ class StoreDirectory:
         try:
             self.is_new = self.check_format(owner)
             self.write_holder(owner)
+            if not self.incarnation:
+                self.incarnation = new_incarnation()
+                if not self.is_new:  # made by a version that gave none
+                    self.amend(incarnation=self.incarnation)
         except BaseException:
             self.close()
             raise
@@ -72,7 +79,13 @@ class StoreDirectory:
         """Say that the database is made. Until this is on the disk, nothing is saved."""
         write_record(
             self.format_file,
-            {"what": MAGIC, "format": FORMAT, "kind": self.kind, "owner": owner},
+            {
+                "what": MAGIC,
+                "format": FORMAT,
+                "kind": self.kind,
+                "owner": owner,
+                "incarnation": self.incarnation,
+            },
         )
         for path in (self.path, *(path.parent for path in self.absent)):
             sync_directory(path)
@@ -108,8 +121,11 @@ class StoreDirectory:
 
     def switch(self, kind: str) -> None:
         """Say that the log is in a database of this kind from now on; all else stays as it is."""
+        self.amend(kind=kind)
+
+    def amend(self, **fields: Any) -> None:
         record = json.loads(self.format_file.read_text())
-        write_record(self.format_file, record | {"kind": kind})
+        write_record(self.format_file, record | fields)
         sync_directory(self.path)
 
     # Whose it is.
@@ -149,6 +165,7 @@ class StoreDirectory:
                 f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
                 f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
             )
+        self.incarnation = record.get("incarnation", 0)
         return False
 
     # Who has it open.

@@ -138,10 +138,10 @@ class DurableStore(Generic[Database]):
     # The verbs.
 
     def load(self) -> Saved:
-        ballot = self.get(BALLOT)
+        stored = self.get(BALLOT)
         try:
-            known = terms.loads(ballot) if ballot else FRESH_BALLOT
-            return Saved(known, self.first, self.last, self.base_term)
+            ballot = terms.loads(stored) if stored else FRESH_BALLOT
+            return Saved(ballot, self.first, self.last, self.base_term, self.directory.incarnation)
         except ValueError as error:
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REMEDY}") from error
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved, new_incarnation
 
 __all__ = ["MemoryStore"]
 
@@ -48,13 +48,15 @@ class MemoryStore:
         self.first, self.base_term = 1, 0
         self.snapshots = Snapshots(MemoryFiles())
         self.log: list[bytes] = []
+        self.incarnation = new_incarnation()
 
     def reopen(self) -> None:
         self.is_open = True
 
     def load(self) -> Saved:
         self.check_open()
-        return Saved(self.ballot, self.first, self.first + len(self.log) - 1, self.base_term)
+        last = self.first + len(self.log) - 1
+        return Saved(self.ballot, self.first, last, self.base_term, self.incarnation)
 
     def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
         self.check_open()

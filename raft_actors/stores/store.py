@@ -3,12 +3,13 @@
 tests/stores/test_contract.py holds each store to what is said here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import randbelow
 from typing import Any, Protocol
 
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved"]
+__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "new_incarnation"]
 
 Ballot = tuple[Any, ...]
 """(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
@@ -24,12 +25,20 @@ class Saved:
     The log is empty when `last` is `first` - 1: first=1, last=0 in a fresh store, and
     first=n+1, last=n after compaction through n. `base_term` is the term of the entry before
     `first`, 0 for none.
+
+    incarnation  a number above 0 that this store was given when it was made, and no other has: a
+                 disk that was wiped comes back with another
     """
 
     ballot: Ballot = FRESH_BALLOT
     first: int = 1
     last: int = 0
     base_term: int = 0
+    incarnation: int = field(default=0, compare=False)
+
+
+def new_incarnation() -> int:
+    return 1 + randbelow((1 << 62) - 1)
 
 
 class LogStore(Protocol):

@@ -1,8 +1,8 @@
 """Peer messages as lists that msgpack carries: `[kind, term, field, ...]`.
 
-Who sends to whom and the group travel once for each batch, beside the list. Entries stay the
-opaque frames that they are. What a protocol version has not is left out for those that speak it:
-kinds and trailing fields that came later (see wire/versions.py).
+Who sends to whom, the group and the incarnations travel once for each batch, beside the list.
+Entries stay the opaque frames that they are. What a protocol version has not is left out for those
+that speak it: kinds and trailing fields that came later (see wire/versions.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from raft_actors.core.messages import SINCE, Message
 
 __all__ = ["pack", "unpack"]
 
-ENVELOPE = {"source", "target", "group"}
+ENVELOPE = {"source", "target", "group", "source_incarnation", "target_incarnation"}
 KINDS: tuple[type[Message], ...] = (
     messages.RequestPreVote,
     messages.PreVoteReply,
@@ -84,10 +84,22 @@ def pack(message: Message, version: int) -> list[Any] | None:
     return None if packer is None else [packer[0], *packer[1](message)]
 
 
-def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) -> Message:
-    """Return the message. Raises ValueError for anything that `pack` can't have made."""
+def unpack(
+    packed: Sequence[Any],
+    source: Address,
+    target: Address,
+    group: str,
+    incarnations: tuple[int, int] = (0, 0),
+) -> Message:
+    """Return the message. Raises ValueError for anything that `pack` can't have made.
+
+    incarnations  of the sender, and of the receiver as the sender knows it
+    """
     if (type(source[0]), type(target[0]), type(group)) != (str, str, str):
         raise ValueError("peer messages whose sender, receiver or group is no str")
+    for incarnation in incarnations:
+        if type(incarnation) is not int or not 0 <= incarnation <= NUMBER_MAX:
+            raise ValueError("peer messages with an incarnation that is none")
     try:
         number, *values = packed
     except (TypeError, ValueError):
@@ -101,8 +113,10 @@ def unpack(packed: Sequence[Any], source: Address, target: Address, group: str) 
         if type(value) is int and not 0 <= value < NUMBER_MAX:
             raise ValueError(f"a {kind.__name__} with a field out of range")
     message: Message = kind(
-        source=source, target=target, group=group, **dict(zip(names, values, strict=False))
-    )
+        source=source, target=target, group=group,
+        source_incarnation=incarnations[0], target_incarnation=incarnations[1],
+        **dict(zip(names, values, strict=False)),
+    )  # fmt: skip
     if type(message) is messages.AppendEntries:
         entries = message.entries
         if entries and (set(map(type, entries)) != {bytes} or min(map(len, entries)) < HEADER.size):

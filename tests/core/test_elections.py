@@ -26,7 +26,8 @@ def world_with_leader(names: str = "abc") -> World:
 def vote_request(world: World, source: str, target: str, **fields: int) -> RequestVote:
     log = world.servers[source].log
     values = {"last_index": log.last_index, "last_term": log.last_term, **fields}
-    return RequestVote(source=address(source), target=address(target), group="", **values)
+    group = world.servers[target].ballot.group
+    return RequestVote(source=address(source), target=address(target), group=group, **values)
 
 
 def replies(world: World, kind: type) -> list:
@@ -327,6 +328,7 @@ def test_who_was_refused_by_another_candidate_does_not_wait_for_an_election_time
 
 def test_messages_of_another_group_are_ignored() -> None:
     world = world_with_leader()
+    world.ring(0.1)
     before = world.roles()
     stranger = RequestVote(
         source=("a", "elsewhere@host"), target=address("b"), group="ffff", term=50,

@@ -22,7 +22,7 @@ def test_a_founder_without_a_majority_gives_up_and_may_try_again() -> None:
     assert world.servers["a"].term == 0
     world.start("b")
     again = world.configure("a")
-    world.settle()
+    world.ring(1)
     assert again.answer[0] == "ok"
 
 

@@ -43,7 +43,7 @@ def ask_for_vote(world: World, voter: str, candidate: str, **fields: bool) -> bo
     """Have `candidate` ask with a new term and an equal log; was the vote granted?"""
     log = world.servers[voter].log
     request = RequestVote(
-        source=address(candidate), target=address(voter), group="",
+        source=address(candidate), target=address(voter), group=world.servers[voter].ballot.group,
         term=world.servers[voter].term + 1, last_index=log.last_index, last_term=log.last_term,
         **fields,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Replication and commit: Raft §5.3 and §5.4, Figure 2."""
 
+from dataclasses import replace
+
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, NOOP, encode, payload_of
 from raft_actors.core.messages import (
@@ -66,7 +68,7 @@ def test_a_leader_counts_its_own_log_only_once_it_is_durable() -> None:
     leader.flush()
     leader.step(
         AppendReply(source=address("b"), target=address("a"), group="", term=leader.term,
-                    match=index, round=0)
+                    match=index, round=0, source_incarnation=world.servers["b"].incarnation)
     )  # fmt: skip
     assert leader.commit_index < index
     leader.step(Written(last_index=index, last_term=leader.term))
@@ -99,12 +101,17 @@ def test_entries_of_older_terms_commit_only_behind_one_of_this_term() -> None:
     assert a.term == 3
     assert world.terms("a") == [1, 2, 3]
     reply = AppendReply(
-        source=address("b"), target=address("a"), group="", term=3, match=2, round=0
+        source=address("b"),
+        target=address("a"),
+        group="",
+        term=3,
+        match=2,
+        round=0,
+        source_incarnation=world.servers["b"].incarnation,
     )
     world.step("a", reply)
     assert a.commit_index < 2, "counting replicas of term 2 proves nothing"
-    world.step("a", reply.__class__(source=reply.source, target=reply.target, group="", term=3,
-                                    match=3, round=0))  # fmt: skip
+    world.step("a", replace(reply, match=3))
     assert a.commit_index == 3
 
 

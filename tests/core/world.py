@@ -5,6 +5,7 @@ What a whole peer does, with its lanes, store and faults, is played by `raft_act
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -33,6 +34,7 @@ class Disk:
 
     ballot: Ballot = field(default_factory=Ballot)
     log: list[bytes] = field(default_factory=list)
+    incarnation: int = field(default_factory=count(1).__next__)
 
     def entries(self, first: int, last: int) -> list[bytes]:
         return self.log[first - 1 : last]
@@ -103,7 +105,8 @@ class World:
         self.machines[name] = Machine()
         self.servers[name] = Server(
             address(name), config=self.config, random=Random(self.luck.random()),
-            ballot=disk.ballot, log=log, now=self.now, snapshots=NoSnapshots(),
+            ballot=disk.ballot, log=log, incarnation=disk.incarnation, now=self.now,
+            snapshots=NoSnapshots(),
         )  # fmt: skip
 
     def crash(self, name: str) -> None:

@@ -45,11 +45,11 @@ def seeds() -> dict[str, list[bytes]]:
             framed(pack(["refuse", "cookie", "no"])),
         ],
         "messages": [
-            pack(["kv", "kv", "0123456789abcdef", [
+            pack(["kv", "kv", "0123456789abcdef", 7, 9, [
                 [0, 3, 9, 2], [1, 3, 4, True], [2, 4, 9, 2, False], [3, 4, True],
                 [4, 4, 8, 2, 7, 1, [entry]], [5, 4, 9, 1], [6, 4, 8, 7, 2, 1], [7, 4],
             ]]),
-            pack(["kv", "kv", "", [[4, 1, 0, 0, 0, 0, []]]]),
+            pack(["kv", "kv", "", 7, 0, [[4, 1, 0, 0, 0, 0, []]]]),
         ],
         "requests": [
             pack([operation, "kv", terms.dumps(value), 1, 2])

@@ -183,8 +183,8 @@ def peer_messages(data: bytes) -> None:
     The steps are those of `Peers.on_raft_frames`.
     """
     try:
-        name, source, group, packed = unpack(data)
-        batch = [messages.unpack(each, (source, "a@one"), (name, "b@two"), group)
+        name, source, group, theirs, ours, packed = unpack(data)
+        batch = [messages.unpack(each, (source, "a@one"), (name, "b@two"), group, (theirs, ours))
                  for each in packed]  # fmt: skip
     except (ProtocolError, ValueError, TypeError):
         return

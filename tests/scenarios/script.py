@@ -75,20 +75,25 @@ class Script:
         self.lines[:] = ["(quiet)"]
 
     def do_log(self, name: str, *words: str) -> None:
-        """log a 1 1 4 4 term=5: a peer whose log has entries of these terms, and is in term 5.
+        """log a 1 1 4 4 term=5 vote=b: a peer whose log has entries of these terms, and is in term
+        5, in which it voted for b.
 
         The first entry is the configuration of all peers.
         """
         world = self.world
         log = [int(word) for word in words if "=" not in word]
-        term = next((int(word.split("=")[1]) for word in words if "=" in word), log[-1])
-        members = Configuration.founding(map(world.address, world.names))
+        term = next((int(word[5:]) for word in words if word[:5] == "term="), log[-1])
+        founder = world.address(world.names[0])
+        members = Configuration.founding(map(world.address, world.names)).founded(
+            founder, {world.address(name): disk.incarnation for name, disk in world.disks.items()}
+        )
         frames = [encode(log[0], CONFIG, members.encode())]
         for index, entry_term in enumerate(log[1:], 2):
             command = terms.dumps(f"{chr(95 + index)}={entry_term}")
             frames.append(encode(entry_term, COMMAND, command, (entry_term, index)))
         store = world.disks[name].store
-        store.save((term, None, 1), 1, frames)
+        vote = next((world.address(word[5:]) for word in words if word[:5] == "vote="), None)
+        store.save((term, vote, 1, members.group), 1, frames)
         told_before, world.tell = world.tell, None
         if name in world.peers:
             world.crash(name)
@@ -97,6 +102,14 @@ class Script:
 
     def do_crash(self, name: str) -> None:
         self.world.crash(name)
+
+    def do_wipe(self, name: str) -> None:
+        """Destroy a disk; its peer ends, and may start again with an empty one."""
+        self.world.wipe(name)
+
+    def do_declare(self, name: str, members: str = "") -> None:
+        """declare a abc: a peer that is started with the declaration of these members."""
+        self.world.configure(name, members, declared=True)
 
     def do_start(self, name: str) -> None:
         self.world.start(name)

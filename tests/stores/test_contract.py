@@ -63,6 +63,17 @@ def test_a_fresh_store_is_empty(store):
     assert all_of(store) == []
 
 
+def test_a_store_keeps_its_incarnation_and_a_new_one_has_another(kind, tmp_path, store, reopened):
+    incarnation = store.load().incarnation
+    assert incarnation > 0
+    again = reopened()
+    assert again.load().incarnation == incarnation
+    again.destroy()
+    fresh = open_store(kind, tmp_path / "peer")
+    assert fresh.load().incarnation not in (0, incarnation)
+    fresh.close()
+
+
 def test_what_is_saved_is_there_after_a_restart(store, reopened):
     store.save(BALLOT, 1, frames(1, 2, 3))
     for again in now_and_after(store, reopened, reopened):

@@ -22,8 +22,8 @@ def test_a_vote_that_breaks_a_promise_is_found(tmp_path):
     assert check(tmp_path).departures == []
     name, position = traces.find("step", "NodeLost", peers="b")
     before = traces[name, position]
-    asked = message("RequestVote", "c", "b", before["term"] + 1, "", last_index=99, last_term=9,
-                    forced=False)  # fmt: skip
+    asked = message("RequestVote", "c", "b", before["term"] + 1, before["group"],
+                    last_index=99, last_term=9, forced=False)  # fmt: skip
     traces.insert((name, position + 1), "receive", asked, term=before["term"] + 1, vote=peer("c"),
                   leader=None)  # fmt: skip
     traces.write(tmp_path)

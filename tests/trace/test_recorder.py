@@ -63,7 +63,7 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
     assert path.name == f"kv@nonode@nohost.{os.getpid()}.jsonl"
     assert [line["n"] for line in lines] == list(range(1, len(lines) + 1))
     first, last = lines[0], lines[-1]
-    assert (first["event"], first["format"], first["peer"]) == ("start", 1, ["kv", "nonode@nohost"])
+    assert (first["event"], first["format"], first["peer"]) == ("start", 2, ["kv", "nonode@nohost"])
     assert (last["event"], last["reason"]) == ("end", "'shutdown'")
     assert "secret" not in path.read_text(), "payloads are hashes"
     told = {"n", "at", "now", "event", "term", "vote", "role", "leader", "commit", "base", "last",
@@ -74,7 +74,7 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
     term, digest, configuration = saved["entries"][0]
     assert (term, len(digest)) == (1, 16)
     assert configuration["members"] == [["kv", "nonode@nohost"]]
-    assert saved["ballot"] == [1, ["kv", "nonode@nohost"], 1]
+    assert saved["ballot"] == [1, ["kv", "nonode@nohost"], 1, ""]
     assert [(line["first"], line["through"]) for line in lines if line["event"] == "apply"] == [
         (1, 1), (2, 2),
     ]  # fmt: skip

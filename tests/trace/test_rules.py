@@ -17,7 +17,8 @@ from raft_actors.simulation.play import Failure, play
 from raft_actors.simulation.world import World
 from tests.trace.traced import traces_into
 
-STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term", "configuration")
+STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term", "configuration",
+         "group")  # fmt: skip
 
 
 def tell_a_story(world):
@@ -141,6 +142,8 @@ def message(kind, source, target, term, group, **fields):
         "target": [target, f"{target}@pretend"],
         "group": group,
         "term": term,
+        "source_incarnation": 0,
+        "target_incarnation": 0,
         **fields,
     }
 
@@ -223,6 +226,18 @@ def other_group(traces):
     return traces.insert(spot, "receive", strange, term=term + 1, vote=peer("c"))
 
 
+def other_incarnation(traces):
+    spot = traces.find("receive", "AppendEntries", lambda line, _before: "entries" in line)
+    traces[spot]["message"]["target_incarnation"] = 1
+    return spot
+
+
+def group_kept(traces):
+    spot = traces.find("receive", "AppendEntries", lambda line, _before: line["group"])
+    traces[spot]["group"] = "0" * 16
+    return spot
+
+
 def pre_vote_harmless(traces):
     spot = traces.find("receive", "RequestPreVote")
     traces[spot]["term"] += 1
@@ -230,7 +245,9 @@ def pre_vote_harmless(traces):
 
 
 def stood(line, before):
-    return before["role"] == "pre_candidate" and line["role"] == "candidate"
+    """A founder waits for all, so it has one promise too many."""
+    roles = before["role"], line["role"]
+    return roles == ("pre_candidate", "candidate") and "founding" not in line
 
 
 def pre_vote_first(traces):
@@ -489,7 +506,8 @@ MUTATIONS = [
     (whole, "whole"), (calm, "calm"), (no_exception, "no_exception"),
     (term_falls, "term_falls"), (term_falls_by_a_restart, "term_falls"),
     (term_rises, "term_rises"), (newer_term, "newer_term"), (older_term, "older_term"),
-    (other_group, "other_group"), (pre_vote_harmless, "pre_vote_harmless"),
+    (other_group, "other_group"), (other_incarnation, "other_incarnation"),
+    (group_kept, "group_kept"), (pre_vote_harmless, "pre_vote_harmless"),
     (pre_vote_first, "pre_vote_first"), (pre_vote_granted, "pre_vote_granted"),
     (sticky, "sticky"), (one_vote, "one_vote"), (one_vote_across_a_restart, "one_vote"),
     (vote_durable, "vote_durable"), (vote_asked, "vote_asked"), (up_to_date, "up_to_date"),
