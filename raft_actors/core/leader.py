@@ -242,7 +242,7 @@ class Leader(Role):
         silent = [
             peer
             for peer, progress in self.progress.items()
-            if peer in staying and progress.heard < heard_since
+            if peer in staying and (progress.heard < heard_since or not progress.counts)
         ]
         if 2 * (len(target.members) - len(silent)) <= len(target.members):
             return ("would_lose_quorum", silent)

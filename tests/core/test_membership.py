@@ -194,6 +194,18 @@ def test_a_lone_voter_with_a_silent_learner_still_reads_and_writes() -> None:
     assert world.role("a") == "leader"
 
 
+def test_a_change_that_leans_on_a_member_that_was_never_heard_is_refused() -> None:
+    """Its vote would not count: nobody knows its data directory. Found by seed 184."""
+    world = World("abc")
+    world.isolate("c")
+    world.configure("b")
+    while world.role("b") != "leader":
+        world.tick("b")
+        world.settle()
+    answer = change(world, "b", "ac").answer
+    assert answer == ("error", ("would_lose_quorum", [address("c")]))
+
+
 def test_a_change_that_would_break_the_quorum_is_refused_with_the_reason() -> None:
     world = world_of("abcde")
     for name in "de":
