@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
-from raft_actors.core.entry import COMMAND, RequestId, command_of, kind_of
+from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import RaftError, StoreCorrupt
+from raft_actors.errors import MachineTooOld, RaftError, StoreCorrupt, UpgradeFailed
 from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from raft_actors.disk_dict import DiskDict
 
 __all__ = ["Applied"]
+
+VERSION_MAX = 1 << 31
 
 logger = logging.getLogger("raft_actors.state_machine")
 
@@ -38,6 +40,8 @@ class Applied:
         """`directory` is where a state that lives on disk is kept."""
         self.machine = machine
         self.name = name
+        check_version(machine)
+        machine.current_version = 1
         self.on_disk: DiskDict | None = None
         if isinstance(machine, OnDiskStateMachine):
             machine.directory = directory
@@ -49,6 +53,46 @@ class Applied:
             self.index = 0
             self.can_snapshot = self.try_image()
         self.sessions = Sessions()
+
+    # Versions.
+
+    @property
+    def version(self) -> int:
+        """What the machine runs as, which the log says; its own version is the newest it can."""
+        return self.machine.current_version
+
+    def upgrade(self, version: int) -> None:
+        """Move the state on, step by step, and run the commands that follow as `version`.
+
+        Raises MachineTooOld and UpgradeFailed. Then this replica must stop: it can't follow.
+        """
+        machine = self.machine
+        self.check_known(version)
+        while machine.current_version < version:
+            step = machine.current_version
+            try:
+                self.state = machine.upgrade(self.state, step)
+                if hasattr(self.state, "commit"):
+                    self.state.commit()
+            except Exception as error:
+                raise UpgradeFailed(
+                    f"{self.name}: {type(machine).__name__}.upgrade(state, {step}) raised "
+                    f"{type(error).__name__}: {error}; every replica stops at entry "
+                    f"{self.index + 1}: install a version whose upgrade works"
+                ) from error
+            machine.current_version = step + 1
+            logger.info("%s: its machine runs as version %d from entry %d on",
+                        self.name, step + 1, self.index + 1)  # fmt: skip
+
+    def check_known(self, version: int) -> None:
+        """Raise MachineTooOld unless this program can run as `version`."""
+        machine = self.machine
+        if version > machine.version:
+            raise MachineTooOld(
+                f"{self.name}: its group runs version {version} of {type(machine).__name__}, and "
+                f"this program has version {machine.version}: install one that has version "
+                f"{version} or later"
+            )
 
     # Snapshots.
 
@@ -75,13 +119,28 @@ class Applied:
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         """Become what a snapshot says. On any error nothing has changed.
 
-        Raises StoreCorrupt if it is damaged, RaftError if the machine can't take it.
+        Raises StoreCorrupt if it is damaged, MachineTooOld or another RaftError if the machine
+        can't take it.
         """
         header = snapshots.header(snapshot)
+        self.check_known(header.machine)
         sessions, rest = opened(snapshots.pieces(snapshot))
+        machine, version = self.machine, self.version
+        machine.current_version = header.machine
         try:
             data = put_together(header.kind, (term for _kind, term in rest))
-            state = self.machine.restore(data)
+            state = self.restored(data, snapshot)
+            for _ in rest:  # to its end, which says that nothing is missing
+                pass
+        except BaseException:
+            machine.current_version = version
+            raise
+        self.state, self.sessions, self.index = state, sessions, snapshot.index
+        self.end_batch()
+
+    def restored(self, data: Any, snapshot: Snapshot) -> Any:
+        try:
+            return self.machine.restore(data)
         except RaftError:
             raise
         except Exception as error:
@@ -89,15 +148,12 @@ class Applied:
                 f"{type(self.machine).__name__}.restore could not take the snapshot of entry "
                 f"{snapshot.index}: {type(error).__name__}: {error}; run the version that took it"
             ) from error
-        for _ in rest:  # to its end, which says that nothing is missing
-            pass
-        self.state, self.sessions, self.index = state, sessions, snapshot.index
-        self.end_batch()
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
-        """Bring the sessions to where a state on disk is: its commands have run.
+        """Bring sessions and version to where a state on disk is: its commands have run.
 
-        Raises StoreCorrupt if the state is ahead of the log.
+        Raises StoreCorrupt if the state is ahead of the log, MachineTooOld if it is of a version
+        that this program has not.
         """
         if self.index > log.last_index:
             raise StoreCorrupt(
@@ -106,6 +162,7 @@ class Applied:
             )
         if snapshot.index:
             self.sessions, _ = opened(snapshots.pieces(snapshot))
+            self.found_at(snapshots.header(snapshot).machine)
         for index in range(snapshot.index + 1, self.index + 1):
             entry = log.between(index, index)[0]
             if kind_of(entry) == COMMAND:
@@ -114,6 +171,13 @@ class Applied:
                     self.sessions.open(index, request[1], time_ms)
                 elif request[0]:
                     self.sessions.pass_over(request, command, index, time_ms)
+            elif kind_of(entry) == VERSION:
+                self.found_at(version_of(entry))
+
+    def found_at(self, version: int) -> None:
+        """Note that a state on disk is of this version, or a later one."""
+        self.check_known(version)
+        self.machine.current_version = max(self.version, version)
 
     def end_batch(self) -> None:
         """What was applied together has been."""
@@ -206,6 +270,15 @@ def opened(
         stored.append(term)
     sessions.restore(stored)
     return sessions, rest
+
+
+def check_version(machine: StateMachine) -> None:
+    """Raises ValueError for a `version` that is none."""
+    version = machine.version
+    if type(version) is not int or not 1 <= version < VERSION_MAX:
+        raise ValueError(
+            f"{type(machine).__name__}.version must be a whole number from 1 on, not {version!r}"
+        )
 
 
 def pair_of(result: Any) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ __all__ = [
     "DataDirInUse",
     "FrameTooLarge",
     "LogCompacted",
+    "MachineTooOld",
     "NameTaken",
     "NoConnection",
     "NoLeader",
@@ -21,6 +22,7 @@ __all__ = [
     "StoreError",
     "TooStale",
     "Unavailable",
+    "UpgradeFailed",
 ]
 
 
@@ -73,6 +75,14 @@ class StoreError(RaftError):
 
 class LogCompacted(RaftError):
     """The entries asked for are no longer in the log; a snapshot covers them."""
+
+
+class MachineTooOld(RaftError):
+    """The group runs a newer version of the state machine than this program has: install that."""
+
+
+class UpgradeFailed(RaftError):
+    """A machine's `upgrade` raised, as it will on every replica: install one that does not."""
 
 
 class NotApplied(RaftError):

@@ -20,11 +20,14 @@ from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
+    KIND_NAMES,
     NOOP,
+    VERSION,
     command_of,
     kind_of,
     payload_of,
     term_of,
+    version_of,
 )
 from raft_actors.core.follower import Follower
 from raft_actors.core.membership import NOBODY, Address, Configuration
@@ -69,7 +72,6 @@ EVENTS = frozenset(Follower.handlers)
 """What the core takes, in whatever role."""
 
 NO_PEER = ("error", "no_peer")
-KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config"}
 
 
 class Peer(Process):
@@ -132,8 +134,9 @@ class Peer(Process):
             self.address, config=self.config, random=self.random, ballot=found.ballot,
             log=found.log, incarnation=found.incarnation, now=self.clock(),
             snapshots=snapshots, snapshot=snapshot, incoming=found.incoming,
-            commit_index=applied.index,
+            commit_index=applied.index, machine=applied.machine.version,
         )  # fmt: skip
+        self.core.version = applied.version
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
         self.step = self.core.step
@@ -273,6 +276,14 @@ class Peer(Process):
                 reply = applied.write(*command_of(entry))
             elif kind == CONFIG:
                 self.say_if_removed(Configuration.decode(payload_of(entry), applied.index + 1))
+            elif kind == VERSION:
+                applied.upgrade(version_of(entry))
+                core.version = applied.version
+            elif kind != NOOP:
+                raise StoreCorrupt(
+                    f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
+                    "of raft_actors does not know: run the one that its leader runs"
+                )
             applied.index += 1
             replies.append(reply)
             if clock() >= until:
@@ -304,6 +315,7 @@ class Peer(Process):
         else:
             self.snapshotting.give_up()
             self.applied.restore(snapshots, snapshot)
+            self.core.version = self.applied.version
             self.step(SnapshotInstalled(snapshot))
             self.snapshotting.prune()
             logger.info("%s: goes on from a snapshot that ends at entry %d",
@@ -438,6 +450,7 @@ class Peer(Process):
                 "last_save_s": self.disk.took_s,
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
+                "machine_version": self.applied.version,
                 **({"troubles": troubles} if troubles else {}),
             },
         )
@@ -481,6 +494,8 @@ class Peer(Process):
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))
+        elif kind == VERSION:
+            data = version_of(entry)
         return (
             "ok",
             {

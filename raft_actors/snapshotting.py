@@ -146,7 +146,7 @@ class Snapshotting:
             return False
         self.header = Header(
             applied.index, core.log.term_at(applied.index), configuration.encode(),
-            configuration.index, self.image.kind,
+            configuration.index, self.image.kind, applied.version,
         )  # fmt: skip
         return True
 

@@ -19,10 +19,19 @@ class StateMachine:
     holds by itself where `handle_write` returns a new state. One that changes its state in place
     either raises before its first change, or keeps its state in something with `commit()` and
     `rollback()`, like `raft_actors.UndoDict`: the framework calls them.
+
+    version          of this class: the newest that it can run as. Raise it with each change of
+                     what a command does or how the state looks, and say in `upgrade` how to move
+                     a state on; see docs/upgrades.md
+    current_version  what the group runs as at the entry that is being applied: `version` once
+                     every member has it. Commands and reads must do what that version did
     """
 
+    version: int = 1
+    current_version: int = 1
+
     def init(self, name: str) -> Any:
-        """Return the state before the first command. `name` is the peer's."""
+        """Return the state before the first command, as version 1 had it. `name` is the peer's."""
         raise NotImplementedError(f"{type(self).__name__} needs init(self, name)")
 
     def handle_write(self, command: Any, state: Any) -> tuple[Any, Any]:
@@ -55,6 +64,17 @@ class StateMachine:
                same pieces
         """
         return data
+
+    def upgrade(self, state: Any, from_version: int) -> Any:
+        """Return what `state`, as `from_version` left it, is in version `from_version` + 1.
+
+        Every replica does it at the same entry of the log, so like `handle_write` it must do the
+        same everywhere. It is called for each version on the way; if it raises, the peer stops.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has version {self.version} and no upgrade(self, state, "
+            "from_version)"
+        )
 
     @classmethod
     def child_spec(cls, *, name: str, **options: Any) -> Any:

@@ -477,6 +477,39 @@ MUTATIONS = (
         "        return [] if successor else",
     ),
     Mutation(
+        "a_majority_moves_the_version", "docs/upgrades.md", "core/leader",
+        "        newest = min("
+        "[server.machine, *(self.progress[other].machine for other in others)])",
+        "        newest = sorted([server.machine, "
+        "*(self.progress[o].machine for o in others)])[(len(others) + 1) // 2]",
+    ),
+    Mutation(
+        "learners_move_no_version", "docs/upgrades.md", "core/leader",
+        "        others = {*server.voters.everyone} - {server.peer}\n        newest",
+        "        others = {*server.others()}\n        newest",
+    ),
+    Mutation(
+        "who_has_said_nothing_has_every_version", "docs/upgrades.md", "core/progress",
+        "        self.machine = 0",
+        "        self.machine = 9",
+    ),
+    Mutation(
+        "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",
+        "        return self.beat_at if self.progress or self.may_move_version() else inf",
+        "        return self.beat_at if self.progress else inf",
+    ),
+    Mutation(
+        "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "applied",
+        "        machine.current_version = 1\n",
+        "        machine.current_version = machine.version\n",
+    ),
+    Mutation(
+        "upgrades_are_skipped", "docs/upgrades.md", "applied",
+        "                self.state = machine.upgrade(self.state, step)",
+        "                step = version - 1\n"
+        "                self.state = machine.upgrade(self.state, step)",
+    ),
+    Mutation(
         "successor_told_too_early", "thesis 3.10", "core/leader",
         "            if self.progress[handing.target].match == last_index:",
         "            if True:",
@@ -488,8 +521,8 @@ MUTATIONS = (
     ),
     Mutation(
         "request_id_is_not_kept", "defect 18", "core/leader",
-        "event.command, event.request, server.wall_ms",
-        "event.command, (0, 0), server.wall_ms",
+        "        command, request = event.command, event.request",
+        "        command, request = event.command, (0, 0)",
     ),
     Mutation(
         "heartbeat_timeout_is_ignored", "defect 20", "core/leader",
@@ -636,8 +669,18 @@ MUTATIONS = (
     ),
     Mutation(
         "machine_not_restored", "Figure 13, InstallSnapshot 8", "peer",
-        "            self.applied.restore(snapshots, snapshot)\n            self.step",
-        "            self.applied.index = snapshot.index\n            self.step",
+        "            self.applied.restore(snapshots, snapshot)",
+        "            self.applied.index = snapshot.index",
+    ),
+    Mutation(
+        "version_forgotten_in_a_snapshot", "docs/upgrades.md", "snapshotting",
+        "configuration.index, self.image.kind, applied.version,",
+        "configuration.index, self.image.kind,",
+    ),
+    Mutation(
+        "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "applied",
+        "        machine.current_version = header.machine",
+        "        machine.current_version = version",
     ),
 )  # fmt: skip
 

@@ -140,7 +140,7 @@ class Follower(Role):
             source=server.peer, target=leader, group=self.group, term=server.term,
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
-            promise_ms=server.promise(),
+            promise_ms=server.promise(), machine=server.machine,
         )  # fmt: skip
         if self.reads.count:
             self.reads.repeat(server.now - server.config.heartbeat_timeout)

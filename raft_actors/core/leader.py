@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.change import CATCH_UP_TIMEOUTS, Change
 from raft_actors.core.effects import Read, Trouble
-from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
+from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode, encode_version
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
@@ -86,12 +86,13 @@ class Leader(Role):
     lost      who has lost what it had acknowledged, and is to be learned anew
     slow      how many of its last saves took long, in a row
     weighing  whether the next flush looks whose disk is quicker
+    version   what it has moved the group's machines to, or found them at
     lease     until when reads need no round
     """
 
     __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "lease",
-                 "leaving", "lost", "progress", "reads", "slow", "tickets", "weighing",
-                 "written")  # fmt: skip
+                 "leaving", "lost", "progress", "reads", "slow", "tickets", "version",
+                 "weighing", "written")  # fmt: skip
     name = "leader"
 
     def __init__(self, server: "Server") -> None:
@@ -113,6 +114,7 @@ class Leader(Role):
         self.handing: HandingOver | None = None
         self.slow = 0
         self.weighing = False
+        self.version = server.version
         self.watch(server.voters.everyone)
 
     def begin(self) -> None:
@@ -129,10 +131,13 @@ class Leader(Role):
             founded = founding.configuration.founded(server.peer, incarnations)
             self.append(encode(server.term, CONFIG, founded.encode()), founding.ticket)
             self.watch(())
+            if server.machine > server.version:
+                # No command has run, so nobody need know how it ran as an older version.
+                self.append_version(server.machine)
 
     @property
     def alarm(self) -> float:
-        return self.beat_at if self.progress else inf
+        return self.beat_at if self.progress or self.may_move_version() else inf
 
     def hears_a_leader(self) -> bool:
         """It is the leader, and while a majority answers it is not to be deposed."""
@@ -361,6 +366,30 @@ class Leader(Role):
             elif min(self.progress[peer].match, self.server.commit_index) >= known:
                 self.leaving[peer] = min(until, self.server.now)  # after this heartbeat
 
+    # The version that the group's machines run as.
+
+    def move_version(self) -> None:
+        """Move the group on to the newest version that every member's machine has.
+
+        Every member, learners too, and not a majority: one that can't follow must stop. The log
+        has the move, so each replica makes it between the same two commands. A new leader waits
+        for its first entry to commit: what its predecessors moved may still be in doubt.
+        """
+        server = self.server
+        if not self.may_move_version() or server.commit_index < self.first or self.handing:
+            return
+        others = {*server.voters.everyone} - {server.peer}
+        newest = min([server.machine, *(self.progress[other].machine for other in others)])
+        if newest > max(self.version, server.version):
+            self.append_version(newest)
+
+    def may_move_version(self) -> bool:
+        return self.server.machine > max(self.version, self.server.version)
+
+    def append_version(self, version: int) -> None:
+        self.version = version
+        self.append(encode_version(self.server.term, version), None)
+
     def is_removed(self) -> bool:
         """A leader that is no member leads until that is committed (thesis 4.2.2)."""
         configuration = self.server.configuration
@@ -550,6 +579,7 @@ class Leader(Role):
         if reply.promise_ms:
             until = self.lease.promised_until(reply.round, reply.promise_ms)
             progress.promised_until = max(progress.promised_until, until)
+        progress.machine = reply.machine
         if progress.matched(min(reply.match, self.server.log.last_index)):
             self.commit()
             if self.change is not None and not self.change.appended:
@@ -686,6 +716,7 @@ class Leader(Role):
             self.give_up_on_the_silent(self.change)
         self.learn_incarnations()
         self.forget_who_left()
+        self.move_version()
         self.beat_at = server.now + config.heartbeat_timeout
         if not self.lease.broken:
             self.reads.renew = True

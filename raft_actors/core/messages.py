@@ -122,12 +122,14 @@ class AppendEntries(Message):
 class AppendReply(Message):
     """My log is durable and equal to yours up to `match`.
 
-    For `promise_ms` milliseconds from when I heard you, by my clock, I elect nobody else.
+    For `promise_ms` milliseconds from when I heard you, by my clock, I elect nobody else. My
+    machine's version is `machine`.
     """
 
     match: int
     round: int
     promise_ms: int = 0
+    machine: int = 1
 
 
 @dataclass(slots=True, kw_only=True)

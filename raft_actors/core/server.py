@@ -81,6 +81,8 @@ class Server:
     `incoming` are what the store gave back. Chance comes from `random` alone, so a seed tells the
     whole story.
 
+    machine         the version of this peer's machine: the newest that it can run as
+    version         what the group's machines run as, as far as this peer has applied the log
     fresh           (when, index): all that was committed then is at or before index. It was found
                     out by asking a leader, and stays true in whatever role
     promised_until  before that this peer helps to elect no other leader, whatever becomes of its
@@ -93,9 +95,9 @@ class Server:
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "fresh", "incarnation", "incoming", "log", "news", "now", "peer", "promise_ms",
-                 "promised_until", "random", "role", "saved_ballot", "snapshot", "snapshots",
-                 "troubles", "wall_ms")  # fmt: skip
+                 "fresh", "incarnation", "incoming", "log", "machine", "news", "now", "peer",
+                 "promise_ms", "promised_until", "random", "role", "saved_ballot", "snapshot",
+                 "snapshots", "troubles", "version", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Server:
         snapshot: Snapshot = NO_SNAPSHOT,
         incoming: Incoming | None = None,
         commit_index: int = 0,
+        machine: int = 1,
     ) -> None:
         self.peer = peer
         self.config = config
@@ -122,6 +125,8 @@ class Server:
         self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
         self.commit_index = max(snapshot.index, commit_index)
+        self.machine = machine
+        self.version = 1
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
         self.effects = Effects()

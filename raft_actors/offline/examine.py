@@ -17,11 +17,13 @@ from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
     HEADER,
-    NOOP,
+    KIND_NAMES,
+    VERSION,
     command_of,
     kind_of,
     payload_of,
     term_of,
+    version_of,
 )
 from raft_actors.core.membership import Configuration
 from raft_actors.errors import StoreCorrupt
@@ -29,9 +31,7 @@ from raft_actors.offline.stopped import PART, batches
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.snapshots import Snapshots, numbers_in
 
-__all__ = ["KIND_NAMES", "Examined", "entry_view", "examine"]
-
-KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config"}
+__all__ = ["Examined", "entry_view", "examine"]
 
 
 @dataclass(slots=True)
@@ -217,6 +217,8 @@ def entry_view(index: int, entry: bytes) -> dict[str, Any]:
             data = repr(terms.loads(payload))
         except ValueError:
             data = repr(payload)
+    elif kind == VERSION:
+        data = version_of(entry)
     return {
         "index": index, "term": term_of(entry), "kind": KIND_NAMES.get(kind, str(kind)),
         "time": datetime.fromtimestamp(time_ms / 1000, UTC).isoformat() if time_ms else None,

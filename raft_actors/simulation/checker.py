@@ -15,11 +15,13 @@ from raft_actors import terms
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
+    VERSION,
     RequestId,
     kind_of,
     payload_of,
     request_of,
     term_of,
+    version_of,
 )
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
@@ -46,6 +48,7 @@ class Checker:
     committed      the entries that some peer took for committed, from index 1 on
     committed_in   for each, the term of the peer that first did
     commands       indexes of those that are commands
+    moves          where machines moved on to another version
     positions      where each command was committed: once, or oftener if it is of a session
     configuration  the newest that is committed
     floor          the highest index that an answer to a client had seen
@@ -67,6 +70,7 @@ class Checker:
         self.ballots: dict[str, Ballot] = {}
         self.outcomes: dict[int, tuple[bytes, Any]] = {}
         self.configuration = NOBODY
+        self.moves: set[int] = set()
         self.floor = 0
         self.floors: list[tuple[float, int]] = []
         self.acknowledged = 0
@@ -212,8 +216,9 @@ class Checker:
                 f"{peer.name} has a snapshot of entry {index}, which is not committed (§7)"
             )
         peer.count = bisect_right(self.commands, index)
-        if peer.count:
-            newest = self.commands[peer.count - 1]
+        changes = self.commands[: peer.count][-1:] + [move for move in self.moves if move <= index]
+        if changes:
+            newest = max(changes)
             state = self.world.picture(peer.applied.state)
             if newest in self.outcomes and self.outcomes[newest][1] != state:
                 raise Broken(
@@ -287,6 +292,31 @@ class Checker:
                 f"replies {terms.loads(reply)!r} with state {state!r}, another replied "
                 f"{terms.loads(reply_before)!r} with state {state_before!r}"
             )
+
+    def moved(self, peer: "SimulatedPeer", index: int) -> None:
+        """All replicas move their states on at one entry, to one state."""
+        state = self.world.picture(peer.applied.state)
+        if self.outcomes.setdefault(index, (b"", state))[1] != state:
+            raise Broken(f"replicas differ after they moved on to another version at {index}")
+        self.moves.add(index)
+
+    def left_behind(self, peer: "SimulatedPeer") -> None:
+        """A group moves on when every member can: who can't follow was no member then.
+
+        Or it was there when the group was founded, at its founder's version.
+        """
+        has = peer.applied.machine.version
+        for index, frame in enumerate(self.committed, 1):
+            kind = kind_of(frame)
+            if kind == CONFIG:
+                configuration = Configuration.decode(payload_of(frame), index)
+            elif kind == VERSION and version_of(frame) > has:
+                if index > 2 and peer.address in configuration.everyone:
+                    raise Broken(
+                        f"{peer.name} is a member, and can't follow its group to version "
+                        f"{version_of(frame)} at entry {index}"
+                    )
+                return
 
     # When a client hears.
 

@@ -90,6 +90,10 @@ class WatchedApplied(Applied):
         self.replies.append((reply, self.index + 1))
         return reply
 
+    def upgrade(self, version: int) -> None:
+        super().upgrade(version)
+        self.peer.world.checker.moved(self.peer, self.index + 1)
+
     def run(self, command: bytes) -> bytes:
         request = self.request
         if request[0]:
@@ -202,7 +206,7 @@ class SimulatedPeer(Peer):
         self.recover(machine)
 
     def fresh_state(self, machine: type[StateMachine]) -> Applied:
-        return WatchedApplied(machine(), self.name, self)
+        return WatchedApplied(self.world.machine_of(self.name, machine), self.name, self)
 
     def save(self, due: Effects) -> float:
         """As a peer's, but the world says how long it took."""

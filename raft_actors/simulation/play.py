@@ -24,6 +24,8 @@ AT_LEADERS = {"crash", "isolate", "transfer"}
 WAYS_TO_READ = (LINEARIZABLE, LINEARIZABLE, LEASE, FOLLOWER, STALE)
 STALENESS_TIMEOUTS = 5
 """Longest election timeouts that a stale read allows at most."""
+VERSION_MAX = 3
+"""Versions of the machine that are there in the end."""
 BOUNDARIES = 12
 """A step has about as many places where its process may end."""
 
@@ -144,6 +146,8 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.drag = first * STALL_TIMEOUTS * plan.config.max_election_timeout
         case "wear":
             wear(world, name, first, second * plan.config.min_election_timeout)
+        case "install" if script.machine is Tally and world.versions[name] < VERSION_MAX:
+            world.install(name)
         case "start":
             down = [n for n in names if n not in world.peers]
             if down:
@@ -289,8 +293,14 @@ def heal(world: World, plan: Plan, script: Script) -> None:
             ticket = world.write(leader.name, script.command(world.requests + 1, 0.5))[0]
         world.ring(step_s)
         if ticket is not None and ticket.request in world.checker.positions:
+            break
+    else:
+        raise Broken(f"no write succeeds in the healed world: {world.described()}")
+    for _ in range(TRIES):
+        if world.has_moved_on():
             return
-    raise Broken(f"no write succeeds in the healed world: {world.described()}")
+        world.ring(step_s)
+    raise Broken(f"the group does not move to the version that all have: {world.described()}")
 
 
 def transcript(plan: Plan, script: Script = TALLY) -> list[str]:

@@ -67,4 +67,4 @@ def said(message: Message) -> str:
 
 def entry_told(frame: bytes) -> str:
     kind, term = frames.kind_of(frame), frames.term_of(frame)
-    return f"{term}:{('noop', 'command', 'config')[kind]}"
+    return f"{term}:{frames.KIND_NAMES[kind]}"

@@ -26,6 +26,7 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.core.server import Event
+from raft_actors.errors import MachineTooOld
 from raft_actors.sessions import NEW
 from raft_actors.simulation.checker import Broken, Checker
 from raft_actors.simulation.disk import PretendDisk
@@ -63,6 +64,7 @@ class World:
     cut       (source, target) pairs of names that no message passes
     fuse      after how many boundaries of a step the process dies; 0 for not at all
     drag      seconds that the next save takes
+    versions  of the machine, as the program has it that each peer runs
     slow      seconds that each save of a peer takes whose disk is worn
     stalled   until when a peer does nothing, in the world's time
     former    (first index, log) of disks that are gone, by name and incarnation
@@ -107,6 +109,7 @@ class World:
         self.cut: set[tuple[str, str]] = set()
         self.fuse = 0
         self.drag = 0.0
+        self.versions = dict.fromkeys(names, machine.version)
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
         self.former: dict[tuple[str, int], tuple[int, list[bytes]]] = {}
@@ -133,8 +136,26 @@ class World:
         except Crash:
             self.fuse = 0
             self.disks[name].crash(self.random.random())
+        except MachineTooOld:  # its snapshot is of a newer one
+            self.install(name)
+            self.start(name)
         else:
             self.step(name)
+
+    def machine_of(self, name: str, machine: type[StateMachine]) -> StateMachine:
+        """Return a machine of the version that this peer's program has."""
+        made = machine()
+        made.version = self.versions[name]
+        return made
+
+    def install(self, name: str) -> None:
+        """Have a peer run a program whose machine is one version newer."""
+        self.versions[name] += 1
+        if self.tell:
+            self.tell(f"{name}: gets version {self.versions[name]} of its machine")
+        if name in self.peers:
+            self.crash(name, 1.0)
+            self.start(name)
 
     def crash(self, name: str, kept: float = 0.0) -> None:
         """End a process. `kept`, 0 to 1: how much of what it wrote without a sync survives."""
@@ -186,6 +207,9 @@ class World:
             if kept is not None and kept.index > peer.seen:
                 self.checker.look(peer)  # what it took for committed survives it
             self.crash(name, self.random.random())
+        except MachineTooOld:
+            self.checker.left_behind(peer)
+            self.install(name)  # what its message says to do
         else:
             self.checker.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
@@ -432,6 +456,17 @@ class World:
     def leader(self) -> SimulatedPeer | None:
         """The leader of the newest term that has one running."""
         return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
+
+    def has_moved_on(self) -> bool:
+        """Tell whether the group runs as the newest version that every member has."""
+        leader = self.leader()
+        if leader is None:
+            return False
+        configuration = leader.core.configuration
+        members = {name for name, _node in configuration.everyone}
+        if members & self.strangers(configuration):
+            return True  # one that can't say what it has holds everybody up
+        return leader.applied.version == min(self.versions[name] for name in members)
 
     def agrees(self) -> bool:
         """Tell whether there is a leader, and all its members have its whole log, committed.

@@ -68,3 +68,28 @@ def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
     words = "protocol versions 2 to 3, not [1]: run releases"
     eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES), 30)
     stage.write("a", 1)
+
+
+def versions(stage):
+    answers = [Raft.status(stage.address(name)) for name in NAMES]
+    return [answer[1]["machine_version"] for answer in answers if answer[0] == "ok"]
+
+
+def test_a_new_version_of_the_machine_rolls_out_under_load(stage):
+    stage.starter = "tests.cluster.machines:start"
+    stage.form()
+    with stage.load() as load:
+        stage.starter = "tests.cluster.machines:start_new"
+        for name in NAMES:
+            assert set(versions(stage)) == {1}
+            restart(stage, name)
+            load.wait_for_more()
+        eventually(lambda: versions(stage) == [2, 2, 2], 30)
+        load.wait_for_more()
+    assert Raft.read(stage.address(stage.leader()), "commands") >= 50
+    stage.starter = "tests.cluster.machines:start"
+    victim = next(name for name in NAMES if name != stage.leader())
+    stage.stop(victim)
+    stage.start(victim)
+    words = "runs version 2 of Counter, and this program has version 1: install one"
+    eventually(lambda: words in stage.log(victim).read_text(), 30)
