@@ -32,6 +32,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.follower import Follower
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import (
+    Configure,
     InstallSnapshot,
     NodeLost,
     SnapshotInstalled,
@@ -91,7 +92,14 @@ class Peer(Process):
     snapshotter: type[Snapshotting] = Snapshotting
     trace: Trace | None = None
 
-    def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> None:
+    def init(
+        self,
+        machine: type[StateMachine],
+        name: str,
+        config: Config,
+        peers: "Peers",
+        members: tuple[Address | str, ...] = (),
+    ) -> None:
         self.peers = peers
         self.name = name
         self.released = threading.Event()
@@ -114,6 +122,8 @@ class Peer(Process):
                 self.step = self.trace.step
             peers.joined(self)
             self.stop_watching = peers.node.monitor(self.actor_ref)
+            if members:
+                self.declare(declaration(members, self.address))
             self.on_drained()
         except BaseException:
             self.release()
@@ -140,6 +150,21 @@ class Peer(Process):
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
         self.step = self.core.step
+
+    def declare(self, members: tuple[Address, ...]) -> None:
+        """Form the declared group, if this peer is of none; else its log knows better."""
+        configuration = self.core.configuration
+        if not configuration.members:
+            self.step(Configure(members, Formed(self), declared=True))
+        elif configuration.members != members:
+            logger.warning(
+                "%s declares other members than its group has. The group's log counts: %s are "
+                "members and not declared, %s are declared and no members. Change the group by "
+                "Raft.set_configuration at its leader, or the declaration",
+                self.name,
+                sorted({*configuration.members} - {*members}),
+                sorted({*members} - {*configuration.everyone}),
+            )
 
     def fresh_state(self, machine: type[StateMachine]) -> Applied:
         return Applied(machine(), self.name, self.path / "machine")
@@ -451,6 +476,9 @@ class Peer(Process):
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
                 "machine_version": self.applied.version,
+                "group": core.ballot.group,
+                "incarnation": core.incarnation,
+                "incarnations": dict(core.configuration.incarnations),
                 **({"troubles": troubles} if troubles else {}),
             },
         )
@@ -517,6 +545,35 @@ class HandedOver:
         self.peer.exit(self.peer.ending)
 
 
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """The ticket of a peer that declares its members."""
+
+    peer: Peer
+
+    def set(self, answer: bytes) -> None:
+        match terms.loads(answer):
+            case ("ok", {"members": members}):
+                logger.info("%s has formed the declared group: %s", self.peer.name, members)
+
+
+def declaration(members: tuple[Address | str, ...], peer: Address) -> tuple[Address, ...]:
+    """Return the addresses of declared members; a bare name is a peer of this node.
+
+    Raises BadName for what is none, and ValueError if the peer itself is not among them.
+    """
+    addresses = tuple(
+        sorted({(member, peer[1]) if isinstance(member, str) else member for member in members})
+    )
+    if peer not in addresses:
+        raise ValueError(
+            f"{peer} declares members without itself: {list(addresses)}. Give each of them the "
+            "same list, with all of them; a peer that is to join a group later declares none and "
+            "calls Raft.join"
+        )
+    return addresses
+
+
 def fitting(config: Config, of_node: Config) -> Config:
     """Bound what goes into one message by what the node's frames hold."""
     return replace(
@@ -541,13 +598,15 @@ def encoded(answer: Any) -> bytes:
 
 
 def configuration_view(configuration: Configuration) -> dict[str, Any]:
-    """Learners and old members are shown where there are any."""
+    """Learners, witnesses and old members are shown where there are any."""
     state = "none"
     if configuration.members:
         state = "transitional" if configuration.old else "stable"
     view: dict[str, Any] = {"state": state, "members": list(configuration.members)}
     if configuration.learners:
         view["learners"] = list(configuration.learners)
+    if configuration.witnesses:
+        view["witnesses"] = list(configuration.witnesses)
     if configuration.old:
         view["old_members"] = list(configuration.old)
     return {**view, "index": configuration.index}

@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
+from raft_actors.core.membership import Address
 from raft_actors.peer import Peer
 from raft_actors.state_machine import StateMachine
 from supervision import Backoff, ChildSpec, Supervisor
@@ -21,8 +22,16 @@ class PeerSupervisor(Supervisor):
     supervisor above, the peers beside it and the node never hear of it.
     """
 
-    def init(self, machine: type[StateMachine], name: str, config: Config, peers: "Peers") -> Any:
+    def init(
+        self,
+        machine: type[StateMachine],
+        name: str,
+        config: Config,
+        peers: "Peers",
+        members: tuple[Address | str, ...] = (),
+    ) -> Any:
         start = partial(
-            Peer.start_link, machine, name, config, peers, name=name, registry=peers.node.registry
-        )
+            Peer.start_link, machine, name, config, peers, members,
+            name=name, registry=peers.node.registry,
+        )  # fmt: skip
         return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one", backoff=Backoff())

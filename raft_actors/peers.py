@@ -5,7 +5,7 @@ import logging
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from raft_actors.core.membership import Address
 from raft_actors.core.messages import AppendEntries, InstallSnapshot, Message
 from raft_actors.errors import BadName, FrameTooLarge, RaftError
 from raft_actors.future import Future
+from raft_actors.names import check_node_name
 from raft_actors.node import Incoming, LocalNode, Node
 from raft_actors.peer import NO_PEER, Peer
 from raft_actors.peer_supervisor import PeerSupervisor
@@ -95,7 +96,13 @@ class Peers:
 
     # Starting and stopping.
 
-    def start(self, machine: type[StateMachine], name: str, config: Config) -> Any:
+    def start(
+        self,
+        machine: type[StateMachine],
+        name: str,
+        config: Config,
+        members: Iterable[Address | str] = (),
+    ) -> Any:
         """Start a peer under this node's own supervisor."""
         running = self.running.get(name)
         if running is not None:
@@ -106,7 +113,9 @@ class Peers:
             if self.top is None or exit_reason(self.top) is not None:
                 # Without a link: the peers are the node's, not those of the actor that asked.
                 self.top = DynamicSupervisor.start(strategy="one_for_one")
-        spec = peer_spec(machine, name=name, config=config, peers=self, restart="temporary")
+        spec = peer_spec(
+            machine, name=name, config=config, members=members, peers=self, restart="temporary"
+        )
         match DynamicSupervisor.start_child(self.top, spec):
             case ("ok", _supervisor) if name in self.running:
                 return ("ok", self.running[name])
@@ -356,26 +365,45 @@ def peer_spec(
     *,
     name: str,
     config: Config | None = None,
+    members: Iterable[Address | str] = (),
     peers: Peers | None = None,
     restart: Any = "transient",
     **fields: Any,
 ) -> ChildSpec:
     """Return the child spec of a peer. `fields` are Config's and go before those of `config`.
 
+    members   who is to form a group, the peer itself among them: addresses, or names of peers
+              of this node. See docs/membership.md
+
     Raises BadName, and ValueError for a bad config.
     """
     check_peer_name(name)
-    start = partial(start_peer_supervisor, machine, name, Config.of(config, **fields), peers)
+    declared = tuple(checked_member(member) for member in members)
+    config = Config.of(config, **fields)
+    start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
     )
 
 
+def checked_member(member: Any) -> Address | str:
+    """Return a declared member. Raises BadName or TypeError for what is none."""
+    if isinstance(member, str):
+        return check_peer_name(member)
+    if not isinstance(member, tuple | list) or len(member) != 2:
+        raise TypeError(f"a member is declared by its address (name, node), not {member!r}")
+    return check_peer_name(member[0]), check_node_name(member[1])
+
+
 def start_peer_supervisor(
-    machine: type[StateMachine], name: str, config: Config, peers: Peers | None
+    machine: type[StateMachine],
+    name: str,
+    config: Config,
+    peers: Peers | None,
+    members: tuple[Address | str, ...],
 ) -> Any:
     peers = peers or peers_here()
-    answer = PeerSupervisor.start_link(machine, name, config, peers)
+    answer = PeerSupervisor.start_link(machine, name, config, peers, members)
     match answer:
         case ("ok", ref):  # and no other, or the second start of a name would hide the first
             peers.supervisors[name] = ref

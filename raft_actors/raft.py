@@ -60,17 +60,24 @@ class Raft:
 
     @staticmethod
     def start_peer(
-        machine: type[StateMachine], *, name: str, config: Config | None = None, **fields: Any
+        machine: type[StateMachine],
+        *,
+        name: str,
+        config: Config | None = None,
+        members: Iterable[Address | str] = (),
+        **fields: Any,
     ) -> Any:
         """Start a peer of `machine` on this node, under the node's own supervisor.
 
-        `fields` are Config's and go before those of `config`.
+        members   who is to form a group with it, itself among them; all declare the same. The
+                  group forms once, whoever starts first; of one that exists the log counts.
+        fields    are Config's and go before those of `config`
 
         Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
         if it can't start. Raises ValueError for a bad name or config.
         """
         check_peer_name(name)
-        match peers_here().start(machine, name, Config.of(config, **fields)):
+        match peers_here().start(machine, name, Config.of(config, **fields), members):
             case ("ok", ref):
                 return ("ok", ref.proxy())
             case ("error", ("already_started", ref)):
@@ -95,6 +102,7 @@ class Raft:
         members: Iterable[PeerRef],
         *,
         learners: Iterable[PeerRef] = (),
+        witnesses: Iterable[PeerRef] = (),
         dry_run: bool = False,
         timeout: float = CHANGE_TIMEOUT,
     ) -> Any:
@@ -102,26 +110,79 @@ class Raft:
 
         Any number may change at once (joint consensus, §6). Newcomers, started but of no group,
         get the log before they count; a leader that is no longer a member hands over. Learners
-        get the log and never vote. Asking for what is already so is fine. `dry_run` answers what
-        would be, at a leader.
+        get the log and never vote; witnesses vote and keep no state. Asking for what is already
+        so is fine. `dry_run` answers what would be, at a leader.
 
         Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if a founder
         is no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"`
-        if no majority answers a founder, `("peers_not_responding", newcomers)`,
-        `("would_lose_quorum", silent)`, `"change_in_progress"`, `"no_members"`; `"timeout"` and
+        if no majority answers a founder, `("in_another_group", [peer])` if one of them is of a
+        group, `"other_incarnation"` if this one's own disk was wiped,
+        `("peers_not_responding", newcomers)`, `("would_lose_quorum", silent)`,
+        `("keeps_no_state", witnesses)`, `"change_in_progress"`, `"no_members"`; `"timeout"` and
         `"outcome_unknown"` if it may still come true.
         """
-        return configure(peer, members, learners, timeout, dry_run=dry_run)
+        return configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
 
     @staticmethod
     def add_peer(
-        leader: PeerRef, peer: PeerRef, *, learner: bool = False, dry_run: bool = False
+        leader: PeerRef,
+        peer: PeerRef,
+        *,
+        learner: bool = False,
+        witness: bool = False,
+        dry_run: bool = False,
     ) -> Any:
-        """Make `peer`, started but of no group, a member, or a learner that stays one."""
+        """Make `peer`, started but of no group, a member; or a learner, or a witness."""
         address = address_of(peer)
         if learner:
             return change(leader, dry_run, learn=(address,))
+        if witness:
+            return change(leader, dry_run, witness=(address,))
         return change(leader, dry_run, vote=(address,))
+
+    @staticmethod
+    def join(
+        machine: type[StateMachine],
+        *,
+        name: str,
+        via: PeerRef | Iterable[PeerRef],
+        learner: bool = False,
+        witness: bool = False,
+        timeout: float = CHANGE_TIMEOUT,
+        config: Config | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Start a peer of `machine` here if need be, and make it a member of a running group.
+
+        It becomes a learner, gets the log, and is promoted when it keeps up; with `learner` it
+        stays one, with `witness` it votes and keeps no state. One whose disk was wiped or
+        exchanged is removed and added again with the disk that it has. It may be asked for
+        again at any time; joins that meet take turns.
+
+        via     any member, or some: `("peer1", "a@host")`
+        fields  are Config's and go before those of `config`
+
+        Returns `("ok", configuration)`; an error of `start_peer` or `set_configuration`,
+        `("no_group", text)` if nobody that was asked has one, `("in_another_group", text)` if
+        the data directory is of another. Those that may pass were tried again until `timeout`.
+        Raises ValueError for a bad name or config.
+        """
+        from raft_actors.joining import join  # it is made of these calls
+
+        part = "learner" if learner else "witness" if witness else "member"
+        return join(machine, name, several(via), part, Config.of(config, **fields), timeout)
+
+    @staticmethod
+    def leave(peer: PeerRef, timeout: float = CHANGE_TIMEOUT) -> Any:
+        """Hand the lead over if need be, take `peer` out of its group, and stop it.
+
+        Its data directory stays. Returns `"ok"`, also for a peer of no group;
+        `("error", "no_peer")` if it does not run, `("error", ("last_member", text))`, or what
+        kept the leader from the change until `timeout`.
+        """
+        from raft_actors.joining import leave
+
+        return leave(peer, timeout)
 
     @staticmethod
     def remove_peer(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
@@ -130,7 +191,14 @@ class Raft:
 
     @staticmethod
     def replace_peer(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
-        """Put `new` in the place of `old`, in one step."""
+        """Put `new` in the place of `old`, in one step.
+
+        A peer can also replace itself, after its disk was wiped or exchanged: it is removed and
+        added again, in two steps.
+        """
+        if address_of(old) == address_of(new):
+            removed = change(leader, dry_run, remove=(address_of(old),))
+            return removed if dry_run or removed[0] != "ok" else Raft.add_peer(leader, new)
         return change(leader, dry_run, remove=(address_of(old),), vote=(address_of(new),))
 
     @staticmethod
@@ -299,6 +367,15 @@ def address_of(peer: PeerRef) -> Address:
     )
 
 
+def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:
+    """Return the peers of a list, or the one that was given without a list."""
+    if isinstance(peers, list | set | frozenset):
+        return list(peers)
+    if isinstance(peers, tuple) and not all(isinstance(part, str) for part in peers):
+        return list(peers)
+    return [peers]  # type: ignore[list-item]  # a pair of names is an address
+
+
 def change(
     leader: PeerRef,
     dry_run: bool,
@@ -306,17 +383,21 @@ def change(
     remove: tuple[Address, ...] = (),
     vote: tuple[Address, ...] = (),
     learn: tuple[Address, ...] = (),
+    witness: tuple[Address, ...] = (),
+    timeout: float = CHANGE_TIMEOUT,
 ) -> Any:
     """Change the configuration that the leader has; nobody else's change gets lost by it."""
     answer = Raft.status(leader)
     if answer[0] != "ok":
         return answer
     now = answer[1]["configuration"]
-    members = {*now["members"], *vote}.difference(remove, learn)
-    learners = {*now.get("learners", ()), *learn}.difference(remove, vote)
+    members = {*now["members"], *vote, *witness}.difference(remove, learn)
+    learners = {*now.get("learners", ()), *learn}.difference(remove, vote, witness)
+    witnesses = {*now.get("witnesses", ()), *witness}.difference(remove, learn, vote)
     return configure(
-        leader, members, learners, CHANGE_TIMEOUT, dry_run=dry_run, expected=now["index"]
-    )
+        leader, members, learners, timeout,
+        witnesses=witnesses, dry_run=dry_run, expected=now["index"],
+    )  # fmt: skip
 
 
 def configure(
@@ -325,14 +406,18 @@ def configure(
     learners: Iterable[PeerRef],
     timeout: float,
     *,
+    witnesses: Iterable[PeerRef] = (),
     dry_run: bool,
     expected: int | None = None,
 ) -> Any:
+    without_state = tuple(address_of(witness) for witness in witnesses)
+    voters = {*(address_of(member) for member in members), *without_state}
     wanted = (
-        tuple(address_of(member) for member in members),
+        tuple(voters),
         tuple(address_of(learner) for learner in learners),
         expected,
         dry_run,
+        without_state,
     )
     return viewed(found_instead(ask(peer, CONFIGURE, wanted, timeout)), Configuration)
 

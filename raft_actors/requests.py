@@ -90,8 +90,8 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         query, consistency, staleness_s, after = arguments
         return Query(query, ticket, consistency, staleness_s, after)
     if operation == CONFIGURE and is_change(arguments):
-        members, learners, expected, dry_run = arguments
-        return Configure(members, ticket, learners, expected, dry_run)
+        members, learners, expected, dry_run, *more = arguments
+        return Configure(members, ticket, learners, expected, dry_run, *more)
     if operation == TRANSFER and (arguments is None or is_address(arguments)):
         return Transfer(arguments, ticket)
     if operation == SNAPSHOT and arguments == ():
@@ -143,10 +143,18 @@ def is_way_to_read(value: Any) -> bool:
 
 
 def is_change(value: Any) -> bool:
-    """Tell whether this is (members, learners, expected, dry_run); see `Configure`."""
+    """Tell whether this is (members, learners, expected, dry_run, witnesses); see `Configure`.
+
+    The last may be left out.
+    """
     match value:
-        case (tuple() as members, tuple() as learners, None | int(), bool()):
-            return all(map(is_address, (*members, *learners)))
+        case (tuple() as members, tuple() as learners, None | int(), bool(), *more):
+            witnesses = more[0] if more else ()
+            return (
+                len(more) < 2
+                and type(witnesses) is tuple
+                and all(map(is_address, (*members, *learners, *witnesses)))
+            )
     return False
 
 

@@ -81,7 +81,8 @@ class StateMachine:
         """Return the child spec of a peer that runs this machine.
 
         name     the peer's name, unique on its node
-        options  `config=Config(...)`, or Config's fields one by one (`data_dir=...`)
+        options  `members=[...]`, who is to form a group with it (docs/membership.md);
+                 `config=Config(...)`, or Config's fields one by one (`data_dir=...`)
 
         So `(KVStore, {"name": "peer1"})` stands among a supervisor's children.
         """

@@ -21,7 +21,7 @@ FLOORS = {
     1: "core",
     2: "stores wire metrics",
     # 3: the runtime, nodes and peers: whatever is not named here
-    4: "raft client cluster async_cluster __init__",
+    4: "raft joining client cluster async_cluster __init__",
     5: "launch commands cli shell demo simulate torture replay observe dashboard __main__ "
     "local_cluster pytest_plugin offline",
 }

@@ -214,13 +214,15 @@ class Leader(Role):
         """Begin a change of members, unless it is made already, or can't go well."""
         server = self.server
         in_force = server.configuration
-        target = in_force.changed(members=event.members, learners=event.learners)
+        target = in_force.changed(
+            members=event.members, learners=event.learners, witnesses=event.witnesses
+        )
         problem = self.objection(event, target)
         if problem is not None:
             server.answer(event.ticket, ("error", problem))
         elif event.dry_run:
             server.answer(event.ticket, ("ok", target.settled()))
-        elif (target.members, target.learners) == (in_force.members, in_force.learners):
+        elif target.is_like(in_force):
             server.answer(event.ticket, ("ok", in_force))
         else:
             newcomers = set(target.members) - {*in_force.members, server.peer}

@@ -23,6 +23,7 @@ class Configuration:
 
     members       the voters, sorted; empty before the group is founded
     learners      they get the log and never vote
+    witnesses     voters that keep the log and no state; see docs/decisions/witnesses.md
     old           while a change is under way, the voters before it: a majority of these is needed
                   too
     incarnations  whose data directory each name stands for: see `counts`
@@ -36,6 +37,7 @@ class Configuration:
     members: tuple[Address, ...] = ()
     learners: tuple[Address, ...] = ()
     old: tuple[Address, ...] = ()
+    witnesses: tuple[Address, ...] = ()
     incarnations: tuple[tuple[Address, int], ...] = ()
     group: str = ""
     index: int = 0
@@ -43,7 +45,10 @@ class Configuration:
 
     @classmethod
     def founding(
-        cls, members: Iterable[Address], learners: Iterable[Address] = ()
+        cls,
+        members: Iterable[Address],
+        learners: Iterable[Address] = (),
+        witnesses: Iterable[Address] = (),
     ) -> "Configuration":
         """Return what a founder of a group stands with; `founded` makes it the first entry.
 
@@ -54,6 +59,7 @@ class Configuration:
         return cls(
             members=voters,
             learners=in_order(set(learners).difference(voters)),
+            witnesses=in_order(set(witnesses).intersection(voters)),
             group=WISH + digest(voters),
         )
 
@@ -80,7 +86,11 @@ class Configuration:
         return replace(self, incarnations=kept, previous=self.index)
 
     def changed(
-        self, *, members: Iterable[Address], learners: Iterable[Address]
+        self,
+        *,
+        members: Iterable[Address],
+        learners: Iterable[Address],
+        witnesses: Iterable[Address] = (),
     ) -> "Configuration":
         """Return what leads from this one to these members: a joint one if the voters differ."""
         voters = in_order(members)
@@ -92,6 +102,10 @@ class Configuration:
             members=voters,
             learners=taught,
             old=old,
+            witnesses=in_order(
+                {*self.witnesses}.intersection(old).difference(voters)
+                | {*witnesses}.intersection(voters)
+            ),
             incarnations=tuple(pair for pair in self.incarnations if pair[0] in staying),
             previous=self.index,
         )
@@ -102,6 +116,7 @@ class Configuration:
         return replace(
             self,
             old=(),
+            witnesses=in_order({*self.witnesses}.intersection(self.members)),
             incarnations=tuple(pair for pair in self.incarnations if pair[0] in staying),
             previous=self.index,
         )
@@ -113,6 +128,7 @@ class Configuration:
                 "members": self.members,
                 "learners": self.learners,
                 "old": self.old,
+                "witnesses": self.witnesses,
                 "incarnations": self.incarnations,
                 "previous": self.previous,
             }
@@ -125,6 +141,7 @@ class Configuration:
             members=in_order(map(tuple, fields["members"])),
             learners=in_order(map(tuple, fields["learners"])),
             old=in_order(map(tuple, fields["old"])),
+            witnesses=in_order(map(tuple, fields.get("witnesses", ()))),
             incarnations=tuple(
                 ((name, node), number) for (name, node), number in fields.get("incarnations", ())
             ),
@@ -137,6 +154,12 @@ class Configuration:
     def everyone(self) -> tuple[Address, ...]:
         """All who get the log."""
         return in_order({*self.members, *self.learners, *self.old})
+
+    def is_like(self, other: "Configuration") -> bool:
+        """Tell whether both give everybody the same part."""
+        return (self.members, self.learners, self.witnesses) == (
+            other.members, other.learners, other.witnesses,
+        )  # fmt: skip
 
     def votes(self, peer: Address) -> bool:
         return peer in self.members or peer in self.old

@@ -242,6 +242,7 @@ class Configure:
 
     expected  index of the configuration that the client has seen; None: whatever it is
     dry_run   only say what would be
+    witnesses those of the members that are to keep no state
     declared  no client's, but the peer's own declaration: see `Server.found`
     """
 
@@ -250,6 +251,7 @@ class Configure:
     learners: tuple[Address, ...] = ()
     expected: int | None = None
     dry_run: bool = False
+    witnesses: tuple[Address, ...] = ()
     declared: bool = False
 
 

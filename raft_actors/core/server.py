@@ -459,7 +459,7 @@ class Server:
         if self.peer not in event.members:
             self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
             return
-        configuration = Configuration.founding(event.members, event.learners)
+        configuration = Configuration.founding(event.members, event.learners, event.witnesses)
         give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout
         if event.declared:
             give_up_at = inf
