@@ -7,7 +7,8 @@ from typing import Any
 
 from raft_actors.torture.linearizability import LINEARIZABLE, Verdict, check
 from raft_actors.torture.narrowing import narrow
-from raft_actors.torture.operation import OK, READ, REFUSED, Operation
+from raft_actors.torture.operation import OK, READ, REFUSED, STALE, Operation
+from raft_actors.torture.staleness import Staleness, look_for_staler
 
 __all__ = ["Audit", "audit"]
 
@@ -24,6 +25,7 @@ class Audit:
     doubled       applied twice
     undead        refused, and applied nonetheless
     diverged      keys whose values are not the same everywhere
+    staleness     what the stale reads showed
     verdicts      of the keys whose history no order explains, or that were too hard to judge
     troubles      whatever else must not happen, in words
     """
@@ -33,6 +35,7 @@ class Audit:
     doubled: list[str] = field(default_factory=list)
     undead: list[str] = field(default_factory=list)
     diverged: list[str] = field(default_factory=list)
+    staleness: Staleness = field(default_factory=Staleness)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     keys: int = 0
     troubles: list[str] = field(default_factory=list)
@@ -49,6 +52,7 @@ class Audit:
             ("applied twice", self.doubled),
             ("refused and applied nonetheless", self.undead),
             ("not the same on every node", self.diverged),
+            ("staler than was asked for", self.staleness.staler),
         ):
             if items:
                 more = f", and {len(items) - 5} more" if len(items) > 5 else ""
@@ -69,7 +73,9 @@ def audit(operations: Iterable[Operation], states: States) -> Audit:
     found.keys = len(by_key)
     for key, calls in sorted(by_key.items()):
         look_into(found, key, calls, states)
-        verdict = check(narrow(calls))
+        values = next(iter(states.values()), {}).get(key, [])
+        look_for_staler(found.staleness, key, calls, values)
+        verdict = check(narrow([call for call in calls if call.kind != STALE]))
         if verdict.outcome != LINEARIZABLE:
             found.verdicts[key] = verdict
     return found
@@ -82,8 +88,8 @@ def look_into(found: Audit, key: str, calls: list[Operation], states: States) ->
         found.diverged.append(key)
     counted = {node: Counter(values) for node, values in replicas.items()}
     acknowledged = [call for call in calls if call.changes]
-    refused = [call for call in calls if call.outcome == REFUSED and call.kind != READ]
-    idle = [call for call in calls if call.outcome == OK and call.kind != READ]
+    refused = [call for call in calls if call.outcome == REFUSED and call.kind not in (READ, STALE)]
+    idle = [call for call in calls if call.outcome == OK and call.kind not in (READ, STALE)]
     found.acknowledged += len(acknowledged)
     for call in acknowledged:
         missing = [node for node, counts in counted.items() if not counts[call.value]]

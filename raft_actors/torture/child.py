@@ -23,9 +23,11 @@ from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.store import Ballot
 from raft_actors.torture.machine import Registers
 
-__all__ = ["PEER", "start"]
+__all__ = ["LEASES", "PEER", "start"]
 
 PEER = "kv"
+LEASES = "RAFT_ACTORS_TORTURE_LEASES"
+"""Set where leaders have leases: how far clocks may drift. All nodes have one clock here."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -42,7 +44,9 @@ def start() -> Any:
     logging.getLogger("raft_actors").setLevel(logging.INFO)
     slow_down_saves()
     threading.Thread(target=take_orders, name="orders", daemon=True).start()
-    return Supervisor.start_link([(Registers, {"name": PEER})], strategy="one_for_one")
+    drift_max = float(os.environ[LEASES]) if LEASES in os.environ else None
+    peer = (Registers, {"name": PEER, "lease_clock_drift_max": drift_max})
+    return Supervisor.start_link([peer], strategy="one_for_one")
 
 
 def slow_down_saves() -> None:

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from raft_actors import Raft
 from raft_actors.torture.cluster import Address, TortureFailed
-from raft_actors.torture.operation import CAS, OK, READ, REFUSED, UNKNOWN, WRITE, Operation
+from raft_actors.torture.operation import CAS, OK, READ, REFUSED, STALE, UNKNOWN, WRITE, Operation
 
 __all__ = ["Clients", "History"]
 
@@ -23,7 +23,11 @@ BURST_EVERY_S, BURST_S = 5.0, 0.3  # ... but now and then all hurry, so that cal
 STRAY = 0.1  # how often a client asks somebody else than who it takes for the leader
 JOIN_S = 30.0
 
-NOT_DONE = {"election_in_progress", "overloaded", "no_peer", "no_node"}
+WAYS = ("linearizable", "lease", "follower")
+STALENESS_S = 2.0  # that a stale read allows at most
+ANYBODY, NOT_ANYBODY = 0.8, 0.3  # how often a read goes to any, if any may answer it and if not
+
+NOT_DONE = {"too_stale", "election_in_progress", "overloaded", "no_peer", "no_node"}
 PERHAPS = {"timeout", "outcome_unknown"}
 
 
@@ -119,26 +123,36 @@ class Clients:
 
     def call(self, number: int, target: Address, key: str, luck: Random) -> tuple[str, Address]:
         """Make one call and record it; return its outcome and whom to ask next."""
-        kind = luck.choices((READ, WRITE, CAS), (4, 3, 3))[0]
-        value = None if kind == READ else next(self.values)
+        kind = luck.choices((READ, STALE, WRITE, CAS), (5, 1, 3, 3))[0]
+        value = None if kind in (READ, STALE) else next(self.values)
         expected = self.met.get(key) if kind == CAS else None
+        way = STALE if kind == STALE else luck.choice(WAYS) if kind == READ else ""
+        bound = luck.uniform(0, STALENESS_S) if kind == STALE and luck.random() < 0.8 else None
+        asked = target
+        of_anybody = way in {"follower", STALE}
+        if way and luck.random() < (ANYBODY if of_anybody else NOT_ANYBODY):
+            asked = luck.choice(self.addresses)
         invoked = self.history.now()
         match kind:
-            case "read":
-                answer = Raft.read(target, ("read", key), timeout=CALL_S)
+            case "read" | "stale":
+                answer = Raft.read(
+                    asked, ("read", key), CALL_S, consistency=way, max_staleness_s=bound
+                )
             case "write":
                 answer = Raft.write(target, ("write", key, value), timeout=CALL_S)
             case _:
                 answer = Raft.write(target, ("cas", key, expected, value), timeout=CALL_S)
-        outcome, seen, following = self.judge(answer, target, luck)
+        outcome, seen, following = self.judge(answer, asked, luck)
         operation = Operation(
             client=number, key=key, kind=kind, value=value, expected=expected,
-            seen=seen if kind != WRITE else None,
+            seen=seen if kind != WRITE else None, way=way, staleness_s=bound,
             invoked=invoked, completed=self.history.now(), outcome=outcome,
         )  # fmt: skip
         self.history.record(operation)
+        if of_anybody:  # it says nothing of who leads
+            return outcome, target
         if outcome == OK:
-            self.leader = target
+            self.leader = asked
             self.met[key] = value if operation.changes else seen
         return outcome, following
 

@@ -15,7 +15,7 @@ from typing import Any
 from raft_actors import Raft
 from raft_actors.names import node_name
 from raft_actors.port_files import PortFiles
-from raft_actors.torture.child import PEER
+from raft_actors.torture.child import LEASES, PEER
 from raft_actors.torture.disks import limit_file_size
 
 __all__ = ["Address", "Cluster", "TortureFailed", "keep_to_ourselves"]
@@ -34,12 +34,17 @@ class Cluster:
     """Nodes by their short names, each a process of its own with a log file of its own.
 
     starter  the `module:function` that each starts
+    leases   whether leaders have leases
     """
 
-    def __init__(self, directory: Path, names: tuple[str, ...], *, starter: str = STARTER) -> None:
+    def __init__(
+        self, directory: Path, names: tuple[str, ...], *, starter: str = STARTER,
+        leases: bool = False,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.names = names
         self.starter = starter
+        self.environment = {LEASES: "0.01"} if leases else {}
         self.static: Callable[[str], str] = lambda _name: ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.files = PortFiles(directory / "run")
@@ -59,7 +64,7 @@ class Cluster:
                     "--start", self.starter, "--data-dir", str(self.data_dir(name)),
                 ],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                env=os.environ | {"RAFT_ACTORS_NODES": self.static(name)},
+                env=os.environ | {"RAFT_ACTORS_NODES": self.static(name)} | self.environment,
             )  # fmt: skip
 
     def kill(self, *names: str) -> None:

@@ -26,8 +26,10 @@ from raft_actors import Node, Raft
 from raft_actors.torture.audit import Audit, States, audit
 from raft_actors.torture.clients import CALL_S, Clients, History
 from raft_actors.torture.cluster import STARTER, Cluster, TortureFailed, keep_to_ourselves
+from raft_actors.torture.counting import Counting
 from raft_actors.torture.disks import SmallDisk
 from raft_actors.torture.faults import CLIENT, World
+from raft_actors.torture.machine import COUNT
 from raft_actors.torture.nemesis import Nemesis
 from raft_actors.torture.operation import OK, READ, Operation
 from raft_actors.torture.page import page
@@ -121,9 +123,11 @@ class Torture:
         self.began = time.monotonic_ns()
         self.history = History(directory / "history.jsonl", self.began)
         names = tuple(NAMES[: plan.nodes])
-        self.cluster = Cluster(directory, names, starter=plan.starter)
+        leases = bool(seed % 2)
+        self.cluster = Cluster(directory, names, starter=plan.starter, leases=leases)
         self.outcome = Outcome()
         self.nemesis: Nemesis | None = None
+        self.counting: Counting | None = None
 
     def tell(self, text: str, style: str = "") -> None:
         self.console.print(f"[dim]{self.history.now() / 1e9:7.1f} s[/]  {text}", style=style)
@@ -146,6 +150,8 @@ class Torture:
             stack.callback(lambda: self.cluster.kill(*self.cluster.names))
             clients = Clients(self.cluster.addresses, self.history, seed=self.seed)
             stack.callback(clients.ended.set)
+            counting = self.counting = Counting(self.cluster.addresses, seed=self.seed)
+            stack.callback(counting.ended.set)
             disks = {last: small} if small is not None else {}
             luck = Random(f"{self.seed}/faults")  # noqa: S311 - drawn from a seed on purpose
             world = World(self.cluster, proxy, clients, disks, luck)
@@ -162,7 +168,8 @@ class Torture:
             except TortureFailed as failure:
                 troubles.append(str(failure))
             clients.ended.set()
-            troubles += clients.strange
+            counting.ended.set()
+            troubles += clients.strange + counting.strange
             return self.judge(states, troubles)
 
     def form(self) -> None:
@@ -178,11 +185,14 @@ class Torture:
     def rage(self, clients: Clients) -> None:
         """Have faults and calls together, for as long as planned."""
         assert self.nemesis is not None
+        assert self.counting is not None
         clients.start()
+        self.counting.start()
         seconds = self.plan.minutes * 60
         with self.progress(seconds):
             self.nemesis.strike_until(time.monotonic() + seconds)
         clients.stop()
+        self.counting.stop()
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:
@@ -228,6 +238,9 @@ class Torture:
         self.until("a leader is elected", LEADER_S, self.agreed_leader)
         outcome.elected_s = time.monotonic() - up_at
         self.tell(f"a leader is elected {outcome.elected_s:.1f} s after all were up")
+        assert self.counting is not None
+        self.counting.settle()
+        self.tell(self.counting.told())
         limit_s = SETTLE_S + len(self.history.operations) / REPLAYED_PER_S
         outcome.entries = self.until("all have applied the same", limit_s, self.converged)
         outcome.converged_s = time.monotonic() - up_at
@@ -295,6 +308,11 @@ class Torture:
         self.tell("checking")
         found = self.outcome.audit = audit(self.history.operations, states)
         found.troubles += troubles
+        if states and self.counting is not None:
+            counters = {name: state.get(COUNT, [0])[0] for name, state in states.items()}
+            found.troubles += self.counting.findings(counters)
+        stale = found.staleness
+        self.tell(f"{stale.reads} stale reads, {stale.behind} of them behind")
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.nemesis.counts.items()))
         self.tell(f"faults: {kinds}")
         for finding in found.findings():

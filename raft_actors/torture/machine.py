@@ -4,7 +4,10 @@ from typing import Any
 
 from raft_actors import StateMachine
 
-__all__ = ["Registers"]
+__all__ = ["COUNT", "Registers"]
+
+COUNT = "count"
+"""The command that increments the counter, and the key under which it is kept."""
 
 Values = dict[str, list[Any]]
 """Of each key every value that was put there, in order. The last one is what it holds."""
@@ -36,6 +39,10 @@ class Registers(StateMachine):
                 if found == expected:
                     state.setdefault(key, []).append(value)
                 return ("ok", found), state
+            case ("count",):
+                count = state.setdefault(COUNT, [0])
+                count[0] += 1
+                return ("ok", count[0]), state
             case _:
                 raise ValueError(f"unknown command {command!r}")
 

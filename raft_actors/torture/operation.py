@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["CAS", "OK", "READ", "REFUSED", "UNKNOWN", "WRITE", "Operation"]
+__all__ = ["CAS", "OK", "READ", "REFUSED", "STALE", "UNKNOWN", "WRITE", "Operation"]
 
-READ, WRITE, CAS = "read", "write", "cas"
+READ, WRITE, CAS, STALE = "read", "write", "cas", "stale"
 OK, UNKNOWN, REFUSED = "ok", "unknown", "refused"
 
 
@@ -15,6 +15,8 @@ class Operation:
 
     value      what `write` and `cas` would put there
     expected   what `cas` puts it in place of
+    way        of a linearizable read: which of the ways it took
+    staleness_s  how old the answer to a stale read may be; None: of any age
     seen       what `read` answered; what an answered `cas` found: it put `value` there if that
                is `expected`, and changed nothing otherwise
     invoked    nanoseconds, of one clock for the whole history
@@ -29,6 +31,8 @@ class Operation:
     value: Any = None
     expected: Any = None
     seen: Any = None
+    way: str = ""
+    staleness_s: float | None = None
     invoked: int
     completed: int
     outcome: str = OK
@@ -36,14 +40,16 @@ class Operation:
     @property
     def changes(self) -> bool:
         """Whether it is known to have changed the register."""
-        if self.outcome != OK or self.kind == READ:
+        if self.outcome != OK or self.kind in (READ, STALE):
             return False
         return self.kind == WRITE or self.seen == self.expected
 
     def told(self) -> str:
         """In a few characters, for pictures: `read → 7`, `write 8`, `cas 7 → 8, found 9`."""
-        if self.kind == READ:
-            text = "read" if self.outcome != OK else f"read → {self.seen}"
+        if self.kind in (READ, STALE):
+            text = self.kind if self.outcome != OK else f"{self.kind} → {self.seen}"
+            if self.kind == STALE:
+                text += f", {self.staleness_s} s old at most"
         elif self.kind == WRITE:
             text = f"write {self.value}"
         else:

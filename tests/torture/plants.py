@@ -6,6 +6,7 @@ plays a torture of such nodes: seed, minutes, kinds of faults.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from raft_actors import terms
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import Propose, Query, Tick
+from raft_actors.core.role import Role
 from raft_actors.peer import Peer
+from raft_actors.sessions import NOT_APPLIED, Sessions, reply_at
 from raft_actors.stores.rocks import RocksStore
 from raft_actors.torture import child
 from raft_actors.torture.driver import TorturePlan, run_torture
@@ -107,6 +110,27 @@ def never_stands_again() -> Any:
     Follower.handlers = Follower.handlers | {
         Tick: lambda self, tick: None if restarted else on_tick(self, tick)
     }
+    return child.start()
+
+
+def repeats_commands() -> Any:
+    """A command that is sent again runs again (thesis 6.3)."""
+
+    def once(self, request, run, command, index, time_ms):
+        return reply_at(index, run(command)) if command else NOT_APPLIED
+
+    Sessions.once = once
+    return child.start()
+
+
+def stale_without_a_bound() -> Any:
+    """A stale read is answered whatever its bound is."""
+    as_it_is = Role.answers_as_it_is
+
+    def answers_as_it_is(self, event):
+        return as_it_is(self, replace(event, staleness_s=None))
+
+    Role.answers_as_it_is = answers_as_it_is
     return child.start()
 
 

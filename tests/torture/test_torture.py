@@ -23,6 +23,8 @@ PLANTS = {
     "forgets_when_restarted": ("kill_all", "acknowledged and lost"),
     "reads_locally": ("pause_leader,isolate_leader", NOT_LINEARIZABLE),
     "acknowledges_at_once": ("isolate_leader", "acknowledged and lost"),
+    "repeats_commands": ("delay", "the counter of"),
+    "stale_without_a_bound": ("isolate_leader", "staler than was asked for"),
     "never_compares": ("slow_disk", NOT_LINEARIZABLE),
     "never_stands_again": ("slow_disk", "a leader is elected: not within"),
 }
