@@ -131,6 +131,8 @@ class Follower(Role):
 
         server.extend(prev, entries)
         server.commit_to(min(request.commit, match))
+        if request.commit:  # although none of it may be here yet: this peer founds no second group
+            server.belong_to(request.group)
         self.agree(request.source, match, request.round)
 
     def agree(self, leader: Address, match: int, round: int) -> None:  # noqa: A002
@@ -278,7 +280,7 @@ class Follower(Role):
     def on_configure(self, event: Configure) -> None:
         """Found the group if there is none yet; else only its leader may change it."""
         server = self.server
-        if server.configuration.members or server.founding:
+        if server.group or server.founding:
             server.answer(
                 event.ticket, redirect(self.leader) if self.leader else ELECTION_IN_PROGRESS
             )

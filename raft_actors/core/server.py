@@ -152,7 +152,7 @@ class Server:
 
     @property
     def group(self) -> str:
-        return self.voters.group
+        return self.voters.group or self.ballot.group
 
     @property
     def voters(self) -> Configuration:
@@ -391,8 +391,12 @@ class Server:
         """Never back: a late message knows less, not more."""
         if index > self.commit_index:
             self.commit_index = index
-            if not self.ballot.group and is_group(self.configuration.group):
-                self.ballot = replace(self.ballot, group=self.configuration.group)
+            self.belong_to(self.configuration.group)
+
+    def belong_to(self, group: str) -> None:
+        """Be of this group for good: its first entry is committed, here or at a leader's word."""
+        if not self.ballot.group and is_group(group):
+            self.ballot = replace(self.ballot, group=group)
 
     def take_tickets(self, through: int) -> list[Any]:
         """Return who waits for the entries up to `through` that were not taken before.

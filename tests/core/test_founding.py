@@ -83,3 +83,25 @@ def test_a_committed_entry_is_never_replaced() -> None:
     b.commit_to(1)
     with pytest.raises(AssertionError, match="committed"):
         b.extend(0, [encode(2, COMMAND, b"y")])
+
+
+def test_a_peer_that_heard_a_leader_of_a_group_founds_no_second_one() -> None:
+    """Although it has no entry yet: with another whose disk is gone it would be a majority.
+    Found by seed 124."""
+    world = World("abc")
+    world.isolate("c")
+    world.configure("a")
+    while world.role("a") != "leader":
+        world.tick("a")
+        world.settle()
+    world.settle()
+    world.heal()
+    world.cut |= {("c", "a")}  # it hears, and is not heard
+    world.ring(0.2)
+    server = world.servers["c"]
+    assert server.log.last_index == 0
+    assert server.ballot.group == world.servers["a"].group
+    world.isolate("c")
+    ticket = world.configure("c")
+    assert ticket.answer[0] == "error"
+    assert server.founding is None
