@@ -348,7 +348,13 @@ class Peer(Process):
         tell_if_alive(self.actor_ref, MORE)
 
     def say_if_removed(self, configuration: Configuration) -> None:
-        if self.address not in configuration.everyone:
+        """Not to one that came, or came back, later and applies what was before."""
+        address, core = self.address, self.core
+        if (
+            address not in configuration.everyone
+            and address in core.configuration_at(configuration.previous).everyone
+            and address not in core.configuration.everyone
+        ):
             logger.warning(
                 "%s is no member of its group since entry %d: %s; stop it, or add it again",
                 self.name,

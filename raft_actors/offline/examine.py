@@ -81,6 +81,7 @@ def examine_log(store: DurableStore[Any], found: Examined) -> None:
         return
     found.ballot = {
         "term": ballot.term, "voted_for": ballot.voted_for, "configuration": ballot.configuration,
+        "group": ballot.group,
     }  # fmt: skip
     reader = LogReader(found, ballot, saved.base_term)
     reader.read(store, saved.first, saved.last)
@@ -232,6 +233,7 @@ def configuration_view(configuration: Configuration) -> dict[str, Any]:
         "members": configuration.members,
         "learners": configuration.learners,
         "old": configuration.old,
+        "incarnations": configuration.incarnations,
         "group": configuration.group,
         "previous": configuration.previous,
     }

@@ -70,7 +70,8 @@ def store_rows(found: Examined) -> list[tuple[str, Any]]:
     return [
         ("kind", f"{store['kind']}, format {store['format']}"),
         ("owner", address(store["owner"]) if store["owner"] else "nobody yet"),
-        *((("incarnation", store["incarnation"]),) if "incarnation" in store else ()),
+        ("incarnation", store["incarnation"]),
+        ("group", ballot.get("group") or "none that is known to be committed"),
         ("term", ballot.get("term", "?")),
         ("voted for", address(ballot["voted_for"]) if ballot.get("voted_for") else "nobody"),
     ]

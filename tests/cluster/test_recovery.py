@@ -84,6 +84,7 @@ def test_a_majority_that_is_gone_for_good(stage):
     shutil.move(stage.directory / "lost-c", stage.directory / "c")
     stage.start("c")
     eventually(lambda: stage.is_up("c"), 30)
+    eventually(lambda: "by another data directory" in stage.log("c").read_text(), 30)
     for number in range(10):
         stage.write(f"more{number}", number)
     assert stage.leader("ab") in "ab"

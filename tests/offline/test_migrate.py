@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from itertools import cycle
 
 import pytest
+from typer.testing import CliRunner
 
+from raft_actors.commands import app
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.offline import migrate as module
 from raft_actors.offline.migrate import migrate
@@ -117,7 +120,7 @@ migrate.migrate(Path(sys.argv[1]), sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("kind", "step"), list(zip(cycle(OTHER), STEPS)), indirect=["kind"])
 def test_killed_at_any_step_it_has_lost_nothing_and_can_be_run_again(kind, path, step):
     code = CHILD.format(step=STEPS[step])
     killed = subprocess.run([sys.executable, "-c", code, str(path), OTHER[kind]])
@@ -129,19 +132,19 @@ def test_killed_at_any_step_it_has_lost_nothing_and_can_be_run_again(kind, path,
     assert done.old.name.startswith(f"log.{kind}.old-")
 
 
-def test_the_command_says_what_it_did_and_what_to_do(path, capsys):
+def test_the_command_says_what_it_did_and_what_to_do(path):
     with stopped(path) as store:
         to = OTHER[store.kind]
-    command = [sys.executable, "-m", "raft_actors", "migrate", str(path), "--to"]
-    done = subprocess.run([*command, to], capture_output=True, text=True)
-    assert done.returncode == 0
+    command = ["migrate", str(path), "--to"]
+    done = CliRunner().invoke(app, [*command, to])
+    assert done.exit_code == 0
     said = done.stdout.splitlines()
     assert said[0] == f"{path} is {to} now: entries 1001 to 5000, read back"
     assert str(path / f"log.{OTHER[to]}.old-") in said[1]
     assert said[2] == f'start the peer with Config(log_store="{to}")'
-    refused = subprocess.run([*command, "etcd"], capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "lmdb or rocksdb, not 'etcd'" in refused.stderr
+    refused = CliRunner().invoke(app, [*command, "etcd"])
+    assert refused.exit_code == 2
+    assert "lmdb or rocksdb, not 'etcd'" in refused.output
 
 
 def test_a_copy_that_differs_is_refused_and_the_old_store_stays(kind, path, monkeypatch):

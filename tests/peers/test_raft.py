@@ -398,6 +398,23 @@ def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_
     assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
 
 
+def test_who_is_removed_is_told_and_who_comes_later_is_not(trio, make_peer, caplog):
+    """Planted: every configuration without the peer is told of, also those before it came."""
+    names = trio(log_store="memory")
+    leader = leader_of(names)
+    gone = next(name for name in names if name != leader[0])
+    fourth = make_peer(log_store="memory")[0]
+    assert Raft.add_peer(leader, fourth)[0] == "ok"
+    assert Raft.remove_peer(leader, gone)[0] == "ok"
+    eventually(lambda: f"{gone} is no member of its group" in caplog.text, 10)
+    eventually(lambda: all_applied([leader, fourth]), 10)
+    assert caplog.text.count("is no member of its group") == 1
+
+
+def all_applied(peers):
+    return len({Raft.status(peer)[1]["last_applied"] for peer in peers}) == 1
+
+
 class Gated(KVStore):
     """Holds its peer's thread in a write, until the gate opens."""
 
