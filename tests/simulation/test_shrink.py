@@ -32,7 +32,7 @@ def first_failure(wanted=lambda _end: True) -> Failure:
 
 
 def test_a_failure_shrinks_to_the_fates_that_matter(two_votes) -> None:
-    failure = first_failure(lambda end: end.after < 200)
+    failure = first_failure(lambda end: end.after < 500)
     small = shrink(failure)
     assert small.kind == failure.kind
     assert len(small.plan.fates) < failure.after / 2
@@ -53,7 +53,7 @@ def test_a_transcript_tells_what_happens_up_to_the_failure(two_votes) -> None:
 
 
 def test_a_failing_seed_is_explained(two_votes, capsys) -> None:
-    seed = first_failure(lambda end: end.after < 200).plan.seed
+    seed = first_failure(lambda end: end.after < 500).plan.seed
     assert run_simulation(seeds=1, steps=600, first=seed, jobs=1) == 1
     told = capsys.readouterr().out
     assert f"seed {seed} fails" in told
