@@ -6,117 +6,105 @@ PySyncObj from PyPI.
 """
 
 import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from benchmarks.floor import fdatasync_s, round_trip_s
-from benchmarks.systems import Load, System
+from benchmarks.plot import svg_of
+from benchmarks.systems import System
 from benchmarks.systems.etcd import Etcd
 from benchmarks.systems.ours import RaftActors
-from benchmarks.systems.pysyncobj import PySyncObj
+from benchmarks.systems.pysyncobj import PySyncObj, PySyncObjJournal
+from raft_actors.bench.loads import WORKS
+from raft_actors.bench.run import figures_of, floor_text
+from raft_actors.bench.table import UNITS, figures_table
 
-MIB = "m" * (1 << 20)
-WORKS = {
-    "W1": Load("write", 1, 5.0),
-    "W64": Load("write", 64, 5.0),
-    "WP": Load("write", 1000, 5.0),
-    "R64": Load("read", 64, 5.0),
-    "LAG": Load("write", 1, 5.0, value=MIB),
-}
-FAIL_OVER = "FO"
-UNIT = dict.fromkeys(("W1", "W64", "WP", "R64"), "/s") | {"LAG": "MB/s", FAIL_OVER: "ms"}
 console = Console()
 
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Length of one measurement.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of one measurement.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(min=0.0, help="Before each of them.")] = 2.0,
     trials: Annotated[int, typer.Option(min=0, help="Killed leaders in each round.")] = 2,
+    entries: Annotated[int, typer.Option(min=0, help="In the log of REC.")] = 100_000,
     only: Annotated[str, typer.Option(help="Works, comma separated, e.g. W64,R64.")] = "",
     alone: Annotated[bool, typer.Option(help="Measure raft_actors alone.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw them as SVG.")] = None,
 ) -> None:
     """Measure and print medians, ranges and ratios."""
-    wanted = only.split(",") if only else [*WORKS, FAIL_OVER]
+    logging.getLogger("raft_actors").setLevel(logging.ERROR)
+    wanted = only.split(",") if only else list(UNITS)
     systems: list[System] = [RaftActors()]
     if not alone:
-        systems += [kind() for kind in (Etcd, PySyncObj) if kind.is_here()]
+        systems += [kind() for kind in (Etcd, PySyncObj, PySyncObjJournal) if kind.is_here()]
     figures: dict[str, dict[str, list[float]]] = {system.name: {} for system in systems}
-    console.print(
-        f"floor: one synced append {fdatasync_s() * 1e3:.2f} ms, "
-        f"one loopback round trip {round_trip_s() * 1e6:.0f} µs"
-    )
+    floors = [floor_text()]
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("measuring", total=rounds * len(systems))
         for _ in range(rounds):
             for system in systems:
                 progress.update(task, description=system.name)
-                for work, figure in measure(system, wanted, seconds, trials):
-                    figures[system.name].setdefault(work, []).append(figure)
+                for name, figure in measure(system, wanted, seconds, warm_up, trials, entries):
+                    figures[system.name].setdefault(name, []).append(figure)
                 progress.advance(task)
-    console.print(table(systems, figures, wanted))
+            floors.append(floor_text())
+    for floor in floors:
+        console.print(floor, style="dim")
+    console.print(figures_table(figures, "medians, ranges, and ours to theirs"))
     for system in systems:
-        console.print(f"{system.name}: acknowledged means {system.durable}", style="dim")
+        console.print(f"{system.name}: acknowledged means {system.acknowledged}", style="dim")
     if output is not None:
-        output.write_text(json.dumps(figures, indent=1) + "\n")
+        acknowledged = {system.name: system.acknowledged for system in systems}
+        record = {"machine": machine(), "floors": floors, "acknowledged": acknowledged}
+        output.write_text(json.dumps({**record, "figures": figures}, indent=1) + "\n")
+    if plot is not None:
+        plot.write_text(svg_of(figures))
 
 
-def measure(system: System, wanted: list[str], seconds: float, trials: int):
+def measure(
+    system: System, wanted: list[str], seconds: float, warm_up: float, trials: int, entries: int
+) -> Iterator[tuple[str, float]]:
     """Start the system afresh, and yield (work, figure in its unit)."""
+    began = time.perf_counter()
     system.start()
     try:
+        yield "start", time.perf_counter() - began
+        servers = [psutil.Process(pid) for pid in system.pids]
+        yield "memory", sum(each.memory_info().rss for each in servers) / len(servers) / 2**20
+        yield "threads", sum(each.num_threads() for each in servers) / len(servers)
         for work, load in WORKS.items():
-            if work not in wanted or (load.kind == "read" and not system.reads):
-                continue
-            if work == "LAG" and not isinstance(system, (RaftActors, Etcd)):
-                continue
-            measured = system.run(replace(load, seconds=seconds))
-            assert measured.count, f"{system.name} did nothing in {work}"
-            yield work, measured.rate * (len(load.value) / 1e6 if work == "LAG" else 1)
-            if work == "W1":
-                yield "W1 p50", measured.p50() * 1e3
-        if FAIL_OVER in wanted and type(system).fail_over is not System.fail_over:
+            if work in wanted and work in system.works:
+                measured = system.run(replace(load, seconds=seconds, warm_up=warm_up))
+                assert measured.count, f"{system.name} did nothing in {work}"
+                yield from figures_of(work, load, measured)
+        if "FO" in wanted and "FO" in system.works:
             for _ in range(trials):
-                yield FAIL_OVER, system.fail_over() * 1e3
-                system.restore()
+                yield "FO", system.fail_over() * 1e3
+        if "REC" in wanted and "REC" in system.works and entries:
+            yield "REC", system.recover(entries)
     finally:
         system.stop()
 
 
-def table(systems: list[System], figures: dict, wanted: list[str]) -> Table:
-    """One row for each work; ratios are ours to theirs, so for times the smaller is the better."""
-    works = [work for work in (*WORKS, FAIL_OVER) if work in wanted]
-    if "W1" in works:
-        works.insert(works.index("W1") + 1, "W1 p50")
-    made = Table(title="medians, (ranges), and ours to theirs")
-    made.add_column("")
-    for system in systems:
-        made.add_column(system.name, justify="right")
-    ours = figures[systems[0].name]
-    for work in works:
-        cells = []
-        for system in systems:
-            values = figures[system.name].get(work)
-            if not values:
-                cells.append("-")
-                continue
-            cell = f"{shown(median(values))} ({shown(min(values))} to {shown(max(values))})"
-            if system is not systems[0] and ours.get(work):
-                cell += f"  [bold]{median(ours[work]) / median(values):.2f} x[/]"
-            cells.append(cell)
-        made.add_row(f"{work} {UNIT.get(work, 'ms')}", *cells)
-    return made
-
-
-def shown(figure: float) -> str:
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
+def machine() -> dict[str, str | int | None]:
+    return {
+        "processors": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 if __name__ == "__main__":

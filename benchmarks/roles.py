@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import WORKS
-from benchmarks.systems.ours import RaftActors
+from raft_actors.bench.loads import WORKS
+from raft_actors.bench.trio import NAMES, Trio
 
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
@@ -46,36 +46,28 @@ def spent(pid: int) -> Spent:
 
 def main(
     seconds: Annotated[float, typer.Option(min=0.2)] = 3.0,
-    only: Annotated[str, typer.Option(help="Works, comma separated.")] = "W1,W64,WP,R64",
+    only: Annotated[str, typer.Option(help="Works, comma separated.")] = "W1,W64,T64,WP,R64",
 ) -> None:
     """Print µs of processor time and wake-ups for each command, by role."""
     table = Table(title="µs a command in Python and libraries + in the kernel; wake-ups a command")
     for heading in ("", "/s", "p50 ms", "leader", "follower", "client", "all"):
         table.add_column(heading, justify="right")
-    system = RaftActors()
-    system.start()
-    try:
-        pids = {name: server.pid for name, server in system.servers.items()} | {"me": os.getpid()}
-        leader = system.leader[1][0]
+    with Trio() as trio:
+        leader = trio.leader
+        pids = {name: trio.pid(name) for name in NAMES} | {"client": os.getpid()}
         for work in only.split(","):
-            system.run(replace(WORKS[work], seconds=0.5, warm_up=0.5))
+            trio.run(replace(WORKS[work], seconds=0.5, warm_up=0.5))
             before = {name: spent(pid) for name, pid in pids.items()}
-            measured = system.run(replace(WORKS[work], seconds=seconds, warm_up=0.0))
+            measured = trio.run(replace(WORKS[work], seconds=seconds, warm_up=0.0))
             used = {name: spent(pid) - before[name] for name, pid in pids.items()}
-            followers = [used[name] for name in pids if name not in {leader, "me"}]
-            cells = [
-                shown([each], measured.count)
-                for each in (
-                    used[leader],
-                    *[None] * 0,
-                )
-            ]
-            cells.append(shown(followers, measured.count * len(followers)))
-            cells.append(shown([used["me"]], measured.count))
-            cells.append(shown(list(used.values()), measured.count))
-            table.add_row(work, f"{measured.rate:,.0f}", f"{measured.p50() * 1e3:.2f}", *cells)
-    finally:
-        system.stop()
+            followers = [used[name] for name in NAMES if name != leader]
+            table.add_row(
+                work, f"{measured.rate:,.0f}", f"{measured.p50() * 1e3:.2f}",
+                shown([used[leader]], measured.count),
+                shown(followers, measured.count * len(followers)),
+                shown([used["client"]], measured.count),
+                shown(list(used.values()), measured.count),
+            )  # fmt: skip
     Console().print(table)
 
 

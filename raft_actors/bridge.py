@@ -45,6 +45,8 @@ OnNews = Callable[[str, str | None], None]
 """Called with a node's name and None when it is up, or the reason why it is down."""
 
 STOP_S = 5.0
+FLUSH_S = 0.001
+"""How long a frame may wait for others to travel with."""
 
 
 class Local(threading.local):
@@ -167,11 +169,15 @@ class Bridge:
                 self._finish_later(link)
 
     def flush_soon(self) -> None:
-        """As `flush`, in the bridge thread's next round: what is queued meanwhile goes along."""
+        """As `flush`, within two milliseconds or so: what is queued meanwhile goes along.
+
+        To wake the bridge thread for each would cost more than it sends: it looks again and again
+        as long as it finds something.
+        """
         for link in self._local.dirty:
             if not link.flush_due:
                 link.flush_due = True
-                self.reactor.post(partial(self._flush_due, link))
+                self.reactor.post(partial(self._flush_later, link))
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -229,8 +235,14 @@ class Bridge:
             link.dial_wanted = True
             self.reactor.post(lambda: self.meetings.dialling.want(link))
 
+    def _flush_later(self, link: Link) -> None:
+        self.reactor.after(FLUSH_S, partial(self._flush_due, link))
+
     def _flush_due(self, link: Link) -> None:
-        link.flush_due = False  # first: what is queued from now on is owed another flush
+        if link.holds_frames():
+            self._flush_later(link)
+        else:
+            link.flush_due = False  # and then once more: a sender may have looked just before
         if link.flush():
             self._watch_writable(link)
 

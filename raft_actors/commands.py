@@ -146,6 +146,17 @@ def torture(
     raise typer.Exit(run_torture(plan))
 
 
+@app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each load is put on.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each time.")] = 3.0,
+) -> None:
+    """What three durable nodes do on this machine: rates, latency, failover."""
+    from raft_actors.bench.run import run_bench
+
+    raise typer.Exit(run_bench(rounds=rounds, seconds=seconds))
+
+
 app.command("migrate")(run_migrate)
 app.add_typer(recover, name="recover")
 

@@ -53,6 +53,7 @@ class Link:
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
         self._queued_bytes = 0
+        self._sending = False  # a thread is at it
         self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # since, call or 0, payload
         self._away_until = 0.0  # a dial failed: until then calls fail at once
@@ -118,22 +119,28 @@ class Link:
         return not refusal
 
     def flush(self) -> bool:
-        """Hand what is queued to the kernel, without blocking.
+        """Hand what is queued to the kernel, without blocking. One thread at a time does it, and
+        what others queue meanwhile it takes along.
 
         Returns True when the kernel just got full: the bridge thread must call `resume` once it
         has room.
         """
         with self.lock:
-            if self.connection is None or self._blocked:
+            connection = self.connection
+            if connection is None or self._blocked or self._sending:
                 return False
-            self._blocked = not self._write(self.connection)
-            return self._blocked
+            self._sending = True
+        return self._send_all(connection)
+
+    def holds_frames(self) -> bool:
+        """Tell whether frames wait for a flush; about, for others go on."""
+        return bool(self._out)
 
     def resume(self) -> bool:
         """As `flush`, after the kernel was full."""
         with self.lock:
-            self._blocked = self.connection is not None and not self._write(self.connection)
-            return self._blocked
+            self._blocked = False
+        return self.flush()
 
     def up(self, connection: "Connection", frame_bytes_max: int) -> None:
         """Use `connection` from now on; what has waited goes first."""
@@ -163,8 +170,8 @@ class Link:
             self._queued_bytes = 0
             self._blocked = False
             self.dial_wanted = False
-            if connection is not None:
-                # Under the lock, so that no sender writes into a stranger's reused descriptor.
+            # Else who is sending closes it, so that nobody writes into a reused descriptor.
+            if connection is not None and not self._sending:
                 connection.close()
         self._fail_calls(f"the connection to {self.node} is gone ({reason})", was_sent=True)
         return connection
@@ -217,22 +224,34 @@ class Link:
                 dropped.append(answer)
         return ""
 
-    def _write(self, connection: "Connection") -> bool:
-        """Send until nothing is left, True, or the kernel takes no more, False."""
+    def _send_all(self, used: "Connection") -> bool:
+        """Send until nothing is left, or the kernel takes no more: then True."""
         while True:
-            if not self._rest:
-                if not self._out:
+            with self.lock:
+                if used is not self.connection:
+                    used.close()
+                    if self.connection is None:
+                        self._sending = False
+                        return False
+                    used = self.connection
+                if not self._rest and self._out:
+                    self._rest = memoryview(self._join())
+                rest = self._rest
+                if not rest:
+                    self._sending = False
                     self._queued_bytes = 0
-                    return True
-                self._rest = memoryview(self._join())
+                    return False
             try:
-                sent = connection.socket.send(self._rest)
-            except BlockingIOError:
-                return False
-            except OSError:
-                return False  # the bridge thread sees the same, and knows what to do
-            self._rest = self._rest[sent:]
-            self._queued_bytes = max(0, self._queued_bytes - sent)
+                sent = used.socket.send(rest)
+            except OSError:  # it is full; or broken, and the bridge thread sees that too
+                sent = 0
+            with self.lock:
+                if used is self.connection:
+                    self._rest = rest[sent:]
+                    self._queued_bytes = max(0, self._queued_bytes - sent)
+                    if not sent:
+                        self._sending, self._blocked = False, True
+                        return True
 
     def _join(self) -> bytes:
         """Take what goes next, as one payload behind its header: small frames together."""

@@ -22,7 +22,7 @@ FLOORS = {
     2: "stores wire metrics",
     # 3: the runtime, nodes and peers: whatever is not named here
     4: "raft joining client cluster async_cluster __init__",
-    5: "launch commands cli shell demo simulate torture replay observe dashboard __main__ "
+    5: "launch commands cli shell demo simulate torture bench replay observe dashboard __main__ "
     "local_cluster pytest_plugin offline",
 }
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
@@ -45,7 +45,7 @@ THIRD_PARTY = {
     "raft client cluster async_cluster __init__ launch cli __main__": {"pykka"},
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},
-    "demo simulate torture observe dashboard": {"rich"},
+    "demo simulate torture bench observe dashboard": {"rich"},
     "offline": {"rich", "typer"},
     "pytest_plugin": {"pytest"},
 }

@@ -1,53 +1,20 @@
 """The systems that are measured: each starts three servers and runs the same work on them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 
-__all__ = ["KEYS", "VALUE", "Load", "Measured", "System"]
+from raft_actors.bench.loads import Load, Measured
 
-KEYS = [f"key{n:013d}" for n in range(1000)]
-VALUE = "v" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """`outstanding` closed loops of one kind, from one load process.
-
-    kind     "write" or "read"; a read is linearizable, or the system has none
-    seconds  how long it is counted, after `warm_up` seconds
-    value    what is written
-    """
-
-    kind: str
-    outstanding: int
-    seconds: float
-    warm_up: float = 1.0
-    value: str = VALUE
-
-
-@dataclass(slots=True)
-class Measured:
-    """What came of a load: operations in `seconds`, and each one's latency in seconds."""
-
-    count: int = 0
-    seconds: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        return self.count / self.seconds if self.seconds else 0.0
-
-    def p50(self) -> float:
-        return sorted(self.latencies)[len(self.latencies) // 2] if self.latencies else 0.0
+__all__ = ["System"]
 
 
 class System(ABC):
     """Three servers, each a process of its own on loopback; started and stopped by pid."""
 
     name: str
-    durable: str
+    acknowledged: str
     """Where a write is when it is acknowledged."""
-    reads = True
+    works: frozenset[str]
+    """What can be measured of it, by the names in docs/benchmarks.md."""
 
     @abstractmethod
     def start(self) -> None:
@@ -61,10 +28,15 @@ class System(ABC):
     def run(self, load: Load) -> Measured:
         """Put this load on the servers and count."""
 
+    @property
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """The servers' processes."""
+
     def fail_over(self) -> float:
-        """SIGKILL the leader; return the seconds until a write is acknowledged again."""
+        """SIGKILL the leader and start it again; the seconds until a write was acknowledged."""
         raise NotImplementedError
 
-    def restore(self) -> None:
-        """Start the killed server again, and wait until it is back."""
+    def recover(self, entries: int) -> float:
+        """Fill to so many entries, SIGKILL a server, start it; the seconds until it has them."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import selectors
 import shutil
 import signal
@@ -12,16 +13,19 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.systems import KEYS, Load, Measured, System
+from benchmarks.systems import System
+from raft_actors.bench.loads import KEYS, VALUE, Load, Measured
 
 __all__ = ["Etcd"]
 
 PATIENCE_S = 30.0
+CATCH_UP_S = 600.0
 
 
 class Etcd(System):
     name = "etcd"
-    durable = "disk of a majority"
+    acknowledged = "disks of a majority"
+    works = frozenset({"W1", "W64", "T64", "WP", "R64", "LAG", "FO", "REC"})
 
     @staticmethod
     def is_here() -> bool:
@@ -31,6 +35,7 @@ class Etcd(System):
         self.directory = tempfile.TemporaryDirectory(prefix="etcd-bench-")
         self.ports = [(free_port(), free_port()) for _ in range(3)]
         self.servers: dict[int, subprocess.Popen] = {}
+        self.filled = 0
         for number in range(3):
             self.start_server(number)
         deadline = time.monotonic() + PATIENCE_S
@@ -82,18 +87,31 @@ class Etcd(System):
         self.servers.clear()
         self.directory.cleanup()
 
+    @property
+    def pids(self) -> list[int]:
+        return [server.pid for server in self.servers.values()]
+
     def run(self, load: Load) -> Measured:
+        """One thread, which is its fastest; for T64 too."""
         path = "/v3/kv/put" if load.kind == "write" else "/v3/kv/range"
         value = {"value": encoded(load.value)} if load.kind == "write" else {}
         requests = [http(path, {"key": encoded(key), **value}) for key in KEYS[:100]]
         return Loops(self.ports[self.leader][0], requests, load).run()
 
     def fail_over(self) -> float:
-        self.killed = self.leader
-        server = self.servers.pop(self.killed)
-        server.send_signal(signal.SIGKILL)
+        killed = self.leader
         began = time.perf_counter()
+        self.kill(killed)
+        took = self.put_again(began)
+        self.restore(killed)
+        return took
+
+    def kill(self, number: int) -> None:
+        server = self.servers.pop(number)
+        server.send_signal(signal.SIGKILL)
         server.wait()
+
+    def put_again(self, began: float) -> float:
         put = {"key": encoded("fo"), "value": encoded("1")}
         while True:
             for number in self.servers:
@@ -105,12 +123,24 @@ class Etcd(System):
                 self.leader = self.find_leader()
                 return took
 
-    def restore(self) -> None:
-        self.start_server(self.killed)
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.answers(self.killed):
+    def restore(self, number: int) -> None:
+        self.start_server(number)
+        deadline = time.monotonic() + CATCH_UP_S
+        while not self.answers(number):
             assert time.monotonic() < deadline, "etcd did not come back"
-            time.sleep(0.1)
+            time.sleep(0.02)
+
+    def recover(self, entries: int) -> float:
+        path, value = "/v3/kv/put", encoded(VALUE)
+        requests = [http(path, {"key": encoded(key), "value": value}) for key in KEYS]
+        load = Load("write", 1000, warm_up=0.0, seconds=CATCH_UP_S)
+        Loops(self.ports[self.leader][0], requests, load).run(count=entries - self.filled)
+        self.filled = entries
+        follower = next(number for number in self.servers if number != self.leader)
+        self.kill(follower)
+        began = time.perf_counter()
+        self.restore(follower)
+        return time.perf_counter() - began
 
     def answers(self, number: int) -> bool:
         try:
@@ -142,12 +172,12 @@ class Loops:
         connection.sendall(self.requests[self.number % len(self.requests)])
         self.number += 1
 
-    def run(self) -> Measured:
+    def run(self, count: float = math.inf) -> Measured:
         measured = Measured()
         began = now = time.perf_counter()
         counted_from = began + self.load.warm_up
         ends = counted_from + self.load.seconds
-        while now < ends:
+        while now < ends and measured.count < count:
             for key, _ in self.selector.select(PATIENCE_S):
                 connection = key.fileobj
                 self.heard[connection] += connection.recv(1 << 20)

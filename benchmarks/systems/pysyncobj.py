@@ -1,35 +1,39 @@
-"""PySyncObj, in memory: its fastest. The load process is a node without a vote, as it asks for."""
+"""PySyncObj, in memory, its fastest, and with its journal. The load process has no vote."""
 
 import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
-from benchmarks.systems import KEYS, Load, Measured, System
+from benchmarks.systems import System
 from benchmarks.systems.etcd import free_port
+from raft_actors.bench.loads import KEYS, Load, Measured
 
-__all__ = ["PySyncObj"]
+__all__ = ["PySyncObj", "PySyncObjJournal"]
 
 SERVER = """
 import sys, threading
 from benchmarks.systems.pysyncobj import store
-kv = store(sys.argv[1], sys.argv[2:])
+kv = store(sys.argv[2], sys.argv[3:], journal=sys.argv[1] or None)
 sys.stdin.read()
 """
 
 
-def store(me: str | None, others: list[str]):
-    """Make one member; `me` None is the load process."""
+def store(me: str | None, others: list[str], journal: str | None = None):
+    """Make one member; `me` None is the load process. `journal` is a path."""
     from pysyncobj import SyncObj, SyncObjConf, replicated
 
     class Store(SyncObj):
         def __init__(self) -> None:
             conf = SyncObjConf(
-                appendEntriesUseBatch=False, commandsQueueSize=1_000_000, autoTickPeriod=0.001
-            )
+                appendEntriesUseBatch=False, commandsQueueSize=1_000_000, autoTickPeriod=0.001,
+                journalFile=journal,
+            )  # fmt: skip
             super().__init__(me, others, conf)
             self.data: dict = {}
 
@@ -43,8 +47,11 @@ def store(me: str | None, others: list[str]):
 
 class PySyncObj(System):
     name = "PySyncObj"
-    durable = "memory of a majority"
-    reads = False  # its reads are the local state's, whatever the leader has
+    acknowledged = "memory of a majority"
+    works = frozenset(
+        {"W1", "W64", "T64", "WP"}
+    )  # its reads are the local state's, not the group's
+    journal = False
 
     @staticmethod
     def is_here() -> bool:
@@ -52,12 +59,14 @@ class PySyncObj(System):
 
     def start(self) -> None:
         addresses = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        self.directory = tempfile.TemporaryDirectory(prefix="pysyncobj-bench-")
         self.servers = []
-        for address in addresses:
+        for number, address in enumerate(addresses):
+            journal = str(Path(self.directory.name) / f"journal{number}") if self.journal else ""
             others = [other for other in addresses if other != address]
             self.servers.append(
                 subprocess.Popen(
-                    [sys.executable, "-c", SERVER, address, *others],
+                    [sys.executable, "-c", SERVER, journal, address, *others],
                     stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 )
@@ -76,6 +85,11 @@ class PySyncObj(System):
             server.kill()
             server.wait()
         self.servers.clear()
+        self.directory.cleanup()
+
+    @property
+    def pids(self) -> list[int]:
+        return [server.pid for server in self.servers]
 
     def run(self, load: Load) -> Measured:
         """A callback puts the next; so the library's own thread does all the work."""
@@ -109,3 +123,9 @@ class PySyncObj(System):
         over.wait(load.warm_up + load.seconds + 30)
         measured.seconds = load.seconds
         return measured
+
+
+class PySyncObjJournal(PySyncObj):
+    name = "PySyncObj, journal"
+    acknowledged = "page cache of a majority: its journal is never synced"
+    journal = True

@@ -83,7 +83,7 @@ class Pipeline:
         pending = Pending(self.cluster, call)
         self.under_way.append(pending)
         self.unsent += 1
-        if self.unsent < SENT_TOGETHER:
+        if len(self.under_way) > 1 and self.unsent < SENT_TOGETHER:
             self.cluster.peers.node.flush_soon()
         else:
             self.unsent = 0

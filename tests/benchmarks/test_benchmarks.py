@@ -6,31 +6,53 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.systems import Measured
+from benchmarks.plot import svg_of
 from benchmarks.systems.etcd import is_whole
+from raft_actors.bench.loads import Measured
+from raft_actors.bench.table import UNITS, figures_table
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def test_a_short_run_measures_every_work(tmp_path):
-    figures = tmp_path / "figures.json"
+    figures, plot = tmp_path / "figures.json", tmp_path / "figures.svg"
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--alone", "--rounds", "1", "--seconds", "0.3",
-         "--trials", "1", "--output", str(figures)],
+        [sys.executable, "-m", "benchmarks", "--alone", "--rounds", "1", "--seconds", "0.2",
+         "--warm-up", "0.1", "--trials", "1", "--entries", "2000",
+         "--output", str(figures), "--plot", str(plot)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
-    measured = json.loads(figures.read_text())["raft_actors"]
-    assert set(measured) == {"W1", "W1 p50", "W64", "WP", "R64", "LAG", "FO"}
+    measured = json.loads(figures.read_text())["figures"]["raft_actors"]
+    assert set(measured) == set(UNITS)
     assert all(value > 0 for values in measured.values() for value in values)
+    assert "raft_actors" in plot.read_text()
 
 
-def test_rates_and_medians_are_of_what_was_counted():
+def test_rates_and_quantiles_are_of_what_was_counted():
     measured = Measured(count=10, seconds=2.0, latencies=[0.3, 0.1, 0.2])
     assert measured.rate == 5.0
     assert measured.p50() == 0.2
-    assert Measured().rate == 0.0
+    assert measured.quantile(0.99) == 0.3
+    assert Measured().rate == Measured().p50() == 0.0
+
+
+def test_a_table_has_a_row_for_each_work_and_ratios_of_the_first_system():
+    figures = {"ours": {"W64": [3.0, 1.0, 2.0]}, "theirs": {"W64": [1.0], "W1": [5.0]}}
+    table = figures_table(figures, "")
+    assert [column.header for column in table.columns] == ["", "ours", "theirs"]
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    assert rows == [
+        ("W1 /s", "-", "5"),
+        ("W64 /s", "2\n1 to 3", "1\n[bold]2.00 x[/]"),
+    ]
+
+
+def test_a_plot_has_a_bar_for_each_figure():
+    drawn = svg_of({"ours": {"W64": [2.0], "LAG": [1.0]}, "theirs & others": {"W64": [1.0]}})
+    assert drawn.count("<rect") == 1 + 2 + 3  # the ground, the legend, the bars
+    assert "theirs &amp; others" in drawn
 
 
 def test_an_http_answer_is_whole_when_its_length_is_there():

@@ -11,6 +11,7 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoProcess
 from raft_actors.limits import BridgeLimits
+from raft_actors.link import Link
 from raft_actors.node import NodeDown, NodeUp
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import KIND, NODE, Collector, Insider, ask, eventually, open_files, send
@@ -638,3 +639,61 @@ def test_a_dial_that_is_reset_as_soon_as_it_connects_is_a_failed_dial():
 
     with socket.socket() as never_connected:
         assert "not connected" in why_not_connected(never_connected)
+
+
+class Slow:
+    """A connection whose `send` waits, as one of a large frame does, until it is told to go on."""
+
+    def __init__(self):
+        self.sending, self.go_on = threading.Event(), threading.Event()
+        self.said, self.closed = b"", False
+        self.socket = self
+
+    def send(self, data):
+        self.sending.set()
+        assert self.go_on.wait(10.0)
+        self.said += data
+        return len(data)
+
+    def close(self):
+        assert not self.sending.is_set() or self.go_on.is_set(), "closed in the middle of a send"
+        self.closed = True
+
+
+@pytest.fixture
+def slow_link():
+    link = Link("b@x", frame_bytes_max=MIB, queue_bytes_max=MIB, limits=QUICK)
+    connection = Slow()
+    link.up(connection, MIB)
+    assert link.send(b"one")
+    thread = threading.Thread(target=link.flush)
+    thread.start()
+    assert connection.sending.wait(10.0)
+    yield link, connection
+    connection.go_on.set()
+    thread.join(10.0)
+    assert not thread.is_alive()
+
+
+def test_who_sends_takes_along_what_others_queue_and_keeps_nobody_waiting(slow_link):
+    link, connection = slow_link
+    assert link.send(b"two")
+    assert not link.flush()  # at once, although a send is under way
+    connection.go_on.set()
+    eventually(lambda: connection.said.endswith(b"two"))
+    assert not link.holds_frames()
+
+
+def test_a_connection_is_closed_after_the_send_that_uses_it(slow_link):
+    """Planted: close at once, and the send goes to whatever has the descriptor by then."""
+    link, connection = slow_link
+    link.down("a test")
+    assert not connection.closed
+    again = Slow()
+    again.go_on.set()
+    link.up(again, MIB)
+    assert link.send(b"two")
+    connection.go_on.set()
+    eventually(lambda: connection.closed)
+    eventually(lambda: again.said.endswith(b"two"))
+    assert b"one" not in again.said
