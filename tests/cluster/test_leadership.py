@@ -17,7 +17,7 @@ from tests.nodes.helpers import eventually
 
 @pytest.fixture
 def group(stage):
-    """Three nodes whose disks obey."""
+    """Three nodes whose disks obey, and are gone with their processes."""
     stage.disks = True
     stage.starter = "tests.cluster.bad_disk:start"
     stage.form()
@@ -84,15 +84,17 @@ def test_a_leader_whose_disk_is_full_gives_way_at_once_and_returns_by_itself(gro
     assert load.report["longest_s"] < 5
 
 
-def test_after_a_kill_the_next_write_waits_for_no_election_timeout(group):
+def test_after_a_kill_the_next_write_waits_for_no_election_timeout(stage):
     """A broken connection says at once that the leader is gone. Times: `benchmarks --only FO`."""
-    with group.load() as load:
+    stage.starter = "tests.client.counting:start"
+    stage.form()
+    with stage.load() as load:
         for _ in range(3):
-            leader = group.leader()
-            group.kill(leader)
+            leader = stage.leader()
+            stage.kill(leader)
             load.wait_for_more()
-            group.start(leader)
-            eventually(lambda leader=leader: group.is_up(leader), 30)
+            stage.start(leader)
+            eventually(lambda leader=leader: stage.is_up(leader), 30)
     assert load.report["longest_s"] < 5
 
 
