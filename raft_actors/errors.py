@@ -1,6 +1,7 @@
 """The errors that raft_actors raises. Each message says what to do next."""
 
 __all__ = [
+    "REJOIN",
     "BadName",
     "CommandTooLarge",
     "DataDirInUse",
@@ -24,6 +25,13 @@ __all__ = [
     "Unavailable",
     "UpgradeFailed",
 ]
+
+REJOIN = (
+    "stop this peer, move its data directory away, and call Raft.join(Machine, name=..., via=a "
+    "member) on its node: it is removed from its group and added again, and gets all from its "
+    "leader"
+)
+"""What to do about a data directory that is damaged, while a majority of the others is alive."""
 
 
 class RaftError(Exception):

@@ -6,7 +6,7 @@ from raft_actors.config import Config
 from raft_actors.core.effects import Ballot
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot
-from raft_actors.errors import StoreCorrupt
+from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.stores import LogStore
 
 __all__ = ["Recovered", "recover"]
@@ -38,8 +38,7 @@ def recover(store: LogStore, config: Config) -> Recovered:
     if snapshot.index < base:
         raise StoreCorrupt(
             f"the log begins at entry {saved.first}, and the newest snapshot ends at "
-            f"{snapshot.index}: entries are missing. Remove this peer from its group, move its "
-            "directory away, and add it again"
+            f"{snapshot.index}: entries are missing; {REJOIN}"
         )
     log = log_of(store, config, base, base_term, last)
     if log.term_at(snapshot.index) != snapshot.term:

@@ -11,7 +11,13 @@ from raft_actors.config import Config
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.examine import examine
-from raft_actors.offline.force import CannotForce, configuration_of, force, forcing
+from raft_actors.offline.force import (
+    CannotForce,
+    configuration_of,
+    force,
+    forcing,
+    refuse_stateless,
+)
 from raft_actors.offline.stopped import batches
 from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
@@ -42,6 +48,7 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     configuration = configuration_of(found)
     if owner is None or not configuration.members:
         raise CannotForce(f"{store.path} is of no group: there is nothing to back up")
+    refuse_stateless(store, found)
     snapshot, log = found.snapshot, found.log
     first = snapshot.index + 1
     header = BackupHeader(

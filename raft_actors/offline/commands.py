@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from raft_actors.errors import REJOIN
 from raft_actors.offline.backup import check_backup, export_backup, import_backup
 from raft_actors.offline.examine import entries_of, examine
 from raft_actors.offline.force import CannotForce, force, parse_address, plan
@@ -168,12 +169,11 @@ def import_file(
     typer.echo(
         f"{directory} is the directory of {peer}, the only member of group {after.group}: start it"
     )
-    typer.echo(f'with Config(log_store="{to}"), then add others with Raft.add_peer')
+    typer.echo(f'with Config(log_store="{to}"), then let others come with Raft.join')
 
 
 WHAT_TO_DO = (
     "Nothing here repairs it: what was acknowledged may be missing, and a peer that forgot what it "
-    "promised could vote twice. If a majority of its group is alive: remove this peer from the "
-    "group, move the directory away, add the peer again; it gets everything from the leader. If "
-    "none is: restore a backup, see docs/recovery.md."
+    f"promised could vote twice. If a majority of its group is alive: {REJOIN}. If none is: "
+    "restore a backup, see docs/recovery.md."
 )

@@ -233,6 +233,7 @@ def configuration_view(configuration: Configuration) -> dict[str, Any]:
         "members": configuration.members,
         "learners": configuration.learners,
         "old": configuration.old,
+        "witnesses": configuration.witnesses,
         "incarnations": configuration.incarnations,
         "group": configuration.group,
         "previous": configuration.previous,

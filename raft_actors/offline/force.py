@@ -32,7 +32,11 @@ __all__ = [
     "forcing",
     "parse_address",
     "plan",
+    "refuse_stateless",
 ]
+
+WITNESS = "witness"
+"""The kind of a snapshot that holds no state."""
 
 
 class CannotForce(RaftError):
@@ -74,7 +78,17 @@ def plan(store: DurableStore[Any], members: Iterable[Address]) -> Forcing:
     before = configuration_of(found)
     if not before.members:
         raise CannotForce(f"{':'.join(peer)} is in no group: start it, and found one")
+    refuse_stateless(store, found)
     return forcing(peer, found, before, voters)
+
+
+def refuse_stateless(store: DurableStore[Any], found: Recovered) -> None:
+    """A witness keeps its log, and a snapshot that stands for entries and holds no state."""
+    if found.snapshot.index and store.snapshots.header(found.snapshot).kind == WITNESS:
+        raise CannotForce(
+            f"{store.path} is a witness's: up to entry {found.snapshot.index} it keeps no state, "
+            "so nothing can go on from it. Take another survivor, or a backup"
+        )
 
 
 def forcing(
@@ -90,8 +104,8 @@ def forcing(
     if log.last_index > log.base:  # the time of a log never falls
         now_ms = max(now_ms, command_of(log.between(log.last_index, log.last_index)[0])[2])
     after = replace(  # without incarnations: whoever comes to it counts, until they are learned
-        before, members=voters, learners=(), old=(), incarnations=(), group=secrets.token_hex(8),
-        index=index, previous=before.index,
+        before, members=voters, learners=(), old=(), witnesses=(), incarnations=(),
+        group=secrets.token_hex(8), index=index, previous=before.index,
     )  # fmt: skip
     ballot = replace(
         found.ballot, term=found.ballot.term + 1, voted_for=peer, configuration=index,
@@ -103,6 +117,7 @@ def forcing(
         "group": before.group,
         "members": before.members,
         "learners": before.learners,
+        "witnesses": before.witnesses,
         "old": before.old,
         **record,
     }

@@ -100,13 +100,13 @@ def log_rows(found: Examined) -> list[tuple[str, Any]]:
 
 def configurations_table(found: Examined) -> Table:
     table = Table(title="configurations in the log", title_justify="left")
-    for column in ("entry", "group", "members", "learners", "old members", "forced"):
+    for column in ("entry", "group", "members", "witnesses", "learners", "old members", "forced"):
         table.add_column(column)
     for each in found.configurations[-SHOWN_MAX:]:
         forced = each.get("forced")
         table.add_row(
             f"{each['index']:,}", each["group"], addresses(each["members"]),
-            addresses(each["learners"]), addresses(each["old"]),
+            addresses(each["witnesses"]), addresses(each["learners"]), addresses(each["old"]),
             f"{forced['at']} by {forced['by']}" if forced else "",
         )  # fmt: skip
     return table

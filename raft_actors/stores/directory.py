@@ -17,19 +17,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
-from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores.files import sync_directory
 from raft_actors.stores.store import new_incarnation
 
-__all__ = ["REMEDY", "Owner", "StoreDirectory", "kind_of"]
+__all__ = ["Owner", "StoreDirectory", "kind_of"]
 
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
-
-REMEDY = (
-    "remove this peer from its group, move the directory away, and add the peer again; under its "
-    "old membership an empty directory could make it vote twice"
-)
 
 Owner = tuple[str, str]
 """The (name, node) of the peer whose vote the directory holds."""
@@ -146,7 +141,7 @@ class StoreDirectory:
         except ValueError:
             record = None
         if not isinstance(record, dict) or record.get("what") != MAGIC:
-            raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REMEDY}")
+            raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REJOIN}")
         if record.get("format") != FORMAT:
             raise StoreCorrupt(
                 f"{self.path} has format {record.get('format')!r}, and this version of "
@@ -233,7 +228,7 @@ def kind_of(path: Path) -> str:
     except ValueError:
         record = None
     if not isinstance(record, dict) or record.get("what") != MAGIC:
-        raise StoreCorrupt(f"{path / 'store.json'} is not what raft_actors writes; {REMEDY}")
+        raise StoreCorrupt(f"{path / 'store.json'} is not what raft_actors writes; {REJOIN}")
     return str(record.get("kind"))
 
 

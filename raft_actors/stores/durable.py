@@ -12,8 +12,8 @@ from struct import Struct
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from raft_actors import terms
-from raft_actors.errors import LogCompacted, RaftError, StoreCorrupt, StoreError
-from raft_actors.stores.directory import REMEDY, Owner, StoreDirectory
+from raft_actors.errors import REJOIN, LogCompacted, RaftError, StoreCorrupt, StoreError
+from raft_actors.stores.directory import Owner, StoreDirectory
 from raft_actors.stores.files import DiskFiles
 from raft_actors.stores.snapshots import Snapshots
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
@@ -143,7 +143,7 @@ class DurableStore(Generic[Database]):
             ballot = terms.loads(stored) if stored else FRESH_BALLOT
             return Saved(ballot, self.first, self.last, self.base_term, self.directory.incarnation)
         except ValueError as error:
-            raise StoreCorrupt(f"{self.path} has a broken ballot; {REMEDY}") from error
+            raise StoreCorrupt(f"{self.path} has a broken ballot; {REJOIN}") from error
 
     def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
         assert self.first <= first <= self.last + 1 or (first == 0 and not entries), "a hole"
@@ -238,10 +238,10 @@ class DurableStore(Generic[Database]):
         return StoreError(f"{self.path}: {error}{room}")
 
     def damaged(self, how: str) -> StoreCorrupt:
-        return StoreCorrupt(f"{self.path} is damaged ({how}); {REMEDY}")
+        return StoreCorrupt(f"{self.path} is damaged ({how}); {REJOIN}")
 
     def missing(self, first: int, last: int) -> StoreCorrupt:
-        return StoreCorrupt(f"{self.path} lacks entries between {first} and {last}; {REMEDY}")
+        return StoreCorrupt(f"{self.path} lacks entries between {first} and {last}; {REJOIN}")
 
     # The rest.
 

@@ -27,7 +27,7 @@ from zlib import crc32
 from raft_actors import terms
 from raft_actors.core.membership import Configuration
 from raft_actors.core.snapshot import Incoming, Snapshot
-from raft_actors.errors import StoreCorrupt
+from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.stores.files import Files
 
 __all__ = ["END", "HEADER", "PIECE", "SESSION", "Draft", "Header", "Snapshots"]
@@ -192,7 +192,7 @@ class Snapshots:
                 break
             if kind != HEADER:
                 yield kind, terms.loads(memoryview(payload)[1:])
-        raise StoreCorrupt(f"{name} ends too early; {REMEDY}")
+        raise StoreCorrupt(f"{name} ends too early; {REJOIN}")
 
     def check(self, name: str, size: int, checksum: int) -> Header:
         """Read all of a file. Raises StoreCorrupt unless it is whole and undamaged."""
@@ -202,7 +202,7 @@ class Snapshots:
             total = crc32(framed(payload), total)
             whole = payload[:1] == END and terms.loads(payload[1:]) == count
         if not whole or total != checksum or self.files.size(name) != size:
-            raise StoreCorrupt(f"{name} is not what was sent, or written; {REMEDY}")
+            raise StoreCorrupt(f"{name} is not what was sent, or written; {REJOIN}")
         index, term = numbers_in(name)[:2]
         return header_in(name, first, (index, term))
 
@@ -221,20 +221,14 @@ class Snapshots:
                     break
                 payload = data[at + BLOCK_BYTES : end]
                 if crc32(payload) != int.from_bytes(data[at + 4 : at + BLOCK_BYTES], "big"):
-                    raise StoreCorrupt(f"{name} is damaged at byte {offset - len(data)}; {REMEDY}")
+                    raise StoreCorrupt(f"{name} is damaged at byte {offset - len(data)}; {REJOIN}")
                 yield payload
                 at = end
             data = data[at:]
             if not more:
                 if data:
-                    raise StoreCorrupt(f"{name} is cut off; {REMEDY}")
+                    raise StoreCorrupt(f"{name} is cut off; {REJOIN}")
                 return
-
-
-REMEDY = (
-    "stop the peer, remove it from its group at the leader, move its directory away, and add it "
-    "again: it gets a new one from the leader"
-)
 
 
 def framed(payload: bytes) -> bytes:
@@ -247,7 +241,7 @@ def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
     except ValueError:
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:
-        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {REMEDY}")
+        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {REJOIN}")
     if version != FORMAT:
         raise StoreCorrupt(
             f"{name} has format {version!r}, and this version of raft_actors knows format "
@@ -255,7 +249,7 @@ def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
         )
     header = Header(**fields)
     if (header.index, header.term) != expected:
-        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {REMEDY}")
+        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {REJOIN}")
     return header
 
 

@@ -44,8 +44,8 @@ def make(kind, path, *, count=200, compacted=0, snapshot=0, owner=OWNER, members
     return path
 
 
-def take_snapshot(store, index, term, members=MEMBERS):
-    draft = store.snapshots.draft(Header(index, term, founding(members).encode(), 1, "term"))
+def take_snapshot(store, index, term, members=MEMBERS, kind="term"):
+    draft = store.snapshots.draft(Header(index, term, founding(members).encode(), 1, kind))
     draft.add(PIECE + terms.dumps({f"key{number}": "v" * 100 for number in range(3, index + 1)}))
     return draft.finish()
 

@@ -157,7 +157,7 @@ def test_what_cannot_be_is_told(kind, path, what):
     assert expected in problems(path)
     answer = run("verify", path)
     assert answer.exit_code == 1
-    assert "remove this peer from the" in answer.stdout
+    assert "move its data directory away" in answer.stdout
 
 
 def test_a_damaged_snapshot_is_told(kind, path):
@@ -200,7 +200,7 @@ def test_damage_that_no_peer_starts_with_is_refused_in_words(kind, path):
     file = path / "log.lmdb" if kind == "lmdb" else path / "log.rocksdb" / "CURRENT"
     file.unlink()
     for order in ("inspect", "verify"):
-        with pytest.raises(StoreCorrupt, match="move the directory away"):
+        with pytest.raises(StoreCorrupt, match="move its data directory away"):
             run(order, path)
 
 

@@ -14,7 +14,7 @@ from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce
 from raft_actors.offline.stopped import stopped
 from raft_actors.stores import open_store
-from tests.offline.directories import MEMBERS, OWNER, founding, make
+from tests.offline.directories import MEMBERS, OWNER, founding, make, take_snapshot
 from tests.offline.test_examine import run
 
 
@@ -123,6 +123,17 @@ def test_a_directory_without_a_group_is_refused(tmp_path):
     open_store("lmdb", tmp_path / "nobodys").close()
     with pytest.raises(CannotForce, match="was never a peer's"):
         force(tmp_path / "nobodys")
+
+
+def test_a_witness_keeps_no_state_and_is_refused(tmp_path, path):
+    """Planted: the kind of the snapshot is not asked for; then the group goes on from nothing."""
+    with stopped(path) as store:
+        take_snapshot(store, 60, 1, kind="witness")
+    with pytest.raises(CannotForce, match="is a witness's: up to entry 60 it keeps no state"):
+        force(path)
+    with pytest.raises(CannotForce, match="is a witness's"):
+        run("export", path, tmp_path / "backup")
+    assert saved_in(path)[0].last == 200
 
 
 def test_without_the_right_word_nothing_is_changed(path):

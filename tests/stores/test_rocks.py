@@ -107,7 +107,7 @@ def test_damage_before_the_end_is_refused_not_cut_off(path, place):
     filled("rocksdb", path)
     damaged(path, lambda data: with_flipped(data, int(len(data) * place)))
     for _ in range(2):  # and refused again
-        with pytest.raises(StoreCorrupt, match=r"is damaged \(Corruption.*move the directory"):
+        with pytest.raises(StoreCorrupt, match=r"is damaged \(Corruption.*move its data directory"):
             RocksStore(path)
 
 
