@@ -1,6 +1,6 @@
 """A process of clients that count through one `Cluster`, until its standard input ends.
 
-    python -m tests.cluster.load '[["kv", "a@host"], ...]' THREADS
+    python -m tests.cluster.load '[["kv", "a@host"], ...]' THREADS     0 for one with a pipeline
 
 For each line of standard input it answers with how many writes were acknowledged so far; at the
 end with a line of JSON: `written`, `errors` (each is a write that failed), `longest_s` (the longest
@@ -11,18 +11,24 @@ import json
 import sys
 import threading
 import time
+from collections import deque
 
 from raft_actors import Cluster, Node
+
+OUTSTANDING = 500
 
 
 class Load:
     def __init__(self, cluster, count):
         self.cluster = cluster
-        self.written = [0] * count
-        self.longest_s = [0.0] * count
+        self.written = [0] * (count or 1)
+        self.longest_s = [0.0] * (count or 1)
         self.errors = []
         self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(count)]
+        self.threads = [
+            threading.Thread(target=self.run if count else self.run_pipelined, args=(number,))
+            for number in range(count or 1)
+        ]
 
     def run(self, number):
         while not self.ended.is_set():
@@ -33,6 +39,24 @@ class Load:
             except Exception as error:
                 self.errors.append(repr(error))
             self.longest_s[number] = max(self.longest_s[number], time.monotonic() - began)
+
+    def run_pipelined(self, number):
+        under_way = deque()
+        with self.cluster.pipeline(outstanding_max=OUTSTANDING) as pipeline:
+            while not self.ended.is_set():
+                under_way.append((time.monotonic(), pipeline.write(1)))
+                if len(under_way) >= OUTSTANDING:
+                    self.take(number, *under_way.popleft())
+            while under_way:
+                self.take(number, *under_way.popleft())
+
+    def take(self, number, began, pending):
+        try:
+            pending.result()
+            self.written[number] += 1
+        except Exception as error:
+            self.errors.append(repr(error))
+        self.longest_s[number] = max(self.longest_s[number], time.monotonic() - began)
 
 
 def main(addresses, count):

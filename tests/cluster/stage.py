@@ -34,10 +34,13 @@ class Load:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def wait_for_more(self, count: int = 50) -> None:
+    def wait_for_more(self, count: int = 50, timeout_s: float = 30) -> None:
         """Wait until `count` writes more are acknowledged."""
         goal = self.written() + count
-        eventually(lambda: self.written() >= goal, 30)
+        deadline = time.monotonic() + timeout_s
+        while self.written() < goal:
+            assert time.monotonic() < deadline, f"{count} more were not written in time"
+            time.sleep(min(0.2, timeout_s / 6_000))
 
 
 class Stage:
@@ -156,6 +159,9 @@ class Stage:
         address = self.address(self.leader())
         return {key: Raft.read(address, ("get", key), timeout=10) for key in keys}
 
+    def others(self, name: str) -> str:
+        return "".join(other for other in NAMES if other != name)
+
     def applied(self, name: str) -> int:
         match Raft.status(self.address(name)):
             case ("ok", status):
@@ -163,11 +169,12 @@ class Stage:
         return -1
 
     @contextmanager
-    def load(self, threads: int = 4):
+    def load(self, threads: int = 4, *, pipelined: bool = False):
         """Clients in a process of their own; see `load`. At the end none may have failed."""
         command = [sys.executable, "-m", "tests.cluster.load", json.dumps(self.addresses)]
+        command.append(str(0 if pipelined else threads))
         process = subprocess.Popen(
-            [*command, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         load = Load(process)
