@@ -26,6 +26,7 @@ ROUNDS = 7
 SIZE = 120  # bytes of an entry: a small command with its header
 MANY = 200_000  # entries of the long log
 BATCH = 100  # entries of a save that makes the long log
+LOGS = 3  # long logs of each kind and end
 MIB = 1 << 20
 
 Figures = dict[str, dict[str, list[float]]]
@@ -107,7 +108,7 @@ os.kill(os.getpid(), 9)
 def long_logs(bench: Bench) -> None:
     """Logs made by other processes, that close them or are killed."""
     for end in ("close", "kill -9"):
-        for number in range(3):
+        for number in range(LOGS):
             for kind in KINDS:
                 path = bench.directory / f"{kind} {end} {number}"
                 command = [sys.executable, "-c", FILLER, kind, str(path)]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.micro import stores
 from benchmarks.plot import svg_of
 from benchmarks.systems.etcd import is_whole
 from raft_actors.bench.loads import Measured
@@ -28,6 +29,16 @@ def test_a_short_run_measures_every_work(tmp_path):
     assert set(measured) == set(UNITS)
     assert all(value > 0 for values in measured.values() for value in values)
     assert "raft_actors" in plot.read_text()
+
+
+def test_the_stores_are_measured_in_turns(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stores, "MANY", 1_000)
+    monkeypatch.setattr(stores, "LOGS", 1)
+    monkeypatch.setattr(sys, "argv", ["stores", str(tmp_path)])
+    stores.main()
+    shown = capsys.readouterr().out
+    assert all(work in shown for work in ("save of 1,000", "compact 900 entries", "kill -9"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rates_and_quantiles_are_of_what_was_counted():
