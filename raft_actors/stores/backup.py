@@ -65,6 +65,8 @@ class BackupWriter:
         self.path = path.absolute()
         if self.path.exists():
             raise StoreError(f"{self.path} is there already: choose another name, or remove it")
+        if not self.path.parent.is_dir():
+            raise StoreError(f"{self.path.parent} is no directory: make it first")
         self.files = DiskFiles(self.path.parent)
         self.draft = f"{self.path.name}.draft"
         self.size = self.count = 0

@@ -70,6 +70,9 @@ def test_a_backup_is_never_written_over(tmp_path, file):
     with pytest.raises(StoreError, match="is there already"):
         run("export", source, file)
     assert file.read_text() == "mine"
+    with pytest.raises(StoreError, match="is no directory: make it first"):
+        run("export", source, tmp_path / "nowhere" / "backup")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_directory_is_never_restored_over(tmp_path, file):
