@@ -492,6 +492,8 @@ class Peer(Process):
     def snapshot_part(self, index: int, offset: int) -> Any:
         """What a backup needs of the newest snapshot, and the bytes of it from `offset` on."""
         snapshot = self.core.snapshot
+        if self.address in self.core.configuration.witnesses:
+            return ("error", "keeps_no_state")
         if index != snapshot.index or not 0 <= offset < snapshot.size:
             return ("error", "not_found")
         return (

@@ -301,8 +301,8 @@ class Raft:
         member will do, for what it has applied. `raft-actors recover import` makes a group of it.
 
         Returns `("ok", index)`, that of the last entry in it; `("error", ("backup_failed", why))`
-        when the file can't be written; errors as those of `snapshot`. `timeout` is for the
-        snapshot, and again for each part.
+        when the file can't be written, `"keeps_no_state"` of a witness; errors as of `snapshot`.
+        `timeout` is for the snapshot, and again for each part.
         """
 
         def read(index: int, offset: int) -> Any:

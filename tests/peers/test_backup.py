@@ -1,0 +1,88 @@
+"""`Raft.backup` in one process: what it answers when it can't be done."""
+
+import pytest
+
+from raft_actors import Raft, StateMachine
+from raft_actors import download as module
+from raft_actors.stores.backup import read_header
+from tests.nodes.helpers import eventually
+
+
+@pytest.fixture
+def leader(make_peer):
+    name, _ = make_peer(snapshot_chunk_bytes=1000)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    eventually(
+        lambda: Raft.write(name, ("set", "key", "v" * 10_000)) == ("ok", "key", "v" * 10_000)
+    )
+    return name
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "monday.backup"
+
+
+def test_a_backup_holds_all_that_was_acknowledged(leader, file):
+    ok, index = Raft.backup(leader, file)
+    assert ok == "ok"
+    assert index == Raft.status(leader)[1]["last_applied"] == read_header(file).last
+
+
+def test_a_newer_snapshot_in_between_begins_it_again(leader, file, monkeypatch):
+    """Planted: no second try; then it answers not_found."""
+    real = module.write
+    calls = []
+
+    def write(peer, path, index, read):
+        def read_after_a_newer(index, offset):
+            calls.append(offset)
+            if len(calls) == 3:
+                Raft.write(leader, ("set", "other", 1))
+                Raft.snapshot(leader)
+            return read(index, offset)
+
+        return real(peer, path, index, read_after_a_newer)
+
+    monkeypatch.setattr(module, "write", write)
+    ok, index = Raft.backup(leader, file)
+    assert ok == "ok"
+    assert index == Raft.status(leader)[1]["last_applied"]
+    assert calls.count(0) == 2
+    assert [each.name for each in file.parent.glob("*.draft")] == []
+
+
+def test_a_file_that_cannot_be_written_is_told(leader, tmp_path):
+    (tmp_path / "there").write_text("mine")
+    for path, why in (("there", "is there already"), ("nowhere/file", "is no directory")):
+        error, (what, told) = Raft.backup(leader, tmp_path / path)
+        assert (error, what) == ("error", "backup_failed")
+        assert why in told
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_peer_that_is_not_there_is_told(leader, file):
+    assert Raft.backup("nobody", file)[0] == "error"
+    assert Raft.stop(leader) == "ok"
+    assert Raft.backup(leader, file)[0] == "error"
+    assert not file.exists()
+
+
+class Odd(StateMachine):
+    def init(self, name):
+        return object()
+
+    def handle_write(self, command, state):
+        return "done", state
+
+    def handle_read(self, query, state):
+        return "odd", state
+
+
+def test_a_state_that_cannot_be_written_down_is_told(make_peer, file):
+    name, _ = make_peer(Odd)
+    Raft.set_configuration(name, [name])
+    eventually(lambda: Raft.write(name, 1) == "done")
+    error, (what, _why) = Raft.backup(name, file)
+    assert (error, what) == ("error", "snapshot_failed")
+    assert not file.exists()
