@@ -27,6 +27,8 @@ VERSION_MAX = 1 << 31
 logger = logging.getLogger("raft_actors.state_machine")
 
 NOWHERE = Path()
+WITNESS = "witness"
+"""Kind of a snapshot that holds no state: see raft_actors/witness.py."""
 
 
 class Applied:
@@ -43,6 +45,7 @@ class Applied:
         check_version(machine)
         machine.current_version = 1
         self.on_disk: DiskDict | None = None
+        self.state: Any
         if isinstance(machine, OnDiskStateMachine):
             machine.directory = directory
             self.state = self.on_disk = machine.init(name)
@@ -124,6 +127,12 @@ class Applied:
         """
         header = snapshots.header(snapshot)
         self.check_known(header.machine)
+        if header.kind == WITNESS:
+            raise StoreCorrupt(
+                f"{self.name}: the snapshot of entry {snapshot.index} is a witness's and holds no "
+                "state: remove this peer from its group, give it an empty data directory, and add "
+                "it again"
+            )
         sessions, rest = opened(snapshots.pieces(snapshot))
         machine, version = self.machine, self.version
         machine.current_version = header.machine

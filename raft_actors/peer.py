@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
-from raft_actors.applied import Applied
+from raft_actors.applied import WITNESS, Applied
 from raft_actors.config import Config
 from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import (
@@ -56,6 +56,7 @@ from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace
 from raft_actors.troubles import in_words
+from raft_actors.witness import Witnessed
 from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
@@ -135,7 +136,12 @@ class Peer(Process):
         """
         found = recover(self.store, self.config)
         snapshots, snapshot = self.store.snapshots, found.snapshot
-        self.applied = applied = self.fresh_state(machine)
+        stateless = self.address in snapshot.configuration.witnesses or (
+            snapshot.index > 0 and snapshots.header(snapshot).kind == WITNESS
+        )
+        self.applied = applied = (
+            self.no_state(self.make(machine)) if stateless else self.fresh_state(machine)
+        )
         if applied.index < snapshot.index:
             applied.restore(snapshots, snapshot)
         elif applied.index:  # on disk
@@ -146,6 +152,7 @@ class Peer(Process):
             snapshots=snapshots, snapshot=snapshot, incoming=found.incoming,
             commit_index=applied.index, machine=applied.machine.version,
         )  # fmt: skip
+        self.core.stateless = stateless
         self.core.version = applied.version
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
@@ -166,8 +173,14 @@ class Peer(Process):
                 sorted({*members} - {*configuration.everyone}),
             )
 
+    def make(self, machine: type[StateMachine]) -> StateMachine:
+        return machine()
+
     def fresh_state(self, machine: type[StateMachine]) -> Applied:
-        return Applied(machine(), self.name, self.path / "machine")
+        return Applied(self.make(machine), self.name, self.path / "machine")
+
+    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
+        return Witnessed(machine, self.name, index)
 
     # Events.
 
@@ -300,7 +313,7 @@ class Peer(Process):
             if kind == COMMAND:
                 reply = applied.write(*command_of(entry))
             elif kind == CONFIG:
-                self.say_if_removed(Configuration.decode(payload_of(entry), applied.index + 1))
+                self.take_part(Configuration.decode(payload_of(entry), applied.index + 1))
             elif kind == VERSION:
                 applied.upgrade(version_of(entry))
                 core.version = applied.version
@@ -314,6 +327,8 @@ class Peer(Process):
             if clock() >= until:
                 break
         applied.end_batch()
+        if self.core.stateless and not isinstance(applied, Witnessed):
+            self.forget_state()
         self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
@@ -339,6 +354,9 @@ class Peer(Process):
             self.step(SnapshotRefused(chunk.index))
         else:
             self.snapshotting.give_up()
+            if self.address in snapshot.configuration.witnesses:
+                self.core.stateless = True
+                self.forget_state()
             self.applied.restore(snapshots, snapshot)
             self.core.version = self.applied.version
             self.step(SnapshotInstalled(snapshot))
@@ -346,6 +364,28 @@ class Peer(Process):
             logger.info("%s: goes on from a snapshot that ends at entry %d",
                         self.name, snapshot.index)  # fmt: skip
         tell_if_alive(self.actor_ref, MORE)
+
+    def take_part(self, configuration: Configuration) -> None:
+        """Take the part that a committed configuration gives this peer."""
+        if self.address in configuration.witnesses:
+            self.core.stateless = True
+        elif self.core.stateless and self.address in configuration.everyone:
+            logger.error(
+                "%s is to keep a state, and its data directory is a witness's, without one: it "
+                "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
+                self.name,
+            )
+        self.say_if_removed(configuration)
+
+    def forget_state(self) -> None:
+        """From here on only the log is kept. A witness never owes a command's answer: it leads
+        for no longer than it takes to hand over.
+        """
+        before = self.applied
+        self.snapshotting.give_up()
+        before.close()
+        self.applied = self.no_state(before.machine, before.index)
+        self.applied.found_at(before.version)
 
     def say_if_removed(self, configuration: Configuration) -> None:
         """Not to one that came, or came back, later and applies what was before."""

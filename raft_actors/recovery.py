@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 from raft_actors.config import Config
 from raft_actors.core.effects import Ballot
+from raft_actors.core.entry import payload_of
 from raft_actors.core.log import Log
+from raft_actors.core.membership import Configuration
 from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot
 from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.stores import LogStore
@@ -21,6 +23,14 @@ class Recovered:
     snapshot: Snapshot
     incoming: Incoming | None
     incarnation: int
+
+    @property
+    def configuration(self) -> Configuration:
+        """The newest that the log or the snapshot has."""
+        index = self.ballot.configuration
+        if index <= self.snapshot.index:
+            return self.snapshot.configuration
+        return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
 
 
 def recover(store: LogStore, config: Config) -> Recovered:

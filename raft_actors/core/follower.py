@@ -109,7 +109,9 @@ class Follower(Role):
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
             jitter = server.random.uniform(0, server.config.heartbeat_timeout)
-            self.deadline = min(self.deadline, max(server.now, server.promised_until) + jitter)
+            if not server.keeps_no_state:  # a witness leaves it to the others
+                soon = max(server.now, server.promised_until) + jitter
+                self.deadline = min(self.deadline, soon)
 
     def hear(self, message: AppendEntries | InstallSnapshot) -> None:
         self.leader, self.group, self.heard = message.source, message.group, self.server.now
@@ -240,7 +242,8 @@ class Follower(Role):
         stale = event.consistency == STALE
         if stale and self.answers_as_it_is(event):
             return
-        if self.leader is None or not (stale or event.consistency == FOLLOWER):
+        serves = (stale or event.consistency == FOLLOWER) and not server.keeps_no_state
+        if self.leader is None or not serves:
             self.refuse_read(event, redirect(self.leader))
         elif reads.count >= server.config.proposals_max:
             server.answer(event.ticket, ("error", "overloaded"))

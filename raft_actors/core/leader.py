@@ -157,7 +157,7 @@ class Leader(Role):
 
     def on_propose(self, event: Propose) -> None:
         server = self.server
-        if self.handing is not None or self.is_removed():
+        if self.handing is not None or self.is_removed() or server.keeps_no_state:
             server.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if len(event.command) > server.config.command_bytes_max:
@@ -178,6 +178,9 @@ class Leader(Role):
         committed, so the read waits for that entry at least (thesis 6.4, step 1).
         """
         server = self.server
+        if server.keeps_no_state:
+            self.refuse_read(event, ELECTION_IN_PROGRESS)
+            return
         if event.consistency == STALE and self.answers_as_it_is(event):
             return
         if self.is_overloaded():
@@ -236,8 +239,11 @@ class Leader(Role):
         """Return why not, or None."""
         server = self.server
         in_force = server.configuration
-        if not event.members:
+        if set(event.members) <= set(target.witnesses):
             return "no_members"
+        changing = target.changes_parts(in_force)
+        if changing:
+            return ("remove_first", changing)
         if self.handing is not None or self.is_removed():
             return "election_in_progress"
         if event.expected not in (None, in_force.index):
@@ -418,6 +424,8 @@ class Leader(Role):
             server.answer(event.ticket, ("ok", target))
         elif target not in server.others():
             server.answer(event.ticket, ("error", "no_such_member"))
+        elif target in server.configuration.witnesses:
+            server.answer(event.ticket, ("error", "keeps_no_state"))
         elif self.handing is not None and self.handing.ticket is not None:
             server.answer(event.ticket, ("error", "transfer_in_progress"))
         elif self.is_changing():
@@ -450,7 +458,8 @@ class Leader(Role):
         fitness = {
             member: (progress.match, progress.heard)
             for member in server.others()
-            if (progress := self.progress[member]).heard >= heard_since
+            if member not in server.configuration.witnesses
+            and (progress := self.progress[member]).heard >= heard_since
             and progress.match >= match_min
         }
         return max(fitness, key=fitness.__getitem__, default=server.peer)
@@ -465,6 +474,12 @@ class Leader(Role):
         quicker = self.fittest(self.written)
         if self.handing is None and not self.is_changing() and quicker != self.server.peer:
             self.make_room(quicker, None)
+
+    def hand_over_state(self) -> None:
+        """A witness makes room for one that keeps the state, as soon as there is one."""
+        keeper = self.fittest()
+        if self.handing is None and not self.is_changing() and keeper != self.server.peer:
+            self.make_room(keeper, None)
 
     def hand_over(self, handing: HandingOver) -> None:
         """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
@@ -512,9 +527,17 @@ class Leader(Role):
             progress.due = False
 
     def send_snapshot(self, member: Address, progress: Progress) -> None:
-        """Send the newest snapshot to whom the log can't help any more (§7)."""
+        """Send the newest snapshot to whom the log can't help any more (§7).
+
+        A witness's holds nothing: it waits until another leads.
+        """
         server, chunk_bytes = self.server, self.server.config.snapshot_chunk_bytes
         shipment = progress.shipment
+        if server.keeps_no_state:
+            if progress.due:
+                self.send_append(member, 0, [])
+                progress.due = False
+            return
         if shipment is None:
             shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
         snapshot = shipment.snapshot
@@ -717,6 +740,8 @@ class Leader(Role):
         if self.change is not None:
             self.give_up_on_the_silent(self.change)
         self.learn_incarnations()
+        if server.keeps_no_state:
+            self.hand_over_state()
         self.forget_who_left()
         self.move_version()
         self.beat_at = server.now + config.heartbeat_timeout

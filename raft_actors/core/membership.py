@@ -161,6 +161,15 @@ class Configuration:
             other.members, other.learners, other.witnesses,
         )  # fmt: skip
 
+    def changes_parts(self, before: "Configuration") -> list[Address]:
+        """Return who would keep a state and has none, or would keep none and has one to answer
+        from. That needs a removal in between.
+        """
+        witnesses, before_that = set(self.witnesses), set(before.witnesses)
+        full = {*self.members, *self.learners} - witnesses
+        had_state = set(before.members) - before_that
+        return sorted((before_that & full) | (witnesses & had_state))
+
     def votes(self, peer: Address) -> bool:
         return peer in self.members or peer in self.old
 

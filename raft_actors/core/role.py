@@ -139,6 +139,8 @@ class Role:
         not do: it may be a deposed one's, or have been under way for long.
         """
         server = self.server
+        if server.keeps_no_state:
+            return False
         index = event.after
         if event.staleness_s is not None:
             asked_at, known = server.fresh

@@ -91,13 +91,14 @@ class Server:
     snapshots       where a leader reads it to send it
     incoming        the leader's snapshot that is being received, as far as it is here
     commit_index    what is known to be committed; at first what the state machine has applied
+    stateless       whether its data directory is a witness's
     troubles        what a person has to look at, and was told once
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
                  "fresh", "incarnation", "incoming", "log", "machine", "news", "now", "peer",
                  "promise_ms", "promised_until", "random", "role", "saved_ballot", "snapshot",
-                 "snapshots", "troubles", "version", "wall_ms")  # fmt: skip
+                 "snapshots", "stateless", "troubles", "version", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -131,6 +132,7 @@ class Server:
         self.founding: Founding | None = None
         self.effects = Effects()
         self.news: News | None = None
+        self.stateless = False
         self.troubles: dict[str, Trouble] = {}
         self.fresh = (-inf, 0)
         leases = config.lease_clock_drift_max is not None
@@ -169,6 +171,11 @@ class Server:
         """Tell whether there's a leader whose term's first entry has committed (thesis 6.4)."""
         return self.role.leader is not None and self.log.term_at(self.commit_index) == self.term
 
+    @property
+    def keeps_no_state(self) -> bool:
+        """Tell whether this peer votes only: it leads for as long as it takes to hand over."""
+        return self.stateless or self.peer in self.voters.witnesses
+
     def may_stand(self) -> bool:
         """Tell whether this peer may ask for votes.
 
@@ -193,13 +200,16 @@ class Server:
     def election_deadline(self) -> float:
         """A random time from now, so that two peers seldom stand together (§5.2).
 
-        A lone voter waits for nobody.
+        A lone voter waits for nobody. A witness lets the others try first.
         """
         config = self.config
         if len(self.voters.members) < 2 and not self.others() and self.may_stand():
             return self.now
-        return self.now + self.random.uniform(
-            config.min_election_timeout, config.max_election_timeout
+        patience = config.max_election_timeout if self.keeps_no_state else 0.0
+        return (
+            self.now
+            + patience
+            + self.random.uniform(config.min_election_timeout, config.max_election_timeout)
         )
 
     # Events in.
@@ -462,6 +472,9 @@ class Server:
         """
         if self.peer not in event.members:
             self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
+            return
+        if set(event.members) <= set(event.witnesses):
+            self.answer(event.ticket, ("error", "no_members"))
             return
         configuration = Configuration.founding(event.members, event.learners, event.witnesses)
         give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout

@@ -11,13 +11,7 @@ from raft_actors.config import Config
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.examine import examine
-from raft_actors.offline.force import (
-    CannotForce,
-    configuration_of,
-    force,
-    forcing,
-    refuse_stateless,
-)
+from raft_actors.offline.force import CannotForce, force, forcing, refuse_stateless
 from raft_actors.offline.stopped import batches
 from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
@@ -45,7 +39,7 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     """
     owner = json.loads(store.directory.format_file.read_text())["owner"]
     found = recover(store, Config())
-    configuration = configuration_of(found)
+    configuration = found.configuration
     if owner is None or not configuration.members:
         raise CannotForce(f"{store.path} is of no group: there is nothing to back up")
     refuse_stateless(store, found)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from raft_actors.applied import WITNESS
 from raft_actors.config import Config
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode
@@ -27,16 +28,12 @@ from raft_actors.stores.durable import DurableStore
 __all__ = [
     "CannotForce",
     "Forcing",
-    "configuration_of",
     "force",
     "forcing",
     "parse_address",
     "plan",
     "refuse_stateless",
 ]
-
-WITNESS = "witness"
-"""The kind of a snapshot that holds no state."""
 
 
 class CannotForce(RaftError):
@@ -75,7 +72,7 @@ def plan(store: DurableStore[Any], members: Iterable[Address]) -> Forcing:
             f"{store.path} is the directory of {':'.join(peer)}, which must be a member"
         )
     found = recover(store, Config())
-    before = configuration_of(found)
+    before = found.configuration
     if not before.members:
         raise CannotForce(f"{':'.join(peer)} is in no group: start it, and found one")
     refuse_stateless(store, found)
@@ -130,11 +127,3 @@ def forcing(
 def force(store: DurableStore[Any], forcing: Forcing) -> None:
     """Write it: all or nothing, durable on return."""
     store.save(forcing.ballot.stored(), forcing.index, [forcing.entry])
-
-
-def configuration_of(found: Recovered) -> Configuration:
-    index, snapshot = found.ballot.configuration, found.snapshot
-    if index <= snapshot.index:
-        return snapshot.configuration
-    payload = command_of(found.log.between(index, index)[0])[0]
-    return Configuration.decode(payload, index)

@@ -127,6 +127,7 @@ class Checker:
                 self.note_command(request_of(frame), len(committed))
             elif kind_of(frame) == CONFIG:
                 self.configuration = Configuration.decode(payload_of(frame), len(committed))
+                self.world.witnesses.update(name for name, _node in self.configuration.witnesses)
         if len(known) < len(entries):
             self.check_quorum_holds(peer, commit)
 

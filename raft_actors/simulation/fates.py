@@ -22,6 +22,7 @@ class Plan:
     """One world and its fates.
 
     members   who founds the group; the others are there to be added
+    witnesses those of the members that keep no state
     founder   who is told to found the group; with `both`, others may be told so too
     pace      seconds that pass at most between two alarms' chances to ring
     window    how far back in the wire the message lies that arrives next: 1 keeps the order
@@ -35,6 +36,7 @@ class Plan:
     seed: int
     names: str
     members: str
+    witnesses: str
     config: Config
     founder: str
     both: bool
@@ -95,6 +97,7 @@ def draw(seed: int, steps: int) -> Plan:
         seed=seed,
         names=names,
         members=members,
+        witnesses=members[-1] if len(members) > 2 and luck.random() < 0.2 else "",
         config=config,
         founder=choice(members),
         both=luck.random() < 0.2,

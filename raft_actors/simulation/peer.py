@@ -20,6 +20,7 @@ from raft_actors.simulation.checker import Broken
 from raft_actors.snapshotting import Snapshotting, Writer
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import Snapshots
+from raft_actors.witness import Witnessed
 
 if TYPE_CHECKING:
     from raft_actors.simulation.world import World
@@ -139,6 +140,18 @@ class SimulatedSnapshotting(Snapshotting):
         writer.write()
 
 
+class WatchedWitness(Witnessed):
+    """Replies to nobody."""
+
+    def __init__(self, machine: StateMachine, name: str, index: int) -> None:
+        super().__init__(machine, name, index)
+        self.replies: list[tuple[bytes, int]] = []
+        self.batch = 0
+
+    def seen_by(self, _answer: bytes | None) -> list[int]:
+        return []
+
+
 class Hands:
     """What a peer reaches for outside itself: the others, its node and its own mailbox."""
 
@@ -177,7 +190,7 @@ class SimulatedPeer(Peer):
     fenced = False
     snapshotter = SimulatedSnapshotting
     actor_ref: Any = None
-    applied: WatchedApplied
+    applied: WatchedApplied | WatchedWitness
 
     def __init__(  # the actor's own constructor is for those that get a thread
         self,
@@ -205,8 +218,14 @@ class SimulatedPeer(Peer):
         self.peers = self.actor_ref = Hands(world, self)  # type: ignore[assignment]
         self.recover(machine)
 
+    def make(self, machine: type[StateMachine]) -> StateMachine:
+        return self.world.machine_of(self.name, machine)
+
     def fresh_state(self, machine: type[StateMachine]) -> Applied:
-        return WatchedApplied(self.world.machine_of(self.name, machine), self.name, self)
+        return WatchedApplied(self.make(machine), self.name, self)
+
+    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
+        return WatchedWitness(machine, self.name, index)
 
     def save(self, due: Effects) -> float:
         """As a peer's, but the world says how long it took."""

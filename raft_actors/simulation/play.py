@@ -76,7 +76,7 @@ def play(
     )  # fmt: skip
     after = 0
     try:
-        world.configure(plan.founder, plan.members)
+        found(world, plan, plan.founder)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
             happen(world, plan, script, fate)
         if tell:
@@ -177,18 +177,21 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
         case "found":
             founder = plan.members[int(first * len(plan.members))] if plan.both else plan.founder
             if founder in world.peers and not world.is_stalled(founder):
-                world.configure(founder, plan.members)
+                found(world, plan, founder)
         case "change":
             asked = whom(world, plan, name, second)
             if asked and world.peers[asked].core.configuration.members:
-                members, learners = wished(world, asked, first, second)
-                world.configure(asked, members, learners)
+                world.configure(asked, *wished(world, asked, first, second))
         case "transfer" if up:
             world.transfer(name, names[int(second * len(names))])
         case "wipe" if world.may_wipe(name):
             world.wipe(name)
         case "reseed":
             reseed(world, whom(world, plan, name, second))
+
+
+def found(world: World, plan: Plan, founder: str) -> None:
+    world.configure(founder, plan.members, "", plan.witnesses)
 
 
 def reseed(world: World, asked: str) -> None:
@@ -198,7 +201,7 @@ def reseed(world: World, asked: str) -> None:
     if members:
         wiped = {name for name, _incarnation in world.former}
         wanted = members - world.strangers(known) if world.strangers(known) else members | wiped
-        world.configure(asked, "".join(sorted(wanted)))
+        world.configure(asked, *parts(asked, wanted, set(), wanted & world.witnesses))
 
 
 def wear(world: World, name: str, draw: float, slow_s: float) -> None:
@@ -225,17 +228,28 @@ def read(world: World, script: Script, asked: str, first: float, second: float) 
     world.read(asked, script.query(first), consistency, staleness_s, after)
 
 
-def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str]:
-    """The members and learners that a client asks for: one more or less, or any others."""
+def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str, str]:
+    """The members, learners and witnesses that a client asks for: one member more or less, or any
+    others. Who was a witness once has no state and stays one.
+    """
     names = world.names
+    configuration = world.peers[asked].core.configuration
+    world.witnesses |= {name for name, _node in configuration.witnesses}
     if second * 1_000 % 1 < 0.5:
-        members = {name for name, _node in world.peers[asked].core.configuration.members}
+        members = {name for name, _node in configuration.members}
         members ^= {names[int(first * len(names))]}
-        return "".join(sorted(members)) or asked, ""
+        return parts(asked, members, set(), members & world.witnesses)
     bits = int(first * 65_536)
     members = {name for place, name in enumerate(names) if bits >> place & 1}
     learners = {name for place, name in enumerate(names) if bits >> place + 6 & 1} - members
-    return "".join(sorted(members)) or asked, "".join(sorted(learners))
+    had_state = {name for name, _node in configuration.members} - world.witnesses
+    some = {name for place, name in enumerate(names) if bits >> place + 9 & 3 == 3} - had_state
+    return parts(asked, members, learners - world.witnesses, members & (some | world.witnesses))
+
+
+def parts(asked: str, *sets: set[str]) -> tuple[str, str, str]:
+    members, learners, witnesses = ("".join(sorted(names)) for names in sets)
+    return members or asked, learners, witnesses
 
 
 def told_of(world: World, text: str) -> None:
@@ -279,7 +293,7 @@ def heal(world: World, plan: Plan, script: Script) -> None:
         if world.agrees():
             break
         if not any(peer.core.configuration.members for peer in world.peers.values()):
-            world.configure(min(name for name in plan.members if name in world.peers), plan.members)
+            found(world, plan, min(name for name in plan.members if name in world.peers))
         world.ring(step_s)
     else:
         raise Broken(

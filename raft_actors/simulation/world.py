@@ -67,6 +67,7 @@ class World:
     versions  of the machine, as the program has it that each peer runs
     slow      seconds that each save of a peer takes whose disk is worn
     stalled   until when a peer does nothing, in the world's time
+    witnesses those that a client has asked for at some time; their disks hold no state
     former    (first index, log) of disks that are gone, by name and incarnation
     sessions  numbers of those that clients have opened
     asked     what they asked in a session: (request, command)
@@ -112,6 +113,7 @@ class World:
         self.versions = dict.fromkeys(names, machine.version)
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
+        self.witnesses: set[str] = set()
         self.former: dict[tuple[str, int], tuple[int, list[bytes]]] = {}
         self.busy: SimulatedPeer | None = None
         self.requests = 0
@@ -414,8 +416,9 @@ class World:
         return ticket
 
     def configure(
-        self, name: str, members: str = "", learners: str = "", *, declared: bool = False
-    ) -> Ticket:
+        self, name: str, members: str = "", learners: str = "", witnesses: str = "", *,
+        declared: bool = False,
+    ) -> Ticket:  # fmt: skip
         """Have a client ask `name` to found a group of `members`, or to change it to them.
 
         declared  it was started with them declared; nobody asks
@@ -424,10 +427,14 @@ class World:
         members = members or "".join(self.names)
         if self.tell:
             besides = f" and learners {learners}" if learners else ""
+            besides += f", {witnesses} as witnesses" if witnesses else ""
             what = f"{name} declares" if declared else f"a client asks {name} for"
             self.tell(f"{what} the members {members}{besides}")
-        wanted, taught = (tuple(map(self.address, part)) for part in (members, learners))
-        self.step(name, Configure(wanted, ticket, taught, declared=declared))
+        wanted, taught, without_state = (
+            tuple(map(self.address, part)) for part in (members, learners, witnesses)
+        )
+        event = Configure(wanted, ticket, taught, witnesses=without_state, declared=declared)
+        self.step(name, event)
         return ticket
 
     def transfer(self, name: str, target: str = "") -> Ticket:

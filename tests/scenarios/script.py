@@ -225,6 +225,10 @@ class Script:
         """teach a abc d: ask for the members abc and the learner d."""
         self.world.configure(name, members, learners)
 
+    def do_witness(self, name: str, members: str, witnesses: str) -> None:
+        """witness a abw w: ask for the members abw, of which w keeps no state."""
+        self.world.configure(name, members, "", witnesses)
+
     def do_write(self, name: str, *commands: str) -> None:
         self.world.write(name, *commands)
 

@@ -1,0 +1,102 @@
+"""Witnesses: members that vote, keep the log, and have no state to answer from."""
+
+from raft_actors.core.messages import Configure, Propose, Query, Transfer
+from tests.core.world import Ticket, World, address
+
+
+def configure(world: World, name: str, members: str, witnesses: str = "") -> Ticket:
+    ticket = Ticket("configure")
+    event = Configure(
+        tuple(map(address, members)), ticket, witnesses=tuple(map(address, witnesses))
+    )
+    world.step(name, event)
+    return ticket
+
+
+def group_of(members: str, witnesses: str) -> World:
+    world = World(members)
+    configure(world, members[0], members, witnesses)
+    world.ring(0.3)
+    assert world.role(members[0]) == "leader"
+    return world
+
+
+def ask(world: World, name: str, event: type) -> Ticket:
+    ticket = Ticket("ask")
+    world.step(name, event(b"x", ticket))
+    return ticket
+
+
+def test_with_two_states_and_a_witness_one_state_may_be_lost() -> None:
+    world = group_of("abw", "w")
+    world.isolate("b")
+    done = world.propose("a", b"x")[0]
+    world.settle()
+    assert done.answer == ("ok", b"x"), "a and w are a majority"
+    world.heal()
+    world.ring(0.3)
+    world.crash("a")
+    world.ring(3)
+    assert world.role("b") == "leader", "the witness leaves it to b"
+
+
+def test_a_witness_that_alone_has_the_newest_entries_leads_until_another_has_them() -> None:
+    world = group_of("abw", "w")
+    world.isolate("b")
+    world.propose("a", b"x")
+    world.settle()
+    world.crash("a")
+    world.heal()
+    told = len(world.news)
+    world.ring(3)
+    assert [name for name, news in world.news[told:] if news.role == "leader"] == ["w", "b"]
+    assert world.machines["b"].commands == [b"x"]
+
+
+def test_a_witness_that_leads_takes_no_command_and_answers_no_read() -> None:
+    world = group_of("abw", "w")
+    world.promote("w")
+    for event in (Propose, Query):
+        assert ask(world, "w", event).answer == ("error", "election_in_progress")
+
+
+def test_nobody_hands_over_to_a_witness() -> None:
+    world = group_of("abw", "w")
+    ticket = Ticket("transfer")
+    world.step("a", Transfer(address("w"), ticket))
+    assert ticket.answer == ("error", "keeps_no_state")
+    world.crash("b")
+    world.ring(0.5)
+    ticket = Ticket("transfer")
+    world.step("a", Transfer(None, ticket))
+    world.ring(1)
+    assert world.role("a") == "leader"
+
+
+def test_a_group_of_witnesses_alone_is_none() -> None:
+    world = World("vw")
+    assert configure(world, "w", "vw", "vw").answer == ("error", "no_members")
+    world = group_of("abw", "w")
+    assert configure(world, "a", "w", "w").answer == ("error", "no_members")
+
+
+def test_a_member_changes_between_state_and_none_only_by_leaving_first() -> None:
+    world = group_of("abw", "w")
+    answer = ("error", ("remove_first", [address("b")]))
+    assert configure(world, "a", "abw", "bw").answer == answer
+    answer = ("error", ("remove_first", [address("w")]))
+    assert configure(world, "a", "abw").answer == answer
+    assert configure(world, "a", "ab").answer is None
+    world.ring(0.5)
+    assert world.servers["a"].configuration.witnesses == ()
+
+
+def test_the_others_stand_first() -> None:
+    """A witness that won would only have to hand over."""
+    for seed in range(10):
+        world = World("abw", seed)
+        configure(world, "a", "abw", "w")
+        world.ring(0.3)
+        world.crash("a")
+        world.ring(1.5)
+        assert world.role("b") == "leader"
