@@ -94,7 +94,12 @@ class PeerReplay:
 
     def judge_group(self) -> None:
         before, now = self.before["group"], self.what["group"]
-        if now != before and (before or now != self.log.group or not self.commit):
+        if now == before:
+            return
+        heard = self.what.get("message", {})
+        founded = now == self.log.group and self.commit
+        told = heard.get("group") == now and heard.get("commit")
+        if before or not (founded or told):
             self.depart("group_kept", f"its group became {now!r}, from {before!r}")
 
     def begins_a_batch(self, what: dict[str, Any]) -> bool:
