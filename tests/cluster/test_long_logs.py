@@ -7,8 +7,10 @@ defaults:
     RAFT_ACTORS_ENTRIES=10000000 pytest --timeout 0 -s tests/cluster/test_long_logs.py -k flat
 """
 
+import contextlib
 import os
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -89,16 +91,16 @@ def sample(stage):
     found = []
     for name in NAMES:
         memory = psutil.Process(stage.processes[name].pid).memory_info().rss
-        disk = sum(file.stat().st_blocks * 512 for file in files_of(stage, name))
+        disk = disk_bytes(stage.directory / name)
         now = status(stage, name)
         found.append((memory, disk, now["last_index"] - now["first_index"] + 1))
     return tuple(max(values) for values in zip(*found, strict=True))
 
 
-def files_of(stage, name):
-    for _ in range(5):
-        try:
-            return [file for file in (stage.directory / name).rglob("*") if file.stat()]
-        except FileNotFoundError:
-            continue  # compacted away while we looked
-    return []
+def disk_bytes(directory):
+    found = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # compacted away while we looked
+                found += Path(place, name).stat().st_blocks * 512
+    return found
