@@ -218,7 +218,8 @@ class Raft:
         It takes no more commands until its successor has them all, so nothing is lost by it.
 
         Returns `("ok", new_leader)`; an error: `("redirect", leader)` if `leader` does not lead,
-        or if another than `to` was elected, `"no_such_member"`, `"transfer_in_progress"`,
+        or if another than `to` was elected, `("peers_not_responding", peers)` at once if the
+        successor is away, or nobody else is there, `"no_such_member"`, `"transfer_in_progress"`,
         `"timeout"` if the successor does not keep up (the old leader goes on then).
         """
         wanted = None if to is None else address_of(to)

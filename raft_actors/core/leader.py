@@ -422,6 +422,8 @@ class Leader(Role):
         target = event.target or self.fittest()
         if target == server.peer and event.target is not None:
             server.answer(event.ticket, ("ok", target))
+        elif target == server.peer and self.heirs():
+            server.answer(event.ticket, ("error", ("peers_not_responding", self.heirs())))
         elif target not in server.others():
             server.answer(event.ticket, ("error", "no_such_member"))
         elif target in server.configuration.witnesses:
@@ -430,8 +432,21 @@ class Leader(Role):
             server.answer(event.ticket, ("error", "transfer_in_progress"))
         elif self.is_changing():
             server.answer(event.ticket, ("error", "change_in_progress"))
+        elif not self.lives(target):
+            server.answer(event.ticket, ("error", ("peers_not_responding", [target])))
         else:
             self.make_room(target, event.ticket)
+
+    def heirs(self) -> list[Address]:
+        """Who could lead after it, if they live: a witness has no state to lead with."""
+        witnesses = self.server.configuration.witnesses
+        return [member for member in self.server.others() if member not in witnesses]
+
+    def lives(self, member: Address) -> bool:
+        """Tell whether it has answered one of the last few heartbeats: else it can't take over."""
+        server, progress = self.server, self.progress[member]
+        heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
+        return progress.linked and progress.heard >= heard_since
 
     def is_changing(self) -> bool:
         return self.change is not None or bool(self.server.configuration.old)
@@ -450,19 +465,14 @@ class Leader(Role):
     def fittest(self, match_min: int = 0) -> Address:
         """The voter with the longest log, of those the one heard last; this peer if there's none.
 
-        Only who has answered one of the last few heartbeats can take an office over, and has the
-        log up to `match_min` at least.
+        Only who lives can take an office over, and has the log up to `match_min` at least.
         """
-        server = self.server
-        heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
         fitness = {
             member: (progress.match, progress.heard)
-            for member in server.others()
-            if member not in server.configuration.witnesses
-            and (progress := self.progress[member]).heard >= heard_since
-            and progress.match >= match_min
+            for member in self.heirs()
+            if (progress := self.progress[member]).match >= match_min and self.lives(member)
         }
-        return max(fitness, key=fitness.__getitem__, default=server.peer)
+        return max(fitness, key=fitness.__getitem__, default=self.server.peer)
 
     def yield_to_a_quicker_disk(self) -> None:
         """Hand over to a follower that had saved all by the time this peer's slow save was done.
@@ -653,6 +663,7 @@ class Leader(Role):
         progress = self.recognised(reply)
         if progress is not None:
             progress.heard = self.server.now
+            progress.linked = True
             if reply.round > progress.round:
                 progress.round = reply.round
                 self.confirm_reads()
@@ -719,6 +730,8 @@ class Leader(Role):
         for (_name, node), progress in self.progress.items():
             if node == lost.node:
                 progress.lost()
+        if self.handing is not None and self.handing.target[1] == lost.node:
+            self.end_handing(("error", ("peers_not_responding", [self.handing.target])))
 
     def on_tick(self, _tick: Tick) -> None:
         """Speak to everyone, or give up an office that no majority has answered for (6.2)."""

@@ -23,6 +23,7 @@ class Progress:
     round     newest round that it has answered
     heard     time of its last answer, seconds of `server.now`
     promised_until  before that it elects nobody else; for leases
+    linked    False after the link to it broke, until it answers again
     machine   the version of its machine, as it says; 0 before it has said so
     due       whether the next flush owes it a message, entries or not
     shipment  the snapshot that is on its way there
@@ -32,8 +33,8 @@ class Progress:
               as it was; what is denied in answer to that is lost for certain
     """
 
-    __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "machine", "match", "next",
-                 "probing", "promised_until", "round", "shipment", "suspected")  # fmt: skip
+    __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "linked", "machine", "match",
+                 "next", "probing", "promised_until", "round", "shipment", "suspected")  # fmt: skip
 
     def __init__(self, *, next_index: int, now: float, incarnation: int = 0) -> None:
         self.match = 0
@@ -43,6 +44,7 @@ class Progress:
         self.round = 0
         self.heard = now
         self.promised_until = -inf
+        self.linked = True
         self.machine = 0
         self.due = True
         self.incarnation = incarnation
@@ -107,6 +109,7 @@ class Progress:
 
     def lost(self) -> None:
         """What was under way is lost: send little until the follower answers again."""
+        self.linked = False
         self.probe(self.match)
         if self.shipment is not None:
             self.shipment.go_back()

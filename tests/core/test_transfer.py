@@ -1,7 +1,7 @@
 """Leadership transfer (thesis 3.10)."""
 
-from raft_actors.core.messages import TimeoutNow, Transfer
-from tests.core.world import Ticket, World, address
+from raft_actors.core.messages import NodeLost, TimeoutNow, Transfer
+from tests.core.world import NODE, Ticket, World, address
 
 
 def world_with_leader(names: str = "abc") -> World:
@@ -67,6 +67,28 @@ def test_a_successor_that_does_not_answer_costs_one_election_timeout() -> None:
     assert world.propose("a", b"x")[0].answer is None
     world.settle()
     assert world.machines["a"].commands[-1] == b"x"
+
+
+def test_who_can_not_take_over_is_told_at_once_and_writes_go_on() -> None:
+    world = world_with_leader()
+    world.crash("b")
+    world.ring(5 * world.config.heartbeat_timeout)
+    assert transfer(world, "a", "b").answer == ("error", ("peers_not_responding", [address("b")]))
+    ticket = world.propose("a", b"x")[0]
+    world.settle()
+    assert ticket.answer[0] == "ok"
+    world.crash("c")
+    world.ring(5 * world.config.heartbeat_timeout)
+    silent = [address("b"), address("c")]
+    assert transfer(world, "a").answer == ("error", ("peers_not_responding", silent))
+
+
+def test_a_successor_whose_process_ends_is_given_up_at_once() -> None:
+    world = world_with_leader()
+    ticket = transfer(world, "a", "b")
+    world.step("a", NodeLost(NODE))
+    assert ticket.answer == ("error", ("peers_not_responding", [address("b")]))
+    assert world.servers["a"].role.handing is None
 
 
 def test_only_a_leader_hands_over_and_only_to_a_member() -> None:
