@@ -12,7 +12,7 @@ from raft_actors.core.membership import Address, Configuration
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, forcing, refuse_stateless
-from raft_actors.offline.stopped import batches
+from raft_actors.offline.stopped import batches, refused_in_words
 from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup import (
@@ -82,20 +82,21 @@ def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> C
         raise StoreError(f"{directory} is there already: a backup is restored to a new directory")
     header = check_backup(path)
     draft = directory.absolute().with_name(f"{directory.name}.importing")
-    shutil.rmtree(draft, ignore_errors=True)  # of an import that was interrupted: nobody's yet
-    try:
-        store = durable_kind(kind)(draft, peer)
+    with refused_in_words(directory):
+        shutil.rmtree(draft, ignore_errors=True)  # of an import that was interrupted: nobody's yet
         try:
-            restore(store, header, read_backup(path))
-            after = begin(store, header, peer)
-            check(store, path)
-        finally:
-            store.close()
-        draft.rename(directory)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    sync_directory(directory.absolute().parent)
+            store = durable_kind(kind)(draft, peer)
+            try:
+                restore(store, header, read_backup(path))
+                after = begin(store, header, peer)
+                check(store, path)
+            finally:
+                store.close()
+            draft.rename(directory)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        sync_directory(directory.absolute().parent)
     return after
 
 

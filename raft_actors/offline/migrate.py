@@ -96,7 +96,7 @@ def put_away(store: DurableStore[Any], kinds: list[str]) -> Path | None:
     for kind in kinds:
         database = store.path / f"log.{kind}"
         if database.exists():
-            old = database.with_name(f"{database.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+            old = database.with_name(f"{database.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
             database.rename(old)
             sync_directory(store.path)
     return old

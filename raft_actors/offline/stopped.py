@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raft_actors.errors import StoreError
 from raft_actors.stores import durable_kind
 from raft_actors.stores.directory import kind_of
 from raft_actors.stores.durable import DurableStore
 
-__all__ = ["PART", "batches", "stopped"]
+__all__ = ["PART", "batches", "refused_in_words", "stopped"]
 
 PART = 64  # entries read in one go
 BATCH_BYTES = 4 * 1024 * 1024
@@ -21,13 +22,23 @@ def stopped(path: Path) -> Iterator[DurableStore[Any]]:
     """Open the store in `path`, of whatever kind it is, and close it at the end.
 
     Raises DataDirInUse, naming the process, while a peer has it; StoreCorrupt for a directory
-    without a store, and for one that is damaged.
+    without a store, and for one that is damaged; StoreError for what the operating system refuses
+    meanwhile.
     """
-    store = durable_kind(kind_of(path))(path)
+    with refused_in_words(path):
+        store = durable_kind(kind_of(path))(path)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def refused_in_words(path: Path) -> Iterator[None]:
     try:
-        yield store
-    finally:
-        store.close()
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 def batches(store: DurableStore[Any], first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:

@@ -221,7 +221,7 @@ def kind_of(path: Path) -> str:
     """
     try:
         record = json.loads((path / "store.json").read_text())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
         hint = f": do you mean {known[0]}?" if known else ""
         raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None

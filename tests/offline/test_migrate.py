@@ -15,6 +15,7 @@ from raft_actors.offline import migrate as module
 from raft_actors.offline.migrate import migrate
 from raft_actors.offline.stopped import stopped
 from raft_actors.stores import Saved, open_store
+from raft_actors.stores.directory import StoreDirectory
 
 OWNER = ("counter", "a@host")
 BALLOT = (9, OWNER, 7)
@@ -145,6 +146,16 @@ def test_the_command_says_what_it_did_and_what_to_do(path):
     refused = CliRunner().invoke(app, [*command, "etcd"])
     assert refused.exit_code == 2
     assert "lmdb or rocksdb, not 'etcd'" in refused.output
+
+
+def test_what_the_operating_system_refuses_is_told_in_words(kind, path, monkeypatch):
+    def refuse(*_):
+        raise OSError(30, "Read-only file system", str(path / "store.json"))
+
+    monkeypatch.setattr(StoreDirectory, "switch", refuse)
+    with pytest.raises(StoreError, match=rf"^{path}/store.json: Read-only file system$"):
+        migrate(path, OTHER[kind])
+    assert holds_everything(path)
 
 
 def test_a_copy_that_differs_is_refused_and_the_old_store_stays(kind, path, monkeypatch):
