@@ -95,7 +95,7 @@ class Etcd(System):
         """One thread, which is its fastest; for T64 too."""
         path = "/v3/kv/put" if load.kind == "write" else "/v3/kv/range"
         value = {"value": encoded(load.value)} if load.kind == "write" else {}
-        requests = [http(path, {"key": encoded(key), **value}) for key in KEYS[:100]]
+        requests = [http(path, {"key": encoded(key), **value}) for key in KEYS[: load.keys]]
         return Loops(self.ports[self.leader][0], requests, load).run()
 
     def fail_over(self) -> float:

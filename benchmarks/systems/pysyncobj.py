@@ -105,7 +105,7 @@ class PySyncObj(System):
             number += 1
             sent = time.perf_counter()
             self.client.put(
-                KEYS[number % len(KEYS)], load.value, callback=lambda *a: done(sent, *a)
+                KEYS[number % load.keys], load.value, callback=lambda *a: done(sent, *a)
             )
 
         def done(sent: float, _result, error) -> None:

@@ -27,7 +27,7 @@ class Load:
     outstanding  how many loops there are
     threads      each loop is a thread that calls `Raft.write`; else one thread does it all
     seconds      how long it is counted, after `warm_up` seconds
-    value        what is written
+    value        what is written, to so many `keys` in turn
     """
 
     kind: str
@@ -36,6 +36,7 @@ class Load:
     seconds: float = 5.0
     warm_up: float = 1.0
     value: str = VALUE
+    keys: int = len(KEYS)
 
 
 WORKS = {
@@ -44,7 +45,7 @@ WORKS = {
     "T64": Load("write", 64, threads=True),
     "WP": Load("write", 1000),
     "R64": Load("read", 64),
-    "LAG": Load("write", 1, value="m" * MIB),
+    "LAG": Load("write", 1, value="m" * MIB, keys=16),
 }
 """See docs/benchmarks.md."""
 
@@ -81,7 +82,7 @@ def run_load(cluster: Cluster, load: Load) -> Measured:
         under_way: deque[tuple[float, Result]] = deque()
         while now < ends:
             while len(under_way) < load.outstanding:
-                key = KEYS[number % len(KEYS)]
+                key = KEYS[number % load.keys]
                 number += 1
                 began = time.perf_counter()
                 if load.kind == "read":
@@ -111,7 +112,7 @@ def run_threads(cluster: Cluster, load: Load) -> Measured:
         while now < ends:
             began = time.perf_counter()
             number += load.outstanding
-            key = KEYS[number % len(KEYS)]
+            key = KEYS[number % load.keys]
             if load.kind == "read":
                 Raft.read(leader, ("get", key), PATIENCE_S)
             else:
