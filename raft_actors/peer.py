@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.applied import WITNESS, Applied
+from raft_actors.backlog import Backlog, Requests
 from raft_actors.config import Config
 from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import (
@@ -113,6 +114,7 @@ class Peer(Process):
         self.alarm: Any = None
         self.ring_at = float("inf")
         self.asked: list[Ask] = []
+        self.backlog = Backlog(config)
         self.ending: Any = None
         peers.await_release(self.path)
         self.store = open_store(config.log_store, self.path, owner=self.address)
@@ -188,7 +190,11 @@ class Peer(Process):
         core = self.core
         core.now, core.wall_ms = self.clock(), int(self.wall_clock() * 1000)
         kind = type(message)
-        if kind is list:
+        if kind is Requests:
+            self.backlog.taken(message)
+            for event in message:
+                self.take(event)
+        elif kind is list:
             for event in message:
                 self.take(event)
         elif kind is NodeDown:
@@ -493,7 +499,7 @@ class Peer(Process):
 
     @staticmethod
     def undelivered(message: Any) -> None:
-        events = message if type(message) is list else [message]
+        events = message if isinstance(message, list) else [message]
         refuse(events, encoded(NO_PEER))
 
     # What clients ask besides writes and reads.

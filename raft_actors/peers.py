@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from pykka import ActorDeadError, ActorRegistry
 
 from raft_actors import terms
+from raft_actors.backlog import Backlog
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import AppendEntries, InstallSnapshot, Message
@@ -51,6 +52,8 @@ FRAME_BYTES = 256 * 1024
 RELEASE_S = 5.0
 """How long a peer waits for the thread of its killed predecessor, which may hang in the disk."""
 
+OVERLOADED = terms.dumps(("error", "overloaded"))
+
 STOP_S = 5.0
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
@@ -74,7 +77,7 @@ class Peers:
     """The peers of `node`, found by name, running or stopped.
 
     running      the peer of each name
-    waiting_max  how many messages may wait in its inbox before clients are refused
+    backlogs     what clients have asked of it
     members      who belonged to the group of a peer that ran here: whoever asks for a stopped
                  peer is sent to them
     """
@@ -84,7 +87,7 @@ class Peers:
         self.running: dict[str, ProcessRef[Peer]] = {}
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
-        self.waiting_max: dict[str, int] = {}
+        self.backlogs: dict[ProcessRef[Peer], Backlog] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
@@ -148,7 +151,7 @@ class Peers:
                 atexit.register(stop_trees)
                 self.ends_with_process = True
         self.members[peer.name] = peer.core.configuration.members
-        self.waiting_max[peer.name] = peer.config.proposals_max
+        self.backlogs[peer.actor_ref] = peer.backlog
         self.running[peer.name] = peer.actor_ref
         self.stores[peer.path] = peer
         peer.actor_ref.watch(lambda _reason: self.left(peer))  # also of one that is killed
@@ -161,6 +164,7 @@ class Peers:
 
     def left(self, peer: Peer) -> None:
         self.members[peer.name] = peer.core.configuration.members
+        self.backlogs.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
 
@@ -243,21 +247,16 @@ class Peers:
         return future
 
     def submit(self, name: str, events: list[Any]) -> None:
-        """Tell a peer what clients ask of it, or answer them at once why not.
-
-        What waits in an inbox is bounded here, for the inbox itself has no bound: the peers'
-        own messages must never wait for room, or be dropped, because of clients.
-        """
+        """Tell a peer what clients ask of it, or answer them at once why not."""
         ref = self.running.get(name)
-        if ref is not None and ref.actor_inbox.waiting() >= self.waiting_max[name]:
-            refuse(events, terms.dumps(("error", "overloaded")))
-            return
-        try:
-            if ref is not None:
-                ref.tell(events)
+        backlog = None if ref is None else self.backlogs.get(ref)
+        if ref is not None and backlog is not None:
+            admitted = backlog.admit(events)
+            refuse(events[len(admitted) :], OVERLOADED)
+            events = admitted
+            with suppress(ActorDeadError):
+                ref.tell(admitted)
                 return
-        except ActorDeadError:
-            pass
         refuse(events, self.instead_of(name))
 
     def instead_of(self, name: str) -> Any:
