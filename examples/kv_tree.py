@@ -12,10 +12,16 @@ __all__ = ["KVStore", "KVStoreSupervisor", "start"]
 
 
 class KVStoreSupervisor(Supervisor):
-    """One peer, named after its node, started again whenever it crashes."""
+    """One peer, named after its node, started again whenever it crashes.
+
+    The three of this machine's nodes a, b and c form a group, whichever is there first.
+    """
 
     def init(self, args: Any) -> Any:
-        children = [(KVStore, {"name": f"kvstore_{Node.self()}"})]
+        host = Node.self().partition("@")[2]
+        nodes = [f"{name}@{host}" for name in "abc"]
+        members = [(f"kvstore_{node}", node) for node in nodes]
+        children = [(KVStore, {"name": f"kvstore_{Node.self()}", "members": members})]
         return Supervisor.init(children, strategy="one_for_one")
 
 

@@ -20,7 +20,7 @@ from raft_actors.node import NodeDown, NodeUp
 
 __all__ = ["run_shell"]
 
-AT_HAND = ("Raft", "Node", "StateMachine", "Config", "Supervisor", "DynamicSupervisor")
+AT_HAND = ("Raft", "Cluster", "Node", "StateMachine", "Config", "Supervisor", "DynamicSupervisor")
 
 
 class NodePrompts(Prompts):
