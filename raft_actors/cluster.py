@@ -265,22 +265,17 @@ class Cluster:
                 f"({self.command_bytes_max}); split it, or raise the bound on every node"
             )
         call = Call(WRITE, payload, self.deadline(timeout))
-        self.enter(call)
+        session = call.session = self.session or self.opened(call.deadline)
+        call.request = session.next(call)
         try:
             return self.sent(call, together=together)
         except BaseException:  # Ctrl-C, above all
-            call.session.done(call.request[1])  # type: ignore[union-attr]
+            session.done(call.request[1])
             raise
 
     def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
         payload = REPLY + terms.dumps(query, "query")
         return self.sent(Call(READ, payload, self.deadline(timeout)), together=together)
-
-    def enter(self, call: Call) -> None:
-        """Give a command a request id of the session, and open one first if there's none."""
-        session = self.session or self.opened(call.deadline)
-        call.request = session.next(call)
-        call.session = session
 
     def opened(self, deadline: float) -> ClientSession:
         if not self.session_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -371,7 +366,8 @@ class Cluster:
         call.reason = None
         if self.session is session:
             self.session = None
-        self.enter(call)
+        call.session = self.session or self.opened(call.deadline)
+        call.request = call.session.next(call)
 
     def try_again(self, call: Call) -> None:
         """Pause, longer each time, and send again; raise at the deadline.

@@ -47,10 +47,11 @@ class Future(Generic[T]):
         Raises TimeoutError when it does not come in time, and what `set_exception` was given.
         Ctrl-C interrupts the wait.
         """
-        wait_s = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
-        if not self._gate.acquire(timeout=wait_s):
-            raise TimeoutError(f"no answer within {timeout} s")
-        self._gate.release()
+        if self._callbacks is not None:  # not settled yet
+            wait_s = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+            if not self._gate.acquire(timeout=wait_s):
+                raise TimeoutError(f"no answer within {timeout} s")
+            self._gate.release()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]

@@ -16,6 +16,7 @@ a clock of its own, and a leader whose clock is behind turns nothing back.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from struct import Struct
 from typing import Any
 
 from raft_actors import terms
@@ -27,6 +28,7 @@ NEW = (1 << 64) - 1
 REPLY = b"\xc1"
 """Begins the reply of a machine, which may look like an error of Raft's. Begins no term. Then come
 8 bytes, the log index whose state it shows, and the reply."""
+REPLY_AT = Struct(">cQ")
 
 SESSIONS_MAX = 1_000
 """One more, and the one whose last command is the longest ago expires."""
@@ -47,12 +49,13 @@ FORGOTTEN = terms.dumps(("error", "reply_forgotten"))
 
 def reply_at(index: int, reply: bytes) -> bytes:
     """Return the answer that shows the state at `index`."""
-    return REPLY + index.to_bytes(8, "big") + reply
+    return REPLY_AT.pack(REPLY, index) + reply
 
 
 def reply_in(answer: bytes) -> tuple[int, bytes]:
     """Return index and reply of such an answer."""
-    return int.from_bytes(answer[1:9], "big"), answer[9:]
+    _reply, index = REPLY_AT.unpack_from(answer)
+    return index, answer[9:]
 
 
 class Session:
@@ -159,9 +162,10 @@ class Sessions:
         if session is not self.latest:
             self.by_number.move_to_end(number)
             self.latest = session
-        answer = session.replies.get(sequence)
+        # Nearly every command is the next one, of which nothing is known yet.
+        answer = session.replies.get(sequence) if sequence <= session.newest else None
         if answer is None:
-            answer = reply_at(index, run(command)) if command else NOT_APPLIED
+            answer = REPLY_AT.pack(REPLY, index) + run(command) if command else NOT_APPLIED
             session.keep(sequence, answer)
         return answer
 

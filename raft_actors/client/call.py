@@ -58,7 +58,7 @@ class Call:
         if self.future is None:
             return ("error", self.reason)
         try:
-            return self.future.get(self.patience())
+            return self.future.get(0.0 if self.future.done() else self.patience())
         except TimeoutError:
             return ("error", "timeout")
         except NoConnection as error:

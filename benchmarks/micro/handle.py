@@ -1,0 +1,176 @@
+"""What the handle costs beside the bare path of `Raft.write`: sessions, retries, outcomes.
+
+    python -m benchmarks.micro.handle            five rounds, a minute and a half
+    python -m benchmarks.micro.handle --rounds 9 --seconds 5
+
+Three durable nodes, each its own process, and this one that calls them. In each round every load
+has its turn, bare and by the handle one after the other, so that a noisy machine is noisy for both.
+Take the ratios: the handle may cost 15%. On a machine that does much else the rates say little; what
+processor time a write costs, in all four processes together, says more.
+
+    64 threads   each writes and waits for the answer: `Raft.write`, `Cluster.write` of one handle
+    pipeline     one thread has 1,000 writes under way: requests as `Raft.write` makes them, sent
+                 together as a pipeline does; `Cluster.pipeline`
+"""
+
+import argparse
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+import psutil
+
+from raft_actors import Cluster, Raft, terms
+from raft_actors.bench.loads import KEYS, VALUE
+from raft_actors.bench.trio import NAMES, Trio
+from raft_actors.client.pipeline import SENT_TOGETHER
+from raft_actors.peers import peers_here
+from raft_actors.requests import WRITE, next_request
+
+THREADS, OUTSTANDING = 64, 1_000
+PATIENCE_S = 30.0
+WARM_UP_S = 2.0
+COST_MAX = 0.15
+
+
+def from_threads(write: Callable[[tuple[str, str, str]], object], seconds: float) -> float:
+    """Return writes a second of so many threads, each of which waits for its answer."""
+    counts = [0] * THREADS
+    ends = time.perf_counter() + seconds
+
+    def work(place: int) -> None:
+        count = 0
+        while time.perf_counter() < ends:
+            answer = write(("set", KEYS[count % len(KEYS)], VALUE))
+            assert answer == "ok", answer
+            count += 1
+        counts[place] = count
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(THREADS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def bare_pipeline(leader: tuple[str, str], seconds: float) -> float:
+    peers = peers_here()
+    waiting: deque = deque()
+    unsent = count = 0
+    began = time.perf_counter()
+    ends = began + seconds
+
+    def fetch() -> None:
+        future = waiting.popleft()
+        if not future.done():
+            peers.node.flush()
+        answer = terms.loads(future.get(PATIENCE_S))
+        assert answer == "ok", answer
+
+    while time.perf_counter() < ends:
+        if len(waiting) >= OUTSTANDING:
+            fetch()
+        payload = terms.dumps(("set", KEYS[count % len(KEYS)], VALUE), "command")
+        body = [WRITE, leader[0], payload, *next_request()]
+        waiting.append(peers.request(leader, body, flush=False))
+        count += 1
+        unsent += 1
+        if unsent < SENT_TOGETHER:
+            peers.node.flush_soon()
+        else:
+            unsent = 0
+            peers.node.flush()
+    while waiting:
+        fetch()
+    return count / (time.perf_counter() - began)
+
+
+def handle_pipeline(cluster: Cluster, seconds: float) -> float:
+    count = 0
+    waiting: deque = deque()
+    began = time.perf_counter()
+    ends = began + seconds
+    with cluster.pipeline(outstanding_max=OUTSTANDING) as pipeline:
+        while time.perf_counter() < ends:
+            waiting.append(pipeline.write(("set", KEYS[count % len(KEYS)], VALUE)))
+            count += 1
+            if len(waiting) > OUTSTANDING:
+                assert waiting.popleft().result() == "ok"
+    assert all(pending.result() == "ok" for pending in waiting)
+    return count / (time.perf_counter() - began)
+
+
+def processor_s(trio: Trio) -> float:
+    """What this process and the nodes have used of the processors."""
+    nodes = (psutil.Process(trio.pid(name)).cpu_times() for name in NAMES)
+    return time.process_time() + sum(times.user + times.system for times in nodes)
+
+
+Measured = tuple[float, float]
+"""Writes a second, and microseconds of processor time for each."""
+
+
+def measure(rounds: int, seconds: float) -> dict[str, list[tuple[Measured, Measured]]]:
+    """Return of each load (bare, handle) in each round."""
+    with Trio() as trio:
+        cluster = trio.cluster
+        leader = cluster.await_leader()
+        loads: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+            f"{THREADS} threads": (
+                lambda s: from_threads(lambda command: Raft.write(leader, command, PATIENCE_S), s),
+                lambda s: from_threads(cluster.write, s),
+            ),
+            "pipeline": (
+                lambda s: bare_pipeline(leader, s),
+                lambda s: handle_pipeline(cluster, s),
+            ),
+        }
+        found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in loads}
+
+        def measured(way: Callable[[float], float]) -> Measured:
+            before, began = processor_s(trio), time.perf_counter()
+            rate = way(seconds)
+            used = processor_s(trio) - before
+            return rate, used / (rate * (time.perf_counter() - began)) * 1e6
+
+        for load in loads.values():
+            for way in load:
+                way(WARM_UP_S / 2)
+        for number in range(rounds):
+            for name, (bare, handle) in loads.items():
+                if number % 2:  # who goes first has no advantage
+                    of_handle, of_bare = measured(handle), measured(bare)
+                else:
+                    of_bare, of_handle = measured(bare), measured(handle)
+                found[name].append((of_bare, of_handle))
+        return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.micro.handle")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    holds = True
+    for name, rounds in measure(options.rounds, options.seconds).items():
+        ratios = sorted(handle[0] / bare[0] for bare, handle in rounds)
+        ratio = median(ratios)
+        holds &= ratio >= 1 / (1 + COST_MAX)
+        print(
+            f"{name:10}  bare {median(bare[0] for bare, _ in rounds):8,.0f}/s  "
+            f"handle {median(handle[0] for _, handle in rounds):8,.0f}/s  "
+            f"ratio {ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})  processor "
+            f"{median(bare[1] for bare, _ in rounds):.0f} and "
+            f"{median(handle[1] for _, handle in rounds):.0f} µs a write, "
+            f"ratio {median(handle[1] / bare[1] for bare, handle in rounds):.2f}"
+        )
+    print(f"the handle costs at most {COST_MAX:.0%}: {'yes' if holds else 'NO'}")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
