@@ -5,8 +5,8 @@
 
 Three durable nodes, each its own process, and this one that calls them. In each round every load
 has its turn, bare and by the handle one after the other, so that a noisy machine is noisy for both.
-Take the ratios: the handle may cost 15%. On a machine that does much else the rates say little; what
-processor time a write costs, in all four processes together, says more.
+Take the ratios: the handle may cost 15%. On a machine that does much else the rates say little;
+what processor time a write costs, in all four processes together, says more.
 
     64 threads   each writes and waits for the answer: `Raft.write`, `Cluster.write` of one handle
     pipeline     one thread has 1,000 writes under way: requests as `Raft.write` makes them, sent

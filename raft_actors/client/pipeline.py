@@ -34,14 +34,15 @@ class Pending:
         return self.reply
 
     def end(self) -> None:
-        if self.call is not None:
-            call, self.call = self.call, None
+        call = self.call
+        if call is not None:
             if call.future is not None and not call.future.done():
                 self.cluster.peers.node.flush()
             try:
                 self.reply = self.cluster.finish(call)
             except RaftError as error:
                 self.error = error
+            self.call = None  # not before: Ctrl-C may have ended the wait
 
 
 class Pipeline:

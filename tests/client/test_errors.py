@@ -1,0 +1,147 @@
+"""docs/errors.md is whole: each error has its row, and each row a test that provokes the error."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from raft_actors import Cluster, errors, terms
+from raft_actors.errors import FrameTooLarge
+from raft_actors.kv_store import KVStore
+from raft_actors.peers import CLIENT, peers_of
+from raft_actors.requests import READ, WRITE
+from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
+from tests.peers.test_between_nodes import KIB, group  # noqa: F401 - fixture
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "errors.md").read_text()
+
+PROVOKED_BY = {
+    "NotApplied": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "NoLeader": "client/test_cluster.py::test_no_leader",
+    "Unavailable": "client/test_cluster.py::test_unavailable",
+    "TooStale": "client/test_reads.py::test_stale_reads_say_when_nobody_can_be_so_fresh",
+    "Overloaded": "client/test_cluster.py::test_overloaded",
+    "CommandTooLarge": "client/test_cluster.py::test_command_too_large",
+    "OutcomeUnknown": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "SessionExpired": "client/test_cluster.py::test_session_expired_only_for_what_is_in_doubt",
+    "ReplyLost": "client/test_cluster.py::test_reply_lost",
+    "FrameTooLarge": "client/test_errors.py::test_a_reply_that_fits_no_frame",
+    "BadName": "nodes/test_naming.py::test_a_bad_name_is_refused_in_words",
+    "NameTaken": "nodes/test_naming.py::test_a_name_is_taken_while_its_process_lives",
+    "NoNode": "nodes/test_bridge.py::test_a_stopped_node_reaches_nobody_and_says_so",
+    "NoProcess": "nodes/test_remote.py::test_no_actor_of_that_name",
+    "NoConnection": "nodes/test_remote.py::test_a_killed_process_takes_its_actors_with_it",
+    "DataDirInUse": "stores/test_contract.py::test_an_open_store_cannot_be_opened_again",
+    "StoreCorrupt": "stores/test_durable.py::test_a_directory_of_a_newer_format_is_refused",
+    "StoreError": "stores/test_lmdb.py::test_without_the_package_the_command_to_run_is_named",
+    "LogCompacted": "stores/test_contract.py::test_compacted_entries_are_gone_and_said_to_be",
+    "MachineTooOld": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
+    "UpgradeFailed": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
+    "redirect": "peers/test_raft.py::test_writing_reading_and_being_redirected",
+    "election_in_progress": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "overloaded": "peers/test_raft.py::"
+    "test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows",
+    "command_too_large": "peers/test_between_nodes.py::"
+    "test_a_command_that_fits_no_frame_is_refused_by_the_leader_too",
+    "no_peer": "peers/test_raft.py::test_nobody_of_that_name",
+    "no_node": "cluster/test_crashes.py::"
+    "test_requests_across_nodes_get_the_answers_of_the_reference",
+    "too_stale": "peers/test_reads.py::"
+    "test_any_peer_answers_stale_reads_and_says_when_they_would_be_too_stale",
+    "reply_too_large": "client/test_errors.py::test_a_reply_that_fits_no_frame",
+    "bad_request": "client/test_errors.py::test_a_request_of_another_version",
+    "timeout": "peers/test_raft.py::test_a_write_that_finds_no_majority_times_out",
+    "outcome_unknown": "peers/test_lifecycle.py::test_a_killed_leader_leaves_no_request_unanswered",
+    "exception": "client/test_cluster.py::"
+    "test_a_machines_replies_that_look_like_errors_of_rafts_are_replies",
+    "already_started": "peers/test_raft.py::test_starting_a_name_twice_is_already_started",
+    "restarting": "peers/test_raft.py::test_a_crash_loop_takes_only_its_own_peer_down",
+    "must_be_in_consensus_group": "core/test_founding.py::test_a_founder_must_be_a_member",
+    "peers_not_responding": "core/test_founding.py::"
+    "test_a_founder_without_a_majority_gives_up_and_may_try_again",
+    "no_members": "core/test_membership.py::test_a_change_that_makes_no_sense_is_refused",
+    "would_lose_quorum": "core/test_membership.py::"
+    "test_a_change_that_leans_on_a_member_that_was_never_heard_is_refused",
+    "change_in_progress": "core/test_membership.py::"
+    "test_a_new_leader_changes_nothing_before_its_first_entry_commits",
+    "configuration_changed": "core/test_membership.py::"
+    "test_a_change_that_makes_no_sense_is_refused",
+    "other_incarnation": "core/test_incarnations.py::test_a_wiped_disk_acknowledges_nothing",
+    "in_another_group": "core/test_incarnations.py::"
+    "test_a_founder_of_a_group_that_exists_is_told_so",
+    "no_group": "peers/test_joining.py::test_joining_by_one_that_has_no_group_says_so",
+    "last_member": "peers/test_joining.py::test_the_last_member_does_not_leave",
+    "keeps_no_state": "core/test_witnesses.py::test_nobody_hands_over_to_a_witness",
+    "no_such_member": "core/test_membership.py::test_leadership_is_not_handed_to_a_learner",
+    "transfer_in_progress": "core/test_transfer.py::test_a_second_transfer_waits_for_the_first",
+    "not_found": "peers/test_raft.py::test_the_first_entries_are_those_of_the_original",
+    "compacted": "offline/test_force.py::test_the_configuration_may_be_in_a_snapshot_alone",
+    "snapshot_failed": "peers/test_backup.py::test_a_state_that_cannot_be_written_down_is_told",
+    "backup_failed": "cluster/test_recovery.py::"
+    "test_a_backup_of_a_running_group_becomes_another_group",
+}
+
+
+def rows() -> list[str]:
+    """The first cell's first name of each row of each table."""
+    found = re.findall(r"^\| `\(?\"?([A-Za-z_]+)", PAGE, re.MULTILINE)
+    assert len(found) == len(set(found)), "an error has two rows"
+    return found
+
+
+@pytest.mark.parametrize("row", rows())
+def test_each_row_is_provoked_by_a_test(row):
+    assert row in PROVOKED_BY, "a row without a test"
+    path, _, name = PROVOKED_BY[row].partition("::")
+    tree = ast.parse((ROOT / "tests" / path).read_text())
+    test = next(each for each in ast.walk(tree) if getattr(each, "name", "") == name)
+    words = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    words |= {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
+    source = ast.unparse(test)
+    assert row in words or row in source or row.upper() in words, f"{name} does not name {row}"
+
+
+def test_each_error_that_can_be_raised_has_a_row():
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.RaftError)
+    }
+    assert classes - {"RaftError"} <= set(rows())
+
+
+def test_each_test_that_is_named_belongs_to_a_row():
+    assert set(PROVOKED_BY) <= set(rows())
+
+
+# What no other test provokes.
+
+
+def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
+    """The leader's node may send no such frame; the reader hears so, and the node goes on."""
+    follower, leader = group.nodes[1], group.members[0]
+    for key in range(4):
+        assert group.write(key, "x" * 50 * KIB)[0] == "ok"
+    monkeypatch.setattr(KVStore, "handle_read", lambda _machine, _query, state: dict(state))
+    answer = group.ask(follower, leader, READ, terms.dumps("all"))
+    assert answer[:1] == ("error",)
+    assert answer[1][0] == "reply_too_large"
+    cluster = Cluster(leader)
+    cluster.peers = cluster.finder.peers = peers_of(follower)
+    with pytest.raises(FrameTooLarge, match="ask for less"):
+        cluster.read("all", 5.0)
+    assert group.write("small", 1)[0] == "ok"
+
+
+def test_a_request_of_another_version(group):  # noqa: F811
+    node, (name, leader) = group.nodes[1], group.members[0]
+    answer = node.call(leader, CLIENT, [200, name, terms.dumps(()), 0, 1])
+    node.flush()
+    error, (reason, text) = terms.loads(answer.get(10))
+    assert (error, reason) == ("error", "bad_request")
+    assert "version" in text
+    answer = node.call(leader, CLIENT, [WRITE, name, terms.dumps(("set", 1, 1)), 0, 1])
+    node.flush()
+    assert terms.loads(answer.get(10))[0] == "ok"
