@@ -1,0 +1,132 @@
+"""What it costs to be there: imports, threads, memory, and many idle groups on three nodes.
+
+python -m benchmarks.footprints
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from raft_actors import Node, Raft, Supervisor
+from raft_actors.bench.machine import Map
+from raft_actors.bench.trio import NAMES
+from raft_actors.names import node_name
+from raft_actors.torture.cluster import Cluster, keep_to_ourselves
+
+COUNT = "RAFT_ACTORS_BENCH_PEERS"
+PATIENCE_S = 120.0
+
+
+def start_peers():
+    """Start a server's tree: as many peers as the environment says."""
+    count = int(os.environ[COUNT])
+    children = [(Map, {"name": f"group{n}"}) for n in range(count)]
+    return Supervisor.start_link(children, strategy="one_for_one")
+
+
+@contextmanager
+def nodes(count: int) -> Iterator[list[psutil.Process]]:
+    """Three node processes with `count` groups of three; their processes."""
+    os.environ[COUNT] = str(count)
+    with tempfile.TemporaryDirectory(prefix="raft_actors-bench-") as directory:
+        keep_to_ourselves(Path(directory))
+        cluster = Cluster(Path(directory), NAMES, starter="benchmarks.footprints:start_peers")
+        try:
+            for name in NAMES:
+                cluster.start(name)
+            Node.start("bench")
+            for number in range(count):
+                found(f"group{number}", number)
+            yield [psutil.Process(cluster.processes[name].pid) for name in NAMES]
+        finally:
+            Node.stop()
+            cluster.kill(*NAMES)
+
+
+def found(name: str, number: int) -> None:
+    """Found one group, at each node in turn, so that the leaders are spread."""
+    members = [(name, node_name(node)) for node in NAMES]
+    founder = members[number % len(members)]
+    for member in members:
+        until(lambda member=member: Raft.status(member)[0] == "ok")
+    answer = Raft.set_configuration(founder, members)
+    assert answer[0] == "ok", answer
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not seen():
+        assert time.monotonic() < deadline, "a peer did not come up"
+        time.sleep(0.02)
+
+
+def import_ms(module: str) -> float:
+    """Median milliseconds of an import, less those of starting Python."""
+
+    def run(code: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return (time.perf_counter() - began) * 1e3
+
+    return median(run(f"import {module}") for _ in range(7)) - median(run("") for _ in range(7))
+
+
+def main(
+    peers: Annotated[str, typer.Option(help="How many groups, comma separated.")] = "1,10,100",
+    seconds: Annotated[float, typer.Option(help="How long they are watched.")] = 10.0,
+) -> None:
+    """Print the table."""
+    logging.getLogger("raft_actors").setLevel(logging.ERROR)
+    console = Console()
+    for module in ("raft_actors", "supervision", "pysyncobj"):
+        console.print(f"import {module}: {import_ms(module):.0f} ms")
+    table = Table(title="three nodes, so many groups of three, idle; each figure for one node")
+    for heading in ("groups", "all there, s", "MiB", "KiB a peer", "threads", "CPU %", "wakes/s"):
+        table.add_column(heading, justify="right")
+    least: float | None = None
+    for count in map(int, peers.split(",")):
+        began = time.perf_counter()
+        with nodes(count) as processes:
+            took = time.perf_counter() - began
+            time.sleep(2.0)
+            before = [(sum(each.cpu_times()[:2]), wakes(each)) for each in processes]
+            time.sleep(seconds)
+            after = [(sum(each.cpu_times()[:2]), wakes(each)) for each in processes]
+            pairs = list(zip(before, after, strict=True))
+            memory = sum(each.memory_info().rss for each in processes) / 3 / 2**20
+            least = memory if least is None else least
+            each_kib = (memory - least) * 1024 / (count - 1) if count > 1 else 0.0
+            table.add_row(
+                str(count), f"{took:.1f}", f"{memory:.0f}", f"{each_kib:.0f}",
+                f"{sum(each.num_threads() for each in processes) / 3:.0f}",
+                f"{sum(b[0] - a[0] for a, b in pairs) / 3 / seconds * 100:.1f}",
+                f"{sum(b[1] - a[1] for a, b in pairs) / 3 / seconds:.0f}",
+            )  # fmt: skip
+    console.print(table)
+
+
+def wakes(process: psutil.Process) -> int:
+    """How often any of its threads that live has gone to sleep so far."""
+    total = 0
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                total += int(line.split()[1])
+    return total
+
+
+if __name__ == "__main__":
+    typer.run(main)
