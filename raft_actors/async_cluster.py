@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from raft_actors.client.async_pipeline import AsyncPipeline
+from raft_actors.client.async_watch import AsyncLeaderWatch
 from raft_actors.client.call import Call
 from raft_actors.client.there import there
-from raft_actors.client.watch import AsyncLeaderWatch
 from raft_actors.cluster import Cluster
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address

@@ -137,3 +137,13 @@ def test_a_node_without_a_prompt_does_not_load_ipython(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert answer.stdout == "False\n"
+
+
+def test_an_import_loads_neither_asyncio_nor_a_store():
+    """Each is a third of what it takes to import all of raft_actors, and most need neither."""
+    code = (
+        "import sys, raft_actors\n"
+        "print([each for each in ('asyncio', 'rocksdict', 'lmdb', 'rich') if each in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

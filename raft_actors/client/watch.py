@@ -5,7 +5,6 @@ waits. So nobody's code runs on a peer's thread, a slow reader misses what has p
 that nobody reads costs nothing.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from raft_actors.client.finder import Finder, status_in
-from raft_actors.client.there import there
 from raft_actors.core.membership import Address
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
 
-__all__ = ["AsyncLeaderWatch", "LeaderWatch", "Leadership"]
+__all__ = ["LOOK_S", "ROUND_S", "LeaderWatch", "Leadership", "Observer"]
 
 LOOK_S = 0.05
 ROUND_S = 0.3
@@ -118,45 +116,6 @@ class LeaderWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class AsyncLeaderWatch:
-    """Made by `AsyncCluster.watch_leader`; for one task, but any may close it.
-
-    async with cluster.watch_leader() as watch:
-        async for leadership in watch:
-            ...
-    """
-
-    def __init__(self, finder: Finder) -> None:
-        self.observer = Observer(finder)
-        self.closed = asyncio.Event()
-
-    def close(self) -> None:
-        """End the stream; who waits for news is let go."""
-        self.closed.set()
-
-    def __aiter__(self) -> "AsyncLeaderWatch":
-        return self
-
-    async def __anext__(self) -> Leadership:
-        while not self.closed.is_set():
-            answers = self.observer.ask()
-            await asyncio.gather(*(there(answer, ROUND_S) for answer in answers))
-            news = self.observer.news(answers)
-            if news is not None:
-                return news
-            try:
-                await asyncio.wait_for(self.closed.wait(), LOOK_S)
-            except TimeoutError:
-                continue
-        raise StopAsyncIteration
-
-    async def __aenter__(self) -> "AsyncLeaderWatch":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
         self.close()
 
 

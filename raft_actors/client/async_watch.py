@@ -1,0 +1,48 @@
+"""Who leads, as a stream for asyncio; see `raft_actors.client.watch`."""
+
+import asyncio
+
+from raft_actors.client.finder import Finder
+from raft_actors.client.there import there
+from raft_actors.client.watch import LOOK_S, ROUND_S, Leadership, Observer
+
+__all__ = ["AsyncLeaderWatch"]
+
+
+class AsyncLeaderWatch:
+    """Made by `AsyncCluster.watch_leader`; for one task, but any may close it.
+
+    async with cluster.watch_leader() as watch:
+        async for leadership in watch:
+            ...
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self.observer = Observer(finder)
+        self.closed = asyncio.Event()
+
+    def close(self) -> None:
+        """End the stream; who waits for news is let go."""
+        self.closed.set()
+
+    def __aiter__(self) -> "AsyncLeaderWatch":
+        return self
+
+    async def __anext__(self) -> Leadership:
+        while not self.closed.is_set():
+            answers = self.observer.ask()
+            await asyncio.gather(*(there(answer, ROUND_S) for answer in answers))
+            news = self.observer.news(answers)
+            if news is not None:
+                return news
+            try:
+                await asyncio.wait_for(self.closed.wait(), LOOK_S)
+            except TimeoutError:
+                continue
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> "AsyncLeaderWatch":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
