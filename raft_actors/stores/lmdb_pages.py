@@ -8,9 +8,11 @@ The layout is that of the data format 1 of LMDB 0.9 (struct MDB_meta in its mdb.
 words in the byte order of the machine.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
+from typing import BinaryIO
 
 from lmdb.verify import VerifyError, verify
 
@@ -19,8 +21,13 @@ __all__ = ["complaint_of", "problems_of"]
 MAGIC, VERSION = 0xBEEFC0DE, 1
 PAGE_BYTES = (4096, 8192, 16384, 32768, 65536)
 
-HEADER = Struct("=QHHI")  # page number, padding, flags, bounds of the free room
+HEADER = Struct("=QHHHH")  # page number, padding, flags, lower and upper bound of the free room
 META = Struct("=IIQQ" + 2 * "IHHQQQQQ" + "QQ")
+NODE = Struct(
+    "=HHHH"
+)  # of a leaf: size, flags, size of the key; of a branch: page, size of the key
+LEAF = 2
+NO_PAGE = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Meta:
 
     known: bool
     page_bytes: int
+    free_depth: int
+    free_root: int
     main_flags: int
     last_page: int
     transaction: int
@@ -39,6 +48,8 @@ class Meta:
         return cls(
             known=fields[:2] == (MAGIC, VERSION),
             page_bytes=fields[4],  # LMDB keeps it in the record of the free pages
+            free_depth=fields[6],
+            free_root=fields[11],
             main_flags=fields[13],
             last_page=fields[20],
             transaction=fields[21],
@@ -61,22 +72,56 @@ def complaint_of(path: Path) -> str:
             return "its first page is not LMDB's"
         file.seek(page_bytes)
         second = file.read(len(first))
-    if len(second) < len(first):
-        return f"it has {size} bytes"
-    metas = Meta.of(first), Meta.of(second)
-    if not all(meta.known and meta.page_bytes == page_bytes for meta in metas):
-        return "its first pages are not those of LMDB's data format 1"
+        if len(second) < len(first):
+            return f"it has {size} bytes"
+        metas = Meta.of(first), Meta.of(second)
+        if not all(meta.known and meta.page_bytes == page_bytes for meta in metas):
+            return "its first pages are not those of LMDB's data format 1"
+        freed = [last_freeing(file, meta) for meta in metas]
     even, odd = metas[0].transaction, metas[1].transaction
     if (even, odd) != (0, 0) and (even % 2, odd % 2, abs(even - odd)) != (0, 1, 1):
         return (
             f"its first pages are of transactions {even} and {odd}, which can't follow each other"
         )
+    for meta, transaction in zip(metas, freed, strict=True):
+        if transaction != (meta.transaction if meta.transaction > 1 else 0):
+            return f"a first page is of transaction {meta.transaction}, its pages are not"
     newest = max(metas, key=lambda meta: meta.transaction)
     if newest.main_flags:
         return "its first pages tell of another kind of database"
     if size < (newest.last_page + 1) * page_bytes and (problems := problems_of(path)):
         return f"it was cut off after {size} bytes: {problems[0]}"
     return ""
+
+
+def last_freeing(file: BinaryIO, meta: Meta) -> int:
+    """Return the last transaction in the record of free pages that `meta` leads to.
+
+    It is that of `meta` itself, unless that is the first: each later one replaces pages of the one
+    before, and frees those. 0 where there is none, -1 where it can't be read.
+    """
+    if meta.free_root == NO_PAGE:
+        return 0
+    number = meta.free_root
+    for _ in range(meta.free_depth):
+        if number > meta.last_page:
+            break
+        file.seek(number * meta.page_bytes)
+        page = file.read(meta.page_bytes)
+        if len(page) < meta.page_bytes:
+            break
+        own_number, _, flags, lower, _ = HEADER.unpack_from(page)
+        if own_number != number or not HEADER.size < lower <= meta.page_bytes:
+            break
+        at = int.from_bytes(page[lower - 2 : lower], sys.byteorder)  # of the last node
+        node = page[at : at + NODE.size + 8]
+        if len(node) < NODE.size + 8:
+            break
+        if flags & LEAF:
+            return int.from_bytes(node[NODE.size :], sys.byteorder)
+        low, middle, high, _ = NODE.unpack_from(node)
+        number = low | middle << 16 | high << 32
+    return -1
 
 
 def problems_of(path: Path) -> list[str]:
