@@ -456,15 +456,18 @@ class Peer(Process):
             self.ending = reason
             self.take(Transfer(None, HandedOver(self)))
 
+    def say_farewell(self) -> None:
+        farewell = self.core.role.farewell()
+        self.core.sign(farewell)
+        self.peers.send(farewell)
+
     def terminate(self, reason: Any) -> None:
         """Leave nobody waiting, and the store closed for the next owner."""
         core, due = self.core, self.due
         try:
             self.snapshotting.give_up()
             self.peers.left(self)
-            farewell = core.role.farewell()
-            core.sign(farewell)
-            self.peers.send(farewell)
+            self.say_farewell()
             core.role.leave()
             core.give_up_founding(("error", "peers_not_responding"))
             # What the batch that ended it owes, if one did, is owed still.

@@ -14,6 +14,7 @@ In front it is a `LogStore` like any other; behind it is the one that ships, `Me
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.entry import term_of
+from raft_actors.errors import StoreError
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Snapshots
@@ -68,10 +69,16 @@ class PretendDisk:
         world.boundary()
         self.unsynced.append(("save", ballot, first, entries))
         world.boundary()
+        self.refuse_if_full()
         self.sync()
         world.checker.saved(self.name, ballot, first, entries)
         world.slow_down(self.name)
         world.boundary()
+
+    def refuse_if_full(self) -> None:
+        """What was to be saved is in doubt then: some of it may be there after all."""
+        if self.name in self.world.full:
+            raise StoreError(f"no space left on the disk of {self.name}")
 
     def sync(self) -> None:
         """Everything written is durable now."""
@@ -90,6 +97,7 @@ class PretendDisk:
         world.boundary()
         self.unsynced.append(("restart", ballot, index, term))
         world.boundary()
+        self.refuse_if_full()
         self.sync()
         world.checker.check_ballot(self.name, ballot)
         world.checker.restarted(self.name, index)

@@ -83,6 +83,7 @@ def draw(seed: int, steps: int) -> Plan:
         "open": rarely(0.5, 5), "again": uniform(0, 4),
         "crash": rarely(0.5, 10), "die": rarely(1, 10), "start": once / uniform(0.1, 4),
         "install": rarely(0.5, 5), "slow": rarely(1, 10), "wear": rarely(1, 10),
+        "fill": rarely(2, 20),
         "unlink": rarely(0.3, 5),
         "wipe": 0 if changing else rarely(3, 100), "reseed": 0 if changing else rarely(3, 30),
         "cut": rarely(0.5, 5), "isolate": rarely(0.5, 8), "split": rarely(0.5, 8),

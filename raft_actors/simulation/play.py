@@ -144,6 +144,13 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.fuse = 1 + int(first * BOUNDARIES)
         case "slow":
             world.drag = first * STALL_TIMEOUTS * plan.config.max_election_timeout
+        case "fill":
+            if second < 0.5:
+                world.full.clear()
+                told_of(world, "all disks have room")
+            else:
+                world.full.add(name)
+                told_of(world, f"{name}: its disk is full")
         case "wear":
             wear(world, name, first, second * plan.config.min_election_timeout)
         case "install" if script.machine is Tally and world.versions[name] < VERSION_MAX:

@@ -26,7 +26,7 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.core.server import Event
-from raft_actors.errors import MachineTooOld
+from raft_actors.errors import MachineTooOld, StoreError
 from raft_actors.sessions import NEW
 from raft_actors.simulation.checker import Broken, Checker
 from raft_actors.simulation.disk import PretendDisk
@@ -65,6 +65,7 @@ class World:
     fuse      after how many boundaries of a step the process dies; 0 for not at all
     drag      seconds that the next save takes
     versions  of the machine, as the program has it that each peer runs
+    full      peers whose disks take nothing
     slow      seconds that each save of a peer takes whose disk is worn
     stalled   until when a peer does nothing, in the world's time
     witnesses those that a client has asked for at some time; their disks hold no state
@@ -111,6 +112,7 @@ class World:
         self.fuse = 0
         self.drag = 0.0
         self.versions = dict.fromkeys(names, machine.version)
+        self.full: set[str] = set()
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
         self.witnesses: set[str] = set()
@@ -135,7 +137,7 @@ class World:
         random = Random(self.random.random())  # noqa: S311
         try:
             self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
-        except Crash:
+        except (Crash, StoreError):
             self.fuse = 0
             self.disks[name].crash(self.random.random())
         except MachineTooOld:  # its snapshot is of a newer one
@@ -205,16 +207,23 @@ class World:
         try:
             peer.handle(list(events))
         except Crash:
-            kept = self.disks[name].snapshots.newest()
-            if kept is not None and kept.index > peer.seen:
-                self.checker.look(peer)  # what it took for committed survives it
-            self.crash(name, self.random.random())
+            self.end_in_the_middle(peer)
+        except StoreError:
+            self.fuse = 0
+            peer.say_farewell()
+            self.end_in_the_middle(peer)
         except MachineTooOld:
             self.checker.left_behind(peer)
             self.install(name)  # what its message says to do
         else:
             self.checker.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
+
+    def end_in_the_middle(self, peer: SimulatedPeer) -> None:
+        kept = self.disks[peer.name].snapshots.newest()
+        if kept is not None and kept.index > peer.seen:
+            self.checker.look(peer)  # what it took for committed survives it
+        self.crash(peer.name, self.random.random())
 
     def boundary(self) -> None:
         """A place between two effects, where a process may end."""
@@ -349,6 +358,7 @@ class World:
         self.wire.clear()
         self.late.clear()
         self.slow.clear()
+        self.full.clear()
         self.stalled.clear()
         self.fuse, self.drag = 0, 0.0
         for name in self.names:

@@ -119,6 +119,13 @@ class Script:
         self.world.fuse = int(boundary)
         getattr(self, f"do_{verb[0]}")(*verb[1:])
 
+    def do_fill(self, name: str) -> None:
+        """fill a: its disk takes nothing more; it ends with the next save."""
+        self.world.full.add(name)
+
+    def do_free(self, name: str) -> None:
+        self.world.full.remove(name)
+
     def do_wear(self, name: str, seconds: str) -> None:
         """wear a 0.2: from now on each save of a takes so long."""
         self.world.slow[name] = float(seconds)

@@ -46,7 +46,7 @@ def test_a_failure_shrinks_to_the_fates_that_matter(two_votes) -> None:
     failure = shortest_failure()
     small = shrink(failure)
     assert small.kind == failure.kind
-    assert len(small.plan.fates) < failure.after / 2
+    assert len(small.plan.fates) < failure.after * 2 / 3
     again = play(small.plan)
     assert isinstance(again, Failure)
     assert again.complaint == small.complaint
