@@ -30,7 +30,7 @@ class Trio:
         self.directory = tempfile.TemporaryDirectory(prefix="raft_actors-bench-")
         path = Path(self.directory.name)
         processes.keep_to_ourselves(path)
-        self.nodes = processes.Cluster(path, NAMES, starter=machine)
+        self.nodes = processes.Cluster(path, NAMES, starter=machine, sessions=False)
 
     def start(self) -> None:
         began = time.perf_counter()

@@ -33,17 +33,20 @@ class TortureFailed(Exception):
 class Cluster:
     """Nodes by their short names, each a process of its own with a log file of its own.
 
-    starter  the `module:function` that each starts
-    leases   whether leaders have leases
+    starter   the `module:function` that each starts
+    leases    whether leaders have leases
+    sessions  whether each has a session of its own, as a service has: no Ctrl-C reaches it, but
+              Linux shares the processor between sessions first, which costs latency on a busy one
     """
 
     def __init__(
         self, directory: Path, names: tuple[str, ...], *, starter: str = STARTER,
-        leases: bool = False,
+        leases: bool = False, sessions: bool = True,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.names = names
         self.starter = starter
+        self.sessions = sessions
         self.environment = {LEASES: "0.01"} if leases else {}
         self.static: Callable[[str], str] = lambda _name: ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -63,7 +66,7 @@ class Cluster:
                     sys.executable, "-m", "raft_actors", "node", "--sname", name,
                     "--start", self.starter, "--data-dir", str(self.data_dir(name)),
                 ],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=self.sessions,
                 env=os.environ | {"RAFT_ACTORS_NODES": self.static(name)} | self.environment,
             )  # fmt: skip
 
