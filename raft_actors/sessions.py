@@ -34,6 +34,7 @@ SESSIONS_MAX = 1_000
 """One more, and the one whose last command is the longest ago expires."""
 SESSION_S = 3_600
 """Replicated time without a command after which a session expires."""
+SESSION_MS = SESSION_S * 1_000
 WINDOW = 2_048
 """Sequences of a session, down from the newest, whose answers are known."""
 REPLY_BYTES_MAX = 256 * 1024
@@ -136,7 +137,7 @@ class Sessions:
     def expire(self) -> None:
         """Forget those that were not used for SESSION_S."""
         for number, session in list(self.by_number.items()):
-            if session.used_ms >= self.now_ms - SESSION_S * 1_000:
+            if session.used_ms >= self.now_ms - SESSION_MS:
                 return
             del self.by_number[number]
 
@@ -155,7 +156,7 @@ class Sessions:
             self.now_ms = time_ms
         if session is None or sequence <= session.newest - WINDOW:
             return EXPIRED
-        if session.used_ms < self.now_ms - SESSION_S * 1_000:
+        if session.used_ms < self.now_ms - SESSION_MS:
             self.expire()
             return EXPIRED
         session.used_ms = self.now_ms

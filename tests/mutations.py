@@ -579,7 +579,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an_expired_session_runs_again", "thesis 6.3", "sessions",
-        "        if session.used_ms < self.now_ms - SESSION_S * 1_000:\n            self.expire()",
+        "        if session.used_ms < self.now_ms - SESSION_MS:\n            self.expire()",
         "        if False:\n            self.expire()",
     ),
     Mutation(

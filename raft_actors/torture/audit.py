@@ -73,8 +73,9 @@ def audit(operations: Iterable[Operation], states: States) -> Audit:
     found.keys = len(by_key)
     for key, calls in sorted(by_key.items()):
         look_into(found, key, calls, states)
-        values = next(iter(states.values()), {}).get(key, [])
-        look_for_staler(found.staleness, key, calls, values)
+        if states:
+            values = next(iter(states.values())).get(key, [])
+            look_for_staler(found.staleness, key, calls, values)
         verdict = check(narrow([call for call in calls if call.kind != STALE]))
         if verdict.outcome != LINEARIZABLE:
             found.verdicts[key] = verdict

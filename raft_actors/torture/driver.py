@@ -239,7 +239,7 @@ class Torture:
         outcome.elected_s = time.monotonic() - up_at
         self.tell(f"a leader is elected {outcome.elected_s:.1f} s after all were up")
         assert self.counting is not None
-        self.counting.settle()
+        self.counting.settle_all()
         self.tell(self.counting.told())
         limit_s = SETTLE_S + len(self.history.operations) / REPLAYED_PER_S
         outcome.entries = self.until("all have applied the same", limit_s, self.converged)
