@@ -12,7 +12,7 @@ from raft_actors.core.membership import Address, Configuration
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, forcing, refuse_stateless
-from raft_actors.offline.stopped import batches, refused_in_words
+from raft_actors.offline.stopped import batches, refuse_damaged, refused_in_words
 from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup import (
@@ -37,6 +37,7 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     Also entries that may never have been committed: nobody can tell from one directory.
     Raises StoreError, StoreCorrupt, CannotForce.
     """
+    refuse_damaged(store)
     owner = json.loads(store.directory.format_file.read_text())["owner"]
     found = recover(store, Config())
     configuration = found.configuration

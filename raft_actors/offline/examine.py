@@ -67,8 +67,11 @@ def examine(store: DurableStore[Any]) -> Examined:
             "that it was made"
         )
     examine_snapshots(store.snapshots, found)
-    examine_log(store, found)
-    found.problems += [f"{store.directory.database.name}: {each}" for each in store.problems()]
+    problems = [f"{store.directory.database.name}: {each}" for each in store.problems()]
+    if problems:  # a database that is not in order may give anything, or end the process
+        found.problems += problems
+    else:
+        examine_log(store, found)
     return found
 
 

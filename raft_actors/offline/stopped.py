@@ -10,7 +10,7 @@ from raft_actors.stores import durable_kind
 from raft_actors.stores.directory import kind_of
 from raft_actors.stores.durable import DurableStore
 
-__all__ = ["PART", "batches", "refused_in_words", "stopped"]
+__all__ = ["PART", "batches", "refuse_damaged", "refused_in_words", "stopped"]
 
 PART = 64  # entries read in one go
 BATCH_BYTES = 4 * 1024 * 1024
@@ -39,6 +39,12 @@ def refused_in_words(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def refuse_damaged(store: DurableStore[Any]) -> None:
+    """Before all of it is read: a database that is not in order may give anything."""
+    if problems := store.problems():
+        raise store.damaged(problems[0])
 
 
 def batches(store: DurableStore[Any], first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:

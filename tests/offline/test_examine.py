@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -10,8 +12,10 @@ from typer.testing import CliRunner
 from raft_actors.commands import app
 from raft_actors.core.entry import COMMAND, CONFIG, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt
+from raft_actors.offline.migrate import migrate
 from raft_actors.stores import open_store
 from raft_actors.stores.directory import FORMAT
+from raft_actors.stores.durable import key
 from tests.offline.directories import OWNER, command, founding, make, take_snapshot
 
 
@@ -210,6 +214,25 @@ def test_a_lost_page_of_lmdb_is_told(path):
     data = file.read_bytes()
     file.write_bytes(data[: 20 * 4096] + bytes(4096) + data[21 * 4096 :])
     assert "log.lmdb: " in problems(path)
+
+
+def test_a_length_that_lmdb_would_believe_is_told(path):
+    """Planted: the log is read first; then the process ends with SIGBUS."""
+    store = open_store("lmdb", path, OWNER)
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x" * 5_000)] * 20)
+    store.close()
+    file = path / "log.lmdb"
+    data = bytearray(file.read_bytes())
+    data[data.index(key(7)) - 5] ^= 0x20  # of the size of its value, which is 512 MiB now
+    file.write_bytes(data)
+    command = [sys.executable, "-m", "raft_actors", "recover", "verify", str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 1, answer
+    assert "damage: log.lmdb: " in answer.stdout
+    with pytest.raises(StoreCorrupt, match="is damaged"):
+        migrate(path, "rocksdb")
+    with pytest.raises(StoreCorrupt, match="is damaged"):
+        run("export", path, path.parent / "backup")
 
 
 def test_a_torn_tail_is_told_and_no_damage(path, tmp_path):
