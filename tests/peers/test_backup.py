@@ -68,6 +68,14 @@ def test_a_peer_that_is_not_there_is_told(leader, file):
     assert not file.exists()
 
 
+def test_a_witness_has_nothing_to_give(make_peer, file):
+    names = [make_peer()[0] for _ in range(3)]
+    assert Raft.set_configuration(names[0], names, witnesses=names[2:])[0] == "ok"
+    eventually(lambda: Raft.leader(names[2]) is not None)
+    eventually(lambda: Raft.backup(names[2], file) == ("error", "keeps_no_state"))
+    assert not file.exists()
+
+
 class Odd(StateMachine):
     def init(self, name):
         return object()
