@@ -132,3 +132,19 @@ def test_a_reply_shares_nothing_with_the_state(accounts):
     write(applied, ("set", "list", [1]))
     read(applied, None)["list"].append(2)
     assert read(applied, None) == {"list": [1]}
+
+
+def test_a_state_moves_on_one_version_at_a_time_and_what_that_did_in_place_is_kept():
+    class Third(InPlace):
+        version = 3
+
+        def upgrade(self, state, from_version):
+            state[from_version] = self.current_version
+            return state
+
+    applied = Applied(Third(), "peer")
+    applied.upgrade(3)
+    applied.state.rollback()
+    assert dict(applied.state) == {1: 1, 2: 2}
+    applied.upgrade(2)
+    assert applied.version == 3, "never back"

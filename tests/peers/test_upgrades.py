@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from raft_actors import Raft, StateMachine, UndoDict
+from raft_actors import Raft, StateMachine
 from raft_actors.applied import Applied
 from raft_actors.errors import MachineTooOld, UpgradeFailed
 from tests.nodes.helpers import eventually
@@ -101,23 +101,6 @@ def test_a_group_is_founded_at_its_own_version_with_the_state_moved_on_from_the_
     assert [version(name) for name in names] == [3, 3, 3]
     assert Raft.get_entry(names[0], 2)[1]["type"] == "version"
     assert Raft.get_entry(names[0], 2)[1]["data"] == 3
-
-
-def test_states_move_on_one_version_at_a_time_and_commit_what_upgrade_did_in_place():
-    class InPlace(Third):
-        def init(self, name):
-            return UndoDict()
-
-        def upgrade(self, state, from_version):
-            state[from_version] = self.current_version
-            return state
-
-    applied = Applied(InPlace(), "peer")
-    applied.upgrade(3)
-    applied.state.rollback()
-    assert dict(applied.state) == {1: 1, 2: 2}
-    applied.upgrade(2)
-    assert applied.version == 3, "never back"
 
 
 def test_what_goes_wrong_with_a_version_is_said_in_words(caplog):

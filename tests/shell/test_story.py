@@ -82,6 +82,19 @@ def test_ctrl_d_leaves_at_once_and_frees_name_and_store(terminals: Terminals) ->
     assert again.run('KVStore.read("peer1", "foo")').endswith("('ok', 'bar')")
 
 
+def test_ctrl_d_hands_over_before_the_node_is_gone(terminals: Terminals) -> None:
+    leaving = lone_leader(terminals, "examples.kv_store", "KVStore")
+    staying = open_shell(terminals, "b")
+    staying.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
+    assert "'ok'" in leaving.run(f'Raft.add_peer("peer1", ("peer2", "b@{HOST}"))')
+    leaving.terminal.press("C-d")
+    staying.terminal.wait_for_line(f"^-- a@{HOST} is down")
+    told = staying.notices()
+    news = [place for place, line in enumerate(told) if f"leader is peer2 on b@{HOST}" in line]
+    assert news, told
+    assert news[0] < next(place for place, line in enumerate(told) if f"a@{HOST} is down" in line)
+
+
 def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     shell.terminal.type("1 + 1")
