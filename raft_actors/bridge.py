@@ -45,8 +45,6 @@ OnNews = Callable[[str, str | None], None]
 """Called with a node's name and None when it is up, or the reason why it is down."""
 
 STOP_S = 5.0
-FLUSH_S = 0.001
-"""How long a frame may wait for others to travel with."""
 
 
 class Local(threading.local):
@@ -168,8 +166,8 @@ class Bridge:
             if link.flush():
                 self._finish_later(link)
 
-    def flush_soon(self) -> None:
-        """As `flush`, within two milliseconds or so: what is queued meanwhile goes along.
+    def flush_soon(self, within_s: float) -> None:
+        """As `flush`, after so many seconds or a little more: what is queued meanwhile goes along.
 
         To wake the bridge thread for each would cost more than it sends: it looks again and again
         as long as it finds something.
@@ -177,7 +175,7 @@ class Bridge:
         for link in self._local.dirty:
             if not link.flush_due:
                 link.flush_due = True
-                self.reactor.post(partial(self._flush_later, link))
+                self.reactor.post(partial(self._flush_later, link, within_s))
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -235,12 +233,12 @@ class Bridge:
             link.dial_wanted = True
             self.reactor.post(lambda: self.meetings.dialling.want(link))
 
-    def _flush_later(self, link: Link) -> None:
-        self.reactor.after(FLUSH_S, partial(self._flush_due, link))
+    def _flush_later(self, link: Link, within_s: float) -> None:
+        self.reactor.after(within_s, partial(self._flush_due, link, within_s))
 
-    def _flush_due(self, link: Link) -> None:
+    def _flush_due(self, link: Link, within_s: float) -> None:
         if link.holds_frames():
-            self._flush_later(link)
+            self._flush_later(link, within_s)
         else:
             link.flush_due = False  # and then once more: a sender may have looked just before
         if link.flush():

@@ -226,13 +226,13 @@ class LocalNode:
             inbox.waker = bridge.reactor.wake_driver
             bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
-    def flush_soon(self) -> None:
+    def flush_soon(self, within_s: float = 0.001) -> None:
         """Have the bridge send what this thread has queued; what it queues until then goes along.
 
         For one who may queue more right away, or may not.
         """
         if self._bridge is not None:
-            self._bridge.flush_soon()
+            self._bridge.flush_soon(within_s)
 
     # Other nodes.
 

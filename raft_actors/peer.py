@@ -52,6 +52,7 @@ from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.recovery import recover
 from raft_actors.requests import Ask, TakeSnapshot, refuse
+from raft_actors.small_talk import WAIT_S, SmallTalk
 from raft_actors.snapshotting import SnapshotFailed, Snapshotting
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
@@ -115,6 +116,7 @@ class Peer(Process):
         self.ring_at = float("inf")
         self.asked: list[Ask] = []
         self.backlog = Backlog(config)
+        self.small_talk = SmallTalk()
         self.ending: Any = None
         peers.await_release(self.path)
         self.store = open_store(config.log_store, self.path, owner=self.address)
@@ -232,6 +234,7 @@ class Peer(Process):
     def on_drained(self) -> None:
         core, peers, trace = self.core, self.peers, self.trace
         self.due = due = core.flush()
+        applied, calm = self.applied.index, self.is_calm(due)
         if due.early:
             if trace is not None:
                 trace.sent(due.early)
@@ -273,11 +276,23 @@ class Peer(Process):
             self.complain(trouble)
         if trace is not None:
             trace.end_batch(self.applied.index)
-        peers.node.flush()
+        if calm and self.applied.index == applied:
+            peers.node.flush_soon(WAIT_S)
+        else:
+            peers.node.flush()
         self.due = None
         self.set_alarm()
         if self.snapshotting.go_on() or self.may_apply():
             tell_if_alive(self.actor_ref, MORE)
+
+    def is_calm(self, due: Effects) -> bool:
+        """Tell whether what is due may wait for what other peers of this node have to say."""
+        waiting = due.entries or due.answers or due.reads or self.reads or self.asked
+        return (
+            not waiting
+            and not self.peers.is_alone(self)
+            and self.small_talk.is_all((*due.early, *due.send))
+        )
 
     def save(self, due: Effects) -> float:
         """Make ballot and entries durable; return how many seconds that took.

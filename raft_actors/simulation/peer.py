@@ -171,6 +171,9 @@ class Hands:
     def flush(self) -> None:
         self.world.boundary()
 
+    def is_alone(self, _peer: Peer) -> bool:
+        return True
+
     def tell(self, message: Any) -> None:
         self.peer.has_more = True
         if message is not MORE:
