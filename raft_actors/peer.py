@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
+from raft_actors.answers import Answering, encoded
 from raft_actors.applied import WITNESS, Applied
 from raft_actors.backlog import Backlog, Requests
 from raft_actors.config import Config
@@ -21,17 +22,15 @@ from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
-    KIND_NAMES,
     NOOP,
     VERSION,
     command_of,
     kind_of,
     payload_of,
-    term_of,
     version_of,
 )
 from raft_actors.core.follower import Follower
-from raft_actors.core.membership import NOBODY, Address, Configuration
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     Configure,
     InstallSnapshot,
@@ -46,6 +45,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Incoming
+from raft_actors.declared import Formed, declaration
 from raft_actors.disk_watch import DiskWatch
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.events import LeaderChanged, publish
@@ -78,7 +78,7 @@ EVENTS = frozenset(Follower.handlers)
 NO_PEER = ("error", "no_peer")
 
 
-class Peer(Process):
+class Peer(Answering, Process):
     """One member of a Raft group, named on its node.
 
     It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
@@ -166,7 +166,7 @@ class Peer(Process):
         """Form the declared group, if this peer is of none; else its log knows better."""
         configuration = self.core.configuration
         if not configuration.members:
-            self.step(Configure(members, Formed(self), declared=True))
+            self.step(Configure(members, Formed(self.name), declared=True))
         elif configuration.members != members:
             logger.warning(
                 "%s declares other members than its group has. The group's log counts: %s are "
@@ -520,92 +520,6 @@ class Peer(Process):
         events = message if isinstance(message, list) else [message]
         refuse(events, encoded(NO_PEER))
 
-    # What clients ask besides writes and reads.
-
-    def leader(self) -> Address | None:
-        return self.core.role.leader
-
-    def status(self) -> Any:
-        core, log = self.core, self.core.log
-        troubles = [in_words(trouble, self.address) for trouble in core.troubles.values()]
-        return (
-            "ok",
-            {
-                "name": self.name,
-                "node": self.address[1],
-                "current_state": core.role.name,
-                "leader": core.role.leader,
-                "current_term": core.term,
-                "configuration": configuration_view(core.configuration),
-                "last_index": log.last_index,
-                "last_term": log.last_term,
-                "commit_index": core.commit_index,
-                "last_applied": self.applied.index,
-                "ready": core.knows_a_ready_leader(),
-                "last_save_s": self.disk.took_s,
-                "first_index": log.base + 1,
-                "snapshot_index": core.snapshot.index,
-                "machine_version": self.applied.version,
-                "group": core.ballot.group,
-                "incarnation": core.incarnation,
-                "incarnations": dict(core.configuration.incarnations),
-                **({"troubles": troubles} if troubles else {}),
-            },
-        )
-
-    def snapshot_part(self, index: int, offset: int) -> Any:
-        """What a backup needs of the newest snapshot, and the bytes of it from `offset` on."""
-        snapshot = self.core.snapshot
-        if self.address in self.core.configuration.witnesses:
-            return ("error", "keeps_no_state")
-        if index != snapshot.index or not 0 <= offset < snapshot.size:
-            return ("error", "not_found")
-        return (
-            "ok",
-            {
-                "term": snapshot.term,
-                "size": snapshot.size,
-                "checksum": snapshot.checksum,
-                "configuration": snapshot.configuration.encode(),
-                "configured": snapshot.configuration.index,
-                "data": self.store.snapshots.read(
-                    snapshot, offset, self.config.snapshot_chunk_bytes
-                ),
-            },
-        )
-
-    def get_entry(self, index: int) -> Any:
-        """The entry at `index`; 0 is the empty configuration that every log begins with."""
-        log = self.core.log
-        if index == 0:
-            view = {"index": 0, "term": 0, "type": "config", "data": configuration_view(NOBODY)}
-            return ("ok", view)
-        if index <= log.base:
-            return ("error", "not_found" if index < 0 else "compacted")
-        if index > log.last_index:
-            return ("error", "not_found")
-        entry = log.between(index, index)[0]
-        kind, payload = kind_of(entry), payload_of(entry)
-        data = None
-        if kind == COMMAND:
-            try:
-                data = terms.loads(payload)
-            except ValueError:  # of a session's own, or a strange client's
-                data = payload
-        elif kind == CONFIG:
-            data = configuration_view(Configuration.decode(payload, index))
-        elif kind == VERSION:
-            data = version_of(entry)
-        return (
-            "ok",
-            {
-                "index": index,
-                "term": term_of(entry),
-                "type": KIND_NAMES.get(kind, "unknown"),
-                "data": data,
-            },
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
@@ -617,41 +531,13 @@ class HandedOver:
         self.peer.exit(self.peer.ending)
 
 
-@dataclass(frozen=True, slots=True)
-class Formed:
-    """The ticket of a peer that declares its members."""
-
-    peer: Peer
-
-    def set(self, answer: bytes) -> None:
-        match terms.loads(answer):
-            case ("ok", {"members": members}):
-                logger.info("%s has formed the declared group: %s", self.peer.name, members)
-
-
-def declaration(members: tuple[Address | str, ...], peer: Address) -> tuple[Address, ...]:
-    """Return the addresses of declared members; a bare name is a peer of this node.
-
-    Raises BadName for what is none, and ValueError if the peer itself is not among them.
-    """
-    addresses = tuple(
-        sorted({(member, peer[1]) if isinstance(member, str) else member for member in members})
-    )
-    if peer not in addresses:
-        raise ValueError(
-            f"{peer} declares members without itself: {list(addresses)}. Give each of them the "
-            "same list, with all of them; a peer that is to join a group later declares none and "
-            "calls Raft.join"
-        )
-    return addresses
-
-
 def fitting(config: Config, of_node: Config) -> Config:
     """Bound what goes into one message by what the node's frames hold."""
     return replace(
         config,
         command_bytes_max=min(config.command_bytes_max, of_node.command_bytes_max),
         append_bytes_max=min(config.append_bytes_max, of_node.frame_bytes_max // 2),
+        snapshot_chunk_bytes=min(config.snapshot_chunk_bytes, of_node.frame_bytes_max // 2),
     )
 
 
@@ -660,25 +546,3 @@ def data_path(name: str, config: Config, peers: "Peers") -> Path:
     if config.data_dir is not None:
         return Path(config.data_dir)
     return Path(peers.node.config.data_dir or "data") / peers.node.name / name
-
-
-def encoded(answer: Any) -> bytes:
-    match answer:
-        case ("ok", Configuration() as configuration):
-            answer = ("ok", configuration_view(configuration))
-    return terms.dumps(answer)
-
-
-def configuration_view(configuration: Configuration) -> dict[str, Any]:
-    """Learners, witnesses and old members are shown where there are any."""
-    state = "none"
-    if configuration.members:
-        state = "transitional" if configuration.old else "stable"
-    view: dict[str, Any] = {"state": state, "members": list(configuration.members)}
-    if configuration.learners:
-        view["learners"] = list(configuration.learners)
-    if configuration.witnesses:
-        view["witnesses"] = list(configuration.witnesses)
-    if configuration.old:
-        view["old_members"] = list(configuration.old)
-    return {**view, "index": configuration.index}

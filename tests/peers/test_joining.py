@@ -131,7 +131,7 @@ def test_a_wiped_disk_is_refused_in_words_and_joins_again(make_peer, tmp_path, c
     status = Raft.status(wiped)[1]
     assert "troubles" not in status
     assert status["incarnations"][here(wiped)] == status["incarnation"]
-    eventually(lambda: Raft.status(wiped)[1]["last_applied"] == status["last_index"])
+    eventually(lambda: Raft.status(wiped)[1]["last_applied"] >= status["last_index"])
 
 
 def test_replacing_a_peer_by_itself_takes_the_disk_that_it_has(make_peer, tmp_path):
