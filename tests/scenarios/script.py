@@ -10,7 +10,16 @@ from typing import Any
 
 from raft_actors import terms
 from raft_actors.config import Config
-from raft_actors.core.entry import COMMAND, CONFIG, encode, kind_of, payload_of, term_of
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    VERSION,
+    encode,
+    kind_of,
+    payload_of,
+    term_of,
+    version_of,
+)
 from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries, Message, NodeLost, Tick
 from raft_actors.simulation.checker import Broken
@@ -25,7 +34,7 @@ OPTIONS = {
 
 
 class Notes(StateMachine):
-    """`x=2` writes, `x` reads."""
+    """`x=2` writes, `x` reads. What is read says from version 2 on which version answers."""
 
     def init(self, name: str) -> tuple[str, ...]:
         return ()
@@ -35,7 +44,11 @@ class Notes(StateMachine):
 
     def handle_read(self, query: Any, state: tuple[str, ...]) -> Any:
         found = [each.split("=")[1] for each in state if each.split("=")[0] == query]
-        return found[-1] if found else "nothing"
+        answer = found[-1] if found else "nothing"
+        return answer if self.current_version == 1 else f"{answer} (version {self.current_version})"
+
+    def upgrade(self, state: tuple[str, ...], from_version: int) -> tuple[str, ...]:
+        return state
 
 
 class Script:
@@ -118,6 +131,10 @@ class Script:
         """die a 3 write a x=1: do the verb, and die at its third boundary between effects."""
         self.world.fuse = int(boundary)
         getattr(self, f"do_{verb[0]}")(*verb[1:])
+
+    def do_install(self, name: str) -> None:
+        """install a: a runs a program whose machine is one version newer."""
+        self.world.install(name)
 
     def do_fill(self, name: str) -> None:
         """fill a: its disk takes nothing more; it ends with the next save."""
@@ -283,6 +300,8 @@ def entry_word(entry: bytes) -> str:
     kind = kind_of(entry)
     if kind == COMMAND:
         return f"{term_of(entry)}:{terms.loads(payload_of(entry))}"
+    if kind == VERSION:
+        return f"{term_of(entry)}:version {version_of(entry)}"
     if kind == CONFIG:
         configuration = Configuration.decode(payload_of(entry), 0)
         parts = (
