@@ -387,8 +387,8 @@ MUTATIONS = (
     ),
     Mutation(
         "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leader",
-        "        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):",
-        "        if False:",
+        "for peer, known in self.progress.items() if known.counts}",
+        "for peer, known in self.progress.items()}",
     ),
     Mutation(
         "an_unknown_disk_counts", "identity", "core/membership",
@@ -424,6 +424,41 @@ MUTATIONS = (
         "an_old_denial_is_believed", "identity", "core/leader",
         "        if reply.round < asked or reply.prev_index > match:",
         "        if False:",
+    ),
+    Mutation(
+        "a_witness_takes_commands", "witnesses", "core/leader",
+        "self.handing is not None or self.is_removed() or server.keeps_no_state",
+        "self.handing is not None or self.is_removed()",
+    ),
+    Mutation(
+        "a_witness_stays_leader", "witnesses", "core/leader",
+        "        if server.keeps_no_state:\n            self.hand_over_state()",
+        "        if False:\n            self.hand_over_state()",
+    ),
+    Mutation(
+        "an_office_goes_to_a_witness", "witnesses", "core/leader",
+        "        return [member for member in self.server.others() if member not in witnesses]",
+        "        return self.server.others()",
+    ),
+    Mutation(
+        "a_witness_sends_its_snapshot", "witnesses", "core/leader",
+        "        if server.keeps_no_state:\n            if progress.due:",
+        "        if False:\n            if progress.due:",
+    ),
+    Mutation(
+        "a_member_forgets_its_state", "witnesses", "core/leader",
+        "        if changing:\n            return",
+        "        if False:\n            return",
+    ),
+    Mutation(
+        "a_founder_of_another_group_gets_a_vote", "founding_a_group", "core/server",
+        "            return type(message) is not RequestVote",
+        "            return True",
+    ),
+    Mutation(
+        "founders_share_an_id", "founding_a_group", "core/membership",
+        "        group = digest((self.members, founder, incarnations[founder]))",
+        "        group = digest(self.members)",
     ),
     Mutation(
         "learners_vote", "thesis 4.2.1", "core/membership",

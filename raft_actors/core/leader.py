@@ -319,8 +319,7 @@ class Leader(Role):
         self.commit()
 
     def give_up_on_the_silent(self, change: Change) -> None:
-        patience = CATCH_UP_TIMEOUTS * self.server.config.max_election_timeout
-        silent = change.silent(now=self.server.now, patience=patience)
+        silent = change.silent(now=self.server.now, patience=self.patience)
         if silent:
             self.change = None
             self.watch(())
@@ -338,6 +337,11 @@ class Leader(Role):
         self.append(encode(self.server.term, CONFIG, configuration.encode()), ticket)
         self.watch(())
 
+    @property
+    def patience(self) -> float:
+        """How long it goes on with one that doesn't answer, seconds."""
+        return CATCH_UP_TIMEOUTS * self.server.config.max_election_timeout
+
     def watch(self, newcomers: Iterable[Address]) -> None:
         """Send to everyone of the configuration and to these; others are told that they left."""
         server = self.server
@@ -348,8 +352,7 @@ class Leader(Role):
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)
         for peer in self.progress.keys() - wanted:
-            patience = CATCH_UP_TIMEOUTS * server.config.max_election_timeout
-            self.leaving.setdefault(peer, server.now + patience)
+            self.leaving.setdefault(peer, server.now + self.patience)
         for peer, progress in self.progress.items():
             progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
             progress.counts = self.counts(peer, progress)
@@ -364,6 +367,16 @@ class Leader(Role):
 
     def counts(self, peer: Address, progress: Progress) -> bool:
         return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
+
+    def on_stranger(self, request: RequestPreVote) -> None:
+        """Refuse it; and one of this group that is no member any more was away when it was
+        removed: it is told now, and asks nobody again.
+        """
+        server, peer = self.server, request.source
+        self.on_pre_vote_request(request)
+        if request.group == server.group and peer not in self.progress:
+            self.progress[peer] = self.progress_of(peer)
+            self.leaving[peer] = server.now + self.patience
 
     def forget_who_left(self) -> None:
         """Who was removed is told until its log says so; or for a while, if it is away."""
@@ -808,7 +821,7 @@ Leader.handlers = {
     SnapshotTaken: Leader.on_snapshot_taken,
     SnapshotInstalled: Leader.on_snapshot_installed,
     SnapshotRefused: Leader.on_snapshot_refused,
-    RequestPreVote: Leader.on_pre_vote_request,
+    RequestPreVote: Leader.on_stranger,
     PreVoteReply: Leader.ignore,
     RequestVote: Leader.refuse_vote,
     VoteReply: Leader.ignore,

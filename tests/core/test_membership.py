@@ -126,6 +126,22 @@ def test_a_new_leader_ends_the_change_that_it_finds() -> None:
     assert not world.servers[leader].configuration.old
 
 
+def test_a_removed_peer_that_was_away_for_long_is_told_when_it_asks() -> None:
+    world = world_of("abc")
+    world.ring(0.2)
+    world.crash("c")
+    assert change(world, "a", "ab").answer is None
+    world.ring(30)
+    assert address("c") not in world.servers["a"].role.progress
+    world.start("c")
+    world.ring(5)
+    assert members_of(world, "c") == "ab"
+    assert not world.servers["c"].may_stand()
+    assert world.role("a") == "leader"
+    world.ring(20)
+    assert address("c") not in world.servers["a"].role.progress
+
+
 def test_a_leader_that_is_removed_leads_until_that_commits_and_hands_over() -> None:
     world = world_of("abc")
     ticket = change(world, "a", "bc")
