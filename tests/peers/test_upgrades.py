@@ -6,7 +6,9 @@ import pytest
 
 from raft_actors import Raft, StateMachine
 from raft_actors.applied import Applied
+from raft_actors.core.entry import encode
 from raft_actors.errors import MachineTooOld, UpgradeFailed
+from raft_actors.stores import open_store
 from tests.nodes.helpers import eventually
 
 
@@ -112,3 +114,32 @@ def test_what_goes_wrong_with_a_version_is_said_in_words(caplog):
         with pytest.raises(ValueError, match="version must be a whole number from 1 on"):
             Applied(type("Bad", (First,), {"version": bad})(), "peer")
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+def test_a_snapshot_of_a_newer_version_is_refused_at_the_start(make_peer, tmp_path):
+    name, _ = make_peer(Second)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    assert write([name], 5) == (5, 1)
+    assert Raft.snapshot(name)[0] == "ok"
+    Raft.stop_peer(name)
+    _, (error, reason) = make_peer(First, name=name)
+    assert error == "error"
+    assert "runs version 2 of First, and this program has version 1: install one" in str(reason)
+    restarted, answer = make_peer(Third, name=name)
+    assert answer[0] == "ok"
+    eventually(lambda: version(restarted) == 3)
+    assert write([restarted], 1) == (6, 2), "the state went on from the snapshot's version"
+
+
+def test_an_entry_of_a_kind_that_is_not_known_stops_the_peer_in_words(make_peer, tmp_path, caplog):
+    name, _ = make_peer(First)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    last, term = (Raft.status(name)[1][field] for field in ("last_index", "last_term"))
+    Raft.stop_peer(name)
+    store = open_store("rocksdb", tmp_path / name)
+    store.save(None, last + 1, [encode(term, 9)])
+    store.close()
+    make_peer(First, name=name)
+    words = f"entry {last + 1} is of kind 9, which this version of raft_actors does not know: run"
+    eventually(lambda: any(words in record.getMessage() for record in caplog.records))
+    Raft.stop_peer(name)
