@@ -159,12 +159,12 @@ MUTATIONS = (
         "        self.commit_index = index",
     ),
     Mutation(
-        "figure_8_commit", "§5.4.2", "core/leader",
+        "figure_8_commit", "§5.4.2", "core/replicating",
         "if index > server.commit_index and index >= self.first:",
         "if index > server.commit_index:",
     ),
     Mutation(
-        "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/leader",
+        "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/replicating",
         "self.reached(MATCH, own=self.written)",
         "self.reached(MATCH, own=self.server.log.last_index)",
     ),
@@ -205,7 +205,7 @@ MUTATIONS = (
         "            pass",
     ),
     Mutation(
-        "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/leader",
+        "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/replicating",
         "self.reads.confirmed(self.reached(ROUND, own=self.reads.round))",
         "self.reads.confirmed(max([known.round for known in self.progress.values()] or "
         "[self.reads.round]))",
@@ -281,7 +281,7 @@ MUTATIONS = (
         "        if False:\n            self.promise()",
     ),
     Mutation(
-        "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/leader",
+        "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/transferring",
         "        self.lease.broken = True",
         "        pass",
     ),
@@ -326,7 +326,7 @@ MUTATIONS = (
         "        self.probing = False",
     ),
     Mutation(
-        "hint_ignored", "§5.3, last part", "core/leader",
+        "hint_ignored", "§5.3, last part", "core/replicating",
         "            progress.rejected(reply.prev_index, self.agreed(reply))",
         "            progress.rejected(reply.prev_index, reply.prev_index - 1)",
     ),
@@ -361,22 +361,22 @@ MUTATIONS = (
         "        old = ()",
     ),
     Mutation(
-        "joint_configuration_never_ends", "§6", "core/leader",
+        "joint_configuration_never_ends", "§6", "core/changing",
         "        if configuration.old and configuration.index <= self.server.commit_index:",
         "        if False:",
     ),
     Mutation(
-        "joint_configuration_ends_uncommitted", "§6", "core/leader",
+        "joint_configuration_ends_uncommitted", "§6", "core/changing",
         "        if configuration.old and configuration.index <= self.server.commit_index:",
         "        if configuration.old:",
     ),
     Mutation(
-        "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/leader",
+        "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/changing",
         "            or max(in_force.index, self.first) > self.server.commit_index",
         "            or False",
     ),
     Mutation(
-        "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/leader",
+        "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
         "        if change.racing:\n            return",
         "        if False:\n            return",
     ),
@@ -386,7 +386,7 @@ MUTATIONS = (
         "        if True:",
     ),
     Mutation(
-        "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leader",
+        "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leading",
         "for peer, known in self.progress.items() if known.counts}",
         "for peer, known in self.progress.items()}",
     ),
@@ -401,7 +401,7 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/leader",
+        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/changing",
         "        if self.is_unsettled() or self.handing is not None:",
         "        if False:",
     ),
@@ -416,12 +416,12 @@ MUTATIONS = (
         "        if self.won():",
     ),
     Mutation(
-        "lost_acknowledgements_count", "Figure 2: State; identity", "core/leader",
+        "lost_acknowledgements_count", "Figure 2: State; identity", "core/replicating",
         "        self.lost.add(peer)\n",
         "",
     ),
     Mutation(
-        "an_old_denial_is_believed", "identity", "core/leader",
+        "an_old_denial_is_believed", "identity", "core/replicating",
         "        if reply.round < asked or reply.prev_index > match:",
         "        if False:",
     ),
@@ -436,17 +436,17 @@ MUTATIONS = (
         "        if False:\n            self.hand_over_state()",
     ),
     Mutation(
-        "an_office_goes_to_a_witness", "witnesses", "core/leader",
+        "an_office_goes_to_a_witness", "witnesses", "core/leading",
         "        return [member for member in self.server.others() if member not in witnesses]",
         "        return self.server.others()",
     ),
     Mutation(
-        "a_witness_sends_its_snapshot", "witnesses", "core/leader",
+        "a_witness_sends_its_snapshot", "witnesses", "core/replicating",
         "        if server.keeps_no_state:\n            if progress.due:",
         "        if False:\n            if progress.due:",
     ),
     Mutation(
-        "a_member_forgets_its_state", "witnesses", "core/leader",
+        "a_member_forgets_its_state", "witnesses", "core/changing",
         "        if changing:\n            return",
         "        if False:\n            return",
     ),
@@ -502,24 +502,25 @@ MUTATIONS = (
         "        self.slow = 9 if slow else 0",
     ),
     Mutation(
-        "slow_leader_hands_over_to_a_slower_one", "docs/decisions/slow_disks.md", "core/leader",
+        "slow_leader_hands_over_to_a_slower_one", "docs/decisions/slow_disks.md",
+        "core/transferring",
         "        quicker = self.fittest(self.written)",
         "        quicker = self.fittest()",
     ),
     Mutation(
-        "who_ends_names_no_successor", "thesis 3.10", "core/leader",
+        "who_ends_names_no_successor", "thesis 3.10", "core/transferring",
         "        return [] if successor == self.server.peer else",
         "        return [] if successor else",
     ),
     Mutation(
-        "a_majority_moves_the_version", "docs/upgrades.md", "core/leader",
+        "a_majority_moves_the_version", "docs/upgrades.md", "core/changing",
         "        newest = min("
         "[server.machine, *(self.progress[other].machine for other in others)])",
         "        newest = sorted([server.machine, "
         "*(self.progress[o].machine for o in others)])[(len(others) + 1) // 2]",
     ),
     Mutation(
-        "learners_move_no_version", "docs/upgrades.md", "core/leader",
+        "learners_move_no_version", "docs/upgrades.md", "core/changing",
         "        others = {*server.voters.everyone} - {server.peer}\n        newest",
         "        others = {*server.others()}\n        newest",
     ),
@@ -545,7 +546,7 @@ MUTATIONS = (
         "                self.state = machine.upgrade(self.state, step)",
     ),
     Mutation(
-        "successor_told_too_early", "thesis 3.10", "core/leader",
+        "successor_told_too_early", "thesis 3.10", "core/transferring",
         "            if self.progress[handing.target].match == last_index:",
         "            if True:",
     ),

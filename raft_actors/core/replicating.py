@@ -1,0 +1,214 @@
+"""Replicating: how a leader brings its log to the followers, and commits what a majority has."""
+
+from raft_actors.core.effects import Trouble
+from raft_actors.core.leading import MATCH, ROUND, Leading
+from raft_actors.core.membership import Address
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    InstallSnapshot,
+    ReadIndexReply,
+    SnapshotReply,
+    SnapshotTaken,
+)
+from raft_actors.core.progress import Progress
+from raft_actors.core.snapshot import Shipment
+
+__all__ = ["Replicating"]
+
+HELD_BACK_MAX = 10
+"""A follower that is behind keeps entries from being compacted, but not more than so many times
+`snapshot_entries`: then it needs the next snapshot."""
+
+
+class Replicating(Leading):
+    """The part of a leader that deals with its followers (§5.3, §5.4, §7)."""
+
+    __slots__ = ()
+
+    def send_entries(self, member: Address, progress: Progress) -> None:
+        server, config = self.server, self.server.config
+        last = server.log.last_index
+        if progress.shipment is not None or progress.next <= server.log.base:
+            self.send_snapshot(member, progress)
+            return
+        while progress.next <= last and progress.may_send(config.inflight_max):
+            entries = server.log.batch(progress.next, config.append_bytes_max)
+            self.send_append(member, progress.next - 1, entries)
+            progress.sent(len(entries))
+        if progress.due:
+            self.send_append(member, progress.next - 1, [])
+            progress.due = False
+
+    def send_snapshot(self, member: Address, progress: Progress) -> None:
+        """Send the newest snapshot to whom the log can't help any more (§7).
+
+        A witness's holds nothing: it waits until another leads.
+        """
+        server, chunk_bytes = self.server, self.server.config.snapshot_chunk_bytes
+        shipment = progress.shipment
+        if server.keeps_no_state:
+            if progress.due:
+                self.send_append(member, 0, [])
+                progress.due = False
+            return
+        if shipment is None:
+            shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
+        snapshot = shipment.snapshot
+        while shipment.may_send(chunk_bytes):
+            data = server.snapshots.read(snapshot, shipment.sent, chunk_bytes)
+            server.effects.early.append(
+                InstallSnapshot(
+                    source=server.peer, target=member, group=server.group, term=server.term,
+                    index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
+                    checksum=snapshot.checksum, offset=shipment.sent, data=data,
+                    round=self.reads.round,
+                )
+            )  # fmt: skip
+            shipment.sent_more(len(data), now=server.now)
+            progress.due = False
+        if progress.due:
+            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
+            progress.due = False
+
+    def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
+        server = self.server
+        server.effects.early.append(
+            AppendEntries(
+                source=server.peer, target=member, group=server.group, term=server.term,
+                prev_index=prev_index,
+                prev_term=server.log.term_at(prev_index) if prev_index else 0,
+                commit=server.commit_index, round=self.reads.round, entries=entries,
+            )
+        )  # fmt: skip
+
+    def on_snapshot_reply(self, reply: SnapshotReply) -> None:
+        progress = self.answered_by(reply)
+        shipment = progress.shipment if progress is not None else None
+        if shipment is not None and shipment.snapshot.index == reply.index:
+            shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+
+    def on_snapshot_taken(self, event: SnapshotTaken) -> None:
+        """Keep what followers need that are behind, and alive, within a bound."""
+        server, config = self.server, self.server.config
+        heard_since = server.now - config.max_election_timeout
+        snapshot = event.snapshot
+        needed = [
+            progress.wanted + 1
+            for progress in self.progress.values()
+            if progress.heard >= heard_since
+        ]
+        end = snapshot.index + 1
+        keep_from = min([end - config.snapshot_trailing, *needed])
+        most = max(config.snapshot_trailing, HELD_BACK_MAX * config.snapshot_entries)
+        server.snapshot_taken(snapshot, max(keep_from, end - most))
+
+    def snapshots_in_use(self) -> set[int]:
+        """Return the indexes of the snapshots that are on their way to followers."""
+        return {
+            progress.shipment.snapshot.index
+            for progress in self.progress.values()
+            if progress.shipment is not None
+        }
+
+    def on_append_rejected(self, reply: AppendRejected) -> None:
+        """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
+        progress = self.answered_by(reply)
+        if progress is None:
+            return
+        if reply.prev_index <= progress.match:
+            self.suspect(reply, progress)
+        else:
+            progress.rejected(reply.prev_index, self.agreed(reply))
+
+    def agreed(self, reply: AppendRejected) -> int:
+        """Return where the logs may agree at best."""
+        log = self.server.log
+        if reply.hint <= log.base:  # only a snapshot helps
+            return reply.hint
+        return log.newest_at_or_before(reply.hint, reply.hint_term)
+
+    def suspect(self, reply: AppendRejected, progress: Progress) -> None:
+        """A follower denies what it had acknowledged: an old reply, or a disk that went back.
+
+        It is asked again. If it denies in answer to what was sent after its acknowledgement, then
+        it has lost entries that may have been committed by its word; so it counts no longer, is
+        sent them again, and is learned anew once the others have made up for it.
+        """
+        if progress.suspected is None:
+            self.reads.renew = True
+            progress.suspected = self.reads.round + 1, progress.match
+            return
+        asked, match = progress.suspected
+        if reply.round < asked or reply.prev_index > match:
+            return
+        server, peer = self.server, reply.source
+        server.note(Trouble("lost_entries", peer, str(progress.match)))
+        self.lost.add(peer)
+        fresh = self.progress[peer] = self.progress_of(peer)
+        fresh.incarnation = progress.incarnation
+        fresh.probe(self.agreed(reply))
+
+    def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
+        """Note that a follower of this term lives, and which round it has answered."""
+        progress = self.recognised(reply)
+        if progress is not None:
+            progress.heard = self.server.now
+            progress.linked = True
+            if reply.round > progress.round:
+                progress.round = reply.round
+                self.confirm_reads()
+        return progress
+
+    def recognised(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
+        """Return what is known of the sender's data directory; None if it is no member's.
+
+        One that is in no configuration yet may be another than the last time: a newcomer whose
+        disk was wiped starts over.
+        """
+        peer, incarnation = reply.source, reply.source_incarnation
+        progress = self.progress.get(peer)
+        if progress is None or progress.incarnation == incarnation:
+            return progress
+        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):
+            return None
+        if progress.incarnation:
+            progress = self.progress[peer] = self.progress_of(peer)
+        progress.incarnation = incarnation
+        progress.counts = self.counts(peer, progress)
+        return progress
+
+    def progress_of(self, peer: Address) -> Progress:
+        """What is known of one that has not answered yet."""
+        server = self.server
+        return Progress(
+            next_index=server.log.last_index + 1, now=server.now,
+            incarnation=server.voters.incarnation_of(peer),
+        )  # fmt: skip
+
+    def counts(self, peer: Address, progress: Progress) -> bool:
+        return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
+
+    def confirm_reads(self) -> None:
+        effects = self.server.effects
+        for read in self.reads.confirmed(self.reached(ROUND, own=self.reads.round)):
+            if type(read.ticket) is ReadIndexReply:
+                effects.early.append(read.ticket)
+            else:
+                effects.reads.append(read)
+
+    def commit(self) -> None:
+        """Commit what a majority holds, if it is of this term; what lies before it follows.
+
+        An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
+        """
+        server = self.server
+        index = self.reached(MATCH, own=self.written)
+        if index > server.commit_index and index >= self.first:
+            server.commit_to(int(index))
+            self.settle()
+
+    def settle(self) -> None:
+        """Something was committed: go on with what waited for it; see `Changing`."""
+        raise NotImplementedError
