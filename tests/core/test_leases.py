@@ -120,7 +120,8 @@ def test_who_promised_refuses_votes_and_pre_votes() -> None:
     assert not ask_for_vote(world, "b", "c")
     log = world.servers["b"].log
     world.step("b", RequestPreVote(
-        source=address("c"), target=address("b"), group="", term=world.servers["b"].term,
+        source=address("c"), target=address("b"), group=world.servers["b"].group,
+        term=world.servers["b"].term,
         last_index=log.last_index, last_term=log.last_term,
     ))  # fmt: skip
     assert [m.granted for m in world.wire if m.source[0] == "b"] == [False]
@@ -146,12 +147,13 @@ def test_a_newer_term_shortens_no_promise() -> None:
     world = world_with_lease()
     server = world.servers["b"]
     world.step("b", AppendReply(
-        source=address("c"), target=address("b"), group="", term=server.term + 3, match=0, round=0
+        source=address("c"), target=address("b"), group=server.group, term=server.term + 3,
+        match=0, round=0,
     ))  # fmt: skip
     assert server.term == 4
     assert not ask_for_vote(world, "b", "c")
     world.step("b", RequestVote(
-        source=address("c"), target=address("b"), group="", term=server.term,
+        source=address("c"), target=address("b"), group=server.group, term=server.term,
         last_index=9, last_term=9,
     ))  # fmt: skip
     assert server.voted_for is None, "nor in the term that it has now"
