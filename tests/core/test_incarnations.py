@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from raft_actors.core.entry import CONFIG, kind_of
 from raft_actors.core.membership import Configuration
-from raft_actors.core.messages import AppendRejected, AppendReply, Configure, VoteReply
+from raft_actors.core.messages import AppendRejected, AppendReply, Configure, RequestVote, VoteReply
 from tests.core.world import Disk, Ticket, World, address
 
 
@@ -339,6 +339,32 @@ def test_a_stranger_that_declares_members_of_a_group_founds_none() -> None:
     world.ring(5)
     assert world.servers["d"].ballot.group == ""
     assert troubles(world, "d") == {"group_exists"}
+
+
+def test_one_member_of_a_group_keeps_a_fresh_majority_from_founding_another() -> None:
+    world = World("abcde")
+    world.configure("a", "abc")
+    world.ring(1)
+    for name in "de":
+        members = tuple(map(address, "ade"))
+        world.step(name, Configure(members, Ticket("configure"), declared=True))
+    world.ring(10)
+    assert world.servers["d"].ballot.group == world.servers["e"].ballot.group == ""
+    assert troubles(world, "d") == {"group_exists"}
+    assert world.servers["a"].term == 1, "and they don't disturb it"
+
+
+def test_a_founder_gets_no_vote_from_a_member_and_raises_no_term() -> None:
+    world = group_of("abc")
+    b = world.servers["b"]
+    b.role.heard = float("-inf")
+    wish = Configuration.founding(world.members).group
+    request = RequestVote(
+        source=address("z"), target=address("b"), group=wish, term=50, last_index=9, last_term=9
+    )
+    world.step("b", request)
+    assert b.term == 1
+    assert not world.wire
 
 
 def test_a_founder_of_a_group_that_exists_is_told_so() -> None:

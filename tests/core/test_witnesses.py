@@ -1,6 +1,7 @@
 """Witnesses: members that vote, keep the log, and have no state to answer from."""
 
-from raft_actors.core.messages import Configure, Propose, Query, Transfer
+from raft_actors.core.messages import Configure, InstallSnapshot, Propose, Query, Transfer
+from raft_actors.core.snapshot import Snapshot
 from tests.core.world import Ticket, World, address
 
 
@@ -70,7 +71,23 @@ def test_nobody_hands_over_to_a_witness() -> None:
     ticket = Ticket("transfer")
     world.step("a", Transfer(None, ticket))
     world.ring(1)
-    assert world.role("a") == "leader"
+    assert [name for name, news in world.news if news.role == "leader"] == ["a"]
+    assert world.servers["a"].role.farewell() == []
+
+
+def test_a_witness_sends_nobody_its_snapshot() -> None:
+    """It holds no state. Who needs one waits for a leader that has it."""
+    world = group_of("abw", "w")
+    world.propose("a", b"x", b"y", b"z")
+    world.ring(0.2)
+    w = world.promote("w")
+    w.log.compact(3)
+    w.snapshot = Snapshot(3, 1, w.configuration, size=10, checksum=1)
+    w.role.progress[address("b")].probe(0)
+    world.step("w")
+    sent = [message for message in world.wire if message.target == address("b")]
+    assert sent
+    assert not any(isinstance(message, InstallSnapshot) for message in sent)
 
 
 def test_a_group_of_witnesses_alone_is_none() -> None:
