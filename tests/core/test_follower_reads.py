@@ -52,6 +52,25 @@ def test_the_leader_tells_it_only_after_a_round_begun_after_it_was_asked() -> No
     assert not world.wire
 
 
+def test_a_new_leader_tells_no_index_before_its_terms_first_entry() -> None:
+    """It does not know yet how far its predecessor had committed (thesis 6.4, step 1)."""
+    world = world_with_leader()
+    world.query("c", FOLLOWER)
+    question = of_kind(world, ReadIndex)[0]
+    world.wire.clear()
+    server = world.promote("b")
+    question.target, question.term = server.peer, server.term
+    world.servers["c"].become_follower(leader=server.peer, term=server.term)
+    told: list[int] = []
+    world.step("b", question)
+    for _ in range(20):
+        told += [message.index for message in of_kind(world, ReadIndexReply)]
+        if world.wire:
+            world.deliver(world.wire.pop(0))
+    assert told
+    assert min(told) >= server.role.first > 2
+
+
 def test_a_deposed_leader_tells_nothing() -> None:
     world = world_with_leader("abc")
     for name in "ab":
