@@ -62,10 +62,8 @@ class StoreDirectory:
         try:
             self.is_new = self.check_format(owner)
             self.write_holder(owner)
-            if not self.incarnation:
+            if self.is_new:
                 self.incarnation = new_incarnation()
-                if not self.is_new:  # made by a version that gave none
-                    self.amend(incarnation=self.incarnation)
         except BaseException:
             self.close()
             raise
@@ -116,11 +114,8 @@ class StoreDirectory:
 
     def switch(self, kind: str) -> None:
         """Say that the log is in a database of this kind from now on; all else stays as it is."""
-        self.amend(kind=kind)
-
-    def amend(self, **fields: Any) -> None:
         record = json.loads(self.format_file.read_text())
-        write_record(self.format_file, record | fields)
+        write_record(self.format_file, record | {"kind": kind})
         sync_directory(self.path)
 
     # Whose it is.
@@ -160,7 +155,10 @@ class StoreDirectory:
                 f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
                 f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
             )
-        self.incarnation = record.get("incarnation", 0)
+        incarnation = record.get("incarnation")
+        if type(incarnation) is not int or incarnation < 1:
+            raise StoreCorrupt(f"{self.format_file} names no incarnation; {REJOIN}")
+        self.incarnation = incarnation
         return False
 
     # Who has it open.

@@ -3,7 +3,8 @@ persistent state) must not be promised again under the same name."""
 
 from dataclasses import replace
 
-from raft_actors.core.entry import CONFIG, kind_of
+from raft_actors.core.effects import Ballot
+from raft_actors.core.entry import CONFIG, encode, kind_of
 from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendRejected, AppendReply, Configure, RequestVote, VoteReply
 from tests.core.world import Disk, Ticket, World, address
@@ -212,6 +213,24 @@ def test_learning_of_a_disk_waits_for_a_change_that_is_under_way() -> None:
     configurations = [entry for entry in world.entries("a") if kind_of(entry) == CONFIG]
     assert len(configurations) == 2
     assert world.servers["a"].configuration.old
+
+
+def test_a_log_that_names_no_disks_counts_all_and_its_leader_learns_them() -> None:
+    """Logs made before there were incarnations, or a configuration forced by hand."""
+    world = World("abc")
+    by_hand = Configuration(members=world.members, group="ab" * 8)
+    for name in "abc":
+        world.crash(name)
+        world.disks[name].log = [encode(1, CONFIG, by_hand.encode())]
+        world.disks[name].ballot = Ballot(1, None, 1)
+        world.start(name)
+    world.ring(5)
+    leader = next(world.leaders())[0]
+    assert incarnations(world, leader) == disks(world, "abc")
+    done = world.propose(leader, b"x")[0]
+    world.ring(0.2)
+    assert done.answer == ("ok", b"x")
+    assert {server.ballot.group for server in world.servers.values()} == {by_hand.group}
 
 
 # A disk that went back to an older copy has the same incarnation.

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from raft_actors.errors import DataDirInUse, StoreError
+from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
 
 
@@ -17,6 +17,14 @@ def test_a_store_of_another_kind_is_refused(tmp_path):
     record = tmp_path / "peer" / "store.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"kind": "etcd"}))
     with pytest.raises(StoreError, match=r"the kind 'etcd': start .*Config\(log_store=\"etcd\"\)"):
+        open_store("rocksdb", tmp_path / "peer")
+
+
+def test_a_store_without_an_incarnation_is_refused(tmp_path):
+    open_store("rocksdb", tmp_path / "peer").close()
+    record = tmp_path / "peer" / "store.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"incarnation": None}))
+    with pytest.raises(StoreCorrupt, match=r"names no incarnation; .*Raft\.join"):
         open_store("rocksdb", tmp_path / "peer")
 
 
