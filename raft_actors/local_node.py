@@ -226,6 +226,11 @@ class LocalNode:
             inbox.waker = bridge.reactor.wake_driver
             bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
+    def flush_call(self) -> None:
+        """As `flush`, for a thread that waits for the answer to what it has queued."""
+        if self._bridge is not None:
+            self._bridge.flush_call()
+
     def flush_soon(self, within_s: float = 0.001) -> None:
         """Have the bridge send what this thread has queued; what it queues until then goes along.
 

@@ -236,7 +236,7 @@ class Peers:
         if node != self.node.name:
             answer = self.node.call(node, CLIENT, body)
             if flush:
-                self.node.flush()
+                self.node.flush_call()
             return answer
         future: Future[Any] = Future()
         operation, _name, payload, session, sequence = body

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from raft_actors import Config, terms
+from raft_actors import Config, Raft, terms
 from raft_actors.kv_store import KVStore
 from raft_actors.limits import BridgeLimits
 from raft_actors.peers import CLIENT, RAFT, peers_of
@@ -216,3 +216,27 @@ def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_pat
     assert b.ping(a.name) == "pong"
     peers.stop("one")
     assert b.ping(a.name) == "pong"
+
+
+@pytest.mark.parametrize("size", [1 << 20, 64 << 20], ids=["1 MiB", "64 MiB"])
+def test_a_large_value_reaches_every_member_where_the_bounds_are_set_for_it(
+    make_node, tmp_path, size  # noqa: F811
+):  # fmt: skip
+    config = Config(
+        log_store="memory", command_bytes_max=65 << 20, frame_bytes_max=66 << 20,
+        link_queue_bytes=256 << 20, min_election_timeout=3.0, max_election_timeout=6.0,
+    )  # fmt: skip
+    group = Group(make_node, tmp_path, config)
+    try:
+        value = b"x" * size
+        assert group.write("key", value) == ("ok", "key", value)
+        goal = group.status(group.nodes[0])["commit_index"]
+        for node in group.nodes:
+            eventually(lambda node=node: group.status(node)["last_applied"] >= goal)
+    finally:
+        group.end()
+
+
+def test_a_value_of_64_mib_is_refused_at_the_caller_with_the_bound_to_raise(group):
+    with pytest.raises(ValueError, match="more than Config"):
+        Raft.write(group.members[0], ("set", "key", b"x" * (64 << 20)))
