@@ -195,9 +195,13 @@ class Reactor:
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
 
     def _on_alarm(self, _events: int) -> None:
-        self._woken = False
+        """Empty the socket first: who wakes in between sends nothing, for this round sees to it.
+
+        The other way round its byte would be taken with the others, and nobody could wake any more.
+        """
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(64)
+        self._woken = False
 
 
 def guarded(work: Callable[..., Any], *arguments: Any) -> None:

@@ -105,3 +105,28 @@ def test_the_last_work_of_a_reactor_is_done_by_who_drives_it():
         eventually(lambda: who_runs(made) is thread)
         made.stop(lambda: last.append(threading.current_thread()), 5.0)
     assert last == [thread]
+
+
+def test_who_wakes_it_just_as_it_hears_the_alarm_takes_nobody_elses_away():
+    """Planted: `_woken` cleared before the socket is emptied; then no later post is ever run."""
+
+    class Alarm:
+        def __init__(self, socket):
+            self.socket = socket
+
+        def recv(self, size):
+            threads = [threading.Thread(target=made.wake)]
+            threads[0].start()
+            threads[0].join()
+            return self.socket.recv(size)
+
+        def close(self):
+            self.socket.close()
+
+    made = Reactor("reactor under test", lambda: None)
+    made._alarm = Alarm(made._alarm)
+    made.start()
+    for _ in range(3):
+        assert who_runs(made) is made._thread
+    made.stop(lambda: None, 5.0)
+    assert not made._thread.is_alive()

@@ -70,7 +70,7 @@ def acknowledges_at_once() -> Any:
     propose = Leader.on_propose
 
     def on_propose(self, event):
-        match terms.loads(event.command):
+        match terms.loads(event.command) if event.command else None:  # a session is opened by none
             case ("write", _key, value):
                 event.ticket.set(terms.dumps(("ok", value)))
         propose(self, event)
