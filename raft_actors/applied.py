@@ -27,6 +27,8 @@ VERSION_MAX = 1 << 31
 logger = logging.getLogger("raft_actors.state_machine")
 
 NOWHERE = Path()
+PASSED_OVER = 1_000
+"""Entries read at once that a state on disk has had already."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/witness.py."""
 
@@ -172,16 +174,21 @@ class Applied:
         if snapshot.index:
             self.sessions, _ = opened(snapshots.pieces(snapshot))
             self.found_at(snapshots.header(snapshot).machine)
-        for index in range(snapshot.index + 1, self.index + 1):
-            entry = log.between(index, index)[0]
-            if kind_of(entry) == COMMAND:
-                command, request, time_ms = command_of(entry)
-                if request[0] == NEW:
-                    self.sessions.open(index, request[1], time_ms)
-                elif request[0]:
-                    self.sessions.pass_over(request, command, index, time_ms)
-            elif kind_of(entry) == VERSION:
-                self.found_at(version_of(entry))
+        for first in range(snapshot.index + 1, self.index + 1, PASSED_OVER):
+            entries = log.between(first, min(first + PASSED_OVER - 1, self.index))
+            for index, entry in enumerate(entries, first):
+                self.pass_over(index, entry)
+
+    def pass_over(self, index: int, entry: bytes) -> None:
+        """Note an entry that was applied in a life before this one."""
+        if kind_of(entry) == COMMAND:
+            command, request, time_ms = command_of(entry)
+            if request[0] == NEW:
+                self.sessions.open(index, request[1], time_ms)
+            elif request[0]:
+                self.sessions.pass_over(request, command, index, time_ms)
+        elif kind_of(entry) == VERSION:
+            self.found_at(version_of(entry))
 
     def found_at(self, version: int) -> None:
         """Note that a state on disk is of this version, or a later one."""
