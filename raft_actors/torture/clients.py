@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from raft_actors import Raft
 from raft_actors.torture.cluster import Address, TortureFailed
+from raft_actors.torture.loops import Loops
 from raft_actors.torture.operation import CAS, OK, READ, REFUSED, STALE, UNKNOWN, WRITE, Operation
 
 __all__ = ["Clients", "History"]
@@ -21,7 +22,6 @@ CALL_S = 3.0
 PAUSE_S = 0.08  # on average between two calls of a client: a restarted node applies them all ...
 BURST_EVERY_S, BURST_S = 5.0, 0.3  # ... but now and then all hurry, so that calls overlap
 STRAY = 0.1  # how often a client asks somebody else than who it takes for the leader
-JOIN_S = 30.0
 
 WAYS = ("linearizable", "lease", "follower")
 STALENESS_S = 2.0  # that a stale read allows at most
@@ -69,7 +69,7 @@ class Lanes:
         return f"{'wxyz'[luck.randrange(LANES)]}{generation}"
 
 
-class Clients:
+class Clients(Loops):
     """So many closed loops on the cluster, until `stop`.
 
     leader  who acknowledged last, as far as the clients can tell
@@ -79,14 +79,13 @@ class Clients:
     def __init__(
         self, addresses: list[Address], history: History, *, seed: object, count: int = 8
     ) -> None:
+        super().__init__()
         self.addresses = addresses
         self.history = history
         self.leader = addresses[0]
         self.met: dict[str, Any] = {}
         self.lanes = Lanes()
         self.values = itertools.count(1)
-        self.ended = threading.Event()
-        self.strange: list[str] = []
         self.threads = [
             threading.Thread(
                 target=self.run, args=(number, Random(f"{seed}/client {number}")),  # noqa: S311
@@ -94,20 +93,6 @@ class Clients:
             )
             for number in range(count)
         ]  # fmt: skip
-
-    def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Have every client end after its call. Raises TortureFailed if one hangs."""
-        self.ended.set()
-        deadline = time.monotonic() + JOIN_S
-        for thread in self.threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-                if thread.is_alive():
-                    raise TortureFailed(f"{thread.name} hangs in a call of {CALL_S:g} s")
 
     def run(self, number: int, luck: Random) -> None:
         target = self.leader

@@ -5,12 +5,12 @@ gets an answer: the counter must be what was answered, plus what of the unknown 
 """
 
 import threading
-import time
 from random import Random
 
 from raft_actors import Cluster
 from raft_actors.errors import NotApplied, OutcomeUnknown, SessionExpired
 from raft_actors.torture.cluster import Address, TortureFailed
+from raft_actors.torture.loops import Loops
 from raft_actors.torture.machine import COUNT
 
 __all__ = ["Counting"]
@@ -19,10 +19,9 @@ CLIENTS, HANDLES = 16, 4
 CALL_S = 4.0
 HASTY_S = 0.3  # of every other call: so that outcomes are unknown now and then
 PAUSE_S = 0.1  # on average between two increments of a client
-JOIN_S = 30.0
 
 
-class Counting:
+class Counting(Loops):
     """Sixteen threads on four handles, until `stop`.
 
     done     how many increments were answered; `refused` how many said that they did not happen
@@ -31,15 +30,14 @@ class Counting:
     """
 
     def __init__(self, addresses: list[Address], *, seed: object) -> None:
+        super().__init__()
         self.handles = [Cluster(addresses, timeout=CALL_S) for _ in range(HANDLES)]
         self.done = 0
         self.refused = 0
         self.unknown = 0
         self.happened = 0
         self.open: list[tuple[Cluster, tuple[int, int]]] = []
-        self.strange: list[str] = []
         self.lock = threading.Lock()
-        self.ended = threading.Event()
         self.threads = [
             threading.Thread(
                 target=self.run, args=(self.handles[number % HANDLES], Random(f"{seed}/{number}")),  # noqa: S311
@@ -47,20 +45,6 @@ class Counting:
             )
             for number in range(CLIENTS)
         ]  # fmt: skip
-
-    def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Have every client end after its call. Raises TortureFailed if one hangs."""
-        self.ended.set()
-        deadline = time.monotonic() + JOIN_S
-        for thread in self.threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-                if thread.is_alive():
-                    raise TortureFailed(f"{thread.name} hangs in a call of {CALL_S:g} s")
 
     def run(self, cluster: Cluster, luck: Random) -> None:
         try:
