@@ -12,7 +12,7 @@ from raft_actors.core.membership import Address, Configuration
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, forcing, refuse_stateless
-from raft_actors.offline.stopped import batches, refuse_damaged, refused_in_words
+from raft_actors.offline.stopped import batches, refused_in_words, stopped
 from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup import (
@@ -37,7 +37,6 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     Also entries that may never have been committed: nobody can tell from one directory.
     Raises StoreError, StoreCorrupt, CannotForce.
     """
-    refuse_damaged(store)
     owner = json.loads(store.directory.format_file.read_text())["owner"]
     found = recover(store, Config())
     configuration = found.configuration
@@ -90,9 +89,10 @@ def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> C
             try:
                 restore(store, header, read_backup(path))
                 after = begin(store, header, peer)
-                check(store, path)
             finally:
                 store.close()
+            with stopped(draft) as written:
+                check(written, path)
             draft.rename(directory)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

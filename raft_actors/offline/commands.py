@@ -74,8 +74,9 @@ def show_entries(
 ) -> None:
     """Show entries of the log: term, kind, and what is in them."""
     with stopped(directory) as store:
-        first = max(first, store.first)
-        last = min(store.last, first + ENTRIES_MAX - 1 if last is None else last)
+        saved = store.load()
+        first = max(first, saved.first)
+        last = min(saved.last, first + ENTRIES_MAX - 1 if last is None else last)
         views = list(entries_of(store, first, last))
     if as_json:
         typer.echo(json.dumps(views, indent=1))

@@ -67,10 +67,8 @@ def examine(store: DurableStore[Any]) -> Examined:
             "that it was made"
         )
     examine_snapshots(store.snapshots, found)
-    problems = [f"{store.directory.database.name}: {each}" for each in store.problems()]
-    if problems:  # a database that is not in order may give anything, or end the process
-        found.problems += problems
-    else:
+    found.problems += store.problems
+    if not store.problems:
         examine_log(store, found)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors.errors import StoreCorrupt
-from raft_actors.offline.stopped import batches, refuse_damaged, stopped
+from raft_actors.offline.stopped import batches, stopped
 from raft_actors.stores import durable_kind
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import sync_directory
@@ -48,7 +48,6 @@ def migrate(path: Path, to: str) -> Migrated:
         if source.kind == to:
             old = put_away(source, [name for name in KINDS if name != to])
             return Migrated(to, saved.first, saved.last, old, was_already=True)
-        refuse_damaged(source)
         copy(source, kind)
         source.let_go()
         source.directory.switch(to)

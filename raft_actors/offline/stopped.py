@@ -10,7 +10,7 @@ from raft_actors.stores import durable_kind
 from raft_actors.stores.directory import kind_of
 from raft_actors.stores.durable import DurableStore
 
-__all__ = ["PART", "batches", "refuse_damaged", "refused_in_words", "stopped"]
+__all__ = ["PART", "batches", "refused_in_words", "stopped"]
 
 PART = 64  # entries read in one go
 BATCH_BYTES = 4 * 1024 * 1024
@@ -21,12 +21,15 @@ BATCH_ENTRIES = 4096
 def stopped(path: Path) -> Iterator[DurableStore[Any]]:
     """Open the store in `path`, of whatever kind it is, and close it at the end.
 
+    Its database is looked at before: one that is not in order may give anything, or end the
+    process. Then reading from it raises StoreCorrupt, and its `problems` tell why.
+
     Raises DataDirInUse, naming the process, while a peer has it; StoreCorrupt for a directory
     without a store, and for one that is damaged; StoreError for what the operating system refuses
     meanwhile.
     """
     with refused_in_words(path):
-        store = durable_kind(kind_of(path))(path)
+        store = durable_kind(kind_of(path))(path, looked_at=True)
         try:
             yield store
         finally:
@@ -39,12 +42,6 @@ def refused_in_words(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
-
-
-def refuse_damaged(store: DurableStore[Any]) -> None:
-    """Before all of it is read: a database that is not in order may give anything."""
-    if problems := store.problems():
-        raise store.damaged(problems[0])
 
 
 def batches(store: DurableStore[Any], first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:

@@ -34,6 +34,8 @@ Database = TypeVar("Database")
 class DurableStore(Generic[Database]):
     """Opens the directory `path`, or makes it. See `LogStore` for the verbs.
 
+    looked_at     whether the database is looked at before it is opened, which takes reading all of
+                  LMDB's; one with `problems` stays closed, and whoever reads from it hears of them
     first, last   the entries that are kept; the log is empty when `last` is `first` - 1
     base_term     the term of the entry before `first`
     failure       why nothing more is taken; empty while all is well
@@ -50,18 +52,24 @@ class DurableStore(Generic[Database]):
     base_term: int
     was_torn = False
 
-    def __init__(self, path: str | Path, owner: Owner | None = None) -> None:
+    def __init__(
+        self, path: str | Path, owner: Owner | None = None, *, looked_at: bool = False
+    ) -> None:
         self.directory = StoreDirectory(path, self.kind)
         self.path = self.directory.path
         self.snapshots = Snapshots(DiskFiles(self.directory.snapshots))
         self.failure = ""
+        self.problems: list[str] = []
         self.db: Database | None = None
         try:
             self.directory.open(owner)
-            self.db = self.open_database(create=self.directory.is_new)
-            if self.directory.is_new:
-                self.directory.finish(owner)
-            self.find_ends()
+            if looked_at:
+                self.problems = self.find_problems()
+            if not self.problems:
+                self.db = self.open_database(create=self.directory.is_new)
+                if self.directory.is_new:
+                    self.directory.finish(owner)
+                self.find_ends()
         except OSError as error:
             self.close()
             raise StoreError(f"{self.path} can't be opened: {error}") from error
@@ -77,7 +85,7 @@ class DurableStore(Generic[Database]):
         store = cls.__new__(cls)
         store.directory = StoreDirectory(other.path, cls.kind)
         store.path, store.snapshots, store.failure = other.path, other.snapshots, ""
-        store.db = None
+        store.problems, store.db = [], None
         if store.directory.database.exists():  # of a migration that was interrupted
             store.remove_database()
         store.db = store.open_database(create=True)
@@ -131,8 +139,8 @@ class DurableStore(Generic[Database]):
         """Tell whether the database complains of what it holds, not of the operating system."""
         raise NotImplementedError
 
-    def problems(self) -> list[str]:
-        """Return what is wrong with the database that reading all entries does not show."""
+    def find_problems(self) -> list[str]:
+        """Return what is wrong with the database that could end who opens or reads it."""
         return []
 
     # The verbs.
@@ -196,6 +204,8 @@ class DurableStore(Generic[Database]):
 
     @property
     def database(self) -> Database:
+        if self.problems:
+            raise self.damaged(self.problems[0])
         if self.db is None:
             raise StoreError(f"{self.path} is closed: open it again")
         return self.db

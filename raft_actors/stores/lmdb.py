@@ -153,8 +153,9 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                 entries.append(self.unsealed(key(index), value))
         return entries
 
-    def problems(self) -> list[str]:
-        return problems_of(self.directory.database)
+    def find_problems(self) -> list[str]:
+        path = self.directory.database
+        return [f"{path.name}: {each}" for each in problems_of(path)] if path.exists() else []
 
     def unsealed(self, name: bytes, value: bytes) -> bytes:
         content = value[4:]
