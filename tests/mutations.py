@@ -156,7 +156,7 @@ MUTATIONS = (
     Mutation(
         "commit_goes_back", "§5.3", "core/server",
         "        if index > self.commit_index:\n            self.commit_index = index",
-        "        self.commit_index = index",
+        "        if True:\n            self.commit_index = index",
     ),
     Mutation(
         "figure_8_commit", "§5.4.2", "core/replicating",
@@ -722,10 +722,19 @@ MUTATIONS = (
 
 
 def misplaced(mutation: Mutation) -> str:
-    """Say why a mutation can't be planted, or nothing."""
+    """Say why a mutation can't be planted, or nothing.
+
+    What is no Python any more breaks every test, and would seem to be caught.
+    """
     text = (ROOT / "raft_actors" / f"{mutation.module}.py").read_text()
     times = text.count(mutation.old)
-    return "" if times == 1 else f"{mutation.name}: its text stands {times} times"
+    if times != 1:
+        return f"{mutation.name}: its text stands {times} times"
+    try:
+        compile(text.replace(mutation.old, mutation.new), mutation.module, "exec")
+    except SyntaxError as error:
+        return f"{mutation.name}: what it plants is no Python: {error}"
+    return ""
 
 
 def copy(source: Path, directory: Path) -> None:
