@@ -39,6 +39,18 @@ def test_a_follower_answers_once_its_leader_has_told_the_index() -> None:
     assert ticket.answer == ("ok", 1)
 
 
+def test_it_answers_from_a_state_that_has_the_index_applied() -> None:
+    """It applies in its own time. Planted: follower_answers_before_it_has_the_index."""
+    world = world_with_leader()
+    world.query("b", FOLLOWER)
+    while not of_kind(world, ReadIndexReply):
+        world.deliver(world.wire.pop(0))
+    (told,) = of_kind(world, ReadIndexReply)
+    server = world.servers["b"]
+    server.step(told)
+    assert [read.index for read in server.flush().reads] == [told.index] == [server.commit_index]
+
+
 def test_the_leader_tells_it_only_after_a_round_begun_after_it_was_asked() -> None:
     world = world_with_leader("abcde")
     world.query("b", FOLLOWER)

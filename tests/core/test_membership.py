@@ -111,6 +111,21 @@ def test_while_joint_the_old_majority_is_needed_too() -> None:
     assert ticket.answer[0] == "ok"
 
 
+def test_a_joint_configuration_ends_when_it_and_not_only_what_is_before_it_commits() -> None:
+    """§6: until then two majorities may decide. Planted: joint_configuration_ends_uncommitted."""
+    world = world_of("abcde")
+    server = world.servers["a"]
+    world.propose("a", b"x")
+    earlier = world.wire.copy()
+    change(world, "a", "abc")
+    world.wire = earlier
+    world.settle()
+    assert server.commit_index == server.configuration.index - 1
+    assert server.configuration.old
+    world.ring(1)
+    assert not server.configuration.old
+
+
 def test_a_new_leader_ends_the_change_that_it_finds() -> None:
     world = world_of("abc", "de")
     world.wire.clear()

@@ -57,6 +57,19 @@ def test_a_member_that_is_away_holds_the_group_up() -> None:
     assert [version for _, version in moves(world, "c")] == [2]
 
 
+def test_a_new_leader_takes_nobody_for_newer_than_it_has_said() -> None:
+    """Planted: who_has_said_nothing_has_every_version."""
+    world = world_with_leader(b=2, c=2)
+    world.isolate("a")
+    world.elect("b")
+    world.ring(1)
+    assert moves(world, "b") == [], "b has not heard from a yet"
+    world.servers["a"].machine = 2
+    world.heal()
+    world.ring(1)
+    assert [version for _, version in moves(world, "b")] == [2]
+
+
 def test_a_learner_counts_too() -> None:
     world = world_with_leader("abcd", a=2, b=2, c=2)
     ticket = Ticket("configure")
