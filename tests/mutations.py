@@ -3,6 +3,7 @@
     python -m tests.mutations                    all of them, as a table
     python -m tests.mutations figure_8           those whose name contains the word
     python -m tests.mutations --jobs 2 --write   all, two at a time, into docs/mutations.md
+    python -m tests.mutations figure_8 --write   these rows of it; the others stay
 
 A mutation is one replacement of text in one module, made in a copy. Two nets are held under it: the
 tests that say what the protocol must do (the column "test": the first that goes red), and the
@@ -32,6 +33,9 @@ NETS = (
     "tests/client/test_sessions.py",
 )  # fmt: skip
 """Tests of the protocol, without those that play seeds."""
+
+HEAD = ("| planted bug | rule | module | test | simulation |", "|---|---|---|---|---|")
+NOTHING = "**nothing**"
 
 PLAY = f"""
 from raft_actors.simulation.fates import draw
@@ -805,7 +809,7 @@ def catch(
 def row(mutation: Mutation, caught: Catch) -> str:
     test = f"`{caught.test}`" if caught.test else "-"
     if not caught.test and not caught.simulation:
-        test = "**nothing**"
+        test = NOTHING
     return (
         f"| {mutation.name} | {mutation.rule} | `{mutation.module}` | {test} "
         f"| {caught.simulation or '-'} |"
@@ -823,7 +827,7 @@ def main(arguments: list[str]) -> int:
     if wrong := [text for text in map(misplaced, chosen) if text]:
         print("\n".join(wrong), file=sys.stderr)
         return 2
-    lines = ["| planted bug | rule | module | test | simulation |", "|---|---|---|---|---|"]
+    rows: dict[str, str] = {}
     survivors = 0
     with (
         tempfile.TemporaryDirectory() as name,
@@ -834,25 +838,44 @@ def main(arguments: list[str]) -> int:
         if (sound := catch(None, source=source)) != Catch("", ""):
             print(f"red without any bug: {sound}", file=sys.stderr)
             return 2
-        print("\n".join(lines))
+        print("\n".join(HEAD))
         caught_by = pool.map(lambda mutation: catch(mutation, source=source), chosen)
         for mutation, caught in zip(chosen, caught_by, strict=True):
             survivors += not (caught.test or caught.simulation)
-            lines.append(row(mutation, caught))
-            print(lines[-1], flush=True)
-    summary = f"{len(chosen)} planted, {len(chosen) - survivors} caught, {survivors} survive"
-    print(f"\n{summary}")
+            rows[mutation.name] = row(mutation, caught)
+            print(rows[mutation.name], flush=True)
+    print(f"\n{summary(list(rows.values()))}")
     if options.write and chosen:
-        write_table(lines, summary)
+        write_table(rows)
     return 1 if survivors or not chosen else 0
 
 
-def write_table(lines: list[str], summary: str) -> None:
-    """Put the table between its marks in the document, and leave the words around it."""
-    text = TABLE.read_text()
+def summary(rows: Sequence[str]) -> str:
+    survivors = sum(NOTHING in each for each in rows)
+    return f"{len(rows)} planted, {len(rows) - survivors} caught, {survivors} survive"
+
+
+def split_table(text: str) -> tuple[str, str, str]:
+    """Return what stands before the table in the document, the table, and what stands after it."""
     before, rest = text.split("<!-- table -->\n", 1)
-    _old, after = rest.split("<!-- end of table -->\n", 1)
-    table = "\n".join([*lines, "", f"{summary}."])
+    table, after = rest.split("<!-- end of table -->\n", 1)
+    return before, table, after
+
+
+def known_rows(table: str) -> dict[str, str]:
+    """Return the rows of the table by the names of their bugs."""
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in rows}
+
+
+def write_table(tried: dict[str, str]) -> None:
+    """Put the rows into the document's table. Those that were not tried stay what they are; what
+    is planted no more goes.
+    """
+    before, table, after = split_table(TABLE.read_text())
+    known = known_rows(table) | tried
+    rows = [known[mutation.name] for mutation in MUTATIONS if mutation.name in known]
+    table = "\n".join([*HEAD, *rows, "", f"{summary(rows)}."])
     TABLE.write_text(f"{before}<!-- table -->\n{table}\n<!-- end of table -->\n{after}")
 
 

@@ -5,7 +5,17 @@ All of them: python -m tests.mutations (docs/mutations.md has the table).
 
 import pytest
 
-from tests.mutations import MUTATIONS, Catch, catch, misplaced
+from tests.mutations import (
+    MUTATIONS,
+    NOTHING,
+    TABLE,
+    Catch,
+    catch,
+    known_rows,
+    misplaced,
+    split_table,
+    summary,
+)
 
 NAMED = {mutation.name: mutation for mutation in MUTATIONS}
 
@@ -17,6 +27,16 @@ def test_each_text_to_replace_stands_once() -> None:
 
 def test_there_are_enough_and_no_two_of_a_name() -> None:
     assert len(NAMED) == len(MUTATIONS) >= 25
+
+
+@pytest.mark.seeds
+def test_the_document_tells_of_each_and_of_none_that_survives() -> None:
+    """For a new one: python -m tests.mutations NAME --write."""
+    _before, table, _after = split_table(TABLE.read_text())
+    rows = known_rows(table)
+    assert [*rows] == [*NAMED]
+    assert NOTHING not in table
+    assert summary([*rows.values()]) in table
 
 
 @pytest.mark.seeds
