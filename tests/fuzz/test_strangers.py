@@ -196,7 +196,8 @@ def test_no_question_to_the_port_mapper_costs_more(victim, data):
 
 
 def test_a_thousand_strangers_leave_nothing_behind(victim):
-    visit(victim, victim.port, b"warm")
+    for data in INPUTS.values():
+        visit(victim, victim.port, data[:2000])  # what is made once is made
     victim.say("measure")
     for data in itertools.islice(itertools.cycle(INPUTS.values()), 300):
         visit(victim, victim.port, data[:2000])
