@@ -28,11 +28,12 @@ class Inbox:
     taken     what the last `take` found, oldest first; the reader pops from the left
     current   what the reader handles now, or handled last
     closed    True from `close` on; every `put` that begins later is refused
+    idle      the reader waits in `take`, and no `put` has ended since it began to
     refuse    called with the envelopes nobody will handle, on the thread that found them
     waker     called after each `put`, if the reader may wait elsewhere than in `take`
     """
 
-    __slots__ = ("_queue", "closed", "current", "refuse", "taken", "waker")
+    __slots__ = ("_queue", "closed", "current", "idle", "refuse", "taken", "waker")
 
     def __init__(self, refuse: Callable[[list[Envelope[Any]]], None] | None = None) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
@@ -40,6 +41,7 @@ class Inbox:
         self.taken: deque[Envelope[Any]] = deque()
         self.current: Envelope[Any] = WAKE
         self.closed = False
+        self.idle = False
         self.waker: Callable[[], None] | None = None
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -53,6 +55,7 @@ class Inbox:
                 raise ActorDeadError("the process has ended")
             return dead_letter(envelope)
         self._queue.put(envelope)
+        self.idle = False
         if self.waker is not None:
             self.waker()
         if self.closed:
@@ -62,7 +65,9 @@ class Inbox:
     def take(self) -> None:
         """Wait until there is a message, then move all that wait into `taken`, in one go."""
         queue, taken = self._queue, self.taken
+        self.idle = True
         taken.append(queue.get())
+        self.idle = False
         try:
             for _ in range(queue.qsize()):
                 taken.append(queue.get_nowait())

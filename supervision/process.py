@@ -8,12 +8,15 @@ Life of a process, all of it on its own thread after `__init__`:
 
     init, on_start | (take, on_receive ..., on_drained) ... | terminate, on_stop or on_failure | end
 
+While it waits for messages, other threads may `visit` it.
+
 At the end its names are freed, then monitors, links and the registry hear its exit reason.
 """
 
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -84,6 +87,15 @@ class Process(pykka.ThreadingActor):
         Whoever waits for other things here gives `inbox.waker` a function that wakes it.
         """
 
+    def on_visit(self, message: Any) -> None:
+        """Handle `message` on the thread that brought it: be quick, and wait for nothing.
+
+        What takes longer may be kept until `after_visits`, once it has told itself something.
+        """
+
+    def after_visits(self) -> None:
+        """Messages wait, none of them handled yet: first do what visits have left to do."""
+
     def terminate(self, reason: Reason) -> None:
         """End the life. Called once for every process that got through its start, unless killed.
 
@@ -126,6 +138,31 @@ class Process(pykka.ThreadingActor):
         """A process that this one started by `start_link` has ended: break, if it broke."""
         if is_abnormal(reason):
             self.exit(reason)
+
+    # -- what other threads may call
+
+    def visit(self, message: Any) -> bool:
+        """Have `on_visit` handle `message` on this thread, and no other thread woken for it.
+
+        Only where the process waits for messages and has none. Else nothing is done, and False
+        returned: tell it.
+        """
+        inbox, turn = self.actor_ref.actor_inbox, self._turn
+        if not inbox.idle or inbox.waiting() or not turn.acquire(blocking=False):
+            return False
+        host = getattr(here, "process", None)
+        here.process = self
+        try:
+            if not inbox.idle or inbox.closed:
+                return False
+            try:
+                self.on_visit(message)
+            except BaseException as error:
+                self._crash(error)
+            return True
+        finally:
+            here.process = host
+            turn.release()
 
     # -- what a process may call on its own thread
 
@@ -217,6 +254,7 @@ class Process(pykka.ThreadingActor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._children: dict[ProcessRef[Any], Cancel] = {}
+        self._turn = threading.Lock()  # held by the thread that handles messages
         super().__init__(*args, **kwargs)
 
     def __str__(self) -> str:
@@ -294,37 +332,43 @@ class Process(pykka.ThreadingActor):
     def _run(self) -> None:
         """Handle messages until the inbox is closed: by `exit`, by a crash, or by a kill."""
         inbox: Inbox = self.actor_ref.actor_inbox
-        taken, special, on_receive = inbox.taken, self._special, self.on_receive
         while not inbox.closed:
             if not inbox.waiting():
-                try:
-                    self.on_idle()
-                except BaseException as error:
-                    self._crash(error)
+                self._guarded(self.on_idle)
             inbox.take()
-            while taken:
-                try:
-                    envelope = taken.popleft()
-                except IndexError:
-                    break  # killed, and refused, between these two lines
-                inbox.current = envelope
-                if inbox.closed:
-                    inbox.refuse([envelope])
-                    break
-                message = envelope.message
-                handler = special.get(type(message))
-                try:
-                    answer = on_receive(message) if handler is None else handler(self, envelope)
-                except BaseException as error:
-                    self._failed(envelope, error)
-                else:
-                    if envelope.reply_to is not None:
-                        reply(envelope, answer)
-            if self._failure is None and not self.fenced:
-                try:
-                    self.on_drained()
-                except BaseException as error:
-                    self._crash(error)
+            with self._turn:
+                self._handle_taken(inbox)
+
+    def _handle_taken(self, inbox: Inbox) -> None:
+        taken, special, on_receive = inbox.taken, self._special, self.on_receive
+        self._guarded(self.after_visits)
+        while taken:
+            try:
+                envelope = taken.popleft()
+            except IndexError:
+                break  # killed, and refused, between these two lines
+            inbox.current = envelope
+            if inbox.closed:
+                inbox.refuse([envelope])
+                break
+            message = envelope.message
+            handler = special.get(type(message))
+            try:
+                answer = on_receive(message) if handler is None else handler(self, envelope)
+            except BaseException as error:
+                self._failed(envelope, error)
+            else:
+                if envelope.reply_to is not None:
+                    reply(envelope, answer)
+        self._guarded(self.on_drained)
+
+    def _guarded(self, hook: Callable[[], None]) -> None:
+        """Call a hook that has no asker, unless the process has failed or was killed."""
+        if self._failure is None and not self.fenced:
+            try:
+                hook()
+            except BaseException as error:
+                self._crash(error)
 
     def _failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         if envelope.reply_to is None or not isinstance(error, self.reply_errors):

@@ -1,0 +1,146 @@
+"""Messages that the thread which brings them handles itself, at a process that only waits."""
+
+import threading
+import time
+
+import pytest
+
+from supervision import Process, current, exit_reason, kill
+
+from .helpers import Gate, eventually
+
+
+class Host(Process):
+    """Says who handled what; a visit of "later" is left to its own thread."""
+
+    def init(self):
+        self.handled, self.left = [], []
+
+    def on_receive(self, message):
+        if callable(message):
+            return message(self)
+        self.handled.append((message, threading.get_ident()))
+        return None
+
+    def on_visit(self, message):
+        if message == "later":
+            self.left.append(message)
+            self.actor_ref.tell("come")
+        else:
+            self.on_receive(message)
+
+    def after_visits(self):
+        while self.left:
+            self.on_receive(self.left.pop())
+
+
+@pytest.fixture
+def host():
+    ref = Host.start()
+    process = ref.ask(lambda self: self)
+    eventually(lambda: process.actor_ref.actor_inbox.idle)
+    return process
+
+
+def test_one_that_waits_is_visited_on_the_thread_that_brings_the_message(host):
+    assert host.visit("here")
+    assert host.handled == [("here", threading.get_ident())]
+
+
+def test_a_visitor_is_the_process_meanwhile_and_then_itself_again(host):
+    inside = []
+    assert host.visit(lambda self: inside.append((self, current())))
+    assert inside == [(host, host.actor_ref)]
+    assert current() is None
+
+
+def test_one_that_is_busy_or_has_messages_is_not_visited(host):
+    gate = Gate()
+    host.actor_ref.tell(lambda _: gate.hold())
+    assert not host.visit("too early")
+    gate.reached.wait()
+    assert not host.visit("too early")
+    gate.opened.set()
+    eventually(lambda: host.visit("now"))
+    assert [message for message, _ in host.handled] == ["now"]
+
+
+def test_its_own_thread_waits_until_a_visit_is_over(host):
+    """Planted: no turn taken in `_run`, and both handle messages at once."""
+    gate, own = Gate(), threading.Event()
+
+    visitor = threading.Thread(target=host.visit, args=(lambda _: gate.hold(),))
+    visitor.start()
+    gate.reached.wait()
+    host.actor_ref.tell(lambda _: own.set())
+    assert not own.wait(0.1)
+    gate.opened.set()
+    assert own.wait(10)
+    visitor.join()
+
+
+def test_visits_and_messages_are_handled_one_at_a_time(host):
+    """Planted: `visit` without the turn, and counts are lost."""
+    counts = {"now": 0, "sum": 0}
+
+    def count(_self):
+        assert counts["now"] == 0
+        counts["now"] += 1
+        time.sleep(0)  # lets another thread run
+        counts["sum"] += 1
+        counts["now"] -= 1
+
+    def come(times):
+        for _ in range(times):
+            if not host.visit(count):
+                host.actor_ref.tell(count)
+
+    visitors = [threading.Thread(target=come, args=(2_000,)) for _ in range(4)]
+    for each in visitors:
+        each.start()
+    for each in visitors:
+        each.join()
+    host.actor_ref.ask(lambda _: None)
+    assert counts["sum"] == 8_000
+    assert exit_reason(host.actor_ref) is None
+
+
+def test_what_a_visit_leaves_is_done_first_and_on_the_own_thread(host):
+    """Planted: `after_visits` not called, or after what waits."""
+    own = host.actor_ref.ask(lambda _: threading.get_ident())
+    eventually(lambda: host.visit("later"))
+    assert eventually(lambda: len(host.handled) == 2)
+    assert host.handled == [("later", own), ("come", own)]
+
+
+def test_a_visit_that_raises_is_a_crash(host):
+    def boom(_self):
+        raise ValueError("boom")
+
+    assert host.visit(boom)
+    assert eventually(lambda: exit_reason(host.actor_ref)) == ("exception", "ValueError", "boom")
+
+
+def test_one_that_has_ended_is_not_visited(host):
+    kill(host.actor_ref)
+    assert not host.visit("too late")
+    assert host.handled == []
+
+
+def test_the_killed_does_not_do_what_a_visit_left(host):
+    gate = Gate()
+
+    def leave(self):
+        self.left.append("never")
+        gate.hold()
+
+    over = threading.Event()
+    host.abandoned = over.set
+    visitor = threading.Thread(target=host.visit, args=(leave,))
+    visitor.start()
+    gate.reached.wait()
+    kill(host.actor_ref)
+    gate.opened.set()
+    visitor.join()
+    assert over.wait(10)
+    assert host.handled == []
