@@ -45,6 +45,7 @@ OnNews = Callable[[str, str | None], None]
 """Called with a node's name and None when it is up, or the reason why it is down."""
 
 STOP_S = 5.0
+SOON_S = 0.001
 CROWD = 8
 """From so many open calls on, the bridge thread sends them: 64 threads then do 14 % more."""
 
@@ -100,7 +101,7 @@ class Bridge:
     def stop(self) -> None:
         """Close every connection and end the thread. Idempotent."""
         if not self.closed:
-            self.flush()
+            self._flush()
             with self._links_lock:  # every link was made before, and is closed, or never
                 self.closed = True
             self.reactor.stop(self._close, STOP_S)
@@ -161,7 +162,14 @@ class Bridge:
         local.dirty.add(link)
 
     def flush(self) -> None:
-        """Hand what this thread has queued since its last flush to the kernel; never blocks."""
+        """Hand what this thread has queued since its last flush to the kernel; never blocks.
+
+        On the bridge thread the end of the round does it, for all that was queued in it.
+        """
+        if not self.reactor.is_current():
+            self._flush()
+
+    def _flush(self) -> None:
         dirty = self._local.dirty
         while dirty:
             link = dirty.pop()
@@ -184,8 +192,8 @@ class Bridge:
             elif link.flush():
                 self._finish_later(link)
 
-    def flush_soon(self, within_s: float) -> None:
-        """As `flush`, after so many seconds or a little more: what is queued meanwhile goes along.
+    def flush_soon(self) -> None:
+        """As `flush`, after SOON_S or a little more: what is queued meanwhile goes along.
 
         To wake the bridge thread for each would cost more than it sends: it looks again and again
         as long as it finds something.
@@ -193,7 +201,7 @@ class Bridge:
         for link in self._local.dirty:
             if not link.flush_due:
                 link.flush_due = True
-                self.reactor.post(partial(self._flush_later, link, within_s))
+                self.reactor.post(partial(self._flush_later, link))
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -256,12 +264,12 @@ class Bridge:
         if link.flush():
             self._watch_writable(link)
 
-    def _flush_later(self, link: Link, within_s: float) -> None:
-        self.reactor.after(within_s, partial(self._flush_due, link, within_s))
+    def _flush_later(self, link: Link) -> None:
+        self.reactor.after(SOON_S, partial(self._flush_due, link))
 
-    def _flush_due(self, link: Link, within_s: float) -> None:
+    def _flush_due(self, link: Link) -> None:
         if link.holds_frames():
-            self._flush_later(link, within_s)
+            self._flush_later(link)
         else:
             link.flush_due = False  # and then once more: a sender may have looked just before
         if link.flush():
@@ -482,7 +490,7 @@ class Bridge:
     def _end_round(self) -> None:
         if self._batches or self._replies:
             self._dispatch()
-        self.flush()
+        self._flush()
 
     def _watch_writable(self, link: Link) -> None:
         if link.connection is not None:

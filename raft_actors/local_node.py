@@ -211,9 +211,20 @@ class LocalNode:
             self._bridge.on_frames(kind, handler)
 
     def flush(self) -> None:
-        """Send what this thread has queued since its last flush: one `send` a link, no blocking."""
+        """Send what this thread has queued since its last flush: one `send` a link, no blocking.
+
+        On the bridge thread that comes at the end of its round.
+        """
         if self._bridge is not None:
             self._bridge.flush()
+
+    def post(self, work: Callable[[], None]) -> bool:
+        """Have `work` run on the bridge thread soon. Returns False when this node does not run."""
+        bridge = self._bridge
+        if bridge is None or not self.running:
+            return False
+        bridge.reactor.post(work)
+        return True
 
     def drive(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
         """Do the bridge's work on the thread that reads `inbox`, until that has a message.
@@ -231,13 +242,13 @@ class LocalNode:
         if self._bridge is not None:
             self._bridge.flush_call()
 
-    def flush_soon(self, within_s: float = 0.001) -> None:
+    def flush_soon(self) -> None:
         """Have the bridge send what this thread has queued; what it queues until then goes along.
 
         For one who may queue more right away, or may not.
         """
         if self._bridge is not None:
-            self._bridge.flush_soon(within_s)
+            self._bridge.flush_soon()
 
     # Other nodes.
 

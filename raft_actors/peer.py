@@ -2,6 +2,8 @@
 
 One thread owns the core, the log store and the user's state machine, as plain objects. Every
 event that waits is stepped, then one flush is done: the busier the peer, the larger the batch.
+On a node with several peers the bridge's thread steps for one that waits, docs/decisions/
+many_groups.md; what is to be saved, and the machine, are left to the peer's own thread.
 """
 
 import logging
@@ -9,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil, inf
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -52,7 +55,6 @@ from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.recovery import recover
 from raft_actors.requests import Ask, TakeSnapshot, refuse
-from raft_actors.small_talk import WAIT_S, SmallTalk
 from raft_actors.snapshotting import SnapshotFailed, Snapshotting
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
@@ -70,7 +72,10 @@ logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
 MORE = object()
-"""Told to itself: go on applying, after what has come meanwhile."""
+"""Told to itself: go on applying, after what has come meanwhile; or with what a visit left."""
+
+TOGETHER = 5
+"""The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
 
 EVENTS = frozenset(Follower.handlers)
 """What the core takes, in whatever role."""
@@ -113,10 +118,10 @@ class Peer(Answering, Process):
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
-        self.ring_at = float("inf")
+        self.ring_at = inf
+        self.bell = Bell(self)
         self.asked: list[Ask] = []
         self.backlog = Backlog(config)
-        self.small_talk = SmallTalk()
         self.ending: Any = None
         peers.await_release(self.path)
         self.store = open_store(config.log_store, self.path, owner=self.address)
@@ -229,12 +234,34 @@ class Peer(Answering, Process):
     def on_idle(self) -> None:
         self.peers.await_news(self)
 
+    def on_visit(self, message: Any) -> None:
+        """Step what the bridge brings; what then is more than to send is left to the own thread."""
+        self.on_receive(message)
+        self.due = due = self.core.flush()
+        if self.is_talk(due):
+            self.carry_out(due)
+        else:
+            tell_if_alive(self.actor_ref, MORE)
+
+    def after_visits(self) -> None:
+        if self.due is not None:
+            self.carry_out(self.due)
+
+    def is_talk(self, due: Effects) -> bool:
+        """Tell whether nothing is due but messages: no disk, nobody's code, nobody who waits."""
+        return not (
+            due.is_more_than_messages()
+            or self.reads or self.asked or self.may_apply() or self.snapshotting.has_work()
+        )  # fmt: skip
+
     # Effects, lane by lane. This order is the proof of durability.
 
     def on_drained(self) -> None:
+        self.due = self.core.flush()
+        self.carry_out(self.due)
+
+    def carry_out(self, due: Effects) -> None:
         core, peers, trace = self.core, self.peers, self.trace
-        self.due = due = core.flush()
-        applied, calm = self.applied.index, self.is_calm(due)
         if due.early:
             if trace is not None:
                 trace.sent(due.early)
@@ -276,23 +303,11 @@ class Peer(Answering, Process):
             self.complain(trouble)
         if trace is not None:
             trace.end_batch(self.applied.index)
-        if calm and self.applied.index == applied:
-            peers.node.flush_soon(WAIT_S)
-        else:
-            peers.node.flush()
+        peers.node.flush()
         self.due = None
         self.set_alarm()
         if self.snapshotting.go_on() or self.may_apply():
             tell_if_alive(self.actor_ref, MORE)
-
-    def is_calm(self, due: Effects) -> bool:
-        """Tell whether what is due may wait for what other peers of this node have to say."""
-        waiting = due.entries or due.answers or due.reads or self.reads or self.asked
-        return (
-            not waiting
-            and not self.peers.is_alone(self)
-            and self.small_talk.is_all((*due.early, *due.send))
-        )
 
     def save(self, due: Effects) -> float:
         """Make ballot and entries durable; return how many seconds that took.
@@ -448,17 +463,22 @@ class Peer(Answering, Process):
     def set_alarm(self) -> None:
         """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
 
-        An alarm that rings too early is set again then; only a later one must be moved.
+        An alarm that rings too early is set again then; only a later one must be moved. Those of
+        several peers ring together, up to a fifth of a heartbeat's time later: what they send
+        and are answered then travels together, too.
         """
         wanted = self.core.alarm
+        if wanted < inf and not self.peers.is_alone(self):
+            beat_s = self.config.heartbeat_timeout / TOGETHER
+            wanted = ceil(wanted / beat_s) * beat_s
         if self.alarm is not None:
             if self.ring_at <= wanted:  # not `deadline`, which is some microseconds later
                 return
             self.alarm.cancel()
             self.alarm = None
-        if wanted < float("inf"):
+        if wanted < inf:
             self.ring_at = wanted
-            self.alarm = timer.send_after(wanted - time.monotonic(), self.actor_ref, TICK)
+            self.alarm = timer.send_after(wanted - time.monotonic(), self.bell, TICK)
 
     # The end.
 
@@ -519,6 +539,16 @@ class Peer(Answering, Process):
     def undelivered(message: Any) -> None:
         events = message if isinstance(message, list) else [message]
         refuse(events, encoded(NO_PEER))
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """What the timer tells of an alarm, for the node to bring it to the peer."""
+
+    peer: Peer
+
+    def tell(self, tick: Tick) -> None:
+        self.peer.peers.bring_soon(self.peer, tick)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from pykka import ActorDeadError, ActorRegistry
 
 from raft_actors import terms
-from raft_actors.backlog import Backlog
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import AppendEntries, InstallSnapshot, Message
@@ -77,7 +76,7 @@ class Peers:
     """The peers of `node`, found by name, running or stopped.
 
     running      the peer of each name
-    backlogs     what clients have asked of it
+    hosted       what only this node may do with it: its backlog, and visits
     members      who belonged to the group of a peer that ran here: whoever asks for a stopped
                  peer is sent to them
     """
@@ -87,7 +86,7 @@ class Peers:
         self.running: dict[str, ProcessRef[Peer]] = {}
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
-        self.backlogs: dict[ProcessRef[Peer], Backlog] = {}
+        self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
@@ -151,7 +150,7 @@ class Peers:
                 atexit.register(stop_trees)
                 self.ends_with_process = True
         self.members[peer.name] = peer.core.configuration.members
-        self.backlogs[peer.actor_ref] = peer.backlog
+        self.hosted[peer.actor_ref] = peer
         self.running[peer.name] = peer.actor_ref
         self.stores[peer.path] = peer
         peer.actor_ref.watch(lambda _reason: self.left(peer))  # also of one that is killed
@@ -164,7 +163,7 @@ class Peers:
 
     def left(self, peer: Peer) -> None:
         self.members[peer.name] = peer.core.configuration.members
-        self.backlogs.pop(peer.actor_ref, None)
+        self.hosted.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
 
@@ -210,7 +209,7 @@ class Peers:
             logger.warning("peers here can't send to %s: %s", node, error)
 
     def on_raft_frames(self, frames: list[Incoming]) -> None:
-        """Tell each peer in one go what came for it in this poll round."""
+        """Bring each peer in one go what came for it in this poll round."""
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
             try:
@@ -222,8 +221,19 @@ class Peers:
             except (ValueError, TypeError) as error:
                 logger.warning("%s sent what is no peer message: %s", frame.node, error)
         for name, batch in batches.items():
-            if (ref := self.running.get(name)) is not None:
-                tell_if_alive(ref, batch)
+            ref = self.running.get(name)
+            if ref is not None and (peer := self.hosted.get(ref)) is not None:
+                self.bring(peer, batch)
+
+    def bring(self, peer: Peer, message: Any) -> None:
+        """Have `peer` step `message`, here on the bridge's thread where its own only waits."""
+        if not peer.visit(message):
+            tell_if_alive(peer.actor_ref, message)
+
+    def bring_soon(self, peer: Peer, message: Any) -> None:
+        """As `bring`, from any thread. A peer alone on its node does the bridge's work itself."""
+        if self.is_alone(peer) or not self.node.post(partial(self.bring, peer, message)):
+            tell_if_alive(peer.actor_ref, message)
 
     # Clients.
 
@@ -249,9 +259,9 @@ class Peers:
     def submit(self, name: str, events: list[Any]) -> None:
         """Tell a peer what clients ask of it, or answer them at once why not."""
         ref = self.running.get(name)
-        backlog = None if ref is None else self.backlogs.get(ref)
-        if ref is not None and backlog is not None:
-            admitted = backlog.admit(events)
+        peer = None if ref is None else self.hosted.get(ref)
+        if ref is not None and peer is not None:
+            admitted = peer.backlog.admit(events)
             refuse(events[len(admitted) :], OVERLOADED)
             events = admitted
             with suppress(ActorDeadError):

@@ -114,13 +114,16 @@ class Snapshotting:
         """Take one for a client."""
         self.tickets.append(ticket)
 
+    def has_work(self) -> bool:
+        """Tell whether `go_on` would do something: it calls the machine."""
+        if self.image is not None:
+            return True
+        return self.writer is None and (bool(self.tickets) or self.is_due())
+
     def go_on(self) -> bool:
         """Begin a snapshot if one is due, or take more of it in; return whether there is more."""
-        if self.image is None:
-            if self.writer is not None or not (self.tickets or self.is_due()):
-                return False
-            if not self.begin():
-                return False
+        if not self.has_work() or (self.image is None and not self.begin()):
+            return False
         assert self.image is not None
         clock = self.peer.clock
         try:

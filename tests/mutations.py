@@ -571,13 +571,14 @@ MUTATIONS = (
     ),
     Mutation(
         "speaks_before_it_writes", "Figure 2; DESIGN lanes", "peer",
-        "        self.due = due = core.flush()\n",
-        "        self.due = due = core.flush()\n        peers.send(due.send)\n",
+        "        core, peers, trace = self.core, self.peers, self.trace\n",
+        "        core, peers, trace = self.core, self.peers, self.trace\n"
+        "        peers.send(due.send)\n",
     ),
     Mutation(
         "counts_its_log_before_it_writes", "thesis 10.2.1", "peer",
-        "        self.due = due = core.flush()\n",
-        "        self.due = due = core.flush()\n"
+        "        core, peers, trace = self.core, self.peers, self.trace\n",
+        "        core, peers, trace = self.core, self.peers, self.trace\n"
         "        self.step(Written(last_index=core.log.last_index, "
         "last_term=core.log.last_term))\n        self.apply()\n",
     ),

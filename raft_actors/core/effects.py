@@ -98,3 +98,10 @@ class Effects:
     news: News | None = None
     """What changed for observers, if anything."""
     troubles: list[Trouble] = field(default_factory=list)
+
+    def is_more_than_messages(self) -> bool:
+        """Tell whether a disk, a machine, a client or an observer is concerned."""
+        return bool(
+            self.restart or self.ballot or self.entries or self.compact or self.chunks
+            or self.reads or self.answers or self.news or self.troubles
+        )  # fmt: skip
