@@ -16,6 +16,7 @@ from raft_actors.bench.trio import NAMES, Trio
 
 def main(
     millions: Annotated[float, typer.Option(help="Commands to write, in millions.")] = 10.0,
+    keys: Annotated[int, typer.Option(help="Different keys.")] = 100_000,
     step: Annotated[float, typer.Option(help="Commands from line to line, in millions.")] = 1.0,
 ) -> None:
     """Print one line for each step: all three nodes together."""
@@ -26,7 +27,7 @@ def main(
         count = int(step * 1e6)
         for number in range(1, round(millions / step) + 1):
             used, began = processor_s(nodes), time.perf_counter()
-            trio.fill(count)
+            trio.fill(count, keys)
             took = time.perf_counter() - began
             each_us = (processor_s(nodes) - used) / count * 1e6
             memory = sum(node.memory_info().rss for node in nodes) / 2**20

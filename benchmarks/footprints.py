@@ -27,20 +27,22 @@ from raft_actors.names import node_name
 from raft_actors.torture.cluster import Cluster, keep_to_ourselves
 
 COUNT = "RAFT_ACTORS_BENCH_PEERS"
+STORE = "RAFT_ACTORS_BENCH_STORE"
 PATIENCE_S = 120.0
 
 
 def start_peers():
     """Start a server's tree: as many peers as the environment says."""
     count = int(os.environ[COUNT])
-    children = [(Map, {"name": f"group{n}"}) for n in range(count)]
+    log_store = os.environ[STORE]
+    children = [(Map, {"name": f"group{n}", "log_store": log_store}) for n in range(count)]
     return Supervisor.start_link(children, strategy="one_for_one")
 
 
 @contextmanager
-def nodes(count: int) -> Iterator[list[psutil.Process]]:
+def nodes(count: int, log_store: str = "rocksdb") -> Iterator[list[psutil.Process]]:
     """Three node processes with `count` groups of three; their processes."""
-    os.environ[COUNT] = str(count)
+    os.environ[COUNT], os.environ[STORE] = str(count), log_store
     with tempfile.TemporaryDirectory(prefix="raft_actors-bench-") as directory:
         keep_to_ourselves(Path(directory))
         cluster = Cluster(Path(directory), NAMES, starter="benchmarks.footprints:start_peers")

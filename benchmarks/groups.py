@@ -1,6 +1,7 @@
 """What many groups on the same three nodes do together: each has its own log, thread and syncs.
 
 python -m benchmarks.groups
+python -m benchmarks.groups --log-store memory    what disks and their syncs have to do with it
 """
 
 import logging
@@ -23,6 +24,7 @@ def main(
     groups: Annotated[str, typer.Option(help="How many, comma separated.")] = "1,10,100",
     outstanding: Annotated[int, typer.Option(help="Writes under way in all of them.")] = 200,
     seconds: Annotated[float, typer.Option(help="How long.")] = 5.0,
+    log_store: Annotated[str, typer.Option(help="rocksdb, lmdb, or memory.")] = "rocksdb",
 ) -> None:
     """Print writes/s, all groups together, from one thread that goes round them."""
     logging.getLogger("raft_actors").setLevel(logging.ERROR)
@@ -30,7 +32,7 @@ def main(
     table.add_column("groups", justify="right")
     table.add_column("writes/s", justify="right")
     for count in map(int, groups.split(",")):
-        with nodes(count):
+        with nodes(count, log_store):
             table.add_row(str(count), f"{rate(count, outstanding, seconds):,.0f}")
     Console().print(table)
 

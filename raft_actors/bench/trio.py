@@ -81,11 +81,11 @@ class Trio:
         self.recover(leader)
         return took
 
-    def fill(self, count: int) -> None:
-        """Write so many entries."""
+    def fill(self, count: int, keys: int = 100_000) -> None:
+        """Write so many entries, to so many keys in turn."""
         with self.cluster.pipeline() as pipeline:
             for number in range(count):
-                pipeline.write(("set", f"key{number % 100_000:013d}", "v" * 64))
+                pipeline.write(("set", f"key{number % keys:013d}", "v" * 64))
 
     def restart(self) -> float:
         """SIGKILL a follower and start it again; the seconds until it has applied all there is."""

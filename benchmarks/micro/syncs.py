@@ -1,0 +1,119 @@
+"""Many logs on one disk: what it is to sync each by itself, beside one log for all.
+
+python -m benchmarks.micro.syncs [DIRECTORY ON THE DISK TO MEASURE]
+
+Each thread appends 200 bytes and returns when they are on the disk. "each its own" is a file and a
+`fdatasync` for each thread; in "one for all" a thread whose bytes were there when another began to
+sync waits for that one. Where the kernel tells of it, the disk's own flushes are counted.
+"""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+ROUNDS = 3
+SECONDS = 2.0
+RECORD = b"x" * 200
+FLUSHES = 15  # the field of /sys/dev/block/*/stat that counts them
+
+
+def own_file(directory: Path, number: int) -> Callable[[], None]:
+    """Return what appends to a file of its own, durably."""
+    file = os.open(directory / str(number), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+    def append() -> None:
+        os.write(file, RECORD)
+        os.fdatasync(file)
+
+    return append
+
+
+class Shared:
+    """One file for all. Who comes while a sync is under way waits for the next, with the others."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = os.open(directory / "shared", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        self.changed = threading.Condition()
+        self.written = self.synced = 0
+        self.syncing = False
+
+    def append(self) -> None:
+        with self.changed:
+            os.write(self.file, RECORD)
+            self.written += 1
+            mine = self.written
+            while self.synced < mine and self.syncing:
+                self.changed.wait()
+            if self.synced >= mine:
+                return
+            self.syncing, upto = True, self.written
+        os.fdatasync(self.file)
+        with self.changed:
+            self.syncing, self.synced = False, upto
+            self.changed.notify_all()
+
+
+def flushes(directory: Path) -> int | None:
+    """How often the disk was told to flush so far; None where nobody counts it."""
+    device = directory.stat().st_dev
+    stat = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    fields = stat.read_text().split() if stat.exists() else []
+    return int(fields[FLUSHES]) if len(fields) > FLUSHES else None
+
+
+def measure(append: list[Callable[[], None]], directory: Path) -> tuple[float, float | None]:
+    """Return appends a second, of all threads together, and flushes for each append."""
+    counts = [0] * len(append)
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        while not over.is_set():
+            append[number]()
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(append))]
+    before, began = flushes(directory), time.perf_counter()
+    for thread in threads:
+        thread.start()
+    time.sleep(SECONDS)
+    over.set()
+    for thread in threads:
+        thread.join()
+    took, after = time.perf_counter() - began, flushes(directory)
+    done = sum(counts)
+    return done / took, None if before is None or after is None else (after - before) / done
+
+
+def main(place: str | None = None) -> None:
+    """Print the table: medians of rounds in turns."""
+    table = Table(title="appends of 200 bytes, each durable when it returns")
+    for heading in ("threads", "each its own /s", "flushes each", "one for all /s", "flushes each"):
+        table.add_column(heading, justify="right")
+    for count in (1, 10, 100):
+        results: dict[str, list[tuple[float, float | None]]] = {"own": [], "shared": []}
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory(dir=place) as name:
+                directory = Path(name)
+                own = [own_file(directory, number) for number in range(count)]
+                shared = Shared(directory)
+                results["own"].append(measure(own, directory))
+                results["shared"].append(measure([shared.append] * count, directory))
+        cells = []
+        for measured in results.values():
+            cells.append(f"{median(rate for rate, _ in measured):,.0f}")
+            counted = [each for _, each in measured if each is not None]
+            cells.append(f"{median(counted):.2f}" if counted else "-")
+        table.add_row(str(count), *cells)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
