@@ -169,28 +169,13 @@ class Bridge:
         if not self.reactor.is_current():
             self._flush()
 
-    def _flush(self) -> None:
-        dirty = self._local.dirty
-        while dirty:
-            link = dirty.pop()
-            if link.flush():
-                self._finish_later(link)
-
     def flush_call(self) -> None:
         """As `flush`, for a thread that is about to wait for its answer.
 
         Where many wait already, the bridge thread sends for all of them: each would have to get
         the interpreter back after its own send, only to wait.
         """
-        dirty = self._local.dirty
-        while dirty:
-            link = dirty.pop()
-            if len(link.calls) >= CROWD:
-                if not link.flush_due:
-                    link.flush_due = True
-                    self.reactor.post(partial(self._flush_for_all, link))
-            elif link.flush():
-                self._finish_later(link)
+        self._flush(CROWD)
 
     def flush_soon(self) -> None:
         """As `flush`, after SOON_S or a little more: what is queued meanwhile goes along.
@@ -259,6 +244,18 @@ class Bridge:
             link.dial_wanted = True
             self.reactor.post(lambda: self.meetings.dialling.want(link))
 
+    def _flush(self, crowd: float = math.inf) -> None:
+        """Flush what this thread has queued, but for links with `crowd` open calls or more."""
+        dirty = self._local.dirty
+        while dirty:
+            link = dirty.pop()
+            if len(link.calls) >= crowd:
+                if not link.flush_due:
+                    link.flush_due = True
+                    self.reactor.post(partial(self._flush_for_all, link))
+            elif link.flush():
+                self._finish_later(link)
+
     def _flush_for_all(self, link: Link) -> None:
         link.flush_due = False  # first: what is queued from now on is owed another flush
         if link.flush():
@@ -304,9 +301,7 @@ class Bridge:
         link.last_link_id = peer.link_id
         link.outage_told = ""
         link.up(connection, peer.frame_bytes_max)
-        self.reactor.watch(
-            connection.socket, READ, lambda events: self._on_ready(connection, events)
-        )
+        self._watch(connection, READ)
         self._local.dirty.add(link)
         if not self._beating:
             self._beating = True
@@ -497,9 +492,7 @@ class Bridge:
             self._watch(link.connection, READ | WRITE)
 
     def _watch(self, connection: Connection, events: int) -> None:
-        self.reactor.watch(
-            connection.socket, events, lambda events: self._on_ready(connection, events)
-        )
+        self.reactor.watch(connection.socket, events, partial(self._on_ready, connection))
 
 
 def no_handler(node: str, kind: object) -> NoProcess:

@@ -126,11 +126,28 @@ class Link:
         has room.
         """
         with self.lock:
-            connection = self.connection
-            if connection is None or self._blocked or self._sending:
+            used = self.connection
+            if used is None or self._blocked or self._sending:
                 return False
-            self._sending = True
-        return self._send_all(connection)
+            rest = self._next()
+        while rest:
+            assert used is not None, "who is without a connection has nothing to send"
+            try:
+                sent = used.socket.send(rest)
+            except OSError:  # it is full; or broken, and the bridge thread sees that too
+                sent = 0
+            with self.lock:
+                if used is not self.connection:
+                    used.close()
+                    used = self.connection
+                else:
+                    self._rest = rest[sent:]
+                    self._queued_bytes = max(0, self._queued_bytes - sent)
+                    if not sent:
+                        self._sending, self._blocked = False, True
+                        return True
+                rest = self._next()
+        return False
 
     def holds_frames(self) -> bool:
         """Tell whether frames wait for a flush; about, for others go on."""
@@ -224,34 +241,14 @@ class Link:
                 dropped.append(answer)
         return ""
 
-    def _send_all(self, used: "Connection") -> bool:
-        """Send until nothing is left, or the kernel takes no more: then True."""
-        while True:
-            with self.lock:
-                if used is not self.connection:
-                    used.close()
-                    if self.connection is None:
-                        self._sending = False
-                        return False
-                    used = self.connection
-                if not self._rest and self._out:
-                    self._rest = memoryview(self._join())
-                rest = self._rest
-                if not rest:
-                    self._sending = False
-                    self._queued_bytes = 0
-                    return False
-            try:
-                sent = used.socket.send(rest)
-            except OSError:  # it is full; or broken, and the bridge thread sees that too
-                sent = 0
-            with self.lock:
-                if used is self.connection:
-                    self._rest = rest[sent:]
-                    self._queued_bytes = max(0, self._queued_bytes - sent)
-                    if not sent:
-                        self._sending, self._blocked = False, True
-                        return True
+    def _next(self) -> memoryview:
+        """Return what is to be handed to the kernel next; while there's something, a thread is at
+        it. With the lock held.
+        """
+        if not self._rest and self._out:
+            self._rest = memoryview(self._join())
+        self._sending = bool(self._rest)
+        return self._rest
 
     def _join(self) -> bytes:
         """Take what goes next, as one payload behind its header: small frames together."""

@@ -287,6 +287,7 @@ class Peer(Answering, Process):
             if trace is not None:
                 trace.sent(due.send)
             peers.send(due.send)
+            peers.node.flush()  # somebody waits for it, while this peer applies
         if self.snapshotting.image is None:
             self.apply()
         self.reads += due.reads

@@ -195,7 +195,7 @@ class Peers:
         for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
-                for part in in_frames(batch, self.frame_bytes):
+                for part in in_frames(batch, self.frame_bytes) if len(batch) > 1 else (batch,):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
@@ -264,8 +264,11 @@ class Peers:
             admitted = peer.backlog.admit(events)
             refuse(events[len(admitted) :], OVERLOADED)
             events = admitted
-            with suppress(ActorDeadError):
+            try:
                 ref.tell(admitted)
+            except ActorDeadError:
+                pass
+            else:
                 return
         refuse(events, self.instead_of(name))
 

@@ -3,7 +3,6 @@
 import logging
 import queue
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -198,8 +197,10 @@ def exit_reason(target: Any) -> Reason | None:
 
 def tell_if_alive(ref: Any, message: Any) -> None:
     """Tell, and leave it at that if nobody is there."""
-    with suppress(ActorDeadError):
+    try:  # `suppress` costs as much as the rest
         ref.tell(message)
+    except ActorDeadError:
+        return
 
 
 def _nothing() -> None:

@@ -201,9 +201,10 @@ class Configuration:
 
         Who is not among `values` has reached nothing.
         """
-        return min(
-            majority_value([values.get(peer, -inf) for peer in part]) for part in self.majorities()
-        )
+        reached = majority_value([values.get(peer, -inf) for peer in self.members])
+        if not self.old:
+            return reached
+        return min(reached, majority_value([values.get(peer, -inf) for peer in self.old]))
 
     def majorities(self) -> list[tuple[Address, ...]]:
         """The sets of voters of which a majority is needed. Nobody is no majority of nobody."""

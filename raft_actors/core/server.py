@@ -312,8 +312,10 @@ class Server:
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
-        self.sign(due.early)
-        self.sign(due.send)
+        if due.early:
+            self.sign(due.early)
+        if due.send:
+            self.sign(due.send)
         news = self.news
         if news is None or (news.role, news.term, news.leader) != (
             self.role.name, self.term, self.role.leader,

@@ -45,9 +45,9 @@ def test_an_actor_makes_inbox_future_and_thread_by_the_hooks_for_implementors():
 
 
 def test_an_actor_keeps_its_ref_in_underscore_actor_ref():
-    """process.py, actor_ref: replaced by ours"""
+    """process.py, __init__: replaced by ours"""
+    assert type(pykka.ThreadingActor()._actor_ref) is pykka.ActorRef
     process = Process()
-    assert type(process._actor_ref) is pykka.ActorRef
     assert type(process.actor_ref) is ProcessRef
     assert process._actor_ref is process.actor_ref
 

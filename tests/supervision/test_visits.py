@@ -47,6 +47,24 @@ def test_one_that_waits_is_visited_on_the_thread_that_brings_the_message(host):
     assert host.handled == [("here", threading.get_ident())]
 
 
+def test_one_that_says_nothing_of_visits_handles_the_message_as_any_other():
+    class Plain(Process):
+        def init(self):
+            self.done = []
+
+        def on_receive(self, message):
+            self.done.append(message)
+            return self
+
+        def on_drained(self):
+            self.done.append("drained")
+
+    plain = Plain.start().ask("first")
+    eventually(lambda: plain.actor_ref.actor_inbox.idle)
+    assert plain.visit("second")
+    assert plain.done == ["first", "drained", "second", "drained"]
+
+
 def test_a_visitor_is_the_process_meanwhile_and_then_itself_again(host):
     inside = []
     assert host.visit(lambda self: inside.append((self, current())))
