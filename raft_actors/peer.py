@@ -37,6 +37,7 @@ from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     Configure,
     InstallSnapshot,
+    Message,
     NodeLost,
     SnapshotInstalled,
     SnapshotRefused,
@@ -262,32 +263,26 @@ class Peer(Answering, Process):
 
     def carry_out(self, due: Effects) -> None:
         core, peers, trace = self.core, self.peers, self.trace
+        written: Written | None = None
         if due.early:
-            if trace is not None:
-                trace.sent(due.early)
-            peers.send(due.early)
+            self.say(due.early)
         if due.ballot is not None or due.entries:
             assert not self.fenced, "another process may own the store by now"
-            if due.early and trace is None:  # a trace is written before what it tells of leaves
-                peers.node.flush()
             took_s = self.save(due)
             if trace is not None:
                 trace.saved(due)
             if due.entries:
-                self.step(
-                    Written(
-                        last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
-                    )
+                written = Written(
+                    last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
                 )
         if due.compact is not None:
             self.store.compact(*due.compact)
         for chunk in due.chunks:
             self.take_chunk(chunk)
         if due.send:
-            if trace is not None:
-                trace.sent(due.send)
-            peers.send(due.send)
-            peers.node.flush()  # somebody waits for it, while this peer applies
+            self.say(due.send)
+        if written is not None:
+            self.step(written)
         if self.snapshotting.image is None:
             self.apply()
         self.reads += due.reads
@@ -309,6 +304,17 @@ class Peer(Answering, Process):
         self.set_alarm()
         if self.snapshotting.go_on() or self.may_apply():
             tell_if_alive(self.actor_ref, MORE)
+
+    def say(self, messages: list[Message]) -> None:
+        """Send these now, for others wait for them while this peer saves, or applies.
+
+        With a trace they leave as the batch ends, after what it tells of them is written.
+        """
+        if self.trace is not None:
+            self.trace.sent(messages)
+        self.peers.send(messages)
+        if self.trace is None:
+            self.peers.node.flush()
 
     def save(self, due: Effects) -> float:
         """Make ballot and entries durable; return how many seconds that took.

@@ -149,7 +149,7 @@ class Process(pykka.ThreadingActor):
         Only where the process waits for messages and has none. Else nothing is done, and False
         returned: tell it.
         """
-        inbox, turn = self._ref.actor_inbox, self._turn
+        inbox, turn = self._actor_ref.actor_inbox, self._turn
         if not inbox.idle or inbox.waiting() or not turn.acquire(blocking=False):
             return False
         host = getattr(here, "process", None)
@@ -180,7 +180,7 @@ class Process(pykka.ThreadingActor):
     @property
     def fenced(self) -> bool:
         """True once this process was killed: others take it for dead, so do nothing more."""
-        return self._ref._lifeline.fenced
+        return self._actor_ref._lifeline.fenced
 
     # -- starting
 
@@ -258,8 +258,7 @@ class Process(pykka.ThreadingActor):
         self._children: dict[ProcessRef[Any], Cancel] = {}
         self._turn = threading.Lock()  # held by the thread that handles messages
         super().__init__(*args, **kwargs)
-        self._ref: ProcessRef[Self] = ProcessRef(self)
-        self._actor_ref = self._ref
+        self._actor_ref: ProcessRef[Any] = ProcessRef(self)
 
     def __str__(self) -> str:
         return str(self.actor_ref)
@@ -267,7 +266,7 @@ class Process(pykka.ThreadingActor):
     @property
     def actor_ref(self) -> ProcessRef[Self]:
         """Pykka makes a plain ref in `Actor.__init__`; ours takes its place."""
-        return self._ref
+        return self._actor_ref
 
     @staticmethod
     def _create_actor_inbox() -> Inbox:

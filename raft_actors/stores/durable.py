@@ -257,7 +257,7 @@ class DurableStore(Generic[Database]):
 
 
 class Use(Generic[Database]):
-    """One use of a store's database. A class of its own: `contextmanager` costs three times as much."""
+    """One use of a store's database. `contextmanager` would cost three times as much."""
 
     __slots__ = ("store", "writes")
 

@@ -10,7 +10,9 @@ import pytest
 
 from raft_actors import Raft, trace
 from raft_actors.kv_store import KVStore
+from raft_actors.local_node import LocalNode
 from raft_actors.peer import Peer
+from raft_actors.peers import Peers
 from raft_actors.replay import check
 from raft_actors.trace import Trace
 from tests.cluster.stage import NAMES, Stage
@@ -79,6 +81,32 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
         (1, 1), (2, 2),
     ]  # fmt: skip
     assert check(tmp_path / "trace").departures == []
+
+
+def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeypatch):
+    """Planted: `Peer.say` flushes whether there is a trace or not."""
+    said, told_as_it_left = [], []
+    send, flush = Peers.send, LocalNode.flush
+
+    def counted(peers, messages):
+        said.extend(messages)
+        send(peers, messages)
+
+    def looked_at(node):
+        if said:
+            _path, lines = lines_in(tmp_path / "trace")
+            told = [line for line in lines if line["event"] == "send"]
+            told_as_it_left.append((len(told), len(said)))
+        flush(node)
+
+    monkeypatch.setattr(Peers, "send", counted)
+    monkeypatch.setattr(LocalNode, "flush", looked_at)
+    start(trace=tmp_path / "trace", members=[KV, ("other", "nonode@elsewhere")])
+    eventually(lambda: said)
+    Raft.stop_peer("kv")
+    assert told_as_it_left
+    for told, left in told_as_it_left:
+        assert told == left
 
 
 def test_the_documented_names_are_those_that_are_written(start, tmp_path):
