@@ -144,8 +144,7 @@ class AsyncCluster:
             if call.is_replied():
                 return self.cluster.finish(call)
         except BaseException:
-            if call.session is not None:
-                call.session.done(call.request[1])
+            call.end()
             raise
         return await self.aside(self.cluster.finish, call)
 
@@ -157,6 +156,4 @@ class AsyncCluster:
 def forget(beginning: ConcurrentFuture[Call]) -> None:
     """Nobody waits for this call any more, so it holds no room in its session."""
     if not beginning.cancelled() and beginning.exception() is None:
-        call = beginning.result()
-        if call.session is not None:
-            call.session.done(call.request[1])
+        beginning.result().end()

@@ -139,6 +139,8 @@ class Cluster:
         call = self.begin(command, timeout)
         if call.future is not None:
             call.future.add_done_callback(partial(self.on_cast, call))
+        else:
+            call.end()
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many operations under way at once from one thread."""
@@ -265,12 +267,12 @@ class Cluster:
                 f"({self.command_bytes_max}); split it, or raise the bound on every node"
             )
         call = Call(WRITE, payload, self.deadline(timeout))
-        session = call.session = self.session or self.opened(call.deadline)
-        call.request = session.next(call)
+        session = self.session or self.opened(call.deadline)
         try:
+            session.next(call)
             return self.sent(call, together=together)
         except BaseException:  # Ctrl-C, above all
-            session.done(call.request[1])
+            call.end()
             raise
 
     def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
@@ -323,8 +325,7 @@ class Cluster:
                 self.judge(call, answer)
                 self.try_again(call)
         finally:
-            if call.session is not None:
-                call.session.done(call.request[1])
+            call.end()
 
     def judge(self, call: Call, answer: Any) -> None:
         """Learn from a refusal; raise what ends the call."""
@@ -362,12 +363,11 @@ class Cluster:
                 "what it would have changed, and write it again if it has not",
                 call.request,
             )
-        session.done(call.request[1])
+        call.end()
         call.reason = None
         if self.session is session:
             self.session = None
-        call.session = self.session or self.opened(call.deadline)
-        call.request = call.session.next(call)
+        (self.session or self.opened(call.deadline)).next(call)
 
     def try_again(self, call: Call) -> None:
         """Pause, longer each time, and send again; raise at the deadline.
@@ -379,7 +379,7 @@ class Cluster:
         if call.tries or self.finder.leader is None or call.reason == "overloaded":
             pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX)
         time.sleep(max(0.0, min(pause, remaining)))
-        if remaining <= pause:
+        if remaining <= pause or call.remaining() <= 0:
             raise self.failure(call)
         call.tries += 1
         self.sent(call)
@@ -418,8 +418,7 @@ class Cluster:
         """Nobody waits for this one, but where it went wrong is where not to ask next."""
         if not call.is_replied():
             self.finder.lost(call.target)
-        if call.session is not None:
-            call.session.done(call.request[1])
+        call.end()
 
 
 def is_address(value: Any) -> bool:

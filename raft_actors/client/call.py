@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
-from raft_actors.errors import NoConnection, NoProcess
+from raft_actors.errors import NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.sessions import REPLY
 
@@ -74,10 +74,11 @@ class Call:
             return False
         try:
             answer = future.get(0)
-        except (
-            NoConnection,
-            NoProcess,
-            TimeoutError,
-        ):  # the last: another thread gets it right now
+        except (RaftError, TimeoutError):  # the last: another thread gets it right now
             return False
         return type(answer) is bytes and answer[:1] == REPLY
+
+    def end(self) -> None:
+        """It is not sent again, so it holds no room in its session."""
+        if self.session is not None:
+            self.session.done(self.request[1])

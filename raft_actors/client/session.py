@@ -32,26 +32,24 @@ class ClientSession:
         self.limit = SPAN
 
     def next(self, call: "Call") -> RequestId:
-        """Return a request id for `call`; waits while an older one holds the window up.
+        """Make `call` one of this session, and return its request id.
 
-        Raises Overloaded when that lasts until the call's deadline.
+        Waits while an older one holds the window up. Whatever comes of it, even Ctrl-C in here:
+        the caller ends the call. Raises Overloaded when that lasts until the call's deadline.
         """
         sequence = next(self.sequences)
+        call.session, call.request = self, (self.number, sequence)
         self.under_way[sequence] = call
         if sequence >= self.limit:
-            try:
-                self.await_room(sequence, call)
-            except BaseException:
-                self.done(sequence)
-                raise
-        return self.number, sequence
+            self.await_room(sequence, call)
+        return call.request
 
     def await_room(self, sequence: int, call: "Call") -> None:
         while True:
             self.limit = min(list(self.under_way), default=sequence) + SPAN
             if sequence < self.limit:
                 return
-            if not self.forget_replied():
+            if not self.forget_ended():
                 if call.remaining() <= 0:
                     raise Overloaded(
                         f"a command that was written {SPAN} commands ago is still under way; "
@@ -68,9 +66,16 @@ class ClientSession:
         """This sequence is not sent again."""
         self.under_way.pop(sequence, None)
 
-    def forget_replied(self) -> bool:
-        """Leave out those whose reply is there, although nobody has fetched it yet. Any?"""
-        replied = [each for each, call in list(self.under_way.items()) if call.is_replied()]
-        for sequence in replied:
+    def forget_ended(self) -> bool:
+        """Leave out those that nobody has ended, and that are not sent again all the same. Any?
+
+        They have their reply, which nobody has fetched yet, or are past their deadline.
+        """
+        ended = [
+            each
+            for each, call in list(self.under_way.items())
+            if call.remaining() <= 0 or call.is_replied()
+        ]
+        for sequence in ended:
             self.done(sequence)
-        return bool(replied)
+        return bool(ended)
