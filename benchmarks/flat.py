@@ -11,6 +11,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from benchmarks.spent import spent
 from raft_actors.bench.trio import NAMES, Trio
 
 
@@ -23,23 +24,19 @@ def main(
     logging.disable(logging.WARNING)
     print(f"{'entries':>12}{'writes/s':>10}{'µs CPU each':>13}{'MiB':>7}{'MiB on disk':>13}")
     with Trio() as trio:
-        nodes = [psutil.Process(trio.pid(name)) for name in NAMES]
+        pids = [trio.pid(name) for name in NAMES]
         count = int(step * 1e6)
         for number in range(1, round(millions / step) + 1):
-            used, began = processor_s(nodes), time.perf_counter()
+            used, began = spent(*pids).processor_s, time.perf_counter()
             trio.fill(count, keys)
             took = time.perf_counter() - began
-            each_us = (processor_s(nodes) - used) / count * 1e6
-            memory = sum(node.memory_info().rss for node in nodes) / 2**20
+            each_us = (spent(*pids).processor_s - used) / count * 1e6
+            memory = sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20
             print(
                 f"{number * count:>12,}{count / took:>10,.0f}{each_us:>13.1f}{memory:>7.0f}"
                 f"{bytes_in(Path(trio.directory.name)) / 2**20:>13.0f}",
                 flush=True,
             )
-
-
-def processor_s(nodes: list[psutil.Process]) -> float:
-    return float(sum(sum(node.cpu_times()[:2]) for node in nodes))
 
 
 def bytes_in(directory: Path) -> int:

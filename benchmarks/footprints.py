@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -20,15 +20,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.spent import spent
 from raft_actors import Node, Raft, Supervisor
 from raft_actors.bench.machine import Map
-from raft_actors.bench.trio import NAMES
+from raft_actors.bench.trio import NAMES, until
 from raft_actors.names import node_name
 from raft_actors.torture.cluster import Cluster, keep_to_ourselves
 
 COUNT = "RAFT_ACTORS_BENCH_PEERS"
 STORE = "RAFT_ACTORS_BENCH_STORE"
-PATIENCE_S = 120.0
 
 
 def start_peers():
@@ -63,16 +63,9 @@ def found(name: str, number: int) -> None:
     members = [(name, node_name(node)) for node in NAMES]
     founder = members[number % len(members)]
     for member in members:
-        until(lambda member=member: Raft.status(member)[0] == "ok")
+        until(lambda member=member: Raft.status(member)[0] == "ok", f"{member} did not come up")
     answer = Raft.set_configuration(founder, members)
     assert answer[0] == "ok", answer
-
-
-def until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not seen():
-        assert time.monotonic() < deadline, "a peer did not come up"
-        time.sleep(0.02)
 
 
 def import_ms(module: str) -> float:
@@ -104,30 +97,20 @@ def main(
         with nodes(count) as processes:
             took = time.perf_counter() - began
             time.sleep(2.0)
-            before = [(sum(each.cpu_times()[:2]), wakes(each)) for each in processes]
+            pids = [each.pid for each in processes]
+            before = spent(*pids)
             time.sleep(seconds)
-            after = [(sum(each.cpu_times()[:2]), wakes(each)) for each in processes]
-            pairs = list(zip(before, after, strict=True))
+            used = spent(*pids) - before
             memory = sum(each.memory_info().rss for each in processes) / 3 / 2**20
             least = memory if least is None else least
             each_kib = (memory - least) * 1024 / (count - 1) if count > 1 else 0.0
             table.add_row(
                 str(count), f"{took:.1f}", f"{memory:.0f}", f"{each_kib:.0f}",
                 f"{sum(each.num_threads() for each in processes) / 3:.0f}",
-                f"{sum(b[0] - a[0] for a, b in pairs) / 3 / seconds * 100:.1f}",
-                f"{sum(b[1] - a[1] for a, b in pairs) / 3 / seconds:.0f}",
+                f"{used.processor_s / 3 / seconds * 100:.1f}",
+                f"{used.wakes / 3 / seconds:.0f}",
             )  # fmt: skip
     console.print(table)
-
-
-def wakes(process: psutil.Process) -> int:
-    """How often any of its threads that live has gone to sleep so far."""
-    total = 0
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                total += int(line.split()[1])
-    return total
 
 
 if __name__ == "__main__":

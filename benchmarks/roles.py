@@ -6,42 +6,16 @@ Wall-clock figures move with the machine's load; processor time for each command
 """
 
 import os
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.spent import Spent, spent
 from raft_actors.bench.loads import WORKS
 from raft_actors.bench.trio import NAMES, Trio
-
-TICKS_S = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a process has used so far: seconds in itself, in the kernel, and how often it woke."""
-
-    user_s: float
-    system_s: float
-    wakes: int
-
-    def __sub__(self, other: "Spent") -> "Spent":
-        return Spent(
-            self.user_s - other.user_s, self.system_s - other.system_s, self.wakes - other.wakes
-        )
-
-
-def spent(pid: int) -> Spent:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    wakes = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                wakes += int(line.split()[1])
-    return Spent(int(fields[11]) / TICKS_S, int(fields[12]) / TICKS_S, wakes)
 
 
 def main(
@@ -60,22 +34,20 @@ def main(
             before = {name: spent(pid) for name, pid in pids.items()}
             measured = trio.run(replace(WORKS[work], seconds=seconds, warm_up=0.0))
             used = {name: spent(pid) - before[name] for name, pid in pids.items()}
-            followers = [used[name] for name in NAMES if name != leader]
+            followers = sum((used[name] for name in NAMES if name != leader), Spent())
             table.add_row(
                 work, f"{measured.rate:,.0f}", f"{measured.p50() * 1e3:.2f}",
-                shown([used[leader]], measured.count),
-                shown(followers, measured.count * len(followers)),
-                shown([used["client"]], measured.count),
-                shown(list(used.values()), measured.count),
+                shown(used[leader], measured.count),
+                shown(followers, measured.count * 2),
+                shown(used["client"], measured.count),
+                shown(sum(used.values(), Spent()), measured.count),
             )  # fmt: skip
     Console().print(table)
 
 
-def shown(used: list[Spent], count: int) -> str:
-    user = sum(each.user_s for each in used) / count * 1e6
-    system = sum(each.system_s for each in used) / count * 1e6
-    wakes = sum(each.wakes for each in used) / count
-    return f"{user:.1f}+{system:.1f}; {wakes:.2g}"
+def shown(used: Spent, count: int) -> str:
+    user, system = used.user_s / count * 1e6, used.system_s / count * 1e6
+    return f"{user:.1f}+{system:.1f}; {used.wakes / count:.2g}"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ SEEDS, STEPS = 400, 1_500
 SECONDS_MAX = 240
 NETS = (
     "tests/core", "tests/scenarios", "tests/simulation", "tests/peers/test_applied.py",
-    "tests/client/test_sessions.py",
+    "tests/client/test_sessions.py", "tests/peers/test_upgrades.py",
 )  # fmt: skip
 """Tests of the protocol, without those that play seeds."""
 

@@ -16,14 +16,14 @@ what processor time a write costs, in all four processes together, says more.
 """
 
 import argparse
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-import psutil
-
+from benchmarks.spent import spent
 from raft_actors import Cluster, Raft, terms
 from raft_actors.bench.loads import KEYS, VALUE
 from raft_actors.bench.trio import NAMES, Trio
@@ -108,12 +108,6 @@ def handle_pipeline(cluster: Cluster, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def processor_s(trio: Trio) -> float:
-    """What this process and the nodes have used of the processors."""
-    nodes = (psutil.Process(trio.pid(name)).cpu_times() for name in NAMES)
-    return time.process_time() + sum(times.user + times.system for times in nodes)
-
-
 Measured = tuple[float, float]
 """Writes a second, and microseconds of processor time for each."""
 
@@ -123,6 +117,7 @@ def measure(rounds: int, seconds: float) -> dict[str, list[tuple[Measured, Measu
     with Trio() as trio:
         cluster = trio.cluster
         leader = cluster.await_leader()
+        pids = [os.getpid(), *(trio.pid(name) for name in NAMES)]
         loads: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
             f"{THREADS} threads": (
                 lambda s: from_threads(lambda command: Raft.write(leader, command, PATIENCE_S), s),
@@ -140,9 +135,9 @@ def measure(rounds: int, seconds: float) -> dict[str, list[tuple[Measured, Measu
         found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in loads}
 
         def measured(way: Callable[[float], float]) -> Measured:
-            before, began = processor_s(trio), time.perf_counter()
+            before, began = spent(*pids).processor_s, time.perf_counter()
             rate = way(seconds)
-            used = processor_s(trio) - before
+            used = spent(*pids).processor_s - before
             return rate, used / (rate * (time.perf_counter() - began)) * 1e6
 
         for load in loads.values():

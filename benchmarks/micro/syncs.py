@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -25,9 +26,14 @@ RECORD = b"x" * 200
 FLUSHES = 15  # the field of /sys/dev/block/*/stat that counts them
 
 
-def own_file(directory: Path, number: int) -> Callable[[], None]:
+def opened(path: Path, closing: ExitStack) -> int:
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    closing.callback(os.close, file)
+    return file
+
+
+def durable(file: int) -> Callable[[], None]:
     """Return what appends to a file of its own, durably."""
-    file = os.open(directory / str(number), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def append() -> None:
         os.write(file, RECORD)
@@ -39,8 +45,8 @@ def own_file(directory: Path, number: int) -> Callable[[], None]:
 class Shared:
     """One file for all. Who comes while a sync is under way waits for the next, with the others."""
 
-    def __init__(self, directory: Path) -> None:
-        self.file = os.open(directory / "shared", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    def __init__(self, file: int) -> None:
+        self.file = file
         self.changed = threading.Condition()
         self.written = self.synced = 0
         self.syncing = False
@@ -100,10 +106,10 @@ def main(place: str | None = None) -> None:
     for count in (1, 10, 100):
         results: dict[str, list[tuple[float, float | None]]] = {"own": [], "shared": []}
         for _ in range(ROUNDS):
-            with tempfile.TemporaryDirectory(dir=place) as name:
+            with tempfile.TemporaryDirectory(dir=place) as name, ExitStack() as closing:
                 directory = Path(name)
-                own = [own_file(directory, number) for number in range(count)]
-                shared = Shared(directory)
+                own = [durable(opened(directory / str(n), closing)) for n in range(count)]
+                shared = Shared(opened(directory / "shared", closing))
                 results["own"].append(measure(own, directory))
                 results["shared"].append(measure([shared.append] * count, directory))
         cells = []

@@ -12,7 +12,7 @@ from raft_actors.node import Node
 from raft_actors.raft import Raft
 from raft_actors.torture import cluster as processes
 
-__all__ = ["Trio"]
+__all__ = ["NAMES", "Trio", "until"]
 
 NAMES = ("a", "b", "c")
 PATIENCE_S = 60.0
