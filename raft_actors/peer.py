@@ -18,29 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.answers import Answering, encoded
-from raft_actors.applied import WITNESS, Applied
+from raft_actors.applied import WITNESS
+from raft_actors.applying import Applying
 from raft_actors.backlog import Backlog, Requests
 from raft_actors.config import Config
 from raft_actors.core.effects import Effects, News, Read, Trouble
-from raft_actors.core.entry import (
-    COMMAND,
-    CONFIG,
-    NOOP,
-    VERSION,
-    command_of,
-    kind_of,
-    payload_of,
-    version_of,
-)
 from raft_actors.core.follower import Follower
-from raft_actors.core.membership import Address, Configuration
+from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
     Configure,
-    InstallSnapshot,
     Message,
     NodeLost,
-    SnapshotInstalled,
-    SnapshotRefused,
     SnapshotTaken,
     Tick,
     Transfer,
@@ -48,10 +36,9 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
-from raft_actors.core.snapshot import Incoming
 from raft_actors.declared import Formed, declaration
 from raft_actors.disk_watch import DiskWatch
-from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.errors import StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.recovery import recover
@@ -61,7 +48,6 @@ from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace
 from raft_actors.troubles import in_words
-from raft_actors.witness import Witnessed
 from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
@@ -84,7 +70,7 @@ EVENTS = frozenset(Follower.handlers)
 NO_PEER = ("error", "no_peer")
 
 
-class Peer(Answering, Process):
+class Peer(Applying, Answering, Process):
     """One member of a Raft group, named on its node.
 
     It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
@@ -183,15 +169,6 @@ class Peer(Answering, Process):
                 sorted({*members} - {*configuration.everyone}),
             )
 
-    def make(self, machine: type[StateMachine]) -> StateMachine:
-        return machine()
-
-    def fresh_state(self, machine: type[StateMachine]) -> Applied:
-        return Applied(self.make(machine), self.name, self.path / "machine")
-
-    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
-        return Witnessed(machine, self.name, index)
-
     # Events.
 
     def on_receive(self, message: Any) -> None:
@@ -232,6 +209,9 @@ class Peer(Answering, Process):
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning("%s was told what it does not understand: %.200r", self.name, event)
 
+    def go_on_soon(self) -> None:
+        tell_if_alive(self.actor_ref, MORE)
+
     def on_idle(self) -> None:
         self.peers.await_news(self)
 
@@ -242,7 +222,7 @@ class Peer(Answering, Process):
         if self.is_talk(due):
             self.carry_out(due)
         else:
-            tell_if_alive(self.actor_ref, MORE)
+            self.go_on_soon()
 
     def after_visits(self) -> None:
         if self.due is not None:
@@ -303,7 +283,7 @@ class Peer(Answering, Process):
         self.due = None
         self.set_alarm()
         if self.snapshotting.go_on() or self.may_apply():
-            tell_if_alive(self.actor_ref, MORE)
+            self.go_on_soon()
 
     def say(self, messages: list[Message]) -> None:
         """Send these now, for others wait for them while this peer saves, or applies.
@@ -337,123 +317,6 @@ class Peer(Answering, Process):
             self.store.restart(ballot, *due.restart)
         if due.restart is None or due.entries:
             self.store.save(ballot, due.first, due.entries)
-
-    def apply(self) -> None:
-        """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
-        time if that is sooner, so that a long backlog costs no leader its office.
-        """
-        applied, core, clock = self.applied, self.core, self.clock
-        first = applied.index + 1
-        last = min(core.commit_index, applied.index + self.config.apply_max)
-        if last < first:
-            return
-        until = clock() + self.config.heartbeat_timeout
-        replies: list[bytes] = []
-        entries = core.log.between(first, last)
-        for entry in entries:
-            kind = kind_of(entry)
-            reply = b""
-            if kind == COMMAND:
-                reply = applied.write(*command_of(entry))
-            elif kind == CONFIG:
-                self.take_part(Configuration.decode(payload_of(entry), applied.index + 1))
-            elif kind == VERSION:
-                applied.upgrade(version_of(entry))
-                core.version = applied.version
-            elif kind != NOOP:
-                raise StoreCorrupt(
-                    f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
-                    "of raft_actors does not know: run the one that its leader runs"
-                )
-            applied.index += 1
-            replies.append(reply)
-            if clock() >= until:
-                break
-        applied.end_batch()
-        if self.core.stateless and not isinstance(applied, Witnessed):
-            self.forget_state()
-        self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
-        tickets = core.take_tickets(applied.index)
-        own = replies[len(replies) - len(tickets) :]
-        for reply, ticket in zip(own, tickets, strict=True):
-            if ticket is not None:
-                ticket.set(reply or encoded(("ok", core.configuration)))
-
-    def may_apply(self) -> bool:
-        return self.applied.index < self.core.commit_index and self.snapshotting.image is None
-
-    def take_chunk(self, chunk: InstallSnapshot) -> None:
-        """Write a part of a leader's snapshot; with the last one, go on from it."""
-        incoming = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
-        snapshots = self.store.snapshots
-        snapshots.receive(incoming, chunk.offset, chunk.data)
-        if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
-            return
-        try:
-            snapshot = snapshots.finish(incoming)
-        except StoreCorrupt as error:
-            logger.warning("%s: the snapshot that %s sent is refused: %s",
-                           self.name, chunk.source, error)  # fmt: skip
-            self.step(SnapshotRefused(chunk.index))
-        else:
-            self.snapshotting.give_up()
-            if self.address in snapshot.configuration.witnesses:
-                self.core.stateless = True
-                self.forget_state()
-            self.applied.restore(snapshots, snapshot)
-            self.core.version = self.applied.version
-            self.step(SnapshotInstalled(snapshot))
-            self.snapshotting.prune()
-            logger.info("%s: goes on from a snapshot that ends at entry %d",
-                        self.name, snapshot.index)  # fmt: skip
-        tell_if_alive(self.actor_ref, MORE)
-
-    def take_part(self, configuration: Configuration) -> None:
-        """Take the part that a committed configuration gives this peer."""
-        if self.address in configuration.witnesses:
-            self.core.stateless = True
-        elif self.core.stateless and self.address in configuration.everyone:
-            logger.error(
-                "%s is to keep a state, and its data directory is a witness's, without one: it "
-                "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
-                self.name,
-            )
-        self.say_if_removed(configuration)
-
-    def forget_state(self) -> None:
-        """From here on only the log is kept. A witness never owes a command's answer: it leads
-        for no longer than it takes to hand over.
-        """
-        before = self.applied
-        self.snapshotting.give_up()
-        before.close()
-        self.applied = self.no_state(before.machine, before.index)
-        self.applied.found_at(before.version)
-
-    def say_if_removed(self, configuration: Configuration) -> None:
-        """Not to one that came, or came back, later and applies what was before."""
-        address, core = self.address, self.core
-        if (
-            address not in configuration.everyone
-            and address in core.configuration_at(configuration.previous).everyone
-            and address not in core.configuration.everyone
-        ):
-            logger.warning(
-                "%s is no member of its group since entry %d: %s; stop it, or add it again",
-                self.name,
-                configuration.index,
-                configuration.members,
-            )
-
-    def answer_reads(self) -> None:
-        """Answer what the state is fresh enough for."""
-        waiting: list[Read] = []
-        for read in self.reads:
-            if read.index <= self.applied.index:
-                read.ticket.set(self.applied.read(read.query))
-            else:
-                waiting.append(read)
-        self.reads = waiting
 
     def announce(self, news: News) -> None:
         before, self.news = self.news, news

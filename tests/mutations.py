@@ -583,22 +583,22 @@ MUTATIONS = (
         "last_term=core.log.last_term))\n        self.apply()\n",
     ),
     Mutation(
-        "reads_before_it_has_applied", "thesis 6.4; defect 11", "peer",
+        "reads_before_it_has_applied", "thesis 6.4; defect 11", "applying",
         "            if read.index <= self.applied.index:",
         "            if True:",
     ),
     Mutation(
-        "replies_go_to_the_wrong_writers", "defect 13", "peer",
+        "replies_go_to_the_wrong_writers", "defect 13", "applying",
         "        own = replies[len(replies) - len(tickets) :]",
         "        own = replies[: len(tickets)]",
     ),
     Mutation(
-        "applies_the_whole_log_in_one_go", "defect 19", "peer",
+        "applies_the_whole_log_in_one_go", "defect 19", "applying",
         "        last = min(core.commit_index, applied.index + self.config.apply_max)",
         "        last = core.commit_index",
     ),
     Mutation(
-        "applies_an_entry_twice", "§5.3", "peer",
+        "applies_an_entry_twice", "§5.3", "applying",
         "        first = applied.index + 1",
         "        first = max(1, applied.index)",
     ),
@@ -709,7 +709,7 @@ MUTATIONS = (
         "    if log.last_index < snapshot.index:",
     ),
     Mutation(
-        "machine_not_restored", "Figure 13, InstallSnapshot 8", "peer",
+        "machine_not_restored", "Figure 13, InstallSnapshot 8", "applying",
         "            self.applied.restore(snapshots, snapshot)",
         "            self.applied.index = snapshot.index",
     ),

@@ -1,6 +1,6 @@
 """Effects: all that is due since the last flush, lane by lane.
 
-The lanes run from top to bottom, in one place (`Peer.run`), and that order is the proof of
+The lanes run from top to bottom, in one place (`Peer.carry_out`), and that order is the proof of
 durability: what promises something to another peer or to a client leaves after the write.
 """
 

@@ -1,0 +1,179 @@
+"""Applying: how what is committed, and what comes as a snapshot, becomes a peer's state."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from raft_actors.answers import encoded
+from raft_actors.applied import Applied
+from raft_actors.config import Config
+from raft_actors.core.effects import Read
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    NOOP,
+    VERSION,
+    command_of,
+    kind_of,
+    payload_of,
+    version_of,
+)
+from raft_actors.core.membership import Address, Configuration
+from raft_actors.core.messages import InstallSnapshot, SnapshotInstalled, SnapshotRefused
+from raft_actors.core.server import Event, Server
+from raft_actors.core.snapshot import Incoming
+from raft_actors.errors import StoreCorrupt
+from raft_actors.snapshotting import Snapshotting
+from raft_actors.state_machine import StateMachine
+from raft_actors.stores import LogStore
+from raft_actors.witness import Witnessed
+
+__all__ = ["Applying"]
+
+logger = logging.getLogger("raft_actors.peer")
+
+
+class Applying:
+    """The part of a `Peer` that runs the user's machine, and answers who waits for it."""
+
+    clock: Callable[[], float]
+    name: str
+    address: Address
+    path: Path
+    config: Config
+    core: Server
+    step: Callable[[Event], None]
+    store: LogStore
+    applied: Applied
+    snapshotting: Snapshotting
+    reads: list[Read]
+
+    def go_on_soon(self) -> None:
+        """Have what is left done after what has come meanwhile."""
+        raise NotImplementedError
+
+    def make(self, machine: type[StateMachine]) -> StateMachine:
+        return machine()
+
+    def fresh_state(self, machine: type[StateMachine]) -> Applied:
+        return Applied(self.make(machine), self.name, self.path / "machine")
+
+    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
+        return Witnessed(machine, self.name, index)
+
+    def apply(self) -> None:
+        """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
+        time if that is sooner, so that a long backlog costs no leader its office.
+        """
+        applied, core, clock = self.applied, self.core, self.clock
+        first = applied.index + 1
+        last = min(core.commit_index, applied.index + self.config.apply_max)
+        if last < first:
+            return
+        until = clock() + self.config.heartbeat_timeout
+        replies: list[bytes] = []
+        entries = core.log.between(first, last)
+        for entry in entries:
+            kind = kind_of(entry)
+            reply = b""
+            if kind == COMMAND:
+                reply = applied.write(*command_of(entry))
+            elif kind == CONFIG:
+                self.take_part(Configuration.decode(payload_of(entry), applied.index + 1))
+            elif kind == VERSION:
+                applied.upgrade(version_of(entry))
+                core.version = applied.version
+            elif kind != NOOP:
+                raise StoreCorrupt(
+                    f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
+                    "of raft_actors does not know: run the one that its leader runs"
+                )
+            applied.index += 1
+            replies.append(reply)
+            if clock() >= until:
+                break
+        applied.end_batch()
+        if self.core.stateless and not isinstance(applied, Witnessed):
+            self.forget_state()
+        self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
+        tickets = core.take_tickets(applied.index)
+        own = replies[len(replies) - len(tickets) :]
+        for reply, ticket in zip(own, tickets, strict=True):
+            if ticket is not None:
+                ticket.set(reply or encoded(("ok", core.configuration)))
+
+    def may_apply(self) -> bool:
+        return self.applied.index < self.core.commit_index and self.snapshotting.image is None
+
+    def take_chunk(self, chunk: InstallSnapshot) -> None:
+        """Write a part of a leader's snapshot; with the last one, go on from it."""
+        incoming = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
+        snapshots = self.store.snapshots
+        snapshots.receive(incoming, chunk.offset, chunk.data)
+        if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
+            return
+        try:
+            snapshot = snapshots.finish(incoming)
+        except StoreCorrupt as error:
+            logger.warning("%s: the snapshot that %s sent is refused: %s",
+                           self.name, chunk.source, error)  # fmt: skip
+            self.step(SnapshotRefused(chunk.index))
+        else:
+            self.snapshotting.give_up()
+            if self.address in snapshot.configuration.witnesses:
+                self.core.stateless = True
+                self.forget_state()
+            self.applied.restore(snapshots, snapshot)
+            self.core.version = self.applied.version
+            self.step(SnapshotInstalled(snapshot))
+            self.snapshotting.prune()
+            logger.info("%s: goes on from a snapshot that ends at entry %d",
+                        self.name, snapshot.index)  # fmt: skip
+        self.go_on_soon()
+
+    def take_part(self, configuration: Configuration) -> None:
+        """Take the part that a committed configuration gives this peer."""
+        if self.address in configuration.witnesses:
+            self.core.stateless = True
+        elif self.core.stateless and self.address in configuration.everyone:
+            logger.error(
+                "%s is to keep a state, and its data directory is a witness's, without one: it "
+                "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
+                self.name,
+            )
+        self.say_if_removed(configuration)
+
+    def forget_state(self) -> None:
+        """From here on only the log is kept. A witness never owes a command's answer: it leads
+        for no longer than it takes to hand over.
+        """
+        before = self.applied
+        self.snapshotting.give_up()
+        before.close()
+        self.applied = self.no_state(before.machine, before.index)
+        self.applied.found_at(before.version)
+
+    def say_if_removed(self, configuration: Configuration) -> None:
+        """Not to one that came, or came back, later and applies what was before."""
+        address, core = self.address, self.core
+        if (
+            address not in configuration.everyone
+            and address in core.configuration_at(configuration.previous).everyone
+            and address not in core.configuration.everyone
+        ):
+            logger.warning(
+                "%s is no member of its group since entry %d: %s; stop it, or add it again",
+                self.name,
+                configuration.index,
+                configuration.members,
+            )
+
+    def answer_reads(self) -> None:
+        """Answer what the state is fresh enough for."""
+        waiting: list[Read] = []
+        for read in self.reads:
+            if read.index <= self.applied.index:
+                read.ticket.set(self.applied.read(read.query))
+            else:
+                waiting.append(read)
+        self.reads = waiting
