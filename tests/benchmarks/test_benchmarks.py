@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import steps
 from benchmarks.micro import stores
 from benchmarks.plot import svg_of
 from benchmarks.systems.etcd import is_whole
@@ -29,6 +30,16 @@ def test_a_short_run_measures_every_work(tmp_path):
     assert set(measured) == set(UNITS)
     assert all(value > 0 for values in measured.values() for value in values)
     assert "raft_actors" in plot.read_text()
+
+
+def test_the_steps_of_a_lone_write_are_told():
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.steps", "--seconds", "0.3"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert all(step in run.stdout for step in steps.ORDER)
 
 
 def test_the_stores_are_measured_in_turns(tmp_path, monkeypatch, capsys):
