@@ -19,7 +19,7 @@ from tests.nodes.helpers import Insider, Script, eventually
 KIB, MIB = 1024, 1024 * 1024
 COOKIE = "of these nodes alone, and long enough"
 CROWD = int(os.environ.get("RAFT_TEST_CROWD", "400"))
-"""Connections at once; ten thousand of them take a minute, and as many descriptors."""
+"""Connections at once; ten thousand of them take ten seconds, and as many descriptors."""
 
 
 def proposals(*sizes):
