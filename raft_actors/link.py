@@ -4,8 +4,10 @@ Any thread may send. Only the bridge thread connects and disconnects. What was q
 connection breaks is lost with it, and its calls fail: nothing is ever sent twice.
 """
 
+import contextlib
 import itertools
 import logging
+import socket
 import threading
 import time
 from collections import deque
@@ -15,7 +17,7 @@ from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
 from raft_actors.wire.codec import join_frames
-from raft_actors.wire.frames import header
+from raft_actors.wire.frames import HEADER_BYTES, header
 
 if TYPE_CHECKING:
     from raft_actors.connection import Connection
@@ -52,8 +54,8 @@ class Link:
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
-        self._queued_bytes = 0
-        self._sending = False  # a thread is at it
+        self._queued_bytes = 0  # of frames in `_out` or `_waiting`, and of `_rest`
+        self._sending: Connection | None = None  # over which a thread is sending
         self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # since, call or 0, payload
         self._away_until = 0.0  # a dial failed: until then calls fail at once
@@ -125,29 +127,35 @@ class Link:
         Returns True when the kernel just got full: the bridge thread must call `resume` once it
         has room.
         """
-        with self.lock:
-            used = self.connection
-            if used is None or self._blocked or self._sending:
-                return False
-            rest = self._next()
-        while rest:
-            assert used is not None, "who is without a connection has nothing to send"
-            try:
-                sent = used.socket.send(rest)
-            except OSError:  # it is full; or broken, and the bridge thread sees that too
-                sent = 0
+        used: Connection | None = None
+        try:
             with self.lock:
-                if used is not self.connection:
-                    used.close()
-                    used = self.connection
-                else:
-                    self._rest = rest[sent:]
-                    self._queued_bytes = max(0, self._queued_bytes - sent)
-                    if not sent:
-                        self._sending, self._blocked = False, True
-                        return True
+                if self.connection is None or self._blocked or self._sending is self.connection:
+                    return False
+                used = self.connection
                 rest = self._next()
-        return False
+            while rest:
+                try:
+                    sent = used.socket.send(rest)
+                except OSError:  # it is full; or broken, and the bridge thread sees that too
+                    sent = 0
+                with self.lock:
+                    if used is not self.connection:
+                        break
+                    self._rest = rest[sent:]
+                    self._queued_bytes -= sent
+                    if not sent:
+                        self._sending, self._blocked = None, True
+                        return True
+                    rest = self._next()
+            else:
+                return False
+        except BaseException:
+            if used is not None:
+                self._break(used)
+            raise
+        used.close()
+        return self.flush()  # over the connection that has come in its place, if one has
 
     def holds_frames(self) -> bool:
         """Tell whether frames wait for a flush; about, for others go on."""
@@ -188,9 +196,10 @@ class Link:
             self._blocked = False
             self.dial_wanted = False
             # Else who is sending closes it, so that nobody writes into a reused descriptor.
-            if connection is not None and not self._sending:
+            if connection is not None and self._sending is not connection:
                 connection.close()
-        self._fail_calls(f"the connection to {self.node} is gone ({reason})", was_sent=True)
+            calls = self._take_calls()
+        fail_all(calls, f"the connection to {self.node} is gone ({reason})", was_sent=True)
         return connection
 
     def away(self, until: float, why: str) -> bool:
@@ -206,7 +215,8 @@ class Link:
                 self._wait(payload, call, [], since)
             waits = bool(self._waiting)
             self.dial_wanted = waits
-        self._fail_calls(self._why_away, was_sent=False)
+            calls = self._take_calls()
+        fail_all(calls, self._why_away, was_sent=False)
         return waits
 
     def forget(self) -> None:
@@ -215,7 +225,8 @@ class Link:
             self._waiting.clear()
             self._queued_bytes = 0
             self.dial_wanted = False
-        self._fail_calls(f"{self.node} was disconnected", was_sent=False)
+            calls = self._take_calls()  # in one go with their frames: else one may be sent later
+        fail_all(calls, f"{self.node} was disconnected", was_sent=False)
 
     def _queue(self, payload: bytes) -> None:
         self._out.append(payload)
@@ -247,8 +258,20 @@ class Link:
         """
         if not self._rest and self._out:
             self._rest = memoryview(self._join())
-        self._sending = bool(self._rest)
+        self._sending = self.connection if self._rest else None
         return self._rest
+
+    def _break(self, used: "Connection") -> None:
+        """Give up a connection in the middle of a send, for Ctrl-C say: nobody knows how much has
+        left. The bridge thread finds it broken, and dials again.
+        """
+        with contextlib.suppress(OSError):
+            used.socket.shutdown(socket.SHUT_RDWR)
+        with self.lock:
+            if self._sending is used:
+                self._sending = None
+            if used is not self.connection:
+                used.close()
 
     def _join(self) -> bytes:
         """Take what goes next, as one payload behind its header: small frames together."""
@@ -264,13 +287,18 @@ class Link:
                 room -= len(out[0])
                 frames.append(out.popleft())
         payload = join_frames(frames) if len(frames) > 1 else frames[0]
+        self._queued_bytes += HEADER_BYTES + (LIST_HEAD_BYTES if len(frames) > 1 else 0)
         return header(len(payload)) + payload
 
-    def _fail_calls(self, why: str, *, was_sent: bool) -> None:
-        with self.lock:
-            calls, self.calls = self.calls, {}
-        for answer in calls.values():
-            fail(answer, NoConnection(why, was_sent=was_sent))
+    def _take_calls(self) -> dict[int, Answer]:
+        """Return the open calls, which are to fail. With the lock held."""
+        calls, self.calls = self.calls, {}
+        return calls
+
+
+def fail_all(calls: dict[int, Answer], why: str, *, was_sent: bool) -> None:
+    for answer in calls.values():
+        fail(answer, NoConnection(why, was_sent=was_sent))
 
 
 def fail(answer: Answer, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """Frames between nodes: order, answers, bounds, and links that break."""
 
 import logging
+import random
 import signal
 import socket
 import threading
@@ -10,9 +11,11 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoProcess
+from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
 from raft_actors.link import Link
 from raft_actors.node import NodeDown, NodeUp
+from raft_actors.wire.frames import LENGTH
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import KIND, NODE, Collector, Insider, ask, eventually, open_files, send
 
@@ -705,3 +708,88 @@ def test_a_connection_is_closed_after_the_send_that_uses_it(slow_link):
     eventually(lambda: connection.closed)
     eventually(lambda: again.said.endswith(b"two"))
     assert b"one" not in again.said
+
+
+def test_two_connections_that_end_during_one_send_are_both_closed(slow_link):
+    link, first = slow_link
+    link.down("a test")
+    second = Slow()
+    link.up(second, MIB)
+    link.down("a test")
+    first.go_on.set()
+    eventually(lambda: first.closed)
+    assert second.closed
+
+
+class Interrupted(Slow):
+    """Somebody presses Ctrl-C while the kernel takes the bytes."""
+
+    broken = False
+
+    def send(self, _data):
+        raise KeyboardInterrupt
+
+    def shutdown(self, _how):
+        self.broken = True
+
+
+def test_ctrl_c_in_a_send_breaks_the_connection_and_not_the_link():
+    """Nobody knows how much has left. Planted: the link believes for good that somebody sends."""
+    link = Link("b@x", frame_bytes_max=MIB, queue_bytes_max=MIB, limits=QUICK)
+    connection, again = Interrupted(), Slow()
+    link.up(connection, MIB)
+    assert link.send(b"one")
+    with pytest.raises(KeyboardInterrupt):
+        link.flush()
+    assert connection.broken
+    link.down("connection_closed")
+    assert connection.closed
+    again.go_on.set()
+    link.up(again, MIB)
+    assert link.send(b"two")
+    assert not link.flush()
+    assert again.said.endswith(b"two")
+
+
+def test_what_is_sent_together_is_no_larger_than_agreed_however_long_the_queue_has_been():
+    """Planted: headers are counted out of the queue and not into it."""
+    room = 1_000
+    link = Link("b@x", frame_bytes_max=room, queue_bytes_max=MIB, limits=QUICK)
+    sizes, drawn = [], random.Random(6)
+
+    class Taking(Slow):
+        def send(self, data):
+            """Take a payload, while somebody queues about as much as goes."""
+            sizes.append(LENGTH.unpack_from(data)[0])
+            while len(sizes) < 300 and link._queued_bytes < 4 * room:
+                link.send(bytes(drawn.randrange(100, 400)))
+            return len(data)
+
+    link.up(Taking(), room)
+    link.send(b"first")
+    assert not link.flush()
+    assert len(sizes) >= 300
+    assert max(sizes) <= room
+    assert link._queued_bytes == 0
+
+
+def test_a_call_that_is_denied_when_a_node_is_forgotten_is_never_sent():
+    """Planted: its frame is dropped, and a moment later its call failed; in between, another."""
+    link = Link("b@x", frame_bytes_max=MIB, queue_bytes_max=MIB, limits=QUICK)
+
+    class LetsInAfterwards:
+        def __init__(self):
+            self.lock, self.answers = threading.Lock(), []
+
+        def __enter__(self):
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+            if not self.answers:
+                self.answers.append(Future())
+                link.send(b"call", 1, self.answers[0])
+
+    link.lock = lock = LetsInAfterwards()
+    link.forget()
+    assert lock.answers[0].done() != bool(link._waiting)
