@@ -185,8 +185,7 @@ class Bridge:
         """
         for link in self._local.dirty:
             if not link.flush_due:
-                link.flush_due = True
-                self.reactor.post(partial(self._flush_later, link))
+                self._post_for(link, "flush_due", partial(self._flush_later, link))
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -241,8 +240,16 @@ class Bridge:
 
     def _want(self, link: Link) -> None:
         if not link.dial_wanted:
-            link.dial_wanted = True
-            self.reactor.post(lambda: self.meetings.dialling.want(link))
+            self._post_for(link, "dial_wanted", partial(self.meetings.dialling.want, link))
+
+    def _post_for(self, link: Link, flag: str, work: Callable[[], None]) -> None:
+        """Post `work`, which takes the link's `flag` back. Ctrl-C leaves none that nobody takes."""
+        try:
+            setattr(link, flag, True)
+            self.reactor.post(work)
+        except BaseException:
+            setattr(link, flag, False)
+            raise
 
     def _flush(self, crowd: float = math.inf) -> None:
         """Flush what this thread has queued, but for links with `crowd` open calls or more."""
@@ -251,8 +258,7 @@ class Bridge:
             link = dirty.pop()
             if len(link.calls) >= crowd:
                 if not link.flush_due:
-                    link.flush_due = True
-                    self.reactor.post(partial(self._flush_for_all, link))
+                    self._post_for(link, "flush_due", partial(self._flush_for_all, link))
             elif link.flush():
                 self._finish_later(link)
 

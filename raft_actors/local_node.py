@@ -215,7 +215,7 @@ class LocalNode:
 
         On the bridge thread that comes at the end of its round.
         """
-        if self._bridge is not None:
+        if self._bridge is not None and self._generation == Generation.number:
             self._bridge.flush()
 
     def post(self, work: Callable[[], None]) -> bool:
@@ -239,7 +239,7 @@ class LocalNode:
 
     def flush_call(self) -> None:
         """As `flush`, for a thread that waits for the answer to what it has queued."""
-        if self._bridge is not None:
+        if self._bridge is not None and self._generation == Generation.number:
             self._bridge.flush_call()
 
     def flush_soon(self) -> None:
@@ -247,7 +247,7 @@ class LocalNode:
 
         For one who may queue more right away, or may not.
         """
-        if self._bridge is not None:
+        if self._bridge is not None and self._generation == Generation.number:
             self._bridge.flush_soon()
 
     # Other nodes.

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 import re
 import threading
 from collections import defaultdict
@@ -90,7 +91,7 @@ class Peers:
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
-        self.ends_with_process = False
+        self.ends_with: int | None = None  # the process whose end stops the trees
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         node.on_frames(RAFT, self.on_raft_frames)
@@ -139,6 +140,13 @@ class Peers:
             return NO_PEER if exited.reason == "noproc" else "ok"
         return "ok"
 
+    def forget(self) -> None:
+        """Know of no peer any more."""
+        for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
+            known.clear()
+        self.lock = threading.Lock()
+        self.top = None
+
     def is_supervised(self, name: str) -> bool:
         """Tell whether the peer runs, or will again by itself."""
         supervisor = self.supervisors.get(name)
@@ -146,9 +154,9 @@ class Peers:
 
     def joined(self, peer: Peer) -> None:
         with self.lock:
-            if not self.ends_with_process:  # before the node, which was registered earlier
-                atexit.register(stop_trees)
-                self.ends_with_process = True
+            if self.ends_with != os.getpid():  # before the node, which was registered earlier
+                self.ends_with = os.getpid()
+                atexit.register(stop_trees, self.ends_with)
         self.members[peer.name] = peer.core.configuration.members
         self.hosted[peer.actor_ref] = peer
         self.running[peer.name] = peer.actor_ref
@@ -166,6 +174,7 @@ class Peers:
         self.hosted.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
+        self.node.flush()  # what the end has refused, on whatever thread it was
 
     def await_news(self, peer: Peer) -> None:
         """Do the bridge's work while `peer` has none, if it is the only one on this node."""
@@ -308,12 +317,14 @@ class Peers:
         threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
 
 
-def stop_trees() -> None:
+def stop_trees(process_id: int) -> None:
     """Stop every supervision tree, as this process ends: leaders among their peers hand over.
 
     Whoever ends the interpreter without stopping what he started has peers on daemon threads: they
-    would be cut off in the middle of a write.
+    would be cut off in the middle of a write. A forked child has none of them.
     """
+    if os.getpid() != process_id:
+        return
     for root in ActorRegistry.get_all():  # only the roots are there
         if issubclass(root.actor_class, Supervisor | DynamicSupervisor):
             with suppress(TimeoutError, Exited):
@@ -357,6 +368,17 @@ def check_peer_name(name: object) -> str:
 
 by_node: WeakKeyDictionary[LocalNode, Peers] = WeakKeyDictionary()
 by_node_lock = threading.Lock()
+
+
+def forget_peers() -> None:
+    """In a forked child run none of its parent's peers, for it has none of its threads."""
+    global by_node_lock  # noqa: PLW0603 - whoever held it is not here
+    by_node_lock = threading.Lock()
+    for peers in by_node.values():
+        peers.forget()
+
+
+os.register_at_fork(after_in_child=forget_peers)
 
 
 def peers_here() -> Peers:

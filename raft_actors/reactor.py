@@ -97,9 +97,14 @@ class Reactor:
     def wake(self) -> None:
         """Have the thread that runs the rounds look around, if it sleeps. From any thread."""
         if not self._woken and self._driver != threading.get_ident():
-            self._woken = True
-            with contextlib.suppress(OSError):  # full: it wakes anyway; closed: it has ended
+            try:
+                self._woken = True
                 self._waker.send(b"\0")
+            except OSError:
+                pass  # full: it wakes anyway; closed: it has ended
+            except BaseException:  # Ctrl-C: nobody else may take it for woken
+                self._woken = False
+                raise
 
     def wake_driver(self) -> None:
         """As `wake`, where it is for the thread in `drive` alone."""

@@ -139,6 +139,8 @@ class Supervisor(SupervisorBase):
         flags: SupervisorFlags = self._flags(SupervisorFlags, args, kwargs)
         self._strategy = flags.strategy
         for spec in flags.children:
+            if self.fenced:
+                return  # killed meanwhile: what runs already has been told to end
             child = Child(spec)
             self._children_in_order.append(child)
             answer, reason = self._start(child)

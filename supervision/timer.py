@@ -2,6 +2,7 @@
 
 import heapq
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +48,12 @@ class Timer:
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock or time.monotonic
         self._manual = clock is not None
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Know of no message, and have no thread: at first, and in a forked child, where the
+        thread is not, and what was set before comes to its receiver in the parent.
+        """
         self._changed = threading.Condition(threading.Lock())
         self._heap: list[tuple[float, int, TimerHandle]] = []
         self._order = count()  # equal deadlines fire in the order they were set
@@ -119,8 +126,10 @@ class Timer:
                 if not self._heap:
                     self._changed.wait()
                 elif (pause_s := self._heap[0][0] - self._clock()) > 0:
-                    self._changed.wait(pause_s)
+                    self._changed.wait(min(pause_s, threading.TIMEOUT_MAX))
 
 
 timer = Timer()
 """The timer everyone may share. Its thread starts with its first message."""
+
+os.register_at_fork(after_in_child=timer._start_over)

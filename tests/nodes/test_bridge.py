@@ -644,6 +644,57 @@ def test_a_forked_child_is_no_node_and_leaves_its_parents_alone(make_script, mak
     assert a.ping(f) == "pong"
 
 
+def test_a_forked_child_sends_nothing_of_what_its_parent_has_queued(make_script, make_node):
+    """Both have the socket. Planted: the child's first flush sends the parent's frames too."""
+    b = make_node("b")
+    seen = Collector(b)
+    script = make_script(
+        """
+        import os, sys, warnings
+        warnings.simplefilter("ignore")
+        from raft_actors.node import LocalNode
+        node, to = LocalNode("f").start(), sys.stdin.readline().strip()
+        assert node.connect(to)
+        for number in range(5):
+            node.cast(to, 16, number)
+        if os.fork() == 0:
+            node.flush(), node.flush_call(), node.flush_soon()
+            os._exit(0)
+        os.wait()
+        node.cast(to, 16, "last")
+        node.flush()
+        sys.stdin.readline()
+        """
+    )
+    script.process.stdin.write(f"{b.name}\n")
+    script.process.stdin.flush()
+    eventually(lambda: seen.bodies and seen.bodies[-1][1] == "last")
+    assert [body for _node, body in seen.bodies] == [0, 1, 2, 3, 4, "last"]
+
+
+def test_ctrl_c_in_asking_the_bridge_for_something_leaves_it_to_the_next_one(pair, make_node):
+    """Planted: a flush, or a dial, counts as asked for, and nobody asks again."""
+    a, b, seen = pair
+    assert a.connect(b.name)
+    reactor = a._bridge.reactor
+
+    def interrupted(_work):
+        raise KeyboardInterrupt
+
+    reactor.post, post = interrupted, reactor.post
+    a.cast(b.name, KIND, "first")
+    with pytest.raises(KeyboardInterrupt):
+        a.flush_soon()
+    c = make_node("c")
+    with pytest.raises(KeyboardInterrupt):
+        a.call(c.name, KIND, "lost")
+    reactor.post = post
+    a.flush_soon()
+    eventually(lambda: (a.name, "first") in seen.bodies)
+    with pytest.raises(NoProcess):
+        ask(a, c.name, "answered")
+
+
 def test_a_dial_that_is_reset_as_soon_as_it_connects_is_a_failed_dial():
     """Between the two looks at the socket: found by torture, as a traceback in the log."""
     from raft_actors.dialling import why_not_connected

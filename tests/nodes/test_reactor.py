@@ -130,3 +130,19 @@ def test_who_wakes_it_just_as_it_hears_the_alarm_takes_nobody_elses_away():
         assert who_runs(made) is made._thread
     made.stop(lambda: None, 5.0)
     assert not made._thread.is_alive()
+
+
+def test_ctrl_c_in_waking_the_reactor_keeps_nobody_else_from_it(reactor):
+    """Planted: it counts as woken, although nothing was sent to it."""
+    waker, done = reactor._waker, threading.Event()
+
+    class Interrupted:
+        def send(self, _data):
+            raise KeyboardInterrupt
+
+    reactor._waker = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        reactor.post(lambda: None)
+    reactor._waker = waker
+    reactor.post(done.set)
+    assert done.wait(10.0)

@@ -4,6 +4,8 @@ Planted once to see it go red: children stopped in the order they started; rest_
 child after the one that ended; failed restarts not counted; `>` for `>=` in RestartIntensity.
 """
 
+from functools import partial
+
 import pytest
 
 from supervision import (
@@ -578,3 +580,17 @@ def test_a_child_that_waits_for_its_restart_can_be_terminated():
     ok, _ref = Supervisor.restart_child(supervisor, "a")
     assert ok == "ok"
     assert Supervisor.stop(supervisor) == "ok"
+
+
+def test_one_that_is_killed_during_its_start_starts_no_more_children():
+    """Ctrl-C in `start_link`, say. Planted: every other child still runs its `init`."""
+    begun = []
+
+    class Deadly(Process):
+        def init(self, label):
+            begun.append(label)
+            kill("top")
+
+    children = [ChildSpec(label, partial(Deadly.start_link, label)) for label in "abc"]
+    assert Supervisor.start_link(children, name="top") == ("error", "killed")
+    assert begun == ["a"]

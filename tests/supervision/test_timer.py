@@ -1,10 +1,11 @@
 """Timers, by a clock that the test moves; and the one thread, which sleeps until it must not."""
 
+import os
 import threading
 
 import pykka
 
-from supervision import Timer, stop
+from supervision import Timer, stop, timer
 
 from .helpers import Collector, eventually, seen
 
@@ -106,3 +107,38 @@ def test_an_idle_timer_does_not_wake():
     eventually(lambda: len(looks) == count + 1 and timer._changed._waiters)
     timer.send_after(2000, ref, "farther")
     assert len(looks) == count + 1
+
+
+def test_a_message_that_is_never_due_keeps_no_other():
+    """Planted: the thread waits for ever, which `Condition.wait` refuses, and ends."""
+    own = Timer()
+    box = Box()
+    never = own.send_after(float("inf"), box, "never")
+    eventually(lambda: own._thread is not None and own._thread.is_alive())
+    own.send_after(0.01, box, "soon")
+    eventually(lambda: box.told == ["soon"])
+    assert never.cancel()
+
+
+def test_in_a_forked_child_the_shared_timer_starts_over():
+    """Its thread is not there. Planted: it is taken for alive, and no message ever comes."""
+    box = Box()
+    timer.send_after(0.0, box, "in the parent")
+    eventually(lambda: box.told)
+    child = os.fork()
+    if child == 0:
+        timer.send_after(0.01, box, "in the child")
+        heard = any(box.came.acquire(timeout=10.0) and "in the child" in box.told for _ in range(2))
+        os._exit(0 if heard else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class Box:
+    """A receiver that is no actor."""
+
+    def __init__(self):
+        self.told, self.came = [], threading.Semaphore(0)
+
+    def tell(self, message):
+        self.told.append(message)
+        self.came.release()
