@@ -1,5 +1,6 @@
 """How a peer ends, is killed and starts again: nobody waits in vain, nothing is left behind."""
 
+import os
 import threading
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import supervision
 from raft_actors import Raft, StateMachine, terms
 from raft_actors.kv_store import KVStore
 from raft_actors.peer import TICK
-from raft_actors.peers import peers_here
+from raft_actors.peers import peers_here, stop_trees
 from raft_actors.requests import CONFIGURE, STATUS, WRITE
 from raft_actors.stores.memory import MemoryStore
 from supervision import Process, timer
@@ -248,3 +249,21 @@ def test_a_command_that_asks_python_to_exit_is_an_exception_like_others(make_pee
     assert Raft.write(name, "exit") == ("error", ("exception", error.__name__, ""))
     assert Raft.write(name, ("set", "a", 1)) == ("ok", "a", 1)
     assert peers_here().running[name] is ref
+
+
+def test_a_forked_child_has_none_of_its_parents_peers(make_peer):
+    """Nor their threads. Planted: it asks them, and waits for an answer that can't come."""
+    name, _ref = lone(make_peer)
+    child = os.fork()
+    if child == 0:
+        answer = Raft.write(name, ("set", "a", 1), 10.0)
+        os._exit(0 if answer == ("error", "no_peer") else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert Raft.write(name, ("set", "a", 1)) == ("ok", "a", 1)
+
+
+def test_the_end_of_a_forked_child_stops_no_tree_of_its_parent():
+    root = supervision.Supervisor.start([])
+    stop_trees(os.getpid() + 1)
+    assert supervision.exit_reason(root) is None
+    supervision.stop(root)
