@@ -42,7 +42,7 @@ class AsyncCluster:
         self.close()
 
     def close(self) -> None:
-        """Take no more calls. Those under way end by themselves."""
+        """Take no more calls. Those under way end by themselves, on the loop's own threads."""
         self.cluster.close()
         self.threads.shutdown(wait=False)
 
@@ -127,7 +127,8 @@ class AsyncCluster:
         """Send a command for the first time: on the loop, unless that might have to wait."""
         cluster = self.cluster
         session = cluster.session
-        if cluster.leader is not None and session is not None and session.has_room():
+        known = cluster.leader is not None and session is not None and session.has_room()
+        if known or cluster.closed:  # one that is closed says so
             return cluster.begin(command, timeout)
         beginning = self.threads.submit(cluster.begin, command, timeout)
         try:
@@ -150,7 +151,8 @@ class AsyncCluster:
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, function, *arguments)
+        threads = None if self.cluster.closed else self.threads
+        return await loop.run_in_executor(threads, function, *arguments)
 
 
 def forget(beginning: ConcurrentFuture[Call]) -> None:

@@ -11,7 +11,9 @@ import pytest
 from raft_actors import AsyncCluster, Raft
 from raft_actors.client.call import Call
 from raft_actors.client.session import SPAN, ClientSession
-from raft_actors.errors import NoLeader, NotApplied
+from raft_actors.errors import NoConnection, NoLeader, NotApplied
+from raft_actors.future import Future
+from raft_actors.peers import Peers
 from raft_actors.requests import WRITE
 from tests.client.conftest import Counter
 
@@ -109,8 +111,36 @@ def test_it_raises_as_the_other_handle_does(make_peer):
         cluster = AsyncCluster(name, timeout=0.1)
         with pytest.raises(NoLeader):
             await cluster.write(1)
-        cluster.cluster.close()
-        with pytest.raises(NotApplied, match="closed"):
-            await cluster.read("any")
+        cluster.close()
+        for call in (
+            cluster.write(1), cluster.read("any"), cluster.cast(1), cluster.barrier(),
+            cluster.outcome((1, 1)), cluster.pipeline().write(1),
+        ):  # fmt: skip
+            with pytest.raises(NotApplied, match="closed"):
+                await call
 
     asyncio.run(main())
+
+
+def test_what_is_under_way_when_it_is_closed_ends_by_itself(counters, monkeypatch):
+    """Also a write whose first attempt was not enough, and one that nobody awaited yet."""
+    names, _leader = counters
+
+    async def main():
+        cluster = AsyncCluster(names, timeout=30)
+        await cluster.write(0)
+        pending = await cluster.pipeline().write(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Peers, "request", lambda *_, **__: lost())
+            other = await cluster.pipeline().write(1)
+        cluster.close()
+        assert sorted([await pending, await other]) == [1, 2]
+
+    asyncio.run(main())
+
+
+def lost():
+    """Return the future of a request whose answer can't come any more."""
+    future = Future()
+    future.set_exception(NoConnection("gone", was_sent=False))
+    return future
