@@ -10,7 +10,7 @@ from raft_actors import terms
 from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import MachineTooOld, RaftError, StoreCorrupt, UpgradeFailed
+from raft_actors.errors import MachineTooOld, RaftError, StoreCorrupt, StoreError, UpgradeFailed
 from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
@@ -218,15 +218,15 @@ class Applied:
         """Run one command and return its encoded reply.
 
         An exception is a result like any other, the same on every replica: the state stays the
-        one before, and the cluster goes on. Only running out of memory is this peer's own
-        trouble, and ends it.
+        one before, and the cluster goes on. What is this peer's own trouble ends it: running out
+        of memory, and a disk that can't say what the state is; for the others go on from another.
         """
         state = self.state
         try:
             result = self.machine.handle_write(terms.loads(command), state)
             reply, changed = pair_of(result)
             encoded = terms.dumps(reply, "reply")
-        except MemoryError:
+        except (MemoryError, StoreError):
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
             if hasattr(state, "rollback"):
@@ -248,11 +248,12 @@ class Applied:
         return reply_at(self.index, self.look(query[1:]) if len(query) > 1 else b"")
 
     def look(self, query: bytes) -> bytes:
-        """Have the machine answer. An exception is an answer to this reader alone."""
+        """Have the machine answer. An exception is an answer to this reader alone, but for those
+        that are this peer's own trouble; see `run`."""
         try:
             reply = reply_of(self.machine.handle_read(terms.loads(query), self.state), self.state)
             return terms.dumps(reply, "reply")
-        except MemoryError:
+        except (MemoryError, StoreError):
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
             return self.exception("handle_read", error)

@@ -39,10 +39,13 @@ class DiskDict:
     index    the entry of the log after which the state is what is in the database
     pending  what the command that runs has changed; encoded, None for what is gone
     batch    what those before it have changed, and is not in the database yet
+    failure  why the database did not answer, once. Nothing counts any more then, whatever a
+             machine that caught it has made of it: the other replicas were answered
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.failure: StoreError | None = None
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         try:
@@ -96,6 +99,7 @@ class DiskDict:
 
     def commit(self) -> None:
         """The command has succeeded."""
+        self.refuse_if_failed()
         if self.pending:
             self.batch.update(self.pending)
             self.pending.clear()
@@ -103,9 +107,11 @@ class DiskDict:
     def rollback(self) -> None:
         """The command has failed, or was a read."""
         self.pending.clear()
+        self.refuse_if_failed()
 
     def flush(self, index: int) -> None:
         """Put what has changed into the database, with the entry after which it is so."""
+        self.refuse_if_failed()
         batch = WriteBatch(raw_mode=True)
         for key, value in self.batch.items():
             if value is None:
@@ -126,7 +132,7 @@ class DiskDict:
         view = self.asked(self.db.snapshot)
 
         def pieces() -> Iterator[Any]:
-            items = self.slices(view, FIRST_KEY)
+            items = self.slices(view, FIRST_KEY, self.tried)  # by the snapshot's writer
             while some := tuple(islice(items, SLICE)):
                 yield tuple(zip(*some, strict=True))
 
@@ -161,10 +167,11 @@ class DiskDict:
         found: bytes | None = self.asked(lambda: self.db.get(key))
         return found
 
-    def slices(self, source: Any, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def slices(self, source: Any, first: bytes, ask: Any = None) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values from `first` on, a slice at a time."""
+        ask = ask or self.asked
         while True:
-            some = self.asked(lambda: list(islice(source.items(from_key=first), SLICE)))  # noqa: B023
+            some = ask(lambda: list(islice(source.items(from_key=first), SLICE)))  # noqa: B023
             for key, value in some:
                 if key >= AFTER_KEYS:
                     return
@@ -177,10 +184,25 @@ class DiskDict:
         self.asked(lambda: self.db.write(batch))
 
     def asked(self, ask: Any) -> Any:
+        """Ask for what the state depends on: a failure is the end of this one."""
+        try:
+            return self.tried(ask)
+        except StoreError as error:
+            self.failure = error
+            raise
+
+    def tried(self, ask: Any) -> Any:
         try:
             return ask()
         except Exception as error:
-            raise StoreError(f"{self.path}: {error}; make the disk good") from error
+            raise StoreError(
+                f"{self.path}: {error}; make room, or the disk good. If that is damaged, stop the "
+                "peer and move it away: it is made anew from the snapshot and the log"
+            ) from error
+
+    def refuse_if_failed(self) -> None:
+        if self.failure is not None:
+            raise self.failure
 
 
 def named(key: str) -> bytes:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from raft_actors import StateMachine, UndoDict, terms
+from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
 from raft_actors.applied import Applied, reply_of
+from raft_actors.errors import StoreError
 
 
 class Accounts(StateMachine):
@@ -148,3 +149,63 @@ def test_a_state_moves_on_one_version_at_a_time_and_what_that_did_in_place_is_ke
     assert dict(applied.state) == {1: 1, 2: 2}
     applied.upgrade(2)
     assert applied.version == 3, "never back"
+
+
+class Tally(OnDiskStateMachine):
+    """Counts on disk; as "careless" it catches all that reading can raise."""
+
+    def handle_write(self, command, state):
+        try:
+            number = state.get("n", 0) + 1
+        except Exception:
+            if command == "careful":
+                raise ValueError("in other words") from None
+            if command != "careless":
+                raise
+            number = 1
+        state["n"] = number
+        return number, state
+
+    def handle_read(self, query, state):
+        return state.get("n")
+
+
+class BadDisk:
+    """A database of which a read fails: EIO, no file descriptor left, a damaged block."""
+
+    def get(self, key):
+        raise Exception("IO error: While pread: 000012.sst: Input/output error")  # noqa: TRY002
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def tally(tmp_path):
+    applied = Applied(Tally(), "peer", tmp_path)
+    yield applied
+    applied.close()
+
+
+@pytest.mark.parametrize("command", ["plain", "careful", "careless"])
+def test_a_disk_that_does_not_answer_is_this_peers_trouble_and_no_answer(tally, command):
+    """The other replicas read their own disks, and run the command. So it may not count as applied
+    here, whatever the machine makes of the failure.
+    """
+    assert write(tally, "plain") == 1
+    tally.end_batch()
+    good, tally.on_disk.db = tally.on_disk.db, BadDisk()
+    with pytest.raises(StoreError, match="Input/output error"):
+        write(tally, command)
+    with pytest.raises(StoreError):
+        tally.end_batch()
+    tally.on_disk.db = good
+
+
+def test_a_disk_that_does_not_answer_a_read_is_the_peers_trouble_too(tally):
+    write(tally, "plain")
+    tally.end_batch()
+    good, tally.on_disk.db = tally.on_disk.db, BadDisk()
+    with pytest.raises(StoreError):
+        read(tally, None)
+    tally.on_disk.db = good
