@@ -9,6 +9,7 @@ Both are written together, after each batch of commands, and not synced: the log
 crash the state may be a little older than it was, but is never torn, and goes on from its index.
 """
 
+import logging
 from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
@@ -22,6 +23,8 @@ from raft_actors.errors import StoreError
 from raft_actors.state_image import Frozen
 
 __all__ = ["DiskDict"]
+
+logger = logging.getLogger("raft_actors.state_machine")
 
 INDEX = b"index"
 FIRST_KEY, AFTER_KEYS = b"k", b"l"
@@ -153,7 +156,12 @@ class DiskDict:
             self.write(batch)
 
     def close(self) -> None:
-        self.db.close()
+        """Let go of the disk. What a full one does not take any more, the log makes anew."""
+        try:
+            self.db.close()
+        except Exception as error:
+            logger.warning("%s was closed in the middle of a write: %s; the log makes it anew",
+                           self.path, error)  # fmt: skip
 
     # RocksDB.
 

@@ -401,9 +401,11 @@ class Peer(Applying, Answering, Process):
         try:
             if hasattr(self, "applied"):
                 self.applied.close()
-            self.store.close()
         finally:
-            self.released.set()
+            try:
+                self.store.close()  # else its lock stays, and no successor ever starts
+            finally:
+                self.released.set()
 
     @staticmethod
     def undelivered(message: Any) -> None:

@@ -202,3 +202,41 @@ def test_items_come_in_order_from_disk_and_from_what_has_changed(tmp_path):
     state.rollback()
     assert len(list(state.items())) == 1_500
     state.close()
+
+
+class Unclosable:
+    """A database that the full disk won't let close well."""
+
+    def __init__(self, db):
+        self.db = db
+
+    def __getattr__(self, name):
+        return getattr(self.db, name)
+
+    def close(self):
+        self.db.close()
+        raise Exception("IO error: No space left on device")  # noqa: TRY002
+
+
+def test_a_state_that_cannot_be_written_as_it_is_closed_is_left_to_the_log(tmp_path, caplog):
+    state = DiskDict(tmp_path)
+    state.db = Unclosable(state.db)
+    state.close()
+    assert "No space left on device; the log makes it anew" in caplog.text
+
+
+def test_whatever_closing_the_state_does_the_peer_can_start_again(make_peer, tmp_path, monkeypatch):
+    """Planted: the store is not closed then; its lock stayed as long as the process."""
+    name = lone(make_peer, data_dir=tmp_path / "data")
+    write_many(name, 3)
+    close = DiskDict.close
+
+    def closes_badly(state):
+        close(state)
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(DiskDict, "close", closes_badly)
+    Raft.stop(name)
+    monkeypatch.undo()
+    assert make_peer(Ledger, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
+    eventually(lambda: Raft.read(name, "all") == expected(3))
