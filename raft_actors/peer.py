@@ -288,7 +288,7 @@ class Peer(Applying, Answering, Process):
     def say(self, messages: list[Message]) -> None:
         """Send these now, for others wait for them while this peer saves, or applies.
 
-        With a trace they leave as the batch ends, after what it tells of them is written.
+        With a trace they leave for other nodes as the batch ends, after what it tells is written.
         """
         if self.trace is not None:
             self.trace.sent(messages)
