@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raft_actors import Supervisor
+from raft_actors.peers import peers_here
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.store import Ballot
 from raft_actors.torture.machine import Registers
@@ -28,6 +29,8 @@ __all__ = ["LEASES", "PEER", "start"]
 PEER = "kv"
 LEASES = "RAFT_ACTORS_TORTURE_LEASES"
 """Set where leaders have leases: how far clocks may drift. All nodes have one clock here."""
+SNAPSHOTS = {"snapshot_entries": 1_000, "snapshot_trailing": 500}
+"""Often, so that peers that were away need them, and those that start again start from them."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -45,8 +48,8 @@ def start() -> Any:
     slow_down_saves()
     threading.Thread(target=take_orders, name="orders", daemon=True).start()
     drift_max = float(os.environ[LEASES]) if LEASES in os.environ else None
-    peer = (Registers, {"name": PEER, "lease_clock_drift_max": drift_max})
-    return Supervisor.start_link([peer], strategy="one_for_one")
+    fields = {"lease_clock_drift_max": drift_max, **SNAPSHOTS}
+    return Supervisor.start_link([(Registers, {"name": PEER, **fields})], strategy="one_for_one")
 
 
 def slow_down_saves() -> None:
@@ -74,8 +77,13 @@ def take_orders() -> NoReturn:
 
 
 def write_state(path: Path) -> None:
-    """Write the whole file or none; an order that finds no peer writes none."""
+    """Write the whole file or none; an order that finds no peer writes none.
+
+    It is what the peer holds now: what its machine's `init` made is gone after a snapshot.
+    """
+    peers = peers_here()
     with contextlib.suppress(KeyError, RuntimeError, OSError):  # not there, or changing, or full
+        state = peers.hosted[peers.running[PEER]].applied.state
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(dict(Registers.states[PEER])))
+        draft.write_text(json.dumps(dict(state)))
         draft.replace(path)
