@@ -243,7 +243,6 @@ class Peer(Applying, Answering, Process):
 
     def carry_out(self, due: Effects) -> None:
         core, peers, trace = self.core, self.peers, self.trace
-        written: Written | None = None
         if due.early:
             self.say(due.early)
         if due.ballot is not None or due.entries:
@@ -252,8 +251,10 @@ class Peer(Applying, Answering, Process):
             if trace is not None:
                 trace.saved(due)
             if due.entries:
-                written = Written(
-                    last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
+                self.step(
+                    Written(
+                        last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
+                    )
                 )
         if due.compact is not None:
             self.store.compact(*due.compact)
@@ -261,8 +262,6 @@ class Peer(Applying, Answering, Process):
             self.take_chunk(chunk)
         if due.send:
             self.say(due.send)
-        if written is not None:
-            self.step(written)
         if self.snapshotting.image is None:
             self.apply()
         self.reads += due.reads

@@ -79,7 +79,7 @@ class Effects:
     """... persist ballot and log in one atomic batch, with one sync ..."""
     first: int = 0
     entries: list[bytes] = field(default_factory=list)
-    """... `entries` replace the log from `first` on."""
+    """... `entries` replace the log from `first` on. Then step `Written`."""
     compact: tuple[int, int] | None = None
     """Then forget the entries up to (index, term), which a snapshot stands for."""
     chunks: list[InstallSnapshot] = field(default_factory=list)
@@ -89,12 +89,10 @@ class Effects:
     send: list[Message] = field(default_factory=list)
     """3 Send what promises durability: votes, vote requests, append replies."""
 
-    # 4 If there were entries, step `Written` with where the log ended when they were saved: only a
-    #   leader counts it, and others wait for what is sent before.
-    # 5 Apply the log up to `server.commit_index`, as it stands then.
+    # 4 Apply the log up to `server.commit_index`, as it stands then.
 
     reads: list[Read] = field(default_factory=list)
-    """6 Answer these reads once their index is applied ..."""
+    """5 Answer these reads once their index is applied ..."""
     answers: list[tuple[Any, Any]] = field(default_factory=list)
     """... and these (ticket, answer) now."""
     news: News | None = None

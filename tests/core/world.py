@@ -126,10 +126,11 @@ class World:
         self.send(due.early)
         if due.ballot is not None or due.entries:
             disk.save(due.ballot, due.first, due.entries)
+            if due.entries:
+                server.step(Written(last_index=server.log.last_index,
+                                    last_term=server.log.last_term,
+                                    took_s=self.slow.get(name, 0.0)))  # fmt: skip
         self.send(due.send)
-        if due.entries:
-            server.step(Written(last_index=server.log.last_index, last_term=server.log.last_term,
-                                took_s=self.slow.get(name, 0.0)))  # fmt: skip
         if due.news is not None:
             self.news.append((name, due.news))
         self.apply(name, server, machine)
