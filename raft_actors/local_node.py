@@ -154,8 +154,8 @@ class LocalNode:
 
     def stop(self) -> None:
         """Close all connections and free the name. Idempotent; in a forked child does nothing."""
-        bridge, entry = self._bridge, self._entry
-        if bridge is None or bridge.closed or self._generation != Generation.number:
+        bridge, entry = self._own, self._entry
+        if bridge is None or bridge.closed:
             return
         assert entry is not None
         if self._mapper is not None:
@@ -166,8 +166,8 @@ class LocalNode:
 
     @property
     def running(self) -> bool:
-        bridge = self._bridge
-        return bridge is not None and not bridge.closed and self._generation == Generation.number
+        bridge = self._own
+        return bridge is not None and not bridge.closed
 
     # Frames.
 
@@ -215,8 +215,8 @@ class LocalNode:
 
         On the bridge thread that comes at the end of its round.
         """
-        if self._bridge is not None and self._generation == Generation.number:
-            self._bridge.flush()
+        if (bridge := self._own) is not None:
+            bridge.flush()
 
     def post(self, work: Callable[[], None]) -> bool:
         """Have `work` run on the bridge thread soon. Returns False when this node does not run."""
@@ -239,16 +239,16 @@ class LocalNode:
 
     def flush_call(self) -> None:
         """As `flush`, for a thread that waits for the answer to what it has queued."""
-        if self._bridge is not None and self._generation == Generation.number:
-            self._bridge.flush_call()
+        if (bridge := self._own) is not None:
+            bridge.flush_call()
 
     def flush_soon(self) -> None:
         """Have the bridge send what this thread has queued; what it queues until then goes along.
 
         For one who may queue more right away, or may not.
         """
-        if self._bridge is not None and self._generation == Generation.number:
-            self._bridge.flush_soon()
+        if (bridge := self._own) is not None:
+            bridge.flush_soon()
 
     # Other nodes.
 
@@ -335,9 +335,14 @@ class LocalNode:
         return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
 
     @property
+    def _own(self) -> Bridge | None:
+        """The bridge; None before the start, and in a forked child: its parent has the sockets."""
+        return self._bridge if self._generation == Generation.number else None
+
+    @property
     def _up(self) -> Bridge:
-        bridge = self._bridge
-        if bridge is None or bridge.closed or self._generation != Generation.number:
+        bridge = self._own
+        if bridge is None or bridge.closed:
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
 

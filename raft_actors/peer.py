@@ -291,8 +291,9 @@ class Peer(Applying, Answering, Process):
         """
         if self.trace is not None:
             self.trace.sent(messages)
-        self.peers.send(messages)
-        if self.trace is None:
+            self.peers.send(messages)
+        else:
+            self.peers.send(messages)
             self.peers.node.flush()
 
     def save(self, due: Effects) -> float:

@@ -204,7 +204,7 @@ class Peers:
         for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
-                for part in in_frames(batch, self.frame_bytes) if len(batch) > 1 else (batch,):
+                for part in in_frames(batch, self.frame_bytes):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])

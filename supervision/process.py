@@ -364,7 +364,7 @@ class Process(pykka.ThreadingActor):
 
     def _guarded(self, hook: Callable[[], None]) -> None:
         """Call a hook that has no asker, unless the process has failed or was killed."""
-        if self._failure is None and not self._actor_ref._lifeline.fenced:
+        if self._failure is None and not self.fenced:
             try:
                 hook()
             except BaseException as error:

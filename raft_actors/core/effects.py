@@ -89,7 +89,7 @@ class Effects:
     send: list[Message] = field(default_factory=list)
     """3 Send what promises durability: votes, vote requests, append replies."""
 
-    # 4 Apply the log up to `server.commit_index`, as it stands then.
+    # 4 Apply the log up to `server.commit_index`, as it stands after `Written`.
 
     reads: list[Read] = field(default_factory=list)
     """5 Answer these reads once their index is applied ..."""

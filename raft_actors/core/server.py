@@ -312,10 +312,7 @@ class Server:
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
-        if due.early:
-            self.sign(due.early)
-        if due.send:
-            self.sign(due.send)
+        self.sign(due.early + due.send)
         news = self.news
         if news is None or (news.role, news.term, news.leader) != (
             self.role.name, self.term, self.role.leader,

@@ -16,16 +16,24 @@ from raft_actors.bench.table import UNITS, figures_table
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_a_short_run_measures_every_work(tmp_path):
-    figures, plot = tmp_path / "figures.json", tmp_path / "figures.svg"
+def ran(*arguments):
+    """Run Python with these arguments, to its good end; returns what it printed."""
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--alone", "--rounds", "1", "--seconds", "0.2",
-         "--warm-up", "0.1", "--trials", "1", "--entries", "2000",
-         "--output", str(figures), "--plot", str(plot)],
+        [sys.executable, *arguments],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_a_short_run_measures_every_work(tmp_path):
+    figures, plot = tmp_path / "figures.json", tmp_path / "figures.svg"
+    ran(
+        "-m", "benchmarks", "--alone", "--rounds", "1", "--seconds", "0.2",
+        "--warm-up", "0.1", "--trials", "1", "--entries", "2000",
+        "--output", str(figures), "--plot", str(plot),
+    )  # fmt: skip
     measured = json.loads(figures.read_text())["figures"]["raft_actors"]
     assert set(measured) == set(UNITS)
     assert all(value > 0 for values in measured.values() for value in values)
@@ -33,13 +41,8 @@ def test_a_short_run_measures_every_work(tmp_path):
 
 
 def test_the_steps_of_a_lone_write_are_told():
-    run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.steps", "--seconds", "0.3"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert all(step in run.stdout for step in steps.ORDER)
+    told = ran("-m", "benchmarks.steps", "--seconds", "0.3")
+    assert all(step in told for step in steps.ORDER)
 
 
 def test_the_stores_are_measured_in_turns(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Peers of this process, without a node, on directories of their own."""
 
 import itertools
+import threading
 
 import pytest
 
@@ -39,3 +40,25 @@ def trio(make_peer):
         return names
 
     return make
+
+
+class Gated(KVStore):
+    """Holds its peer's thread in the command "wait", until the gate opens."""
+
+    gate = threading.Event()
+    entered = threading.Event()
+
+    def handle_write(self, command, state):
+        if command == "wait":
+            self.entered.set()
+            self.gate.wait(30)
+            return "waited", state
+        return super().handle_write(command, state)
+
+
+@pytest.fixture
+def gated():
+    Gated.gate.clear()
+    Gated.entered.clear()
+    yield Gated
+    Gated.gate.set()

@@ -243,37 +243,24 @@ def test_a_value_of_64_mib_is_refused_at_the_caller_with_the_bound_to_raise(grou
         Raft.write(group.members[0], ("set", "key", b"x" * (64 << 20)))
 
 
-class Waiting(KVStore):
-    """Holds the peer's thread up in every command until the gate opens."""
-
-    gate, entered = threading.Event(), threading.Event()
-
-    def handle_write(self, command, state):
-        self.entered.set()
-        self.gate.wait(30)
-        return super().handle_write(command, state)
-
-
 def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
     make_node,  # noqa: F811
+    gated,
 ):
     """Planted: the refusals stay queued on the killer's thread, until a ping takes them along."""
     a, b = make_node("a", limits=SILENT), make_node("b", limits=SILENT)
     here, there = peers_of(a), peers_of(b)
-    assert there.start(Waiting, "kv", Config(log_store="memory"))[0] == "ok"
+    assert there.start(gated, "kv", Config(log_store="memory"))[0] == "ok"
     address = ("kv", b.name)
 
     def ask(operation, payload, number):
         return here.request(address, [operation, "kv", terms.dumps(payload), 0, number])
 
     assert terms.loads(ask(CONFIGURE, ((address,), (), None, False, ()), 1).get(10))[0] == "ok"
-    ask(WRITE, ("set", "a", 1), 2)
-    assert Waiting.entered.wait(10)
+    ask(WRITE, "wait", 2)
+    assert gated.entered.wait(10)
     waits = ask(WRITE, ("set", "b", 2), 3)
     eventually(lambda: there.hosted[there.running["kv"]].backlog.count_in == 3)
-    try:
-        kill(there.supervisors["kv"])
-        kill(there.running["kv"])
-        assert terms.loads(waits.get(10)) == ("error", "no_peer")
-    finally:
-        Waiting.gate.set()
+    kill(there.supervisors["kv"])
+    kill(there.running["kv"])
+    assert terms.loads(waits.get(10)) == ("error", "no_peer")

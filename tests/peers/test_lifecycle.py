@@ -29,28 +29,6 @@ def lone(make_peer, machine=KVStore, **options):
     return name, peers_here().running[name]
 
 
-class Gated(KVStore):
-    """Holds the peer's thread up in a command until the gate opens."""
-
-    gate = threading.Event()
-    entered = threading.Event()
-
-    def handle_write(self, command, state):
-        if command == "wait":
-            self.entered.set()
-            self.gate.wait(10)
-            return "waited", state
-        return super().handle_write(command, state)
-
-
-@pytest.fixture
-def gated():
-    Gated.gate.clear()
-    Gated.entered.clear()
-    yield Gated
-    Gated.gate.set()
-
-
 @pytest.mark.parametrize("store", ["rocksdb", "lmdb", "memory"])
 def test_a_peer_that_is_killed_at_work_is_started_again_from_its_store(make_peer, gated, store):
     """The thread of the killed still has the store. Planted: never close it, or don't wait."""
@@ -217,19 +195,17 @@ def test_slow_commands_leave_time_for_the_rest(make_peer):
     assert ref.is_alive()
 
 
-def test_a_peer_stopped_in_the_middle_of_a_backlog_has_not_crashed(make_peer, caplog):
+def test_a_peer_stopped_in_the_middle_of_a_backlog_has_not_crashed(make_peer, gated, caplog):
     """Planted: tell oneself to go on, although the inbox is closed."""
-    name, ref = lone(make_peer, Gated, log_store="memory", apply_max=1)
-    Gated.gate.clear()
-    Gated.entered.clear()
+    name, ref = lone(make_peer, gated, log_store="memory", apply_max=1)
     request(name, WRITE, terms.dumps("wait"))
-    assert Gated.entered.wait(10)
+    assert gated.entered.wait(10)
     for n in range(5):
         request(name, WRITE, terms.dumps(("set", n, n)))
     ended = []
     ref.watch(ended.append)
     ref.stop(block=False)
-    Gated.gate.set()
+    gated.gate.set()
     eventually(lambda: ended)
     assert ended == ["normal"]
     assert "crashed" not in caplog.text

@@ -1,7 +1,5 @@
 """Every call of `Raft` and its answers, in one process, on RocksDB."""
 
-import threading
-
 import pytest
 
 import supervision
@@ -415,34 +413,16 @@ def all_applied(peers):
     return len({Raft.status(peer)[1]["last_applied"] for peer in peers}) == 1
 
 
-class Gated(KVStore):
-    """Holds its peer's thread in a write, until the gate opens."""
-
-    gate = threading.Event()
-    entered = threading.Event()
-
-    def handle_write(self, command, state):
-        if command == "wait":
-            self.entered.set()
-            self.gate.wait(30)
-            return "waited", state
-        return super().handle_write(command, state)
-
-
-def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer):
-    name, _ = make_peer(Gated, proposals_max=20)
+def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer, gated):
+    name, _ = make_peer(gated, proposals_max=20)
     Raft.set_configuration(name, [name])
-    Gated.gate.clear()
-    Gated.entered.clear()
-    try:
-        waiting = [request_of(name, "wait")]
-        assert Gated.entered.wait(30)
-        waiting += [request_of(name, "wait") for _ in range(100)]
-        refused = [terms.loads(future.get(1)) for future in waiting if future.done()]
-        assert refused == [("error", "overloaded")] * 80
-        assert Raft.write(name, ("set", "a", 1), timeout=1) == ("error", "overloaded")
-    finally:
-        Gated.gate.set()
+    waiting = [request_of(name, "wait")]
+    assert gated.entered.wait(30)
+    waiting += [request_of(name, "wait") for _ in range(100)]
+    refused = [terms.loads(future.get(1)) for future in waiting if future.done()]
+    assert refused == [("error", "overloaded")] * 80
+    assert Raft.write(name, ("set", "a", 1), timeout=1) == ("error", "overloaded")
+    gated.gate.set()
     eventually(lambda: all(future.done() for future in waiting))
     assert KVStore_write(name, "a", 1) == ("ok", "a", 1), "it recovers by itself"
 
