@@ -58,6 +58,9 @@ class RocksStore(DurableStore[Rdict]):
 
     def open_database(self, *, create: bool) -> Rdict:
         path = self.directory.database
+        if not create and not any(path.glob("*.log")):
+            # RocksDB would open it, without the saves that were in none of its tables yet.
+            raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
         self.was_torn = is_torn(path)
         try:
             database = Rdict(str(path), options(create=create))

@@ -119,6 +119,26 @@ def test_a_missing_file_is_refused(path):
         RocksStore(path)
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_missing_write_ahead_log_is_refused(path, closed):
+    """Planted: RocksDB opens it; then the vote and all entries are forgotten without a word."""
+    filled("rocksdb", path)
+    if closed:
+        RocksStore(path).close()
+    for log in (path / "log.rocksdb").glob("*.log"):
+        log.unlink()
+    for _ in range(2):  # and nothing is made in its place
+        with pytest.raises(StoreCorrupt, match=r"missing: its write-ahead log.*move its data"):
+            RocksStore(path)
+
+
+def test_a_store_killed_before_its_first_save_is_opened(path):
+    filled("rocksdb", path, count=0)
+    store = RocksStore(path)
+    assert store.load() == Saved()
+    store.close()
+
+
 def test_a_torn_settings_file_of_the_binding_does_no_harm(path):
     filled("rocksdb", path)
     (path / "log.rocksdb" / "rocksdict-config.json").write_text('{"raw_')
