@@ -28,7 +28,7 @@ from rocksdict import (
 )
 
 from raft_actors.stores.durable import DurableStore, index_of, key
-from raft_actors.stores.rocks_tail import is_torn
+from raft_actors.stores.rocks_wal import complaint_of, is_torn
 
 __all__ = ["RocksStore"]
 
@@ -61,6 +61,8 @@ class RocksStore(DurableStore[Rdict]):
         if not create and not any(path.glob("*.log")):
             # RocksDB would open it, without the saves that were in none of its tables yet.
             raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
+        if complaint := complaint_of(path):
+            raise self.damaged(f"{path.name}: {complaint}")
         self.was_torn = is_torn(path)
         try:
             database = Rdict(str(path), options(create=create))

@@ -9,7 +9,7 @@ import pytest
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import Saved
 from raft_actors.stores.rocks import RocksStore
-from raft_actors.stores.rocks_tail import is_torn
+from raft_actors.stores.rocks_wal import complaint_of, has_right_checksum, is_torn
 from tests.stores.helpers import filled
 
 
@@ -90,6 +90,75 @@ def test_what_was_torn_is_known_from_what_was_saved(path, size):
         assert is_torn(log.parent), length
     log.write_bytes(whole + bytes(40_000))
     assert not is_torn(log.parent)
+
+
+def fragments_in(data):
+    """Yield where each begins."""
+    at = 0
+    while at < len(data):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        yield at
+        at += 7 + int.from_bytes(data[at + 4 : at + 6], "little")
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 50), (9, 5_000), (3, 40_000)])
+def test_what_was_torn_is_not_called_damaged(path, count, size):
+    """A peer that a crash made refuse its own log would be worse than a flipped bit."""
+    filled("rocksdb", path, count=count, size=size)
+    log = write_ahead_log(path)
+    whole = log.read_bytes()
+    cuts = range(0, 2 * size + 200, size // 300 + 1)
+    for data in (*(whole[: len(whole) - cut] for cut in cuts), whole + bytes(40_000)):
+        log.write_bytes(data)
+        assert not complaint_of(log.parent), len(data)
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 50), (9, 5_000), (3, 40_000)])
+@pytest.mark.parametrize("byte", [4, 5])
+def test_a_flipped_bit_of_a_size_is_not_taken_for_a_torn_record(path, count, size, byte):
+    """Planted: only the torn fragment itself is checked; then one in the middle ends the log."""
+    filled("rocksdb", path, count=count, size=size)
+    log = write_ahead_log(path)
+    whole = log.read_bytes()
+    last_block = (len(whole) - 1) // 32768 * 32768
+    beyond = 0
+    for at in fragments_in(whole):
+        for bit in range(8):
+            data = bytearray(whole)
+            data[at + byte] ^= 1 << bit
+            end = at + 7 + int.from_bytes(data[at + 4 : at + 6], "little")
+            if at >= last_block and end > len(data):  # RocksDB finds the others by their checksum
+                log.write_bytes(data)
+                assert "of another size" in complaint_of(log.parent), (at, bit)
+                beyond += 1
+    assert beyond
+    with pytest.raises(StoreCorrupt, match=r"of another size .*move its data directory"):
+        RocksStore(path)
+
+
+@pytest.mark.parametrize("kind", [5, 6, 7, 8, 11])
+@pytest.mark.parametrize(("count", "size"), [(20, 50), (3, 40_000)])
+def test_a_flipped_bit_of_a_type_does_not_hang_who_opens_the_log(path, kind, count, size):
+    """RocksDB takes the first record of such a type for the end of the log, and looks for what
+    follows a later one forever."""
+    filled("rocksdb", path, count=count, size=size)
+    log = write_ahead_log(path)
+    whole = log.read_bytes()
+    for at in fragments_in(whole):
+        data = bytearray(whole)
+        data[at + 6] = kind
+        log.write_bytes(data)
+        with pytest.raises(StoreCorrupt, match=r"of a type that was never written"):
+            RocksStore(path)
+
+
+def test_the_checksum_is_that_of_rocksdb(path):
+    filled("rocksdb", path, count=1, size=100)
+    record = write_ahead_log(path).read_bytes()
+    assert has_right_checksum(record, 0)
+    assert not has_right_checksum(with_flipped(bytearray(record), 60), 0)
 
 
 def test_preallocated_zeros_at_the_end_do_no_harm(path):
