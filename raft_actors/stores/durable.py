@@ -66,9 +66,10 @@ class DurableStore(Generic[Database]):
                 self.problems = self.find_problems()
             if not self.problems:
                 self.db = self.open_database(create=self.directory.is_new)
-                if self.directory.is_new:
-                    self.directory.finish(owner)
                 self.find_ends()
+                if self.directory.is_new:
+                    self.refuse_what_was_saved()
+                    self.directory.finish(owner)
         except OSError as error:
             self.close()
             raise StoreError(f"{self.path} can't be opened: {error}") from error
@@ -238,6 +239,14 @@ class DurableStore(Generic[Database]):
         return StoreCorrupt(f"{self.path} lacks entries between {first} and {last}; {REJOIN}")
 
     # The rest.
+
+    def refuse_what_was_saved(self) -> None:
+        """Raise StoreCorrupt unless the database is empty. One whose making was interrupted is:
+        nothing is saved before the directory is finished.
+        """
+        if self.load() != Saved():
+            what = f"store.json is missing, and {self.directory.database.name} has a vote or a log"
+            raise self.damaged(what)
 
     def find_ends(self) -> None:
         """Find the log's first and last index, by seeking."""

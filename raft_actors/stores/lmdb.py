@@ -21,6 +21,7 @@ from raft_actors.stores.lmdb_pages import complaint_of, problems_of
 __all__ = ["LmdbStore"]
 
 MAP_BYTES = 1 << 30  # of addresses, not of memory or disk; doubled when the file outgrows them
+EMPTY_BYTES = 2 * 4096  # the first two pages, where pages are smallest; a commit adds others
 SWEEP = 64  # compacted entries that a save removes, besides as many as it adds: 0.1 ms
 
 DAMAGE = (
@@ -40,11 +41,12 @@ class LmdbStore(DurableStore[lmdb.Environment]):
 
     def open_database(self, *, create: bool) -> lmdb.Environment:
         path = self.directory.database
-        if create:
-            path.unlink(missing_ok=True)  # of a store whose making was interrupted
-        elif not path.exists():
+        exists = path.exists()
+        if create and exists and path.stat().st_size <= EMPTY_BYTES:
+            path.unlink()  # of a store whose making was interrupted
+        elif not create and not exists:
             raise self.damaged(f"{path.name} is missing")
-        elif complaint := complaint_of(path):
+        elif exists and (complaint := complaint_of(path)):
             raise self.damaged(f"{path.name}: {complaint}")
         try:
             # One thread of one process has it, by the lock of the directory: LMDB needs none.

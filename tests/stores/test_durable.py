@@ -227,6 +227,44 @@ def test_an_interrupted_creation_is_taken_up(kind, path):
     store.close()
 
 
+@pytest.mark.parametrize("size", [0, 100, 4096, 8192])
+def test_an_interrupted_creation_of_half_a_file_is_taken_up(tmp_path, size):
+    path = tmp_path / "peer"
+    open_store("lmdb", path).close()
+    (path / "store.json").unlink()
+    file = path / "log.lmdb"
+    file.write_bytes(file.read_bytes()[:size])
+    store = open_store("lmdb", path)
+    assert store.load() == Saved()
+    store.close()
+
+
+@pytest.mark.parametrize("saved", ["ballot", "entry", "base"])
+def test_a_store_that_lost_its_record_is_refused_and_left_alone(kind, path, saved):
+    """Planted: what is there is taken for what an interrupted creation left; then a new peer has
+    the log of the old one, or its log is deleted.
+    """
+    store = open_store(kind, path, OWNER)
+    if saved == "ballot":
+        store.save((3, None), 0, [])
+    elif saved == "entry":
+        store.save(None, 1, [b"x"])
+    else:
+        store.restart((0, None), 7, 2)
+    kept = store.load()
+    store.close()
+    (path / "store.json").rename(path.parent / "kept")
+    for _ in range(2):
+        with pytest.raises(
+            StoreCorrupt, match=r"store.json is missing, .* move its data directory"
+        ):
+            open_store(kind, path, OWNER)
+    (path.parent / "kept").rename(path / "store.json")
+    store = open_store(kind, path, OWNER)
+    assert store.load() == kept
+    store.close()
+
+
 # Whose directory it is.
 
 
