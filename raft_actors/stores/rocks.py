@@ -139,7 +139,10 @@ class RocksStore(DurableStore[Rdict]):
         return [entry for _, entry in items]
 
     def is_damage(self, error: Exception) -> bool:
-        return str(error).startswith(("Corruption", "Invalid argument"))
+        text = str(error)
+        if "IO error" in text:  # of the operating system, whatever RocksDB was at
+            return "No such file" in text
+        return text.startswith(("Corruption", "Invalid argument"))
 
 
 def options(*, create: bool) -> Options:

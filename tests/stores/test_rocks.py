@@ -180,11 +180,13 @@ def test_damage_before_the_end_is_refused_not_cut_off(path, place):
             RocksStore(path)
 
 
-def test_a_missing_file_is_refused(path):
+@pytest.mark.parametrize("name", ["*.sst", "MANIFEST-*", "CURRENT"])
+def test_a_missing_file_is_refused(path, name):
+    """Planted: what RocksDB calls an IO error is never damage; then nothing says what to do."""
     filled("rocksdb", path)
     RocksStore(path).close()  # moves the log into a table
-    next((path / "log.rocksdb").glob("*.sst")).unlink()
-    with pytest.raises((StoreCorrupt, StoreError), match=str(path)):
+    next((path / "log.rocksdb").glob(name)).unlink()
+    with pytest.raises(StoreCorrupt, match=rf"{path} is damaged .*move its data directory"):
         RocksStore(path)
 
 
@@ -217,6 +219,40 @@ def test_a_torn_settings_file_of_the_binding_does_no_harm(path):
 
 
 # A disk that refuses.
+
+
+def test_a_process_without_file_descriptors_is_not_told_of_damage(path, tmp_path):
+    """Planted: an invalid argument is damage, whatever it tells; then a good directory is to be
+    moved away.
+    """
+    filled("rocksdb", path)
+    code = (
+        "import os, resource, sys\n"
+        "from raft_actors.errors import StoreError\n"
+        "from raft_actors.stores.rocks import RocksStore\n"
+        "_, most = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))\n"
+        "held = []\n"
+        "while True:\n"
+        "    try: held.append(os.dup(0))\n"
+        "    except OSError: break\n"
+        "while held:\n"
+        "    try: store = RocksStore(sys.argv[1])\n"
+        "    except StoreError as error: print(error)\n"
+        "    else: break\n"
+        "    os.close(held.pop())\n"
+        "print(store.load().last)\n"
+        "os._exit(0)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    *refusals, last = child.stdout.splitlines()
+    assert last == "20"
+    assert any("incompatible" in refusal for refusal in refusals)
+    for refusal in refusals:
+        assert "Too many open files" in refusal
+        assert "damaged" not in refusal
 
 
 def test_a_failed_sync_stops_the_store(path, monkeypatch):
