@@ -25,6 +25,7 @@ __all__ = ["Owner", "StoreDirectory", "kind_of"]
 
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
+KINDS = ("rocksdb", "lmdb")
 
 Owner = tuple[str, str]
 """The (name, node) of the peer whose vote the directory holds."""
@@ -137,11 +138,7 @@ class StoreDirectory:
             record = None
         if not isinstance(record, dict) or record.get("what") != MAGIC:
             raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REJOIN}")
-        if record.get("format") != FORMAT:
-            raise StoreCorrupt(
-                f"{self.path} has format {record.get('format')!r}, and this version of "
-                f"raft_actors knows format {FORMAT}: use the version that wrote it"
-            )
+        refuse_other_formats(self.path, record)
         kind = record.get("kind")
         if kind != self.kind:
             raise StoreError(
@@ -215,7 +212,7 @@ os.register_at_fork(after_in_child=StoreDirectory.forget_locks)
 def kind_of(path: Path) -> str:
     """Return the kind of the store in a directory that holds one.
 
-    Raises StoreCorrupt for every other directory.
+    Raises StoreCorrupt for every other directory, and for one that a later version wrote.
     """
     try:
         record = json.loads((path / "store.json").read_text())
@@ -227,7 +224,22 @@ def kind_of(path: Path) -> str:
         record = None
     if not isinstance(record, dict) or record.get("what") != MAGIC:
         raise StoreCorrupt(f"{path / 'store.json'} is not what raft_actors writes; {REJOIN}")
-    return str(record.get("kind"))
+    refuse_other_formats(path, record)
+    kind = record.get("kind")
+    if kind not in KINDS:
+        raise StoreCorrupt(
+            f"{path} holds a store of the kind {kind!r}, which this version of raft_actors does "
+            "not know: use the version that wrote it"
+        )
+    return str(kind)
+
+
+def refuse_other_formats(path: Path, record: dict[str, Any]) -> None:
+    if record.get("format") != FORMAT:
+        raise StoreCorrupt(
+            f"{path} has format {record.get('format')!r}, and this version of raft_actors knows "
+            f"format {FORMAT}: use the version that wrote it"
+        )
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.offline.stopped import stopped
 from raft_actors.stores import open_store
 
 
@@ -18,6 +19,23 @@ def test_a_store_of_another_kind_is_refused(tmp_path):
     record.write_text(json.dumps(json.loads(record.read_text()) | {"kind": "etcd"}))
     with pytest.raises(StoreError, match=r"the kind 'etcd': start .*Config\(log_store=\"etcd\"\)"):
         open_store("rocksdb", tmp_path / "peer")
+
+
+@pytest.mark.parametrize(
+    ("newer", "message"),
+    [
+        ({"format": 3, "kind": "etcd"}, "has format 3, and this version .* the version that wrote"),
+        ({"kind": "etcd"}, "of the kind 'etcd', which this version .* the version that wrote it"),
+        ({"kind": ["rocksdb"]}, "of the kind \\['rocksdb'\\], which"),
+    ],
+)
+def test_what_a_later_version_wrote_is_refused_to_commands_too(tmp_path, newer, message):
+    """Planted: the kind is looked at first; then the command ends in a ValueError."""
+    open_store("rocksdb", tmp_path / "peer").close()
+    record = tmp_path / "peer" / "store.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | newer))
+    with pytest.raises(StoreCorrupt, match=message), stopped(tmp_path / "peer"):
+        pass
 
 
 def test_a_store_without_an_incarnation_is_refused(tmp_path):
