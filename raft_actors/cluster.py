@@ -300,7 +300,10 @@ class Cluster:
         call.future = None
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
-            call.future = self.peers.request(target, body, flush=not together)
+            try:
+                call.future = self.peers.request(target, body, flush=not together)
+            except FrameTooLarge:
+                self.judge(call, ("error", "command_too_large"))
         elif call.reason is None:
             call.reason = ("redirect", None) if self.finder.heard else "no_node"
         return call
@@ -349,8 +352,13 @@ class Cluster:
                 raise ReplyLost(f"it happened, but the reply is gone ({reason}): read the result")
             case ("reply_too_large", text):
                 raise FrameTooLarge(f"the reply fits no frame ({text}): ask for less at once")
+            case "command_too_large" if call.perhaps and call.operation == WRITE:
+                raise self.failure(call)
             case "command_too_large":
-                raise CommandTooLarge("larger than the leader's Config.command_bytes_max: split it")
+                raise CommandTooLarge(
+                    f"larger than Config.command_bytes_max of {call.target}, or than what its "
+                    "node takes in one frame: split it, or raise the bounds on every node"
+                )
             case _:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
 
@@ -399,16 +407,26 @@ class Cluster:
             )
         match call.reason:
             case "overloaded":
-                return Overloaded(f"the leader has too much to do; try again later ({why})")
+                return Overloaded(f"{call.target} has too much to do; try again later ({why})")
             case "too_stale":
                 return TooStale(
                     f"nobody could make sure to be so fresh in time: allow more ({why})"
+                )
+            case ("redirect", (_, _)) if call.places is not None:
+                return Unavailable(
+                    f"{call.target} answers no reads, for a witness keeps no state: leave out "
+                    f"`at`, or name another member ({why})"
                 )
             case "election_in_progress" | ("redirect", _):
                 return NoLeader(
                     f"no leader was found in time; nothing happened: try again, and see that a "
                     f"majority of {self.members} runs ({why})"
                 )
+        if call.places is not None:
+            return Unavailable(
+                f"no peer that was asked answered in time: see that it runs, or leave out `at`, "
+                f"for any of {self.members} may answer ({why})"
+            )
         return Unavailable(
             f"no member that leads answered in time; nothing happened: try again, and see that a "
             f"majority of {self.members} runs ({why})"

@@ -15,7 +15,7 @@ from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 from raft_actors.download import download
-from raft_actors.errors import NoConnection, NoProcess, RaftError
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
 from raft_actors.node import RemoteRef
@@ -256,8 +256,8 @@ class Raft:
 
         Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
         `"overloaded"`, `"no_peer"`, `"no_node"`, `"command_too_large"` for the leader's own
-        `Config.command_bytes_max`. It may still happen after `"timeout"` and
-        `"outcome_unknown"` (the leader lost its office, or the connection broke).
+        `Config.command_bytes_max`, or for one frame to its node. It may still happen after
+        `"timeout"` and `"outcome_unknown"` (the leader lost its office, or the connection broke).
 
         Raises TypeError for a command that can't be encoded, naming the part.
         """
@@ -440,15 +440,17 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
             "split it, or raise the bound on every node"
         )
     name, node = address_of(peer)
-    future = peers.request((name, node), [operation, name, payload, *next_request()])
+    body = [operation, name, payload, *next_request()]
     try:
-        answer = future.get(timeout)
+        answer = peers.request((name, node), body).get(timeout)
     except TimeoutError:
         return TIMEOUT
     except NoConnection as error:
         return if_lost if error.was_sent else NO_NODE
     except NoProcess:  # a node that has not begun to have peers
         return NO_PEER
+    except FrameTooLarge:  # its node takes less in one frame than this one
+        return ("error", "command_too_large")
     if isinstance(answer, bytes):
         return terms.loads(answer)
     return Elsewhere((name, node), [(other, place) for other, place in answer])

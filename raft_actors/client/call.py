@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
-from raft_actors.errors import NoConnection, NoProcess, RaftError
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.sessions import REPLY
 
@@ -66,6 +66,8 @@ class Call:
             return ("error", "no_node")
         except NoProcess:  # a node that has not begun to have peers
             return ("error", "no_peer")
+        except FrameTooLarge:  # the link came up, and its other end takes less at once
+            return ("error", "command_too_large")
 
     def is_replied(self) -> bool:
         """Tell whether the machine's reply is there, so that nothing is sent again."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors import Cluster, errors, terms
-from raft_actors.errors import FrameTooLarge
+from raft_actors import Cluster, Raft, errors, terms
+from raft_actors.errors import CommandTooLarge, FrameTooLarge, OutcomeUnknown
+from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import CLIENT, peers_of
 from raft_actors.requests import READ, WRITE
@@ -133,6 +134,31 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     with pytest.raises(FrameTooLarge, match="ask for less"):
         cluster.read("all", 5.0)
     assert group.write("small", 1)[0] == "ok"
+
+
+def test_a_command_that_fits_no_frame_of_the_other_node(group, make_node, monkeypatch):  # noqa: F811
+    """Whether the link says so that is up, or the one that comes up with the command waiting."""
+    client = make_node("client")
+    monkeypatch.setattr("raft_actors.raft.peers_here", lambda: peers_of(client))
+    monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(client))
+    leader, command = group.members[0], ("set", "k", b"x" * 200 * KIB)
+    assert [Raft.write(leader, command) for _ in range(2)] == [("error", "command_too_large")] * 2
+    client.disconnect(leader[1])
+    with Cluster(leader) as cluster:
+        assert cluster.write(("set", "k", 1)) == ("ok", "k", 1)
+        for write in (cluster.write, cluster.cast, cluster.pipeline().write):
+            with pytest.raises(CommandTooLarge, match="one frame: split it"):
+                write(command)
+        call = cluster.begin(("set", "k", 2), None)
+        call.future.get(10)
+        call.future = Future()
+        call.future.set_exception(FrameTooLarge("it takes less"))
+        with pytest.raises(CommandTooLarge, match="one frame: split it"):
+            cluster.finish(call)
+        call.perhaps = True
+        with pytest.raises(OutcomeUnknown) as unknown:
+            cluster.finish(call)
+        assert cluster.outcome(unknown.value.request_id) == ("ok", "k", 2)
 
 
 def test_a_request_of_another_version(group):  # noqa: F811

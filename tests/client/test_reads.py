@@ -8,6 +8,7 @@ from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
 from raft_actors.peers import Peers
 from raft_actors.requests import READ, READ_AS
+from tests.client.conftest import Counter
 
 
 @pytest.fixture
@@ -49,9 +50,22 @@ def test_a_member_that_is_down_is_passed_over_unless_it_was_named(counters, aske
         for consistency in ("follower", "stale"):
             for _ in range(6):
                 assert cluster.read("any", consistency=consistency) in (0, 1)
-            with pytest.raises(Unavailable):
-                cluster.read("any", consistency=consistency, at=follower, timeout=0.1)
+            for silent in (follower, ("nobody", "no@where")):
+                with pytest.raises(
+                    Unavailable, match=r"was asked .* see that it runs, or leave out"
+                ):
+                    cluster.read("any", consistency=consistency, at=silent, timeout=0.1)
         assert follower in asked
+
+
+def test_a_witness_that_was_named_is_said_to_be_one(make_peer, counters):
+    names, leader = counters
+    witness, _ = make_peer(Counter)
+    assert Raft.add_peer(leader, witness, witness=True)[0] == "ok"
+    with Cluster(names) as cluster:
+        for consistency in ("follower", "stale"):
+            with pytest.raises(Unavailable, match="witness keeps no state: leave out `at`"):
+                cluster.read("any", consistency=consistency, at=witness, timeout=0.1)
 
 
 def test_a_token_lets_stale_reads_see_what_its_handle_has_seen_on_any_member(counters):
