@@ -1,6 +1,7 @@
 """AsyncCluster: the client's handle for asyncio. It never blocks the loop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future as ConcurrentFuture
 from concurrent.futures import ThreadPoolExecutor
@@ -63,10 +64,11 @@ class AsyncCluster:
         """As `Cluster.read`."""
         cluster = self.cluster
         call = cluster.reading(query, timeout, consistency, max_staleness_s, after, at)
-        if call.places is None and cluster.leader is None:
-            call = await self.aside(cluster.sent, call)
+        leader = cluster.leader
+        if call.places is not None or leader is not None:
+            cluster.sent(call, leader=leader)
         else:
-            cluster.sent(call)
+            await self.aside(cluster.sent, call)
         return await self.finish(call)
 
     def pipeline(
@@ -126,10 +128,10 @@ class AsyncCluster:
     async def begin(self, command: Any, timeout: float | None) -> Call:
         """Send a command for the first time: on the loop, unless that might have to wait."""
         cluster = self.cluster
-        session = cluster.session
-        known = cluster.leader is not None and session is not None and session.has_room()
+        session, leader = cluster.session, cluster.leader  # either may be lost at any moment
+        known = leader is not None and session is not None and session.has_room()
         if known or cluster.closed:  # one that is closed says so
-            return cluster.begin(command, timeout)
+            return cluster.begin(command, timeout, session=session, leader=leader)
         beginning = self.threads.submit(cluster.begin, command, timeout)
         try:
             return await asyncio.wrap_future(beginning)
@@ -147,7 +149,11 @@ class AsyncCluster:
         except BaseException:
             call.end()
             raise
-        return await self.aside(self.cluster.finish, call)
+        try:
+            return await self.aside(self.cluster.finish, call)
+        except asyncio.CancelledError:
+            call.deadline = time.monotonic()  # for the thread, which nobody waits for any more
+            raise
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()

@@ -10,7 +10,7 @@ from typing import Any
 
 from raft_actors import terms
 from raft_actors.client.call import Call
-from raft_actors.client.finder import Finder, status_in
+from raft_actors.client.finder import Finder, status_in, time_until
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.places import Places
 from raft_actors.client.session import SPAN, ClientSession
@@ -258,8 +258,19 @@ class Cluster:
             raise ValueError(f"the leader answers a {consistency} read: leave out `at`")
         return call
 
-    def begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
-        """Send a command for the first time; `together` with others, when they are flushed."""
+    def begin(
+        self,
+        command: Any,
+        timeout: float | None,
+        *,
+        together: bool = False,
+        session: ClientSession | None = None,
+        leader: Address | None = None,
+    ) -> Call:
+        """Send a command for the first time; `together` with others, when they are flushed.
+
+        Opens a session and finds the leader, if none is given nor known, and waits for that.
+        """
         payload = terms.dumps(command, "command")
         if len(payload) > self.command_bytes_max:
             raise CommandTooLarge(
@@ -267,10 +278,10 @@ class Cluster:
                 f"({self.command_bytes_max}); split it, or raise the bound on every node"
             )
         call = Call(WRITE, payload, self.deadline(timeout))
-        session = self.session or self.opened(call.deadline)
+        session = session or self.session or self.opened(call.deadline)
         try:
             session.next(call)
-            return self.sent(call, together=together)
+            return self.sent(call, together=together, leader=leader)
         except BaseException:  # Ctrl-C, above all
             call.end()
             raise
@@ -280,7 +291,7 @@ class Cluster:
         return self.sent(Call(READ, payload, self.deadline(timeout)), together=together)
 
     def opened(self, deadline: float) -> ClientSession:
-        if not self.session_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self.session_lock.acquire(timeout=time_until(deadline)):
             raise Unavailable("no session could be opened in time; nothing happened: try again")
         try:
             if self.session is None:
@@ -290,12 +301,15 @@ class Cluster:
         finally:
             self.session_lock.release()
 
-    def sent(self, call: Call, *, together: bool = False) -> Call:
-        """Make an attempt: ask who leads now."""
+    def sent(
+        self, call: Call, *, together: bool = False, leader: Address | None = None
+    ) -> Call:
+        """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look."""
         if call.places is not None:
             target: Address | None = next(call.places)
         else:
-            target = self.finder.leader or self.finder.find(call.deadline, other_than=call.target)
+            leader = leader or self.finder.leader
+            target = leader or self.finder.find(call)
         call.target = target
         call.future = None
         if target is not None:

@@ -24,6 +24,11 @@ class AsyncPending:
         self.reply: Any = None
         self.error: RaftError | None = None
 
+    def __del__(self) -> None:
+        """Nobody can ask for the reply any more, so the call holds no room in its session."""
+        if self.call is not None:
+            self.call.end()
+
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 

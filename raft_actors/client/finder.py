@@ -7,13 +7,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from raft_actors import terms
+from raft_actors.client.call import Call
 from raft_actors.core.membership import Address
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
 from raft_actors.peers import Peers
 from raft_actors.requests import STATUS
 
-__all__ = ["Finder", "status_in"]
+__all__ = ["Finder", "status_in", "time_until"]
 
 ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
@@ -55,27 +56,27 @@ class Finder:
         others = tuple((name, node) for name, node in members)
         self.members = tuple(dict.fromkeys((*self.members, *others)))
 
-    def find(self, deadline: float, *, other_than: Address | None = None) -> Address | None:
-        """Return the leader; ask everyone until somebody knows. None at the deadline.
+    def find(self, call: Call) -> Address | None:
+        """Return the leader for `call`; ask everyone until somebody knows. None at its deadline.
 
-        other_than  the one that failed: it is the leader again only when it says so itself
+        The target of its last attempt failed: that one leads again only when it says so itself.
         """
-        if not self.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self.lock.acquire(timeout=time_until(call.deadline)):
             return None
         try:
             while self.leader is None:
                 now = time.monotonic()
-                if now >= deadline:
+                if now >= call.deadline:  # which comes early if nobody waits any more
                     return None
-                self.ask_around(min(deadline, now + ROUND_S), other_than)
+                self.ask_around(min(call.deadline, now + ROUND_S), call.target)
                 if self.leader is None:
-                    time.sleep(max(0.0, min(PAUSE_S, deadline - time.monotonic())))
+                    time.sleep(min(PAUSE_S, time_until(call.deadline)))
             return self.leader
         finally:
             self.lock.release()
 
     def ask_around(self, until: float, other_than: Address | None) -> None:
-        """Ask all at once, until one knows the leader."""
+        """Ask all at once, until one knows the leader; `other_than` may only name itself."""
         answers: SimpleQueue[Future[Any]] = SimpleQueue()
         asked = dict.fromkeys((*self.members, *self.seeds))
         self.heard = False
@@ -133,3 +134,8 @@ def status_in(answer: Future[Any]) -> dict[str, Any] | None:
                 case ("ok", dict() as status):
                     return status
     return None
+
+
+def time_until(deadline: float) -> float:
+    """Return the seconds until `deadline`, as a lock takes them: it knows no infinity."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)

@@ -26,6 +26,11 @@ class Pending:
         self.reply: Any = None
         self.error: RaftError | None = None
 
+    def __del__(self) -> None:
+        """Nobody can ask for the reply any more, so the call holds no room in its session."""
+        if self.call is not None:
+            self.call.end()
+
     def result(self) -> Any:
         """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
         self.end()

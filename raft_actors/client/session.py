@@ -23,11 +23,12 @@ PAUSE_S = 0.005
 class ClientSession:
     """A session as the handle's threads share it. `next` is safe from any of them."""
 
-    __slots__ = ("limit", "number", "sequences", "under_way")
+    __slots__ = ("limit", "newest", "number", "sequences", "under_way")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.sequences = count(1)
+        self.newest = 0
         self.under_way: dict[int, Call] = {}
         self.limit = SPAN
 
@@ -37,7 +38,7 @@ class ClientSession:
         Waits while an older one holds the window up. Whatever comes of it, even Ctrl-C in here:
         the caller ends the call. Raises Overloaded when that lasts until the call's deadline.
         """
-        sequence = next(self.sequences)
+        self.newest = sequence = next(self.sequences)
         call.session, call.request = self, (self.number, sequence)
         self.under_way[sequence] = call
         if sequence >= self.limit:
@@ -60,7 +61,7 @@ class ClientSession:
     def has_room(self) -> bool:
         """Tell whether `next` gives a request id without waiting, and by a wide margin."""
         under_way = list(self.under_way)  # oldest first, give or take a few
-        return not under_way or under_way[-1] - under_way[0] < SPAN // 2
+        return not under_way or self.newest - under_way[0] < SPAN // 2
 
     def done(self, sequence: int) -> None:
         """This sequence is not sent again."""

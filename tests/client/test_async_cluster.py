@@ -4,12 +4,14 @@ Planted once, and seen to go red: a write that waits for its reply on the loop.
 """
 
 import asyncio
+import math
 import threading
 
 import pytest
 
-from raft_actors import AsyncCluster, Raft
+from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.client.call import Call
+from raft_actors.client.finder import Finder
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.errors import NoConnection, NoLeader, NotApplied
 from raft_actors.future import Future
@@ -70,14 +72,13 @@ def test_the_loop_ticks_on_while_writes_wait(make_peer):
 
 
 def test_one_that_is_long_under_way_is_no_reason_to_wait_on_the_loop():
-    """Planted: count those under way, and not how far apart they are."""
+    """Planted: count those under way; or look at the newest of them, and not of all."""
     session = ClientSession(1)
     straggler = Call(WRITE, b"", deadline=0.0)
     assert session.has_room()
     session.next(straggler)
     for _ in range(SPAN // 2):
         session.done(session.next(straggler)[1])
-    session.next(straggler)
     assert not session.has_room()
 
 
@@ -135,6 +136,81 @@ def test_what_is_under_way_when_it_is_closed_ends_by_itself(counters, monkeypatc
             other = await cluster.pipeline().write(1)
         cluster.close()
         assert sorted([await pending, await other]) == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_loop(
+    counters, monkeypatch
+):
+    """Planted: begin looks once more, or sent does, and finds the new one by waiting."""
+    loop_thread = threading.current_thread()
+    sent, deadline = Cluster.sent, Cluster.deadline
+    find, opened = Finder.find, Cluster.opened
+
+    def aside(function):
+        def checked(*arguments):
+            assert threading.current_thread() is not loop_thread
+            return function(*arguments)
+
+        return checked
+
+    def lose_the_leader(cluster, call, **how):
+        cluster.finder.leader = None
+        return sent(cluster, call, **how)
+
+    def lose_the_session(cluster, timeout):
+        cluster.session = None
+        return deadline(cluster, timeout)
+
+    async def main():
+        async with AsyncCluster(counters[0], timeout=30) as cluster:
+            await cluster.write(0)
+            monkeypatch.setattr(Cluster, "sent", lose_the_leader)
+            monkeypatch.setattr(Cluster, "deadline", lose_the_session)
+            monkeypatch.setattr(Finder, "find", aside(find))
+            monkeypatch.setattr(Cluster, "opened", aside(opened))
+            for number in range(1, 4):
+                assert await cluster.write(1) == number
+                await cluster.await_leader()
+                assert await cluster.read("any") == number
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counters, monkeypatch):
+    """Whatever its timeout is. Planted: the thread goes on, and the sequence stays taken."""
+
+    async def main():
+        async with AsyncCluster(counters[0], timeout=math.inf) as cluster:
+            await cluster.write(0)
+            monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
+            searches = threading.Event()
+            ask_around = Finder.ask_around
+
+            def asked(*arguments):
+                searches.set()
+                ask_around(*arguments)
+
+            monkeypatch.setattr(Finder, "ask_around", asked)
+            write = asyncio.ensure_future(cluster.write(1))
+            assert await asyncio.to_thread(searches.wait, 10)
+            write.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await write
+            while cluster.cluster.session.under_way:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(counters, monkeypatch):
+    async def main():
+        async with AsyncCluster(counters[0], timeout=math.inf) as cluster:
+            await cluster.write(0)
+            monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
+            await cluster.pipeline().write(1)
+            assert cluster.cluster.session.under_way == {}
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ Planted, each seen to go red here: leave out only what has its reply; a cast tha
 no leader is known; a request id that is given outside of what ends the call.
 """
 
+import math
 import time
 
 import pytest
@@ -89,4 +90,15 @@ def test_ctrl_c_with_the_request_id_just_given_holds_up_nobody(counters, monkeyp
     monkeypatch.setattr(ClientSession, "next", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cluster.write(1)
+    assert cluster.session.under_way == {}
+
+
+def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(counters, monkeypatch):
+    """With no timeout it would for ever."""
+    cluster = Cluster(counters[0], timeout=math.inf)
+    cluster.write(0)
+    failed = Future()
+    failed.set_exception(NoConnection("gone", was_sent=False))
+    monkeypatch.setattr(Peers, "request", lambda *_, **__: failed)
+    cluster.pipeline().write(1)
     assert cluster.session.under_way == {}
