@@ -301,9 +301,7 @@ class Cluster:
         finally:
             self.session_lock.release()
 
-    def sent(
-        self, call: Call, *, together: bool = False, leader: Address | None = None
-    ) -> Call:
+    def sent(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
         """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look."""
         if call.places is not None:
             target: Address | None = next(call.places)

@@ -33,7 +33,9 @@ Cookie = Annotated[
     typer.Option(help="Shared secret of the nodes; without it the user's cookie file is used."),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+]
 DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
 
 

@@ -20,12 +20,19 @@ COOKIE_BYTES_MAX = 4096
 def find_cookie(secret: str | bytes | Cookie | None = None) -> Cookie:
     """Return the cookie given, or of the environment, or of the user's cookie file.
 
-    Raises UnsafeCookie when the file may be read by others.
+    Raises UnsafeCookie when the file may be read by others, or can't be read or made.
     """
     if isinstance(secret, Cookie):
         return secret
     secret = secret if secret is not None else os.environ.get("RAFT_ACTORS_COOKIE")
-    return Cookie(secret if secret is not None else read_or_create(cookie_path()))
+    if secret is not None:
+        return Cookie(secret)
+    try:
+        return Cookie(read_or_create(cookie_path()))
+    except OSError as error:
+        raise UnsafeCookie(
+            f"there is no cookie ({error}): see to that file, or set RAFT_ACTORS_COOKIE"
+        ) from error
 
 
 def cookie_path() -> Path:

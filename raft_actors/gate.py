@@ -20,6 +20,7 @@ logger = logging.getLogger("raft_actors.node")
 
 ACCEPTS_MAX = 64  # in one poll round, so that strangers can't starve the links
 BACKLOG = 128
+PORT_MAX = 65_535
 PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
 
 
@@ -113,7 +114,12 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a non-blocking listener. Raises OSError when the port is taken."""
+    """Return a non-blocking listener.
+
+    Raises OSError when the port is taken, ValueError when it is none.
+    """
+    if not 0 <= port <= PORT_MAX:
+        raise ValueError(f"a port is a number from 0 to {PORT_MAX}, not {port!r}")
     listener = socket.socket(family_of(host), socket.SOCK_STREAM)
     try:
         # Without it a port stays taken for a minute after its last connection was closed.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from types import ModuleType
 from typing import Any
 
@@ -24,13 +25,12 @@ import pykka
 import supervision
 from raft_actors import Config, Node
 from raft_actors.errors import RaftError
-from raft_actors.peers import peers_here
 
 __all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
 
 logger = logging.getLogger("raft_actors.launch")
 
-TREE_STOP_S = 30.0
+STOP_S = 30.0
 """A tree that has not ended by then is left behind: its threads are daemons."""
 
 
@@ -61,22 +61,21 @@ class Launched:
 
     node: str
     module: ModuleType | None = None
-    tree: Any = None
+    tree: supervision.ProcessRef[Any] | None = None
 
     def watch_tree(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call `callback(reason)` when the tree ends by itself; returns how to stop watching."""
         if self.tree is None:
             return lambda: None
-        cancel: Callable[[], None] = self.tree.watch(callback)
-        return cancel
+        return self.tree.watch(callback)
 
 
 @contextmanager
 def launch(plan: Plan) -> Iterator[Launched]:
-    """Start the node, import the module, start its tree; on leaving end the tree, then the node.
+    """Start the node, import the module, start its tree; on leaving end all of it, the node last.
 
-    Raises CannotLaunch for a module or function that is not there and for a tree that refuses to
-    start; NameTaken and BadName for the node. The node is stopped in every case.
+    Raises CannotLaunch for a node that can't be, a module or function that is not there, and a tree
+    that refuses to start; NameTaken. The node is stopped in every case.
     """
     log_to_stderr()
     node = start_node(plan)
@@ -90,12 +89,9 @@ def launch(plan: Plan) -> Iterator[Launched]:
             starter = find_function(plan.start)
         if starter is not None:
             launched.tree = start_tree(starter)
-        try:
-            yield launched
-        finally:
-            end(launched.tree)
+        yield launched
     finally:
-        stop_peers()
+        stop_actors()
         Node.stop()
 
 
@@ -109,27 +105,34 @@ def start_node(plan: Plan) -> str:
     except OSError as error:
         message = f"can't listen at {plan.host}:{plan.port}: {error.strerror or error}"
         raise CannotLaunch(message, status=1) from None
+    except ValueError as error:  # its name, or a setting of the environment
+        raise CannotLaunch(str(error), status=2) from None
 
 
-def stop_peers() -> None:
-    """Stop what `Raft.start_peer` started, so that its stores are closed."""
-    end(peers_here().top)
+def stop_actors() -> None:
+    """Stop all that was started, trees from their tops down, the last one first.
 
-
-def end(tree: Any) -> None:
-    """Stop a tree from its top down, unless it has ended already."""
-    if tree is None:
-        return
-    try:
-        supervision.stop(tree, "shutdown", timeout=TREE_STOP_S)
-    except supervision.SupervisionError as error:
-        logger.info("%s had ended before: %s", tree, error)
-    except TimeoutError as error:
-        logger.warning("left behind: %s", error)
+    Also what `Raft.start_peer` started, so that its stores are closed, and Pykka actors of the
+    module's own, whose threads would keep the process from ending.
+    """
+    for ref in reversed(pykka.ActorRegistry.get_all()):  # only the tops are there
+        try:
+            if isinstance(ref, supervision.ProcessRef):
+                supervision.stop(ref, "shutdown", timeout=STOP_S)
+            else:
+                ref.stop(timeout=STOP_S)
+        except supervision.SupervisionError as error:
+            logger.info("%s had ended before: %s", ref, error)
+        except (TimeoutError, pykka.Timeout):
+            logger.warning("left behind: %s has not ended within %g s", ref, STOP_S)
 
 
 def find_module(name: str) -> ModuleType:
     """Import `name`; like `python -m`, the working directory comes first."""
+    if name.endswith(".py") or not all(name.split(".")):
+        raise CannotLaunch(
+            f"a module is named as in an import, examples.kv_tree say, not {name!r}", status=2
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -154,18 +157,21 @@ def find_function(path: str) -> Callable[[], Any]:
     return function  # type: ignore[no-any-return]
 
 
-def start_tree(starter: Callable[[], Any]) -> Any:
+def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None:
     """Call the module's `start()` and return the top of its tree, None if it started none."""
     match starter():
-        case ("ok", tree):
-            return tree.actor_ref if isinstance(tree, pykka.ActorProxy) else tree
+        case ("ok", supervision.ProcessRef() as tree):
+            return tree
+        case ("ok", pykka.ActorProxy(actor_ref=supervision.ProcessRef() as tree)):
+            return tree
         case None | "ignore":
             return None
         case ("error", reason):
             raise CannotLaunch(f"the supervision tree did not start: {reason!r}", status=1)
         case other:
             raise CannotLaunch(
-                f'start() must answer ("ok", supervisor), as start_link does, not {other!r}',
+                'start() must answer ("ok", supervisor), as start_link of a Supervisor or a '
+                f"Process does, not {other!r}",
                 status=2,
             )
 
@@ -181,20 +187,23 @@ def run_until_told(plan: Plan) -> int:
 
     def on_signal(_number: int, _frame: Any) -> None:
         told.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in before:
             signal.signal(number, signal.SIG_DFL)
 
     def on_tree_end(reason: Any) -> None:
         gave_up.append(reason)
         told.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    with launch(plan) as launched:
-        print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
-        stop_watching = launched.watch_tree(on_tree_end)
-        told.wait()
-        stop_watching()
+    before = {number: signal.signal(number, on_signal) for number in (SIGTERM, SIGINT)}
+    try:
+        with launch(plan) as launched:
+            print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
+            stop_watching = launched.watch_tree(on_tree_end)
+            told.wait()
+            stop_watching()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if gave_up:
         print(f"raft-actors: the supervision tree ended: {gave_up[0]!r}", file=sys.stderr)
         return 1

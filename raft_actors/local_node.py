@@ -119,8 +119,8 @@ class LocalNode:
     def start(self) -> "LocalNode":
         """Listen and be found. Returns itself.
 
-        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a bad
-        address of another node, RaftError when started before.
+        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a port that
+        is none or a bad address of another node, RaftError when started before.
         """
         if self._bridge is not None:
             raise RaftError(f"node {self.name} was started already; make a new one")
@@ -129,6 +129,7 @@ class LocalNode:
         listener = listen(self.host, self.port)
         try:
             self.host, self.port = listener.getsockname()[:2]
+            mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
             self._entry = self._files.claim(self.name, self.host, self.port)
         except BaseException:
             listener.close()
@@ -144,9 +145,8 @@ class LocalNode:
             bridge.on_frames(kind, handler)
         self._bridge = bridge
         self._mapper = None
-        if mapper_wanted(self.host):
-            place = (self.host, mapper_port())
-            self._mapper = MapperGate(bridge.reactor, self._limits, place, self._files)
+        if mapper_place is not None:
+            self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
             bridge.reactor.post(self._mapper.open)
         bridge.start()
         logger.info("node %s listens at %s:%d", self.name, self.host, self.port)

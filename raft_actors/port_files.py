@@ -46,20 +46,27 @@ class PortFiles:
     def claim(self, node: str, host: str, port: int) -> PortEntry:
         """Write the port file of `node`. A dead node's file is taken over.
 
-        Raises NameTaken, naming the process, when a live process has the name.
+        Raises NameTaken, naming the process, when a live process has the name; RaftError when the
+        directory can't be used.
         """
         entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
-        make_private(self.directory)
-        with self._locked():
-            holder = self.read(node)
-            if holder is not None:
-                raise NameTaken(
-                    f"node {node} runs already on this host, as process {holder.pid}: "
-                    "stop it or take another name"
-                )
-            draft = self.directory / f".{node}.{os.getpid()}"
-            draft.write_text(json.dumps(asdict(entry)) + "\n", encoding="utf-8")
-            draft.replace(self.directory / node)
+        try:
+            make_private(self.directory)
+            with self._locked():
+                holder = self.read(node)
+                if holder is not None:
+                    raise NameTaken(
+                        f"node {node} runs already on this host, as process {holder.pid}: "
+                        "stop it or take another name"
+                    )
+                draft = self.directory / f".{node}.{os.getpid()}"
+                draft.write_text(json.dumps(asdict(entry)) + "\n", encoding="utf-8")
+                draft.replace(self.directory / node)
+        except OSError as error:
+            raise RaftError(
+                f"nodes of this host can't find each other ({error}): see to that directory, or "
+                "set RAFT_ACTORS_RUNTIME_DIR to another one"
+            ) from error
         return entry
 
     def release(self, entry: PortEntry) -> None:

@@ -77,7 +77,7 @@ class Outcome:
 def run_torture(plan: TorturePlan) -> int:
     """Play `plan`. Returns 0 only if all is linearizable, nothing lost, and the cluster healed.
 
-    1 if not, 2 for a directory with something in it, 130 when interrupted.
+    1 if not, 2 for a directory that is not empty or can't be made, 130 when interrupted.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("raft_actors").setLevel(logging.ERROR)  # broken links are what it is about
@@ -86,7 +86,7 @@ def run_torture(plan: TorturePlan) -> int:
     try:
         directory = make_directory(plan.keep)
     except TortureFailed as refusal:
-        console.print(f"raft-actors: {refusal}")
+        print(f"raft-actors: {refusal}", file=sys.stderr)
         return 2
     console.print(f"seed [bold]{seed}[/], {plan.nodes} nodes, {plan.minutes:g} min, in {directory}")
     passed = False
@@ -103,10 +103,13 @@ def run_torture(plan: TorturePlan) -> int:
 
 
 def make_directory(keep: Path | None) -> Path:
-    """Return an empty directory. Raises TortureFailed if the one to keep has something in it."""
+    """Return an empty directory. Raises TortureFailed if the one to keep can't be one."""
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="raft_actors-torture-"))
-    keep.mkdir(parents=True, exist_ok=True)
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TortureFailed(f"{keep} can't be made ({error}): name another directory") from None
     if any(keep.iterdir()):
         raise TortureFailed(f"{keep} is not empty: name a new directory")
     return keep.resolve()

@@ -10,7 +10,7 @@ __all__ = ["Cookie", "UnsafeCookie"]
 
 
 class UnsafeCookie(RaftError):
-    """The cookie is empty, or its file may be read by other users: the message says the remedy."""
+    """The cookie is empty, or its file may be read by others, or by nobody; says the remedy."""
 
 
 class Cookie:
@@ -19,7 +19,9 @@ class Cookie:
     __slots__ = ("_key",)
 
     def __init__(self, secret: str | bytes) -> None:
-        self._key = (secret.encode() if isinstance(secret, str) else bytes(secret)).strip()
+        # What a command line gave that is no UTF-8 is taken as the bytes that it was.
+        key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else bytes(secret)
+        self._key = key.strip()
         if not self._key:
             raise UnsafeCookie("the cookie is empty: give a long random string")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from raft_actors.launch import CannotLaunch, Plan, run_until_told
 from tests.shell.terminal import environment
 
 HOST = socket.gethostname().partition(".")[0]
@@ -118,6 +119,90 @@ def test_a_start_function_that_is_not_there_is_status_2(nodes: Nodes) -> None:
     status, _, err = nodes.run("node", "--sname", "a", "--start", "examples.kv_store:begin")
     assert status == 2
     assert_one_line(err, "no function 'begin'")
+
+
+@pytest.mark.parametrize("name", [".there", "there.py", "", "there..too"])
+def test_a_module_that_is_not_named_as_in_an_import_is_one_line_and_status_2(
+    nodes: Nodes, name: str
+) -> None:
+    status, _, err = nodes.run("node", "--sname", "a", "-m", name)
+    assert status == 2
+    assert_one_line(err, f"as in an import.*, not '{re.escape(name)}'")
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_is_none_is_status_2(nodes: Nodes, port: str) -> None:
+    status, _, err = nodes.run("node", "--sname", "a", "--port", port)
+    assert status == 2
+    assert "--port" in err
+    assert "Traceback" not in err
+
+
+def test_a_cookie_that_cant_be_read_is_one_line_and_status_1(nodes: Nodes) -> None:
+    nodes.environment.pop("RAFT_ACTORS_COOKIE", None)
+    nodes.environment["XDG_CONFIG_HOME"] = str(nodes.directory)
+    (nodes.directory / "raft_actors" / "cookie").mkdir(parents=True)
+    status, _, err = nodes.run("node", "--sname", "a")
+    assert status == 1
+    assert_one_line(err, "there is no cookie .*cookie'.*set RAFT_ACTORS_COOKIE")
+
+
+def test_a_runtime_directory_that_cant_be_made_is_one_line_and_status_1(nodes: Nodes) -> None:
+    (nodes.directory / "file").touch()
+    nodes.environment["RAFT_ACTORS_RUNTIME_DIR"] = str(nodes.directory / "file" / "run")
+    status, _, err = nodes.run("node", "--sname", "a")
+    assert status == 1
+    assert_one_line(err, "file/run'.*set RAFT_ACTORS_RUNTIME_DIR")
+
+
+def test_a_mapper_port_that_is_none_is_one_line_and_status_2(nodes: Nodes) -> None:
+    nodes.environment["RAFT_ACTORS_MAPPER_PORT"] = "4370x"
+    status, _, err = nodes.run("node", "--sname", "a")
+    assert status == 2
+    assert_one_line(err, "RAFT_ACTORS_MAPPER_PORT must be a port .*'4370x'")
+
+
+def test_a_torture_that_can_keep_nothing_is_one_line(nodes: Nodes) -> None:
+    (nodes.directory / "file").touch()
+    status, _, err = nodes.run("torture", "--keep", "file/new")
+    assert status == 2
+    assert_one_line(err, "name another directory")
+
+
+def test_a_tree_that_is_a_plain_actor_is_one_line_and_status_2(nodes: Nodes) -> None:
+    """And the process ends, though that actor's thread is no daemon."""
+    (nodes.directory / "plain.py").write_text(
+        "import pykka\n"
+        "class Plain(pykka.ThreadingActor):\n"
+        "    pass\n"
+        "def start():\n"
+        "    return 'ok', Plain.start()\n"
+    )
+    status, _, err = nodes.run("node", "--sname", "a", "-m", "plain")
+    assert status == 2
+    assert_one_line(err, "start_link of a Supervisor or a Process")
+
+
+def test_actors_outside_of_the_tree_are_stopped_too(nodes: Nodes) -> None:
+    (nodes.directory / "outside.py").write_text(
+        "import pykka\n"
+        "class Outside(pykka.ThreadingActor):\n"
+        "    def on_stop(self):\n"
+        "        print('outside too', flush=True)\n"
+        "Outside.start()\n"
+    )
+    process = nodes.start_up("--sname", "a", "-m", "outside")
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, f"outside too\na@{HOST} stopped\n")
+
+
+def test_who_cant_launch_leaves_the_signals_as_they_were() -> None:
+    """Planted: Ctrl-C does nothing from then on."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(CannotLaunch):
+        run_until_told(Plan(sname="a b"))
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
