@@ -243,9 +243,10 @@ class Applied:
         A query that begins with REPLY gets an answer that does, with the index of the state, so
         that the machine's errors and Raft's are told apart. REPLY alone is a question for that.
         """
-        if query[:1] != REPLY:
+        if not query.startswith(REPLY):
             return self.look(query)
-        return reply_at(self.index, self.look(query[1:]) if len(query) > 1 else b"")
+        asked = query[len(REPLY) :]
+        return reply_at(self.index, self.look(asked) if asked else b"")
 
     def look(self, query: bytes) -> bytes:
         """Have the machine answer. An exception is an answer to this reader alone, but for those

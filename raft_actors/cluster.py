@@ -326,7 +326,7 @@ class Cluster:
             while True:
                 answer = call.answer()
                 if type(answer) is bytes:
-                    if answer[:1] == REPLY:
+                    if answer.startswith(REPLY):
                         index, reply = reply_in(answer)
                         if index > self.token:
                             self.token = index

@@ -25,10 +25,11 @@ from raft_actors.core.entry import RequestId
 __all__ = ["EXPIRED", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in"]
 
 NEW = (1 << 64) - 1
-REPLY = b"\xc1"
-"""Begins the reply of a machine, which may look like an error of Raft's. Begins no term. Then come
-8 bytes, the log index whose state it shows, and the reply."""
-REPLY_AT = Struct(">cQ")
+REPLY = b"\xc1\xc1"
+"""Begins the reply of a machine, which may look like an error of Raft's. Begins no term: one that
+begins with 0xC1 goes on in msgpack, which never uses it. Then come 8 bytes, the log index whose
+state it shows, and the reply."""
+REPLY_AT = Struct(">2sQ")
 
 SESSIONS_MAX = 1_000
 """One more, and the one whose last command is the longest ago expires."""
@@ -56,7 +57,7 @@ def reply_at(index: int, reply: bytes) -> bytes:
 def reply_in(answer: bytes) -> tuple[int, bytes]:
     """Return index and reply of such an answer."""
     _reply, index = REPLY_AT.unpack_from(answer)
-    return index, answer[9:]
+    return index, answer[REPLY_AT.size :]
 
 
 class Session:

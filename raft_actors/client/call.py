@@ -78,7 +78,7 @@ class Call:
             answer = future.get(0)
         except (RaftError, TimeoutError):  # the last: another thread gets it right now
             return False
-        return type(answer) is bytes and answer[:1] == REPLY
+        return type(answer) is bytes and answer.startswith(REPLY)
 
     def end(self) -> None:
         """It is not sent again, so it holds no room in its session."""

@@ -52,7 +52,7 @@ class Replica:
         payload = b"" if command is None else terms.dumps(command)
         answer = self.applied.write(payload, request, at_s * 1_000)
         self.applied.index += 1
-        return terms.loads(reply_in(answer)[1] if answer[:1] == REPLY else answer)
+        return terms.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
 
     def open(self, salt=0, at_s=0):
         ok, number = self.commit((NEW, salt), at_s=at_s)

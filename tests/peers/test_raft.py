@@ -3,8 +3,8 @@
 import pytest
 
 import supervision
-from raft_actors import Config, Node, Raft, StateMachine, Supervisor, terms
-from raft_actors.core.messages import Propose
+from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, terms
+from raft_actors.core.messages import CONSISTENCIES, Propose
 from raft_actors.errors import BadName
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
@@ -430,3 +430,27 @@ def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer,
 def request_of(name, command):
     body = [WRITE, name, terms.dumps(command), *next_request()]
     return peers_here().request((name, HERE), body)
+
+
+class Echo(StateMachine):
+    def init(self, name):
+        return None
+
+    def handle_write(self, command, state):
+        return command, state
+
+    def handle_read(self, query, state):
+        return query
+
+
+@pytest.mark.parametrize("term", ["a", ("a", 1), ["a"], {"a"}, {"k": [1]}, b"\xc1", 1 << 70])
+def test_whatever_is_a_term_may_be_said_and_answered(make_peer, term):
+    """Planted: a machine's reply begins with the byte with which some terms begin."""
+    name, _ = make_peer(Echo)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    assert Raft.write(name, term) == term
+    with Cluster(name) as cluster:
+        assert cluster.write(term) == term
+        for consistency in CONSISTENCIES:
+            assert Raft.read(name, term, consistency=consistency) == term
+            assert cluster.read(term, consistency=consistency) == term

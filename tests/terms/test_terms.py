@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raft_actors.sessions import REPLY
 from raft_actors.terms import DEPTH_MAX, dumps, loads
 
 some = settings(max_examples=60, deadline=None)
@@ -96,6 +97,13 @@ def test_every_term_comes_back_equal_and_of_the_same_type(value):
 @given(terms())
 def test_a_term_has_one_encoding(value):
     assert dumps(loads(dumps(value))) == dumps(value)
+
+
+@some
+@given(terms())
+def test_no_term_begins_as_a_machines_reply_does(value):
+    """The mark of a reply was 0xC1 once, as that of a term with a list in it."""
+    assert not dumps(value).startswith(REPLY)
 
 
 @some
