@@ -27,8 +27,6 @@ VERSION_MAX = 1 << 31
 logger = logging.getLogger("raft_actors.state_machine")
 
 NOWHERE = Path()
-PASSED_OVER = 1_000
-"""Entries read at once that a state on disk has had already."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/witness.py."""
 
@@ -76,15 +74,19 @@ class Applied:
         while machine.current_version < version:
             step = machine.current_version
             try:
-                self.state = machine.upgrade(self.state, step)
-                if hasattr(self.state, "commit"):
-                    self.state.commit()
+                state = machine.upgrade(self.state, step)
+                self.refuse_another(state)
+                if hasattr(state, "commit"):
+                    state.commit()
+            except (MemoryError, StoreError):
+                raise
             except Exception as error:
                 raise UpgradeFailed(
                     f"{self.name}: {type(machine).__name__}.upgrade(state, {step}) raised "
                     f"{type(error).__name__}: {error}; every replica stops at entry "
                     f"{self.index + 1}: install a version whose upgrade works"
                 ) from error
+            self.state = state
             machine.current_version = step + 1
             logger.info("%s: its machine runs as version %d from entry %d on",
                         self.name, step + 1, self.index + 1)  # fmt: skip
@@ -151,14 +153,26 @@ class Applied:
 
     def restored(self, data: Any, snapshot: Snapshot) -> Any:
         try:
-            return self.machine.restore(data)
-        except RaftError:
+            state = self.machine.restore(data)
+            self.refuse_another(state)
+        except (MemoryError, RaftError):
             raise
         except Exception as error:
             raise RaftError(
                 f"{type(self.machine).__name__}.restore could not take the snapshot of entry "
                 f"{snapshot.index}: {type(error).__name__}: {error}; run the version that took it"
             ) from error
+        return state
+
+    def refuse_another(self, state: Any) -> None:
+        """Raise TypeError where a state on disk would be left for another one: what that one says
+        would be so until the next start, and here alone.
+        """
+        if self.on_disk is not None and state is not self.on_disk:
+            raise TypeError(
+                "a state on disk is changed in place: return the state that was given, not "
+                f"{type(state).__name__}"
+            )
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
         """Bring sessions and version to where a state on disk is: its commands have run.
@@ -174,9 +188,10 @@ class Applied:
         if snapshot.index:
             self.sessions, _ = opened(snapshots.pieces(snapshot))
             self.found_at(snapshots.header(snapshot).machine)
-        for first in range(snapshot.index + 1, self.index + 1, PASSED_OVER):
-            entries = log.between(first, min(first + PASSED_OVER - 1, self.index))
-            for index, entry in enumerate(entries, first):
+        index = snapshot.index
+        while index < self.index:
+            for entry in log.some(index + 1, self.index):
+                index += 1
                 self.pass_over(index, entry)
 
     def pass_over(self, index: int, entry: bytes) -> None:
@@ -225,6 +240,8 @@ class Applied:
         try:
             result = self.machine.handle_write(terms.loads(command), state)
             reply, changed = pair_of(result)
+            if changed is not state:
+                self.refuse_another(changed)
             encoded = terms.dumps(reply, "reply")
         except (MemoryError, StoreError):
             raise

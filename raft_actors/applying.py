@@ -72,7 +72,7 @@ class Applying:
             return
         until = clock() + self.config.heartbeat_timeout
         replies: list[bytes] = []
-        entries = core.log.between(first, last)
+        entries = core.log.some(first, last)
         for entry in entries:
             kind = kind_of(entry)
             reply = b""

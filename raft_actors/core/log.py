@@ -14,6 +14,9 @@ from raft_actors.errors import LogCompacted
 
 __all__ = ["EntryReader", "Log"]
 
+READ_AT_ONCE = 64
+"""Entries read back from the store together."""
+
 
 class EntryReader(Protocol):
     """Where saved entries are read back; every log store is one."""
@@ -65,12 +68,20 @@ class Log:
             return self.reader.entries(first, last)
         return self.reader.entries(first, tail_first - 1) + self.tail[: last - tail_first + 1]
 
+    def some(self, first: int, last: int) -> list[bytes]:
+        """Return entries from `first` on, at least one, up to `last`: those in memory, or a few
+        of those that are not, however large they are."""
+        tail_first = self.tail_first
+        if first >= tail_first:
+            return self.between(first, last)
+        return self.between(first, min(last, tail_first - 1, first + READ_AT_ONCE - 1))
+
     def batch(self, first: int, bytes_max: int) -> list[bytes]:
         """Return entries from `first` on, at least one and no more than `bytes_max` in all."""
         entries: list[bytes] = []
         room = bytes_max
         while first <= self.last_index:
-            part = self.between(first, min(first + 63, self.last_index))
+            part = self.between(first, min(first + READ_AT_ONCE - 1, self.last_index))
             sizes = list(accumulate(map(len, part)))
             fitting = max(bisect_right(sizes, room), 0 if entries else 1)
             entries += part[:fitting]

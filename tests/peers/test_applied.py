@@ -4,7 +4,8 @@ import pytest
 
 from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
 from raft_actors.applied import Applied, reply_of
-from raft_actors.errors import StoreError
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import RaftError, StoreError, UpgradeFailed
 
 
 class Accounts(StateMachine):
@@ -209,3 +210,52 @@ def test_a_disk_that_does_not_answer_a_read_is_the_peers_trouble_too(tally):
     with pytest.raises(StoreError):
         read(tally, None)
     tally.on_disk.db = good
+
+
+class Careless(Tally):
+    """Forgets which state it was given."""
+
+    version = 2
+    another = None
+
+    def handle_write(self, command, state):
+        number, state = super().handle_write(command, state)
+        return number, self.another if command == "forget" else state
+
+    def upgrade(self, state, _version):
+        state["n"] = 100
+        return self.another
+
+    def restore(self, data):
+        super().restore(data)
+        return self.another
+
+
+@pytest.mark.parametrize("another", [None, {"n": 7}])
+def test_a_state_on_disk_is_never_left_for_another(tmp_path, another):
+    """Such a replica would go on from one state, and from that on its disk after a restart.
+
+    Planted: it goes on from what the machine returned.
+    """
+    careless = type("Careless", (Careless,), {"another": another})
+    applied = Applied(careless(), "peer", tmp_path)
+    assert write(applied, "plain") == 1
+    error, (_, kind, text) = write(applied, "forget")
+    assert (error, kind) == ("error", "TypeError")
+    assert "return the state that was given" in text
+    assert write(applied, "plain") == 2
+    with pytest.raises(UpgradeFailed, match="return the state that was given"):
+        applied.upgrade(2)
+    with pytest.raises(RaftError, match="return the state that was given"):
+        applied.restored(iter(()), Snapshot(1, 1))
+    applied.close()
+
+
+def test_a_disk_that_fails_in_an_upgrade_is_not_the_machines_fault(tmp_path):
+    applied = Applied(Careless(), "peer", tmp_path)
+    good, applied.on_disk.db = applied.on_disk.db, BadDisk()
+    applied.machine.upgrade = lambda state, _version: state["n"]
+    with pytest.raises(StoreError, match="Input/output error"):
+        applied.upgrade(2)
+    applied.on_disk.db = good
+    applied.close()

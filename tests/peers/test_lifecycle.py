@@ -8,11 +8,13 @@ import pytest
 
 import supervision
 from raft_actors import Raft, StateMachine, terms
+from raft_actors.core.log import READ_AT_ONCE
 from raft_actors.kv_store import KVStore
 from raft_actors.peer import TICK
 from raft_actors.peers import peers_here, stop_trees
 from raft_actors.requests import CONFIGURE, STATUS, WRITE
 from raft_actors.stores.memory import MemoryStore
+from raft_actors.stores.rocks import RocksStore
 from supervision import Process, timer
 from tests.nodes.helpers import eventually
 
@@ -243,3 +245,22 @@ def test_the_end_of_a_forked_child_stops_no_tree_of_its_parent():
     stop_trees(os.getpid() + 1)
     assert supervision.exit_reason(root) is None
     supervision.stop(root)
+
+
+def test_a_log_is_applied_a_little_at_a_time_after_a_restart(make_peer, tmp_path, monkeypatch):
+    """Its entries may be large. Planted: as many are read as are applied, up to `apply_max`."""
+    name, _ = make_peer(data_dir=tmp_path / "data")
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    for number in range(150):
+        assert Raft.write(name, ("set", number, number))[0] == "ok"
+    Raft.stop(name)
+    read, entries = [], RocksStore.entries
+
+    def watched(store, first, last):
+        read.append(last - first + 1)
+        return entries(store, first, last)
+
+    monkeypatch.setattr(RocksStore, "entries", watched)
+    make_peer(name=name, data_dir=tmp_path / "data")
+    eventually(lambda: Raft.read(name, ("get", 149)) == ("ok", 149))
+    assert max(read) <= READ_AT_ONCE
