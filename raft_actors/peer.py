@@ -29,7 +29,6 @@ from raft_actors.core.messages import (
     Configure,
     Message,
     NodeLost,
-    SnapshotTaken,
     Tick,
     Transfer,
     Written,
@@ -43,7 +42,7 @@ from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.recovery import recover
 from raft_actors.requests import Ask, TakeSnapshot, refuse
-from raft_actors.snapshotting import SnapshotFailed, Snapshotting
+from raft_actors.snapshotting import Snapshotting, WriterEnded
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace
@@ -196,16 +195,12 @@ class Peer(Applying, Answering, Process):
         kind = type(event)
         if kind is Ask:
             self.asked.append(event)
-        elif kind is SnapshotTaken:
-            if event.snapshot.index > self.core.snapshot.index:  # else a leader's was faster
-                self.step(event)
-            self.snapshotting.taken()
         elif kind in EVENTS:
             self.step(event)
         elif kind is TakeSnapshot:
             self.snapshotting.ask(event.ticket)
-        elif kind is SnapshotFailed:
-            self.snapshotting.failed(event.reason)
+        elif kind is WriterEnded:
+            self.snapshotting.ended(event)
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning("%s was told what it does not understand: %.200r", self.name, event)
 
@@ -378,7 +373,7 @@ class Peer(Applying, Answering, Process):
             # What the batch that ended it owes, if one did, is owed still.
             for ticket, answer in (due.answers if due else []) + core.effects.answers:
                 ticket.set(encoded(answer))
-            self.snapshotting.answer(NO_PEER)
+            self.snapshotting.answer_all(NO_PEER)
             for read in self.reads + (due.reads if due else []) + core.effects.reads:
                 read.ticket.set(encoded(redirect(None)))
             for ask in self.asked:

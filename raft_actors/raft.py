@@ -13,6 +13,7 @@ import pykka
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
+from raft_actors.core.messages import FOLLOWER
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 from raft_actors.download import download
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
@@ -33,6 +34,7 @@ from raft_actors.requests import (
     next_request,
     read_request,
 )  # fmt: skip
+from raft_actors.sessions import REPLY, reply_in
 from raft_actors.state_machine import StateMachine
 from raft_actors.views import Configuration, Entry, Status, viewed
 from supervision import ProcessRef
@@ -298,19 +300,26 @@ class Raft:
     def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
         """Write all that the group knows to a new file here, while it goes on.
 
-        Ask the leader: what is written then has every write that was acknowledged before. Any
-        member will do, for what it has applied. `raft-actors recover import` makes a group of it.
+        Any member but a witness will do: it has every write that was acknowledged before the
+        call. `raft-actors recover import` makes a group of it.
 
         Returns `("ok", index)`, that of the last entry in it; `("error", ("backup_failed", why))`
-        when the file can't be written, `"keeps_no_state"` of a witness; errors as of `snapshot`.
-        `timeout` is for the snapshot, and again for each part.
+        when the file can't be written; errors as of a `read` with `"follower"` (where no majority
+        runs, `raft-actors recover export` writes what one stopped peer has), and of `snapshot`.
+        `timeout` is for each step: that read, the snapshot, each part of it.
         """
+
+        def take() -> Any:
+            seen = found_instead(
+                request(peer, *read_request(REPLY, FOLLOWER), timeout, NO_NODE), timeout
+            )
+            return Raft.snapshot(peer, timeout) if seen[0] == "ok" else seen
 
         def read(index: int, offset: int) -> Any:
             answer = ask(peer, PART, (index, offset), timeout)
             return NO_PEER if isinstance(answer, Elsewhere) else answer
 
-        return download(address_of(peer), Path(path), lambda: Raft.snapshot(peer, timeout), read)
+        return download(address_of(peer), Path(path), take, read)
 
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:
@@ -428,7 +437,8 @@ def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:
 
 
 def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
-    """Return the answer; or Elsewhere, if the peer has stopped but others may know.
+    """Return the answer, ("ok", index) to the query REPLY; or Elsewhere, if the peer has stopped
+    but others may know.
 
     if_lost  the answer when the connection broke with the request under way
     """
@@ -452,7 +462,7 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     except FrameTooLarge:  # its node takes less in one frame than this one
         return ("error", "command_too_large")
     if isinstance(answer, bytes):
-        return terms.loads(answer)
+        return ("ok", reply_in(answer)[0]) if answer.startswith(REPLY) else terms.loads(answer)
     return Elsewhere((name, node), [(other, place) for other, place in answer])
 
 

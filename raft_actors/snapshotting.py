@@ -2,7 +2,7 @@
 
 taking in   on the peer's thread, in slices; nothing is applied meanwhile
 writing     on a thread of its own, which tells the peer at the end
-taken       the core lets the log begin later; older snapshots are removed
+ended       the core lets the log begin later; older snapshots are removed
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors import terms
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import SnapshotTaken
+from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError
 from raft_actors.state_image import StateImage
 from raft_actors.stores.snapshots import Draft, Header
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from raft_actors.peer import Peer
     from raft_actors.requests import Ticket
 
-__all__ = ["SnapshotFailed", "Snapshotting", "Writer"]
+__all__ = ["Snapshotting", "Writer", "WriterEnded"]
 
 logger = logging.getLogger("raft_actors.peer")
 
@@ -38,16 +39,18 @@ WRITER_S = 5.0
 
 
 @dataclass(slots=True)
-class SnapshotFailed:
-    """The writer tells its peer why there is no snapshot."""
+class WriterEnded:
+    """A writer tells its peer what has become of its snapshot; without one, `reason` says why."""
 
-    reason: str
+    writer: "Writer"
+    snapshot: Snapshot | None
+    reason: str = ""
 
 
 class Writer:
     """Writes one snapshot, on a thread of its own."""
 
-    def __init__(self, draft: Draft, image: StateImage, done: Callable[[Any], Any]) -> None:
+    def __init__(self, draft: Draft, image: StateImage, done: Callable[[WriterEnded], Any]) -> None:
         self.draft = draft
         self.image = image
         self.done = done
@@ -58,17 +61,17 @@ class Writer:
         draft = self.draft
         try:
             for payload in self.image.payloads():
+                draft.add(payload)
+                time.sleep(0)  # the peer's thread is the one that matters
                 if self.given_up:
                     draft.abandon()
                     return
-                draft.add(payload)
-                time.sleep(0)  # the peer's thread is the one that matters
-            outcome: Any = SnapshotTaken(draft.finish())
+            ended = WriterEnded(self, draft.finish())
         except Exception as error:
-            outcome = SnapshotFailed(f"{type(error).__name__}: {error}")
+            ended = WriterEnded(self, None, f"{type(error).__name__}: {error}")
             with suppress(RaftError):  # it may have filled the disk: the log needs the room
                 draft.abandon()
-        self.done(outcome)
+        self.done(ended)
 
 
 class Snapshotting:
@@ -77,6 +80,7 @@ class Snapshotting:
     image      the state that is being taken in; nothing is applied while there is one
     log_bytes  of the entries that were applied since the last snapshot
     tickets    who waits for the next snapshot
+    served     who waits for the one that is being taken, which holds all from before they asked
     slice_s    how long the peer's thread takes a state in before it looks around
     """
 
@@ -90,6 +94,7 @@ class Snapshotting:
         self.writer: Writer | None = None
         self.log_bytes = 0
         self.tickets: list[Ticket] = []
+        self.served: list[Ticket] = []
         self.not_before = 0.0
         self.last_at = peer.clock()
 
@@ -138,6 +143,7 @@ class Snapshotting:
     def begin(self) -> bool:
         peer = self.peer
         core, applied = peer.core, peer.applied
+        self.served, self.tickets = self.tickets, []
         if applied.index == core.snapshot.index:
             self.answer(("ok", applied.index))
             return False
@@ -163,7 +169,7 @@ class Snapshotting:
             self.failed(str(error))
             return
         ref = self.peer.actor_ref
-        self.writer = Writer(draft, image, lambda outcome: tell_if_alive(ref, outcome))
+        self.writer = Writer(draft, image, lambda ended: tell_if_alive(ref, ended))
         self.log_bytes = 0
         self.last_at = self.peer.core.now
         self.run(self.writer)
@@ -172,14 +178,25 @@ class Snapshotting:
     def run(writer: Writer) -> None:
         writer.thread.start()
 
-    def taken(self) -> None:
-        """The core has heard of it: remove the ones before it that nobody is being sent."""
-        core = self.peer.core
+    def ended(self, event: WriterEnded) -> None:
+        """Let the log begin after the snapshot, and remove those before it.
+
+        One that was given up may hang in the disk and be heard of late: another may write by then.
+        """
+        if event.writer is not self.writer:
+            return
+        if event.snapshot is None:
+            self.failed(event.reason)
+            return
         self.writer = None
+        peer = self.peer
+        if event.snapshot.index > peer.core.snapshot.index:  # else a leader's was faster
+            peer.step(SnapshotTaken(event.snapshot))
         self.prune()
-        self.answer(("ok", core.snapshot.index))
+        self.answer(("ok", peer.core.snapshot.index))
 
     def prune(self) -> None:
+        """Remove those before the newest that nobody is being sent."""
         core = self.peer.core
         role = core.role
         sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
@@ -199,13 +216,22 @@ class Snapshotting:
         self.answer(("error", ("snapshot_failed", reason)))
 
     def answer(self, answer: Any) -> None:
-        tickets, self.tickets = self.tickets, []
+        tickets, self.served = self.served, []
         for ticket in tickets:
             ticket.set(terms.dumps(answer))
 
+    def answer_all(self, answer: Any) -> None:
+        """Answer everybody who waits: there is no next one."""
+        self.served, self.tickets = self.served + self.tickets, []
+        self.answer(answer)
+
     def give_up(self) -> None:
-        """Leave what is being taken: the peer ends, or has got a newer state from its leader."""
+        """Leave what is being taken: the peer ends, or has got a newer state from its leader.
+
+        Who waited for it waits for the next.
+        """
         writer, self.image, self.writer = self.writer, None, None
+        self.tickets, self.served = self.served + self.tickets, []
         if writer is not None:
             writer.given_up = True
             if writer.thread.is_alive():

@@ -23,7 +23,8 @@ class Files(Protocol):
         """Return up to `size` bytes; fewer at the end of the file."""
 
     def write(self, name: str, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`, and let the file end there. Makes the file if need be."""
+        """Put `data` at `offset`, and let the file end there. Offset 0 makes the file if need be;
+        any other is refused where there is none, for the file would begin with a hole."""
 
     def keep(self, draft: str, name: str) -> None:
         """Make a file durable, and give it its final name, durably too."""
@@ -64,7 +65,8 @@ class DiskFiles:
     def write(self, name: str, offset: int, data: bytes) -> None:
         try:
             self.path.mkdir(exist_ok=True)
-            descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT, 0o644)
+            make = 0 if offset else os.O_CREAT
+            descriptor = os.open(self.path / name, os.O_WRONLY | make, 0o644)
             try:
                 view, at = memoryview(data), offset
                 while view:

@@ -13,11 +13,12 @@ A file is a row of blocks:
 
     <index>-<term>-<size>-<checksum>.snapshot          whole, and durable
     <index>-<term>-<size>-<checksum>.part              what has come so far of a leader's
-    <index>-<term>.draft                               being written
+    <index>-<term>-<n>.draft                           being written; no two of a process share one
 
 `size` and `checksum` are of the whole file. A name is given last, so what has it is whole.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from re import compile as pattern
@@ -38,6 +39,7 @@ MAGIC = "raft_actors snapshot"
 HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
 BLOCK_BYTES = 8
 READ_BYTES = 1 << 20
+DRAFTS = itertools.count(1)
 NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|part)")
 
 
@@ -68,7 +70,7 @@ class Draft:
     def __init__(self, files: Files, header: Header) -> None:
         self.files = files
         self.header = header
-        self.name = f"{header.index}-{header.term}.draft"
+        self.name = f"{header.index}-{header.term}-{next(DRAFTS)}.draft"
         self.size = self.checksum = self.count = 0
         self.add(header.encode())
 

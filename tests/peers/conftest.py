@@ -7,8 +7,16 @@ import pytest
 
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
+from raft_actors.peers import peers_here
+from raft_actors.stores.snapshots import Draft
+from tests.nodes.helpers import eventually
 
 NUMBERS = itertools.count(1)
+
+
+def peer_of(name):
+    """The actor itself, to look inside."""
+    return next(peer for peer in peers_here().stores.values() if peer.name == name)
 
 
 @pytest.fixture
@@ -62,3 +70,35 @@ def gated():
     Gated.entered.clear()
     yield Gated
     Gated.gate.set()
+
+
+class HeldWriter:
+    """Writers of snapshots wait in front of a block until they are released."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.waiting = set()
+
+    def hold(self):
+        if threading.current_thread().name == "raft-snapshot":
+            self.waiting.add(threading.current_thread())
+            self.gate.wait(30)
+
+    def wait_for_one(self):
+        eventually(lambda: self.waiting)
+
+    def release(self):
+        self.gate.set()
+
+
+@pytest.fixture
+def held_writer(monkeypatch):
+    held, add = HeldWriter(), Draft.add
+
+    def add_when_released(draft, payload):
+        held.hold()
+        add(draft, payload)
+
+    monkeypatch.setattr(Draft, "add", add_when_released)
+    yield held
+    held.release()

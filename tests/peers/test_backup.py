@@ -1,11 +1,14 @@
 """`Raft.backup` in one process: what it answers when it can't be done."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from raft_actors import Raft, StateMachine
 from raft_actors import download as module
 from raft_actors.stores.backup import read_header
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 
 @pytest.fixture
@@ -27,6 +30,42 @@ def test_a_backup_holds_all_that_was_acknowledged(leader, file):
     ok, index = Raft.backup(leader, file)
     assert ok == "ok"
     assert index == Raft.status(leader)[1]["last_applied"] == read_header(file).last
+
+
+def test_a_follower_that_is_behind_gives_what_was_acknowledged_before_the_call(
+    trio, file, monkeypatch
+):
+    """Planted: a follower gives what it has applied."""
+    names = trio()
+    leader = Raft.leader(names[0])
+    follower = next(name for name in names if name != leader[0])
+    peer = peer_of(follower)
+    with monkeypatch.context() as behind, ThreadPoolExecutor() as pool:
+        behind.setattr(peer, "apply", lambda: None)
+        assert Raft.write(leader, ("set", "key", 1))[0] == "ok"
+        acknowledged = Raft.status(leader)[1]["last_applied"]
+        backup = pool.submit(Raft.backup, follower, file)
+        eventually(lambda: peer.reads or backup.done())
+        behind.undo()
+        ok, index = backup.result(10)
+    assert ok == "ok"
+    assert index >= acknowledged
+
+
+def test_a_backup_does_not_take_the_snapshot_that_was_begun_before_the_last_write(
+    leader, file, held_writer
+):
+    """Planted: whoever waits is answered with the snapshot that ends next."""
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(Raft.snapshot, leader)
+        held_writer.wait_for_one()
+        assert Raft.write(leader, ("set", "key", "late"))[0] == "ok"
+        acknowledged = Raft.status(leader)[1]["last_applied"]
+        backup = pool.submit(Raft.backup, leader, file)
+        eventually(lambda: peer_of(leader).snapshotting.tickets)
+        held_writer.release()
+        assert first.result(10) == ("ok", acknowledged - 1)
+        assert backup.result(10) == ("ok", acknowledged)
 
 
 def test_a_newer_snapshot_in_between_begins_it_again(leader, file, monkeypatch):
@@ -72,7 +111,9 @@ def test_a_witness_has_nothing_to_give(make_peer, file):
     names = [make_peer()[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names, witnesses=names[2:])[0] == "ok"
     eventually(lambda: Raft.leader(names[2]) is not None)
-    eventually(lambda: Raft.backup(names[2], file) == ("error", "keeps_no_state"))
+    eventually(
+        lambda: Raft.backup(names[2], file) == ("error", ("redirect", Raft.leader(names[0])))
+    )
     assert not file.exists()
 
 

@@ -11,6 +11,7 @@ from raft_actors.disk_dict import DiskDict
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 from tests.peers.test_snapshots import compact
 
 
@@ -50,10 +51,6 @@ def write_many(name, count, first=0):
 
 def expected(count):
     return dict(sorted((str(number), number) for number in range(count)))
-
-
-def peer_of(name):
-    return next(peer for peer in peers_here().stores.values() if peer.name == name)
 
 
 def test_commands_and_reads_see_what_they_should(make_peer):

@@ -3,28 +3,28 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from raft_actors import Frozen, Raft, StateMachine, UndoDict
-from raft_actors.errors import StoreCorrupt
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
 from raft_actors.recovery import recover
+from raft_actors.snapshotting import Writer, WriterEnded
 from raft_actors.stores import open_store
+from raft_actors.stores.files import DiskFiles
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 DURABLE = ["rocksdb", "lmdb"]
 
 
 def status(name):
     return Raft.status(name)[1]
-
-
-def peer_of(name):
-    """The actor itself, to look inside."""
-    return next(peer for peer in peers_here().stores.values() if peer.name == name)
 
 
 def compact(leader, beyond):
@@ -220,18 +220,17 @@ def test_a_log_whose_snapshot_is_gone_is_refused(make_peer, tmp_path):
 
 
 def test_the_peer_goes_on_where_no_snapshot_can_be_written(make_peer, tmp_path, caplog):
-    """A directory in the way of the draft stands for a disk that refuses."""
+    """A file in the way of their directory stands for a disk that refuses."""
     path = tmp_path / "data"
     name = lone(make_peer, data_dir=path)
     write_many(name, 3)
-    (path / "snapshots").mkdir()
-    obstacle = path / "snapshots" / "4-1.draft"
-    obstacle.mkdir()
+    obstacle = path / "snapshots"
+    obstacle.write_text("in the way")
     answer, (reason, _detail) = Raft.snapshot(name)
     assert (answer, reason) == ("error", "snapshot_failed")
     assert "no snapshot could be taken, so the log grows" in caplog.text
     write_many(name, 3, first=3)
-    obstacle.rmdir()
+    obstacle.unlink()
     assert Raft.snapshot(name) == ("ok", 7)
 
 
@@ -286,6 +285,69 @@ def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path, store):
         assert set(range(known)) <= set(applied.state)
     finally:
         opened.close()
+
+
+def test_a_writer_that_was_given_up_is_not_listened_to(make_peer, tmp_path, held_writer):
+    """It hung in the disk, its successor's peer has another, and then it tells how it ended.
+
+    Planted: every writer is listened to; then the draft of the other is removed under it.
+    """
+    path = tmp_path / "data"
+    name = lone(make_peer, data_dir=path, snapshot_trailing=1)
+    write_many(name, 20)
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(Raft.snapshot, name)
+        held_writer.wait_for_one()
+        given_up = Writer(None, None, None)
+        ref = peers_here().running[name]
+        ref.tell(WriterEnded(given_up, Snapshot(1, 1)))
+        ref.tell(WriterEnded(given_up, None, "the disk is gone"))
+        write_many(name, 1)
+        held_writer.release()
+        assert answer.result(10) == ("ok", status(name)["last_applied"] - 1)
+    Raft.stop(name)
+    assert make_peer(name=name, data_dir=path)[1][0] == "ok"
+
+
+def test_who_waits_for_a_snapshot_that_is_given_up_gets_the_next(make_peer, held_writer):
+    name = lone(make_peer)
+    write_many(name, 3)
+    snapshotting = peer_of(name).snapshotting
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(Raft.snapshot, name)
+        held_writer.wait_for_one()
+        writer = snapshotting.writer
+        writer.given_up = True
+        held_writer.release()
+        writer.thread.join(10)
+        assert not answer.done()
+        snapshotting.give_up()  # what a leader's snapshot does, on the peer's thread, which is idle
+        assert Raft.snapshot(name) == answer.result(10) == ("ok", 4)
+
+
+def test_a_peer_that_ends_answers_who_waits_for_its_snapshot(make_peer, held_writer, monkeypatch):
+    monkeypatch.setattr("raft_actors.snapshotting.WRITER_S", 0.01)
+    name = lone(make_peer)
+    write_many(name, 3)
+    with ThreadPoolExecutor() as pool:
+        begun = pool.submit(Raft.snapshot, name)
+        held_writer.wait_for_one()
+        write_many(name, 1)
+        next_one = pool.submit(Raft.snapshot, name)
+        eventually(lambda: peer_of(name).snapshotting.tickets)
+        Raft.stop(name)
+        assert begun.result(10) == next_one.result(10) == ("error", "no_peer")
+
+
+def test_no_file_begins_with_a_hole(tmp_path):
+    """Where it was removed while it was written, what follows is refused."""
+    files = DiskFiles(tmp_path)
+    files.write("draft", 0, b"abc")
+    files.write("draft", 3, b"def")
+    files.remove("draft")
+    with pytest.raises(StoreError, match="No such file"):
+        files.write("draft", 6, b"ghi")
+    assert files.names() == []
 
 
 def test_the_state_may_change_while_it_is_written(make_peer, tmp_path):

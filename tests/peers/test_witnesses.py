@@ -3,18 +3,13 @@
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.node import Node
-from raft_actors.peers import peers_here
 from raft_actors.witness import Witnessed
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 
 def here(name):
     return (name, Node.self())
-
-
-def peer_of(name):
-    peers = peers_here()
-    return peers.stores[next(path for path, peer in peers.stores.items() if peer.name == name)]
 
 
 def form(make_peer, **options):
