@@ -545,9 +545,9 @@ MUTATIONS = (
     ),
     Mutation(
         "upgrades_are_skipped", "docs/upgrades.md", "applied",
-        "                self.state = machine.upgrade(self.state, step)",
+        "                state = machine.upgrade(self.state, step)",
         "                step = version - 1\n"
-        "                self.state = machine.upgrade(self.state, step)",
+        "                state = machine.upgrade(self.state, step)",
     ),
     Mutation(
         "successor_told_too_early", "thesis 3.10", "core/transferring",
