@@ -8,6 +8,7 @@ who forced it, when, and who the members were.
 
 import getpass
 import json
+import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def forcing(
     )  # fmt: skip
     forced = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "by": f"{getpass.getuser()}@{short_host_name()}",
+        "by": f"{user()}@{short_host_name()}",
         "group": before.group,
         "members": before.members,
         "learners": before.learners,
@@ -122,6 +123,14 @@ def forcing(
     return Forcing(
         peer, before, after, index, encode(ballot.term, CONFIG, payload, time_ms=now_ms), ballot
     )
+
+
+def user() -> str:
+    """Name who runs this. In a container the user may have a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError since Python 3.13
+        return f"uid {os.getuid()}"
 
 
 def force(store: DurableStore[Any], forcing: Forcing) -> None:

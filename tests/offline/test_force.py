@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode, kind_of, term_of
 from raft_actors.core.membership import Configuration
 from raft_actors.errors import BadName, DataDirInUse
+from raft_actors.names import short_host_name
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce
 from raft_actors.offline.stopped import stopped
@@ -56,6 +58,22 @@ def test_the_entry_is_of_a_new_term_and_says_that_it_was_forced(path):
     assert abs(command_of(entry)[2] / 1000 - time.time()) < 60
     with stopped(path) as store:
         assert examine(store).problems == []
+
+
+@pytest.fixture
+def nameless(monkeypatch):
+    """In a container there may be no line in /etc/passwd for who runs this."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_who_has_no_name_is_written_down_by_number(path):
+    assert force(path).exit_code == 0
+    _, log = saved_in(path)
+    by = json.loads(command_of(log[-1])[0])["forced"]["by"]
+    assert by == f"uid {os.getuid()}@{short_host_name()}"
 
 
 def test_a_change_that_was_under_way_is_over(path):
