@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors.core.membership import Address
-from raft_actors.errors import StoreError
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores.backup import BackupHeader, BackupWriter
 
 __all__ = ["download"]
@@ -33,7 +33,7 @@ def download(
             return taken
         try:
             answer = write(peer, path, taken[1], read)
-        except StoreError as error:
+        except (StoreError, StoreCorrupt) as error:
             return ("error", ("backup_failed", str(error)))
         if answer != ("error", "not_found"):
             break
@@ -57,7 +57,7 @@ def write(peer: Address, path: Path, index: int, read: Callable[[int, int], Any]
             data = part[1]["data"]
             writer.add_snapshot_part(data)
             offset += len(data)
-            if offset >= first["size"]:
+            if offset >= first["size"] or not data:  # its file may be shorter than it was
                 writer.finish()
                 return ("ok", index)
             part = read(index, offset)

@@ -1,15 +1,19 @@
 """Backup: a stopped peer's data as one file, and such a file as the beginning of a new group."""
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from raft_actors.config import Config
 from raft_actors.core.membership import Address, Configuration
-from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
+from raft_actors.offline.entries import damage_in
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, forcing, refuse_stateless
 from raft_actors.offline.stopped import batches, refused_in_words, stopped
@@ -17,6 +21,7 @@ from raft_actors.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup import (
     ENTRIES,
+    REMEDY,
     SNAPSHOT,
     BackupHeader,
     BackupWriter,
@@ -26,7 +31,7 @@ from raft_actors.stores.backup import (
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import sync_directory
 
-__all__ = ["check_backup", "export_backup", "import_backup"]
+__all__ = ["export_backup", "import_backup", "verify_backup"]
 
 PART_BYTES = 256 * 1024
 
@@ -54,22 +59,28 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     with BackupWriter(path, header) as writer:
         for offset in range(0, snapshot.size, PART_BYTES):
             writer.add_snapshot_part(store.snapshots.read(snapshot, offset, PART_BYTES))
-        for _, entries in batches(store, first, log.last_index):
+        for index, entries in batches(store, first, log.last_index):
+            refuse_damaged(index, entries)
             writer.add_entries(entries)
         writer.finish()
-    check_backup(path)
     return header
 
 
-def check_backup(path: Path) -> BackupHeader:
-    """Read all of a backup. Raises StoreCorrupt."""
+def verify_backup(path: Path) -> BackupHeader:
+    """Read all of a backup, and look at each entry. Raises StoreCorrupt."""
     header = read_header(path)
-    sizes = {SNAPSHOT: 0, ENTRIES: 0}
+    index = header.first
     for kind, content in read_backup(path):
-        sizes[kind] += len(content)
-    if sizes != {SNAPSHOT: header.incoming.size, ENTRIES: header.last - header.first + 1}:
-        raise StoreCorrupt(f"{path} does not hold what it says: take another backup")
+        if kind == ENTRIES:
+            refuse_damaged(index, content)
+            index += len(content)
     return header
+
+
+def refuse_damaged(first: int, entries: list[bytes]) -> None:
+    for index, entry in enumerate(entries, first):
+        if damage := damage_in(entry):
+            raise StoreCorrupt(f"entry {index} {damage}: {REMEDY}, of another member")
 
 
 def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> Configuration:
@@ -78,13 +89,9 @@ def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> C
     It is the only member of a group with an id of its own, in which all that the backup holds is
     committed. Raises StoreError, StoreCorrupt.
     """
-    if directory.exists():
-        raise StoreError(f"{directory} is there already: a backup is restored to a new directory")
-    header = check_backup(path)
-    draft = directory.absolute().with_name(f"{directory.name}.importing")
-    with refused_in_words(directory):
-        shutil.rmtree(draft, ignore_errors=True)  # of an import that was interrupted: nobody's yet
-        try:
+    header = verify_backup(path)
+    try:
+        with refused_in_words(directory), drafted(directory.absolute()) as draft:
             store = durable_kind(kind)(draft, peer)
             try:
                 restore(store, header, read_backup(path))
@@ -92,13 +99,42 @@ def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> C
             finally:
                 store.close()
             with stopped(draft) as written:
-                check(written, path)
+                check(written)
+    except StoreCorrupt as error:
+        what = str(error).replace(REJOIN, REMEDY)
+        raise StoreCorrupt(f"{path} can't be restored: {what}") from error
+    return after
+
+
+@contextmanager
+def drafted(directory: Path) -> Iterator[Path]:
+    """Give a directory to fill beside `directory`, whose name it gets; if that fails it is removed.
+
+    Raises StoreError if something has that name.
+    """
+    parent = directory.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = directory.with_name(f"{directory.name}.importing")
+    lock = os.open(parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"another import into {parent} is under way: wait for it") from None
+        if directory.exists():
+            raise StoreError(
+                f"{directory} is there already: a backup is restored to a new directory"
+            )
+        shutil.rmtree(draft, ignore_errors=True)  # of an import that was killed: nobody's yet
+        try:
+            yield draft
             draft.rename(directory)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        sync_directory(directory.absolute().parent)
-    return after
+        sync_directory(parent)
+    finally:
+        os.close(lock)
 
 
 def restore(
@@ -129,6 +165,6 @@ def begin(store: DurableStore[Any], header: BackupHeader, peer: Address) -> Conf
     return made.after
 
 
-def check(store: DurableStore[Any], path: Path) -> None:
+def check(store: DurableStore[Any]) -> None:
     if problems := examine(store).problems:
-        raise StoreCorrupt(f"{path} can't be restored: {problems[0]}")
+        raise StoreCorrupt(problems[0])

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from raft_actors.errors import REJOIN
-from raft_actors.offline.backup import check_backup, export_backup, import_backup
-from raft_actors.offline.examine import entries_of, examine
+from raft_actors.offline.backup import export_backup, import_backup, verify_backup
+from raft_actors.offline.entries import entries_of
+from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, parse_address, plan
 from raft_actors.offline.migrate import KINDS, migrate
 from raft_actors.offline.stopped import stopped
@@ -77,11 +78,12 @@ def show_entries(
         saved = store.load()
         first = max(first, saved.first)
         last = min(saved.last, first + ENTRIES_MAX - 1 if last is None else last)
-        views = list(entries_of(store, first, last))
-    if as_json:
-        typer.echo(json.dumps(views, indent=1))
+        views = entries_of(store, first, last)
+        shown = json.dumps(list(views), indent=1) if as_json else entries_table(views)
+    if isinstance(shown, str):
+        typer.echo(shown)
     else:
-        Console().print(entries_table(views))
+        Console().print(shown)
 
 
 @recover.command("verify")
@@ -93,7 +95,7 @@ def verify_directory(
 ) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
     if directory.is_file():
-        header = check_backup(directory)
+        header = verify_backup(directory)
         typer.echo(f"{directory}: sound; a backup of all up to entry {header.last}")
         return
     with stopped(directory) as store:

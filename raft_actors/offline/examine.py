@@ -6,32 +6,19 @@ read: RocksDB's checksums and ours of LMDB's values. Besides, terms never fall a
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from raft_actors import terms
 from raft_actors.core.effects import Ballot
-from raft_actors.core.entry import (
-    COMMAND,
-    CONFIG,
-    HEADER,
-    KIND_NAMES,
-    VERSION,
-    command_of,
-    kind_of,
-    payload_of,
-    term_of,
-    version_of,
-)
+from raft_actors.core.entry import CONFIG, KIND_NAMES, kind_of, payload_of, term_of
 from raft_actors.core.membership import Configuration
 from raft_actors.errors import StoreCorrupt
-from raft_actors.offline.stopped import PART, batches
+from raft_actors.offline.entries import damage_in, is_entry
+from raft_actors.offline.stopped import PART
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.snapshots import Snapshots, numbers_in
 
-__all__ = ["Examined", "entry_view", "examine"]
+__all__ = ["Examined", "examine"]
 
 
 @dataclass(slots=True)
@@ -130,8 +117,10 @@ class LogReader:
     def take(self, index: int, entry: bytes) -> None:
         found = self.found
         self.size += len(entry)
-        if len(entry) < HEADER.size or kind_of(entry) not in KIND_NAMES:
-            found.problems.append(f"entry {index} is not what raft_actors writes")
+        damage = damage_in(entry)
+        if damage:
+            found.problems.append(f"entry {index} {damage}")
+        if not is_entry(entry):
             return
         term = term_of(entry)
         kind = KIND_NAMES[kind_of(entry)]
@@ -147,17 +136,11 @@ class LogReader:
                 f"entry {index} is of term {term}, and the ballot knows {self.ballot.term} only"
             )
         self.term = max(self.term, term)
-        if kind_of(entry) == CONFIG:
-            self.take_configuration(index, payload_of(entry))
-
-    def take_configuration(self, index: int, payload: bytes) -> None:
-        try:
+        if kind_of(entry) == CONFIG and not damage:
+            payload = payload_of(entry)
             view = configuration_view(Configuration.decode(payload, index))
             forced = json.loads(payload).get("forced")
-        except (ValueError, KeyError, TypeError) as error:
-            self.found.problems.append(f"entry {index} is no configuration: {error!r}")
-            return
-        self.found.configurations.append(view | ({"forced": forced} if forced else {}))
+            found.configurations.append(view | ({"forced": forced} if forced else {}))
 
     def check_configurations(self, base: int) -> None:
         """Each must name the one before it; the ballot the newest."""
@@ -207,27 +190,6 @@ def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
     found.snapshots.sort(key=lambda each: each["index"])
 
 
-def entry_view(index: int, entry: bytes) -> dict[str, Any]:
-    """An entry for people, and for JSON: what is no term is shown as it is."""
-    kind = kind_of(entry)
-    payload, request, time_ms = command_of(entry)
-    data: Any = None
-    if kind == CONFIG:
-        data = json.loads(payload)
-    elif kind == COMMAND:
-        try:
-            data = repr(terms.loads(payload))
-        except ValueError:
-            data = repr(payload)
-    elif kind == VERSION:
-        data = version_of(entry)
-    return {
-        "index": index, "term": term_of(entry), "kind": KIND_NAMES.get(kind, str(kind)),
-        "time": datetime.fromtimestamp(time_ms / 1000, UTC).isoformat() if time_ms else None,
-        "request": list(request), "data": data,
-    }  # fmt: skip
-
-
 def configuration_view(configuration: Configuration) -> dict[str, Any]:
     return {
         "index": configuration.index,
@@ -239,9 +201,3 @@ def configuration_view(configuration: Configuration) -> dict[str, Any]:
         "group": configuration.group,
         "previous": configuration.previous,
     }
-
-
-def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict[str, Any]]:
-    for start, entries in batches(store, first, last):
-        for index, entry in enumerate(entries, start):
-            yield entry_view(index, entry)

@@ -12,7 +12,7 @@ from raft_actors.stores.durable import DurableStore
 
 __all__ = ["PART", "batches", "refused_in_words", "stopped"]
 
-PART = 64  # entries read in one go
+PART = 8  # entries read in one go: of the largest commands 64 MiB; with 64 it is a third faster
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_ENTRIES = 4096
 

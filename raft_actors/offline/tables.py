@@ -1,5 +1,6 @@
 """Tables: what was found in a directory, for people."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, Group
@@ -127,20 +128,27 @@ def snapshots_table(found: Examined) -> Table:
     return table
 
 
-def entries_table(views: list[dict[str, Any]]) -> Table:
+def entries_table(views: Iterable[dict[str, Any]]) -> Table:
     table = Table()
     for column in ("entry", "term", "time", "kind", "request", "data"):
         table.add_column(column, overflow="fold")
     for view in views:
-        session, sequence = view["request"]
-        data = "" if view["data"] is None else str(view["data"])
-        if len(data) > DATA_CHARACTERS_MAX:
-            data = f"{data[:DATA_CHARACTERS_MAX]}... ({len(data):,} characters)"
+        session, sequence = view["request"] or (0, 0)
+        data = Text("" if view["data"] is None else shortened(str(view["data"])))
+        if view["damage"]:
+            data = Text(f"damage: it {view['damage']}\n", style="bold red").append(data)
         table.add_row(
-            f"{view['index']:,}", str(view["term"]), (view["time"] or "")[:19], view["kind"],
-            f"{session:x}/{sequence}" if session else "", Text(data),
+            f"{view['index']:,}", "?" if view["term"] is None else str(view["term"]),
+            (view["time"] or "")[:19], view["kind"] or "?",
+            f"{session:x}/{sequence}" if session else "", data,
         )  # fmt: skip
     return table
+
+
+def shortened(data: str) -> str:
+    if len(data) <= DATA_CHARACTERS_MAX:
+        return data
+    return f"{data[:DATA_CHARACTERS_MAX]}... ({len(data):,} characters)"
 
 
 def pairs(title: str, rows: list[tuple[str, Any]]) -> Table:

@@ -1,32 +1,39 @@
 """Backup: one file with all that a group knew at an index, which checks itself.
 
-It is a row of blocks, framed as those of a snapshot (stores/snapshots.py):
+It is a row of blocks (stores/blocks.py):
 
     HEADER      first: see `BackupHeader`
     SNAPSHOT    a part of the snapshot's file, as it is
     ENTRIES     a part of the log after it, in order
     END         last: the number of blocks before it
 
-A file is written under another name and gets its own when it is whole and durable.
+A file is written under a name that no other backup has, `<name>.<random>.draft`, and gets its own
+when it is whole, durable and read back.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+from zlib import crc32
 
 from raft_actors import terms
 from raft_actors.core.membership import Address
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt, StoreError
-from raft_actors.stores.files import DiskFiles
-from raft_actors.stores.snapshots import Snapshots, framed
+from raft_actors.stores.blocks import blocks, framed
+from raft_actors.stores.files import DiskFiles, give_new_name, sync_directory
 
-__all__ = ["BackupHeader", "BackupWriter", "read_backup", "read_header"]
+__all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "read_backup",
+           "read_header"]  # fmt: skip
 
 MAGIC = "raft_actors backup"
 FORMAT = 1
 HEADER, SNAPSHOT, ENTRIES, END = b"h", b"s", b"l", b"e"
+REMEDY = "take another backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +65,34 @@ class BackupHeader:
 class BackupWriter:
     """Writes a backup to `path`, which must not be there; leaves nothing half made.
 
-    Raises StoreError.
+    Raises StoreError when it can't be written.
     """
 
     def __init__(self, path: Path, header: BackupHeader) -> None:
         self.path = path.absolute()
+        self.header = header
         if self.path.exists():
-            raise StoreError(f"{self.path} is there already: choose another name, or remove it")
+            raise self.is_there()
         if not self.path.parent.is_dir():
             raise StoreError(f"{self.path.parent} is no directory: make it first")
-        self.files = DiskFiles(self.path.parent)
-        self.draft = f"{self.path.name}.draft"
-        self.size = self.count = 0
-        self.add(HEADER, terms.dumps((MAGIC, FORMAT, asdict(header))))
+        self.draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.draft")
+        self.count = 0
 
     def __enter__(self) -> Self:
+        with self.refused_in_words():
+            self.file = self.draft.open("xb")
+        try:
+            self.add(HEADER, terms.dumps((MAGIC, FORMAT, asdict(self.header))))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.files.remove(self.draft)  # unless it is finished
+        with suppress(OSError):  # a full disk was told of already
+            self.file.close()
+        with suppress(OSError):
+            self.draft.unlink(missing_ok=True)  # it is there unless it is finished
 
     def add_snapshot_part(self, data: bytes) -> None:
         self.add(SNAPSHOT, data)
@@ -85,26 +101,55 @@ class BackupWriter:
         self.add(ENTRIES, terms.dumps(entries))
 
     def finish(self) -> None:
-        """Make it durable, under its name."""
+        """Make it durable, read it back, and give it its name.
+
+        Raises StoreCorrupt if it is not what its header says: the snapshot was damaged before.
+        """
         self.add(END, terms.dumps(self.count))
-        self.files.keep(self.draft, self.path.name)
+        with self.refused_in_words():
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        try:
+            for _ in read_backup(self.draft):
+                pass
+        except StoreCorrupt as error:
+            raise StoreCorrupt(f"no backup is made: {error}") from error
+        with self.refused_in_words():
+            give_new_name(self.draft, self.path)
+            sync_directory(self.path.parent)
 
     def add(self, kind: bytes, content: bytes) -> None:
-        block = framed(kind + content)
-        self.files.write(self.draft, self.size, block)
-        self.size += len(block)
+        with self.refused_in_words():
+            self.file.write(framed(kind + content))
         self.count += 1
+
+    @contextmanager
+    def refused_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError as error:
+            raise self.is_there() from error
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} can't be written: {error.strerror or error}; make room, or choose "
+                "another place"
+            ) from error
+
+    def is_there(self) -> StoreError:
+        return StoreError(f"{self.path} is there already: choose another name, or remove it")
 
 
 def read_header(path: Path) -> BackupHeader:
     """Raises StoreCorrupt for what is no backup, or of a version that is not known here."""
-    payload = next(iter(blocks_of(path)), b"")
     try:
+        payload = next(blocks_of(path), b"")
         magic, version, fields = terms.loads(payload[1:])
-    except ValueError:
-        magic, version, fields = None, None, {}
+    except (StoreCorrupt, ValueError, TypeError):
+        payload, magic = b"", None
     if payload[:1] != HEADER or magic != MAGIC:
-        raise StoreCorrupt(f"{path} is no backup of raft_actors")
+        raise StoreCorrupt(
+            f"{path} is no backup of raft_actors, or damaged at its beginning: {REMEDY}"
+        )
     if version != FORMAT:
         raise StoreCorrupt(
             f"{path} has format {version!r}, and this version of raft_actors knows format "
@@ -116,27 +161,33 @@ def read_header(path: Path) -> BackupHeader:
 def read_backup(path: Path) -> Iterator[tuple[bytes, Any]]:
     """Yield (SNAPSHOT, bytes) and (ENTRIES, list of entries), in the order of the file.
 
-    Raises StoreCorrupt where a block is damaged, or the end is missing.
+    Raises StoreCorrupt where a block is damaged and, at the end, if it is not what the header
+    says: the snapshot has a checksum of its own, and may have been damaged when it came in here.
     """
+    header = read_header(path)
+    size = checksum = entries = 0
+    is_whole = False
     for count, payload in enumerate(blocks_of(path)):
         kind, content = payload[:1], payload[1:]
-        if kind == END:
-            if terms.loads(content) == count:
-                return
-            break
+        is_whole = kind == END and terms.loads(content) == count
         if kind == SNAPSHOT:
+            size += len(content)
+            checksum = crc32(content, checksum)
             yield kind, content
         elif kind == ENTRIES:
-            yield kind, terms.loads(content)
-    raise StoreCorrupt(f"{path} ends too early: take another backup")
+            part = terms.loads(content)
+            entries += len(part)
+            yield kind, part
+    if not is_whole or entries != header.last - header.first + 1:
+        raise StoreCorrupt(f"{path} does not end where it should: {REMEDY}")
+    if (size, checksum) != (header.incoming.size, header.incoming.checksum):
+        raise StoreCorrupt(
+            f"the snapshot in {path} is not what its peer wrote: {REMEDY}, of another member"
+        )
 
 
-def blocks_of(path: Path) -> Iterable[bytes]:
+def blocks_of(path: Path) -> Iterator[bytes]:
     """Yield the payloads. Raises StoreCorrupt, StoreError."""
     if not path.is_file():
         raise StoreError(f"{path} is no file")
-    try:
-        yield from Snapshots(DiskFiles(path.absolute().parent)).blocks(path.name)
-    except StoreCorrupt as error:
-        what = str(error).partition(";")[0]
-        raise StoreCorrupt(f"{what}: take another backup") from error
+    return blocks(DiskFiles(path.absolute().parent), path.name, REMEDY)

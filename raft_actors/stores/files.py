@@ -7,7 +7,7 @@ from typing import Protocol
 
 from raft_actors.errors import StoreError
 
-__all__ = ["DiskFiles", "Files", "MemoryFiles", "sync_directory"]
+__all__ = ["DiskFiles", "Files", "MemoryFiles", "give_new_name", "sync_directory"]
 
 
 class Files(Protocol):
@@ -130,6 +130,19 @@ class MemoryFiles:
 
 def told(path: Path, error: OSError) -> StoreError:
     return StoreError(f"{path}: {error.strerror or error}; make room, or the disk good")
+
+
+def give_new_name(draft: Path, path: Path) -> None:
+    """Give a file of the same directory its name. Raises FileExistsError if that is taken."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has links: take the name first, with an empty file
+        path.open("xb").close()
+        draft.replace(path)
+    else:
+        draft.unlink()
 
 
 def sync_directory(path: Path) -> None:

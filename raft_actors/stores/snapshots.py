@@ -1,10 +1,6 @@
 """Snapshots: what stands for the beginning of a peer's log, in files that check themselves.
 
-A file is a row of blocks:
-
-    offset  0   4  bytes of the payload, big-endian
-            4   4  CRC-32 of the payload
-            8   -  payload: one byte that says what kind it is, then a term
+A file is a row of blocks (stores/blocks.py):
 
     HEADER      first: see `Header`
     SESSION     one client's session, as `Sessions.stored` gives it
@@ -29,6 +25,7 @@ from raft_actors import terms
 from raft_actors.core.membership import Configuration
 from raft_actors.core.snapshot import Incoming, Snapshot
 from raft_actors.errors import REJOIN, StoreCorrupt
+from raft_actors.stores.blocks import blocks, framed, head_of
 from raft_actors.stores.files import Files
 
 __all__ = ["END", "HEADER", "PIECE", "SESSION", "Draft", "Header", "Snapshots"]
@@ -37,8 +34,6 @@ FORMAT = 1
 MAGIC = "raft_actors snapshot"
 
 HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
-BLOCK_BYTES = 8
-READ_BYTES = 1 << 20
 DRAFTS = itertools.count(1)
 NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|part)")
 
@@ -201,7 +196,7 @@ class Snapshots:
         first, total, whole = b"", 0, False
         for count, payload in enumerate(self.blocks(name)):
             first = first or payload
-            total = crc32(framed(payload), total)
+            total = crc32(payload, crc32(head_of(payload), total))
             whole = payload[:1] == END and terms.loads(payload[1:]) == count
         if not whole or total != checksum or self.files.size(name) != size:
             raise StoreCorrupt(f"{name} is not what was sent, or written; {REJOIN}")
@@ -209,38 +204,13 @@ class Snapshots:
         return header_in(name, first, (index, term))
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield the payloads of a file. Raises StoreCorrupt where one is damaged or cut off."""
-        offset, data = 0, b""
-        while True:
-            more = self.files.read(name, offset, READ_BYTES)
-            offset += len(more)
-            data += more
-            at = 0
-            while len(data) - at >= BLOCK_BYTES:
-                length = int.from_bytes(data[at : at + 4], "big")
-                end = at + BLOCK_BYTES + length
-                if end > len(data):
-                    break
-                payload = data[at + BLOCK_BYTES : end]
-                if crc32(payload) != int.from_bytes(data[at + 4 : at + BLOCK_BYTES], "big"):
-                    raise StoreCorrupt(f"{name} is damaged at byte {offset - len(data)}; {REJOIN}")
-                yield payload
-                at = end
-            data = data[at:]
-            if not more:
-                if data:
-                    raise StoreCorrupt(f"{name} is cut off; {REJOIN}")
-                return
-
-
-def framed(payload: bytes) -> bytes:
-    return len(payload).to_bytes(4, "big") + crc32(payload).to_bytes(4, "big") + payload
+        return blocks(self.files, name, REJOIN)
 
 
 def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
     try:
         magic, version, fields = terms.loads(payload[1:])
-    except ValueError:
+    except (ValueError, TypeError):
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:
         raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {REJOIN}")

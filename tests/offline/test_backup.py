@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -11,12 +13,20 @@ from raft_actors import terms
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import command_of
 from raft_actors.core.membership import Configuration
-from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
-from raft_actors.offline.backup import check_backup
+from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.offline import backup
+from raft_actors.offline.backup import drafted, export_backup, verify_backup
 from raft_actors.offline.force import CannotForce
-from raft_actors.offline.stopped import stopped
+from raft_actors.offline.stopped import batches, stopped
 from raft_actors.stores import open_store
-from raft_actors.stores.backup import read_header
+from raft_actors.stores.backup import (
+    BackupHeader,
+    BackupWriter,
+    blocks_of,
+    read_header,
+)
+from raft_actors.stores.blocks import framed
+from raft_actors.stores.snapshots import Snapshots
 from tests.offline.directories import OWNER, founding, log_of, make, record_of, take_snapshot
 from tests.offline.test_examine import run
 
@@ -62,6 +72,16 @@ def test_what_was_exported_is_what_is_imported(kind, tmp_path, file, snapshot):
     assert record["backup_made_at"] == read_header(file).made_at
     assert Ballot(*saved.ballot).term == 4
     assert Ballot(*saved.ballot).voted_for == OTHER
+
+
+def test_large_entries_are_held_a_few_at_a_time(tmp_path):
+    """Planted: 64 are read before their sizes are looked at; of the largest that is half a GiB."""
+    entry = bytes(1 << 20)
+    with closing(open_store("lmdb", tmp_path / "peer", OWNER)) as store:
+        store.save((1, OWNER, 0), 1, [entry] * 70)
+        parts = [len(entries) for _, entries in batches(store, 1, 70)]
+    assert sum(parts) == 70
+    assert max(parts) * len(entry) <= 12 << 20
 
 
 def test_a_backup_is_never_written_over(tmp_path, file):
@@ -127,7 +147,131 @@ def test_a_backup_that_is_cut_off_is_refused_wherever_that_is(tmp_path, file):
     for length in {*range(0, len(data), 97), *ends}:
         file.write_bytes(data[:length])
         with pytest.raises(StoreCorrupt):
-            check_backup(file)
+            verify_backup(file)
+
+
+def rotten(path):
+    """Flip a bit in a stopped peer's snapshot, after its header."""
+    snapshot = next((path / "snapshots").glob("*.snapshot"))
+    data = bytearray(snapshot.read_bytes())
+    data[len(data) // 2] ^= 4
+    snapshot.write_bytes(data)
+    return path
+
+
+def test_a_snapshot_that_was_damaged_before_makes_no_backup(tmp_path, file):
+    """Planted: only the checksums of blocks are looked at; then it is found out by the import."""
+    source = rotten(make("lmdb", tmp_path / "peer", snapshot=100, compacted=50))
+    with pytest.raises(StoreCorrupt, match=r"no backup is made: .* take another backup") as told:
+        run("export", source, file)
+    assert REJOIN not in str(told.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["peer"]
+
+
+def test_a_damaged_snapshot_in_a_backup_is_noticed_by_verify(tmp_path, file):
+    run("export", make("lmdb", tmp_path / "peer", snapshot=100, compacted=50), file)
+    rotten(tmp_path / "peer")
+    snapshot = next((tmp_path / "peer" / "snapshots").iterdir()).read_bytes()
+    blocks = list(blocks_of(file))
+    assert [block[:1] for block in blocks] == [b"h", b"s", b"l", b"e"]
+    blocks[1] = b"s" + snapshot
+    file.write_bytes(b"".join(map(framed, blocks)))
+    with pytest.raises(StoreCorrupt, match=r"snapshot in .*monday.backup is not what its peer"):
+        run("verify", file)
+
+
+def writer_of(file):
+    entries = log_of(3)
+    header = BackupHeader(
+        "2026-01-01", OWNER, 1, 1, 3, founding().encode(), 1, snapshot=(0, 0, 0, 0)
+    )
+    writer = BackupWriter(file, header)
+    writer.__enter__()
+    writer.add_entries(entries)
+    return writer
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_backups_to_one_name_one_is_whole_and_one_refused(file, monkeypatch, has_links):
+    """Planted: they share a draft; then both answer that all is well, and the file is garbage."""
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    one, other = writer_of(file), writer_of(file)
+    one.add_entries([])
+    other.finish()
+    content = file.read_bytes()
+    with pytest.raises(StoreError, match="is there already"):
+        one.finish()
+    for writer in (one, other):
+        writer.__exit__()
+    assert file.read_bytes() == content
+    assert verify_backup(file).last == 3
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def refuse_links(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("room", [0, 100, 20_000])
+def test_a_disk_that_refuses_a_backup_is_told_and_nothing_stays(tmp_path, file, room):
+    told = write_with_room(make("lmdb", tmp_path / "peer"), file, room)
+    assert told == f"{file} can't be written: File too large; make room, or choose another place"
+    assert [each.name for each in tmp_path.iterdir()] == ["peer"]
+
+
+def write_with_room(source, file, room):
+    """Export while no file of this process may grow beyond `room` bytes; return what it told."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with stopped(source) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        try:
+            with pytest.raises(StoreError) as told:
+                export_backup(store, file)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return str(told.value)
+
+
+def test_of_two_imports_at_once_the_second_is_told_to_wait(tmp_path, file):
+    """Planted: no lock; then it removes what the first has written."""
+    run("export", make("lmdb", tmp_path / "peer"), file)
+    with drafted(tmp_path / "new") as draft:
+        draft.mkdir()
+        with pytest.raises(StoreError, match=r"another import into .* is under way: wait for it"):
+            restore(file, tmp_path / "new")
+    assert (tmp_path / "new").is_dir()
+
+
+def test_an_entry_that_is_none_makes_no_backup_and_is_noticed_in_one(tmp_path, file, monkeypatch):
+    """Planted: entries are looked at by the import only, which ended in a struct.error."""
+    source = make("lmdb", tmp_path / "peer", count=20)
+    with stopped(source) as store:
+        store.save(None, 21, [b"?"])
+    with pytest.raises(StoreCorrupt, match=r"entry 21 is not what .* take another backup") as told:
+        run("export", source, file)
+    assert REJOIN not in str(told.value)
+    assert not file.exists()
+    monkeypatch.setattr(backup, "refuse_damaged", lambda *_: None)
+    run("export", source, file)
+    monkeypatch.undo()
+    for order in (lambda: run("verify", file), lambda: restore(file, tmp_path / "new")):
+        with pytest.raises(StoreCorrupt, match="entry 21 is not what"):
+            order()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [file.name, "peer"]
+
+
+def test_what_fails_in_an_import_is_not_told_as_a_peers_damage(tmp_path, file, monkeypatch):
+    """There is no data directory to be moved away yet."""
+    run("export", make("lmdb", tmp_path / "peer", snapshot=100, compacted=50), file)
+    monkeypatch.setattr(Snapshots, "finish", disbelieve)
+    with pytest.raises(StoreCorrupt, match=r"monday.backup can't be restored: .*another backup$"):
+        restore(file, tmp_path / "new")
+    assert sorted(each.name for each in tmp_path.iterdir()) == [file.name, "peer"]
+
+
+def disbelieve(*_):
+    raise StoreCorrupt(f"it is not what was sent, or written; {REJOIN}")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(100)])
@@ -164,8 +308,6 @@ def test_killed_at_any_step_an_import_leaves_nothing_or_all(tmp_path, file, step
 
 
 def test_terms_of_a_newer_version_are_refused(file):
-    from raft_actors.stores.snapshots import framed
-
     file.write_bytes(framed(b"h" + terms.dumps(("raft_actors backup", 99, {}))))
     with pytest.raises(StoreCorrupt, match="has format 99, and this version"):
         run("verify", file)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from raft_actors.commands import app
-from raft_actors.core.entry import COMMAND, CONFIG, encode
+from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt
 from raft_actors.stores import open_store
 from raft_actors.stores.directory import FORMAT
@@ -125,6 +125,14 @@ DAMAGE = {
         lambda store: store.save(None, 201, [encode(3, 77)]),
         "entry 201 is not what raft_actors writes",
     ),
+    "a time that no clock shows": (
+        lambda store: store.save(None, 201, [encode(3, COMMAND, b"x", time_ms=2**63)]),
+        f"entry 201 is of a time that no clock shows: {2**63} ms",
+    ),
+    "a machine version that is none": (
+        lambda store: store.save(None, 201, [encode(3, VERSION, b"")]),
+        "entry 201 is no machine version",
+    ),
     "a configuration that is none": (
         lambda store: store.save(None, 201, [encode(3, CONFIG, b"{}")]),
         "entry 201 is no configuration",
@@ -161,6 +169,33 @@ def test_what_cannot_be_is_told(kind, path, what):
     answer = run("verify", path)
     assert answer.exit_code == 1
     assert "move its data directory away" in answer.stdout
+
+
+def test_entries_that_are_none_are_shown_with_what_is_wrong(kind, path):
+    """Planted: they end the command with a traceback, and nothing is shown."""
+    strange = {
+        21: (b"short", "is not what raft_actors writes"),
+        22: (encode(3, 77, b"unknown"), "is not what raft_actors writes"),
+        23: (encode(3, CONFIG, b"[1"), "is no configuration"),
+        24: (encode(3, CONFIG, b"[1]"), "is no configuration"),
+        25: (encode(3, COMMAND, b"\x01", time_ms=2**64 - 1), "is of a time that no clock shows"),
+        26: (encode(3, VERSION, b"much too long"), "is no machine version"),
+    }
+    entries = [*(entry for entry, _ in strange.values()), encode(3, COMMAND, b"\x07", (5, 6))]
+    changed(kind, make(kind, path, count=20), lambda store: store.save(None, 21, entries))
+    views = {view["index"]: view for view in as_json("entries", path)}
+    assert list(views) == list(range(1, 28))
+    assert [index for index, view in views.items() if view["damage"]] == list(strange)
+    assert all(what in views[index]["damage"] for index, (_, what) in strange.items())
+    assert views[21]["data"] == repr(b"short")
+    assert views[23]["data"] == repr(b"[1")
+    assert views[27] == {
+        "index": 27, "term": 3, "kind": "command", "time": None, "request": [5, 6], "data": "7",
+        "damage": None,
+    }  # fmt: skip
+    shown = " ".join(run("entries", path, "--from", 20).stdout.split())
+    assert shown.count("damage: it is") == len(strange)
+    assert "5/6" in shown
 
 
 def test_a_damaged_snapshot_is_told(kind, path):

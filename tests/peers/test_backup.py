@@ -91,6 +91,25 @@ def test_a_newer_snapshot_in_between_begins_it_again(leader, file, monkeypatch):
     assert [each.name for each in file.parent.glob("*.draft")] == []
 
 
+@pytest.mark.parametrize("damage", ["a flipped bit", "a file that is too short"])
+def test_a_snapshot_that_is_damaged_makes_no_backup(make_peer, tmp_path, file, damage):
+    """Planted: its checksum is not looked at; then the import finds out. And nobody sees that
+    nothing more comes; then the file grows without an end.
+    """
+    name, _ = make_peer(data_dir=tmp_path / "data", snapshot_chunk_bytes=1000)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    eventually(lambda: Raft.write(name, ("set", "key", "v" * 9_000)) == ("ok", "key", "v" * 9_000))
+    assert Raft.snapshot(name)[0] == "ok"
+    snapshot = next((tmp_path / "data" / "snapshots").glob("*.snapshot"))
+    data = bytearray(snapshot.read_bytes())
+    data[5_000] ^= 1
+    snapshot.write_bytes(data if damage == "a flipped bit" else data[:5_500])
+    error, (what, told) = Raft.backup(name, file)
+    assert (error, what) == ("error", "backup_failed")
+    assert "is not what its peer wrote: take another backup, of another member" in told
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
 def test_a_file_that_cannot_be_written_is_told(leader, tmp_path):
     (tmp_path / "there").write_text("mine")
     for path, why in (("there", "is there already"), ("nowhere/file", "is no directory")):

@@ -1,0 +1,89 @@
+"""Blocks: what files that check themselves are rows of.
+
+    offset  0   4  bytes of the payload, big-endian; never 0, so a stretch of zeros is damage
+            4   4  CRC-32 of the payload
+            8   -  payload: one byte that says what kind it is, then a term
+
+The first is a header, which is small.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from zlib import crc32
+
+from raft_actors.errors import StoreCorrupt
+from raft_actors.stores.files import Files
+
+__all__ = ["blocks", "framed", "head_of"]
+
+HEAD = Struct(">II")
+HEADER_BYTES_MAX = 1 << 20  # a configuration is most of it, with some hundred bytes for each peer
+FIRST_BYTES = 4096  # read at once for a header, after which whoever reads may have enough
+READ_BYTES = 1 << 20  # read at once of the rest
+
+
+def framed(payload: bytes) -> bytes:
+    return head_of(payload) + payload
+
+
+def head_of(payload: bytes) -> bytes:
+    """Return what stands before a payload."""
+    return HEAD.pack(len(payload), crc32(payload))
+
+
+def blocks(files: Files, name: str, remedy: str) -> Iterator[bytes]:
+    """Yield the payloads of a file. A length is believed only as far as there are bytes.
+
+    Raises StoreCorrupt where one is damaged or cut off; `remedy` is what it says to do.
+    """
+    source = Source(files, name)
+    while (offset := source.offset) < source.size:
+        head = source.take(HEAD.size)
+        length, checksum = HEAD.unpack(head.ljust(HEAD.size, b"\0"))
+        if len(head) < HEAD.size or length > source.size - source.offset:
+            raise StoreCorrupt(f"{name} is cut off, or damaged at byte {offset}; {remedy}")
+        is_possible = offset > 0 or length <= HEADER_BYTES_MAX
+        payload = source.take(length) if is_possible else b""
+        if not payload or crc32(payload) != checksum:
+            raise StoreCorrupt(f"{name} is damaged at byte {offset}; {remedy}")
+        yield payload
+
+
+class Source:
+    """A file that is read from its beginning to its end, a good deal at once.
+
+    offset  of the first byte that was not taken yet
+    """
+
+    def __init__(self, files: Files, name: str) -> None:
+        self.files = files
+        self.name = name
+        self.size = files.size(name)
+        self.offset = 0
+        self.data = b""  # what was read and begins at `start`
+        self.start = 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next `count` bytes; fewer at the end of the file."""
+        at = self.offset - self.start
+        missing = at + count - len(self.data)
+        if missing > 0:
+            self.read(at, missing)
+            at = 0
+        taken = self.data[at : at + count]
+        self.offset += len(taken)
+        return taken
+
+    def read(self, at: int, missing: int) -> None:
+        """Have what was read begin at `at`, with at least `missing` bytes more."""
+        parts = [self.data[at:]]
+        position = self.start + len(self.data)
+        ahead = READ_BYTES if self.start + at > 0 else FIRST_BYTES
+        while missing > 0:  # one read gives 2 GiB at most
+            part = self.files.read(self.name, position, max(missing, ahead))
+            if not part:
+                break
+            parts.append(part)
+            position += len(part)
+            missing -= len(part)
+        self.data, self.start = b"".join(parts), self.offset
