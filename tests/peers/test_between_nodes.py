@@ -107,8 +107,17 @@ def test_a_member_on_a_node_whose_name_can_not_be_ends_nobody(group, caplog):
     peers_of(a).stop("other")
 
 
-def test_followers_have_the_entries_while_the_leader_writes_its_own(group, monkeypatch):
-    """Thesis 10.2.1. Planted: hand frames to the kernel at the end of the batch only."""
+def test_followers_have_the_entries_while_the_leader_writes_its_own(
+    make_node,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    """Thesis 10.2.1. Planted: hand frames to the kernel at the end of the batch only.
+
+    Nobody stands for election meanwhile: a new leader's entry would look like the one awaited.
+    """
+    patient = Config.of(SMALL, min_election_timeout=20.0, max_election_timeout=30.0)
+    group = Group(make_node, tmp_path, patient)
     a, b, _c = group.nodes
     leader = group.peer(a)
     before = group.status(b)["last_index"]
@@ -131,6 +140,7 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(group, monke
         release.set()
     assert terms.loads(future.get(5)) == ("ok", "k", 1)
     assert group.peer(a) is leader
+    group.end()
 
 
 def test_a_request_that_wants_no_answer_harms_nobody(group):
