@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import pykka
 
@@ -38,19 +39,6 @@ Address = tuple[str, str]
 
 INCARNATION_BYTES = 8
 SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
-
-
-class Generation:
-    """How many forks lie between this process and the first; cheaper than to ask for the pid."""
-
-    number = 0
-
-    @classmethod
-    def next(cls) -> None:
-        cls.number += 1
-
-
-os.register_at_fork(after_in_child=Generation.next)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +94,8 @@ class LocalNode:
         self._limits = limits or BridgeLimits()
         self._cookie = Cookie(cookie) if isinstance(cookie, (str, bytes)) else cookie
         self._files = PortFiles()
-        self._bridge: Bridge | None = None
+        self._bridge: Bridge | None = None  # nor in a forked child
         self._entry: PortEntry | None = None
-        self._generation = -1
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
         self._actors = ActorService(self)
@@ -134,7 +121,6 @@ class LocalNode:
         except BaseException:
             listener.close()
             raise
-        self._generation = Generation.number
         me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
         bridge = Bridge(
             me, cookie, listener, directory, self._on_news,
@@ -144,6 +130,7 @@ class LocalNode:
         for kind, handler in self._handlers.items():
             bridge.on_frames(kind, handler)
         self._bridge = bridge
+        started.add(self)
         self._mapper = None
         if mapper_place is not None:
             self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
@@ -154,7 +141,7 @@ class LocalNode:
 
     def stop(self) -> None:
         """Close all connections and free the name. Idempotent; in a forked child does nothing."""
-        bridge, entry = self._own, self._entry
+        bridge, entry = self._bridge, self._entry
         if bridge is None or bridge.closed:
             return
         assert entry is not None
@@ -166,7 +153,7 @@ class LocalNode:
 
     @property
     def running(self) -> bool:
-        bridge = self._own
+        bridge = self._bridge
         return bridge is not None and not bridge.closed
 
     # Frames.
@@ -215,7 +202,7 @@ class LocalNode:
 
         On the bridge thread that comes at the end of its round.
         """
-        if (bridge := self._own) is not None:
+        if (bridge := self._bridge) is not None:
             bridge.flush()
 
     def post(self, work: Callable[[], None]) -> bool:
@@ -239,7 +226,7 @@ class LocalNode:
 
     def flush_call(self) -> None:
         """As `flush`, for a thread that waits for the answer to what it has queued."""
-        if (bridge := self._own) is not None:
+        if (bridge := self._bridge) is not None:
             bridge.flush_call()
 
     def flush_soon(self) -> None:
@@ -247,7 +234,7 @@ class LocalNode:
 
         For one who may queue more right away, or may not.
         """
-        if (bridge := self._own) is not None:
+        if (bridge := self._bridge) is not None:
             bridge.flush_soon()
 
     # Other nodes.
@@ -335,13 +322,8 @@ class LocalNode:
         return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
 
     @property
-    def _own(self) -> Bridge | None:
-        """The bridge; None before the start, and in a forked child: its parent has the sockets."""
-        return self._bridge if self._generation == Generation.number else None
-
-    @property
     def _up(self) -> Bridge:
-        bridge = self._own
+        bridge = self._bridge
         if bridge is None or bridge.closed:
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
@@ -366,3 +348,15 @@ class LocalNode:
                 self._watchers.pop(key, None)
             except Exception:
                 logger.exception("a watcher of nodes raised on %r", news)
+
+
+started: WeakSet[LocalNode] = WeakSet()
+
+
+def forget_bridges() -> None:
+    """In a forked child no node runs: the sockets are its parent's, and so are the threads."""
+    for node in started:
+        node._bridge = None
+
+
+os.register_at_fork(after_in_child=forget_bridges)

@@ -91,7 +91,7 @@ class Peers:
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
-        self.ends_with: int | None = None  # the process whose end stops the trees
+        self.trees_end = False  # this process stops them as it ends
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         node.on_frames(RAFT, self.on_raft_frames)
@@ -144,6 +144,7 @@ class Peers:
         """Know of no peer any more."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
             known.clear()
+        self.trees_end = False
         self.lock = threading.Lock()
         self.top = None
 
@@ -154,9 +155,9 @@ class Peers:
 
     def joined(self, peer: Peer) -> None:
         with self.lock:
-            if self.ends_with != os.getpid():  # before the node, which was registered earlier
-                self.ends_with = os.getpid()
-                atexit.register(stop_trees, self.ends_with)
+            if not self.trees_end:
+                self.trees_end = True
+                atexit.register(stop_trees)  # before the node, which was registered earlier
         self.members[peer.name] = peer.core.configuration.members
         self.hosted[peer.actor_ref] = peer
         self.running[peer.name] = peer.actor_ref
@@ -317,14 +318,12 @@ class Peers:
         threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
 
 
-def stop_trees(process_id: int) -> None:
+def stop_trees() -> None:
     """Stop every supervision tree, as this process ends: leaders among their peers hand over.
 
     Whoever ends the interpreter without stopping what he started has peers on daemon threads: they
-    would be cut off in the middle of a write. A forked child has none of them.
+    would be cut off in the middle of a write.
     """
-    if os.getpid() != process_id:
-        return
     for root in ActorRegistry.get_all():  # only the roots are there
         if issubclass(root.actor_class, Supervisor | DynamicSupervisor):
             with suppress(TimeoutError, Exited):
@@ -376,6 +375,7 @@ def forget_peers() -> None:
     by_node_lock = threading.Lock()
     for peers in by_node.values():
         peers.forget()
+    atexit.unregister(stop_trees)  # or the child's node would be stopped before its peers
 
 
 os.register_at_fork(after_in_child=forget_peers)

@@ -1,8 +1,8 @@
 """Process: a Pykka actor that starts in step with its starter and whose end is always told.
 
-This file, `ref.py` and `inbox.py` are the only ones that touch what Pykka does not document;
-`tests/supervision/test_pykka_internals.py` names each such thing. A process keeps Pykka's API:
-refs, proxies, futures, `on_receive`, `on_start`, `on_stop`, `on_failure`.
+This file, `ref.py`, `inbox.py` and `registry.py` are the only ones that touch what Pykka does not
+document; `tests/supervision/test_pykka_internals.py` names each such thing. A process keeps Pykka's
+API: refs, proxies, futures, `on_receive`, `on_start`, `on_stop`, `on_failure`.
 
 Life of a process, all of it on its own thread after `__init__`:
 

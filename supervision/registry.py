@@ -5,11 +5,12 @@ supervisor can always give it to the successor. Someone else may look a name up 
 process that ends a moment later: a ref is never a promise of life.
 """
 
+import os
 import threading
 from collections.abc import Hashable
 from typing import Any
 
-from pykka import ActorProxy
+from pykka import ActorProxy, ActorRegistry
 
 from supervision.lifeline import Cancel
 
@@ -20,6 +21,9 @@ class Registry:
     """Names to refs, from any thread. Names are any hashable terms; a ref may have several."""
 
     def __init__(self) -> None:
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._lock = threading.Lock()
         self._refs: dict[Hashable, Any] = {}
         self._watches: dict[Hashable, Cancel] = {}
@@ -65,6 +69,16 @@ class Registry:
 
 names = Registry()
 """The registry of this operating-system process, used when no other is given."""
+
+
+def forget_processes() -> None:
+    """In a forked child: none of its parent's lives there, for it has none of their threads."""
+    names._start_over()
+    ActorRegistry._actor_refs_lock = threading.RLock()  # whoever held it is not there either
+    ActorRegistry._actor_refs.clear()
+
+
+os.register_at_fork(after_in_child=forget_processes)
 
 
 def resolve(target: Any) -> Any | None:

@@ -4,6 +4,7 @@ import os
 import threading
 from typing import ClassVar
 
+import pykka
 import pytest
 
 import supervision
@@ -240,9 +241,15 @@ def test_a_forked_child_has_none_of_its_parents_peers(make_peer):
     assert Raft.write(name, ("set", "a", 1)) == ("ok", "a", 1)
 
 
-def test_the_end_of_a_forked_child_stops_no_tree_of_its_parent():
+def test_the_end_of_a_forked_child_stops_its_own_trees_and_waits_for_none_of_its_parent():
     root = supervision.Supervisor.start([])
-    stop_trees(os.getpid() + 1)
+    child = os.fork()
+    if child == 0:
+        own = supervision.Supervisor.start([])
+        roots = pykka.ActorRegistry.get_all()
+        stop_trees()
+        os._exit(0 if roots == [own] and supervision.exit_reason(own) == "shutdown" else 1)
+    assert os.waitpid(child, 0)[1] == 0
     assert supervision.exit_reason(root) is None
     supervision.stop(root)
 

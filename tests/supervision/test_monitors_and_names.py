@@ -1,5 +1,6 @@
 """Monitors tell one Down each; names are held by one live process each."""
 
+import os
 import threading
 
 import pykka
@@ -128,3 +129,22 @@ def test_start_link_registers_where_it_is_told():
     registry = Registry()
     _, ref = Worker.start_link(name="here", registry=registry)
     assert (registry.whereis("here"), names.whereis("here")) == (ref, None)
+
+
+def test_in_a_forked_child_no_process_of_its_parent_lives():
+    """Whatever their threads held at that moment. Planted: names stay taken, or roots listed."""
+    worker = Worker.start_link(name="forked")[1]
+    pykka.ActorRegistry._actor_refs_lock.acquire()
+    names._lock.acquire()
+    child = os.fork()
+    if child == 0:
+        mine = threading.Thread(target=Worker.start_link, kwargs={"name": "forked"}, daemon=True)
+        mine.start()
+        mine.join(10)
+        ref = names.whereis("forked")
+        os._exit(0 if pykka.ActorRegistry.get_all() == [ref] and ref is not worker else 1)
+    pykka.ActorRegistry._actor_refs_lock.release()
+    names._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+    assert names.whereis("forked") is worker
+    stop(worker)

@@ -116,3 +116,9 @@ def test_actor_registry_is_as_documented():
     pykka.ActorRegistry.unregister(ref)
     pykka.ActorRegistry.unregister(ref)
     assert pykka.ActorRegistry.get_all() == []
+
+
+def test_the_actor_registry_is_a_list_and_a_lock():
+    """registry.py, forget_processes"""
+    assert type(pykka.ActorRegistry._actor_refs) is list
+    assert type(pykka.ActorRegistry._actor_refs_lock) is type(threading.RLock())
