@@ -27,6 +27,7 @@ from raft_actors.stores.backup import (
     BackupWriter,
     read_backup,
     read_header,
+    refuse_name,
 )
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import sync_directory
@@ -42,6 +43,12 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     Also entries that may never have been committed: nobody can tell from one directory.
     Raises StoreError, StoreCorrupt, CannotForce.
     """
+    refuse_name(path)  # before reading takes long
+    if problems := examine(store).problems:  # before `recover` makes of them what a start would
+        what = problems[0].replace(f"; {REJOIN}", "")
+        raise StoreCorrupt(
+            f"no backup is made, for {store.path} is damaged: {what}; {REMEDY}, of another member"
+        )
     owner = json.loads(store.directory.format_file.read_text())["owner"]
     found = recover(store, Config())
     configuration = found.configuration
@@ -59,8 +66,7 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
     with BackupWriter(path, header) as writer:
         for offset in range(0, snapshot.size, PART_BYTES):
             writer.add_snapshot_part(store.snapshots.read(snapshot, offset, PART_BYTES))
-        for index, entries in batches(store, first, log.last_index):
-            refuse_damaged(index, entries)
+        for _, entries in batches(store, first, log.last_index):
             writer.add_entries(entries)
         writer.finish()
     return header

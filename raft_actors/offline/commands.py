@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raft_actors.errors import REJOIN
+from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.offline.backup import export_backup, import_backup, verify_backup
 from raft_actors.offline.entries import entries_of
 from raft_actors.offline.examine import examine
@@ -95,8 +95,7 @@ def verify_directory(
 ) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
     if directory.is_file():
-        header = verify_backup(directory)
-        typer.echo(f"{directory}: sound; a backup of all up to entry {header.last}")
+        verify_file(directory, as_json=as_json)
         return
     with stopped(directory) as store:
         found = examine(store)
@@ -110,6 +109,21 @@ def verify_directory(
             count = sum(found.kinds.values())
             typer.echo(f"{directory}: sound; {count:,} entries and all snapshots were read")
     if found.problems:
+        raise typer.Exit(1)
+
+
+def verify_file(path: Path, *, as_json: bool) -> None:
+    if not as_json:
+        header = verify_backup(path)
+        typer.echo(f"{path}: sound; a backup of all up to entry {header.last}")
+        return
+    problems = []
+    try:
+        verify_backup(path)
+    except StoreCorrupt as error:
+        problems.append(str(error))
+    typer.echo(json.dumps({"notes": [], "problems": problems}, indent=1))
+    if problems:
         raise typer.Exit(1)
 
 

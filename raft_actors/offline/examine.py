@@ -12,7 +12,7 @@ from typing import Any
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, KIND_NAMES, kind_of, payload_of, term_of
 from raft_actors.core.membership import Configuration
-from raft_actors.errors import StoreCorrupt
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.offline.entries import damage_in, is_entry
 from raft_actors.offline.stopped import PART
 from raft_actors.stores.durable import DurableStore
@@ -107,7 +107,7 @@ class LogReader:
             end = min(start + PART - 1, last)
             try:
                 entries = store.entries(start, end)
-            except StoreCorrupt as error:
+            except (StoreCorrupt, StoreError) as error:
                 self.is_whole = False
                 self.found.problems.append(str(error))
                 continue
@@ -172,22 +172,34 @@ class LogReader:
 
 
 def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
-    for name in sorted(snapshots.files.names()):
-        if not name.endswith(".snapshot"):
-            found.notes.append(
-                f"snapshots/{name} is not finished: {snapshots.files.size(name)} bytes"
-            )
-            continue
+    try:
+        names = sorted(snapshots.files.names())
+    except StoreError as error:
+        found.problems.append(str(error))
+        return
+    for name in names:
         try:
-            index, term, size, checksum = numbers_in(name)
-            view: dict[str, Any] = {"name": name, "index": index, "term": term, "bytes": size}
-            found.snapshots.append(view)
-            header = snapshots.check(name, size, checksum)
-            configuration = Configuration.decode(header.configuration, header.configured)
-            view |= {"machine": header.machine, "configuration": configuration_view(configuration)}
+            if name.endswith(".snapshot"):
+                examine_snapshot(snapshots, name, found)
+                continue
+            if name.endswith(".part"):
+                numbers_in(name)
+            what = "is not finished" if name.endswith((".part", ".draft")) else "is no snapshot"
+            found.notes.append(f"snapshots/{name} {what}: {snapshots.files.size(name)} bytes")
         except StoreCorrupt as error:
             found.problems.append(f"snapshots/{error}")
+        except StoreError as error:
+            found.problems.append(str(error))
     found.snapshots.sort(key=lambda each: each["index"])
+
+
+def examine_snapshot(snapshots: Snapshots, name: str, found: Examined) -> None:
+    index, term, size, checksum = numbers_in(name)
+    view: dict[str, Any] = {"name": name, "index": index, "term": term, "bytes": size}
+    found.snapshots.append(view)
+    header = snapshots.check(name, size, checksum)
+    configuration = Configuration.decode(header.configuration, header.configured)
+    view |= {"machine": header.machine, "configuration": configuration_view(configuration)}
 
 
 def configuration_view(configuration: Configuration) -> dict[str, Any]:

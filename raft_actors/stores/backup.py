@@ -28,7 +28,7 @@ from raft_actors.stores.blocks import blocks, framed
 from raft_actors.stores.files import DiskFiles, give_new_name, sync_directory
 
 __all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "read_backup",
-           "read_header"]  # fmt: skip
+           "read_header", "refuse_name"]  # fmt: skip
 
 MAGIC = "raft_actors backup"
 FORMAT = 1
@@ -69,12 +69,8 @@ class BackupWriter:
     """
 
     def __init__(self, path: Path, header: BackupHeader) -> None:
-        self.path = path.absolute()
+        self.path = refuse_name(path)
         self.header = header
-        if self.path.exists():
-            raise self.is_there()
-        if not self.path.parent.is_dir():
-            raise StoreError(f"{self.path.parent} is no directory: make it first")
         self.draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.draft")
         self.count = 0
 
@@ -128,15 +124,26 @@ class BackupWriter:
         try:
             yield
         except FileExistsError as error:
-            raise self.is_there() from error
+            raise is_there(self.path) from error
         except OSError as error:
             raise StoreError(
                 f"{self.path} can't be written: {error.strerror or error}; make room, or choose "
                 "another place"
             ) from error
 
-    def is_there(self) -> StoreError:
-        return StoreError(f"{self.path} is there already: choose another name, or remove it")
+
+def refuse_name(path: Path) -> Path:
+    """Return it, absolute. Raises StoreError where no backup can be written."""
+    path = path.absolute()
+    if path.exists():
+        raise is_there(path)
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is no directory: make it first")
+    return path
+
+
+def is_there(path: Path) -> StoreError:
+    return StoreError(f"{path} is there already: choose another name, or remove it")
 
 
 def read_header(path: Path) -> BackupHeader:

@@ -146,7 +146,9 @@ class StoreDirectory:
                 f'Config(log_store="{kind}"), or run: raft-actors migrate {self.path} '
                 f"--to {self.kind}"
             )
-        known = record.get("owner")
+        known = record.get("owner", "nobody knows")
+        if known is not None and not is_owner(known):
+            raise StoreCorrupt(f"{self.format_file} names no owner; {REJOIN}")
         if owner is not None and known is not None and known != list(owner):
             raise DataDirInUse(
                 f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
@@ -232,6 +234,10 @@ def kind_of(path: Path) -> str:
             "not know: use the version that wrote it"
         )
     return str(kind)
+
+
+def is_owner(known: object) -> bool:
+    return isinstance(known, list) and list(map(type, known)) == [str, str]
 
 
 def refuse_other_formats(path: Path, record: dict[str, Any]) -> None:

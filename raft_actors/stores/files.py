@@ -53,14 +53,14 @@ class DiskFiles:
         except FileNotFoundError:
             return 0
         except OSError as error:
-            raise told(self.path, error) from error
+            raise told(self.path / name, error) from error
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         try:
             with (self.path / name).open("rb", buffering=0) as file:
                 return os.pread(file.fileno(), size, offset)
         except OSError as error:
-            raise told(self.path, error) from error
+            raise told(self.path / name, error) from error
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         try:
@@ -76,7 +76,7 @@ class DiskFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise told(self.path, error) from error
+            raise told(self.path / name, error) from error
 
     def keep(self, draft: str, name: str) -> None:
         try:
@@ -89,7 +89,7 @@ class DiskFiles:
             sync_directory(self.path)
             sync_directory(self.path.parent)
         except OSError as error:
-            raise told(self.path, error) from error
+            raise told(self.path / name, error) from error
 
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
@@ -98,7 +98,7 @@ class DiskFiles:
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise told(self.path, error) from error
+                raise told(self.path / name, error) from error
 
 
 class MemoryFiles:
@@ -129,7 +129,10 @@ class MemoryFiles:
 
 
 def told(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path}: {error.strerror or error}; make room, or the disk good")
+    what = error.strerror or error
+    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
+        return StoreError(f"{path}: {what}; let this user read and write files there")
+    return StoreError(f"{path}: {what}; make room, or the disk good")
 
 
 def give_new_name(draft: Path, path: Path) -> None:

@@ -16,6 +16,7 @@ from raft_actors.core.membership import Configuration
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.offline import backup
 from raft_actors.offline.backup import drafted, export_backup, verify_backup
+from raft_actors.offline.examine import Examined
 from raft_actors.offline.force import CannotForce
 from raft_actors.offline.stopped import batches, stopped
 from raft_actors.stores import open_store
@@ -52,6 +53,7 @@ def test_what_was_exported_is_what_is_imported(kind, tmp_path, file, snapshot):
     source = make(kind, tmp_path / "peer", snapshot=snapshot, compacted=max(snapshot - 20, 0))
     assert run("export", source, file).exit_code == 0
     assert "all up to entry 200" in run("verify", file).stdout
+    assert json.loads(run("verify", file, "--json").stdout) == {"notes": [], "problems": []}
     other = {"rocksdb": "lmdb", "lmdb": "rocksdb"}[kind]
     assert restore(file, tmp_path / "new", other).exit_code == 0
     assert run("verify", tmp_path / "new").exit_code == 0
@@ -162,10 +164,24 @@ def rotten(path):
 def test_a_snapshot_that_was_damaged_before_makes_no_backup(tmp_path, file):
     """Planted: only the checksums of blocks are looked at; then it is found out by the import."""
     source = rotten(make("lmdb", tmp_path / "peer", snapshot=100, compacted=50))
-    with pytest.raises(StoreCorrupt, match=r"no backup is made: .* take another backup") as told:
+    with pytest.raises(StoreCorrupt, match=r"no backup is made, .* take another backup") as told:
         run("export", source, file)
     assert REJOIN not in str(told.value)
     assert [each.name for each in tmp_path.iterdir()] == ["peer"]
+
+
+def test_a_damaged_directory_stays_as_it_is(tmp_path, file):
+    """Planted: it is not looked at first; then its ballot is put right, as by a start, and `verify`
+    calls it sound afterwards.
+    """
+    source = make("lmdb", tmp_path / "peer")
+    with stopped(source) as store:
+        take_snapshot(store, 60, 2)
+        store.save((3, OWNER, 7), 0, [])
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt, match="the ballot names entry 7 as the newest config"):
+            run("export", source, file)
+    assert run("verify", source).exit_code == 1
 
 
 def test_a_damaged_snapshot_in_a_backup_is_noticed_by_verify(tmp_path, file):
@@ -178,6 +194,10 @@ def test_a_damaged_snapshot_in_a_backup_is_noticed_by_verify(tmp_path, file):
     file.write_bytes(b"".join(map(framed, blocks)))
     with pytest.raises(StoreCorrupt, match=r"snapshot in .*monday.backup is not what its peer"):
         run("verify", file)
+    answer = run("verify", file, "--json")
+    assert answer.exit_code == 1
+    (problem,) = json.loads(answer.stdout)["problems"]
+    assert "is not what its peer wrote" in problem
 
 
 def writer_of(file):
@@ -252,7 +272,7 @@ def test_an_entry_that_is_none_makes_no_backup_and_is_noticed_in_one(tmp_path, f
         run("export", source, file)
     assert REJOIN not in str(told.value)
     assert not file.exists()
-    monkeypatch.setattr(backup, "refuse_damaged", lambda *_: None)
+    monkeypatch.setattr(backup, "examine", lambda _: Examined("", {}))
     run("export", source, file)
     monkeypatch.undo()
     for order in (lambda: run("verify", file), lambda: restore(file, tmp_path / "new")):

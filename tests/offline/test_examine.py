@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -215,6 +216,40 @@ def test_a_snapshot_that_is_cut_off_is_told(kind, path):
     assert f"{snapshot.name} is cut off" in problems(path)
 
 
+STRANGE = {
+    "a file of others": (Path.write_text, "notes.txt", "note: snapshots/notes.txt is no snapshot"),
+    "a draft": (Path.write_text, "9-9-1.draft", "note: snapshots/9-9-1.draft is not finished"),
+    "a name that is none": (Path.write_text, "x.snapshot", "damage: snapshots/x.snapshot among"),
+    "a part that is none": (Path.write_text, "x.part", "damage: snapshots/x.part among"),
+    "a directory": (Path.mkdir, "9-9-9-00000009.snapshot", "000009.snapshot: Is a directory; let"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_what_is_strange_among_the_snapshots_is_told(path, what):
+    """Planted: parts are not looked at, and the peer doesn't start; a file that can't be read ends
+    the command.
+    """
+    make("lmdb", path, snapshot=60)
+    change, name, expected = STRANGE[what]
+    change(path / "snapshots" / name, *(["mine"] if change is Path.write_text else []))
+    assert expected in run("verify", path).stdout
+
+
+@pytest.mark.parametrize("owner", ["missing", "7", '["kv", 7]', '["kv"]', '"kv"'])
+def test_a_directory_that_names_no_owner_is_refused(path, owner):
+    """Planted: the owner is not looked at; then commands end with a KeyError or a TypeError."""
+    record = json.loads((make("lmdb", path) / "store.json").read_text())
+    if owner == "missing":
+        del record["owner"]
+    else:
+        record["owner"] = json.loads(owner)
+    (path / "store.json").write_text(json.dumps(record))
+    for order in ("inspect", "verify", "entries"):
+        with pytest.raises(StoreCorrupt, match=r"store.json names no owner; .*move its data dir"):
+            run(order, path)
+
+
 def test_a_snapshot_of_another_history_is_told_and_no_damage(kind, path):
     make(kind, path)
     changed(kind, path, lambda store: take_snapshot(store, 60, 2))
@@ -300,9 +335,11 @@ def test_what_lmdb_would_believe_is_refused_by_every_command(path, damage):
     assert verified.startswith("verify 1 SystemExit")
     assert "damage: log.lmdb: " in verified
     assert " CannotForce " in forced
-    for refused in (entries, exported, *migrated):
+    for refused in (entries, *migrated):
         assert f" StoreCorrupt {path} is damaged (log.lmdb: " in refused
         assert "move its data directory away" in refused
+    assert f"StoreCorrupt no backup is made, for {path} is damaged: log.lmdb: " in exported
+    assert "take another backup, of another member" in exported
     assert not path.with_name("peer.backup").exists()
     assert file.read_bytes() == data
 
