@@ -39,6 +39,8 @@ from raft_actors.wire.frames import ProtocolError
 __all__ = ["Bridge", "OnFrames", "OnNews"]
 
 logger = logging.getLogger("raft_actors.node")
+links = logging.getLogger("raft_actors.node.links")
+"""What NodeUp and NodeDown tell as well."""
 
 OnFrames = Callable[[list[Incoming]], None]
 OnNews = Callable[[str, str | None], None]
@@ -312,7 +314,7 @@ class Bridge:
         if not self._beating:
             self._beating = True
             self._beat()
-        logger.info("%s is up, at %s", link.node, connection.address)
+        links.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
         self.meetings.over(link)
 
@@ -344,7 +346,7 @@ class Bridge:
         self._dispatch()
         if reason not in {"disconnect", "shutdown"}:
             link.outage_told = reason
-            logger.warning("%s is gone (%s)", link.node, reason)
+            links.warning("%s is gone (%s)", link.node, reason)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
         self._on_news(link.node, reason)

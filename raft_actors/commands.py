@@ -30,7 +30,10 @@ Start = Annotated[
 ]
 Cookie = Annotated[
     str | None,
-    typer.Option(help="Shared secret of the nodes; without it the user's cookie file is used."),
+    typer.Option(
+        help="Shared secret of the nodes; without it RAFT_ACTORS_COOKIE, which `ps` does not "
+        "show, then the user's cookie file."
+    ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[

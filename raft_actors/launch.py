@@ -77,7 +77,6 @@ def launch(plan: Plan) -> Iterator[Launched]:
     Raises CannotLaunch for a node that can't be, a module or function that is not there, and a tree
     that refuses to start; NameTaken. The node is stopped in every case.
     """
-    log_to_stderr()
     node = start_node(plan)
     try:
         launched = Launched(node)
@@ -87,6 +86,7 @@ def launch(plan: Plan) -> Iterator[Launched]:
             starter = getattr(launched.module, "start", None)
         if plan.start is not None:
             starter = find_function(plan.start)
+        log_to_stderr()  # after the module, which may arrange for the log itself
         if starter is not None:
             launched.tree = start_tree(starter)
         yield launched
@@ -222,9 +222,12 @@ class StderrHandler(logging.Handler):
 
 
 def log_to_stderr() -> None:
-    """Show warnings and worse, unless the program has already arranged for its log."""
+    """Show warnings and who leads, unless the program has already arranged for its log."""
     root = logging.getLogger()
     if not root.handlers:
+        peers = logging.getLogger("raft_actors.peer")
+        if peers.level == logging.NOTSET:
+            peers.setLevel(logging.INFO)
         handler = StderrHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)

@@ -39,7 +39,8 @@ class NodePrompts(Prompts):
 
 def run_shell(plan: Plan) -> int:
     """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
-    logging.getLogger("raft_actors.node").setLevel(logging.ERROR)  # the news tell of nodes
+    logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
+    logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)
     with launch(plan) as launched:
         app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
@@ -101,8 +102,9 @@ def public_names(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names}
 
 
-class News:
-    """Prints what happens above the prompt: nodes, leaders, the end of the tree.
+class News(logging.Handler):
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and what the
+    node's log warns of: why another one is not reached.
 
     Those who bring news are threads that must not wait, so one of our own prints. It takes turns
     with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
@@ -111,6 +113,7 @@ class News:
     turn = threading.Lock()
 
     def __init__(self) -> None:
+        super().__init__(logging.WARNING)
         self.waiting: SimpleQueue[str | None] = SimpleQueue()
         self.teller = threading.Thread(target=self.tell, name="news", daemon=True)
         self.teller.start()
@@ -124,10 +127,19 @@ class News:
                 lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
             ),
         ]
+        log = logging.getLogger("raft_actors.node")
+        log.addHandler(self)
+        log.propagate = False  # else each would be told twice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.waiting.put(record.getMessage())
 
     def stop(self) -> None:
         for cancel in self.cancels:
             cancel()
+        log = logging.getLogger("raft_actors.node")
+        log.removeHandler(self)
+        log.propagate = True
         self.waiting.put(None)
         self.teller.join()
 

@@ -211,8 +211,38 @@ def test_a_node_stops_cleanly_when_told(nodes: Nodes, number: signal.Signals) ->
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, f"a@{HOST} stopped\n")
-    assert all("can't be reached" in line for line in err.splitlines()), "the tree's other members"
+    telling = ("can't be reached", "INFO raft_actors.peer: ")  # the tree's other members, its roles
+    assert all(any(what in line for what in telling) for line in err.splitlines()), err
     nodes.start_up("--sname", "a", "-m", "examples.kv_tree").terminate()
+
+
+LONE_TREE = """
+from raft_actors import Node, Supervisor
+from raft_actors.kv_store import KVStore
+
+def start():
+    children = [(KVStore, {"name": "kv", "members": [("kv", Node.self())]})]
+    return Supervisor.start_link(children, strategy="one_for_one")
+"""
+
+
+def test_a_node_without_a_prompt_logs_who_leads_in_which_term(nodes: Nodes) -> None:
+    (nodes.directory / "lone.py").write_text(LONE_TREE)
+    process = nodes.start_up("--sname", "a", "-m", "lone")
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert re.search(rf"INFO raft_actors.peer: kv: leader in term 1.*a@{HOST}", err), err
+
+
+def test_a_module_may_arrange_the_log_itself(nodes: Nodes) -> None:
+    (nodes.directory / "lone.py").write_text(
+        "import logging\n"
+        'logging.basicConfig(level="DEBUG", format="mine: %(message)s")\n' + LONE_TREE
+    )
+    process = nodes.start_up("--sname", "a", "-m", "lone")
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert err.startswith("mine: ")
 
 
 def test_a_tree_that_refuses_to_start_is_one_line_and_status_1(nodes: Nodes) -> None:

@@ -109,6 +109,14 @@ def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Te
     assert any("the leader is peer1" in line for line in shell.notices())
 
 
+def test_why_a_node_is_not_reached_stands_above_the_prompt_too(terminals: Terminals) -> None:
+    first = open_shell(terminals, "a")
+    other = open_shell(terminals, "b", "--cookie another")
+    assert "pang" in other.run(f'Node.ping("a@{HOST}")')
+    other.terminal.wait_for_line(f"^-- a@{HOST} can't be reached: .*cookie")
+    first.terminal.wait_for_line(f"^-- dropped b@{HOST} .*cookie")
+
+
 def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     other = open_shell(terminals, "b")
