@@ -32,6 +32,9 @@ __all__ = ["Applying"]
 
 logger = logging.getLogger("raft_actors.peer")
 
+SAY_AGAIN_S = 10.0
+"""A machine that stays slow is said to be so once in this time."""
+
 
 class Applying:
     """The part of a `Peer` that runs the user's machine, and answers who waits for it."""
@@ -47,6 +50,7 @@ class Applying:
     applied: Applied
     snapshotting: Snapshotting
     reads: list[Read]
+    silent_until: float = 0.0
 
     def go_on_soon(self) -> None:
         """Have what is left done after what has come meanwhile."""
@@ -70,7 +74,8 @@ class Applying:
         last = min(core.commit_index, applied.index + self.config.apply_max)
         if last < first:
             return
-        until = clock() + self.config.heartbeat_timeout
+        began = clock()
+        until = began + self.config.heartbeat_timeout
         replies: list[bytes] = []
         entries = core.log.some(first, last)
         for entry in entries:
@@ -90,7 +95,8 @@ class Applying:
                 )
             applied.index += 1
             replies.append(reply)
-            if clock() >= until:
+            if (now := clock()) >= until:
+                self.say_if_slow(began, now, "entry", applied.index)
                 break
         applied.end_batch()
         if self.core.stateless and not isinstance(applied, Witnessed):
@@ -168,12 +174,28 @@ class Applying:
                 configuration.members,
             )
 
+    def say_if_slow(self, began: float, now: float, what: str, which: int) -> None:
+        """While the machine works, its peer hears no leader, and as one it does not speak."""
+        patience_s = self.config.min_election_timeout
+        if now - began < patience_s or now < self.silent_until:
+            return
+        self.silent_until = now + SAY_AGAIN_S
+        logger.warning(
+            "%s: %s took %.2f s for %s %d; until then this peer heard and said nothing, and if it "
+            "led, the others elect another. Stay well below min_election_timeout (%g s), or raise "
+            "it on every member",
+            self.name, type(self.applied.machine).__name__, now - began, what, which, patience_s,
+        )  # fmt: skip
+
     def answer_reads(self) -> None:
         """Answer what the state is fresh enough for."""
+        began = self.clock()
         waiting: list[Read] = []
         for read in self.reads:
             if read.index <= self.applied.index:
                 read.ticket.set(self.applied.read(read.query))
             else:
                 waiting.append(read)
+        answered = len(self.reads) - len(waiting)
         self.reads = waiting
+        self.say_if_slow(began, self.clock(), "reads, of which there were", answered)

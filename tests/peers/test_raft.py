@@ -1,5 +1,7 @@
 """Every call of `Raft` and its answers, in one process, on RocksDB."""
 
+import time
+
 import pytest
 
 import supervision
@@ -10,6 +12,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE, next_request
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 HERE = Node.self()
 
@@ -243,6 +246,37 @@ def test_a_crash_loop_takes_only_its_own_peer_down(make_peer):
     assert KVStore_write(other, "a", 1) == ("ok", "a", 1)
     assert Raft.stop(name) == "ok", "also while it waits to be restarted"
     assert Raft.stop(name) == ("error", "no_peer")
+
+
+class Slow(KVStore):
+    """Takes longer for each call than a follower waits for its leader."""
+
+    def handle_write(self, command, state):
+        time.sleep(0.06)
+        return super().handle_write(command, state)
+
+    def handle_read(self, query, state):
+        time.sleep(0.06)
+        return super().handle_read(query, state)
+
+
+def test_a_machine_that_keeps_its_peer_from_heartbeats_is_told_in_the_log(make_peer, caplog):
+    quick = {"min_election_timeout": 0.05, "max_election_timeout": 0.1, "heartbeat_timeout": 0.01}
+    name, _ = make_peer(Slow, **quick)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    assert "took" not in caplog.text
+    assert Raft.read(name, ("get", "foo")) == ("error", "key_not_found")
+    (told,) = (line for line in caplog.messages if "took" in line)
+    assert told.startswith(f"{name}: Slow took 0.0")
+    assert "for reads, of which there were 1;" in told
+    assert "min_election_timeout (0.05 s)" in told
+
+    assert Raft.write(name, ("set", "foo", 1))[0] == "ok"
+    assert caplog.text.count("took") == 1, "once in a while is enough"
+
+    peer_of(name).silent_until = 0.0
+    assert Raft.write(name, ("set", "foo", 2))[0] == "ok"
+    eventually(lambda: "for entry 3;" in caplog.text)
 
 
 class Mended(KVStore):
