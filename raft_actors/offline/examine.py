@@ -12,7 +12,7 @@ from typing import Any
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, KIND_NAMES, kind_of, payload_of, term_of
 from raft_actors.core.membership import Configuration
-from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.errors import StoreCorrupt
 from raft_actors.offline.entries import damage_in, is_entry
 from raft_actors.offline.stopped import PART
 from raft_actors.stores.durable import DurableStore
@@ -46,7 +46,10 @@ class Examined:
 
 
 def examine(store: DurableStore[Any]) -> Examined:
-    """Read everything that `store` holds. Damage is told in `problems`, and never raised."""
+    """Read everything that `store` holds. Damage is told in `problems`, and never raised.
+
+    Raises StoreError for what the operating system refuses, which may be no damage at all.
+    """
     found = Examined(str(store.path), json.loads(store.directory.format_file.read_text()))
     if store.was_torn:
         found.notes.append(
@@ -107,7 +110,7 @@ class LogReader:
             end = min(start + PART - 1, last)
             try:
                 entries = store.entries(start, end)
-            except (StoreCorrupt, StoreError) as error:
+            except StoreCorrupt as error:
                 self.is_whole = False
                 self.found.problems.append(str(error))
                 continue
@@ -172,12 +175,7 @@ class LogReader:
 
 
 def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
-    try:
-        names = sorted(snapshots.files.names())
-    except StoreError as error:
-        found.problems.append(str(error))
-        return
-    for name in names:
+    for name in sorted(snapshots.files.names()):
         try:
             if name.endswith(".snapshot"):
                 examine_snapshot(snapshots, name, found)
@@ -188,8 +186,6 @@ def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
             found.notes.append(f"snapshots/{name} {what}: {snapshots.files.size(name)} bytes")
         except StoreCorrupt as error:
             found.problems.append(f"snapshots/{error}")
-        except StoreError as error:
-            found.problems.append(str(error))
     found.snapshots.sort(key=lambda each: each["index"])
 
 

@@ -175,22 +175,29 @@ def read_backup(path: Path) -> Iterator[tuple[bytes, Any]]:
     size = checksum = entries = 0
     is_whole = False
     for count, payload in enumerate(blocks_of(path)):
-        kind, content = payload[:1], payload[1:]
-        is_whole = kind == END and terms.loads(content) == count
+        kind = payload[:1]
+        content = payload[1:] if kind == SNAPSHOT else term_in(path, payload)
+        is_whole = kind == END and content == count
         if kind == SNAPSHOT:
             size += len(content)
             checksum = crc32(content, checksum)
             yield kind, content
         elif kind == ENTRIES:
-            part = terms.loads(content)
-            entries += len(part)
-            yield kind, part
+            entries += len(content)
+            yield kind, content
     if not is_whole or entries != header.last - header.first + 1:
         raise StoreCorrupt(f"{path} does not end where it should: {REMEDY}")
     if (size, checksum) != (header.incoming.size, header.incoming.checksum):
         raise StoreCorrupt(
             f"the snapshot in {path} is not what its peer wrote: {REMEDY}, of another member"
         )
+
+
+def term_in(path: Path, payload: bytes) -> Any:
+    try:
+        return terms.loads(memoryview(payload)[1:])
+    except ValueError as error:
+        raise StoreCorrupt(f"{path} holds what it should not: {error}; {REMEDY}") from error
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:

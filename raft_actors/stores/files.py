@@ -129,10 +129,12 @@ class MemoryFiles:
 
 
 def told(path: Path, error: OSError) -> StoreError:
-    what = error.strerror or error
-    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
-        return StoreError(f"{path}: {what}; let this user read and write files there")
-    return StoreError(f"{path}: {what}; make room, or the disk good")
+    remedy = "make room, or the disk good"
+    if isinstance(error, PermissionError):
+        remedy = "let this user read and write it"
+    elif isinstance(error, IsADirectoryError | NotADirectoryError):
+        remedy = "move it away"
+    return StoreError(f"{path}: {error.strerror or error}; {remedy}")
 
 
 def give_new_name(draft: Path, path: Path) -> None:

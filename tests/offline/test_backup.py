@@ -200,6 +200,17 @@ def test_a_damaged_snapshot_in_a_backup_is_noticed_by_verify(tmp_path, file):
     assert "is not what its peer wrote" in problem
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_blocks_that_hold_no_term_are_told(tmp_path, file, number):
+    """Their checksums are right: a version that nobody knows wrote them, or a bad memory."""
+    run("export", make("lmdb", tmp_path / "peer", snapshot=100, compacted=50), file)
+    blocks = list(blocks_of(file))
+    blocks[number] = b"l\xff\xff\xff"
+    file.write_bytes(b"".join(map(framed, blocks)))
+    with pytest.raises(StoreCorrupt, match=r"holds what it should not: .* take another backup"):
+        verify_backup(file)
+
+
 def writer_of(file):
     entries = log_of(3)
     header = BackupHeader(

@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from raft_actors.commands import app
 from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
-from raft_actors.errors import DataDirInUse, StoreCorrupt
+from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
 from raft_actors.stores.directory import FORMAT
 from raft_actors.stores.durable import key
@@ -217,23 +216,28 @@ def test_a_snapshot_that_is_cut_off_is_told(kind, path):
 
 
 STRANGE = {
-    "a file of others": (Path.write_text, "notes.txt", "note: snapshots/notes.txt is no snapshot"),
-    "a draft": (Path.write_text, "9-9-1.draft", "note: snapshots/9-9-1.draft is not finished"),
-    "a name that is none": (Path.write_text, "x.snapshot", "damage: snapshots/x.snapshot among"),
-    "a part that is none": (Path.write_text, "x.part", "damage: snapshots/x.part among"),
-    "a directory": (Path.mkdir, "9-9-9-00000009.snapshot", "000009.snapshot: Is a directory; let"),
+    "a file of others": ("notes.txt", "note: snapshots/notes.txt is no snapshot"),
+    "a draft": ("9-9-1.draft", "note: snapshots/9-9-1.draft is not finished"),
+    "a name that is none": ("x.snapshot", "damage: snapshots/x.snapshot among"),
+    "a part that is none": ("x.part", "damage: snapshots/x.part among"),
 }
 
 
 @pytest.mark.parametrize("what", STRANGE)
 def test_what_is_strange_among_the_snapshots_is_told(path, what):
-    """Planted: parts are not looked at, and the peer doesn't start; a file that can't be read ends
-    the command.
-    """
+    """Planted: parts are not looked at; then all is sound, and the peer doesn't start."""
+    name, expected = STRANGE[what]
     make("lmdb", path, snapshot=60)
-    change, name, expected = STRANGE[what]
-    change(path / "snapshots" / name, *(["mine"] if change is Path.write_text else []))
+    (path / "snapshots" / name).write_text("mine")
     assert expected in run("verify", path).stdout
+
+
+def test_what_can_not_be_read_is_named_and_no_damage(path):
+    """Whoever may not read a snapshot must not be told to move the directory away."""
+    make("lmdb", path, snapshot=60)
+    (path / "snapshots" / "9-9-9-00000009.snapshot").mkdir()
+    with pytest.raises(StoreError, match=r"00000009.snapshot: Is a directory; move it away$"):
+        run("verify", path)
 
 
 @pytest.mark.parametrize("owner", ["missing", "7", '["kv", 7]', '["kv"]', '"kv"'])
