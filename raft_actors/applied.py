@@ -318,7 +318,10 @@ def check_version(machine: StateMachine) -> None:
 
 def pair_of(result: Any) -> tuple[Any, Any]:
     if type(result) is not tuple or len(result) != 2:
-        raise TypeError(f"handle_write must return (reply, state), not {type(result).__name__}")
+        size = f" of {len(result)}" if type(result) is tuple else ""
+        raise TypeError(
+            f"handle_write must return (reply, state), not a {type(result).__name__}{size}"
+        )
     return result
 
 

@@ -181,10 +181,11 @@ class Cluster:
         deadline = self.deadline(timeout)
         wanted = None if at is None else (address_of(at),)
         while True:
+            found = {peer: self.status_of(peer) for peer in wanted} if wanted else self.status()
             behind = [
                 peer
-                for peer in wanted or self.members
-                if (status := self.status_of(peer)) is None or status["last_applied"] < index
+                for peer, status in found.items()
+                if status is None or status["last_applied"] < index
             ]
             if not behind:
                 return
@@ -211,7 +212,10 @@ class Cluster:
 
     def status(self) -> dict[Address, Status | None]:
         """What each member says of itself; None where it does not answer."""
-        return {member: self.status_of(member) for member in self.members}
+        found: dict[Address, Status | None] = {}
+        while new := [member for member in self.members if member not in found]:
+            found |= {member: self.status_of(member) for member in new}  # they may name others
+        return {member: found[member] for member in self.members}
 
     def status_of(self, peer: Address) -> Status | None:
         answer = self.finder.ask(peer)
@@ -407,6 +411,8 @@ class Cluster:
     def failure(self, call: Call) -> RaftError:
         """Say at the deadline what is known."""
         why = f"the last answer was {call.reason!r} by {call.target}"
+        if call.target is None and self.finder.why:
+            why = self.finder.why
         if (
             call.operation == WRITE
             and call.request[0] != NEW

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ __all__ = ["Config"]
 
 KIB = 1024
 MIB = 1024 * KIB
+TIMEOUT_MAX = 100.0
+"""Nobody means a group to wait so long for a leader: these are milliseconds, as in Elixir."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Config:
     link_queue_bytes: int = 64 * MIB
     """What may wait for one other node before Raft traffic is dropped and calls fail."""
     nodes: Mapping[str, str] = field(default_factory=dict)
-    """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4370"}`."""
+    """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4001"}`."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -80,6 +83,19 @@ class Config:
             "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes",
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int,))
+        for name in ("data_dir", "trace"):
+            path = getattr(self, name)
+            if path is not None and (not isinstance(path, str | PathLike) or not str(path)):
+                raise ValueError(f"{name} must be a path, or None, not {path!r}")
+        if not isinstance(self.nodes, Mapping):
+            raise ValueError(  # noqa: TRY004 - as for every other field
+                f'nodes must be a mapping like {{"b@two": "10.0.0.2:4001"}}, not {self.nodes!r}'
+            )
+        if self.max_election_timeout > TIMEOUT_MAX:
+            raise ValueError(
+                f"max_election_timeout ({self.max_election_timeout} s) must be at most "
+                f"{TIMEOUT_MAX:g} s: times are seconds, not milliseconds"
+            )
         if self.min_election_timeout >= self.max_election_timeout:
             raise ValueError(
                 f"min_election_timeout ({self.min_election_timeout} s) must be smaller than "

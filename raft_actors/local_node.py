@@ -21,7 +21,7 @@ from raft_actors.future import Future
 from raft_actors.gate import listen
 from raft_actors.limits import BridgeLimits
 from raft_actors.mapper_gate import MapperGate
-from raft_actors.names import check_name, check_node_name, node_name
+from raft_actors.names import NO_NODE, check_name, check_node_name, node_name
 from raft_actors.port_files import PortEntry, PortFiles
 from raft_actors.port_mapper import mapper_port, mapper_wanted
 from raft_actors.remote import RemoteRef
@@ -177,8 +177,13 @@ class LocalNode:
         if bridge is not None and self.running:
             return bridge.call(node, kind, body)
         answer: Future[Any] = Future()
-        answer.set_exception(NoConnection(f"node {self.name} does not run", was_sent=False))
+        answer.set_exception(NoConnection(self.why_alone(), was_sent=False))
         return answer
+
+    def why_alone(self) -> str:
+        if self.name == NO_NODE:
+            return "this process is no node, so it reaches none: call Node.start(name) first"
+        return f"node {self.name} does not run"
 
     def version_with(self, node: str) -> int:
         """Return the protocol version to speak with `node`: see wire/versions.py."""

@@ -409,9 +409,13 @@ def peer_spec(
     members   who is to form a group, the peer itself among them: addresses, or names of peers
               of this node. See docs/membership.md
 
-    Raises BadName, and ValueError for a bad config.
+    Raises BadName, TypeError for what is no machine, and ValueError for a bad config.
     """
     check_peer_name(name)
+    if not isinstance(machine, type) or not issubclass(machine, StateMachine):
+        raise TypeError(f"a machine is given as a class derived from StateMachine, not {machine!r}")
+    if isinstance(members, str):
+        raise TypeError(f"members are a list of peers, not {members!r}")
     declared = tuple(checked_member(member) for member in members)
     config = Config.of(config, **fields)
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)

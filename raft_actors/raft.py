@@ -76,7 +76,8 @@ class Raft:
         fields    are Config's and go before those of `config`
 
         Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
-        if it can't start. Raises ValueError for a bad name or config.
+        if it can't start. Raises ValueError for a bad name or config, and TypeError for a machine
+        that is no class.
         """
         check_peer_name(name)
         match peers_here().start(machine, name, Config.of(config, **fields), members):
@@ -338,10 +339,15 @@ class Raft:
         directory = tempfile.TemporaryDirectory(prefix="raft_actors-", ignore_cleanup_errors=True)
         atexit.register(directory.cleanup)
         names = ("peer1", "peer2", "peer3")
-        for name in names:
+        for place, name in enumerate(names):
             answer = Raft.start_peer(machine, name=name, data_dir=Path(directory.name) / name)
             if answer[0] != "ok":
-                raise RaftError(f"{name} did not start: {answer[1]!r}")
+                for started in names[:place]:
+                    Raft.stop(started)
+                raise RaftError(
+                    f"{name} did not start: {answer[1]!r}; if one runs already, use it, or "
+                    f'call Raft.stop("{name}") first'
+                )
         members = tuple(address_of(name) for name in names)
         answer = Raft.set_configuration(members[0], members)
         if answer[0] != "ok":
@@ -410,6 +416,13 @@ def change(
     )  # fmt: skip
 
 
+def listed(peers: Iterable[PeerRef]) -> Iterable[PeerRef]:
+    """Return `peers`. Raises TypeError for a name, which is an iterable, too."""
+    if isinstance(peers, str):
+        raise TypeError(f"members are a list of peers, not {peers!r}")
+    return peers
+
+
 def configure(
     peer: PeerRef,
     members: Iterable[PeerRef],
@@ -420,11 +433,11 @@ def configure(
     dry_run: bool,
     expected: int | None = None,
 ) -> Any:
-    without_state = tuple(address_of(witness) for witness in witnesses)
-    voters = {*(address_of(member) for member in members), *without_state}
+    without_state = tuple(address_of(witness) for witness in listed(witnesses))
+    voters = {*(address_of(member) for member in listed(members)), *without_state}
     wanted = (
         tuple(voters),
-        tuple(address_of(learner) for learner in learners),
+        tuple(address_of(learner) for learner in listed(learners)),
         expected,
         dry_run,
         without_state,

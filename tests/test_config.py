@@ -17,6 +17,12 @@ from raft_actors import Config
         ({"proposals_max": True}, "a whole number"),
         ({"log_store": "sqlite"}, "rocksdb"),
         ({"frame_bytes_max": 1}, "must exceed command_bytes_max"),
+        ({"max_election_timeout": float("inf")}, "seconds, not milliseconds"),
+        ({"min_election_timeout": 300, "max_election_timeout": 600}, "seconds, not milliseconds"),
+        ({"data_dir": ""}, "data_dir must be a path"),
+        ({"data_dir": 3}, "data_dir must be a path"),
+        ({"trace": True}, "trace must be a path"),
+        ({"nodes": ["b@two"]}, "nodes must be a mapping"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_in_words(fields, said):

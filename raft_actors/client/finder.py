@@ -20,6 +20,7 @@ ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
 PAUSE_S = 0.02
 NOTHING = terms.dumps(())
+NO_PEER = terms.dumps(("error", "no_peer"))
 
 
 class Finder:
@@ -29,6 +30,7 @@ class Finder:
     members  of the newest configuration heard of
     leader   None while none is known
     heard    whether anybody answered when the members were asked last
+    why      what kept one of them from answering then, for people
     """
 
     def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
@@ -37,6 +39,7 @@ class Finder:
         self.members = seeds
         self.leader: Address | None = None
         self.heard = False
+        self.why = ""
         self.configured = -1
         self.term = -1
         self.lock = threading.Lock()
@@ -79,7 +82,7 @@ class Finder:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""
         answers: SimpleQueue[Future[Any]] = SimpleQueue()
         asked = dict.fromkeys((*self.members, *self.seeds))
-        self.heard = False
+        self.heard, self.why = False, ""
         for address in asked:
             self.ask(address).add_done_callback(answers.put)
         for _ in asked:
@@ -89,6 +92,7 @@ class Finder:
                 return
             status = status_in(answer)
             if status is None:
+                self.why = why_none(answer) or self.why
                 continue
             self.heard = True
             self.learn(status)
@@ -123,6 +127,15 @@ class Finder:
         status = status_in(answer)
         if status is not None:
             self.learn(status)
+
+
+def why_none(answer: Future[Any]) -> str:
+    """Say why there is no status in an answer that has come."""
+    try:
+        found = answer.get(0)
+    except (RaftError, TimeoutError) as error:
+        return str(error)
+    return "there is no such peer on its node" if found == NO_PEER else ""
 
 
 def status_in(answer: Future[Any]) -> dict[str, Any] | None:

@@ -221,6 +221,15 @@ def test_new_members_become_known(make_peer, counters):
     eventually(lambda: fourth in {name for name, _node in cluster.members})
 
 
+def test_a_handle_that_was_given_one_member_tells_of_all_and_waits_for_all(make_peer):
+    names = [make_peer(Counter)[0] for _ in range(3)]
+    assert Raft.set_configuration(names[0], names)[0] == "ok"
+    assert {name for name, _ in Cluster(names[0]).status()} == set(names)
+    Raft.stop(names[2])
+    with pytest.raises(Unavailable, match=f"{names[2]}.* have not applied"):
+        Cluster(names[0]).await_applied(1, timeout=0.5)
+
+
 # Each error, provoked.
 
 
@@ -236,6 +245,13 @@ def test_unavailable(counters, trouble):
         Cluster(counters[0]).read(1, timeout=0.1)
     with pytest.raises(Unavailable, match="majority"):
         Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
+
+
+def test_who_reaches_nobody_hears_why():
+    with pytest.raises(Unavailable, match=r"no node, .*Node\.start\(name\)"):
+        Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
+    with pytest.raises(Unavailable, match=r"nobody.* no such peer"):
+        Cluster("nobody").write(1, timeout=0.1)
 
 
 def test_overloaded(counters, trouble):

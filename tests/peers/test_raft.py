@@ -7,7 +7,7 @@ import pytest
 import supervision
 from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, terms
 from raft_actors.core.messages import CONSISTENCIES, Propose
-from raft_actors.errors import BadName
+from raft_actors.errors import BadName, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE, next_request
@@ -361,6 +361,27 @@ def test_a_test_cluster_is_elected_and_works():
     finally:
         for peer in peers:
             Raft.stop(peer)
+
+
+def test_a_test_cluster_that_cannot_be_says_what_to_do_and_leaves_nothing(make_peer):
+    make_peer(name="peer2")
+    with pytest.raises(RaftError, match=r"peer2.*Raft\.stop"):
+        Raft.test_cluster()
+    assert Raft.status("peer1") == ("error", "no_peer")
+
+
+def test_a_machine_is_a_class(make_peer):
+    for strange in (KVStore(), dict, "KVStore"):
+        with pytest.raises(TypeError, match="a class derived from StateMachine"):
+            make_peer(strange)
+
+
+def test_members_are_a_list_and_no_name(make_peer):
+    name, _ = make_peer()
+    with pytest.raises(TypeError, match=r"a list of peers, not 'peer"):
+        Raft.set_configuration(name, name)
+    with pytest.raises(TypeError, match=r"a list of peers, not 'peer"):
+        make_peer(members="peer1")
 
 
 def test_many_writes_at_once_all_arrive(trio):
