@@ -30,6 +30,7 @@ PROVOKED_BY = {
     "ReplyLost": "client/test_cluster.py::test_reply_lost",
     "FrameTooLarge": "client/test_errors.py::test_a_reply_that_fits_no_frame",
     "BadName": "nodes/test_naming.py::test_a_bad_name_is_refused_in_words",
+    "UnsafeCookie": "nodes/test_cookie.py::test_a_cookie_file_that_others_may_read_is_refused",
     "NameTaken": "nodes/test_naming.py::test_a_name_is_taken_while_its_process_lives",
     "NoNode": "nodes/test_bridge.py::test_a_stopped_node_reaches_nobody_and_says_so",
     "NoProcess": "nodes/test_remote.py::test_no_actor_of_that_name",
@@ -73,6 +74,9 @@ PROVOKED_BY = {
     "in_another_group": "core/test_incarnations.py::"
     "test_a_founder_of_a_group_that_exists_is_told_so",
     "no_group": "peers/test_joining.py::test_joining_by_one_that_has_no_group_says_so",
+    "remove_first": "core/test_witnesses.py::"
+    "test_a_member_changes_between_state_and_none_only_by_leaving_first",
+    "has_another_part": "peers/test_joining.py::test_a_member_does_not_join_again_as_a_witness",
     "last_member": "peers/test_joining.py::test_the_last_member_does_not_leave",
     "keeps_no_state": "core/test_witnesses.py::test_nobody_hands_over_to_a_witness",
     "no_such_member": "core/test_membership.py::test_leadership_is_not_handed_to_a_learner",

@@ -208,3 +208,11 @@ def test_a_removed_peer_says_so_and_disturbs_nobody(trio, caplog):
     write(others, "x", 1)
     assert Raft.status(leader)[1]["current_term"] == term
     assert Raft.leader(leader) == here(leader)
+
+
+def test_a_member_does_not_join_again_as_a_witness(make_peer):
+    names = [make_peer()[0] for _ in range(3)]
+    assert Raft.set_configuration(names[0], names)[0] == "ok"
+    error, (reason, text) = Raft.join(KVStore, name=names[1], via=names[0], witness=True)
+    assert (error, reason) == ("error", "has_another_part")
+    assert "Raft.leave" in text
