@@ -22,6 +22,8 @@ class Config:
     `max_election_timeout` asks the others whether they would vote for it (Raft §5.2). A leader
     speaks every `heartbeat_timeout`, so several heartbeats must fit into the election timeout.
 
+    docs/config.md has all fields in words.
+
     Raises ValueError, naming the field and the remedy, for values that can't work.
     """
 

@@ -65,7 +65,13 @@ class Directory:
 def look_up(node: str, host: str, port: int, timeout_s: float) -> Place:
     """Resolve `host`, and ask its port mapper unless the port is known. Blocks."""
     deadline = time.monotonic() + timeout_s
-    *_, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    try:
+        *_, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise NotFound(
+            f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
+            "Config.nodes or RAFT_ACTORS_NODES"
+        ) from None
     if not port:
         found = ask_mapper(str(ip), mapper_port(), node, max(0.1, deadline - time.monotonic()))
         if found is None:

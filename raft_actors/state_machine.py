@@ -9,7 +9,7 @@ class StateMachine:
     """A replicated state machine: three methods, called on the peer's own thread.
 
     Commands, queries, replies and the parts of a state that go into them are terms: None, bool,
-    int, float, str, bytes, list, tuple, dict, set, frozenset, datetime.
+    int, float, str, bytes, list, tuple, dict, set, frozenset, datetime, date, time, timedelta.
 
     A command must do the same on every replica: nothing in `handle_write` may depend on clocks,
     chance, files, threads, set order or `hash(str)`. Put such values into the command.
@@ -39,7 +39,7 @@ class StateMachine:
         raise NotImplementedError(f"{type(self).__name__} needs handle_write(self, command, state)")
 
     def handle_read(self, query: Any, state: Any) -> Any:
-        """Answer a query, on the leader alone. Return `reply` or `(reply, state)`.
+        """Answer a query, on the peer that was asked alone. Return `reply` or `(reply, state)`.
 
         Don't change the state: a read is not replicated, and a changed state is dropped.
         A pair is taken for (reply, state) if its second part is of the state's type, unless its

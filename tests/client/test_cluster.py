@@ -23,6 +23,7 @@ from raft_actors.errors import (
 from raft_actors.peers import Peers
 from raft_actors.requests import READ, WRITE
 from raft_actors.sessions import NEW, REPLY_BYTES_MAX, SESSIONS_MAX
+from raft_actors.views import Configuration
 from tests.client.conftest import Counter
 from tests.nodes.helpers import eventually
 
@@ -224,7 +225,9 @@ def test_new_members_become_known(make_peer, counters):
 def test_a_handle_that_was_given_one_member_tells_of_all_and_waits_for_all(make_peer):
     names = [make_peer(Counter)[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"
-    assert {name for name, _ in Cluster(names[0]).status()} == set(names)
+    status = Cluster(names[0]).status()
+    assert {name for name, _ in status} == set(names)
+    assert all(type(each["configuration"]) is Configuration for each in status.values())
     Raft.stop(names[2])
     with pytest.raises(Unavailable, match=f"{names[2]}.* have not applied"):
         Cluster(names[0]).await_applied(1, timeout=0.5)

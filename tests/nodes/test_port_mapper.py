@@ -147,6 +147,16 @@ def test_static_addresses_come_first_and_the_config_before_the_environment(monke
         directory.find(f"e@{socket.gethostname().partition('.')[0]}")
 
 
+def test_a_host_that_nobody_knows_is_named_with_the_way_out(monkeypatch):
+    def unknown(*_args, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    look_up = Directory(PortFiles(), {}).find("b@nowhere")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(NotFound, match=r"host 'nowhere' .*Config\.nodes or RAFT_ACTORS_NODES"):
+        look_up(1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [("b@two", ValueError), ("b=1.2.3.4:5", BadName), ("b@two=:5", ValueError),
