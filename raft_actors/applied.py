@@ -308,11 +308,18 @@ def opened(
 
 
 def check_version(machine: StateMachine) -> None:
-    """Raises ValueError for a `version` that is none."""
+    """Raises ValueError for a `version` that is none, or one that no state can be moved on to:
+    found at the switch, that would stop every replica.
+    """
     version = machine.version
     if type(version) is not int or not 1 <= version < VERSION_MAX:
         raise ValueError(
             f"{type(machine).__name__}.version must be a whole number from 1 on, not {version!r}"
+        )
+    if version > 1 and type(machine).upgrade is StateMachine.upgrade:
+        raise ValueError(
+            f"{type(machine).__name__} has version {version} and no upgrade(self, state, "
+            "from_version): write one, which may return the state as it is"
         )
 
 

@@ -109,8 +109,9 @@ def test_a_group_is_founded_at_its_own_version_with_the_state_moved_on_from_the_
 def test_what_goes_wrong_with_a_version_is_said_in_words(caplog):
     with pytest.raises(MachineTooOld, match="version 4 of Third, and this program has version 3"):
         Applied(Third(), "peer").upgrade(4)
-    with pytest.raises(UpgradeFailed, match=r"upgrade\(state, 1\) raised NotImplementedError: "):
-        Applied(type("Forgetful", (First,), {"version": 2})(), "peer").upgrade(2)
+    with pytest.raises(UpgradeFailed, match=r"upgrade\(state, 1\) raised ZeroDivisionError: "):
+        broken = {"version": 2, "upgrade": lambda _machine, _state, _from: 1 / 0}
+        Applied(type("Broken", (First,), broken)(), "peer").upgrade(2)
     for bad in (0, "2", 1.5, True):
         with pytest.raises(ValueError, match="version must be a whole number from 1 on"):
             Applied(type("Bad", (First,), {"version": bad})(), "peer")
@@ -144,3 +145,12 @@ def test_an_entry_of_a_kind_that_is_not_known_stops_the_peer_in_words(make_peer,
     words = f"entry {last + 1} is of kind 9, which this version of raft_actors does not know: run"
     eventually(lambda: any(words in record.getMessage() for record in caplog.records))
     Raft.stop_peer(name)
+
+
+def test_a_later_version_without_a_way_to_it_is_refused_before_any_replica_stops(make_peer):
+    class Careless(First):
+        version = 2
+
+    _, (error, (_exception, kind, text)) = make_peer(Careless)
+    assert (error, kind) == ("error", "ValueError")
+    assert "version 2 and no upgrade(self, state, from_version)" in text
