@@ -109,8 +109,8 @@ def test_a_group_is_founded_at_its_own_version_with_the_state_moved_on_from_the_
 def test_what_goes_wrong_with_a_version_is_said_in_words(caplog):
     with pytest.raises(MachineTooOld, match="version 4 of Third, and this program has version 3"):
         Applied(Third(), "peer").upgrade(4)
+    broken = {"version": 2, "upgrade": lambda _machine, _state, _from: 1 / 0}
     with pytest.raises(UpgradeFailed, match=r"upgrade\(state, 1\) raised ZeroDivisionError: "):
-        broken = {"version": 2, "upgrade": lambda _machine, _state, _from: 1 / 0}
         Applied(type("Broken", (First,), broken)(), "peer").upgrade(2)
     for bad in (0, "2", 1.5, True):
         with pytest.raises(ValueError, match="version must be a whole number from 1 on"):
