@@ -166,7 +166,9 @@ class LocalNode:
         FrameTooLarge, BadName, and TypeError for what msgpack does not know.
         """
         bridge = self._bridge
-        return bridge.cast(node, kind, body) if bridge is not None and self.running else False
+        if bridge is None or bridge.closed:
+            return False
+        return bridge.cast(node, kind, body)
 
     def call(self, node: str, kind: int, body: Any) -> Future[Any]:
         """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
@@ -174,7 +176,7 @@ class LocalNode:
         It raises NoProcess when nobody on that node handles frames of this kind.
         """
         bridge = self._bridge
-        if bridge is not None and self.running:
+        if bridge is not None and not bridge.closed:
             return bridge.call(node, kind, body)
         answer: Future[Any] = Future()
         answer.set_exception(NoConnection(self.why_alone(), was_sent=False))

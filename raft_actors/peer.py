@@ -286,10 +286,7 @@ class Peer(Applying, Answering, Process):
         """
         if self.trace is not None:
             self.trace.sent(messages)
-            self.peers.send(messages)
-        else:
-            self.peers.send(messages)
-            self.peers.node.flush()
+        self.peers.send(messages, at_once=self.trace is None)
 
     def save(self, due: Effects) -> float:
         """Make ballot and entries durable; return how many seconds that took.

@@ -187,10 +187,14 @@ class Peers:
 
     # Between peers.
 
-    def send(self, messages: list[Message]) -> None:
+    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
         """Send in order: to a peer here as it is, to one elsewhere in few frames for each target.
 
         What can't be sent is dropped: Raft repeats itself.
+
+        at_once  what is for one target leaves before the next one's is packed: the first follower
+                 makes a majority, and need not wait for the others' frames. Else it is left to
+                 the node's next flush
         """
         here = self.node.name
         away: dict[tuple[Address, str, int, int], list[Message]] = defaultdict(list)
@@ -205,10 +209,12 @@ class Peers:
         for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
-                for part in in_frames(batch, self.frame_bytes):
+                for part in [batch] if len(batch) == 1 else in_frames(batch, self.frame_bytes):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
+                if at_once:
+                    self.node.flush()
             except RaftError as error:
                 self.complain(node, error)
 

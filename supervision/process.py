@@ -157,6 +157,7 @@ class Process(pykka.ThreadingActor):
         try:
             if not inbox.idle or inbox.closed:
                 return False
+            self._visited = True
             try:
                 self.on_visit(message)
             except BaseException as error:
@@ -257,6 +258,7 @@ class Process(pykka.ThreadingActor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._children: dict[ProcessRef[Any], Cancel] = {}
         self._turn = threading.Lock()  # held by the thread that handles messages
+        self._visited = False  # since `after_visits` was called
         super().__init__(*args, **kwargs)
         self._actor_ref: ProcessRef[Any] = ProcessRef(self)
 
@@ -341,7 +343,9 @@ class Process(pykka.ThreadingActor):
 
     def _handle_taken(self, inbox: Inbox) -> None:
         taken, special, on_receive = inbox.taken, self._special, self.on_receive
-        self._guarded(self.after_visits)
+        if self._visited:
+            self._visited = False
+            self._guarded(self.after_visits)
         while taken:
             try:
                 envelope = taken.popleft()

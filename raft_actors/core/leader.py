@@ -148,8 +148,9 @@ class Leader(Changing, Transferring):
         if self.weighing:
             self.weighing = False
             self.yield_to_a_quicker_disk()
+        cut: dict[int, list[bytes]] = {}
         for member, progress in self.progress.items():
-            self.send_entries(member, progress)
+            self.send_entries(member, progress, cut)
         if self.handing is not None:
             self.hand_over(self.handing)
 
@@ -162,7 +163,8 @@ class Leader(Changing, Transferring):
             progress.promised_until = max(progress.promised_until, until)
         progress.machine = reply.machine
         if progress.matched(min(reply.match, self.server.log.last_index)):
-            self.commit()
+            if progress.match > self.server.commit_index:
+                self.commit()
             if self.change is not None and not self.change.appended:
                 self.advance(self.change)
 

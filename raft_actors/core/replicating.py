@@ -27,14 +27,21 @@ class Replicating(Leading):
 
     __slots__ = ()
 
-    def send_entries(self, member: Address, progress: Progress) -> None:
+    def send_entries(
+        self, member: Address, progress: Progress, cut: dict[int, list[bytes]]
+    ) -> None:
+        """Send a follower what it lacks. `cut` holds what others are sent, by its first index."""
         server, config = self.server, self.server.config
         last = server.log.last_index
         if progress.shipment is not None or progress.next <= server.log.base:
             self.send_snapshot(member, progress)
             return
         while progress.next <= last and progress.may_send(config.inflight_max):
-            entries = server.log.batch(progress.next, config.append_bytes_max)
+            entries = cut.get(progress.next)
+            if entries is None:
+                entries = cut[progress.next] = server.log.batch(
+                    progress.next, config.append_bytes_max
+                )
             self.send_append(member, progress.next - 1, entries)
             progress.sent(len(entries))
         if progress.due:

@@ -378,7 +378,7 @@ class Server:
             self.configuration = self.configuration_at(self.configuration.previous)
             self.ballot = self.with_configuration(self.configuration.index)
         self.note_configurations(changed, entries[changed - prev_index - 1 :])
-        if self.configuration.members:
+        if self.founding is not None and self.configuration.members:
             self.give_up_founding(redirect(self.role.leader))  # another founder was faster
 
     def note_configurations(self, first: int, entries: list[bytes]) -> None:

@@ -163,10 +163,11 @@ class Hands:
         self.name = peer.name
         self.node = self
 
-    def send(self, messages: list[Message]) -> None:
+    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
         self.world.boundary()
-        self.world.send(self.name, messages)
-        self.world.boundary()
+        for part in [[each] for each in messages] if at_once else [messages]:
+            self.world.send(self.name, part)
+            self.world.boundary()
 
     def flush(self) -> None:
         self.world.boundary()

@@ -315,7 +315,7 @@ def test_a_disk_that_forgets_what_it_synced_is_seen(monkeypatch) -> None:
 
 
 LANES = 7
-"""Early send: before, after; its flush. Save: before, between write and sync, after. Last flush."""
+"""Early send: before, between, after. Save: before, between write and sync, after. Last flush."""
 
 
 @pytest.mark.parametrize("boundary", range(1, 10))

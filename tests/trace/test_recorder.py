@@ -84,13 +84,13 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
 
 
 def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeypatch):
-    """Planted: `Peer.say` flushes whether there is a trace or not."""
+    """Planted: `Peer.say` sends at once whether there is a trace or not."""
     said, told_as_it_left = [], []
     send, flush = Peers.send, LocalNode.flush
 
-    def counted(peers, messages):
+    def counted(peers, messages, **how):
         said.extend(messages)
-        send(peers, messages)
+        send(peers, messages, **how)
 
     def looked_at(node):
         if said:
