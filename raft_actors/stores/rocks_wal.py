@@ -1,11 +1,12 @@
-"""Rocks_wal: a look at RocksDB's write-ahead log before RocksDB opens it.
+"""Rocks_wal: a look at RocksDB's write-ahead log and manifest before RocksDB opens them.
 
 A record that a crash has torn is dropped then, which is right: it was never acknowledged. But
 RocksDB says nothing, and whoever runs the machine should hear of it. And two kinds of damage it
 takes for something else, one flipped bit being enough: see `complaint_of`. All other damage it
-finds by itself.
+finds by itself. The manifest, which says what files there are, has the same form: without its last
+records, tables and what was saved in them are gone.
 
-The file is a row of blocks of 32 KiB, each a row of fragments (log_format.h of RocksDB):
+A file is a row of blocks of 32 KiB, each a row of fragments (log_format.h of RocksDB):
 
     offset  0   4  checksum of type and payload, little-endian: see `masked_crc32c`
             4   2  bytes of the payload, little-endian
@@ -30,14 +31,14 @@ MASK = 0xA282EAD8
 
 
 def complaint_of(database: Path) -> str:
-    """Say what is wrong with the log files that RocksDB would not notice; "" if nothing is.
+    """Say what is wrong with logs and manifest that RocksDB would not notice; "" if nothing is.
 
     A type of files that are used again makes it take the rest for an older use of the file: it
     goes on without a word, or looks for the next record forever and holds the interpreter. A size
     that leads beyond the end of the file looks like a torn record, and what follows is dropped
     with it.
     """
-    for log in sorted(database.glob("*.log")):
+    for log in sorted([*database.glob("*.log"), *database.glob("MANIFEST-*")]):
         last = b""
         with log.open("rb") as file:
             while piece := file.read(PIECE_BYTES):

@@ -154,6 +154,43 @@ def test_a_flipped_bit_of_a_type_does_not_hang_who_opens_the_log(path, kind, cou
             RocksStore(path)
 
 
+def test_a_flipped_bit_in_the_manifest_forgets_no_table_and_does_not_hang(path):
+    """Planted: only the write-ahead log is looked at; then a vote was gone, or the process hung."""
+    filled("rocksdb", path)
+    RocksStore(path).close()
+    database = path / "log.rocksdb"
+    assert not complaint_of(database)
+    manifest = database / (database / "CURRENT").read_text().strip()
+    whole = manifest.read_bytes()
+    starts = list(fragments_in(whole))
+    assert len(starts) > 3
+    for at in starts:
+        for bit in range(16):
+            data = bytearray(whole)
+            data[at + 4 + bit // 8] ^= 1 << bit % 8
+            if at + 7 + int.from_bytes(data[at + 4 : at + 6], "little") > len(data):
+                manifest.write_bytes(data)
+                with pytest.raises(StoreCorrupt, match=r"MANIFEST.* has a record of another size"):
+                    RocksStore(path)
+        for kind in (5, 6, 7, 8, 11):
+            data = bytearray(whole)
+            data[at + 6] = kind
+            manifest.write_bytes(data)
+            with pytest.raises(StoreCorrupt, match=r"MANIFEST.* of a type that was never written"):
+                RocksStore(path)
+
+
+def test_a_manifest_that_a_crash_has_torn_is_not_called_damaged(path):
+    filled("rocksdb", path)
+    RocksStore(path).close()
+    database = path / "log.rocksdb"
+    manifest = database / (database / "CURRENT").read_text().strip()
+    whole = manifest.read_bytes()
+    for length in range(len(whole)):
+        manifest.write_bytes(whole[:length])
+        assert not complaint_of(database), length
+
+
 def test_the_checksum_is_that_of_rocksdb(path):
     filled("rocksdb", path, count=1, size=100)
     record = write_ahead_log(path).read_bytes()
