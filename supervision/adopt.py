@@ -12,7 +12,7 @@ __all__ = ["as_process"]
 RESERVED = frozenset(
     name
     for name in dir(Process)
-    if not name.startswith("_") and not hasattr(pykka.ThreadingActor, name)
+    if not name.startswith("__") and not hasattr(pykka.ThreadingActor, name)
 )
 
 

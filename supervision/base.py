@@ -12,8 +12,7 @@ from pykka._envelope import Envelope
 from supervision.children import Child, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.process import Process
-from supervision.ref import Signal, stop, tell_if_alive
-from supervision.registry import resolve
+from supervision.ref import Signal, process_of, stop, tell_if_alive
 from supervision.restarts import Pauses, RestartIntensity
 from supervision.timer import timer
 
@@ -38,10 +37,15 @@ class Retry(Signal):
 
 
 def call(supervisor: Any, verb: str, *arguments: Any) -> Any:
-    """Ask a supervisor, given as ref, proxy or name. Raises ActorDeadError if there is none."""
-    ref = resolve(supervisor)
+    """Ask a supervisor, given as ref, proxy or name.
+
+    Raises ActorDeadError if there is none, and TypeError if it is none, or one of the other kind.
+    """
+    ref = process_of(supervisor)
     if ref is None:
         raise ActorDeadError(f"there is no process named {supervisor!r}")
+    if not hasattr(ref.actor_class, f"_{verb}"):
+        raise TypeError(f"{ref} is no supervisor that has {verb}")
     return ref.ask(Request(verb, arguments))
 
 
@@ -91,10 +95,10 @@ class SupervisorBase(Process, type="supervisor"):
         """Run `init`, and end as OTP does if it returns no flags or wrong ones."""
         try:
             flags = self.init(*args, **kwargs)
-        except ChildSpecError as error:
-            raise Stop(("start_spec", error.reason)) from error
-        except OptionError as error:
-            raise Stop(("supervisor_data", error.reason)) from error
+        except (ChildSpecError, OptionError) as error:
+            logger.error("%s can't start: %s", self, error)  # noqa: TRY400 - it says what to do
+            kind_of_error = "start_spec" if isinstance(error, ChildSpecError) else "supervisor_data"
+            raise Stop((kind_of_error, error.reason)) from error
         if not isinstance(flags, kind):
             raise Stop(("bad_return", (type(self).__name__, "init", flags)))
         clock = type(self).clock
@@ -189,7 +193,7 @@ def check_intensity(max_restarts: Any, max_seconds: Any) -> None:
             ("invalid_intensity", max_restarts),
             f"max_restarts must be a whole number >= 0, not {max_restarts!r}",
         )
-    if not isinstance(max_seconds, int | float) or max_seconds <= 0:
+    if not isinstance(max_seconds, int | float) or not max_seconds > 0:  # nor nan
         raise OptionError(
             ("invalid_period", max_seconds), f"max_seconds must be above 0, not {max_seconds!r}"
         )

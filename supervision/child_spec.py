@@ -42,6 +42,12 @@ class ChildSpec:
     def __post_init__(self) -> None:
         if self.id is None:
             raise ChildSpecError("missing_id", "a child spec needs an id that names the child")
+        try:
+            hash(self.id)
+        except TypeError:
+            raise ChildSpecError(
+                ("invalid_id", self.id), f"the id of a child must be hashable, not {self.id!r}"
+            ) from None
         if not callable(self.start):
             raise ChildSpecError(
                 ("invalid_start", self.start),

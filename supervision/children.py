@@ -12,7 +12,7 @@ import pykka
 from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
 from supervision.errors import ChildSpecError, Reason, reason_for
-from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
+from supervision.ref import Exit, ProcessRef, await_end, kill, tell_if_alive
 
 __all__ = ["Child", "ChildForm", "shut_down", "start", "to_spec"]
 
@@ -113,9 +113,9 @@ def shut_down(children: Iterable[Child]) -> None:
         budget_s = child.spec.shutdown
         try:
             if isinstance(budget_s, int | float):
-                ended.get(timeout=max(0.0, began + budget_s - time.monotonic()))
+                await_end(ended, max(0.0, began + budget_s - time.monotonic()))
             else:
-                ended.get()
+                await_end(ended, None)
         except queue.Empty:
             logger.warning("%s did not end within %s s: killed", ref, budget_s)
             kill(ref)

@@ -7,7 +7,7 @@ from typing import Any
 from supervision.errors import Reason
 from supervision.lifeline import Cancel
 from supervision.ref import current, tell_if_alive
-from supervision.registry import resolve
+from supervision.registry import check_watched, resolve
 
 __all__ = ["Down", "Monitor", "demonitor", "monitor"]
 
@@ -48,20 +48,19 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
     Each call makes another monitor, with a Down of its own. Raises TypeError if the target can't
     be watched, and if there is no watcher.
     """
-    watcher = current() if watcher is None else resolve(watcher)
-    if watcher is None:
+    listener = current() if watcher is None else resolve(watcher)
+    if listener is None and watcher is None:
         raise TypeError("outside of a process, monitor needs a watcher: the ref to be told Down")
+    if listener is None:
+        raise TypeError(f"a watcher is the ref of an actor, or its name: nobody is {watcher!r}")
     number = next(_refs)
     ref = resolve(target)
     if ref is None:
-        tell_if_alive(watcher, Down(number, target, "noproc"))
+        tell_if_alive(listener, Down(number, target, "noproc"))
         return Monitor(number, target, lambda: None)
-    if not hasattr(ref, "watch"):
-        raise TypeError(
-            f"{ref} can't be watched: start its class as supervision.as_process(cls).start_link()"
-        )
+    check_watched(ref)
     actor = getattr(ref, "address", ref)
-    cancel = ref.watch(lambda reason: tell_if_alive(watcher, Down(number, actor, reason)))
+    cancel = ref.watch(lambda reason: tell_if_alive(listener, Down(number, actor, reason)))
     return Monitor(number, actor, cancel)
 
 

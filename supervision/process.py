@@ -28,8 +28,18 @@ from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, reason_for
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Cancel, Watcher
-from supervision.ref import ChildEnded, Exit, ProcessRef, ReplyFuture, here, kill, tell_if_alive
+from supervision.ref import (
+    ChildEnded,
+    Exit,
+    ProcessRef,
+    ReplyFuture,
+    await_end,
+    here,
+    kill,
+    tell_if_alive,
+)
 from supervision.registry import Registry, names
+from supervision.reserved import check_names
 
 __all__ = ["Process"]
 
@@ -55,9 +65,10 @@ class Process(pykka.ThreadingActor):
 
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-    _exiting: tuple[Reason] | None = None
-    _failure: BaseException | None = None
-    _started = False
+    __exiting: tuple[Reason] | None = None
+    __failure: BaseException | None = None  # that ended it
+    __why: BaseException | None = None  # that it did not start
+    __started = False
     _on_started: "queue.SimpleQueue[Any]"
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -65,6 +76,7 @@ class Process(pykka.ThreadingActor):
         unknown = options.keys() - {"id", "restart", "shutdown", "type"}
         if unknown:
             raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
+        check_names(cls)
         cls._spec_options = {**cls._spec_options, **options}
         merged = {"shutdown": 5.0, **cls._spec_options}
         check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)
@@ -149,7 +161,7 @@ class Process(pykka.ThreadingActor):
         Only where the process waits for messages and has none. Else nothing is done, and False
         returned: tell it.
         """
-        inbox, turn = self._actor_ref.actor_inbox, self._turn
+        inbox, turn = self._actor_ref.actor_inbox, self.__turn
         if not inbox.idle or inbox.waiting() or not turn.acquire(blocking=False):
             return False
         host = getattr(here, "process", None)
@@ -157,7 +169,7 @@ class Process(pykka.ThreadingActor):
         try:
             if not inbox.idle or inbox.closed:
                 return False
-            self._visited = True
+            self.__visited = True
             try:
                 self.on_visit(message)
             except BaseException as error:
@@ -174,8 +186,8 @@ class Process(pykka.ThreadingActor):
 
         For the process itself. Others call `supervision.stop(ref, reason)`.
         """
-        if self._exiting is None:
-            self._exiting = (reason,)
+        if self.__exiting is None:
+            self.__exiting = (reason,)
             self.actor_ref._close()
 
     @property
@@ -193,13 +205,13 @@ class Process(pykka.ThreadingActor):
 
         Raises StartError, with the exception that made `init` fail as its cause.
         """
-        process = cls(*args, **kwargs)
+        process = cls._made(args, kwargs)
         outcome = process._launch(args, kwargs, timeout=None)
         if outcome is STARTED:
             ActorRegistry.register(process.actor_ref)
             _unregister_if_dead(process.actor_ref)
             return process.actor_ref
-        raise StartError("ignore" if outcome is IGNORED else outcome) from process._failure
+        raise StartError("ignore" if outcome is IGNORED else outcome) from process.__why
 
     @classmethod
     def start_link(
@@ -220,7 +232,7 @@ class Process(pykka.ThreadingActor):
         """
         parent = getattr(here, "process", None)
         try:
-            process = cls(*args, **kwargs)
+            process = cls._made(args, kwargs)
         except Stop as stopped:
             return ("error", stopped.reason)
         except Ignore:
@@ -256,9 +268,9 @@ class Process(pykka.ThreadingActor):
     # -- how it works
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._children: dict[ProcessRef[Any], Cancel] = {}
-        self._turn = threading.Lock()  # held by the thread that handles messages
-        self._visited = False  # since `after_visits` was called
+        self.__children: dict[ProcessRef[Any], Cancel] = {}
+        self.__turn = threading.Lock()  # held by the thread that handles messages
+        self.__visited = False  # since `after_visits` was called
         super().__init__(*args, **kwargs)
         self._actor_ref: ProcessRef[Any] = ProcessRef(self)
 
@@ -278,6 +290,13 @@ class Process(pykka.ThreadingActor):
     def _create_future() -> ReplyFuture:
         return ReplyFuture()
 
+    @classmethod
+    def _made(cls, args: Any, kwargs: Any) -> Self:
+        process = cls(*args, **kwargs)
+        if not hasattr(process, "_actor_ref"):
+            raise TypeError(f"{cls.__name__}.__init__ must call super().__init__()")
+        return process
+
     def _launch(self, args: Any, kwargs: Any, timeout: float | None) -> Any:
         """Start the thread and wait. Returns STARTED, IGNORED, or the reason it ended for.
 
@@ -289,7 +308,7 @@ class Process(pykka.ThreadingActor):
         cancel = ref.watch(self._on_started.put)
         try:
             self._start_actor_loop()
-            outcome = self._on_started.get(timeout=timeout)
+            outcome = await_end(self._on_started, timeout)
         except queue.Empty:
             kill(ref)
             outcome = "timeout"
@@ -316,16 +335,22 @@ class Process(pykka.ThreadingActor):
             self._begin(args, kwargs)
             self.on_start()
         except Ignore:
-            self._exiting = ("normal",)
+            self.__exiting = ("normal",)
             self._on_started.put(IGNORED)
         except BaseException as error:
+            self.__why = error.__cause__ if isinstance(error, Stop) else error
             self._crash(error)
         else:
-            self._started = True
+            self.__started = True
             self._on_started.put(STARTED)
-            self._run()
-            self._wind_down()
-        reason = self._exiting[0] if self._exiting else "killed"
+            try:
+                self._run()
+                self._wind_down()
+            except (
+                BaseException
+            ) as error:  # a defect of ours: that somebody waits for ever is worse
+                self._crash(error)
+        reason = self.__exiting[0] if self.__exiting else "killed"
         self.actor_ref._end(reason)
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -338,13 +363,13 @@ class Process(pykka.ThreadingActor):
             if not inbox.waiting():
                 self._guarded(self.on_idle)
             inbox.take()
-            with self._turn:
+            with self.__turn:
                 self._handle_taken(inbox)
 
     def _handle_taken(self, inbox: Inbox) -> None:
         taken, special, on_receive = inbox.taken, self._special, self.on_receive
-        if self._visited:
-            self._visited = False
+        if self.__visited:
+            self.__visited = False
             self._guarded(self.after_visits)
         while taken:
             try:
@@ -368,7 +393,7 @@ class Process(pykka.ThreadingActor):
 
     def _guarded(self, hook: Callable[[], None]) -> None:
         """Call a hook that has no asker, unless the process has failed or was killed."""
-        if self._failure is None and not self.fenced:
+        if self.__failure is None and not self.fenced:
             try:
                 hook()
             except BaseException as error:
@@ -383,18 +408,18 @@ class Process(pykka.ThreadingActor):
         """End by this exception, whatever end was under way."""
         reason = reason_for(error)
         if not isinstance(error, Stop):
-            self._failure = error
+            self.__failure = error
         if is_abnormal(reason) and not self.fenced:
-            if self._started:
+            if self.__started:
                 logger.error("%s crashed: %r", self, error, exc_info=error)
             else:  # its starter is told, and says so if it matters
                 logger.debug("%s did not start: %r", self, error, exc_info=error)
-        self._exiting = (reason,)
+        self.__exiting = (reason,)
         self.actor_ref._close()
 
     def _wind_down(self) -> None:
         """Run the hooks of the end. One that raises gives the reason, if there was none worse."""
-        error = self._failure
+        error = self.__failure
         if self.fenced:
             self._let_go()
             return
@@ -413,13 +438,13 @@ class Process(pykka.ThreadingActor):
     def _run_last(self, hook: Watcher) -> None:
         if self.fenced:
             return
-        reason = self._exiting[0] if self._exiting else "normal"
+        reason = self.__exiting[0] if self.__exiting else "normal"
         try:
             hook(reason)
         except BaseException as error:
             logger.exception("%s failed as it ended", self)
             if not is_abnormal(reason):
-                self._exiting = (reason_for(error),)
+                self.__exiting = (reason_for(error),)
 
     def _link(self, child: ProcessRef[Any]) -> None:
         """Bind the child's life to this one. Once is enough; only on this process's thread.
@@ -427,7 +452,7 @@ class Process(pykka.ThreadingActor):
         A linked process leaves Pykka's ActorRegistry: its root answers for it, so that
         `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/0001).
         """
-        if child in self._children:
+        if child in self.__children:
             return
         ActorRegistry.unregister(child)
         me = self.actor_ref
@@ -447,13 +472,13 @@ class Process(pykka.ThreadingActor):
             if unwatch:
                 unwatch()
 
-        self._children[child] = unlink
+        self.__children[child] = unlink
         if unwatch is None:
             assert child._lifeline.ended
             ended(child._lifeline.ended[0])
 
     def _unlink(self, child: ProcessRef[Any]) -> None:
-        unlink = self._children.pop(child, None)
+        unlink = self.__children.pop(child, None)
         if unlink:
             unlink()
 
@@ -469,7 +494,7 @@ class Process(pykka.ThreadingActor):
         self.asked_to_end(envelope.message.reason)
 
     def _receive_child_ended(self, envelope: Envelope[ChildEnded]) -> None:
-        self._children.pop(envelope.message.ref, None)
+        self.__children.pop(envelope.message.ref, None)
         self.child_ended(envelope.message.ref, envelope.message.reason)
 
     _special: ClassVar[dict[type, Any]] = {

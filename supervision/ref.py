@@ -154,9 +154,10 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
     timeout   seconds to wait; None: for ever
 
     Raises Exited with "noproc" if there is none, or with the reason if it ended for another;
-    TimeoutError if it has not ended in time (the order stays); CallingSelf on oneself.
+    TimeoutError if it has not ended in time (the order stays); CallingSelf on oneself; TypeError
+    for what is no process.
     """
-    ref = resolve(target)
+    ref = process_of(target)
     if ref is None:
         raise Exited("noproc")
     if ref is current():
@@ -165,10 +166,11 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
     cancel = ref.watch(ended.put)
     tell_if_alive(ref, Exit(reason))
     try:
-        actual = ended.get(timeout=timeout)
+        actual = await_end(ended, timeout)
     except queue.Empty:
-        cancel()
         raise TimeoutError(f"{ref} has not ended within {timeout} s") from None
+    finally:
+        cancel()
     if actual != reason:
         raise Exited(actual)
     return "ok"
@@ -180,19 +182,37 @@ def kill(target: Any) -> None:
     Python can't end a thread. What the process does at the moment goes on until it next looks
     at its inbox; `fenced` is True meanwhile, and `terminate` is not called. Waiting messages are
     refused, its names are free, and its links and monitors have heard, all before this returns.
+
+    Raises TypeError for what is no process.
     """
-    ref = resolve(target)
+    ref = process_of(target)
     if ref is not None:
         ref._end("killed", fenced=True)
 
 
 def exit_reason(target: Any) -> Reason | None:
-    """Why this process ended; None while it lives."""
-    ref = resolve(target)
+    """Why this process ended; None while it lives. Raises TypeError for what is no process."""
+    ref = process_of(target)
     if ref is None:
         return "noproc"
     ended: tuple[Reason] | None = ref._lifeline.ended
     return ended[0] if ended else None
+
+
+def process_of(target: Any) -> ProcessRef[Any] | None:
+    """The ref of a process, as `resolve` finds it. Raises TypeError for that of anything else."""
+    ref = resolve(target)
+    if ref is None or isinstance(ref, ProcessRef):
+        return ref
+    raise TypeError(
+        f"{ref} is no process of this program: a plain actor becomes one by "
+        "supervision.as_process(cls).start(), and others have a stop() of their own"
+    )
+
+
+def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
+    """Get what comes, which may take any time if none is given. Raises queue.Empty."""
+    return ended.get(timeout=None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
 
 
 def tell_if_alive(ref: Any, message: Any) -> None:

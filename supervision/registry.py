@@ -29,7 +29,11 @@ class Registry:
         self._watches: dict[Hashable, Cancel] = {}
 
     def register(self, name: Hashable, ref: Any) -> tuple[str, Any]:
-        """Give `name` to `ref`: `("ok", ref)` or `("error", ("already_registered", other_ref))`."""
+        """Give `name` to `ref`: `("ok", ref)` or `("error", ("already_registered", other_ref))`.
+
+        Raises TypeError for a ref that can't be watched: its name would outlive it.
+        """
+        check_watched(ref)
         with self._lock:
             if name in self._refs:
                 return ("error", ("already_registered", self._refs[name]))
@@ -79,6 +83,14 @@ def forget_processes() -> None:
 
 
 os.register_at_fork(after_in_child=forget_processes)
+
+
+def check_watched(ref: Any) -> None:
+    """Raise TypeError unless the end of this one can be heard of."""
+    if not hasattr(ref, "watch"):
+        raise TypeError(
+            f"{ref} can't be watched: start its class as supervision.as_process(cls).start_link()"
+        )
 
 
 def resolve(target: Any) -> Any | None:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from supervision.errors import OptionError
+
 __all__ = ["Backoff", "Pauses", "RestartIntensity"]
 
 
@@ -14,10 +16,19 @@ class Backoff:
 
     Not in OTP. For children that break because of something outside, a full disk say, which is
     no better a millisecond later. A quiet time of twice `max_s` begins the row anew.
+
+    Raises OptionError.
     """
 
     first_s: float = 2.0
     max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_s <= self.max_s:
+            raise OptionError(
+                ("invalid_backoff", (self.first_s, self.max_s)),
+                f"a backoff needs 0 < first_s <= max_s, not {self.first_s!r} and {self.max_s!r}",
+            )
 
 
 class Pauses:

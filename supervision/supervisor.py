@@ -55,6 +55,14 @@ def supervisor_flags(
             f"strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}",
         )
     check_intensity(max_restarts, max_seconds)
+    if backoff is not None and not isinstance(backoff, Backoff):
+        raise OptionError(
+            ("invalid_backoff", backoff), f"backoff must be a Backoff or None, not {backoff!r}"
+        )
+    if isinstance(children, type) or not isinstance(children, Iterable):
+        raise ChildSpecError(
+            ("invalid_children", children), f"children must be a list of them, not {children!r}"
+        )
     specs = tuple(to_spec(form) for form in children)
     seen = set()
     for spec in specs:

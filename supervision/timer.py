@@ -61,7 +61,12 @@ class Timer:
         self._thread: threading.Thread | None = None
 
     def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
-        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error."""
+        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error.
+
+        Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`.
+        """
+        if not hasattr(ref, "tell"):
+            raise TypeError(f"a timer tells the ref of an actor, and {ref!r} is none")
         handle = TimerHandle(self, self._clock() + max(0.0, delay_s), ref, message)
         with self._changed:
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))

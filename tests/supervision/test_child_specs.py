@@ -26,6 +26,7 @@ def test_the_defaults_are_those_of_otp():
     ("wrong", "reason"),
     [
         ({"id": None}, "missing_id"),
+        ({"id": ["a"]}, ("invalid_id", ["a"])),
         ({"start": 3}, ("invalid_start", 3)),
         ({"restart": "often"}, ("invalid_restart_type", "often")),
         ({"shutdown": -1}, ("invalid_shutdown", -1)),
@@ -73,7 +74,7 @@ def test_a_supervisor_is_a_child_with_all_the_time_it_needs():
 class Shop:
     @classmethod
     def child_spec(cls, *args, **kwargs):
-        return ChildSpec((args, tuple(kwargs.items())), start)
+        return ChildSpec(repr((args, tuple(kwargs.items()))), start)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ class Shop:
     ],
 )
 def test_dicts_are_keywords_tuples_are_positions_and_all_else_is_one_argument(form, args, kwargs):
-    assert to_spec(form).id == (args, kwargs)
+    assert to_spec(form).id == repr((args, kwargs))
 
 
 @pytest.mark.parametrize("form", [3, "Shop", object, (Shop,), (Shop, 1, 2), None])

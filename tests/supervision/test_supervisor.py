@@ -541,7 +541,7 @@ def test_links_that_ended_leave_nothing_behind():
         stop(child)
     eventually(lambda: len(parent._lifeline._watchers) == watchers)
     process = parent._actor_weakref()
-    eventually(lambda: not process._children)
+    eventually(lambda: not process._Process__children)
 
 
 # -- pauses between restarts

@@ -1,0 +1,179 @@
+"""What a stranger gets wrong: he is told what, and nothing dies of it or waits for ever."""
+
+import logging
+import math
+import time
+
+import pykka
+import pytest
+
+from supervision import (
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    Exited,
+    OptionError,
+    Process,
+    StartError,
+    Supervisor,
+    as_process,
+    exit_reason,
+    kill,
+    monitor,
+    names,
+    stop,
+    timer,
+)
+
+from .helpers import Worker, eventually
+
+
+class Plain(pykka.ThreadingActor):
+    use_daemon_thread = True
+
+
+class Slow(Process):
+    def terminate(self, _reason):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("shutdown", [math.inf, 1e12])
+def test_a_child_may_be_given_all_the_time_there_is(shutdown):
+    """Planted: the supervisor's thread dies of the number, and who stops it waits for ever."""
+    _, supervisor = Supervisor.start_link([ChildSpec("slow", Slow.start_link, shutdown=shutdown)])
+    [(_, slow, _, _)] = Supervisor.which_children(supervisor)
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+    assert exit_reason(slow) == "shutdown"
+
+
+def test_a_wait_may_be_given_all_the_time_there_is():
+    _, worker = Worker.start_link(timeout=math.inf)
+    assert stop(worker, timeout=math.inf) == "ok"
+
+
+def test_a_process_whose_end_goes_wrong_has_ended_all_the_same():
+    class Clumsy(Process):
+        pass
+
+    Clumsy._wind_down = None  # a defect of the machinery, which no hook can be
+    with pytest.raises(Exited) as exited:
+        stop(Clumsy.start(), timeout=10)
+    assert exited.value.reason[:2] == ("exception", "TypeError")
+
+
+def test_a_call_that_a_supervisor_does_not_know_harms_nobody():
+    """Planted: it ends the dynamic supervisor, or the worker is told what it can't understand."""
+    dynamic, worker = DynamicSupervisor.start(), Worker.start()
+    for wrong in (
+        lambda: Supervisor.restart_child(dynamic, "a"),
+        lambda: Supervisor.which_children(worker),
+        lambda: Supervisor.count_children(Plain.start()),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    assert DynamicSupervisor.count_children(dynamic)["specs"] == 0
+    stop(dynamic)
+    stop(worker)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "said"),
+    [
+        ({"children": Worker}, ("start_spec", ("invalid_children", Worker)), "list"),
+        ({"backoff": 3}, ("supervisor_data", ("invalid_backoff", 3)), "Backoff"),
+        ({"children": [5]}, ("start_spec", ("invalid_child_spec", 5)), "5 is no child"),
+        ({"strategy": "all"}, ("supervisor_data", ("invalid_strategy", "all")), "one_for_all"),
+    ],
+)
+def test_a_supervisor_that_cant_start_says_why_in_words_too(options, reason, said, caplog):
+    with caplog.at_level(logging.ERROR, "supervision"):
+        assert Supervisor.start_link(**options) == ("error", reason)
+    assert said in caplog.text
+    with pytest.raises(StartError) as caught:
+        Supervisor.start(**options)
+    assert said in str(caught.value.__cause__)
+
+
+def test_a_period_must_be_a_number_of_seconds():
+    _, (kind, (what, _)) = Supervisor.start_link(max_seconds=math.nan)
+    assert (kind, what) == ("supervisor_data", "invalid_period")
+
+
+@pytest.mark.parametrize("pauses", [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (math.nan, 1.0)])
+def test_a_backoff_must_grow(pauses):
+    with pytest.raises(OptionError, match="first_s <= max_s"):
+        Backoff(*pauses)
+
+
+@pytest.mark.parametrize("function", [stop, kill, exit_reason])
+def test_what_is_done_to_a_process_is_not_done_to_a_plain_actor(function):
+    with pytest.raises(TypeError, match="as_process"):
+        function(Plain.start())
+
+
+def test_a_name_that_could_not_be_freed_again_is_not_given():
+    """Planted: it is taken all the same."""
+    with pytest.raises(TypeError, match="as_process"):
+        names.register("plain", Plain.start())
+    assert names.whereis("plain") is None
+
+
+def test_a_watcher_and_a_receiver_must_be_actors():
+    worker = Worker.start()
+    with pytest.raises(TypeError, match="nobody is 'no one'"):
+        monitor(worker, "no one")
+    with pytest.raises(TypeError, match="and 'no one' is none"):
+        timer.send_after(0.0, "no one", "message")
+    stop(worker)
+
+
+def test_a_process_whose_init_forgets_its_parents_is_told_so():
+    class Forgetful(Process):
+        def __init__(self):
+            pass
+
+    with pytest.raises(TypeError, match=r"Forgetful.* super\(\).__init__"):
+        Forgetful.start()
+    assert "super().__init__()" in Forgetful.start_link()[1][2]
+
+
+def test_attributes_of_the_machinery_can_be_had_by_a_subclass_too():
+    """Planted: a list of one's own where the process keeps its links."""
+
+    class Own(Process):
+        def init(self):
+            self._children, self._started, self._failure = [], 1.5, "none"
+
+        def start_another(self):
+            return Worker.start_link()
+
+        def mine(self):
+            return self._children, self._started, self._failure
+
+    own = Own.start()
+    _, worker = own.proxy().start_another().get(timeout=10)
+    assert own.proxy().mine().get(timeout=10) == ([], 1.5, "none")
+    stop(own)
+    eventually(lambda: exit_reason(worker) == "shutdown")
+
+
+def test_a_method_with_a_name_of_the_machinery_is_refused():
+    """Planted: it takes the place of ours, and the process does nothing at all."""
+    with pytest.raises(TypeError, match=r"Own can't have _run, .* Process needs"):
+
+        class Own(Process):
+            def _run(self):
+                pass
+
+    with pytest.raises(TypeError, match=r"_restart, .* Supervisor needs"):
+
+        class Other(Supervisor):
+            def _restart(self):
+                pass
+
+    class Old(pykka.ThreadingActor):
+        def _run(self):
+            pass
+
+    with pytest.raises(TypeError, match="_run means something"):
+        as_process(Old)
