@@ -6,6 +6,7 @@ The commands themselves are in `raft_actors.commands`; they need the extra `shel
 """
 
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 from raft_actors.errors import BadName, RaftError
@@ -18,6 +19,8 @@ EXTRAS = {"typer", "rich", "IPython", "prompt_toolkit", "pygments"}
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what is in a log may not be in its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from raft_actors.commands import app
 

@@ -120,7 +120,6 @@ def drafted(directory: Path) -> Iterator[Path]:
     """
     parent = directory.parent
     parent.mkdir(parents=True, exist_ok=True)
-    draft = directory.with_name(f"{directory.name}.importing")
     lock = os.open(parent, os.O_RDONLY)
     try:
         try:
@@ -131,6 +130,7 @@ def drafted(directory: Path) -> Iterator[Path]:
             raise StoreError(
                 f"{directory} is there already: a backup is restored to a new directory"
             )
+        draft = directory.with_name(f"{directory.name}.importing")
         shutil.rmtree(draft, ignore_errors=True)  # of an import that was killed: nobody's yet
         try:
             yield draft

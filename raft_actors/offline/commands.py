@@ -14,7 +14,7 @@ from raft_actors.offline.entries import entries_of
 from raft_actors.offline.examine import examine
 from raft_actors.offline.force import CannotForce, force, parse_address, plan
 from raft_actors.offline.migrate import KINDS, migrate
-from raft_actors.offline.stopped import stopped
+from raft_actors.offline.stopped import refused_in_words, stopped
 from raft_actors.offline.tables import entries_table, show, show_findings, show_forcing
 
 __all__ = ["recover", "run_migrate"]
@@ -94,7 +94,9 @@ def verify_directory(
     as_json: Json = False,
 ) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
-    if directory.is_file():
+    with refused_in_words(directory):
+        is_backup = directory.is_file()
+    if is_backup:
         verify_file(directory, as_json=as_json)
         return
     with stopped(directory) as store:

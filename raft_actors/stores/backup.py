@@ -25,7 +25,7 @@ from raft_actors.core.membership import Address
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed
-from raft_actors.stores.files import DiskFiles, give_new_name, sync_directory
+from raft_actors.stores.files import DiskFiles, give_new_name, sync_directory, told
 
 __all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "read_backup",
            "read_header", "refuse_name"]  # fmt: skip
@@ -135,10 +135,13 @@ class BackupWriter:
 def refuse_name(path: Path) -> Path:
     """Return it, absolute. Raises StoreError where no backup can be written."""
     path = path.absolute()
-    if path.exists():
-        raise is_there(path)
-    if not path.parent.is_dir():
-        raise StoreError(f"{path.parent} is no directory: make it first")
+    try:
+        if path.exists():
+            raise is_there(path)
+        if not path.parent.is_dir():
+            raise StoreError(f"{path.parent} is no directory: make it first")
+    except OSError as error:
+        raise told(path, error) from error
     return path
 
 
@@ -202,6 +205,9 @@ def term_in(path: Path, payload: bytes) -> Any:
 
 def blocks_of(path: Path) -> Iterator[bytes]:
     """Yield the payloads. Raises StoreCorrupt, StoreError."""
-    if not path.is_file():
-        raise StoreError(f"{path} is no file")
+    try:
+        if not path.is_file():
+            raise StoreError(f"{path} is no file")
+    except OSError as error:
+        raise told(path, error) from error
     return blocks(DiskFiles(path.absolute().parent), path.name, REMEDY)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from raft_actors.errors import StoreError
 
-__all__ = ["DiskFiles", "Files", "MemoryFiles", "give_new_name", "sync_directory"]
+__all__ = ["DiskFiles", "Files", "MemoryFiles", "give_new_name", "sync_directory", "told"]
 
 
 class Files(Protocol):
@@ -129,6 +129,7 @@ class MemoryFiles:
 
 
 def told(path: Path, error: OSError) -> StoreError:
+    """Return what to raise: what the operating system refused, and what to do about it."""
     remedy = "make room, or the disk good"
     if isinstance(error, PermissionError):
         remedy = "let this user read and write it"

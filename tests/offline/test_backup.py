@@ -97,6 +97,23 @@ def test_a_backup_is_never_written_over(tmp_path, file):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_path_that_can_not_be_is_told(tmp_path, file):
+    source = make("lmdb", tmp_path / "peer")
+    run("export", source, file)
+    long = tmp_path / ("x" * 300)
+    orders = (
+        ("export", source, long),
+        ("verify", long),
+        ("import", long, tmp_path / "new", "--peer", "a:b@c"),
+        ("import", file, long, "--peer", "a:b@c"),
+    )
+    for order in orders:
+        with pytest.raises(StoreError, match="File name too long"):
+            run(*order)
+    with pytest.raises(StoreError, match="/ is there already"):
+        restore(file, "/")
+
+
 def test_a_directory_is_never_restored_over(tmp_path, file):
     run("export", make("lmdb", tmp_path / "peer"), file)
     with pytest.raises(StoreError, match="is there already"):

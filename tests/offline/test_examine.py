@@ -9,6 +9,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from raft_actors import terms
 from raft_actors.commands import app
 from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
@@ -198,6 +199,19 @@ def test_entries_that_are_none_are_shown_with_what_is_wrong(kind, path):
     assert "5/6" in shown
 
 
+def test_what_is_not_in_the_encoding_of_the_terminal_is_shown_as_numbers(path):
+    store = open_store("lmdb", path, OWNER)
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, terms.dumps("é"))])
+    store.close()
+    code = "from raft_actors.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "recover", "entries", path], capture_output=True, text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert answer.returncode == 0, answer
+    assert "'\\xe9'" in answer.stdout
+
+
 def test_a_damaged_snapshot_is_told(kind, path):
     make(kind, path, snapshot=60, compacted=50)
     snapshot = next((path / "snapshots").iterdir())
@@ -302,6 +316,7 @@ BELIEVED = {
 COMMANDS = """
 import sys
 from typer.testing import CliRunner
+from raft_actors import terms
 from raft_actors.commands import app
 path = sys.argv[1]
 for order in (

@@ -112,7 +112,11 @@ def test_a_snapshot_that_is_damaged_makes_no_backup(make_peer, tmp_path, file, d
 
 def test_a_file_that_cannot_be_written_is_told(leader, tmp_path):
     (tmp_path / "there").write_text("mine")
-    for path, why in (("there", "is there already"), ("nowhere/file", "is no directory")):
+    for path, why in (
+        ("there", "is there already"),
+        ("nowhere/file", "is no directory"),
+        ("long" * 100, "File name too long"),
+    ):
         error, (what, told) = Raft.backup(leader, tmp_path / path)
         assert (error, what) == ("error", "backup_failed")
         assert why in told
