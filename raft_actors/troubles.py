@@ -35,6 +35,11 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 f"{other} declares other members than {peer}: they found no group together. "
                 "Declare the same ones everywhere"
             )
+        case "silent":
+            return (
+                f"it has founded no group, for {trouble.detail} did not answer: see that they run "
+                "and are named as they should be, and found it again"
+            )
         case _:  # "lost_entries"
             return (
                 f"{other} has lost entries up to {trouble.detail} that it had acknowledged: its "

@@ -58,6 +58,7 @@ class Trouble:
            "other_group": `peer` is of the group `detail`, and this one is not
            "group_exists": `peer` is of a group, so this one founds none
            "other_members": `peer` wants to found a group of other members
+           "silent": those of `detail` did not answer this one, so it has founded no group
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
     """
 

@@ -56,8 +56,9 @@ Event = (
 class Founding:
     """A group that is being founded: it exists once a majority has its first entry.
 
-    heard   the incarnations of those that have answered in this round
-    member  who has answered in this round that it is of a group already
+    heard     the incarnations of those that have answered in this round
+    member    who has answered in this round that it is of a group already
+    answered  who has answered in any round
     """
 
     configuration: Configuration
@@ -65,6 +66,7 @@ class Founding:
     give_up_at: float
     heard: dict[Address, int] = field(default_factory=dict)
     member: Address | None = None
+    answered: set[Address] = field(default_factory=set)
 
     def failure(self) -> Any:
         if self.member is not None:
@@ -224,6 +226,7 @@ class Server:
             if event.term != self.term and not self.meets_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
+            self.note_silent(self.founding)
             self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return
@@ -257,8 +260,17 @@ class Server:
     def hear_member(self, founding: Founding, reply: Message) -> None:
         """Note who has answered a founder, with which disk, and whether it is of a group."""
         founding.heard[reply.source] = reply.source_incarnation
+        founding.answered.add(reply.source)
         if is_group(reply.group):
             founding.member = reply.source
+
+    def note_silent(self, founding: Founding) -> None:
+        """Name those that have not answered a founder: they don't run, or are called otherwise."""
+        silent = [member for member in self.others() if member not in founding.answered]
+        if silent and founding.member is None:
+            self.troubles.pop("silent", None)  # of an earlier attempt
+            names = ", ".join(f"{name} on {node}" for name, node in silent)
+            self.note(Trouble("silent", silent[0], names))
 
     def note(self, trouble: Trouble) -> None:
         """Have a person told, once for each kind."""

@@ -20,10 +20,28 @@ def test_a_founder_without_a_majority_gives_up_and_may_try_again() -> None:
     world.ring(10)
     assert ticket.answer == ("error", "peers_not_responding")
     assert world.servers["a"].term == 0
+    silent = world.servers["a"].troubles["silent"].detail
+    assert "b on " in silent
+    assert "c on " in silent
     world.start("b")
     again = world.configure("a")
     world.ring(1)
     assert again.answer[0] == "ok"
+    assert world.servers["a"].troubles == {}
+
+
+def test_a_founder_names_those_that_never_answered_in_its_newest_attempt() -> None:
+    world = World("abcde")
+    for name in "cde":
+        world.crash(name)
+    world.configure("a")
+    world.ring(10)
+    world.start("c")
+    world.crash("b")
+    world.configure("a")
+    world.ring(10)
+    detail = world.servers["a"].troubles["silent"].detail
+    assert [name for name in "bcde" if f"{name} on " in detail] == ["b", "d", "e"]
 
 
 def test_asking_for_what_is_already_so_is_ok() -> None:
