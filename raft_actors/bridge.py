@@ -187,7 +187,7 @@ class Bridge:
         """
         for link in self._local.dirty:
             if not link.flush_due:
-                self._post_for(link, "flush_due", partial(self._flush_later, link))
+                self._post_flush(link, partial(self._flush_later, link))
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -242,15 +242,20 @@ class Bridge:
 
     def _want(self, link: Link) -> None:
         if not link.dial_wanted:
-            self._post_for(link, "dial_wanted", partial(self.meetings.dialling.want, link))
+            try:
+                link.dial_wanted = True
+                self.reactor.post(partial(self.meetings.dialling.want, link))
+            except BaseException:  # Ctrl-C: else nobody would want it again
+                link.dial_wanted = False
+                raise
 
-    def _post_for(self, link: Link, flag: str, work: Callable[[], None]) -> None:
-        """Post `work`, which takes the link's `flag` back. Ctrl-C leaves none that nobody takes."""
+    def _post_flush(self, link: Link, work: Callable[[], None]) -> None:
+        """Have the bridge thread flush by `work`, which takes `flush_due` back."""
         try:
-            setattr(link, flag, True)
+            link.flush_due = True
             self.reactor.post(work)
-        except BaseException:
-            setattr(link, flag, False)
+        except BaseException:  # Ctrl-C: else nobody would ask for it again
+            link.flush_due = False
             raise
 
     def _flush(self, crowd: float = math.inf) -> None:
@@ -260,7 +265,7 @@ class Bridge:
             link = dirty.pop()
             if len(link.calls) >= crowd:
                 if not link.flush_due:
-                    self._post_for(link, "flush_due", partial(self._flush_for_all, link))
+                    self._post_flush(link, partial(self._flush_for_all, link))
             elif link.flush():
                 self._finish_later(link)
 
@@ -270,9 +275,10 @@ class Bridge:
             self._watch_writable(link)
 
     def _flush_later(self, link: Link) -> None:
-        self.reactor.after(SOON_S, partial(self._flush_due, link))
+        self.reactor.after(SOON_S, partial(self._flush_while_used, link))
 
-    def _flush_due(self, link: Link) -> None:
+    def _flush_while_used(self, link: Link) -> None:
+        """Flush, and again later, until nothing has been queued in between."""
         if link.holds_frames():
             self._flush_later(link)
         else:

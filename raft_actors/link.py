@@ -54,14 +54,14 @@ class Link:
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
-        self._queued_bytes = 0  # of frames in `_out` or `_waiting`, and of `_rest`
+        self._queued_bytes = 0  # with a connection of `_out` and `_rest`, without one of `_waiting`
         self._sending: Connection | None = None  # over which a thread is sending
         self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
-        self._waiting: deque[tuple[float, int, bytes]] = deque()  # since, call or 0, payload
+        self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
         self._away_until = 0.0  # a dial failed: until then calls fail at once
         self._why_away = ""
-        self.dial_wanted = False
-        self.flush_due = False  # the bridge thread has been asked to flush
+        self.dial_wanted = False  # the bridge thread will see to a connection
+        self.flush_due = False  # the bridge thread will flush, at once or a little later
 
         # The bridge thread's own.
         self.attempt: Attempt | None = None

@@ -24,6 +24,9 @@ OnReady = Callable[[int], None]
 
 AWAY_S_MAX = 0.02
 """Longer than any disk sync that goes well, and far from what a peer or a person would notice."""
+NEVER = -math.inf
+AT_IT = math.inf
+"""Instead of the time since which a driver has been away: there was none yet; it is not away."""
 
 
 class Timer:
@@ -66,8 +69,8 @@ class Reactor:
         self._baton = threading.Lock()  # held by the thread that runs the rounds
         self._driver: int | None = None  # its ident
         self._wanted = False  # another thread would like to drive: the keeper lets go
-        self._left_at = -math.inf  # when the last one who drove so went away; inf: it drives
-        self._parked = False  # the keeper waits without a limit
+        self._away_since = NEVER  # when a thread last left `drive`, or the keeper let go; or AT_IT
+        self._parked = False  # the keeper waits without a limit, until the bell rings
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
@@ -108,7 +111,7 @@ class Reactor:
 
     def wake_driver(self) -> None:
         """As `wake`, where it is for the thread in `drive` alone."""
-        if self._left_at == math.inf:
+        if self._away_since == AT_IT:
             self.wake()
 
     def drive(self, until: Callable[[], bool]) -> None:
@@ -125,13 +128,13 @@ class Reactor:
             self._baton.acquire()
             self._wanted = False
         self._driver = threading.get_ident()
-        self._left_at = math.inf
+        self._away_since = AT_IT
         try:
             while not (self._stopping or until()):
                 self._round()
         finally:
             self._driver = None
-            self._left_at = time.monotonic()
+            self._away_since = time.monotonic()
             self._baton.release()
             if self._parked or self._stopping:
                 self._parked = False
@@ -158,20 +161,20 @@ class Reactor:
     def _keep(self) -> None:
         """The keeper's life: drive whenever nobody else does."""
         while not self._stopping:
-            away_s = time.monotonic() - self._left_at
-            if away_s >= AWAY_S_MAX:
+            away_s = time.monotonic() - self._away_since
+            if away_s >= AWAY_S_MAX:  # too long, or there was none: do its work
                 with self._baton:
                     self._driver = threading.get_ident()
                     while not (self._stopping or self._wanted):
                         self._round()
                     self._driver = None
-                    self._left_at = time.monotonic()
-            elif away_s > 0:
+                    self._away_since = time.monotonic()
+            elif away_s > 0:  # not for long: it may come back
                 with contextlib.suppress(Empty):
                     self._bell.get(timeout=AWAY_S_MAX - away_s)
-            else:
+            else:  # it is at it
                 self._parked = True
-                if self._left_at == math.inf:
+                if self._away_since == AT_IT:  # still: one that left before did not see us parked
                     self._bell.get()
                 self._parked = False
         with self._baton:

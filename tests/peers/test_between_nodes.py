@@ -8,6 +8,7 @@ from raft_actors import Config, Raft, terms
 from raft_actors.kv_store import KVStore
 from raft_actors.limits import BridgeLimits
 from raft_actors.peers import CLIENT, RAFT, peers_of
+from raft_actors.reactor import AT_IT
 from raft_actors.requests import CONFIGURE, ENTRY, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from supervision import kill
@@ -205,7 +206,7 @@ def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, t
         assert not write.done()
         Hanging.go_on.set()
         assert terms.loads(write.get(10)) == ("ok", "key", 1)
-        eventually(lambda: a._bridge.reactor._left_at == float("inf"))
+        eventually(lambda: a._bridge.reactor._away_since == AT_IT)
         assert b.ping(a.name) == "pong"
     finally:
         Hanging.go_on.set()
@@ -222,7 +223,7 @@ def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_pat
         founded = peers_of(b).request(address, [CONFIGURE, name, change_to([address]), 0, 1])
         assert terms.loads(founded.get(10))[0] == "ok"
     assert b.ping(a.name) == "pong"
-    eventually(lambda: reactor._left_at != float("inf"))
+    eventually(lambda: reactor._away_since != AT_IT)
     peers.stop("two")
     assert b.ping(a.name) == "pong"
     peers.stop("one")
