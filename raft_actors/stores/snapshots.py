@@ -16,6 +16,7 @@ A file is a row of blocks (stores/blocks.py):
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from re import compile as pattern
 from typing import Any
@@ -24,7 +25,7 @@ from zlib import crc32
 from raft_actors import terms
 from raft_actors.core.membership import Configuration
 from raft_actors.core.snapshot import Incoming, Snapshot
-from raft_actors.errors import REJOIN, StoreCorrupt
+from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed, head_of
 from raft_actors.stores.files import Files
 
@@ -67,7 +68,12 @@ class Draft:
         self.header = header
         self.name = f"{header.index}-{header.term}-{next(DRAFTS)}.draft"
         self.size = self.checksum = self.count = 0
-        self.add(header.encode())
+        try:
+            self.add(header.encode())
+        except StoreError:
+            with suppress(StoreError):  # each try has a name of its own: none must stay
+                self.abandon()
+            raise
 
     def add(self, payload: bytes) -> None:
         """Write one more block."""
