@@ -100,23 +100,34 @@ def log_rows(found: Examined) -> list[tuple[str, Any]]:
 
 
 def configurations_table(found: Examined) -> Table:
-    table = Table(title="configurations in the log", title_justify="left")
-    for column in ("entry", "group", "members", "witnesses", "learners", "old members", "forced"):
-        table.add_column(column)
+    """Show what there is: a column that is empty all the way would cut the names of others off."""
+    rows = []
     for each in found.configurations[-SHOWN_MAX:]:
         forced = each.get("forced")
-        table.add_row(
-            f"{each['index']:,}", each["group"], addresses(each["members"]),
-            addresses(each["witnesses"]), addresses(each["learners"]), addresses(each["old"]),
-            f"{forced['at']} by {forced['by']}" if forced else "",
-        )  # fmt: skip
+        rows.append(
+            {
+                "entry": f"{each['index']:,}",
+                "group": each["group"],
+                "members": addresses(each["members"]),
+                "witnesses": addresses(each["witnesses"]),
+                "learners": addresses(each["learners"]),
+                "old members": addresses(each["old"]),
+                "forced": f"{forced['at']} by {forced['by']}" if forced else "-",
+            }
+        )
+    shown = [name for name in rows[0] if any(row[name] != "-" for row in rows)] if rows else []
+    table = Table(title="configurations in the log", title_justify="left")
+    for name in shown:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[name] for name in shown))
     return table
 
 
 def snapshots_table(found: Examined) -> Table:
     table = Table(title="snapshots", title_justify="left")
     for column in ("entry", "term", "bytes", "machine", "members", "checksums"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for each in found.snapshots:
         whole = "configuration" in each
         table.add_row(

@@ -83,6 +83,18 @@ def test_configurations_and_entries_are_shown(kind, path):
     assert "key4" in run("entries", path, "--from", 4).stdout
 
 
+def test_names_are_whole_in_eighty_columns_too(path):
+    long_names = (
+        OWNER,
+        ("inventory_of_berlin", "b@warehouse"),
+        ("inventory_of_munich", "c@warehouse"),
+    )
+    make("rocksdb", path, count=20, members=long_names)
+    table = run("inspect", path).stdout
+    assert all(f"{name}:{node}" in table for name, node in long_names), table
+    assert founding(long_names).group in table
+
+
 def test_a_sound_directory_is_sound(kind, path):
     make(kind, path, count=3_000, compacted=900, snapshot=1_000)
     answer = run("verify", path)
