@@ -46,7 +46,10 @@ class Exited(SupervisionError):
 
 
 class CallingSelf(SupervisionError):
-    """A process waits for itself, which would take for ever. Call the method directly."""
+    """A process waits for itself, or in its `init` for who waits for that, which has no end.
+
+    Call the method directly; or tell oneself something in `init`, and ask when that arrives.
+    """
 
 
 class ChildSpecError(SupervisionError, ValueError):

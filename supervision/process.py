@@ -34,6 +34,7 @@ from supervision.ref import (
     ProcessRef,
     ReplyFuture,
     await_end,
+    current,
     here,
     kill,
     tell_if_alive,
@@ -305,6 +306,7 @@ class Process(pykka.ThreadingActor):
         self._init_arguments = (args, kwargs)
         self._on_started = queue.SimpleQueue()
         ref = self.actor_ref
+        ref.starter = current()
         cancel = ref.watch(self._on_started.put)
         try:
             self._start_actor_loop()
@@ -318,6 +320,8 @@ class Process(pykka.ThreadingActor):
         except BaseException:  # Ctrl-C while waiting
             kill(ref)
             raise
+        finally:
+            ref.starter = None
         cancel()
         return outcome
 
@@ -342,6 +346,7 @@ class Process(pykka.ThreadingActor):
             self._crash(error)
         else:
             self.__started = True
+            self.actor_ref.starter = None  # before it knows, for we may be the first to go on
             self._on_started.put(STARTED)
             try:
                 self._run()

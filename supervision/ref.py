@@ -55,8 +55,12 @@ class ReplyFuture(pykka.ThreadingFuture[Any]):
     asked: "ProcessRef[Any] | None" = None
 
     def get(self, *, timeout: float | None = None) -> Any:
-        if self.asked is not None and self._result is None and current() is self.asked:
-            raise CallingSelf(f"{self.asked} waits for its own answer; call the method directly")
+        if self.asked is not None and self._result is None and waits_for_us(self.asked):
+            if self.asked is current():
+                why = "waits for its own answer; call the method directly"
+            else:
+                why = f"waits until {current()} has started; tell oneself, and ask after `init`"
+            raise CallingSelf(f"{self.asked} {why}")
         return super().get(timeout=timeout)
 
 
@@ -68,6 +72,8 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     """
 
     name: Any = None
+    starter: "ProcessRef[Any] | None" = None
+    """The process that waits for this one to start."""
     actor_inbox: Inbox
 
     def __init__(self, actor: P) -> None:
@@ -147,6 +153,16 @@ def current() -> ProcessRef[Any] | None:
     return None if process is None else process.actor_ref
 
 
+def waits_for_us(ref: ProcessRef[Any]) -> bool:
+    """Tell whether this process does nothing before the calling one has gone on: it is that one
+    itself, or waits for it to start, as a supervisor does.
+    """
+    waiting = current()
+    while waiting is not None and waiting is not ref:
+        waiting = waiting.starter
+    return waiting is not None
+
+
 def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -> str:
     """End a process after the messages that wait, and return "ok" when it has ended.
 
@@ -162,6 +178,8 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
         raise Exited("noproc")
     if ref is current():
         raise CallingSelf(f"{ref} can't wait for its own end; call self.exit(reason)")
+    if waits_for_us(ref):
+        raise CallingSelf(f"{ref} waits until {current()} has started; raise Stop in `init`")
     ended: queue.SimpleQueue[Reason] = queue.SimpleQueue()
     cancel = ref.watch(ended.put)
     tell_if_alive(ref, Exit(reason))

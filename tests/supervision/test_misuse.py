@@ -9,6 +9,7 @@ import pytest
 
 from supervision import (
     Backoff,
+    CallingSelf,
     ChildSpec,
     DynamicSupervisor,
     Exited,
@@ -177,3 +178,46 @@ def test_a_method_with_a_name_of_the_machinery_is_refused():
 
     with pytest.raises(TypeError, match="_run means something"):
         as_process(Old)
+
+
+class Curious(Process):
+    """Asks in its init what can be answered only after it."""
+
+    def init(self, ask):
+        self.children = ask()
+
+
+def test_who_asks_in_init_those_who_wait_for_it_is_told_so():
+    """Planted: all of them wait for ever."""
+
+    def siblings():
+        return Supervisor.which_children("curious")
+
+    def below(child):
+        return Supervisor.start_link([child], name="curious")
+
+    reason = CallingSelf.__name__
+    for child in (
+        (Curious, (siblings,)),
+        (Curious, (lambda: stop("curious"),)),
+        Supervisor.child_spec([(Curious, (siblings,))]),
+    ):
+        assert reason in str(below(child))
+    _, supervisor = Supervisor.start_link(name="curious")
+    assert reason in str(Supervisor.start_child(supervisor, (Curious, (siblings,))))
+    stop(supervisor)
+
+
+def test_once_it_has_started_a_child_may_ask_its_supervisor():
+    class Patient(Process):
+        def init(self):
+            self.actor_ref.tell("now")
+            self.siblings = None
+
+        def on_receive(self, _message):
+            self.siblings = Supervisor.which_children("patient")
+
+    _, supervisor = Supervisor.start_link([Patient], name="patient")
+    [(_, patient, _, _)] = Supervisor.which_children(supervisor)
+    assert patient.proxy().siblings.get(timeout=10) == [("Patient", patient, "worker", (Patient,))]
+    stop(supervisor)
