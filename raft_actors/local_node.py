@@ -96,6 +96,7 @@ class LocalNode:
         self._files = PortFiles()
         self._bridge: Bridge | None = None  # nor in a forked child
         self._entry: PortEntry | None = None
+        self.told_alone = False
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
         self._actors = ActorService(self)
@@ -183,9 +184,13 @@ class LocalNode:
         return answer
 
     def why_alone(self) -> str:
-        if self.name == NO_NODE:
-            return "this process is no node, so it reaches none: call Node.start(name) first"
-        return f"node {self.name} does not run"
+        if self.name != NO_NODE:
+            return f"node {self.name} does not run"
+        why = "this process is no node, so it reaches none: call Node.start(name) first"
+        if not self.told_alone:  # those who call `Raft` are answered "no_node" only
+            self.told_alone = True
+            logger.warning("%s", why)
+        return why
 
     def version_with(self, node: str) -> int:
         """Return the protocol version to speak with `node`: see wire/versions.py."""

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from raft_actors import Cluster, Raft, StateMachine, terms
+from raft_actors import Cluster, Node, Raft, StateMachine, terms
 from raft_actors.errors import (
     CommandTooLarge,
     NoLeader,
@@ -250,7 +250,11 @@ def test_unavailable(counters, trouble):
         Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
 
 
-def test_who_reaches_nobody_hears_why():
+def test_who_reaches_nobody_hears_why(caplog, monkeypatch):
+    monkeypatch.setattr(Node.current(), "told_alone", False)
+    for _ in range(2):
+        assert Raft.status(("peer", "nobody@nowhere")) == ("error", "no_node")
+    assert caplog.text.count("call Node.start(name) first") == 1
     with pytest.raises(Unavailable, match=r"no node, .*Node\.start\(name\)"):
         Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
     with pytest.raises(Unavailable, match=r"nobody.* no such peer"):
