@@ -1,7 +1,6 @@
 """AsyncCluster: the client's handle for asyncio. It never blocks the loop."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future as ConcurrentFuture
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +48,7 @@ class AsyncCluster:
 
     async def write(self, command: Any, timeout: float | None = None) -> Any:
         """As `Cluster.write`."""
-        return await self.finish(await self.begin(command, timeout))
+        return await self.finish_now(await self.begin(command, timeout))
 
     async def read(
         self,
@@ -69,7 +68,7 @@ class AsyncCluster:
             cluster.sent(call, leader=leader)
         else:
             await self.aside(cluster.sent, call)
-        return await self.finish(call)
+        return await self.finish_now(call)
 
     def pipeline(
         self, *, outstanding_max: int = 1_000, timeout: float | None = None
@@ -149,10 +148,14 @@ class AsyncCluster:
         except BaseException:
             call.end()
             raise
+        return await self.aside(self.cluster.finish, call)
+
+    async def finish_now(self, call: Call) -> Any:
+        """As `finish`, of a call that nobody can wait for once more."""
         try:
-            return await self.aside(self.cluster.finish, call)
+            return await self.finish(call)
         except asyncio.CancelledError:
-            call.deadline = time.monotonic()  # for the thread, which nobody waits for any more
+            call.give_up()
             raise
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -164,4 +167,4 @@ class AsyncCluster:
 def forget(beginning: ConcurrentFuture[Call]) -> None:
     """Nobody waits for this call any more, so it holds no room in its session."""
     if not beginning.cancelled() and beginning.exception() is None:
-        beginning.result().end()
+        beginning.result().give_up()

@@ -25,9 +25,9 @@ class AsyncPending:
         self.error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Nobody can ask for the reply any more, so the call holds no room in its session."""
+        """Nobody can ask for the reply any more."""
         if self.call is not None:
-            self.call.end()
+            self.call.give_up()
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()

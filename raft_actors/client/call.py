@@ -55,10 +55,11 @@ class Call:
 
     def answer(self) -> Any:
         """Wait for the answer to this attempt, as the peer gave it; or return why there is none."""
-        if self.future is None:
+        future = self.future  # another thread, whose wait was cancelled, may still be at it
+        if future is None:
             return ("error", self.reason)
         try:
-            return self.future.get(0.0 if self.future.done() else self.patience())
+            return future.get(0.0 if future.done() else self.patience())
         except TimeoutError:
             return ("error", "timeout")
         except NoConnection as error:
@@ -79,6 +80,11 @@ class Call:
         except (RaftError, TimeoutError):  # the last: another thread gets it right now
             return False
         return type(answer) is bytes and answer.startswith(REPLY)
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: a thread that is at it makes no further attempt."""
+        self.deadline = 0.0
+        self.end()
 
     def end(self) -> None:
         """It is not sent again, so it holds no room in its session."""

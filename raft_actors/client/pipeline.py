@@ -27,9 +27,9 @@ class Pending:
         self.error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Nobody can ask for the reply any more, so the call holds no room in its session."""
+        """Nobody can ask for the reply any more."""
         if self.call is not None:
-            self.call.end()
+            self.call.give_up()
 
     def result(self) -> Any:
         """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""

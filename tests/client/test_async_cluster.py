@@ -204,6 +204,24 @@ def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counte
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
+def test_a_write_of_a_pipeline_can_be_awaited_again_after_a_wait_that_was_cancelled(
+    counters, monkeypatch
+):
+    """Also where its first attempt had failed. Planted: the cancelled wait gives it up."""
+
+    async def main():
+        async with AsyncCluster(counters[0], timeout=30) as cluster:
+            await cluster.write(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(Peers, "request", lambda *_, **__: lost())
+                pending = await cluster.pipeline().write(1)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(pending, 0.1)
+            assert await pending == 1
+
+    asyncio.run(main())
+
+
 def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(counters, monkeypatch):
     async def main():
         async with AsyncCluster(counters[0], timeout=math.inf) as cluster:
