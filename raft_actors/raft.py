@@ -1,6 +1,7 @@
 """Raft: the calls of Elixir's `raft`, tuples and all."""
 
 import atexit
+import logging
 import tempfile
 import time
 from collections.abc import Iterable
@@ -40,6 +41,8 @@ from raft_actors.views import Configuration, Entry, Status, viewed
 from supervision import ProcessRef
 
 __all__ = ["Raft"]
+
+logger = logging.getLogger("raft_actors.peer")
 
 NO_NODE = ("error", "no_node")
 NO_PEER = ("error", "no_peer")
@@ -124,7 +127,10 @@ class Raft:
         `("keeps_no_state", witnesses)`, `"change_in_progress"`, `"no_members"`; `"timeout"` and
         `"outcome_unknown"` if it may still come true.
         """
-        return configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
+        answer = configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
+        if answer[0] == "ok" and not dry_run:
+            tell_of_unheard(peer)
+        return answer
 
     @staticmethod
     def add_peer(
@@ -421,6 +427,19 @@ def listed(peers: Iterable[PeerRef]) -> Iterable[PeerRef]:
     if isinstance(peers, str):
         raise TypeError(f"members are a list of peers, not {peers!r}")
     return peers
+
+
+def tell_of_unheard(peer: PeerRef) -> None:
+    """Say which members a leader has not met: a majority founds a group, also with a wrong name."""
+    match Raft.status(peer):
+        case ("ok", status):
+            for name, node in status["configuration"]["members"]:
+                if (name, node) not in status["incarnations"]:
+                    logger.warning(
+                        "%s on %s has not been heard of, and the group goes on without it: start "
+                        "it, or correct its name by Raft.set_configuration",
+                        name, node,
+                    )  # fmt: skip
 
 
 def configure(

@@ -158,6 +158,18 @@ def test_a_founder_must_be_a_member_and_needs_a_majority(make_peer):
     assert KVStore_write(name, "a", 1) == ("ok", "a", 1)
 
 
+def test_a_group_that_forms_without_one_says_so_for_its_name_may_be_wrong(make_peer, caplog):
+    names = [make_peer()[0] for _ in range(3)]
+    assert Raft.set_configuration(names[0], names)[0] == "ok"
+    eventually(lambda: len(Raft.status(names[0])[1]["incarnations"]) == 3)
+    caplog.clear()
+    assert Raft.set_configuration(leader_of(names), names)[0] == "ok"
+    assert "has not been heard of" not in caplog.text
+    names = [make_peer()[0] for _ in range(2)]
+    assert Raft.set_configuration(names[0], [*names, "peer_mistyped"])[0] == "ok"
+    assert f"peer_mistyped on {HERE} has not been heard of" in caplog.text
+
+
 def test_asking_for_the_same_configuration_again_is_ok(trio):
     names = trio()
     leader = leader_of(names)
