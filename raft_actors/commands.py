@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SName = Annotated[str, typer.Option(help="Short name of the node: `a` makes it a@<this host>.")]
+SName = Annotated[str, typer.Option(help="Name of the node: `a` makes it a@<this host>.")]
 Module = Annotated[
     str | None,
     typer.Option("-m", "--module", help="Module to import; its start() starts its tree."),
