@@ -39,8 +39,8 @@ class Node:
         A name with an @ is taken whole. The node listens on loopback, at a free port, unless told
         otherwise; nodes of the same user on the same host find it by its name.
 
-        Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, ValueError when it is
-        none, and RaftError when this process is a node already.
+        Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, ValueError when it
+        is none, and RaftError when this process is a node already.
         """
         with cls._lock:
             if cls._current is not None and cls._current.running:
