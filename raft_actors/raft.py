@@ -408,18 +408,33 @@ def change(
     witness: tuple[Address, ...] = (),
     timeout: float = CHANGE_TIMEOUT,
 ) -> Any:
-    """Change the configuration that the leader has; nobody else's change gets lost by it."""
-    answer = Raft.status(leader)
-    if answer[0] != "ok":
-        return answer
-    now = answer[1]["configuration"]
-    members = {*now["members"], *vote, *witness}.difference(remove, learn)
-    learners = {*now.get("learners", ()), *learn}.difference(remove, vote, witness)
-    witnesses = {*now.get("witnesses", ()), *witness}.difference(remove, learn, vote)
-    return configure(
-        leader, members, learners, timeout,
-        witnesses=witnesses, dry_run=dry_run, expected=now["index"],
-    )  # fmt: skip
+    """Change the configuration that the leader has; nobody else's change gets lost by it.
+
+    It is made again where the same members have only got another index: a disk was learned.
+    """
+    deadline = time.monotonic() + timeout
+    before: Any = None
+    changed: Any = None
+    while True:
+        answer = Raft.status(leader)
+        if answer[0] != "ok":
+            return answer
+        now = answer[1]["configuration"]
+        parts = [set(now.get(part, ())) for part in ("members", "learners", "witnesses")]
+        if before is not None and (parts != before or time.monotonic() > deadline):
+            return changed
+        members = {*now["members"], *vote, *witness}.difference(remove, learn)
+        learners = {*now.get("learners", ()), *learn}.difference(remove, vote, witness)
+        witnesses = {*now.get("witnesses", ()), *witness}.difference(remove, learn, vote)
+        changed = configure(
+            leader, members, learners, timeout,
+            witnesses=witnesses, dry_run=dry_run, expected=now["index"],
+        )  # fmt: skip
+        match changed:
+            case ("error", ("configuration_changed", _)):
+                before = parts
+            case _:
+                return changed
 
 
 def listed(peers: Iterable[PeerRef]) -> Iterable[PeerRef]:

@@ -464,6 +464,40 @@ def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_
     assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
 
 
+def test_a_change_is_made_again_where_only_a_disk_was_learned_meanwhile(
+    make_peer, trio, monkeypatch
+):
+    """The members that it was decided on are the same: nobody else has changed them."""
+    leader, (new, _), told = leader_of(trio()), make_peer(), []
+    true_status = Raft.status
+
+    def status(peer):
+        answer = true_status(peer)
+        if not told:
+            answer[1]["configuration"]["index"] -= 1
+        told.append(peer)
+        return answer
+
+    monkeypatch.setattr(Raft, "status", staticmethod(status))
+    assert Raft.add_peer(leader, new)[0] == "ok"
+    assert len(told) > 1
+
+
+def test_a_change_is_not_made_again_where_somebody_else_was_faster(make_peer, trio, monkeypatch):
+    leader, (new, _), told = leader_of(trio()), make_peer(), []
+    true_status = Raft.status
+
+    def status(peer):
+        answer = true_status(peer)
+        if not told:
+            answer[1]["configuration"] |= {"index": 0, "members": [leader]}
+        told.append(peer)
+        return answer
+
+    monkeypatch.setattr(Raft, "status", staticmethod(status))
+    assert Raft.add_peer(leader, new)[1][0] == "configuration_changed"
+
+
 def test_who_is_removed_is_told_and_who_comes_later_is_not(trio, make_peer, caplog):
     """Planted: every configuration without the peer is told of, also those before it came."""
     names = trio(log_store="memory")
