@@ -29,8 +29,8 @@ class Finder:
     seeds    the addresses that the handle was given: asked, whatever becomes of the group
     members  of the newest configuration heard of
     leader   None while none is known
-    heard    whether anybody answered when the members were asked last
-    why      what kept one of them from answering then, for people
+    heard    whether anybody has answered in the last search
+    why      what kept one of them from answering, for people
     """
 
     def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
@@ -67,6 +67,8 @@ class Finder:
         if not self.lock.acquire(timeout=time_until(call.deadline)):
             return None
         try:
+            if self.leader is None and time_until(call.deadline) > 0:
+                self.heard, self.why = False, ""
             while self.leader is None:
                 now = time.monotonic()
                 if now >= call.deadline:  # which comes early if nobody waits any more
@@ -82,7 +84,6 @@ class Finder:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""
         answers: SimpleQueue[Future[Any]] = SimpleQueue()
         asked = dict.fromkeys((*self.members, *self.seeds))
-        self.heard, self.why = False, ""
         for address in asked:
             self.ask(address).add_done_callback(answers.put)
         for _ in asked:

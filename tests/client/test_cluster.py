@@ -20,7 +20,9 @@ from raft_actors.errors import (
     SessionExpired,
     Unavailable,
 )
+from raft_actors.future import Future
 from raft_actors.peers import Peers
+from raft_actors.raft import address_of
 from raft_actors.requests import READ, WRITE
 from raft_actors.sessions import NEW, REPLY_BYTES_MAX, SESSIONS_MAX
 from raft_actors.views import Configuration
@@ -240,6 +242,16 @@ def test_no_leader(make_peer):
     name, _ = make_peer(Counter)
     with pytest.raises(NoLeader, match="try again"):
         Cluster(name).write(1, timeout=0.1)
+
+
+def test_no_leader_although_the_deadline_cuts_off_the_last_question(make_peer, monkeypatch):
+    """Planted: who was heard is forgotten with each question; then nobody seems to answer."""
+    name, _ = make_peer(Counter)
+    cluster = Cluster(name)
+    answers = iter([cluster.finder.ask(address_of(name))])
+    monkeypatch.setattr(cluster.finder, "ask", lambda _: next(answers, None) or Future())
+    with pytest.raises(NoLeader, match="try again"):
+        cluster.write(1, timeout=0.2)
 
 
 def test_unavailable(counters, trouble):
