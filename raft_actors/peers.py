@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pykka import ActorDeadError, ActorRegistry
@@ -39,7 +39,9 @@ from supervision import (
     tell_if_alive,
 )
 
-__all__ = ["Peers", "check_peer_name", "peer_spec", "peers_here", "peers_of"]
+__all__ = ["Peers", "check_peer_name", "listed", "peer_spec", "peers_here", "peers_of"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("raft_actors.peers")
 
@@ -362,6 +364,13 @@ def bytes_in(message: Message) -> int:
     return len(message.data) if type(message) is InstallSnapshot else 0
 
 
+def listed(peers: Iterable[T]) -> Iterable[T]:
+    """Return `peers`. Raises TypeError for a name, which is an iterable, too."""
+    if isinstance(peers, str):
+        raise TypeError(f"members are a list of peers, not {peers!r}")
+    return peers
+
+
 def check_peer_name(name: object) -> str:
     """Return `name`, or raise BadName: it goes into addresses and names a directory."""
     if not isinstance(name, str) or not PEER_NAME.fullmatch(name) or name in {".", ".."}:
@@ -420,9 +429,7 @@ def peer_spec(
     check_peer_name(name)
     if not isinstance(machine, type) or not issubclass(machine, StateMachine):
         raise TypeError(f"a machine is given as a class derived from StateMachine, not {machine!r}")
-    if isinstance(members, str):
-        raise TypeError(f"members are a list of peers, not {members!r}")
-    declared = tuple(checked_member(member) for member in members)
+    declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(

@@ -21,7 +21,7 @@ from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
 from raft_actors.node import RemoteRef
-from raft_actors.peers import check_peer_name, peers_here
+from raft_actors.peers import check_peer_name, listed, peers_here
 from raft_actors.requests import (
     CONFIGURE,
     ENTRY,
@@ -423,25 +423,21 @@ def change(
         parts = [set(now.get(part, ())) for part in ("members", "learners", "witnesses")]
         if before is not None and (parts != before or time.monotonic() > deadline):
             return changed
-        members = {*now["members"], *vote, *witness}.difference(remove, learn)
-        learners = {*now.get("learners", ()), *learn}.difference(remove, vote, witness)
-        witnesses = {*now.get("witnesses", ()), *witness}.difference(remove, learn, vote)
+        members, learners, witnesses = parts
         changed = configure(
-            leader, members, learners, timeout,
-            witnesses=witnesses, dry_run=dry_run, expected=now["index"],
-        )  # fmt: skip
+            leader,
+            {*members, *vote, *witness}.difference(remove, learn),
+            {*learners, *learn}.difference(remove, vote, witness),
+            timeout,
+            witnesses={*witnesses, *witness}.difference(remove, learn, vote),
+            dry_run=dry_run,
+            expected=now["index"],
+        )
         match changed:
             case ("error", ("configuration_changed", _)):
                 before = parts
             case _:
                 return changed
-
-
-def listed(peers: Iterable[PeerRef]) -> Iterable[PeerRef]:
-    """Return `peers`. Raises TypeError for a name, which is an iterable, too."""
-    if isinstance(peers, str):
-        raise TypeError(f"members are a list of peers, not {peers!r}")
-    return peers
 
 
 def tell_of_unheard(peer: PeerRef) -> None:

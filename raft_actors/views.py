@@ -1,8 +1,8 @@
 """Views: what a peer says of itself, as dicts that read well at a prompt."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Configuration", "Entry", "Status", "viewed"]
+__all__ = ["Configuration", "Entry", "Status", "in_view", "viewed"]
 
 
 class View(dict[str, Any]):
@@ -51,12 +51,20 @@ class Entry(View):
     """A log entry: `index`, `term`, `type`, `data`."""
 
 
+V = TypeVar("V", bound=View)
+
+
 def viewed(answer: Any, view: type[View]) -> Any:
     """Return `("ok", fields)` with the fields in their view, anything else as it is."""
     match answer:
         case ("ok", dict() as fields):
-            for key, value in fields.items():
-                if key == "configuration" or (key == "data" and fields.get("type") == "config"):
-                    fields[key] = Configuration(value)
-            return ("ok", view(fields))
+            return ("ok", in_view(fields, view))
     return answer
+
+
+def in_view(fields: dict[str, Any], view: type[V]) -> V:
+    """Return the fields in their view, and the configuration among them in its own."""
+    for key, value in fields.items():
+        if key == "configuration" or (key == "data" and fields.get("type") == "config"):
+            fields[key] = Configuration(value)
+    return view(fields)

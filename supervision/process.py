@@ -351,10 +351,8 @@ class Process(pykka.ThreadingActor):
             try:
                 self._run()
                 self._wind_down()
-            except (
-                BaseException
-            ) as error:  # a defect of ours: that somebody waits for ever is worse
-                self._crash(error)
+            except BaseException as error:
+                self._crash(error)  # a defect of ours: that somebody waits for ever is worse
         reason = self.__exiting[0] if self.__exiting else "killed"
         self.actor_ref._end(reason)
 

@@ -356,8 +356,8 @@ MUTATIONS = (
     ),
     Mutation(
         "joint_commit_by_either_majority", "§6", "core/membership",
-        "            return min(reached, of_old)",
-        "            return max(reached, of_old)",
+        "        return min(\n            majority_value",
+        "        return max(\n            majority_value",
     ),
     Mutation(
         "change_without_a_joint_configuration", "§6", "core/membership",

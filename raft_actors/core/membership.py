@@ -201,11 +201,9 @@ class Configuration:
 
         Who is not among `values` has reached nothing.
         """
-        reached = majority_value([values.get(peer, -inf) for peer in self.members])
-        if self.old:
-            of_old = majority_value([values.get(peer, -inf) for peer in self.old])
-            return min(reached, of_old)
-        return reached
+        return min(
+            majority_value([values.get(peer, -inf) for peer in part]) for part in self.majorities()
+        )
 
     def majorities(self) -> list[tuple[Address, ...]]:
         """The sets of voters of which a majority is needed. Nobody is no majority of nobody."""

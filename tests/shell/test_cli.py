@@ -42,6 +42,12 @@ class Nodes:
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
+    def run_module(self, name: str, text: str) -> tuple[int, str]:
+        """Have a node start this module; return its status, and what it said on stderr."""
+        (self.directory / f"{name}.py").write_text(text)
+        status, _, err = self.run("node", "--sname", "a", "-m", name)
+        return status, err
+
     def start_up(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a node and wait until it says that it is up."""
         process = self.start("node", *arguments)
@@ -171,14 +177,14 @@ def test_a_torture_that_can_keep_nothing_is_one_line(nodes: Nodes) -> None:
 
 def test_a_tree_that_is_a_plain_actor_is_one_line_and_status_2(nodes: Nodes) -> None:
     """And the process ends, though that actor's thread is no daemon."""
-    (nodes.directory / "plain.py").write_text(
+    status, err = nodes.run_module(
+        "plain",
         "import pykka\n"
         "class Plain(pykka.ThreadingActor):\n"
         "    pass\n"
         "def start():\n"
-        "    return 'ok', Plain.start()\n"
+        "    return 'ok', Plain.start()\n",
     )
-    status, _, err = nodes.run("node", "--sname", "a", "-m", "plain")
     assert status == 2
     assert_one_line(err, "start_link of a Supervisor or a Process")
 
@@ -246,14 +252,14 @@ def test_a_module_may_arrange_the_log_itself(nodes: Nodes) -> None:
 
 
 def test_a_tree_that_refuses_to_start_is_one_line_and_status_1(nodes: Nodes) -> None:
-    (nodes.directory / "sulking.py").write_text('def start():\n    return ("error", "sulking")\n')
-    status, _, err = nodes.run("node", "--sname", "a", "-m", "sulking")
+    status, err = nodes.run_module("sulking", 'def start():\n    return ("error", "sulking")\n')
     assert status == 1
     assert_one_line(err, "did not start: 'sulking'")
 
 
 def test_a_tree_that_gives_up_ends_the_node_with_status_1(nodes: Nodes) -> None:
-    (nodes.directory / "frail.py").write_text(
+    status, err = nodes.run_module(
+        "frail",
         "from supervision import Process\n"
         "class Frail(Process):\n"
         "    def on_receive(self, message):\n"
@@ -261,16 +267,14 @@ def test_a_tree_that_gives_up_ends_the_node_with_status_1(nodes: Nodes) -> None:
         "def start():\n"
         "    ok, ref = Frail.start_link()\n"
         "    ref.tell('end')\n"
-        "    return ok, ref\n"
+        "    return ok, ref\n",
     )
-    status, _, err = nodes.run("node", "--sname", "a", "-m", "frail")
     assert status == 1
     assert "raft-actors: the supervision tree ended: " in err
 
 
 def test_a_fault_in_the_users_module_shows_where(nodes: Nodes) -> None:
-    (nodes.directory / "broken.py").write_text("import nothing_like_this\n")
-    status, _, err = nodes.run("node", "--sname", "a", "-m", "broken")
+    status, err = nodes.run_module("broken", "import nothing_like_this\n")
     assert status == 1
     assert "broken.py" in err
     assert "No module named 'nothing_like_this'" in err

@@ -154,13 +154,18 @@ def test_a_flipped_bit_of_a_type_does_not_hang_who_opens_the_log(path, kind, cou
             RocksStore(path)
 
 
-def test_a_flipped_bit_in_the_manifest_forgets_no_table_and_does_not_hang(path):
-    """Planted: only the write-ahead log is looked at; then a vote was gone, or the process hung."""
+def closed_with_a_manifest(path):
+    """A store that was filled and closed; return its manifest."""
     filled("rocksdb", path)
     RocksStore(path).close()
     database = path / "log.rocksdb"
-    assert not complaint_of(database)
-    manifest = database / (database / "CURRENT").read_text().strip()
+    return database / (database / "CURRENT").read_text().strip()
+
+
+def test_a_flipped_bit_in_the_manifest_forgets_no_table_and_does_not_hang(path):
+    """Planted: only the write-ahead log is looked at; then a vote was gone, or the process hung."""
+    manifest = closed_with_a_manifest(path)
+    assert not complaint_of(manifest.parent)
     whole = manifest.read_bytes()
     starts = list(fragments_in(whole))
     assert len(starts) > 3
@@ -181,14 +186,11 @@ def test_a_flipped_bit_in_the_manifest_forgets_no_table_and_does_not_hang(path):
 
 
 def test_a_manifest_that_a_crash_has_torn_is_not_called_damaged(path):
-    filled("rocksdb", path)
-    RocksStore(path).close()
-    database = path / "log.rocksdb"
-    manifest = database / (database / "CURRENT").read_text().strip()
+    manifest = closed_with_a_manifest(path)
     whole = manifest.read_bytes()
     for length in range(len(whole)):
         manifest.write_bytes(whole[:length])
-        assert not complaint_of(database), length
+        assert not complaint_of(manifest.parent), length
 
 
 def test_the_checksum_is_that_of_rocksdb(path):
