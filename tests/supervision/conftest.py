@@ -25,7 +25,7 @@ def journal():
 
 @pytest.fixture
 def process_threads():
-    """How many threads of processes are alive."""
+    """The threads of processes that are alive."""
 
     def alive():
         return [
