@@ -12,11 +12,10 @@ crash the state may be a little older than it was, but is never torn, and goes o
 import logging
 from collections.abc import Iterator
 from heapq import merge
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import Options, Rdict, RdictIter, WriteBatch
 
 from raft_actors import terms
 from raft_actors.errors import StoreError
@@ -27,9 +26,9 @@ __all__ = ["DiskDict"]
 logger = logging.getLogger("raft_actors.state_machine")
 
 INDEX = b"index"
-FIRST_KEY, AFTER_KEYS = b"k", b"l"
+FIRST_KEY = b"k"
 SLICE = 1_000
-"""Items read in one go: an iterator holds the interpreter meanwhile."""
+"""Items read in one go, and in one piece of a snapshot."""
 
 GONE: Any = object()
 
@@ -62,6 +61,8 @@ class DiskDict:
         self.pending: dict[bytes, bytes | None] = {}
         self.batch: dict[bytes, bytes | None] = {}
         self.index = int.from_bytes(self.stored(INDEX) or b"", "big")
+        if not self.index:
+            self.clear()  # of what `refill` was cut off in
 
     def __getitem__(self, key: str) -> Any:
         value = self.get(key, GONE)
@@ -90,12 +91,10 @@ class DiskDict:
         begins = named(prefix)
         first = max(begins, named(start))
         changed = {**self.batch, **self.pending}
-        there = ((key, value) for key, value in self.slices(self.db, first) if key not in changed)
+        there = ((key, value) for key, value in self.rows(first, begins) if key not in changed)
         new = sorted((key, value) for key, value in changed.items()
-                     if key >= first and value is not None)  # fmt: skip
+                     if value is not None and key >= first and key.startswith(begins))  # fmt: skip
         for key, value in merge(there, new):
-            if not key.startswith(begins):
-                return
             yield key[1:].decode(), terms.loads(value)
 
     # What the framework calls.
@@ -132,11 +131,12 @@ class DiskDict:
 
     def frozen(self) -> Frozen:
         """Return all of it as it is now, in pieces, whatever becomes of it."""
-        view = self.asked(self.db.snapshot)
+        # A cursor looks at the moment when it was made; what `db.snapshot()` iterates over is now.
+        cursor = self.asked(self.db.iter)
 
         def pieces() -> Iterator[Any]:
-            items = self.slices(view, FIRST_KEY, self.tried)  # by the snapshot's writer
-            while some := tuple(islice(items, SLICE)):
+            self.tried(lambda: cursor.seek(FIRST_KEY))  # by the snapshot's writer
+            while some := self.tried(lambda: slice_of(cursor, FIRST_KEY)):
                 yield tuple(zip(*some, strict=True))
 
         return Frozen(pieces())
@@ -145,10 +145,7 @@ class DiskDict:
         """Take in what `frozen` gave. Cut off in the middle, it is at index 0, and empty."""
         self.pending.clear()
         self.batch.clear()
-        clear = WriteBatch(raw_mode=True)
-        clear.delete_range(b"", b"\xff")
-        self.write(clear)
-        self.index = 0
+        self.clear()
         for keys, values in pieces:
             batch = WriteBatch(raw_mode=True)
             for key, value in zip(keys, values, strict=True):
@@ -175,18 +172,23 @@ class DiskDict:
         found: bytes | None = self.asked(lambda: self.db.get(key))
         return found
 
-    def slices(self, source: Any, first: bytes, ask: Any = None) -> Iterator[tuple[bytes, bytes]]:
-        """Yield keys and values from `first` on, a slice at a time."""
-        ask = ask or self.asked
-        while True:
-            some = ask(lambda: list(islice(source.items(from_key=first), SLICE)))  # noqa: B023
-            for key, value in some:
-                if key >= AFTER_KEYS:
-                    return
-                yield key, value
-            if len(some) < SLICE:
-                return
+    def rows(self, first: bytes, begins: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values from `first` on, while the keys begin so."""
+
+        def read() -> list[tuple[bytes, bytes]]:
+            cursor = self.db.iter()  # one that lives keeps the database open: not for longer
+            cursor.seek(first)
+            return slice_of(cursor, begins)
+
+        while some := self.asked(read):
+            yield from some
             first = some[-1][0] + b"\0"
+
+    def clear(self) -> None:
+        batch = WriteBatch(raw_mode=True)
+        batch.delete_range(b"", b"\xff")
+        self.write(batch)
+        self.index = 0
 
     def write(self, batch: WriteBatch) -> None:
         self.asked(lambda: self.db.write(batch))
@@ -206,11 +208,24 @@ class DiskDict:
             raise StoreError(
                 f"{self.path}: {error}; make room, or the disk good. If that is damaged, stop the "
                 "peer and move it away: it is made anew from the snapshot and the log"
-            ) from error
+            ) from error.with_traceback(None)  # its frames hold cursors
 
     def refuse_if_failed(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+def slice_of(cursor: RdictIter, begins: bytes) -> list[tuple[Any, Any]]:
+    """Take the next items whose keys begin so; none after the last.
+
+    Raises where the database can't be read: `Rdict.items` ends there as if that were all.
+    """
+    some: list[tuple[Any, Any]] = []
+    while len(some) < SLICE and cursor.valid() and (key := cursor.key()).startswith(begins):
+        some.append((key, cursor.value()))
+        cursor.next()
+    cursor.status()
+    return some
 
 
 def named(key: str) -> bytes:

@@ -3,11 +3,13 @@
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from raft_actors import Cluster, OnDiskStateMachine, Raft, terms
 from raft_actors.disk_dict import DiskDict
+from raft_actors.errors import StoreError
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE
 from tests.nodes.helpers import eventually
@@ -113,6 +115,98 @@ def test_a_state_ahead_of_its_log_is_refused(make_peer, tmp_path):
     _, (error, reason) = make_peer(Ledger, name=name, data_dir=tmp_path / "data")
     assert error == "error"
     assert "move the state away" in str(reason)
+
+
+def filled_dict(path, count=2_500):
+    state = DiskDict(path)
+    for number in range(count):
+        state[f"{number:05}"] = "old"
+    state.commit()
+    state.flush(1)
+    return state
+
+
+def in_pieces(pieces):
+    return {
+        key[1:].decode(): terms.loads(value)
+        for keys, values in pieces
+        for key, value in zip(keys, values, strict=True)
+    }
+
+
+@pytest.mark.parametrize("read_before", [0, 1])
+def test_what_is_frozen_is_the_state_of_that_moment(tmp_path, read_before):
+    """Planted: an iterator of `db.snapshot()`, which iterates over now; replicas parted so."""
+    state = filled_dict(tmp_path)
+    pieces = state.frozen().pieces
+    before = [next(pieces) for _ in range(read_before)]
+    for number in range(0, 2_500, 2):
+        state[f"{number:05}"] = "new"
+    del state["02499"]
+    state["00000.5"] = state["99999"] = "new"
+    state.commit()
+    state.flush(2)
+    assert in_pieces([*before, *pieces]) == {f"{number:05}": "old" for number in range(2_500)}
+    assert state["02498"] == state["99999"] == "new"
+    state.close()
+
+
+def test_a_state_with_a_damaged_table_is_an_error_and_no_shorter_state(tmp_path):
+    """Planted: `Rdict.items`, which ends at the damage; then a part of a state went for all."""
+    state = filled_dict(tmp_path / "machine")
+    state.db.flush()
+    state.close()
+    (table,) = (tmp_path / "machine").glob("*.sst")
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    state = DiskDict(tmp_path / "machine")
+    with pytest.raises(StoreError, match="move it away: it is made anew"):
+        list(state.frozen().pieces)
+    assert state.failure is None  # a snapshot that fails changes nothing
+    with pytest.raises(StoreError, match="move it away: it is made anew") as caught:
+        list(state.items())
+    assert state.failure is not None
+    state.close()
+    DiskDict(tmp_path / "machine").close()  # nothing that was raised keeps it open
+    del caught
+
+
+def test_a_state_that_was_being_replaced_begins_empty(tmp_path):
+    """Planted: what had come of a leader's snapshot stayed under the commands that ran again."""
+    state = filled_dict(tmp_path / "whole", 10)
+    other = filled_dict(tmp_path / "part", 3)
+    first = next(state.frozen().pieces)
+
+    def cut_off():
+        yield first
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        other.refill(cut_off())
+    for each in (state, other):
+        each.close()
+    other = DiskDict(tmp_path / "part")
+    assert (other.index, list(other.items())) == (0, [])
+    other.close()
+
+
+def test_a_peer_starts_again_while_its_snapshot_was_being_written(make_peer, tmp_path, held_writer):
+    """Planted: the cursor of what was frozen stays; then the state is locked for ever."""
+    name = lone(make_peer, data_dir=tmp_path / "data")
+    write_many(name, 5)
+    peer = peer_of(name)
+    asking = threading.Thread(target=Raft.snapshot, args=(name,))
+    asking.start()
+    held_writer.wait_for_one()
+    stopping = threading.Thread(target=Raft.stop, args=(name,))
+    stopping.start()
+    eventually(lambda: peer.snapshotting.writer is None)
+    held_writer.release()
+    stopping.join()
+    asking.join()
+    assert make_peer(Ledger, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
+    eventually(lambda: Raft.read(name, "all") == expected(5))
 
 
 def test_a_follower_far_behind_gets_the_state(make_peer, trio):
