@@ -80,8 +80,8 @@ def watch() -> None:
 
         setattr(owner, name, wrapper)
 
-    noted(Cluster, "begin", before="calls")
-    noted(Cluster, "finish", after="answered")
+    noted(Cluster, "_begin", before="calls")
+    noted(Cluster, "_finish", after="answered")
     noted(Link, "flush", after="sent")
     noted(DurableStore, "save", before="saves", after="saved")
     noted(selectors.DefaultSelector, "select", after="woke")

@@ -32,8 +32,11 @@ class AsyncCluster:
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
-        self.cluster = Cluster(members, timeout=timeout)
-        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="async-cluster")
+        self._cluster = Cluster(members, timeout=timeout)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="async-cluster")
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._cluster)[1:]}"
 
     async def __aenter__(self) -> "AsyncCluster":
         return self
@@ -43,12 +46,12 @@ class AsyncCluster:
 
     def close(self) -> None:
         """Take no more calls. Those under way end by themselves, on the loop's own threads."""
-        self.cluster.close()
-        self.threads.shutdown(wait=False)
+        self._cluster.close()
+        self._threads.shutdown(wait=False)
 
     async def write(self, command: Any, timeout: float | None = None) -> Any:
         """As `Cluster.write`."""
-        return await self.finish_now(await self.begin(command, timeout))
+        return await self._finish_now(await self._begin(command, timeout))
 
     async def read(
         self,
@@ -61,106 +64,106 @@ class AsyncCluster:
         at: PeerRef | None = None,
     ) -> Any:
         """As `Cluster.read`."""
-        cluster = self.cluster
-        call = cluster.reading(query, timeout, consistency, max_staleness_s, after, at)
+        cluster = self._cluster
+        call = cluster._reading(query, timeout, consistency, max_staleness_s, after, at)
         leader = cluster.leader
         if call.places is not None or leader is not None:
-            cluster.sent(call, leader=leader)
+            cluster._sent(call, leader=leader)
         else:
-            await self.aside(cluster.sent, call)
-        return await self.finish_now(call)
+            await self._aside(cluster._sent, call)
+        return await self._finish_now(call)
 
     def pipeline(
         self, *, outstanding_max: int = 1_000, timeout: float | None = None
     ) -> AsyncPipeline:
         """As `Cluster.pipeline`, for one task."""
-        self.cluster.check_outstanding(outstanding_max)
+        self._cluster._check_outstanding(outstanding_max)
         return AsyncPipeline(self, outstanding_max, timeout)
 
     async def cast(self, command: Any, timeout: float | None = None) -> None:
         """As `Cluster.cast`."""
-        await self.aside(self.cluster.cast, command, timeout)
+        await self._aside(self._cluster.cast, command, timeout)
 
     async def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
         """As `Cluster.outcome`."""
-        return await self.aside(self.cluster.outcome, request_id, timeout)
+        return await self._aside(self._cluster.outcome, request_id, timeout)
 
     async def barrier(self, timeout: float | None = None) -> int:
         """As `Cluster.barrier`."""
-        return int(await self.aside(self.cluster.barrier, timeout))
+        return int(await self._aside(self._cluster.barrier, timeout))
 
     async def await_leader(self, timeout: float | None = None) -> Address:
         """As `Cluster.await_leader`."""
-        leader: Address = await self.aside(self.cluster.await_leader, timeout)
+        leader: Address = await self._aside(self._cluster.await_leader, timeout)
         return leader
 
     async def await_applied(
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
         """As `Cluster.await_applied`."""
-        await self.aside(partial(self.cluster.await_applied, index, at=at, timeout=timeout))
+        await self._aside(partial(self._cluster.await_applied, index, at=at, timeout=timeout))
 
     async def status(self) -> dict[Address, Status | None]:
         """As `Cluster.status`."""
-        status: dict[Address, Status | None] = await self.aside(self.cluster.status)
+        status: dict[Address, Status | None] = await self._aside(self._cluster.status)
         return status
 
     def watch_leader(self) -> AsyncLeaderWatch:
         """As `Cluster.watch_leader`: an asynchronous iterator."""
-        return AsyncLeaderWatch(self.cluster.finder)
+        return AsyncLeaderWatch(self._cluster._finder)
 
     @property
     def token(self) -> int:
         """As `Cluster.token`."""
-        return self.cluster.token
+        return self._cluster.token
 
     @property
     def members(self) -> list[Address]:
         """As `Cluster.members`."""
-        return self.cluster.members
+        return self._cluster.members
 
     @property
     def leader(self) -> Address | None:
         """As `Cluster.leader`."""
-        return self.cluster.leader
+        return self._cluster.leader
 
-    async def begin(self, command: Any, timeout: float | None) -> Call:
+    async def _begin(self, command: Any, timeout: float | None) -> Call:
         """Send a command for the first time: on the loop, unless that might have to wait."""
-        cluster = self.cluster
-        session, leader = cluster.session, cluster.leader  # either may be lost at any moment
+        cluster = self._cluster
+        session, leader = cluster._session, cluster.leader  # either may be lost at any moment
         known = leader is not None and session is not None and session.has_room()
-        if known or cluster.closed:  # one that is closed says so
-            return cluster.begin(command, timeout, session=session, leader=leader)
-        beginning = self.threads.submit(cluster.begin, command, timeout)
+        if known or cluster._closed:  # one that is closed says so
+            return cluster._begin(command, timeout, session=session, leader=leader)
+        beginning = self._threads.submit(cluster._begin, command, timeout)
         try:
             return await asyncio.wrap_future(beginning)
         except asyncio.CancelledError:
             beginning.add_done_callback(forget)
             raise
 
-    async def finish(self, call: Call) -> Any:
+    async def _finish(self, call: Call) -> Any:
         """Wait on the loop for the first attempt; have a thread go on if it was not enough."""
         try:
             if call.future is not None:
                 await there(call.future, call.patience())
             if call.is_replied():
-                return self.cluster.finish(call)
+                return self._cluster._finish(call)
         except BaseException:
             call.end()
             raise
-        return await self.aside(self.cluster.finish, call)
+        return await self._aside(self._cluster._finish, call)
 
-    async def finish_now(self, call: Call) -> Any:
+    async def _finish_now(self, call: Call) -> Any:
         """As `finish`, of a call that nobody can wait for once more."""
         try:
-            return await self.finish(call)
+            return await self._finish(call)
         except asyncio.CancelledError:
             call.give_up()
             raise
 
-    async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def _aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
-        threads = None if self.cluster.closed else self.threads
+        threads = None if self._cluster._closed else self._threads
         return await loop.run_in_executor(threads, function, *arguments)
 
 

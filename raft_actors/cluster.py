@@ -74,15 +74,15 @@ class Cluster:
         if not seeds:
             raise ValueError("a cluster needs at least one member to begin with")
         self.timeout = timeout
-        self.peers = peers_here()
-        self.finder = Finder(self.peers, seeds)
-        self.places = Places(self.finder, self.peers.node.name)
-        self.session: ClientSession | None = None
-        self.session_lock = threading.Lock()
-        self.command_bytes_max = self.peers.node.config.command_bytes_max
-        self.refresh_at = 0.0
+        self._peers = peers_here()
+        self._finder = Finder(self._peers, seeds)
+        self._places = Places(self._finder, self._peers.node.name)
+        self._session: ClientSession | None = None
+        self._session_lock = threading.Lock()
+        self._command_bytes_max = self._peers.node.config.command_bytes_max
+        self._refresh_at = 0.0
         self.token = 0
-        self.closed = False
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Cluster of {', '.join(f'{name} on {node}' for name, node in self.members)}>"
@@ -95,7 +95,7 @@ class Cluster:
 
     def close(self) -> None:
         """Take no more calls. Those under way end by themselves."""
-        self.closed = True
+        self._closed = True
 
     # What it is for.
 
@@ -105,7 +105,7 @@ class Cluster:
         Raises NotApplied, or one of its kind, if it did not happen and never will; OutcomeUnknown;
         ReplyLost; TypeError for a command that can't be encoded.
         """
-        return self.finish(self.begin(command, timeout))
+        return self._finish(self._begin(command, timeout))
 
     def read(
         self,
@@ -128,23 +128,23 @@ class Cluster:
 
         Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
         """
-        call = self.reading(query, timeout, consistency, max_staleness_s, after, at)
-        return self.finish(self.sent(call))
+        call = self._reading(query, timeout, consistency, max_staleness_s, after, at)
+        return self._finish(self._sent(call))
 
     def cast(self, command: Any, timeout: float | None = None) -> None:
         """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
 
         Waits only where no leader is known yet.
         """
-        call = self.begin(command, timeout)
+        call = self._begin(command, timeout)
         if call.future is not None:
-            call.future.add_done_callback(partial(self.on_cast, call))
+            call.future.add_done_callback(partial(self._on_cast, call))
         else:
             call.end()
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many operations under way at once from one thread."""
-        self.check_outstanding(outstanding_max)
+        self._check_outstanding(outstanding_max)
         return Pipeline(self, outstanding_max, timeout)
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
@@ -154,13 +154,13 @@ class Cluster:
         more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
         Only for commands that nobody is still waiting for.
         """
-        return self.finish(self.sent(Call(WRITE, b"", self.deadline(timeout), request_id)))
+        return self._finish(self._sent(Call(WRITE, b"", self._deadline(timeout), request_id)))
 
     # Waiting and looking.
 
     def barrier(self, timeout: float | None = None) -> int:
         """Wait until all that was answered before is applied at the leader; return its index."""
-        index: int = self.finish(self.sent(Call(READ, REPLY, self.deadline(timeout))))
+        index: int = self._finish(self._sent(Call(READ, REPLY, self._deadline(timeout))))
         return index
 
     def await_leader(self, timeout: float | None = None) -> Address:
@@ -169,7 +169,7 @@ class Cluster:
         Raises NoLeader or Unavailable.
         """
         self.barrier(timeout)
-        leader = self.finder.leader
+        leader = self._finder.leader
         if leader is None:
             raise NoLeader("the leader lost its office right now; wait again")
         return leader
@@ -178,10 +178,10 @@ class Cluster:
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
         """Wait until `index` is applied at one peer, or at every member. Raises Unavailable."""
-        deadline = self.deadline(timeout)
+        deadline = self._deadline(timeout)
         wanted = None if at is None else (address_of(at),)
         while True:
-            found = {peer: self.status_of(peer) for peer in wanted} if wanted else self.status()
+            found = {peer: self._status_of(peer) for peer in wanted} if wanted else self.status()
             behind = [
                 peer
                 for peer, status in found.items()
@@ -196,54 +196,54 @@ class Cluster:
     @property
     def members(self) -> list[Address]:
         """The members of the newest configuration heard of; before that, those given."""
-        return list(self.finder.members)
+        return list(self._finder.members)
 
     @property
     def leader(self) -> Address | None:
         """Who leads, as far as the handle knows. It does not ask."""
-        return self.finder.leader
+        return self._finder.leader
 
     def watch_leader(self) -> LeaderWatch:
         """Return a stream of who leads, in which term, and whether that one is ready.
 
         Only the latest counts: a slow reader misses what has passed meanwhile.
         """
-        return LeaderWatch(self.finder)
+        return LeaderWatch(self._finder)
 
     def status(self) -> dict[Address, Status | None]:
         """What each member says of itself; None where it does not answer."""
         found: dict[Address, Status | None] = {}
         while new := [member for member in self.members if member not in found]:
-            found |= {member: self.status_of(member) for member in new}  # they may name others
+            found |= {member: self._status_of(member) for member in new}  # they may name others
         return {member: found[member] for member in self.members}
 
-    def status_of(self, peer: Address) -> Status | None:
-        answer = self.finder.ask(peer)
+    def _status_of(self, peer: Address) -> Status | None:
+        answer = self._finder.ask(peer)
         with suppress(RaftError, TimeoutError):
             answer.get(STATUS_S)
         status = status_in(answer)
         if status is None:
             return None
-        self.finder.learn(status)
+        self._finder.learn(status)
         return in_view(status, Status)
 
     # How.
 
     @staticmethod
-    def check_outstanding(outstanding_max: int) -> None:
+    def _check_outstanding(outstanding_max: int) -> None:
         if not 0 < outstanding_max <= OUTSTANDING_MAX:
             raise ValueError(f"outstanding_max must be from 1 to {OUTSTANDING_MAX}")
 
-    def deadline(self, timeout: float | None) -> float:
-        if self.closed:
+    def _deadline(self, timeout: float | None) -> float:
+        if self._closed:
             raise NotApplied("this handle is closed; make a new Cluster")
         now = time.monotonic()
-        if now >= self.refresh_at:
-            self.refresh_at = now + REFRESH_S
-            self.finder.refresh()
+        if now >= self._refresh_at:
+            self._refresh_at = now + REFRESH_S
+            self._finder.refresh()
         return now + (self.timeout if timeout is None else timeout)
 
-    def reading(
+    def _reading(
         self,
         query: Any,
         timeout: float | None,
@@ -255,14 +255,14 @@ class Cluster:
         """Make the call of a read, not sent yet."""
         payload = REPLY + terms.dumps(query, "query")
         operation, payload = read_request(payload, consistency, max_staleness_s, after)
-        call = Call(operation, payload, self.deadline(timeout))
+        call = Call(operation, payload, self._deadline(timeout))
         if consistency in (FOLLOWER, STALE):
-            call.places = self.places.of(None if at is None else address_of(at))
+            call.places = self._places.of(None if at is None else address_of(at))
         elif at is not None:
             raise ValueError(f"the leader answers a {consistency} read: leave out `at`")
         return call
 
-    def begin(
+    def _begin(
         self,
         command: Any,
         timeout: float | None,
@@ -276,55 +276,55 @@ class Cluster:
         Opens a session and finds the leader, if none is given nor known, and waits for that.
         """
         payload = terms.dumps(command, "command")
-        if len(payload) > self.command_bytes_max:
+        if len(payload) > self._command_bytes_max:
             raise CommandTooLarge(
                 f"{len(payload)} bytes are more than Config.command_bytes_max "
-                f"({self.command_bytes_max}); split it, or raise the bound on every node"
+                f"({self._command_bytes_max}); split it, or raise the bound on every node"
             )
-        call = Call(WRITE, payload, self.deadline(timeout))
-        session = session or self.session or self.opened(call.deadline)
+        call = Call(WRITE, payload, self._deadline(timeout))
+        session = session or self._session or self._opened(call.deadline)
         try:
             session.next(call)
-            return self.sent(call, together=together, leader=leader)
+            return self._sent(call, together=together, leader=leader)
         except BaseException:  # Ctrl-C, above all
             call.end()
             raise
 
-    def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
+    def _begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
         payload = REPLY + terms.dumps(query, "query")
-        return self.sent(Call(READ, payload, self.deadline(timeout)), together=together)
+        return self._sent(Call(READ, payload, self._deadline(timeout)), together=together)
 
-    def opened(self, deadline: float) -> ClientSession:
-        if not self.session_lock.acquire(timeout=time_until(deadline)):
+    def _opened(self, deadline: float) -> ClientSession:
+        if not self._session_lock.acquire(timeout=time_until(deadline)):
             raise Unavailable("no session could be opened in time; nothing happened: try again")
         try:
-            if self.session is None:
+            if self._session is None:
                 opening = Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
-                self.session = ClientSession(self.finish(self.sent(opening)))
-            return self.session
+                self._session = ClientSession(self._finish(self._sent(opening)))
+            return self._session
         finally:
-            self.session_lock.release()
+            self._session_lock.release()
 
-    def sent(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
+    def _sent(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
         """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look."""
         if call.places is not None:
             target: Address | None = next(call.places)
         else:
-            leader = leader or self.finder.leader
-            target = leader or self.finder.find(call)
+            leader = leader or self._finder.leader
+            target = leader or self._finder.find(call)
         call.target = target
         call.future = None
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
             try:
-                call.future = self.peers.request(target, body, flush=not together)
+                call.future = self._peers.request(target, body, flush=not together)
             except FrameTooLarge:
-                self.judge(call, ("error", "command_too_large"))
+                self._judge(call, ("error", "command_too_large"))
         elif call.reason is None:
-            call.reason = ("redirect", None) if self.finder.heard else "no_node"
+            call.reason = ("redirect", None) if self._finder.heard else "no_node"
         return call
 
-    def finish(self, call: Call) -> Any:
+    def _finish(self, call: Call) -> Any:
         """Wait for the reply; try again whatever is safe to try again, until the deadline."""
         try:
             while True:
@@ -339,16 +339,16 @@ class Cluster:
                     if call.request[0] == NEW and answer[0] == "ok":
                         return answer[1]
                 elif type(answer) is list:
-                    self.finder.hear_of(answer)
+                    self._finder.hear_of(answer)
                     answer = ("error", "no_peer")
-                self.judge(call, answer)
-                self.try_again(call)
+                self._judge(call, answer)
+                self._try_again(call)
         finally:
             call.end()
 
-    def judge(self, call: Call, answer: Any) -> None:
+    def _judge(self, call: Call, answer: Any) -> None:
         """Learn from a refusal; raise what ends the call."""
-        finder = self.finder
+        finder = self._finder
         call.reason = reason = answer[1]
         match reason:
             case ("redirect", leader):
@@ -361,7 +361,7 @@ class Cluster:
             case "election_in_progress" | "no_peer" | "no_node":
                 finder.lost(call.target)
             case "session_expired":
-                self.on_expired(call)
+                self._on_expired(call)
             case "not_applied":
                 raise NotApplied("it did not happen, and never will: write it again if you wish")
             case "reply_forgotten" | ("reply_too_large", _) if call.operation == WRITE:
@@ -369,7 +369,7 @@ class Cluster:
             case ("reply_too_large", text):
                 raise FrameTooLarge(f"the reply fits no frame ({text}): ask for less at once")
             case "command_too_large" if call.perhaps and call.operation == WRITE:
-                raise self.failure(call)
+                raise self._failure(call)
             case "command_too_large":
                 raise CommandTooLarge(
                     f"larger than Config.command_bytes_max of {call.target}, or than what its "
@@ -378,7 +378,7 @@ class Cluster:
             case _:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
 
-    def on_expired(self, call: Call) -> None:
+    def _on_expired(self, call: Call) -> None:
         """Begin a new session; but a command that may have run in the old one is not repeated."""
         session = call.session
         if session is None or call.perhaps:
@@ -389,30 +389,30 @@ class Cluster:
             )
         call.end()
         call.reason = None
-        if self.session is session:
-            self.session = None
-        (self.session or self.opened(call.deadline)).next(call)
+        if self._session is session:
+            self._session = None
+        (self._session or self._opened(call.deadline)).next(call)
 
-    def try_again(self, call: Call) -> None:
+    def _try_again(self, call: Call) -> None:
         """Pause, longer each time, and send again; raise at the deadline.
 
         An attempt for which no time is left would only make unknown what is known.
         """
         remaining = call.remaining()
         pause = 0.0
-        if call.tries or self.finder.leader is None or call.reason == "overloaded":
+        if call.tries or self._finder.leader is None or call.reason == "overloaded":
             pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX)
         time.sleep(max(0.0, min(pause, remaining)))
         if remaining <= pause or call.remaining() <= 0:
-            raise self.failure(call)
+            raise self._failure(call)
         call.tries += 1
-        self.sent(call)
+        self._sent(call)
 
-    def failure(self, call: Call) -> RaftError:
+    def _failure(self, call: Call) -> RaftError:
         """Say at the deadline what is known."""
         why = f"the last answer was {call.reason!r} by {call.target}"
-        if call.target is None and self.finder.why:
-            why = self.finder.why
+        if call.target is None and self._finder.why:
+            why = self._finder.why
         if (
             call.operation == WRITE
             and call.request[0] != NEW
@@ -450,10 +450,10 @@ class Cluster:
             f"majority of {self.members} runs ({why})"
         )
 
-    def on_cast(self, call: Call, _answer: Future[Any]) -> None:
+    def _on_cast(self, call: Call, _answer: Future[Any]) -> None:
         """Nobody waits for this one, but where it went wrong is where not to ask next."""
         if not call.is_replied():
-            self.finder.lost(call.target)
+            self._finder.lost(call.target)
         call.end()
 
 

@@ -16,36 +16,36 @@ __all__ = ["AsyncPending", "AsyncPipeline"]
 class AsyncPending:
     """A write that is under way, or was. Await it for what `AsyncCluster.write` would give."""
 
-    __slots__ = ("call", "cluster", "error", "reply")
+    __slots__ = ("_call", "_cluster", "_error", "_reply")
 
     def __init__(self, cluster: "AsyncCluster", call: Call) -> None:
-        self.cluster = cluster
-        self.call: Call | None = call
-        self.reply: Any = None
-        self.error: RaftError | None = None
+        self._cluster = cluster
+        self._call: Call | None = call
+        self._reply: Any = None
+        self._error: RaftError | None = None
 
     def __del__(self) -> None:
         """Nobody can ask for the reply any more."""
-        if self.call is not None:
-            self.call.give_up()
+        if self._call is not None:
+            self._call.give_up()
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 
     async def result(self) -> Any:
         """Return the reply, waiting until the write's deadline; raises as `Cluster.write`."""
-        await self.end()
-        if self.error is not None:
-            raise self.error
-        return self.reply
+        await self._end()
+        if self._error is not None:
+            raise self._error
+        return self._reply
 
-    async def end(self) -> None:
-        if self.call is not None:
+    async def _end(self) -> None:
+        if self._call is not None:
             try:
-                self.reply = await self.cluster.finish(self.call)
+                self._reply = await self._cluster._finish(self._call)
             except RaftError as error:
-                self.error = error
-            self.call = None
+                self._error = error
+            self._call = None
 
 
 class AsyncPipeline:
@@ -54,26 +54,26 @@ class AsyncPipeline:
     def __init__(
         self, cluster: "AsyncCluster", outstanding_max: int, timeout: float | None
     ) -> None:
-        self.cluster = cluster
-        self.outstanding_max = outstanding_max
-        self.timeout = timeout
-        self.under_way: deque[AsyncPending] = deque()
+        self._cluster = cluster
+        self._outstanding_max = outstanding_max
+        self._timeout = timeout
+        self._under_way: deque[AsyncPending] = deque()
 
     async def write(self, command: Any) -> AsyncPending:
         """Send a command; while `outstanding_max` are under way, waits for the oldest.
 
         Raises as `Cluster.write` does what is wrong before it is sent.
         """
-        while len(self.under_way) >= self.outstanding_max:
-            await self.under_way.popleft().end()
-        pending = AsyncPending(self.cluster, await self.cluster.begin(command, self.timeout))
-        self.under_way.append(pending)
+        while len(self._under_way) >= self._outstanding_max:
+            await self._under_way.popleft()._end()
+        pending = AsyncPending(self._cluster, await self._cluster._begin(command, self._timeout))
+        self._under_way.append(pending)
         return pending
 
     async def drain(self) -> None:
         """Wait until none is under way. What became of each, its `AsyncPending` says."""
-        while self.under_way:
-            await self.under_way.popleft().end()
+        while self._under_way:
+            await self._under_way.popleft()._end()
 
     async def __aenter__(self) -> "AsyncPipeline":
         return self

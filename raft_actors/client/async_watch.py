@@ -18,25 +18,25 @@ class AsyncLeaderWatch:
     """
 
     def __init__(self, finder: Finder) -> None:
-        self.observer = Observer(finder)
-        self.closed = asyncio.Event()
+        self._observer = Observer(finder)
+        self._closed = asyncio.Event()
 
     def close(self) -> None:
         """End the stream; who waits for news is let go."""
-        self.closed.set()
+        self._closed.set()
 
     def __aiter__(self) -> "AsyncLeaderWatch":
         return self
 
     async def __anext__(self) -> Leadership:
-        while not self.closed.is_set():
-            answers = self.observer.ask()
+        while not self._closed.is_set():
+            answers = self._observer.ask()
             await asyncio.gather(*(there(answer, ROUND_S) for answer in answers))
-            news = self.observer.news(answers)
+            news = self._observer.news(answers)
             if news is not None:
                 return news
             try:
-                await asyncio.wait_for(self.closed.wait(), LOOK_S)
+                await asyncio.wait_for(self._closed.wait(), LOOK_S)
             except TimeoutError:
                 continue
         raise StopAsyncIteration

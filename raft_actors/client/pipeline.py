@@ -18,36 +18,36 @@ SENT_TOGETHER = 64
 class Pending:
     """A write or a read that is under way, or was."""
 
-    __slots__ = ("call", "cluster", "error", "reply")
+    __slots__ = ("_call", "_cluster", "_error", "_reply")
 
     def __init__(self, cluster: "Cluster", call: Call) -> None:
-        self.cluster = cluster
-        self.call: Call | None = call
-        self.reply: Any = None
-        self.error: RaftError | None = None
+        self._cluster = cluster
+        self._call: Call | None = call
+        self._reply: Any = None
+        self._error: RaftError | None = None
 
     def __del__(self) -> None:
         """Nobody can ask for the reply any more."""
-        if self.call is not None:
-            self.call.give_up()
+        if self._call is not None:
+            self._call.give_up()
 
     def result(self) -> Any:
         """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
-        self.end()
-        if self.error is not None:
-            raise self.error
-        return self.reply
+        self._end()
+        if self._error is not None:
+            raise self._error
+        return self._reply
 
-    def end(self) -> None:
-        call = self.call
+    def _end(self) -> None:
+        call = self._call
         if call is not None:
             if call.future is not None and not call.future.done():
-                self.cluster.peers.node.flush()
+                self._cluster._peers.node.flush()
             try:
-                self.reply = self.cluster.finish(call)
+                self._reply = self._cluster._finish(call)
             except RaftError as error:
-                self.error = error
-            self.call = None  # not before: Ctrl-C may have ended the wait
+                self._error = error
+            self._call = None  # not before: Ctrl-C may have ended the wait
 
 
 class Pipeline:
@@ -59,47 +59,47 @@ class Pipeline:
     """
 
     def __init__(self, cluster: "Cluster", outstanding_max: int, timeout: float | None) -> None:
-        self.cluster = cluster
-        self.outstanding_max = outstanding_max
-        self.timeout = timeout
-        self.under_way: deque[Pending] = deque()
-        self.unsent = 0
+        self._cluster = cluster
+        self._outstanding_max = outstanding_max
+        self._timeout = timeout
+        self._under_way: deque[Pending] = deque()
+        self._unsent = 0
 
     def write(self, command: Any) -> Pending:
         """Send a command; while `outstanding_max` are under way, waits for the oldest.
 
         Raises as `Cluster.write` does what is wrong before it is sent.
         """
-        self.make_room()
-        return self.add(self.cluster.begin(command, self.timeout, together=True))
+        self._make_room()
+        return self._add(self._cluster._begin(command, self._timeout, together=True))
 
     def read(self, query: Any) -> Pending:
         """Ask the machine; linearizable, and it sees what this pipeline wrote before it was sent.
 
         Waits as `write` does.
         """
-        self.make_room()
-        return self.add(self.cluster.begin_read(query, self.timeout, together=True))
+        self._make_room()
+        return self._add(self._cluster._begin_read(query, self._timeout, together=True))
 
-    def make_room(self) -> None:
-        while len(self.under_way) >= self.outstanding_max:
-            self.under_way.popleft().end()
+    def _make_room(self) -> None:
+        while len(self._under_way) >= self._outstanding_max:
+            self._under_way.popleft()._end()
 
-    def add(self, call: Call) -> Pending:
-        pending = Pending(self.cluster, call)
-        self.under_way.append(pending)
-        self.unsent += 1
-        if len(self.under_way) > 1 and self.unsent < SENT_TOGETHER:
-            self.cluster.peers.node.flush_soon()
+    def _add(self, call: Call) -> Pending:
+        pending = Pending(self._cluster, call)
+        self._under_way.append(pending)
+        self._unsent += 1
+        if len(self._under_way) > 1 and self._unsent < SENT_TOGETHER:
+            self._cluster._peers.node.flush_soon()
         else:
-            self.unsent = 0
-            self.cluster.peers.node.flush()
+            self._unsent = 0
+            self._cluster._peers.node.flush()
         return pending
 
     def drain(self) -> None:
         """Wait until none is under way. What became of each, its `Pending` says."""
-        while self.under_way:
-            self.under_way.popleft().end()
+        while self._under_way:
+            self._under_way.popleft()._end()
 
     def __enter__(self) -> "Pipeline":
         return self

@@ -77,8 +77,8 @@ class LeaderWatch:
     """
 
     def __init__(self, finder: Finder) -> None:
-        self.observer = Observer(finder)
-        self.closed = threading.Event()
+        self._observer = Observer(finder)
+        self._closed = threading.Event()
 
     def get(self, timeout: float | None = None) -> Leadership:
         """Wait for something else than was returned last; the first is what is now.
@@ -86,22 +86,22 @@ class LeaderWatch:
         Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.closed.is_set():
-            answers = self.observer.ask()
+        while not self._closed.is_set():
+            answers = self._observer.ask()
             until = time.monotonic() + ROUND_S
             for answer in answers:
                 wait_for(answer, until)
-            news = self.observer.news(answers)
+            news = self._observer.news(answers)
             if news is not None:
                 return news
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"no news of the leader within {timeout} s")
-            self.closed.wait(LOOK_S)
+            self._closed.wait(LOOK_S)
         raise RaftError("this watch is closed: make a new one")
 
     def close(self) -> None:
         """End the stream; who waits for news is let go."""
-        self.closed.set()
+        self._closed.set()
 
     def __iter__(self) -> Iterator[Leadership]:
         return self

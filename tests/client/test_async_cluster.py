@@ -95,7 +95,7 @@ def test_cancelled_writes_hold_up_nobody(make_peer):
             write.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await write
-            assert cluster.cluster.session.under_way == {}
+            assert cluster._cluster._session.under_way == {}
             Gated.gate.set()
             assert await cluster.write(1) == 2
 
@@ -145,8 +145,8 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
 ):
     """Planted: begin looks once more, or sent does, and finds the new one by waiting."""
     loop_thread = threading.current_thread()
-    sent, deadline = Cluster.sent, Cluster.deadline
-    find, opened = Finder.find, Cluster.opened
+    sent, deadline = Cluster._sent, Cluster._deadline
+    find, opened = Finder.find, Cluster._opened
 
     def aside(function):
         def checked(*arguments):
@@ -156,20 +156,20 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
         return checked
 
     def lose_the_leader(cluster, call, **how):
-        cluster.finder.leader = None
+        cluster._finder.leader = None
         return sent(cluster, call, **how)
 
     def lose_the_session(cluster, timeout):
-        cluster.session = None
+        cluster._session = None
         return deadline(cluster, timeout)
 
     async def main():
         async with AsyncCluster(counters[0], timeout=30) as cluster:
             await cluster.write(0)
-            monkeypatch.setattr(Cluster, "sent", lose_the_leader)
-            monkeypatch.setattr(Cluster, "deadline", lose_the_session)
+            monkeypatch.setattr(Cluster, "_sent", lose_the_leader)
+            monkeypatch.setattr(Cluster, "_deadline", lose_the_session)
             monkeypatch.setattr(Finder, "find", aside(find))
-            monkeypatch.setattr(Cluster, "opened", aside(opened))
+            monkeypatch.setattr(Cluster, "_opened", aside(opened))
             for number in range(1, 4):
                 assert await cluster.write(1) == number
                 await cluster.await_leader()
@@ -198,7 +198,7 @@ def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counte
             write.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await write
-            while cluster.cluster.session.under_way:
+            while cluster._cluster._session.under_way:
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 20))
@@ -228,7 +228,7 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
             await cluster.write(0)
             monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
             await cluster.pipeline().write(1)
-            assert cluster.cluster.session.under_way == {}
+            assert cluster._cluster._session.under_way == {}
 
     asyncio.run(main())
 

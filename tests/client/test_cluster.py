@@ -124,8 +124,8 @@ def test_a_repeated_request_id_runs_once_after_a_leader_change_and_a_restart(mak
     names = [make_peer(Counter)[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"
     cluster = Cluster(names)
-    call = cluster.begin(5, None)
-    assert cluster.finish(call) == 5
+    call = cluster._begin(5, None)
+    assert cluster._finish(call) == 5
     Raft.stop(cluster.leader)
     assert cluster.outcome(call.request) == 5
     for name in names:
@@ -134,7 +134,7 @@ def test_a_repeated_request_id_runs_once_after_a_leader_change_and_a_restart(mak
         answer = Raft.start_peer(Counter, name=name, data_dir=tmp_path / name)
         assert answer[0] == "ok", answer
     call.deadline += 30
-    assert cluster.finish(cluster.sent(call)) == 5
+    assert cluster._finish(cluster._sent(call)) == 5
     assert cluster.read("any") == 5
 
 
@@ -153,7 +153,7 @@ def test_threads_share_a_handle_and_every_command_runs_once(counters, trouble):
     for thread in threads:
         thread.join()
     assert sorted(replies) == list(range(1, 401))
-    assert cluster.session.under_way == {}
+    assert cluster._session.under_way == {}
 
 
 def test_a_pipeline_keeps_the_order_and_its_bound(counters, trouble):
@@ -163,7 +163,7 @@ def test_a_pipeline_keeps_the_order_and_its_bound(counters, trouble):
         pending = []
         for _ in range(300):
             pending.append(pipeline.write(1))
-            assert len(pipeline.under_way) <= 50
+            assert len(pipeline._under_way) <= 50
     assert sorted(each.result() for each in pending) == list(range(1, 301))
     trouble.meet = lambda _operation, send: send()
     with cluster.pipeline() as pipeline:
@@ -200,7 +200,7 @@ def test_a_cast_is_done_and_waits_for_nothing(counters):
     for _ in range(20):
         cluster.cast(1)
     eventually(lambda: cluster.read("any") == 20)
-    eventually(lambda: cluster.session.under_way == {})
+    eventually(lambda: cluster._session.under_way == {})
 
 
 def test_a_barrier_tells_what_every_member_can_be_waited_for(counters):
@@ -220,7 +220,7 @@ def test_new_members_become_known(make_peer, counters):
     cluster.write(1)
     fourth, _ = make_peer(Counter)
     assert Raft.add_peer(leader, fourth)[0] == "ok"
-    cluster.finder.refresh()
+    cluster._finder.refresh()
     eventually(lambda: fourth in {name for name, _node in cluster.members})
 
 
@@ -248,8 +248,8 @@ def test_no_leader_although_the_deadline_cuts_off_the_last_question(make_peer, m
     """Planted: who was heard is forgotten with each question; then nobody seems to answer."""
     name, _ = make_peer(Counter)
     cluster = Cluster(name)
-    answers = iter([cluster.finder.ask(address_of(name))])
-    monkeypatch.setattr(cluster.finder, "ask", lambda _: next(answers, None) or Future())
+    answers = iter([cluster._finder.ask(address_of(name))])
+    monkeypatch.setattr(cluster._finder, "ask", lambda _: next(answers, None) or Future())
     with pytest.raises(NoLeader, match="try again"):
         cluster.write(1, timeout=0.2)
 
@@ -282,7 +282,7 @@ def test_overloaded(counters, trouble):
 def test_command_too_large(counters):
     cluster = Cluster(counters[0])
     with pytest.raises(CommandTooLarge, match="split it"):
-        cluster.write(b"x" * (cluster.command_bytes_max + 1))
+        cluster.write(b"x" * (cluster._command_bytes_max + 1))
 
 
 def test_what_can_not_be_encoded_is_named(counters):
@@ -319,21 +319,21 @@ def expire(cluster):
     """Have so many sessions opened that those of before expire."""
     others = Cluster(cluster.members)
     for _ in range(SESSIONS_MAX):
-        others.session = None
-        others.opened(others.deadline(10))
+        others._session = None
+        others._opened(others._deadline(10))
 
 
 def test_session_expired_only_for_what_is_in_doubt(make_peer):
     name, _ = make_peer(Counter, log_store="memory")
     Raft.set_configuration(name, [name])
     cluster = Cluster(name)
-    call = cluster.begin(1, None)
-    assert cluster.finish(call) == 1
+    call = cluster._begin(1, None)
+    assert cluster._finish(call) == 1
     expire(cluster)
     assert cluster.write(1) == 2, "a fresh command goes into a new session"
     call.perhaps = True
     with pytest.raises(SessionExpired, match="read"):
-        cluster.finish(cluster.sent(call))
+        cluster._finish(cluster._sent(call))
     with pytest.raises(SessionExpired):
         cluster.outcome(call.request)
     assert cluster.read("any") == 2
@@ -354,8 +354,8 @@ def test_reply_lost(make_peer):
     name, _ = make_peer(Echo)
     Raft.set_configuration(name, [name])
     cluster = Cluster(name)
-    call = cluster.begin(REPLY_BYTES_MAX // 2, None)
-    cluster.finish(call)
+    call = cluster._begin(REPLY_BYTES_MAX // 2, None)
+    cluster._finish(call)
     for _ in range(2):
         cluster.write(REPLY_BYTES_MAX // 2)
     with pytest.raises(ReplyLost, match="happened"):

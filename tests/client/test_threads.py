@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated):
     with pytest.raises(KeyboardInterrupt):
         cluster.write(1)
     assert time.monotonic() - began < 20
-    assert cluster.session.under_way == {}
+    assert cluster._session.under_way == {}
     Gated.gate.set()
     assert cluster.write(1) == 2, "what was sent has happened all the same"
 
@@ -204,7 +204,7 @@ def test_an_async_pending_is_awaited_any_number_of_times(counters):
                 pending = []
                 for _ in range(200):
                     pending.append(await pipeline.write(1))
-                    assert len(pipeline.under_way) <= 50
+                    assert len(pipeline._under_way) <= 50
             assert [await each for each in pending] == list(range(1, 201))
             assert [await each for each in pending] == list(range(1, 201))
 
@@ -237,7 +237,7 @@ def test_it_works_under_anyio_and_a_ticking_coroutine_goes_on(gated):
             with anyio.move_on_after(0.1) as scope:
                 await cluster.write(1)
             assert scope.cancelled_caught
-            assert cluster.cluster.session.under_way == {}
+            assert cluster._cluster._session.under_way == {}
             async with anyio.create_task_group() as writers:
                 for _ in range(100):
                     writers.start_soon(write, cluster)

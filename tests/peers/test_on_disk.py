@@ -227,7 +227,7 @@ def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tm
     name = lone(make_peer, **options)
     with Cluster(name) as cluster:
         cluster.write(("set", "x", 1))
-        session = cluster.session.number
+        session = cluster._session.number
         cluster.write(("set", "x", 2))
     Raft.stop(name)
     make_peer(Ledger, name=name, **options)

@@ -180,7 +180,7 @@ def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
     name = lone(make_peer, **options)
     with Cluster(name) as cluster:
         cluster.write(("set", "x", 1))
-        session = cluster.session.number
+        session = cluster._session.number
         cluster.write(("set", "x", 2))
     Raft.snapshot(name)
     Raft.stop(name)
