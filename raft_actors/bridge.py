@@ -308,10 +308,8 @@ class Bridge:
             assert old.peer is not None
             again = old.peer.incarnation == peer.incarnation
             self._lose(link, "connection_closed" if again else "restarted")
-        connection.link = link
-        connection.named = link.node
+        connection.use(link)
         connection.heard_at = self.reactor.now
-        connection.reader.limit = peer.frame_bytes_max
         link.last_link_id = peer.link_id
         link.outage_told = ""
         link.up(connection, peer.frame_bytes_max)
@@ -426,7 +424,7 @@ class Bridge:
     def _take_payload(self, connection: Connection, payload: memoryview) -> None:
         assert connection.link is not None
         node, batches = connection.link.node, self._batches
-        for frame in unpack_frames(payload):
+        for frame in unpack_frames(connection.receiving.checked(payload)):
             kind = frame[0]
             if kind < FIRST_EXTENSION:
                 self._take_own(connection, frame)

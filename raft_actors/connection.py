@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Peer
+from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Connection:
 
     __slots__ = (
         "address", "closed", "handshake", "heard_at", "link", "named", "peer",
-        "pinged_at", "reader", "socket",
+        "pinged_at", "reader", "receiving", "sending", "socket",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, handshake: Dialler | Acceptor) -> None:
@@ -28,6 +29,8 @@ class Connection:
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
         self.peer: Peer | None = None  # once proven
+        self.sending: FrameMac  # once proven, as the next
+        self.receiving: FrameMac
         self.link: Link | None = None  # once in use
         self.named = ""  # what the other end says it is called, proven or not
         self.closed = False
@@ -41,6 +44,19 @@ class Connection:
     def dialled(self) -> bool:
         """Whether this end dialled."""
         return isinstance(self.handshake, Dialler)
+
+    def prove(self, peer: Peer) -> None:
+        """Note who is at the other end. What follows the handshake are frames with tags."""
+        self.peer = peer
+        self.sending = FrameMac(peer.send_key)
+        self.receiving = FrameMac(peer.receive_key)
+
+    def use(self, link: "Link") -> None:
+        """Take frames from now on, no more messages of the handshake."""
+        assert self.peer is not None
+        self.link = link
+        self.named = link.node
+        self.reader.limit = self.peer.frame_bytes_max + TAG_BYTES
 
     def say(self, payload: bytes) -> None:
         """Send one message of the handshake. An empty socket takes it whole, or is broken."""

@@ -17,6 +17,7 @@ from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
 from raft_actors.wire.codec import join_frames
+from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import HEADER_BYTES, header
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Link:
                 if self.connection is None or self._blocked or self._sending is self.connection:
                     return False
                 used = self.connection
-                rest = self._next()
+                rest = self._next(used)
             while rest:
                 try:
                     sent = used.socket.send(rest)
@@ -147,7 +148,7 @@ class Link:
                     if not sent:
                         self._sending, self._blocked = None, True
                         return True
-                    rest = self._next()
+                    rest = self._next(used)
             else:
                 return False
         except BaseException:
@@ -252,13 +253,15 @@ class Link:
                 dropped.append(answer)
         return ""
 
-    def _next(self) -> memoryview:
-        """Return what is to be handed to the kernel next; while there's something, a thread is at
-        it. With the lock held.
+    def _next(self, used: "Connection") -> memoryview:
+        """Return what is to be handed to the kernel next over `used`, the connection; while there's
+        something, a thread is at it. With the lock held.
         """
         if not self._rest and self._out:
-            self._rest = memoryview(self._join())
-        self._sending = self.connection if self._rest else None
+            payload = self._join()
+            tag = used.sending.tag(payload)
+            self._rest = memoryview(b"".join((header(len(payload) + TAG_BYTES), payload, tag)))
+        self._sending = used if self._rest else None
         return self._rest
 
     def _break(self, used: "Connection") -> None:
@@ -274,7 +277,7 @@ class Link:
                 used.close()
 
     def _join(self) -> bytes:
-        """Take what goes next, as one payload behind its header: small frames together."""
+        """Take what goes next, as one payload: small frames together."""
         out = self._out
         room = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
         if len(out) > 1 and self._queued_bytes <= room and len(out) <= JOINED_MAX:
@@ -286,9 +289,9 @@ class Link:
             while out and len(out[0]) <= room and len(frames) < JOINED_MAX:
                 room -= len(out[0])
                 frames.append(out.popleft())
-        payload = join_frames(frames) if len(frames) > 1 else frames[0]
-        self._queued_bytes += HEADER_BYTES + (LIST_HEAD_BYTES if len(frames) > 1 else 0)
-        return header(len(payload)) + payload
+        is_joined = len(frames) > 1
+        self._queued_bytes += HEADER_BYTES + TAG_BYTES + LIST_HEAD_BYTES * is_joined
+        return join_frames(frames) if is_joined else frames[0]
 
     def _take_calls(self) -> dict[int, Answer]:
         """Return the open calls, which are to fail. With the lock held."""

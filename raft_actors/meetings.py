@@ -116,7 +116,7 @@ class Meetings:
             raise ProtocolError("more before it was welcomed")
         answer = connection.handshake.receive(payload)
         if isinstance(answer, Peer):
-            connection.peer = answer
+            connection.prove(answer)
             if connection.dialled:
                 assert connection.link is not None
                 self._on_met(connection.link, connection)

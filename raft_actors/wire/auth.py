@@ -10,14 +10,15 @@
 The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both node names and
 incarnations, the offered and the chosen versions and both frame limits; its label is the role, so
 that no message can be played back to its sender. The dialler proves first: a stranger who connects
-gets nothing signed by the cookie. No I/O here: payloads in, payloads out.
+gets nothing signed by the cookie. Both then derive a key for the frames of each direction, in the
+same way with labels of their own. No I/O here: payloads in, payloads out.
 """
 
 import hashlib
 import hmac
 import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raft_actors.errors import BadName
@@ -37,6 +38,7 @@ LISTS_DEEP = 2  # the message, and the versions in it
 NONCE_BYTES = 32
 INCARNATION_BYTES = 8
 LINK_ID_BYTES = 16
+FROM_DIALLER, FROM_ACCEPTOR = b"frames of the dialler", b"frames of the acceptor"
 WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
 
 
@@ -83,6 +85,9 @@ class Peer:
     """The how many-th dial of its dialler this was (known to the acceptor)."""
     last_link_id: bytes = b""
     """The last connection of these two that the dialler saw up (known to the acceptor)."""
+    send_key: bytes = field(default=b"", repr=False)
+    receive_key: bytes = field(default=b"", repr=False)
+    """The keys of the frames' MACs, one for each direction, of this connection only."""
 
 
 def refuse(code: str, words: str) -> bytes:
@@ -149,8 +154,13 @@ class Dialler:
     def _on_welcome(self, message: list[Any]) -> Peer:
         assert self._challenge is not None
         assert self._peer is not None
-        check_mac(message, "welcome", self._cookie.sign(b"acceptor", self.hello, self._challenge))
-        return self._peer
+        both = self.hello, self._challenge
+        check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both))
+        return replace(
+            self._peer,
+            send_key=self._cookie.sign(FROM_DIALLER, *both),
+            receive_key=self._cookie.sign(FROM_ACCEPTOR, *both),
+        )
 
 
 class Acceptor:
@@ -180,8 +190,13 @@ class Acceptor:
         if self._hello is None:
             return self._on_hello(payload, message)
         assert self._peer is not None
-        check_mac(message, "proof", self._cookie.sign(b"dialler", self._hello, self._challenge))
-        return self._peer
+        both = self._hello, self._challenge
+        check_mac(message, "proof", self._cookie.sign(b"dialler", *both))
+        return replace(
+            self._peer,
+            send_key=self._cookie.sign(FROM_ACCEPTOR, *both),
+            receive_key=self._cookie.sign(FROM_DIALLER, *both),
+        )
 
     def welcome(self) -> bytes:
         assert self._hello is not None

@@ -8,7 +8,7 @@ releases are in docs/upgrades.md.
 
 __all__ = ["SPOKEN", "in_words", "newest", "newest_common", "oldest"]
 
-SPOKEN = [1]
+SPOKEN = [2]
 """Every protocol version that this code speaks, oldest first, without gaps."""
 
 

@@ -41,7 +41,7 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
 ):
     stage.starter = "tests.client.counting:start"
     stage.form()
-    next_release("1 2")
+    next_release("2 3")
     with stage.load() as load:
         for name in "ab":
             restart(stage, name)
@@ -62,10 +62,10 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
 
 def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
     stage.form()
-    next_release("2 3")
+    next_release("3 4")
     stage.stop("c")
     stage.start("c")
-    words = "protocol versions 2 to 3, not [1]: run releases"
+    words = "protocol versions 3 to 4, not [2]: run releases"
     eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES), 30)
     stage.write("a", 1)
 

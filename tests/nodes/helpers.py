@@ -9,8 +9,11 @@ import threading
 import time
 from pathlib import Path
 
+import msgpack
+
 from raft_actors.wire.auth import Acceptor, Dialler, Identity
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_mac import FrameMac
 from raft_actors.wire.frames import HEADER_BYTES, header
 
 ROOT = Path(__file__).parent.parent.parent
@@ -60,7 +63,10 @@ def send(node, to, body, kind=KIND):
 
 
 class Insider:
-    """A peer that knows the cookie and otherwise does as it likes, over a socket of its own."""
+    """A peer that knows the cookie and otherwise does as it likes, over a socket of its own.
+
+    `say` and `hear` are for messages of the handshake, and for what should be none.
+    """
 
     def __init__(self, sock, name, cookie, incarnation=b"12345678"):
         self.sock = sock
@@ -83,7 +89,7 @@ class Insider:
 
     def enter(self, node, **known):
         """Dial, and return what the node turned out to be, a Peer."""
-        return self.knock(node, **known).receive(self.hear())
+        return self.prove(self.knock(node, **known).receive(self.hear()))
 
     def admit(self):
         """Accept the node that has dialled this socket; returns its Peer."""
@@ -91,7 +97,23 @@ class Insider:
         self.say(acceptor.receive(self.hear()))
         peer = acceptor.receive(self.hear())
         self.say(acceptor.welcome())
+        return self.prove(peer)
+
+    def prove(self, peer):
+        """Go on with frames."""
+        self.sending, self.receiving = FrameMac(peer.send_key), FrameMac(peer.receive_key)
         return peer
+
+    def framed(self, payload):
+        """Return the next frame to be sent, with its tag."""
+        return payload + self.sending.tag(payload)
+
+    def send_frame(self, frame):
+        self.say(self.framed(msgpack.packb(frame)))
+
+    def next_frame(self):
+        """Receive one payload: a frame, or a list of frames that were sent together."""
+        return msgpack.unpackb(self.receiving.checked(memoryview(self.hear())))
 
 
 class Script:

@@ -1,7 +1,7 @@
 """A node of the next release: `python -m tests.nodes.next_release node ...`.
 
-It speaks protocol version 2 as well, which has a kind of message that version 1 lacks; its leader
-says it to everybody with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` names the versions: "1 2".
+It speaks protocol version 3 as well, which has a kind of message that version 2 lacks; its leader
+says it to everybody with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` names the versions: "2 3".
 """
 
 import os
@@ -17,7 +17,7 @@ from raft_actors.wire import messages, versions
 
 @dataclass(slots=True, kw_only=True)
 class Gossip(TimeoutNow):
-    since = 2
+    since = 3
 
     rumour: int
 

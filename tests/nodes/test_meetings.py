@@ -65,7 +65,7 @@ def insider(node, server):
 
 def hears(insider, body):
     """Wait until the insider is sent a frame with this body; pings may come before."""
-    while msgpack.unpackb(insider.hear())[1] != body:
+    while insider.next_frame()[1] != body:
         pass
     return True
 
@@ -110,7 +110,7 @@ def test_the_dial_of_the_larger_name_is_taken_when_ours_fails(node, insider, new
     dialler = theirs.knock(node)
     eventually(lambda: node._bridge._links[LARGER].parked is not None)
     ours.sock.close()
-    dialler.receive(theirs.hear())
+    theirs.prove(dialler.receive(theirs.hear()))
     assert hears(theirs, "frame")
     eventually(lambda: news == [NodeUp(LARGER)])
 
@@ -185,7 +185,7 @@ def test_an_answer_to_a_former_connection_goes_nowhere(node, insider):
     node.on_frames(KIND, held.extend)
     first = insider.dialling(LARGER)
     first.enter(node)
-    first.say(msgpack.packb([KIND, "question", 1]))
+    first.send_frame([KIND, "question", 1])
     eventually(lambda: held)
     second = insider.dialling(LARGER, incarnation=b"reborn..")
     second.enter(node)
@@ -193,9 +193,9 @@ def test_an_answer_to_a_former_connection_goes_nowhere(node, insider):
     held[0].reply("late")
     node.flush()
     send(node, LARGER, "marker")
-    heard = [msgpack.unpackb(second.hear())]
+    heard = [second.next_frame()]
     while heard[-1] != [KIND, "marker"]:
-        heard.append(msgpack.unpackb(second.hear()))
+        heard.append(second.next_frame())
     assert "late" not in [body for _kind, body, *_call in heard]
 
 
@@ -205,7 +205,7 @@ def test_an_answer_can_not_slip_over_to_the_next_connection(node, insider, news)
     node.on_frames(KIND, held.extend)
     first = insider.dialling(LARGER)
     first.enter(node)
-    first.say(msgpack.packb([KIND, "question", 1]))
+    first.send_frame([KIND, "question", 1])
     eventually(lambda: held)
     link = node._bridge._links[LARGER]
 
@@ -270,7 +270,7 @@ def test_frames_right_behind_the_welcome_are_not_lost(node, insider):
     steps = conversation()
     ours.admit()
     welcome = said.pop()
-    frames = [msgpack.packb([KIND, number]) for number in range(100)]
+    frames = [ours.framed(msgpack.packb([KIND, number])) for number in range(100)]
     ours.sock.sendall(b"".join(len(each).to_bytes(4, "big") + each for each in (welcome, *frames)))
     eventually(lambda: len(seen.bodies) == 100)
     assert seen.bodies == [(LARGER, number) for number in range(100)]

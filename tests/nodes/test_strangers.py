@@ -12,6 +12,7 @@ import pytest
 from raft_actors.limits import BridgeLimits
 from raft_actors.wire.auth import Dialler, Identity
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
 from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, open_files
 
@@ -244,7 +245,7 @@ def test_a_broken_frame_of_a_proven_peer_ends_its_link(make_node, strangers, cap
     insider = Insider(strangers(node), "x@evil", "c")
     insider.enter(node)
     eventually(lambda: node.list() == ["x@evil"])
-    insider.say(b"\xc1")
+    insider.say(insider.framed(b"\xc1"))
     hung_up(insider.sock)
     eventually(lambda: node.list() == [])
     assert "x@evil sent a payload that is not msgpack" in caplog.text
@@ -265,11 +266,10 @@ def test_odd_frames_of_a_proven_peer_harm_nobody(make_node, strangers, frame, ca
     Collector(node)
     insider = Insider(strangers(node), "x@evil", "c")
     insider.enter(node)
-    insider.say(msgpack.packb(frame))
-    insider.say(msgpack.packb([KIND, "still there?", 1]))
-    heard = b""
-    while b"still there?" not in heard:
-        heard = insider.hear()
+    insider.send_frame(frame)
+    insider.send_frame([KIND, "still there?", 1])
+    while "still there?" not in str(insider.next_frame()):
+        pass
     assert ask(other, node.name, 1) == ["said", 1]
     assert "defect" not in caplog.text
 
@@ -278,6 +278,6 @@ def test_a_frame_over_the_agreed_limit_ends_the_link(make_node, strangers, caplo
     node = make_node("a", cookie="c")
     insider = Insider(strangers(node), "x@evil", "c")
     insider.enter(node)
-    insider.sock.sendall(header(2**24 + 1))
+    insider.sock.sendall(header(2**24 + TAG_BYTES + 1))
     hung_up(insider.sock)
-    assert "over the limit of 16777216" in caplog.text
+    assert "over the limit of 16777232" in caplog.text

@@ -101,7 +101,7 @@ def test_a_hello_sent_back_to_its_author_is_refused():
 @pytest.mark.parametrize(
     ("message", "field", "value"),
     [
-        (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [1, 1]),
+        (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [2, 2]),
         (0, 7, 9), (0, 8, b"else"),
         (1, 3, b"cccccccc"), (1, 4, 5_000), (1, 5, b"n" * 32),
     ],
@@ -133,7 +133,7 @@ def test_whoever_answers_under_another_name_is_refused():
 def test_an_unknown_version_is_refused_in_words():
     parts = msgpack.unpackb(Dialler(A, COOKIE, "b@two").hello)
     parts[1] = [7, 8]
-    with pytest.raises(Refusal, match=r"speaks protocol version 1, not \[7, 8\]: run"):
+    with pytest.raises(Refusal, match=r"speaks protocol version 2, not \[7, 8\]: run"):
         Acceptor(B, COOKIE).receive(msgpack.packb(parts))
     with pytest.raises(Refusal, match="or the same"):
         Acceptor(B, COOKIE).receive(msgpack.packb(["raft_actors", [7], "of a shape to come"]))
