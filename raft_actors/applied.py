@@ -1,9 +1,12 @@
 """Applied: a user's machine and its state, and the rules for its exceptions."""
 
+import inspect
 import logging
+import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
@@ -27,6 +30,8 @@ VERSION_MAX = 1 << 31
 logger = logging.getLogger("raft_actors.state_machine")
 
 NOWHERE = Path()
+SAY_AGAIN_S = 10.0
+"""A line of a machine that raises again and again is named once in this time."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/witness.py."""
 
@@ -45,6 +50,8 @@ class Applied:
         check_version(machine)
         machine.current_version = 1
         self.on_disk: DiskDict | None = None
+        self.quiet_until: dict[str, float] = {}  # by the place that raised
+        self.changes_told: set[tuple[type, type]] = set()
         self.state: Any
         if isinstance(machine, OnDiskStateMachine):
             machine.directory = directory
@@ -75,7 +82,7 @@ class Applied:
             step = machine.current_version
             try:
                 state = machine.upgrade(self.state, step)
-                self.refuse_another(state)
+                self.refuse_another(state, self.state)
                 if hasattr(state, "commit"):
                     state.commit()
             except (MemoryError, StoreError):
@@ -109,11 +116,13 @@ class Applied:
             for piece in pieces_of(self.machine.snapshot(self.state))[1]:
                 terms.dumps(piece, "state")
         except Exception as error:
-            logger.warning(
-                "%s: no snapshots, so the log is kept whole: %s; give %s a snapshot(state) and a "
-                "restore(data)",
-                self.name, error, type(self.machine).__name__,
-            )  # fmt: skip
+            kind = type(self.machine)
+            if kind.snapshot is StateMachine.snapshot:
+                what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
+            else:
+                what = f"mend {kind.__name__}.snapshot ({place_of(error, kind.snapshot)})"
+            logger.warning("%s: no snapshots, so the log is kept whole: %s; %s",
+                           self.name, error, what)  # fmt: skip
             return False
         return True
 
@@ -154,7 +163,7 @@ class Applied:
     def restored(self, data: Any, snapshot: Snapshot) -> Any:
         try:
             state = self.machine.restore(data)
-            self.refuse_another(state)
+            self.refuse_another(state, data)
         except (MemoryError, RaftError):
             raise
         except Exception as error:
@@ -164,15 +173,18 @@ class Applied:
             ) from error
         return state
 
-    def refuse_another(self, state: Any) -> None:
+    def refuse_another(self, state: Any, made_of: Any = None) -> None:
         """Raise TypeError where a state on disk would be left for another one: what that one says
-        would be so until the next start, and here alone.
+        would be so until the next start, and here alone. Also where None was made of something:
+        who changes a state in place may forget to return it.
         """
         if self.on_disk is not None and state is not self.on_disk:
             raise TypeError(
                 "a state on disk is changed in place: return the state that was given, not "
                 f"{type(state).__name__}"
             )
+        if state is None and made_of is not None:
+            raise TypeError("it must return the state, and it returned None")
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
         """Bring sessions and version to where a state on disk is: its commands have run.
@@ -252,6 +264,8 @@ class Applied:
         if hasattr(changed, "commit"):
             changed.commit()
         self.state = changed
+        if type(changed) is not type(state):
+            self.tell_of_change(state, changed)
         return encoded
 
     def read(self, query: bytes) -> bytes:
@@ -284,12 +298,32 @@ class Applied:
             text = str(error).encode(errors="backslashreplace").decode()
         except Exception:
             text = "an exception that can't say what it is"
-        logger.info(
-            "%s: %s.%s raised %s: %s",
-            self.name, type(self.machine).__name__, method, type(error).__name__, text,
-            exc_info=logger.isEnabledFor(logging.DEBUG),
-        )  # fmt: skip
+        if logger.isEnabledFor(logging.INFO):
+            self.log_exception(method, error, text)
         return terms.dumps(("error", ("exception", type(error).__name__, text)))
+
+    def log_exception(self, method: str, error: BaseException, text: str) -> None:
+        """Name the line that raised; one that does so for command after command, now and then."""
+        place, now = place_of(error, getattr(type(self.machine), method)), time.monotonic()
+        level = logging.DEBUG
+        if now >= self.quiet_until.get(place, now):
+            self.quiet_until[place] = now + SAY_AGAIN_S
+            level = logging.INFO
+        logger.log(
+            level, "%s: %s.%s raised %s: %.1000s (%s)",
+            self.name, type(self.machine).__name__, method, type(error).__name__, text, place,
+            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
+        )  # fmt: skip
+
+    def tell_of_change(self, before: Any, after: Any) -> None:
+        """Warn, once for each pair, of a state that is of another type than before: `return reply,
+        state.update(...)` leaves None for it. To become something out of None is how states begin.
+        """
+        change = type(before), type(after)
+        if before is None or change in self.changes_told:
+            return
+        self.changes_told.add(change)
+        logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
 
 
 def opened(
@@ -323,6 +357,29 @@ def check_version(machine: StateMachine) -> None:
         )
 
 
+def place_of(error: BaseException, function: Any) -> str:
+    """Return the line at which `function`, or what it called in its own file, raised `error`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return "in no function of Python's"
+    line, name = code.co_firstlineno, code.co_name
+    for frame, number in walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == code.co_filename:
+            line, name = number, frame.f_code.co_name
+    return f"{code.co_filename}:{line}, in {name}"
+
+
+def changed_type(machine: StateMachine, before: Any, after: Any, index: int) -> str:
+    """Say that the entry after `index` made another type of the state."""
+    new = "None" if after is None else f"a {type(after).__name__}"
+    return (
+        f"{type(machine).__name__}.handle_write made {new} of the state, a "
+        f"{type(before).__name__}, at entry {index + 1}: unless that is meant, what was in it is "
+        "gone on every replica. Return (reply, state); state.update(...), state.append(...) and "
+        "the like return None"
+    )
+
+
 def pair_of(result: Any) -> tuple[Any, Any]:
     if type(result) is not tuple or len(result) != 2:
         size = f" of {len(result)}" if type(result) is tuple else ""
@@ -334,8 +391,8 @@ def pair_of(result: Any) -> tuple[Any, Any]:
 
 def reply_of(result: Any, state: Any) -> Any:
     """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
-    if type(result) is tuple and len(result) == 2:
-        reply, second = result
-        if type(second) is type(state) and reply not in ("ok", "error"):
+    if type(result) is tuple and len(result) == 2 and result[1] is state:
+        reply = result[0]
+        if reply not in ("ok", "error"):
             return reply
     return result

@@ -150,8 +150,11 @@ class Snapshotting:
         configuration = configuration_before(core, applied.index)
         try:
             self.image = applied.image()
-        except Exception as error:
-            self.failed(f"{type(error).__name__}: {error}")
+        except RaftError as error:
+            self.failed(str(error))
+            return False
+        except Exception as error:  # of the machine's own `snapshot`
+            self.failed(f"{type(error).__name__}: {error}", error)
             return False
         self.header = Header(
             applied.index, core.log.term_at(applied.index), configuration.encode(),
@@ -205,11 +208,14 @@ class Snapshotting:
         except RaftError as error:
             logger.warning("%s: old snapshots could not be removed: %s", self.peer.name, error)
 
-    def failed(self, reason: str) -> None:
-        """Say why there is none. The log is kept, so nothing is lost; it is tried again."""
+    def failed(self, reason: str, bug: Exception | None = None) -> None:
+        """Say why there is none. The log is kept, so nothing is lost; it is tried again.
+
+        bug  what the machine raised: where it did so is told, too
+        """
         logger.error(
             "%s: no snapshot could be taken, so the log grows; next try in %d s: %s",
-            self.peer.name, RETRY_S, reason,
+            self.peer.name, RETRY_S, reason, exc_info=bug,
         )  # fmt: skip
         self.image = self.writer = None
         self.not_before = self.peer.core.now + RETRY_S

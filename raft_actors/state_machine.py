@@ -42,8 +42,8 @@ class StateMachine:
         """Answer a query, on the peer that was asked alone. Return `reply` or `(reply, state)`.
 
         Don't change the state: a read is not replicated, and a changed state is dropped.
-        A pair is taken for (reply, state) if its second part is of the state's type, unless its
-        first is "ok" or "error": that is a reply.
+        A pair is taken for (reply, state) if its second part is `state` itself, unless its first
+        is "ok" or "error": then the pair is the reply, as is every other pair.
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 

@@ -100,7 +100,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             if type(result) is not tuple or len(result) != 2:
                 self.fault = Fault(f"{call} must return (reply, state), not {result!r}")
             else:
-                self.fault = unencodable(result[0], call)
+                self.fault = unencodable(result[0], call) or another_type(state, result[1], call)
             return result
 
         def handle_read(self, query: Any, state: Any) -> Any:
@@ -125,6 +125,16 @@ def undo(state: Any) -> None:
     rollback: Callable[[], None] | None = getattr(state, "rollback", None)
     if rollback is not None:
         rollback()
+
+
+def another_type(before: Any, after: Any, call: str) -> Fault | None:
+    """Find a state that was lost on the way: None for it, or the reply."""
+    if before is None or type(after) is type(before):
+        return None
+    return Fault(
+        f"{call} returned {after!r} as the state, which was a {type(before).__name__}: return "
+        "(reply, state). state.update(...), state.append(...) and the like return None"
+    )
 
 
 def unencodable(reply: Any, call: str) -> Fault | None:

@@ -56,7 +56,8 @@ class Simulation:
         steps     how much happens to each cluster before it is healed
 
         Raises MachineBroken when replicas come to differ, a reply can't be encoded, a command
-        that raises leaves a trace in the state, a read changes it, or no command ever succeeds.
+        that raises leaves a trace in the state, the state becomes one of another type, a read
+        changes it, or no command ever succeeds.
         """
         findings = Findings()
         script = Script(

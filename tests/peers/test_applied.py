@@ -1,5 +1,7 @@
 """What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
 
+from pathlib import Path
+
 import pytest
 
 from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
@@ -108,7 +110,7 @@ def test_a_read_that_raises_is_its_readers_answer(accounts):
 
 
 def test_a_read_changes_nothing(accounts):
-    assert read(accounts, "changed") == ("ok", 1)
+    assert read(accounts, "changed") == (("ok", 1), {"changed": True})
     assert accounts.state == {"a": 1}
 
 
@@ -123,6 +125,163 @@ def test_a_reply_and_the_state_are_told_apart_by_the_state():
     assert reply_of("plain", state) == "plain"
     assert reply_of(("ok", state), state) == ("ok", state)
     assert reply_of((("ok", state), state), state) == ("ok", state)
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        ({"ann": {"age": 30}}, ("ann", {"age": 30})),
+        ([1, 2], (7, [1])),
+        ({"a": 1}, ("a", {"a": 1})),
+        ((1, 2), (1, 2)),
+    ],
+)
+def test_a_pair_whose_second_part_is_not_the_state_itself_comes_back_whole(state, answer):
+    """However much it looks like the state: it was taken for (reply, state), and cut in half."""
+    assert reply_of(answer, state) == answer
+
+
+class Slips(StateMachine):
+    """Returns something else as its state, as the command says."""
+
+    def init(self, name):
+        return {"precious": 1}
+
+    def handle_write(self, command, state):
+        match command:
+            case "update":
+                return "ok", state.update(a=1)
+            case "swapped":
+                return state, "ok"
+            case "keys":
+                return "ok", state.keys()
+            case "copy":
+                return "ok", dict(state)
+
+
+@pytest.mark.parametrize(
+    ("command", "became"), [("update", "None"), ("swapped", "a str"), ("keys", "a dict_keys")]
+)
+def test_a_state_that_becomes_another_type_is_warned_of_once(command, became, caplog):
+    """On every replica alike it is gone: `return "ok", state.update(...)` says None."""
+    applied = Applied(Slips(), "peer1")
+    write(applied, "copy")
+    assert not caplog.records
+    for _ in range(2):
+        applied.state = {"precious": 1}
+        write(applied, command)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"peer1: Slips.handle_write made {became} of the state, a dict, at" in record.message
+    assert "Return (reply, state)" in record.message
+
+
+def test_a_state_that_begins_as_none_may_become_something(caplog):
+    class Begins(Slips):
+        def init(self, name):
+            return None
+
+        def handle_write(self, command, state):
+            return "ok", {"begun": command}
+
+    assert write(Applied(Begins(), "peer1"), 1) == "ok"
+    assert not caplog.records
+
+
+class Buggy(StateMachine):
+    """Raises in many ways."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        match command:
+            case "here":
+                return state["nobody"], state  # the line of "here"
+            case "helper":
+                return helper_that_raises(), state
+            case "library":
+                return int("seven"), state  # the line of "library"
+            case "reply":
+                return object(), state
+        return None
+
+    def handle_read(self, query, state):
+        return state["nobody"]  # the line of a read
+
+
+def helper_that_raises():
+    raise RuntimeError("no")  # the line of "helper"
+
+
+def line_of(comment):
+    lines = Path(__file__).read_text().splitlines()
+    return 1 + next(n for n, line in enumerate(lines) if line.endswith(f"  # {comment}"))
+
+
+@pytest.mark.parametrize("command", ["here", "helper", "library"])
+def test_the_log_names_the_line_of_the_machine_that_raised(command, caplog):
+    caplog.set_level("INFO")
+    write(Applied(Buggy(), "peer1"), command)
+    (record,) = caplog.records
+    line = line_of(f'the line of "{command}"')
+    assert f"{__file__}:{line}, in " in record.message
+    assert record.message.startswith("peer1: Buggy.handle_write raised ")
+
+
+def test_what_is_wrong_with_a_result_names_the_function_that_gave_it(caplog):
+    caplog.set_level("INFO")
+    applied = Applied(Buggy(), "peer1")
+    first = Buggy.handle_write.__code__.co_firstlineno
+    for command in ("reply", "no such command"):
+        write(applied, command)
+    assert all(f"{__file__}:{first}, in handle_write" in text for text in caplog.messages)
+    caplog.clear()
+    read(applied, "a")
+    assert f"{__file__}:{line_of('the line of a read')}, in handle_read" in caplog.text
+
+
+def test_a_line_that_raises_for_every_command_is_told_now_and_then(caplog):
+    """A log that is replayed has them all once more."""
+    caplog.set_level("INFO")
+    applied = Applied(Buggy(), "peer1")
+    for _ in range(3):
+        write(applied, "here")
+        write(applied, "helper")
+    assert len(caplog.records) == 2
+    applied.quiet_until.clear()
+    write(applied, "here")
+    assert len(caplog.records) == 3
+
+
+def test_a_snapshot_that_raises_is_told_with_its_line(caplog):
+    class NoImage(Slips):
+        def snapshot(self, state):
+            return state["nobody"]
+
+    Applied(NoImage(), "peer1")
+    assert f"mend NoImage.snapshot ({__file__}:" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["upgrade", "restore"])
+def test_a_state_that_upgrade_or_restore_forgets_to_return_is_not_taken(method):
+    class Forgets(Slips):
+        version = 2
+
+        def upgrade(self, state, from_version):
+            state["new"] = 1
+
+        def restore(self, data):
+            data["new"] = 1
+
+    applied = Applied(Forgets(), "peer1")
+    take = {
+        "upgrade": lambda: applied.upgrade(2),
+        "restore": lambda: applied.restored({"a": 1}, Snapshot(index=5)),
+    }
+    with pytest.raises(RaftError, match="must return the state"):
+        take[method]()
+    assert applied.state["precious"] == 1
 
 
 def test_a_reply_shares_nothing_with_the_state(accounts):

@@ -124,6 +124,24 @@ class NeverWorks(StateMachine):
         return state
 
 
+class LosesItsState(StateMachine):
+    """Returns what a method of a dict returns."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        return "ok", state.update({command: 1})
+
+    def handle_read(self, query, state):
+        return state and state.get(query)
+
+
+class TurnsIntoAReply(LosesItsState):
+    def handle_write(self, command, state):
+        return {**state, command: 1}, "ok"
+
+
 class NoPair(StateMachine):
     def init(self, name):
         return 0

@@ -35,6 +35,8 @@ def test_a_right_machine_passes_and_was_really_used() -> None:
         (machines.HalfDone, [3, 4], "changed the state before it raised ValueError"),
         (machines.Unencodable, ["x"], r"can't be encoded: reply\[.when.\]"),
         (machines.NeverWorks, ["x"], "no command ever succeeds; the first: 'x' raised KeyError"),
+        (machines.LosesItsState, ["x"], r"returned None as the state, which was a dict"),
+        (machines.TurnsIntoAReply, ["x"], r"returned 'ok' as the state, which was a dict"),
         (machines.NoPair, ["x"], r"must return \(reply, state\), not 1"),
     ],
 )
