@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from raft_actors.paths import absolute
+
 __all__ = ["Config"]
 
 KIB = 1024
@@ -34,7 +36,8 @@ class Config:
     """How much faster one member's clock may run than another's, 0.01 for a hundredth, so that
     `consistency="lease"` may ask nobody; None: it asks a majority. See docs/decisions/reads.md."""
     data_dir: str | Path | None = None
-    """Where the peer keeps its log; None means `data/<node>/<peer>` under the working directory."""
+    """Where the peer keeps its log; None means `data/<node>/<peer>` under the directory in which
+    the process was when it became a node. A relative path is made absolute here."""
     log_store: str = "rocksdb"
     """`"rocksdb"` or, with the extra `lmdb`, `"lmdb"`: durable; `"memory"`, for tests, is not."""
 
@@ -89,6 +92,8 @@ class Config:
             path = getattr(self, name)
             if path is not None and (not isinstance(path, str | PathLike) or not str(path)):
                 raise ValueError(f"{name} must be a path, or None, not {path!r}")
+            if path is not None:
+                object.__setattr__(self, name, absolute(path))
         if not isinstance(self.nodes, Mapping):
             raise ValueError(  # noqa: TRY004 - as for every other field
                 f'nodes must be a mapping like {{"b@two": "10.0.0.2:4001"}}, not {self.nodes!r}'

@@ -10,6 +10,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from raft_actors.paths import absolute
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 
 __all__ = ["find_cookie"]
@@ -36,8 +37,16 @@ def find_cookie(secret: str | bytes | Cookie | None = None) -> Cookie:
 
 
 def cookie_path() -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "raft_actors" / "cookie"
+    """Return where the user's cookie file is. Raises UnsafeCookie without a home directory."""
+    if chosen := os.environ.get("XDG_CONFIG_HOME"):
+        return absolute(chosen) / "raft_actors" / "cookie"
+    try:
+        return absolute(Path.home()) / ".config" / "raft_actors" / "cookie"
+    except RuntimeError:
+        raise UnsafeCookie(
+            "there is no cookie, for this user has no home directory to keep one in: set "
+            "RAFT_ACTORS_COOKIE, or HOME or XDG_CONFIG_HOME to a directory"
+        ) from None
 
 
 def read_or_create(path: Path) -> bytes:

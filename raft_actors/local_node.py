@@ -4,7 +4,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +24,7 @@ from raft_actors.gate import listen
 from raft_actors.limits import BridgeLimits
 from raft_actors.mapper_gate import MapperGate
 from raft_actors.names import NO_NODE, check_name, check_node_name, node_name
+from raft_actors.paths import absolute
 from raft_actors.port_files import PortEntry, PortFiles
 from raft_actors.port_mapper import mapper_port, mapper_wanted
 from raft_actors.remote import RemoteRef
@@ -88,6 +91,9 @@ class LocalNode:
         """
         self.name = node_name(name)
         self.config = Config.of(config)
+        self.data_dir: Path | None = None
+        with suppress(ValueError):  # who starts no peer needs no working directory
+            self.data_dir = absolute(self.config.data_dir or "data")
         self.registry = supervision.Registry() if registry is None else registry
         self.host = host
         self.port = port

@@ -40,6 +40,7 @@ from raft_actors.disk_watch import DiskWatch
 from raft_actors.errors import StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
+from raft_actors.paths import absolute
 from raft_actors.recovery import recover
 from raft_actors.requests import Ask, TakeSnapshot, refuse
 from raft_actors.snapshotting import Snapshotting, WriterEnded
@@ -436,7 +437,7 @@ def fitting(config: Config, of_node: Config) -> Config:
 
 
 def data_path(name: str, config: Config, peers: "Peers") -> Path:
-    """`config.data_dir` as it is, or a directory for this peer under the node's, or `data`."""
+    """Return `config.data_dir` as it is, or a directory for this peer under its node's."""
     if config.data_dir is not None:
         return Path(config.data_dir)
-    return Path(peers.node.config.data_dir or "data") / peers.node.name / name
+    return (peers.node.data_dir or absolute("data")) / peers.node.name / name

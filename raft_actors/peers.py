@@ -431,6 +431,8 @@ def peer_spec(
         raise TypeError(f"a machine is given as a class derived from StateMachine, not {machine!r}")
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
+    if config.trace is None and (wanted := os.environ.get("RAFT_TRACE")):
+        config = Config.of(config, trace=wanted)
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
 from raft_actors.names import check_node_name
+from raft_actors.paths import absolute
 
 __all__ = ["PortEntry", "PortFiles", "runtime_dir"]
 
@@ -41,7 +42,7 @@ class PortFiles:
     """The port files of one runtime directory."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or runtime_dir()
+        self.directory = absolute(directory or runtime_dir())
 
     def claim(self, node: str, host: str, port: int) -> PortEntry:
         """Write the port file of `node`. A dead node's file is taken over.

@@ -21,6 +21,7 @@ from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
 from raft_actors.node import RemoteRef
+from raft_actors.paths import absolute
 from raft_actors.peers import check_peer_name, listed, peers_here
 from raft_actors.requests import (
     CONFIGURE,
@@ -326,7 +327,7 @@ class Raft:
             answer = ask(peer, PART, (index, offset), timeout)
             return NO_PEER if isinstance(answer, Elsewhere) else answer
 
-        return download(address_of(peer), Path(path), take, read)
+        return download(address_of(peer), absolute(path), take, read)
 
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:

@@ -37,11 +37,10 @@ encode_line = json.JSONEncoder(separators=(",", ":")).encode
 def open_trace(directory: str | Path | None, core: Server) -> "Trace | None":
     """Return the trace of a peer's run that begins now, or None if none is wanted.
 
-    `directory`, or else the environment's RAFT_TRACE, is made if need be; the file in it is named
-    `<peer>@<node>.<pid>.jsonl`. Raises OSError if it can't be written.
+    `directory` is made if need be; the file in it is named `<peer>@<node>.<pid>.jsonl`. Raises
+    OSError if it can't be written.
     """
-    chosen = directory or os.environ.get("RAFT_TRACE")
-    return Trace(Path(chosen), core) if chosen else None
+    return None if directory is None else Trace(Path(directory), core)
 
 
 class Trace:
