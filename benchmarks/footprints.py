@@ -3,6 +3,7 @@
 python -m benchmarks.footprints
 """
 
+import importlib.util
 import logging
 import os
 import subprocess
@@ -11,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
@@ -24,6 +26,7 @@ from benchmarks.spent import spent
 from raft_actors import Node, Raft, Supervisor
 from raft_actors.bench.machine import Map
 from raft_actors.bench.trio import NAMES, until
+from raft_actors.core.membership import Address
 from raft_actors.names import node_name
 from raft_actors.torture.cluster import Cluster, keep_to_ourselves
 
@@ -31,7 +34,7 @@ COUNT = "RAFT_ACTORS_BENCH_PEERS"
 STORE = "RAFT_ACTORS_BENCH_STORE"
 
 
-def start_peers():
+def start_peers() -> Any:
     """Start a server's tree: as many peers as the environment says."""
     count = int(os.environ[COUNT])
     log_store = os.environ[STORE]
@@ -58,12 +61,16 @@ def nodes(count: int, log_store: str = "rocksdb") -> Iterator[list[psutil.Proces
             cluster.kill(*NAMES)
 
 
+def is_up(member: Address) -> bool:
+    return bool(Raft.status(member)[0] == "ok")
+
+
 def found(name: str, number: int) -> None:
     """Found one group, at each node in turn, so that the leaders are spread."""
     members = [(name, node_name(node)) for node in NAMES]
     founder = members[number % len(members)]
     for member in members:
-        until(lambda member=member: Raft.status(member)[0] == "ok", f"{member} did not come up")
+        until(partial(is_up, member), f"{member} did not come up")
     answer = Raft.set_configuration(founder, members)
     assert answer[0] == "ok", answer
 
@@ -87,7 +94,8 @@ def main(
     logging.getLogger("raft_actors").setLevel(logging.ERROR)
     console = Console()
     for module in ("raft_actors", "supervision", "pysyncobj"):
-        console.print(f"import {module}: {import_ms(module):.0f} ms")
+        if importlib.util.find_spec(module) is not None:
+            console.print(f"import {module}: {import_ms(module):.0f} ms")
     table = Table(title="three nodes, so many groups of three, idle; each figure for one node")
     for heading in ("groups", "all there, s", "MiB", "KiB a peer", "threads", "CPU %", "wakes/s"):
         table.add_column(heading, justify="right")

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -81,7 +82,7 @@ def measure(kind: str, keys: int, rounds: int) -> list[float]:
             began = time.perf_counter()
             status, write = longest_waits("peer", lambda: Raft.snapshot("peer"))
             took = time.perf_counter() - began
-            quiet = longest_waits("peer", lambda seconds=took: time.sleep(seconds))
+            quiet = longest_waits("peer", partial(time.sleep, took))
             size = sum(file.stat().st_size for file in Path(directory, "snapshots").iterdir())
             rows.append((took, size, status, write, *quiet))
         Raft.stop("peer")

@@ -1,6 +1,6 @@
 """RocksDB and LMDB as a peer's log store, in turns. Take the ratios, not the numbers.
 
-python -m benchmarks.micro.stores [DIRECTORY ON THE DISK TO MEASURE]
+python -m benchmarks.micro.stores [DIRECTORY ON THE DISK TO MEASURE] [--rounds 7 --many 200000]
 """
 
 import signal
@@ -14,19 +14,17 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from raft_actors.stores import open_store
 
 KINDS = ("rocksdb", "lmdb")
-ROUNDS = 7
 SIZE = 120  # bytes of an entry: a small command with its header
-MANY = 200_000  # entries of the long log
 BATCH = 100  # entries of a save that makes the long log
-LOGS = 3  # long logs of each kind and end
 MIB = 1 << 20
 
 Figures = dict[str, dict[str, list[float]]]
@@ -35,15 +33,16 @@ Figures = dict[str, dict[str, list[float]]]
 class Bench:
     """One store of each kind, and what each work took them, in seconds or bytes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, rounds: int, many: int, logs: int) -> None:
         self.directory = directory
+        self.rounds, self.many, self.logs = rounds, many, logs
         self.stores: dict[str, Any] = {kind: open_store(kind, directory / kind) for kind in KINDS}
         self.last = dict.fromkeys(KINDS, 0)
         self.figures: Figures = {}
 
-    def take(self, work: str, run: Callable[[str], None], *, rounds: int = ROUNDS) -> None:
-        """Let each kind do it in turns; keep what each turn took."""
-        for _ in range(rounds):
+    def take(self, work: str, run: Callable[[str], None], *, times: int = 1) -> None:
+        """Let each kind do it in turns, `times` in each round; keep what each turn took."""
+        for _ in range(times * self.rounds):
             for kind in KINDS:
                 began = time.perf_counter()
                 run(kind)
@@ -63,14 +62,14 @@ class Bench:
 
 def saves(bench: Bench) -> None:
     for count in (1, 10, 100, 1_000):
-        bench.take(f"save of {count:,}", partial(bench.save, count), rounds=40)
-    bench.take("save of 1 MiB", partial(bench.save, 1, size=MIB), rounds=20)
+        bench.take(f"save of {count:,}", partial(bench.save, count), times=6)
+    bench.take("save of 1 MiB", partial(bench.save, 1, size=MIB), times=3)
     with busy_thread():
         for count in (1, 100):
             work = f"save of {count:,}, another thread computing"
             bench.take(work, partial(bench.save, count))
     for count in (1, 512):
-        bench.take(f"read of {count:,} old", partial(bench.read, count), rounds=20)
+        bench.take(f"read of {count:,} old", partial(bench.read, count), times=3)
 
 
 @contextmanager
@@ -108,40 +107,42 @@ os.kill(os.getpid(), 9)
 def long_logs(bench: Bench) -> None:
     """Logs made by other processes, that close them or are killed."""
     for end in ("close", "kill -9"):
-        for number in range(LOGS):
+        for number in range(bench.logs):
             for kind in KINDS:
                 path = bench.directory / f"{kind} {end} {number}"
                 command = [sys.executable, "-c", FILLER, kind, str(path)]
-                command += [str(MANY), str(SIZE), str(BATCH), end]
+                command += [str(bench.many), str(SIZE), str(BATCH), end]
                 child = subprocess.run(command, check=False)
                 assert child.returncode == -signal.SIGKILL
-                bench.note(f"disk, {MANY:,} entries, {end}", kind, disk_bytes(path))
+                bench.note(f"disk, {bench.many:,} entries, {end}", kind, disk_bytes(path))
                 began = time.perf_counter()
                 store = open_store(kind, path)
-                assert store.load().last == MANY
-                bench.note(f"open, {MANY:,} entries, {end}", kind, time.perf_counter() - began)
+                assert store.load().last == bench.many
+                took = time.perf_counter() - began
+                bench.note(f"open, {bench.many:,} entries, {end}", kind, took)
                 if end == "close":
                     compaction(bench, kind, store)
                 store.close()
 
 
 def compaction(bench: Bench, kind: str, store: Any) -> None:
-    through = MANY * 9 // 10
+    many = bench.many
+    through = many * 9 // 10
     began = time.perf_counter()
     store.compact(through, 1)
     bench.note(f"compact {through:,} entries", kind, time.perf_counter() - began)
-    slowest, last = 0.0, MANY
-    for _ in range(MANY // BATCH):
+    slowest, last = 0.0, many
+    for _ in range(many // BATCH):
         began = time.perf_counter()
         store.save(None, last + 1, [bytes(SIZE)] * BATCH)
         slowest = max(slowest, time.perf_counter() - began)
         last += BATCH
-    bench.note("slowest save of 100 of the 2,000 after it", kind, slowest)
-    store.compact(last - MANY // 10, 1)
-    for _ in range(MANY // BATCH):
+    bench.note(f"slowest save of {BATCH} of the {many // BATCH:,} after it", kind, slowest)
+    store.compact(last - many // 10, 1)
+    for _ in range(many // BATCH):
         store.save(None, last + 1, [bytes(SIZE)] * BATCH)
         last += BATCH
-    bench.note(f"disk, three times {MANY:,}, compacted twice", kind, disk_bytes(store.path))
+    bench.note(f"disk, three times {many:,}, compacted twice", kind, disk_bytes(store.path))
 
 
 def disk_bytes(path: Path) -> int:
@@ -170,10 +171,15 @@ def shown_bytes(size: float) -> str:
     return f"{size / MIB:.1f} MiB"
 
 
-def main() -> None:
-    where = sys.argv[1] if len(sys.argv) > 1 else Path.cwd()
-    with tempfile.TemporaryDirectory(dir=where) as directory:
-        bench = Bench(Path(directory))
+def main(
+    place: Annotated[Path | None, typer.Argument(help="A directory on the disk.")] = None,
+    rounds: Annotated[int, typer.Option(min=1)] = 7,
+    many: Annotated[int, typer.Option(min=BATCH, help="Entries of a long log.")] = 200_000,
+    logs: Annotated[int, typer.Option(min=1, help="Long logs of each kind and end.")] = 3,
+) -> None:
+    """Print the table: medians, and the worst, of rounds in turns."""
+    with tempfile.TemporaryDirectory(dir=place or Path.cwd()) as directory:
+        bench = Bench(Path(directory), rounds, many, logs)
         saves(bench)
         for store in bench.stores.values():
             store.close()
@@ -182,4 +188,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

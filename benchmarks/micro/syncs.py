@@ -1,6 +1,6 @@
 """Many logs on one disk: what it is to sync each by itself, beside one log for all.
 
-python -m benchmarks.micro.syncs [DIRECTORY ON THE DISK TO MEASURE]
+python -m benchmarks.micro.syncs [DIRECTORY ON THE DISK TO MEASURE] [--rounds 3 --seconds 2]
 
 Each thread appends 200 bytes and returns when they are on the disk. "each its own" is a file and a
 `fdatasync` for each thread; in "one for all" a thread whose bytes were there when another began to
@@ -8,7 +8,6 @@ sync waits for that one. Where the kernel tells of it, the disk's own flushes ar
 """
 
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -16,12 +15,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-ROUNDS = 3
-SECONDS = 2.0
 RECORD = b"x" * 200
 FLUSHES = 15  # the field of /sys/dev/block/*/stat that counts them
 
@@ -75,7 +74,9 @@ def flushes(directory: Path) -> int | None:
     return int(fields[FLUSHES]) if len(fields) > FLUSHES else None
 
 
-def measure(append: list[Callable[[], None]], directory: Path) -> tuple[float, float | None]:
+def measure(
+    append: list[Callable[[], None]], directory: Path, seconds: float
+) -> tuple[float, float | None]:
     """Return appends a second, of all threads together, and flushes for each append."""
     counts = [0] * len(append)
     over = threading.Event()
@@ -89,29 +90,33 @@ def measure(append: list[Callable[[], None]], directory: Path) -> tuple[float, f
     before, began = flushes(directory), time.perf_counter()
     for thread in threads:
         thread.start()
-    time.sleep(SECONDS)
+    time.sleep(seconds)
     over.set()
     for thread in threads:
         thread.join()
     took, after = time.perf_counter() - began, flushes(directory)
     done = sum(counts)
-    return done / took, None if before is None or after is None else (after - before) / done
+    return done / took, None if before is None or after is None else (after - before) / max(done, 1)
 
 
-def main(place: str | None = None) -> None:
+def main(
+    place: Annotated[Path | None, typer.Argument(help="A directory on the disk.")] = None,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Of each measurement.")] = 2.0,
+) -> None:
     """Print the table: medians of rounds in turns."""
     table = Table(title="appends of 200 bytes, each durable when it returns")
     for heading in ("threads", "each its own /s", "flushes each", "one for all /s", "flushes each"):
         table.add_column(heading, justify="right")
     for count in (1, 10, 100):
         results: dict[str, list[tuple[float, float | None]]] = {"own": [], "shared": []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             with tempfile.TemporaryDirectory(dir=place) as name, ExitStack() as closing:
                 directory = Path(name)
                 own = [durable(opened(directory / str(n), closing)) for n in range(count)]
                 shared = Shared(opened(directory / "shared", closing))
-                results["own"].append(measure(own, directory))
-                results["shared"].append(measure([shared.append] * count, directory))
+                results["own"].append(measure(own, directory, seconds))
+                results["shared"].append(measure([shared.append] * count, directory, seconds))
         cells = []
         for measured in results.values():
             cells.append(f"{median(rate for rate, _ in measured):,.0f}")
@@ -122,4 +127,4 @@ def main(place: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

@@ -1,6 +1,7 @@
 """What terms cost, beside other ways to keep types apart. Take the ratios, not the numbers.
 
 python -m benchmarks.micro.terms
+python -m benchmarks.micro.terms --rounds 1 --seconds 0.001    a look, no measurement
 """
 
 import json
@@ -9,9 +10,10 @@ import timeit
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
+import typer
 
 from raft_actors.terms import dumps, loads
 
@@ -57,13 +59,17 @@ WAYS: dict[str, tuple[Callable[[Any], bytes | str], Callable[[Any], Any]]] = {
 }
 
 
-def cost_us(call: Callable[[], Any]) -> float:
+def cost_us(call: Callable[[], Any], rounds: int, seconds: float) -> float:
     timer = timeit.Timer(call)
-    count = max(1, timer.autorange()[0] // 10)
-    return min(timer.repeat(5, count)) / count * 1e6
+    count = max(1, round(seconds / max(timer.timeit(1), 1e-7)))
+    return min(timer.repeat(rounds, count)) / count * 1e6
 
 
-def main() -> None:
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="Of each measurement; the best counts.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Of a round, about.")] = 0.02,
+) -> None:
+    """Print µs of writing and reading, and bytes, of each way for each value."""
     for name, value in VALUES.items():
         print(f"\n{name:22}{'write':>10}{'read':>10}{'bytes':>10}")
         for way, (write, read) in WAYS.items():
@@ -72,9 +78,12 @@ def main() -> None:
             except TypeError:
                 print(f"  {way:20}{'cannot':>10}")
                 continue
-            times = cost_us(partial(write, value)), cost_us(partial(read, data))
+            times = [
+                cost_us(call, rounds, seconds)
+                for call in (partial(write, value), partial(read, data))
+            ]
             print(f"  {way:20}{times[0]:>7.2f} µs{times[1]:>7.2f} µs{len(data):>10}")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from benchmarks.systems import System
 from raft_actors.bench.loads import KEYS, VALUE, Load, Measured
@@ -34,7 +35,7 @@ class Etcd(System):
     def start(self) -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="etcd-bench-")
         self.ports = [(free_port(), free_port()) for _ in range(3)]
-        self.servers: dict[int, subprocess.Popen] = {}
+        self.servers: dict[int, subprocess.Popen[bytes]] = {}
         self.filled = 0
         for number in range(3):
             self.start_server(number)
@@ -66,16 +67,20 @@ class Etcd(System):
         with (path / f"s{number}.log").open("ab") as log:
             self.servers[number] = subprocess.Popen(command, stdout=log, stderr=log)
 
-    def ask(self, number: int, path: str, body: dict, timeout: float = 2.0) -> dict:
+    def ask(
+        self, number: int, path: str, body: dict[str, Any], timeout: float = 2.0
+    ) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.ports[number][0]}{path}"
         request = urllib.request.Request(url, json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.load(answer)
+            found: dict[str, Any] = json.load(answer)
+        return found
 
     def find_leader(self) -> int:
         def leads(number: int) -> bool:
             status = self.ask(number, "/v3/maintenance/status", {})
-            return status.get("leader", "0") == status["header"]["member_id"] != "0"
+            leader: str = status.get("leader", "0")
+            return leader != "0" and leader == str(status["header"]["member_id"])
 
         return next(number for number in self.servers if leads(number))
 
@@ -180,6 +185,7 @@ class Loops:
         while now < ends and measured.count < count:
             for key, _ in self.selector.select(PATIENCE_S):
                 connection = key.fileobj
+                assert isinstance(connection, socket.socket)
                 self.heard[connection] += connection.recv(1 << 20)
                 if not is_whole(self.heard[connection]):
                     continue
@@ -206,7 +212,7 @@ def is_whole(answer: bytes) -> bool:
     return body.endswith(b"0\r\n\r\n")
 
 
-def http(path: str, body: dict) -> bytes:
+def http(path: str, body: dict[str, Any]) -> bytes:
     data = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
     return head.encode() + data
@@ -218,4 +224,5 @@ def encoded(text: str) -> str:
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+    return port

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.systems import System
 from benchmarks.systems.etcd import free_port
@@ -24,21 +25,21 @@ sys.stdin.read()
 """
 
 
-def store(me: str | None, others: list[str], journal: str | None = None):
+def store(me: str | None, others: list[str], journal: str | None = None) -> Any:
     """Make one member; `me` None is the load process. `journal` is a path."""
     from pysyncobj import SyncObj, SyncObjConf, replicated
 
-    class Store(SyncObj):
+    class Store(SyncObj):  # type: ignore[misc]
         def __init__(self) -> None:
             conf = SyncObjConf(
                 appendEntriesUseBatch=False, commandsQueueSize=1_000_000, autoTickPeriod=0.001,
                 journalFile=journal,
             )  # fmt: skip
             super().__init__(me, others, conf)
-            self.data: dict = {}
+            self.data: dict[str, str] = {}
 
-        @replicated
-        def put(self, key, value):
+        @replicated  # type: ignore[untyped-decorator]
+        def put(self, key: str, value: str) -> bool:
             self.data[key] = value
             return True
 
@@ -108,7 +109,7 @@ class PySyncObj(System):
                 KEYS[number % load.keys], load.value, callback=lambda *a: done(sent, *a)
             )
 
-        def done(sent: float, _result, error) -> None:
+        def done(sent: float, _result: object, error: int) -> None:
             now = time.perf_counter()
             if counted_from <= now < ends and error == 0:
                 measured.count += 1

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks import steps
-from benchmarks.micro import stores
 from benchmarks.plot import svg_of
 from benchmarks.systems.etcd import is_whole
 from raft_actors.bench.loads import Measured
@@ -16,11 +17,11 @@ from raft_actors.bench.table import UNITS, figures_table
 ROOT = Path(__file__).parent.parent.parent
 
 
-def ran(*arguments):
+def ran(*arguments, cwd=ROOT):
     """Run Python with these arguments, to its good end; returns what it printed."""
     run = subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
@@ -40,19 +41,45 @@ def test_a_short_run_measures_every_work(tmp_path):
     assert "raft_actors" in plot.read_text()
 
 
-def test_the_steps_of_a_lone_write_are_told():
-    told = ran("-m", "benchmarks.steps", "--seconds", "0.3")
-    assert all(step in told for step in steps.ORDER)
+SHORTEST = {
+    "benchmarks.flat": ("--millions", "0.002", "--step", "0.001", "--keys", "10"),
+    "benchmarks.footprints": ("--peers", "1", "--seconds", "0.2"),
+    "benchmarks.groups": ("--groups", "1,2", "--seconds", "0.2", "--outstanding", "10"),
+    "benchmarks.roles": ("--seconds", "0.2"),
+    "benchmarks.steps": ("--seconds", "0.3"),
+    "benchmarks.micro.core": ("--rounds", "1"),
+    "benchmarks.micro.handle": ("--rounds", "1", "--seconds", "0.2"),
+    "benchmarks.micro.lone_syncs": (".", "--rounds", "1", "--appends", "5"),
+    "benchmarks.micro.snapshots": ("--rounds", "1", "--keys", "1000"),
+    "benchmarks.micro.stores": (".", "--rounds", "1", "--many", "1000", "--logs", "1"),
+    "benchmarks.micro.syncs": (".", "--rounds", "1", "--seconds", "0.05"),
+    "benchmarks.micro.terms": ("--rounds", "1", "--seconds", "0"),
+}
+"""Every other program under benchmarks/, and how to have a look at it that measures nothing."""
+
+TOLD = {
+    "benchmarks.steps": steps.ORDER,
+    "benchmarks.micro.stores": ("save of 1,000", "compact 900 entries", "kill -9"),
+}
+"""What some of them must tell of."""
 
 
-def test_the_stores_are_measured_in_turns(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(stores, "MANY", 1_000)
-    monkeypatch.setattr(stores, "LOGS", 1)
-    monkeypatch.setattr(sys, "argv", ["stores", str(tmp_path)])
-    stores.main()
-    shown = capsys.readouterr().out
-    assert all(work in shown for work in ("save of 1,000", "compact 900 entries", "kill -9"))
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("module", sorted(SHORTEST))
+def test_every_benchmark_runs(module, tmp_path):
+    """A benchmark that nobody runs breaks unseen: benchmarks.micro.core had."""
+    told = ran("-m", module, *SHORTEST[module], cwd=tmp_path)
+    assert any(character.isdigit() for character in told)
+    assert all(words in told for words in TOLD.get(module, ()))
+    assert list(tmp_path.iterdir()) == [], "it leaves files behind"
+
+
+def test_no_benchmark_is_left_out():
+    programs = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        if '__name__ == "__main__"' in path.read_text()
+    }
+    assert programs == {"benchmarks.__main__", *SHORTEST}
 
 
 def test_rates_and_quantiles_are_of_what_was_counted():
