@@ -78,7 +78,7 @@ class Cluster:
         self._finder = Finder(self._peers, seeds)
         self._places = Places(self._finder, self._peers.node.name)
         self._session: ClientSession | None = None
-        self._session_lock = threading.Lock()
+        self._session_lock = threading.RLock()  # it knows its owner: see `_opened`
         self._command_bytes_max = self._peers.node.config.command_bytes_max
         self._refresh_at = 0.0
         self.token = 0
@@ -295,15 +295,18 @@ class Cluster:
         return self._sent(Call(READ, payload, self._deadline(timeout)), together=together)
 
     def _opened(self, deadline: float) -> ClientSession:
-        if not self._session_lock.acquire(timeout=time_until(deadline)):
-            raise Unavailable("no session could be opened in time; nothing happened: try again")
-        try:
+        try:  # before `acquire`: Ctrl-C may come just as it returns
+            if not self._session_lock.acquire(timeout=time_until(deadline)):
+                raise Unavailable("no session could be opened in time; nothing happened: try again")
             if self._session is None:
                 opening = Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
                 self._session = ClientSession(self._finish(self._sent(opening)))
             return self._session
         finally:
-            self._session_lock.release()
+            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                self._session_lock.release()
+            except RuntimeError:  # this thread did not get it
+                pass
 
     def _sent(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
         """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look."""

@@ -212,7 +212,7 @@ class DiskDict:
 
     def refuse_if_failed(self) -> None:
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.with_traceback(None)  # else it grows each time it is raised
 
 
 def slice_of(cursor: RdictIter, begins: bytes) -> list[tuple[Any, Any]]:

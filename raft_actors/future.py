@@ -49,11 +49,18 @@ class Future(Generic[T]):
         """
         if self._callbacks is not None:  # not settled yet
             wait_s = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
-            if not self._gate.acquire(timeout=wait_s):
+            try:
+                self._gate.acquire(timeout=wait_s)
+            finally:  # also for Ctrl-C just as `acquire` returns: others wait, too
+                if self._callbacks is None:
+                    try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                        self._gate.release()
+                    except RuntimeError:  # another has released it
+                        pass
+            if self._callbacks is not None:
                 raise TimeoutError(f"no answer within {timeout} s")
-            self._gate.release()
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # else it grows each time it is raised
         return self._value  # type: ignore[return-value]
 
     def add_done_callback(self, callback: "Callable[[Future[T]], None]") -> None:
@@ -71,13 +78,21 @@ class Future(Generic[T]):
         callback(self)
 
     def _settle(self, value: T | None, error: BaseException | None) -> bool:
+        first = True
         try:
             self._state.pop()
         except IndexError:
+            first = False
+        finally:  # also for Ctrl-C just as `pop` returns: nobody else will settle it
+            if first:
+                self._value, self._error = value, error
+                waiting, self._callbacks = self._callbacks, None
+                try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                    self._gate.release()
+                except RuntimeError:  # by one who has waited
+                    pass
+        if not first:
             return False
-        self._value, self._error = value, error
-        waiting, self._callbacks = self._callbacks, None
-        self._gate.release()
         while waiting:
             try:
                 callback = waiting.pop(0)

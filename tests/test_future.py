@@ -21,9 +21,12 @@ def test_the_first_answer_counts():
 def test_an_exception_is_raised_where_the_answer_is_awaited():
     future = Future()
     future.set_exception(KeyError("k"))
-    for _ in range(2):
-        with pytest.raises(KeyError):
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(KeyError) as raised:
             future.get(0)
+        lengths.append(len(raised.traceback))
+    assert len(set(lengths)) == 1, "it does not grow each time it is raised"
 
 
 def test_a_wait_ends_after_its_time():

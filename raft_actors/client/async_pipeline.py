@@ -25,9 +25,10 @@ class AsyncPending:
         self._error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Nobody can ask for the reply any more."""
-        if self._call is not None:
-            self._call.give_up()
+        """Nobody can ask for the reply any more. Ctrl-C may have left it without a call."""
+        call = getattr(self, "_call", None)
+        if call is not None:
+            call.give_up()
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
@@ -36,7 +37,7 @@ class AsyncPending:
         """Return the reply, waiting until the write's deadline; raises as `Cluster.write`."""
         await self._end()
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # else it grows each time it is raised
         return self._reply
 
     async def _end(self) -> None:

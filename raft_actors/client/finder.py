@@ -42,7 +42,7 @@ class Finder:
         self.why = ""
         self.configured = -1
         self.term = -1
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # it knows its owner: see `find`
 
     def lost(self, target: Address | None) -> None:
         """`target` does not lead, or does not answer."""
@@ -64,9 +64,9 @@ class Finder:
 
         The target of its last attempt failed: that one leads again only when it says so itself.
         """
-        if not self.lock.acquire(timeout=time_until(call.deadline)):
-            return None
-        try:
+        try:  # before `acquire`: Ctrl-C may come just as it returns
+            if not self.lock.acquire(timeout=time_until(call.deadline)):
+                return None
             if self.leader is None and time_until(call.deadline) > 0:
                 self.heard, self.why = False, ""
             while self.leader is None:
@@ -78,7 +78,10 @@ class Finder:
                     time.sleep(min(PAUSE_S, time_until(call.deadline)))
             return self.leader
         finally:
-            self.lock.release()
+            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                self.lock.release()
+            except RuntimeError:  # this thread did not get it
+                pass
 
     def ask_around(self, until: float, other_than: Address | None) -> None:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""

@@ -27,15 +27,16 @@ class Pending:
         self._error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Nobody can ask for the reply any more."""
-        if self._call is not None:
-            self._call.give_up()
+        """Nobody can ask for the reply any more. Ctrl-C may have left it without a call."""
+        call = getattr(self, "_call", None)
+        if call is not None:
+            call.give_up()
 
     def result(self) -> Any:
         """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
         self._end()
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # else it grows each time it is raised
         return self._reply
 
     def _end(self) -> None:

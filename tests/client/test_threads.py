@@ -147,12 +147,16 @@ def test_a_handle_starts_no_thread_and_can_be_left_without_closing(counters):
 # Ctrl-C.
 
 
+@pytest.fixture
 def interrupt_soon():
-    """Send this process SIGINT as a terminal does, while the main thread waits."""
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    """Sends this process SIGINT as a terminal does, while the main thread waits."""
+    # Who is started by a shell's background job ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated):
+def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated, interrupt_soon):
     cluster = Cluster(gated, timeout=30)
     cluster.write(0)
     began = time.monotonic()
@@ -165,7 +169,7 @@ def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated):
     assert cluster.write(1) == 2, "what was sent has happened all the same"
 
 
-def test_ctrl_c_in_a_pipeline_waits_for_what_is_under_way(gated):
+def test_ctrl_c_in_a_pipeline_waits_for_what_is_under_way(gated, interrupt_soon):
     cluster = Cluster(gated, timeout=30)
     cluster.write(0)
     pending = []
@@ -195,6 +199,30 @@ def test_a_pending_gives_the_same_again_and_nothing_else(counters):
         assert not hasattr(kind, "cancel")
         assert not hasattr(kind, "add_done_callback")
     assert not hasattr(Pending, "__await__")
+
+
+def test_a_pending_that_failed_raises_the_same_again_and_it_does_not_grow(make_peer):
+    name, _ = make_peer(Counter)
+
+    async def lengths_of_async():
+        async with AsyncCluster(name, timeout=0.05) as cluster, cluster.pipeline() as pipeline:
+            read = cluster._cluster._begin_read("any", None)
+            pipeline._under_way.append(pending := AsyncPending(cluster, read))
+            lengths = []
+            for _ in range(3):
+                with pytest.raises(NotApplied) as raised:
+                    await pending
+                lengths.append(len(raised.traceback))
+            return lengths
+
+    pending = Cluster(name, timeout=0.05).pipeline().read("any")
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(NotApplied) as raised:
+            pending.result()
+        lengths.append(len(raised.traceback))
+    assert len(set(lengths)) == 1
+    assert len(set(asyncio.run(lengths_of_async()))) == 1
 
 
 def test_an_async_pending_is_awaited_any_number_of_times(counters):
