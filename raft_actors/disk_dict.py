@@ -19,7 +19,9 @@ from rocksdict import Options, Rdict, RdictIter, WriteBatch
 
 from raft_actors import terms
 from raft_actors.errors import StoreError
+from raft_actors.paths import make_private
 from raft_actors.state_image import Frozen
+from raft_actors.stores.files import advice_on
 
 __all__ = ["DiskDict"]
 
@@ -51,12 +53,12 @@ class DiskDict:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             self.db = Rdict(str(path), options)
         except Exception as error:
             raise StoreError(
-                f"{path} can't be opened: {error}; move it away, and the peer makes it anew from "
-                "its snapshot and its log"
+                f"{path} can't be opened: {error}; {advice_on(error)}. If it is damaged, move it "
+                "away, and the peer makes it anew from its snapshot and its log"
             ) from error
         self.pending: dict[bytes, bytes | None] = {}
         self.batch: dict[bytes, bytes | None] = {}
@@ -206,7 +208,7 @@ class DiskDict:
             return ask()
         except Exception as error:
             raise StoreError(
-                f"{self.path}: {error}; make room, or the disk good. If that is damaged, stop the "
+                f"{self.path}: {error}; {advice_on(error)}. If it is damaged, stop the "
                 "peer and move it away: it is made anew from the snapshot and the log"
             ) from error.with_traceback(None)  # its frames hold cursors
 

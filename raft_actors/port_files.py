@@ -20,7 +20,7 @@ from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
 from raft_actors.names import check_node_name
-from raft_actors.paths import absolute
+from raft_actors.paths import absolute, open_private
 
 __all__ = ["PortEntry", "PortFiles", "runtime_dir"]
 
@@ -61,7 +61,8 @@ class PortFiles:
                         "stop it or take another name"
                     )
                 draft = self.directory / f".{node}.{os.getpid()}"
-                draft.write_text(json.dumps(asdict(entry)) + "\n", encoding="utf-8")
+                with open_private(draft, "w", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(entry)) + "\n")
                 draft.replace(self.directory / node)
         except OSError as error:
             raise RaftError(

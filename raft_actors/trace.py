@@ -20,6 +20,7 @@ from raft_actors.core.entry import CONFIG, kind_of, payload_of, term_of
 from raft_actors.core.messages import Message, SnapshotInstalled
 from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.paths import make_private, open_private
 
 __all__ = ["FORMAT", "Trace", "open_trace"]
 
@@ -47,7 +48,7 @@ class Trace:
     """Records one run of one peer. All of it happens on the peer's thread."""
 
     def __init__(self, directory: Path, core: Server) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         name, node = core.peer
         self.path = directory / f"{name}@{node}.{os.getpid()}.jsonl"
         self.core = core
@@ -56,7 +57,7 @@ class Trace:
         self.log_end = (0, 0)
         self.unsaved = 0
         self.applied = core.snapshot.index
-        self.file: Any = self.path.open("ab", buffering=0)
+        self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 
     def start(self) -> None:

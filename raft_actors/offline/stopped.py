@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from raft_actors.errors import StoreError
 from raft_actors.stores import durable_kind
 from raft_actors.stores.directory import kind_of
 from raft_actors.stores.durable import DurableStore
+from raft_actors.stores.files import told
 
 __all__ = ["PART", "batches", "refused_in_words", "stopped"]
 
@@ -41,7 +41,7 @@ def refused_in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+        raise told(error.filename or path, error) from error
 
 
 def batches(store: DurableStore[Any], first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:

@@ -24,8 +24,9 @@ from raft_actors import terms
 from raft_actors.core.membership import Address
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.paths import open_private
 from raft_actors.stores.blocks import blocks, framed
-from raft_actors.stores.files import DiskFiles, give_new_name, sync_directory, told
+from raft_actors.stores.files import DiskFiles, advice_on, give_new_name, sync_directory, told
 
 __all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "read_backup",
            "read_header", "refuse_name"]  # fmt: skip
@@ -76,7 +77,7 @@ class BackupWriter:
 
     def __enter__(self) -> Self:
         with self.refused_in_words():
-            self.file = self.draft.open("xb")
+            self.file = open_private(self.draft, "xb")
         try:
             self.add(HEADER, terms.dumps((MAGIC, FORMAT, asdict(self.header))))
         except BaseException:
@@ -127,8 +128,8 @@ class BackupWriter:
             raise is_there(self.path) from error
         except OSError as error:
             raise StoreError(
-                f"{self.path} can't be written: {error.strerror or error}; make room, or choose "
-                "another place"
+                f"{self.path} can't be written: {error.strerror or error}; {advice_on(error)}, or "
+                "choose another place"
             ) from error
 
 

@@ -11,17 +11,22 @@ snapshots/      see `raft_actors.stores.snapshots`
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.paths import make_private, open_private
 from raft_actors.stores.files import sync_directory
 from raft_actors.stores.store import new_incarnation
 
 __all__ = ["Owner", "StoreDirectory", "kind_of"]
+
+logger = logging.getLogger("raft_actors.stores")
 
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
@@ -57,11 +62,12 @@ class StoreDirectory:
         Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
         """
         self.absent = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_private(self.path)
         self.check_format(owner)  # before anything is put into a directory that is not ours
         self.take_lock()
         try:
             self.is_new = self.check_format(owner)
+            self.warn_if_others_may_read()
             self.write_holder(owner)
             if self.is_new:
                 self.incarnation = new_incarnation()
@@ -169,7 +175,7 @@ class StoreDirectory:
         one that is there.
         """
         while True:
-            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
@@ -188,7 +194,16 @@ class StoreDirectory:
         self.locked.add(self)
 
     def write_holder(self, owner: Owner | None) -> None:
-        self.holder_file.write_text(json.dumps({"pid": os.getpid(), "owner": owner}) + "\n")
+        with open_private(self.holder_file, "w") as file:
+            file.write(json.dumps({"pid": os.getpid(), "owner": owner}) + "\n")
+
+    def warn_if_others_may_read(self) -> None:
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & 0o077:
+            logger.warning(
+                "%s is open to other users of this machine (its mode is %04o), with all that the "
+                "group replicates in it: run chmod -R go= %s", self.path, mode, self.path,
+            )  # fmt: skip
 
     def holder(self) -> str:
         """Name who has the store open, as far as it is known."""
@@ -251,7 +266,7 @@ def refuse_other_formats(path: Path, record: dict[str, Any]) -> None:
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Replace the file by `record`, whole or not at all; durable once its directory is synced."""
     draft = path.with_name(f"{path.name}.draft")
-    with draft.open("w") as file:
+    with open_private(draft, "w") as file:
         file.write(json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from raft_actors import terms
 from raft_actors.errors import REJOIN, LogCompacted, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.directory import Owner, StoreDirectory
-from raft_actors.stores.files import DiskFiles
+from raft_actors.stores.files import DiskFiles, advice_on
 from raft_actors.stores.snapshots import Snapshots
 from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
 
@@ -72,7 +72,7 @@ class DurableStore(Generic[Database]):
                     self.directory.finish(owner)
         except OSError as error:
             self.close()
-            raise StoreError(f"{self.path} can't be opened: {error}") from error
+            raise StoreError(f"{self.path} can't be opened: {error}; {advice_on(error)}") from error
         except BaseException:
             self.close()
             raise
@@ -226,11 +226,11 @@ class DurableStore(Generic[Database]):
     def told(self, error: Exception) -> RaftError:
         if self.is_damage(error):
             return self.damaged(str(error))
-        room = ""
+        room, advice = "", advice_on(error)
         with suppress(OSError):  # LMDB calls a full disk an input/output error, now and then
             if (free := disk_usage(self.path).free) < ROOM_BYTES:
-                room = f" (the disk has room for {free:,} bytes)"
-        return StoreError(f"{self.path}: {error}{room}")
+                room, advice = f" (the disk has room for {free:,} bytes)", "make room"
+        return StoreError(f"{self.path}: {error}{room}; {advice}")
 
     def damaged(self, how: str) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path} is damaged ({how}); {REJOIN}")

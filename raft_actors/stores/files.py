@@ -1,13 +1,33 @@
 """Files: the few things that snapshots need of a directory, and two that have them."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from raft_actors.errors import StoreError
+from raft_actors.paths import open_private
 
-__all__ = ["DiskFiles", "Files", "MemoryFiles", "give_new_name", "sync_directory", "told"]
+__all__ = [
+    "DiskFiles", "Files", "MemoryFiles", "advice_on", "give_new_name", "sync_directory", "told",
+]  # fmt: skip
+
+ADVICE = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room, or raise this user's quota",
+    errno.EROFS: "see that its disk is good, and mount it for writing",
+    errno.EACCES: "let this user read and write it",
+    errno.EPERM: "let this user read and write it",
+    errno.EISDIR: "move it away",
+    errno.ENOTDIR: "move it away",
+    errno.ENOENT: "see that the directory it is to be in is there",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "let this process open more files: ulimit -n",
+    errno.ENFILE: "let this system open more files",
+    errno.EFBIG: "let this process write larger files: ulimit -f",
+}
+OTHER = "make the disk good"
 
 
 class Files(Protocol):
@@ -64,9 +84,9 @@ class DiskFiles:
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         try:
-            self.path.mkdir(exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
             make = 0 if offset else os.O_CREAT
-            descriptor = os.open(self.path / name, os.O_WRONLY | make, 0o644)
+            descriptor = os.open(self.path / name, os.O_WRONLY | make, 0o600)
             try:
                 view, at = memoryview(data), offset
                 while view:
@@ -128,14 +148,20 @@ class MemoryFiles:
         self.contents.pop(name, None)
 
 
-def told(path: Path, error: OSError) -> StoreError:
+def told(path: Path | str, error: OSError) -> StoreError:
     """Return what to raise: what the operating system refused, and what to do about it."""
-    remedy = "make room, or the disk good"
-    if isinstance(error, PermissionError):
-        remedy = "let this user read and write it"
-    elif isinstance(error, IsADirectoryError | NotADirectoryError):
-        remedy = "move it away"
-    return StoreError(f"{path}: {error.strerror or error}; {remedy}")
+    return StoreError(f"{path}: {error.strerror or error}; {advice_on(error)}")
+
+
+def advice_on(error: Exception) -> str:
+    """Say what to do where the operating system has refused something.
+
+    RocksDB and LMDB hand its words on in their own.
+    """
+    if isinstance(error, OSError):
+        return ADVICE.get(error.errno or 0, OTHER)
+    text = str(error)
+    return next((advice for number, advice in ADVICE.items() if os.strerror(number) in text), OTHER)
 
 
 def give_new_name(draft: Path, path: Path) -> None:
@@ -145,7 +171,7 @@ def give_new_name(draft: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # not every file system has links: take the name first, with an empty file
-        path.open("xb").close()
+        open_private(path, "xb").close()
         draft.replace(path)
     else:
         draft.unlink()

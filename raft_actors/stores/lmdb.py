@@ -51,7 +51,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         try:
             # One thread of one process has it, by the lock of the directory: LMDB needs none.
             database = lmdb.open(
-                str(path), map_size=MAP_BYTES, subdir=False, lock=False, lib_version=0, mode=0o644
+                str(path), map_size=MAP_BYTES, subdir=False, lock=False, lib_version=0, mode=0o600
             )
         except lmdb.Error as error:
             raise self.told(error) from error

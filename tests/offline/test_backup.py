@@ -264,7 +264,8 @@ def refuse_links(*_):
 @pytest.mark.parametrize("room", [0, 100, 20_000])
 def test_a_disk_that_refuses_a_backup_is_told_and_nothing_stays(tmp_path, file, room):
     told = write_with_room(make("lmdb", tmp_path / "peer"), file, room)
-    assert told == f"{file} can't be written: File too large; make room, or choose another place"
+    why = "File too large; let this process write larger files: ulimit -f"
+    assert told == f"{file} can't be written: {why}, or choose another place"
     assert [each.name for each in tmp_path.iterdir()] == ["peer"]
 
 

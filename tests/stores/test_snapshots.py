@@ -16,7 +16,7 @@ def test_of_a_draft_that_could_not_be_begun_nothing_stays(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
-        with pytest.raises(StoreError, match="File too large; make room"):
+        with pytest.raises(StoreError, match="File too large; let this process write larger"):
             snapshots.draft(Header(1, 1, NOBODY.encode(), 0, "term"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

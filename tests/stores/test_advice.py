@@ -1,0 +1,34 @@
+"""What the operating system refuses is told with advice that fits."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from raft_actors.stores.files import advice_on, told
+
+FITTING = [
+    (errno.ENOSPC, "make room"),
+    (errno.EDQUOT, "quota"),
+    (errno.EROFS, "mount it for writing"),
+    (errno.EACCES, "let this user read and write it"),
+    (errno.ENAMETOOLONG, "choose a shorter name"),
+    (errno.EMFILE, "ulimit -n"),
+    (errno.EFBIG, "ulimit -f"),
+    (errno.EIO, "make the disk good"),
+]
+
+
+@pytest.mark.parametrize(("number", "advice"), FITTING)
+def test_advice_fits_what_was_refused(number, advice):
+    """Planted: "make room" for everything."""
+    refused = OSError(number, os.strerror(number))
+    assert advice in str(told(Path("/data/p"), refused))
+    assert ("make room" in advice_on(refused)) == (number in {errno.ENOSPC, errno.EDQUOT})
+
+
+@pytest.mark.parametrize(("number", "advice"), FITTING)
+def test_advice_fits_what_a_database_hands_on_in_its_own_words(number, advice):
+    words = f"IO error: {os.strerror(number)}: While appending to file: /data/p/000004.log"
+    assert advice in advice_on(RuntimeError(words))
