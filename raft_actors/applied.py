@@ -32,6 +32,8 @@ logger = logging.getLogger("raft_actors.state_machine")
 NOWHERE = Path()
 SAY_AGAIN_S = 10.0
 """A line of a machine that raises again and again is named once in this time."""
+SHORT = 60
+"""Characters, or parts, of a command that is named whole."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/witness.py."""
 
@@ -250,8 +252,8 @@ class Applied:
         """
         state = self.state
         try:
-            result = self.machine.handle_write(terms.loads(command), state)
-            reply, changed = pair_of(result)
+            asked = terms.loads(command)
+            reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
             if changed is not state:
                 self.refuse_another(changed)
             encoded = terms.dumps(reply, "reply")
@@ -380,13 +382,33 @@ def changed_type(machine: StateMachine, before: Any, after: Any, index: int) -> 
     )
 
 
-def pair_of(result: Any) -> tuple[Any, Any]:
-    if type(result) is not tuple or len(result) != 2:
+def pair_of(result: Any, command: Any) -> tuple[Any, Any]:
+    if type(result) is tuple and len(result) == 2:
+        return result
+    if result is None:
+        what = f"None; is {in_short(command)} a command that it knows?"
+    else:
         size = f" of {len(result)}" if type(result) is tuple else ""
-        raise TypeError(
-            f"handle_write must return (reply, state), not a {type(result).__name__}{size}"
-        )
-    return result
+        what = f"a {type(result).__name__}{size}"
+    raise TypeError(f"handle_write must return (reply, state), not {what}")
+
+
+def in_short(command: Any, depth: int = 3) -> str:
+    """Describe a command in the same words on every replica: sets have no order, and what is a
+    printable character depends on Python's version.
+    """
+    kind = type(command)
+    if kind in (str, bytes) and len(command) <= SHORT:
+        return ascii(command)
+    if kind in (bool, float, type(None)) or (kind is int and -(1 << 64) < command < 1 << 64):
+        return repr(command)
+    if kind in (tuple, list) and depth and len(command) <= SHORT:
+        parts = ", ".join(in_short(part, depth - 1) for part in command)
+        return f"[{parts}]" if kind is list else f"({parts}{',' * (len(command) == 1)})"
+    if kind is dict and depth and len(command) <= SHORT:
+        items = (f"{in_short(k, 0)}: {in_short(v, depth - 1)}" for k, v in command.items())
+        return f"{{{', '.join(items)}}}"
+    return f"<{kind.__name__}>"
 
 
 def reply_of(result: Any, state: Any) -> Any:

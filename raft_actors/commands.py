@@ -1,5 +1,6 @@
 """Commands: what `raft-actors` can be asked to do. Each loads what it needs when it is asked."""
 
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,24 @@ Cookie = Annotated[
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+]
+
+
+class Level(StrEnum):
+    """From which level on the log is shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+LogLevel = Annotated[
+    Level | None,
+    typer.Option(
+        help="Log from this level on; else warnings and who leads. info: commands that "
+        "raised, with file and line; debug: their tracebacks."
+    ),
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
 
@@ -90,11 +109,12 @@ def node(
     host: Host = "127.0.0.1",
     port: Port = 0,
     data_dir: DataDir = None,
+    log_level: LogLevel = None,
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
     plan = Plan(
         sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
-        data_dir=data_dir,
+        data_dir=data_dir, log_level=log_level and log_level.name,
     )  # fmt: skip
     raise typer.Exit(run_until_told(plan))
 

@@ -44,7 +44,10 @@ class CannotLaunch(RaftError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to launch. `sname` is the node's name without its host; `start` is module:function."""
+    """What to launch. `sname` is the node's name without its host; `start` is module:function.
+
+    log_level  from which on the log is shown, as `logging` calls it; None: warnings and who leads
+    """
 
     sname: str
     module: str | None = None
@@ -53,6 +56,7 @@ class Plan:
     host: str = "127.0.0.1"
     port: int = 0
     data_dir: Path | None = None
+    log_level: str | None = None
 
 
 @dataclass(slots=True)
@@ -86,7 +90,7 @@ def launch(plan: Plan) -> Iterator[Launched]:
             starter = getattr(launched.module, "start", None)
         if plan.start is not None:
             starter = find_function(plan.start)
-        log_to_stderr()  # after the module, which may arrange for the log itself
+        log_to_stderr(plan.log_level)  # after the module, which may arrange for the log itself
         if starter is not None:
             launched.tree = start_tree(starter)
         yield launched
@@ -221,12 +225,16 @@ class StderrHandler(logging.Handler):
             self.handleError(record)
 
 
-def log_to_stderr() -> None:
-    """Show warnings and who leads, unless the program has already arranged for its log."""
+def log_to_stderr(level: str | None) -> None:
+    """Show the log from `level` on, or else warnings and who leads. What the program has arranged
+    for its log stays, but for a level that was asked for.
+    """
     root = logging.getLogger()
+    if level is not None:
+        root.setLevel(level)
     if not root.handlers:
         peers = logging.getLogger("raft_actors.peer")
-        if peers.level == logging.NOTSET:
+        if level is None and peers.level == logging.NOTSET:
             peers.setLevel(logging.INFO)
         handler = StderrHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -332,8 +332,10 @@ class Raft:
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:
         """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`, or
-        `"compacted"` where a snapshot stands for it.
+        `"compacted"` where a snapshot stands for it. Raises TypeError for what is no index.
         """
+        if type(index) is not int:
+            raise TypeError(f"the index of an entry is a whole number, not {index!r}")
         answer = ask(peer, ENTRY, (index,), CALL_TIMEOUT)
         return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Entry)
 

@@ -1,24 +1,43 @@
 """Shell: an IPython prompt on a started node, with what happens in the cluster told above it."""
 
+import inspect
 import logging
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 import pykka
+from IPython.core.oinspect import Inspector
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts, RichPromptDisplayHook
 from pygments.token import Token
 from traitlets.config import Config as ShellConfig
 
 import raft_actors
+import supervision
 from raft_actors import Node, events
+from raft_actors.errors import RaftError
 from raft_actors.launch import Launched, Plan, launch
 from raft_actors.node import NodeDown, NodeUp
+from raft_actors.peer import Peer
+from raft_actors.remote import RemoteProxy
 
 __all__ = ["run_shell"]
+
+TOLD = {"raft_actors.node": logging.WARNING, "raft_actors.state_machine": logging.INFO}
+"""Loggers whose lines stand above the prompt, and from which level on: why another node is not
+reached, and which line of a machine raised."""
+
+OWN = (*raft_actors.__path__, *supervision.__path__)
+INSTALLED = (*OWN, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), "<string>")
+"""Whose code is nobody's at the prompt. Dataclasses have theirs in `<string>`."""
+
+ONE_LINE = (RaftError, supervision.SupervisionError, ValueError, TypeError, TimeoutError, OSError)
 
 AT_HAND = ("Raft", "Cluster", "Node", "StateMachine", "Config", "Supervisor", "DynamicSupervisor")
 
@@ -63,25 +82,78 @@ def arrange(shell: Any) -> None:
     shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
     shell.display_trap.hook = shell.displayhook
     shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
-    shell.set_custom_exc((KeyboardInterrupt,), tell_interrupted)
+    shell.set_custom_exc((KeyboardInterrupt, Exception), tell_error)
 
 
-def tell_interrupted(*_: Any, **__: Any) -> None:
-    """One line for Ctrl-C: where in the library the wait was is nobody's concern."""
-    print("\nKeyboardInterrupt", file=sys.stderr)
+def tell_error(
+    shell: Any,
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: TracebackType,
+    tb_offset: int | None = None,
+) -> None:
+    """One line for Ctrl-C, and for what this library says is wrong: where in it that was found is
+    nobody's concern. `%tb` shows it all the same. Anything else has its traceback, as ever.
+    """
+    if kind is KeyboardInterrupt:
+        print("\nKeyboardInterrupt", file=sys.stderr)
+    elif isinstance(error, ONE_LINE) and is_found_by_us(traceback):
+        shell._get_exc_info((kind, error, traceback))  # where `%tb` looks
+        print(f"{kind.__name__}: {error}", file=sys.stderr)
+    else:
+        shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+
+def is_found_by_us(traceback: TracebackType) -> bool:
+    """Tell whether an error is of a call to this library, and not of the user's own code in it."""
+    files = [frame.f_code.co_filename for frame, _line in walk_tb(traceback)]
+    ours = next((n for n, file in enumerate(files) if file.startswith(OWN)), len(files))
+    return ours < len(files) and all(file.startswith(INSTALLED) for file in files[ours:])
 
 
 def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
+    printer.text(label(proxy))
+
+
+def label(proxy: Any) -> str:
     """`<Peer 'peer1' on a@mymachine>`; an actor without a name by the end of its urn."""
     ref = proxy.actor_ref
     name = getattr(ref, "name", None)
-    label = ref.actor_urn[-12:] if name is None else repr(name)
-    printer.text(f"<{ref.actor_class.__name__} {label} on {Node.self()}>")
+    who = ref.actor_urn[-12:] if name is None else repr(name)
+    ended = "" if ref.is_alive() else ", ended"
+    return f"<{ref.actor_class.__name__} {who} on {Node.self()}{ended}>"
+
+
+class ProxyInspector(Inspector):
+    """`peer?` tells of the actor. IPython's own way asks a proxy for attributes, which are those of
+    the actor, and of one on another node are asked for there.
+    """
+
+    def info(self, obj: Any, oname: str = "", info: Any = None, detail_level: int = 0) -> Any:
+        usual: Any = super()
+        if isinstance(obj, pykka.ActorProxy):
+            about, text = obj.actor_ref.actor_class, label(obj)
+        elif isinstance(obj, RemoteProxy):
+            about, text = RemoteProxy, repr(obj)
+        else:
+            return usual.info(obj, oname, info, detail_level)
+        doc = f"The proxy of an actor; each call gives a future.\n\n{inspect.getdoc(about)}"
+        if issubclass(about, Peer):
+            doc = "A member of a Raft group. The calls of Raft take it: Raft.status(...), say."
+        return usual.info(about, oname, None, detail_level) | {
+            "isclass": False,
+            "type_name": about.__name__,
+            "string_form": text,
+            "docstring": doc,
+            "init_definition": None,
+            "init_docstring": None,
+        }
 
 
 def shell_config() -> ShellConfig:
     config = ShellConfig()
     config.TerminalInteractiveShell.prompts_class = NodePrompts
+    config.TerminalInteractiveShell.inspector_class = ProxyInspector
     config.TerminalInteractiveShell.confirm_exit = False
     config.TerminalInteractiveShell.term_title_format = f"{Node.self()}"
     return config
@@ -102,9 +174,9 @@ def public_names(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names}
 
 
-class News(logging.Handler):
-    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and what the
-    node's log warns of: why another one is not reached.
+class News:
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and the log of
+    those in `TOLD`.
 
     Those who bring news are threads that must not wait, so one of our own prints. It takes turns
     with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
@@ -113,7 +185,6 @@ class News(logging.Handler):
     turn = threading.Lock()
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
         self.waiting: SimpleQueue[str | None] = SimpleQueue()
         self.teller = threading.Thread(target=self.tell, name="news", daemon=True)
         self.teller.start()
@@ -127,19 +198,12 @@ class News(logging.Handler):
                 lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
             ),
         ]
-        log = logging.getLogger("raft_actors.node")
-        log.addHandler(self)
-        log.propagate = False  # else each would be told twice
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.waiting.put(record.getMessage())
+        for name, level in TOLD.items():
+            self.cancels.append(follow(logging.getLogger(name), LineHandler(self.waiting, level)))
 
     def stop(self) -> None:
         for cancel in self.cancels:
             cancel()
-        log = logging.getLogger("raft_actors.node")
-        log.removeHandler(self)
-        log.propagate = True
         self.waiting.put(None)
         self.teller.join()
 
@@ -149,6 +213,32 @@ class News(logging.Handler):
                 with News.turn:
                     sys.stdout.write(f"-- {text}\n")
                     sys.stdout.flush()
+
+
+class LineHandler(logging.Handler):
+    """Puts the lines of a logger into a queue."""
+
+    def __init__(self, lines: SimpleQueue[str | None], level: int) -> None:
+        super().__init__(level)
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.put(record.getMessage())
+
+
+def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
+    """Have `handler`, and nobody else, take the lines of `log`; return the way back."""
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(min(handler.level, log.getEffectiveLevel()))
+    log.propagate = False  # else each would be told twice
+
+    def stop() -> None:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+    return stop
 
 
 class CalmDisplayHook(RichPromptDisplayHook):

@@ -284,6 +284,25 @@ def test_a_state_that_upgrade_or_restore_forgets_to_return_is_not_taken(method):
     assert applied.state["precious"] == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("frobnicate", 1, b"x"), "is ('frobnicate', 1, b'x') a command"),
+        ({"op": "frobnicate", "on": [None, 2.5]}, "is {'op': 'frobnicate', 'on': [None, 2.5]} a"),
+        ("frobnicate \u00e9", r"is 'frobnicate \xe9' a command"),
+        (("one",), "is ('one',) a command"),
+        (("of", {"a", "b"}, 1 << 70, "x" * 100), "is ('of', <set>, <int>, <str>) a command"),
+    ],
+)
+def test_a_command_that_a_machine_does_not_know_is_named_alike_on_every_replica(command, named):
+    """A `match` that knows no such case returns None."""
+    _, (_, kind, text) = write(Applied(Buggy(), "peer1"), command)
+    assert (kind, text.partition(" not ")[0]) == (
+        "TypeError", "handle_write must return (reply, state),",
+    )  # fmt: skip
+    assert named in text
+
+
 def test_a_reply_shares_nothing_with_the_state(accounts):
     class Shares(Accounts):
         def handle_read(self, query, state):

@@ -240,6 +240,56 @@ def test_a_node_without_a_prompt_logs_who_leads_in_which_term(nodes: Nodes) -> N
     assert re.search(rf"INFO raft_actors.peer: kv: leader in term 1.*a@{HOST}", err), err
 
 
+WRITES_NONSENSE = (
+    LONE_TREE
+    + """
+import threading
+from raft_actors import Cluster
+
+def write():
+    print(Cluster("kv").write(("nonsense",)), flush=True)
+
+start_tree = start
+
+def start():
+    answer = start_tree()
+    threading.Thread(target=write).start()
+    return answer
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("level", "seen", "unseen"),
+    [
+        ((), "INFO raft_actors.peer: kv: leader", "state_machine"),
+        (
+            ("--log-level", "info"),
+            r"INFO .*kv: KVStore.handle_write raised .*\.py:\d+",
+            "Traceback",
+        ),
+        (("--log-level", "debug"), r"Traceback[^$]*in handle_write", "no such thing"),
+        (("--log-level", "warning"), "", "INFO"),
+    ],
+)
+def test_the_log_is_shown_from_the_level_that_was_asked_for(
+    nodes: Nodes, level: tuple[str, ...], seen: str, unseen: str
+) -> None:
+    (nodes.directory / "lone.py").write_text(WRITES_NONSENSE)
+    process = nodes.start_up("--sname", "a", "-m", "lone", *level)
+    assert "nonsense" in process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert re.search(seen, err), err
+    assert unseen not in err
+
+
+def test_a_log_level_that_is_none_is_one_line(nodes: Nodes) -> None:
+    status, _, err = nodes.run("node", "--sname", "a", "--log-level", "loud")
+    assert status == 2
+    assert "'loud' is not one of 'debug', 'info', 'warning', 'error'" in err
+
+
 def test_a_module_may_arrange_the_log_itself(nodes: Nodes) -> None:
     (nodes.directory / "lone.py").write_text(
         "import logging\n"

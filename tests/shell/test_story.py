@@ -117,6 +117,50 @@ def test_why_a_node_is_not_reached_stands_above_the_prompt_too(terminals: Termin
     first.terminal.wait_for_line(f"^-- dropped b@{HOST} .*cookie")
 
 
+def test_what_the_library_says_is_wrong_is_one_line_and_a_bug_of_ones_own_has_its_traceback(
+    terminals: Terminals,
+) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    wrong = {
+        'Cluster("nobody", timeout=0.1).write(1)': "Unavailable: no member that leads",
+        'Raft.write("peer1", object())': "TypeError: command: an object can't be encoded",
+        'Raft.get_entry("peer1", "1")': "TypeError: the index of an entry is a whole number",
+        'Node.ping("no name")': "BadName: ",
+        'Raft.start_peer(KVStore, name="p", min_election_timeout=-1)': "ValueError: ",
+    }
+    for call, line in wrong.items():
+        shown = shell.run(call)
+        assert shown.startswith(line)
+        assert "Traceback" not in shown
+    assert "raft_actors/shell.py" not in shell.run("1 / 0")
+    assert "Traceback" in shell.run("1 / 0")
+    shell.run('Raft.get_entry("peer1", "1")')
+    assert "in Raft.get_entry" in shell.run("%tb")
+
+
+def test_a_bug_in_a_machine_is_told_with_its_line_above_the_prompt(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "tests.shell.slow_store", "SlowStore")
+    shell.run('Raft.write("peer1", 1)')
+    shell.terminal.wait_for_line(
+        r"^-- peer1: SlowStore\.handle_write raised TypeError: .*slow_store\.py:\d+, in handle_w"
+    )
+
+
+def test_a_question_mark_behind_a_proxy_tells_of_the_actor(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
+    shown = shell.run("peer?")
+    assert f"<Peer 'peer2' on a@{HOST}>" in shown
+    assert "The calls of Raft take it" in shown
+    assert "pykka" not in shown.lower()
+    shell.run('Raft.stop("peer2")')
+    assert shell.run("peer").endswith(f"<Peer 'peer2' on a@{HOST}, ended>")
+    shell.run(f'far = Node.whereis(("nobody", "b@{HOST}")).proxy()')
+    shown = shell.run("far?")
+    assert f"<RemoteProxy of 'nobody' on b@{HOST}>" in shown
+    assert not any(f"b@{HOST} can't be reached" in line for line in shell.notices())
+
+
 def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     other = open_shell(terminals, "b")
