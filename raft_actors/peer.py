@@ -254,6 +254,8 @@ class Peer(Applying, Answering, Process):
                 )
         if due.compact is not None:
             self.store.compact(*due.compact)
+        if due.restart is not None or due.compact is not None:
+            self.store.snapshots.reached(core.snapshot)
         for chunk in due.chunks:
             self.take_chunk(chunk)
         if due.send:
@@ -307,8 +309,8 @@ class Peer(Applying, Answering, Process):
         ballot = due.ballot.stored() if due.ballot is not None else None
         if due.restart is not None:
             assert ballot is not None, "a ballot names a configuration of the log before"
-            self.store.restart(ballot, *due.restart)
-        if due.restart is None or due.entries:
+            self.store.restart(ballot, *due.restart, due.entries)
+        else:
             self.store.save(ballot, due.first, due.entries)
 
     def announce(self, news: News) -> None:

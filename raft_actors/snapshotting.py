@@ -66,7 +66,7 @@ class Writer:
                 if self.given_up:
                     draft.abandon()
                     return
-            ended = WriterEnded(self, draft.finish())
+            ended = WriterEnded(self, draft.finish(reached=True))
         except Exception as error:
             ended = WriterEnded(self, None, f"{type(error).__name__}: {error}")
             with suppress(RaftError):  # it may have filled the disk: the log needs the room

@@ -75,7 +75,7 @@ class Effects:
     """1 Send, even before the leader's own write (thesis 10.2.1): appends and heartbeats."""
 
     restart: tuple[int, int] | None = None
-    """2 Let the log be empty after (index, term), where a snapshot ends, with the ballot ..."""
+    """2 Let the log begin after (index, term), where a snapshot ends; with that ..."""
     ballot: Ballot | None = None
     """... persist ballot and log in one atomic batch, with one sync ..."""
     first: int = 0

@@ -12,6 +12,7 @@ from typing import Any
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, KIND_NAMES, kind_of, payload_of, term_of
 from raft_actors.core.membership import Configuration
+from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import StoreCorrupt
 from raft_actors.offline.entries import damage_in, is_entry
 from raft_actors.offline.stopped import PART
@@ -53,8 +54,8 @@ def examine(store: DurableStore[Any]) -> Examined:
     found = Examined(str(store.path), json.loads(store.directory.format_file.read_text()))
     if store.was_torn:
         found.notes.append(
-            "the last save was torn by a crash and is cut off, as it should be: nobody was told "
-            "that it was made"
+            "the log ended within a save, which is cut off: if a crash has torn it, nobody was "
+            "told that it was made"
         )
     examine_snapshots(store.snapshots, found)
     found.problems += store.problems
@@ -87,12 +88,15 @@ def examine_log(store: DurableStore[Any], found: Examined) -> None:
             f"the log begins at entry {saved.first}, and no snapshot stands for those before it"
         )
     for snapshot in found.snapshots:
-        term = reader.term_at(snapshot["index"])
-        if term is not None and term != snapshot["term"]:
-            found.notes.append(
-                f"the snapshot at entry {snapshot['index']} is of term {snapshot['term']}, and the "
-                f"log has term {term} there: the peer will begin its log behind the snapshot"
-            )
+        index, term = snapshot["index"], reader.term_at(snapshot["index"])
+        if term == snapshot["term"] or (term is None and index <= saved.last):
+            continue
+        there = f"has term {term} there" if term is not None else f"ends at entry {saved.last}"
+        what = f"the snapshot at entry {index} is of term {snapshot['term']}, and the log {there}"
+        if snapshot["reached"]:
+            found.problems.append(f"{what}: entries are missing that were durable before")
+        else:
+            found.notes.append(f"{what}: the peer will begin its log behind the snapshot")
 
 
 class LogReader:
@@ -180,6 +184,8 @@ def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
             if name.endswith(".snapshot"):
                 examine_snapshot(snapshots, name, found)
                 continue
+            if name.endswith(".reached"):
+                continue
             if name.endswith(".part"):
                 numbers_in(name)
             what = "is not finished" if name.endswith((".part", ".draft")) else "is no snapshot"
@@ -191,7 +197,10 @@ def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
 
 def examine_snapshot(snapshots: Snapshots, name: str, found: Examined) -> None:
     index, term, size, checksum = numbers_in(name)
-    view: dict[str, Any] = {"name": name, "index": index, "term": term, "bytes": size}
+    view: dict[str, Any] = {
+        "name": name, "index": index, "term": term, "bytes": size,
+        "reached": snapshots.is_reached(Snapshot(index, term, size=size, checksum=checksum)),
+    }  # fmt: skip
     found.snapshots.append(view)
     header = snapshots.check(name, size, checksum)
     configuration = Configuration.decode(header.configuration, header.configured)

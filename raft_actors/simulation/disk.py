@@ -11,6 +11,7 @@ In front it is a `LogStore` like any other; behind it is the one that ships, `Me
     wipe      all is gone, and the peer stays away: see `World.wipe`
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.entry import term_of
@@ -92,15 +93,15 @@ class PretendDisk:
     def compact(self, through: int, term: int) -> None:
         self.unsynced.append(("compact", through, term))
 
-    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
         world = self.world
         world.boundary()
-        self.unsynced.append(("restart", ballot, index, term))
+        self.unsynced.append(("restart", ballot, index, term, entries))
         world.boundary()
         self.refuse_if_full()
         self.sync()
-        world.checker.check_ballot(self.name, ballot)
         world.checker.restarted(self.name, index)
+        world.checker.saved(self.name, ballot, index + 1, list(entries))
         world.boundary()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Here are the bounds of the log, the errors and when they are raised, and the ord
 store is opened and closed. A kind gives the rest: see the methods that raise NotImplementedError.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import disk_usage
@@ -127,8 +128,10 @@ class DurableStore(Generic[Database]):
         """Put `records`, and remove the entries up to `through`, in one go; unsynced."""
         raise NotImplementedError
 
-    def clear(self, records: dict[bytes, bytes], first: int) -> None:
-        """Put `records`, and remove all entries, in one go, and synced; the next one is `first`."""
+    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
+        """Put `records`, and `entries` from `first` on in the place of all others: in one go, and
+        synced.
+        """
         raise NotImplementedError
 
     def slice(self, first: int, last: int) -> list[bytes]:
@@ -178,10 +181,10 @@ class DurableStore(Generic[Database]):
         self.forget({BASE: PAIR.pack(through, term)}, through)
         self.first, self.base_term = through + 1, term
 
-    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
         records = {BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
-        self.clear(records, index + 1)
-        self.first, self.last, self.base_term = index + 1, index, term
+        self.clear(records, index + 1, entries)
+        self.first, self.last, self.base_term = index + 1, index + len(entries), term
 
     def close(self) -> None:
         try:

@@ -10,7 +10,7 @@ The keys of its database, the file `log.lmdb`, whose values begin with a checksu
 What stands beside it: stores/directory.py. What LMDB leaves to its user: docs/decisions/lmdb.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from zlib import crc32
 
 import lmdb
@@ -88,17 +88,13 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         return None if value is None else self.unsealed(record_key(name), value)
 
     def write(self, records: dict[bytes, bytes], first: int, entries: list[bytes]) -> None:
-        names = [key(index) for index in range(first, first + len(entries))]
-        log = [(name, sealed(name, entry)) for name, entry in zip(names, entries, strict=True)]
         swept = min(self.first, self.oldest + SWEEP + len(entries))
 
         def change(transaction: lmdb.Transaction) -> None:
             put(transaction, records)
             if first:
                 self.remove(transaction, first, self.last)
-                _, added = transaction.cursor().putmulti(log, append=True)
-                if added < len(log):
-                    raise self.damaged(f"it has entries after {self.last}")
+                self.append(transaction, first, entries)
             self.remove(transaction, self.oldest, swept - 1)
 
         self.commit(change)
@@ -115,10 +111,11 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.commit(change)
         self.oldest = swept
 
-    def clear(self, records: dict[bytes, bytes], first: int) -> None:
+    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         def change(transaction: lmdb.Transaction) -> None:
             transaction.drop(self.database.open_db(txn=transaction), delete=False)
             put(transaction, records)
+            self.append(transaction, first, entries)
 
         self.commit(change)
         self.oldest = first
@@ -138,6 +135,13 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                     database.set_mapsize(2 * database.info()["map_size"])
                 else:
                     return
+
+    def append(self, transaction: lmdb.Transaction, first: int, entries: Sequence[bytes]) -> None:
+        names = [key(index) for index in range(first, first + len(entries))]
+        log = [(name, sealed(name, entry)) for name, entry in zip(names, entries, strict=True)]
+        _, added = transaction.cursor().putmulti(log, append=True)
+        if added < len(log):
+            raise self.damaged(f"it has entries after {self.last}")
 
     def remove(self, transaction: lmdb.Transaction, first: int, last: int) -> None:
         for index in range(first, last + 1):

@@ -4,6 +4,7 @@ What was saved outlives the owner, as on a disk: a peer that is restarted within
 its ballot and log again. Without them it could vote twice in one term.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -81,10 +82,10 @@ class MemoryStore:
             del self.log[: through - self.first + 1]
             self.first, self.base_term = through + 1, term
 
-    def restart(self, ballot: Ballot, index: int, term: int) -> None:
+    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
         self.check_open()
         self.ballot = ballot
-        self.first, self.base_term, self.log = index + 1, term, []
+        self.first, self.base_term, self.log = index + 1, term, list(entries)
 
     def close(self) -> None:
         self.is_open = False

@@ -13,6 +13,7 @@ RocksDB at all: docs/decisions/stores.md.
 
 import logging
 import shutil
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -69,7 +70,7 @@ class RocksStore(DurableStore[Rdict]):
         except Exception as error:
             raise self.told(error) from error
         if self.was_torn:
-            logger.warning("%s ended in a save that a crash had torn: cut off, as it should be; "
+            logger.warning("%s ended within a save, which is cut off: if a crash has torn it, "
                            "nobody was told that it was made", self.path)  # fmt: skip
         return database
 
@@ -117,11 +118,13 @@ class RocksStore(DurableStore[Rdict]):
         with self.writing() as database:
             database.write(batch)
 
-    def clear(self, records: dict[bytes, bytes], first: int) -> None:  # noqa: ARG002
+    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         batch = WriteBatch(raw_mode=True)
         for name, record in records.items():
             batch.put(name, record)
         batch.delete_range(key(0), ENTRIES_END)
+        for index, entry in enumerate(entries, first):
+            batch.put(key(index), entry)
         with self.writing() as database:
             database.write(batch)
             database.flush_wal(True)

@@ -8,6 +8,7 @@ A file is a row of blocks (stores/blocks.py):
     END         last: the number of blocks before it
 
     <index>-<term>-<size>-<checksum>.snapshot          whole, and durable
+    <index>-<term>-<size>-<checksum>.reached           empty: the log has reached that snapshot
     <index>-<term>-<size>-<checksum>.part              what has come so far of a leader's
     <index>-<term>-<n>.draft                           being written; no two of a process share one
 
@@ -36,7 +37,7 @@ MAGIC = "raft_actors snapshot"
 
 HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
 DRAFTS = itertools.count(1)
-NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|part)")
+NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|reached|part)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,17 @@ class Draft:
         self.checksum = crc32(block, self.checksum)
         self.count += 1
 
-    def finish(self) -> Snapshot:
-        """Make it durable, and a snapshot."""
+    def finish(self, *, reached: bool = False) -> Snapshot:
+        """Make it durable, and a snapshot.
+
+        reached  whether it is of the log beside it, which then has its last entry durably
+        """
         self.add(END + terms.dumps(self.count))
         header = self.header
         configuration = Configuration.decode(header.configuration, header.configured)
         snapshot = Snapshot(header.index, header.term, configuration, self.size, self.checksum)
+        if reached:
+            note_reached(self.files, snapshot)
         self.files.keep(self.name, name_of(snapshot))
         return snapshot
 
@@ -123,12 +129,23 @@ class Snapshots:
     def draft(self, header: Header) -> Draft:
         return Draft(self.files, header)
 
+    def is_reached(self, snapshot: Snapshot) -> bool:
+        """Tell whether a log that ends before it has lost something. A leader's snapshot may be
+        ahead of the log, until that begins behind it.
+        """
+        return mark_of(snapshot) in self.files.names()
+
+    def reached(self, snapshot: Snapshot) -> None:
+        """See `note_reached`."""
+        if snapshot.index and not self.is_reached(snapshot):
+            note_reached(self.files, snapshot)
+
     def prune(self, keep: set[int]) -> None:
         """Remove every snapshot but those that end with one of these indexes, and what is left of
         drafts."""
         for name in self.files.names():
             if name.endswith(".draft") or (
-                name.endswith(".snapshot") and numbers_in(name)[0] not in keep
+                name.endswith((".snapshot", ".reached")) and numbers_in(name)[0] not in keep
             ):
                 self.files.remove(name)
 
@@ -232,14 +249,26 @@ def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
 
 
 def name_of(snapshot: Snapshot) -> str:
-    index, term, size, checksum = (
-        snapshot.index, snapshot.term, snapshot.size, snapshot.checksum,
-    )  # fmt: skip
-    return f"{index}-{term}-{size}-{checksum:08x}.snapshot"
+    return f"{stem_of(snapshot)}.snapshot"
+
+
+def mark_of(snapshot: Snapshot) -> str:
+    return f"{stem_of(snapshot)}.reached"
+
+
+def note_reached(files: Files, snapshot: Snapshot) -> None:
+    """Note that the log has the last entry of it durably, or begins there."""
+    mark = mark_of(snapshot)
+    files.write(f"{mark}.draft", 0, b"")
+    files.keep(f"{mark}.draft", mark)
 
 
 def part_of(incoming: Incoming) -> str:
-    return f"{incoming.index}-{incoming.term}-{incoming.size}-{incoming.checksum:08x}.part"
+    return f"{stem_of(incoming)}.part"
+
+
+def stem_of(one: Snapshot | Incoming) -> str:
+    return f"{one.index}-{one.term}-{one.size}-{one.checksum:08x}"
 
 
 def numbers_in(name: str) -> tuple[int, int, int, int]:

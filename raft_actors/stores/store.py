@@ -3,6 +3,7 @@
 tests/stores/test_contract.py holds each store to what is said here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import randbelow
 from typing import Any, Protocol
@@ -80,8 +81,9 @@ class LogStore(Protocol):
         harm.
         """
 
-    def restart(self, ballot: Ballot, index: int, term: int) -> None:
-        """Let the log be empty after `index`, of `term`: a leader's snapshot stands for it.
+    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
+        """Let the log begin after `index`, of `term`, where a leader's snapshot ends, and be
+        `entries`.
 
         All of it or nothing, with the ballot, and durable when this returns; raises as `save`.
         What was in the log is gone, also what was beyond `index`: kept behind a snapshot of

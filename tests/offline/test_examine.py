@@ -288,6 +288,16 @@ def test_a_snapshot_of_another_history_is_told_and_no_damage(kind, path):
     assert "will begin its log behind the snapshot" in answer.stdout
 
 
+@pytest.mark.parametrize(("index", "term"), [(60, 2), (10_000, 1)])
+def test_a_log_that_does_not_reach_a_snapshot_of_its_own_is_damage(kind, path, index, term):
+    def taken(store):
+        store.snapshots.reached(take_snapshot(store, index, term))
+
+    make(kind, path)
+    changed(kind, path, taken)
+    assert f"the snapshot at entry {index} is of term {term}, and the log " in problems(path)
+
+
 def test_a_flipped_bit_in_an_old_entry_is_told(kind, path):
     make(kind, path, count=2_000)
     open_store(kind, path).close()
@@ -385,5 +395,5 @@ def test_a_torn_tail_is_told_and_no_damage(path, tmp_path):
     log.write_bytes(log.read_bytes()[:-10])
     answer = run("verify", crashed)
     assert answer.exit_code == 0
-    assert "torn by a crash and is cut off" in answer.stdout
+    assert "ended within a save, which is cut off" in answer.stdout
     assert as_json("inspect", crashed)["log"]["last"] == 1

@@ -2,12 +2,14 @@
 
 from itertools import count
 
-from raft_actors import StateMachine
+from raft_actors import Config, StateMachine
+from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.requests import TakeSnapshot
 from raft_actors.simulation.peer import Ticket
 from raft_actors.simulation.world import World
 
 COLUMNS = 5
+PLACES_MAX = 50
 
 
 class Columns(StateMachine):
@@ -56,3 +58,59 @@ def test_no_command_is_applied_while_a_state_is_taken_in() -> None:
     world.ring(1.0)  # it elects itself
     assert world.read("a", "all").result == before.result
     assert sum(map(len, before.result)) == next(commands)
+
+
+def behind():
+    """Return a world where c lacks what a's snapshot stands for, and what is under way to it: the
+    snapshot, and an older append that goes on beyond it, to a change of members.
+    """
+    config = Config(log_store="memory", snapshot_entries=5, snapshot_trailing=1_000)
+    world = World("abcd", config=config)
+    world.configure("a", "abc")
+    world.settle()
+    world.ring(0.5)
+    world.isolate("c")
+    for _ in range(5):
+        world.write("a")
+        world.settle()
+    world.ring(0.2)
+    world.configure("a", "abc", "d")
+    world.settle()
+    world.ring(0.2)
+    world.heal()
+    world.wire.clear()
+    leader, away = world.peers["a"].core, world.peers["c"].core
+    snapshot, log = leader.snapshot, leader.log
+    assert leader.configuration.index > snapshot.index > away.log.last_index
+    about = {
+        "source": leader.peer, "target": away.peer, "source_incarnation": leader.incarnation,
+        "target_incarnation": away.incarnation, "group": leader.group, "term": leader.term,
+        "round": 0,
+    }  # fmt: skip
+    whole = InstallSnapshot(
+        **about, index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
+        checksum=snapshot.checksum, offset=0, data=leader.snapshots.read(snapshot, 0, 1 << 20),
+    )  # fmt: skip
+    late = AppendEntries(
+        **about, prev_index=1, prev_term=log.term_at(1), commit=1,
+        entries=log.between(2, log.last_index),
+    )  # fmt: skip
+    return world, whole, late
+
+
+def test_a_follower_starts_wherever_it_ended_as_its_log_began_anew() -> None:
+    """Planted: the log's new beginning is saved before its entries; then the ballot names a
+    configuration that is not there, in every life.
+    """
+    for place in range(1, PLACES_MAX):
+        world, whole, late = behind()
+        world.step("c", whole)
+        world.fuse = place
+        world.step("c", late)
+        if "c" in world.peers:
+            break
+        world.start("c")
+        world.ring(2.0)
+        assert "c" in world.peers, place
+        assert world.agrees(), place
+    assert 3 < place < PLACES_MAX - 1

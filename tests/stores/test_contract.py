@@ -168,6 +168,17 @@ def test_a_log_that_restarts_behind_a_snapshot_has_nothing_of_before(store, reop
     assert all_of(again) == frames(7, 8)
 
 
+@pytest.mark.parametrize("index", [2, 4, 50])
+def test_a_log_begins_anew_together_with_what_follows(store, reopened, index):
+    store.save(FRESH_BALLOT, 1, frames(1, 2, 3, 4))
+    store.restart(BALLOT, index, 9, frames(7, 8))
+    for again in now_and_after(store, reopened):
+        assert again.load() == Saved(BALLOT, index + 1, index + 2, 9)
+        assert all_of(again) == frames(7, 8)
+    again.save(None, index + 3, frames(9))
+    assert all_of(again) == frames(7, 8, 9)
+
+
 def test_a_hole_in_the_log_is_our_own_bug(store):
     store.save(None, 1, frames(1, 2))
     store.compact(1, 1)
@@ -254,11 +265,15 @@ class AgainstAList(RuleBasedStateMachine):
             del self.log[:ahead]
             self.base, self.base_term = through, term
 
-    @rule(ahead=st.integers(0, 8), term=st.integers(0, 9))
-    def restart_behind_a_snapshot(self, ahead, term):
+    @rule(
+        ahead=st.integers(0, 8),
+        term=st.integers(0, 9),
+        entries=st.lists(st.binary(max_size=5), max_size=3),
+    )
+    def restart_behind_a_snapshot(self, ahead, term, entries):
         self.ballot, self.base, self.base_term = (term, None), self.base + ahead, term
-        self.store.restart(self.ballot, self.base, self.base_term)
-        self.log = []
+        self.store.restart(self.ballot, self.base, self.base_term, entries)
+        self.log = list(entries)
 
     @rule()
     def restart(self):

@@ -70,7 +70,7 @@ def test_a_record_torn_at_the_end_is_cut_off_and_told(path, cut, caplog):
     damaged(path, lambda data: data[:-cut])
     store = RocksStore(path)
     assert store.was_torn
-    assert "ended in a save that a crash had torn" in caplog.text
+    assert "ended within a save, which is cut off" in caplog.text
     saved = store.load()
     assert saved.last in (19, 20)
     assert saved.ballot == (saved.last, None)  # all of a save or nothing
