@@ -23,6 +23,7 @@ from raft_actors.applying import Applying
 from raft_actors.backlog import Backlog, Requests
 from raft_actors.config import Config
 from raft_actors.core.effects import Effects, News, Read, Trouble
+from raft_actors.core.entry import TIME_MAX
 from raft_actors.core.follower import Follower
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
@@ -173,7 +174,7 @@ class Peer(Applying, Answering, Process):
 
     def on_receive(self, message: Any) -> None:
         core = self.core
-        core.now, core.wall_ms = self.clock(), int(self.wall_clock() * 1000)
+        core.now, core.wall_ms = self.clock(), milliseconds(self.wall_clock())
         kind = type(message)
         if kind is Requests:
             self.backlog.taken(message)
@@ -242,7 +243,8 @@ class Peer(Applying, Answering, Process):
         if due.early:
             self.say(due.early)
         if due.ballot is not None or due.entries:
-            assert not self.fenced, "another process may own the store by now"
+            if self.fenced:
+                raise AssertionError("another process may own the store by now")
             took_s = self.save(due)
             if trace is not None:
                 trace.saved(due)
@@ -426,6 +428,11 @@ class HandedOver:
 
     def set(self, _answer: Any) -> None:
         self.peer.exit(self.peer.ending)
+
+
+def milliseconds(wall_s: float) -> int:
+    """Return the time of a wall clock, which may be wrong by centuries, as an entry can have it."""
+    return min(max(int(wall_s * 1000), 0), TIME_MAX)
 
 
 def fitting(config: Config, of_node: Config) -> Config:

@@ -40,6 +40,13 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 f"it has founded no group, for {trouble.detail} did not answer: see that they run "
                 "and are named as they should be, and found it again"
             )
+        case "contradicts_committed":
+            return (
+                f"{other} sends as a leader other entries than those that are committed here, "
+                "which no leader of this group does: they are not taken. Find out what runs under "
+                "that name, and stop it; if it is a member, compare its log with the others' "
+                "(raft-actors recover entries)"
+            )
         case _:  # "lost_entries"
             return (
                 f"{other} has lost entries up to {trouble.detail} that it had acknowledged: its "

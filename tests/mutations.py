@@ -456,7 +456,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a_founder_of_another_group_gets_a_vote", "founding_a_group", "core/server",
-        "            return type(message) is not RequestVote",
+        "            return type(message) is RequestPreVote",
         "            return True",
     ),
     Mutation(

@@ -4,7 +4,7 @@
             8   1  kind: NOOP, COMMAND, CONFIG or VERSION
             9   8  session  } the request id that the client gave the command; of no session
            17   8  sequence } if that is 0
-           25   8  time: what the leader's clock said, milliseconds since 1970
+           25   8  time: what the leader's clock said, milliseconds since 1970; 0 for before that
            33   -  payload: the command, configuration or machine version, encoded
 
 Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
@@ -12,13 +12,15 @@ Frames are compared as bytes: two entries with one index and one term are the sa
 
 from struct import Struct
 
-__all__ = ["COMMAND", "CONFIG", "HEADER", "KIND_NAMES", "NOOP", "VERSION", "RequestId",
-           "command_of", "encode", "encode_version", "kind_of", "payload_of", "request_of",
-           "term_of", "version_of"]  # fmt: skip
+__all__ = ["COMMAND", "CONFIG", "HEADER", "KIND_NAMES", "NOOP", "TERM_BYTES", "TIME_MAX", "VERSION",
+           "VERSION_BYTES", "RequestId", "command_of", "encode", "encode_version", "kind_of",
+           "payload_of", "request_of", "term_of", "version_of"]  # fmt: skip
 
 NOOP, COMMAND, CONFIG, VERSION = 0, 1, 2, 3
 KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config", VERSION: "version"}
+TERM_BYTES = 8
 VERSION_BYTES = 4
+TIME_MAX = (1 << 64) - 1
 HEADER = Struct(">QBQQQ")
 REQUEST = Struct(">QQ")
 REQUEST_AND_TIME = Struct(">QQQ")
@@ -44,7 +46,7 @@ def version_of(frame: bytes) -> int:
 
 
 def term_of(frame: bytes) -> int:
-    return int.from_bytes(frame[:8], "big")
+    return int.from_bytes(frame[:TERM_BYTES], "big")
 
 
 def kind_of(frame: bytes) -> int:

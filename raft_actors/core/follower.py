@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from raft_actors.core.effects import Read
+from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.follower_reads import FollowerReads, Waiting
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
@@ -131,6 +131,9 @@ class Follower(Role):
             self.reject(request)
             return
 
+        if server.contradicts_committed(prev, entries):
+            server.note(Trouble("contradicts_committed", request.source))
+            return
         server.extend(prev, entries)
         server.commit_to(min(request.commit, match))
         if request.commit:  # although none of it may be here yet: this peer founds no second group
@@ -221,9 +224,9 @@ class Follower(Role):
             self.deadline = server.election_deadline()
         server.send(server.reply_vote(request, granted=granted))
 
-    def on_timeout_now(self, _order: TimeoutNow) -> None:
+    def on_timeout_now(self, order: TimeoutNow) -> None:
         """Stand without asking who would vote: the leader itself makes room (thesis 3.10)."""
-        if self.server.may_stand():
+        if self.leader in (None, order.source) and self.server.may_stand():
             self.server.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:

@@ -225,8 +225,11 @@ class Leader(Changing, Transferring):
                 shipment.go_back()
 
     def on_append(self, request: AppendEntries | InstallSnapshot) -> None:
-        """Two leaders in one term would end all promises: stop here and be restarted."""
-        raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
+        """Two leaders in one term would end all promises: stop here and be restarted. What is no
+        member can't lead this term, whatever it says.
+        """
+        if self.server.knows(request.source):
+            raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
     def leave(self) -> None:
         """Say of each command that its outcome is unknown, of each read that it was not done."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -136,18 +137,38 @@ class Configuration:
 
     @classmethod
     def decode(cls, payload: bytes, index: int) -> "Configuration":
-        fields = json.loads(payload)
-        return cls(
-            members=in_order(map(tuple, fields["members"])),
-            learners=in_order(map(tuple, fields["learners"])),
-            old=in_order(map(tuple, fields["old"])),
-            witnesses=in_order(map(tuple, fields.get("witnesses", ()))),
-            incarnations=tuple(
-                ((name, node), number) for (name, node), number in fields.get("incarnations", ())
-            ),
-            group=fields["group"],
-            index=index,
-            previous=fields["previous"],
+        """Return what `encode` made. Raises ValueError for bytes that it can't have made."""
+        try:
+            fields = json.loads(payload)
+            configuration = cls(
+                members=in_order(map(tuple, fields["members"])),
+                learners=in_order(map(tuple, fields["learners"])),
+                old=in_order(map(tuple, fields["old"])),
+                witnesses=in_order(map(tuple, fields.get("witnesses", ()))),
+                incarnations=tuple(
+                    ((name, node), number)
+                    for (name, node), number in fields.get("incarnations", ())
+                ),
+                group=fields["group"],
+                index=index,
+                previous=fields["previous"],
+            )
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{len(payload)} bytes are no configuration: {error!r}") from error
+        if not configuration.is_well_formed():
+            raise ValueError("a configuration whose fields are of other types")
+        return configuration
+
+    def is_well_formed(self) -> bool:
+        """Tell whether all is what it is to be: addresses of two strs, numbers that count."""
+        named = [peer for peer, _incarnation in self.incarnations]
+        addresses = {*self.members, *self.learners, *self.old, *self.witnesses, *named}
+        words = [self.group, *chain.from_iterable(addresses)]
+        numbers = [self.previous, *dict(self.incarnations).values()]
+        return (
+            all(len(address) == 2 for address in addresses)
+            and all(type(word) is str and word.isascii() for word in words)
+            and all(type(number) is int and number >= 0 for number in numbers)
         )
 
     @property

@@ -163,7 +163,7 @@ class Replicating(Leading):
         if progress is not None:
             progress.heard = self.server.now
             progress.linked = True
-            if reply.round > progress.round:
+            if progress.round < reply.round <= self.reads.round:
                 progress.round = reply.round
                 self.confirm_reads()
         return progress

@@ -28,6 +28,7 @@ from raft_actors.core.messages import (
     SnapshotRefused,
     SnapshotTaken,
     Tick,
+    TimeoutNow,
     Transfer,
     VoteReply,
     Written,
@@ -42,6 +43,13 @@ __all__ = ["FOUNDING_TIMEOUTS", "Event", "Founding", "Server"]
 
 LEADERS_OWN = (AppendEntries, InstallSnapshot)
 """What only the leader of a term sends."""
+
+CLAIMS = (AppendEntries, InstallSnapshot, RequestVote, TimeoutNow)
+"""What a peer may have to believe of one that its configuration does not know yet (thesis 4.1)."""
+
+TERMS_AT_ONCE = 1 << 32
+"""By so many terms one message raises a peer's: decades of elections. A term that is further away
+is reached by several messages, and no few of them use up the terms that there are."""
 
 FOUNDING_TIMEOUTS = 5
 """How many longest election timeouts a founder waits for a majority before it gives up."""
@@ -251,11 +259,16 @@ class Server:
             if is_group(theirs):
                 self.note(Trouble("other_group", message.source, theirs))
                 return False
-            return type(message) is not RequestVote
+            return type(message) is RequestPreVote
         if self.founding is not None and theirs and not is_group(theirs) and theirs != self.group:
             self.note(Trouble("other_members", message.source))
             return False
         return True
+
+    def knows(self, peer: Address) -> bool:
+        """Tell whether this peer asks that one anything, so that it may answer."""
+        role = self.role
+        return peer in self.voters.everyone or (isinstance(role, Leader) and peer in role.progress)
 
     def hear_member(self, founding: Founding, reply: Message) -> None:
         """Note who has answered a founder, with which disk, and whether it is of a group."""
@@ -295,6 +308,11 @@ class Server:
         if message.term > self.term:
             forced = isinstance(message, RequestVote) and message.forced
             if kind is RequestVote and not forced and self.is_bound_to_a_leader():
+                return False
+            if kind not in CLAIMS and not self.knows(message.source):
+                return False
+            if message.term > self.term + TERMS_AT_ONCE:
+                self.become_follower(leader=None, term=self.term + TERMS_AT_ONCE)
                 return False
             leader = message.source if kind in LEADERS_OWN else None
             self.become_follower(leader=leader, term=message.term)
@@ -380,12 +398,17 @@ class Server:
         self.log.append(entries)
         self.note_configurations(first, entries)
 
+    def contradicts_committed(self, prev_index: int, entries: list[bytes]) -> bool:
+        """Tell whether these entries would replace a committed one, as no leader's do (§5.4.3)."""
+        last = min(self.commit_index, prev_index + len(entries))
+        count = last - prev_index
+        return count > 0 and self.log.between(prev_index + 1, last) != entries[:count]
+
     def extend(self, prev_index: int, entries: list[bytes]) -> None:
         """Take a leader's entries into the log; see `Log.extend`."""
         changed = self.log.extend(prev_index, entries)
         if changed > prev_index + len(entries):
             return
-        assert changed > self.commit_index, "a committed entry would be replaced (§5.4.3)"
         while self.configuration.index >= changed:
             self.configuration = self.configuration_at(self.configuration.previous)
             self.ballot = self.with_configuration(self.configuration.index)
@@ -446,7 +469,8 @@ class Server:
         What follows its last entry in this log stays if that entry is in it, for it may have been
         counted; else nothing of this log is the leader's (Figure 13, InstallSnapshot 6 and 7).
         """
-        assert snapshot.index > self.commit_index, "a snapshot of what is known already"
+        if snapshot.index <= self.commit_index:
+            raise AssertionError("a snapshot of what is known already would take entries away")
         log = self.log
         self.incoming = None
         kept = log.term_at(snapshot.index) == snapshot.term
@@ -470,7 +494,8 @@ class Server:
         return replace(self.ballot, configuration=index)
 
     def enter_term(self, term: int, voted_for: Address | None) -> None:
-        assert term > self.term, "a term never falls, and gives one vote"
+        if term <= self.term:
+            raise AssertionError("a term never falls, and gives one vote")
         self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
 
     # Founding a group.

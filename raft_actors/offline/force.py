@@ -98,7 +98,7 @@ def forcing(
 ) -> Forcing:
     """Return what makes `voters` the members after all that was `found`; `record` goes with it."""
     log, index = found.log, found.log.last_index + 1
-    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    now_ms = max(int(datetime.now(UTC).timestamp() * 1000), 0)
     if log.last_index > log.base:  # the time of a log never falls
         now_ms = max(now_ms, command_of(log.between(log.last_index, log.last_index)[0])[2])
     after = replace(  # without incarnations: whoever comes to it counts, until they are learned

@@ -157,7 +157,8 @@ class DurableStore(Generic[Database]):
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REJOIN}") from error
 
     def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
-        assert self.first <= first <= self.last + 1 or (first == 0 and not entries), "a hole"
+        if not self.first <= first <= self.last + 1 and (first or entries):
+            raise AssertionError(f"entries from {first} on would leave a hole after {self.last}")
         last = first + len(entries) - 1 if first else self.last
         if ballot is None and not entries and last == self.last:
             return
@@ -168,7 +169,8 @@ class DurableStore(Generic[Database]):
     def entries(self, first: int, last: int) -> list[bytes]:
         if first < self.first:
             raise LogCompacted(f"entry {first} is compacted; the log starts at {self.first}")
-        assert last <= self.last, "entries beyond the last"
+        if last > self.last:
+            raise AssertionError(f"entry {last} is beyond the last, {self.last}")
         entries: list[bytes] = []
         for start in range(first, last + 1, SLICE):
             entries += self.slice(start, min(start + SLICE - 1, last))
@@ -177,7 +179,8 @@ class DurableStore(Generic[Database]):
     def compact(self, through: int, term: int) -> None:
         if through < self.first:
             return
-        assert through <= self.last, "what is not there can't be compacted"
+        if through > self.last:
+            raise AssertionError(f"entry {through} is not there and can't be compacted")
         self.forget({BASE: PAIR.pack(through, term)}, through)
         self.first, self.base_term = through + 1, term
 

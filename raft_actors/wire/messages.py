@@ -12,8 +12,19 @@ from operator import attrgetter
 from typing import Any
 
 from raft_actors.core import messages
-from raft_actors.core.entry import HEADER
-from raft_actors.core.membership import Address
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    HEADER,
+    NOOP,
+    TERM_BYTES,
+    VERSION,
+    VERSION_BYTES,
+    kind_of,
+    payload_of,
+    version_of,
+)
+from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import SINCE, Message
 
 __all__ = ["pack", "unpack"]
@@ -118,11 +129,48 @@ def unpack(
         **dict(zip(names, values, strict=False)),
     )  # fmt: skip
     if type(message) is messages.AppendEntries:
-        entries = message.entries
-        if entries and (set(map(type, entries)) != {bytes} or min(map(len, entries)) < HEADER.size):
-            raise ValueError("an AppendEntries with something that is no entry")
-    elif type(message) is messages.InstallSnapshot and not (
-        0 < len(message.data) <= message.size - message.offset
-    ):
-        raise ValueError("an InstallSnapshot with more or less data than it says")
+        if message.entries:
+            check_entries(message)
+    elif type(message) is messages.InstallSnapshot:
+        check_chunk(message)
     return message
+
+
+def check_entries(message: messages.AppendEntries) -> None:
+    """Raise ValueError for entries that no leader's log can have: in it a peer would trip over
+    them, now or in its next life. Of a command's payload nothing is asked; see `Applied.run`.
+    """
+    before = message.prev_term.to_bytes(TERM_BYTES, "big")
+    for index, entry in enumerate(message.entries, message.prev_index + 1):
+        if type(entry) is not bytes or len(entry) < HEADER.size:
+            raise ValueError("an AppendEntries with something that is no entry")
+        term = entry[:TERM_BYTES]
+        if term < before:
+            raise ValueError(f"an entry {index} of an older term than the one before it")
+        before = term
+        kind = kind_of(entry)
+        if kind in (COMMAND, NOOP):
+            continue
+        if kind == CONFIG:
+            check_configuration(payload_of(entry), index)
+        elif kind != VERSION:
+            raise ValueError(f"an entry {index} of kind {kind}, which this version does not know")
+        elif len(entry) != HEADER.size + VERSION_BYTES or not version_of(entry):
+            raise ValueError(f"an entry {index} with a machine version that is none")
+    if before > message.term.to_bytes(TERM_BYTES, "big"):
+        raise ValueError("an AppendEntries with an entry of a term to come")
+
+
+def check_configuration(payload: bytes, index: int) -> None:
+    configuration = Configuration.decode(payload, index)
+    if not 0 <= configuration.previous < index:
+        raise ValueError(f"a configuration {index} that follows on {configuration.previous}")
+
+
+def check_chunk(message: messages.InstallSnapshot) -> None:
+    if not 0 < len(message.data) <= message.size - message.offset:
+        raise ValueError("an InstallSnapshot with more or less data than it says")
+    if not 0 < message.last_term <= message.term or not message.index:
+        raise ValueError("an InstallSnapshot of an entry that its leader can't have")
+    if message.checksum >> 32:
+        raise ValueError("an InstallSnapshot whose checksum is no CRC-32")

@@ -124,7 +124,11 @@ def test_votes_count_only_in_their_own_term_and_only_when_granted() -> None:
     a.flush()
     for source in "bcde":
         refusal = VoteReply(
-            source=address(source), target=address("a"), group="", term=a.term, granted=False
+            source=address(source),
+            target=address("a"),
+            group=world.servers["a"].group,
+            term=a.term,
+            granted=False,
         )
         world.step("a", refusal)
         world.step("a", replace(refusal, granted=True, term=a.term - 1))
@@ -136,7 +140,13 @@ def test_votes_of_one_peer_count_once() -> None:
     world.configure("a")
     a = world.servers["a"]
     a.become_candidate()
-    vote = VoteReply(source=address("b"), target=address("a"), group="", term=a.term, granted=True)
+    vote = VoteReply(
+        source=address("b"),
+        target=address("a"),
+        group=world.servers["a"].group,
+        term=a.term,
+        granted=True,
+    )
     world.step("a", vote, vote, vote)
     assert world.role("a") == "candidate"
 
@@ -159,7 +169,7 @@ def test_a_pre_vote_request_changes_no_term() -> None:
     world = world_with_leader()
     term = world.servers["b"].term
     request = RequestPreVote(
-        source=address("c"), target=address("b"), group="", term=term + 50,
+        source=address("c"), target=address("b"), group=world.servers["a"].group, term=term + 50,
         last_index=99, last_term=99,
     )  # fmt: skip
     world.step("b", request)
@@ -207,7 +217,7 @@ def test_a_paused_leader_comes_back_and_erases_nothing() -> None:
 def test_a_leader_follows_whoever_leads_a_newer_term() -> None:
     world = world_with_leader()
     append = AppendEntries(
-        source=address("b"), target=address("a"), group="", term=99,
+        source=address("b"), target=address("a"), group=world.servers["a"].group, term=99,
         prev_index=0, prev_term=0, commit=0, round=0,
     )  # fmt: skip
     world.step("a", append)
@@ -224,7 +234,7 @@ def test_a_candidate_follows_the_leader_of_its_own_term_and_answers() -> None:
     term = c.term
     world.wire.clear()
     append = AppendEntries(
-        source=address("b"), target=address("c"), group="", term=term,
+        source=address("b"), target=address("c"), group=world.servers["a"].group, term=term,
         prev_index=1, prev_term=1, commit=1, round=0,
     )  # fmt: skip
     world.step("c", append)
@@ -239,7 +249,7 @@ def test_a_leader_of_an_older_term_hears_of_the_newer_one() -> None:
     c.become_candidate()
     c.flush()
     append = AppendEntries(
-        source=address("a"), target=address("c"), group="", term=1,
+        source=address("a"), target=address("c"), group=world.servers["a"].group, term=1,
         prev_index=1, prev_term=1, commit=1, round=0,
     )  # fmt: skip
     world.step("c", append)
@@ -252,7 +262,8 @@ def test_a_leader_of_an_older_term_hears_of_the_newer_one() -> None:
 def test_two_leaders_in_one_term_are_a_crash_not_a_merge() -> None:
     world = world_with_leader()
     append = AppendEntries(
-        source=address("b"), target=address("a"), group="", term=world.servers["a"].term,
+        source=address("b"), target=address("a"),
+        group=world.servers["a"].group, term=world.servers["a"].term,
         prev_index=0, prev_term=0, commit=0, round=0,
     )  # fmt: skip
     with pytest.raises(AssertionError, match="also leads"):
@@ -306,7 +317,8 @@ def test_nobody_gives_way_to_a_worse_log_or_to_who_may_not_win() -> None:
     lone.tick("b")
     log = lone.servers["b"].log
     lone.step("b", RequestPreVote(
-        source=address("z"), target=address("b"), group="", term=lone.servers["b"].term,
+        source=address("z"), target=address("b"), group=lone.servers["a"].group,
+        term=lone.servers["b"].term,
         last_index=log.last_index, last_term=log.last_term,
     ))  # fmt: skip
     assert lone.role("b") == "pre_candidate"

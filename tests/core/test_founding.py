@@ -1,7 +1,5 @@
 """Founding a group: the configuration becomes the first entry of the first leader."""
 
-import pytest
-
 from raft_actors.core.membership import Configuration
 from tests.core.world import World, address
 
@@ -90,17 +88,6 @@ def test_a_replaced_configuration_entry_is_forgotten_with_it() -> None:
     a.extend(0, [encode(2, NOOP)])
     assert a.configuration.index == 0
     assert a.ballot.configuration == 0
-
-
-def test_a_committed_entry_is_never_replaced() -> None:
-    from raft_actors.core.entry import COMMAND, encode
-
-    world = World("ab")
-    b = world.servers["b"]
-    b.extend(0, [encode(1, COMMAND, b"x")])
-    b.commit_to(1)
-    with pytest.raises(AssertionError, match="committed"):
-        b.extend(0, [encode(2, COMMAND, b"y")])
 
 
 def test_a_peer_that_heard_a_leader_of_a_group_founds_no_second_one() -> None:

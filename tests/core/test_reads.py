@@ -19,7 +19,12 @@ def test_a_read_waits_for_a_majority_to_answer_a_round_begun_after_it() -> None:
     newest = world.servers["a"].role.reads.round
     for source, answered in (("b", newest), ("c", newest - 1), ("d", newest - 1)):
         reply = AppendReply(
-            source=address(source), target=address("a"), group="", term=1, match=1, round=answered
+            source=address(source),
+            target=address("a"),
+            group=world.servers["a"].group,
+            term=1,
+            match=1,
+            round=answered,
         )
         world.step("a", reply)
         assert ticket.answer is None, "only b has answered this round"

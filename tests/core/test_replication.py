@@ -25,8 +25,8 @@ def world_with_leader(names: str = "abc", config: Config | None = None) -> World
 def append(world: World, target: str, *, term: int, prev: int, prev_term: int,
            entries: list[bytes], commit: int = 0) -> AppendEntries:  # fmt: skip
     return AppendEntries(
-        source=address("a"), target=address(target), group="", term=term, prev_index=prev,
-        prev_term=prev_term, commit=commit, round=0, entries=entries,
+        source=address("a"), target=address(target), group=world.servers["a"].group, term=term,
+        prev_index=prev, prev_term=prev_term, commit=commit, round=0, entries=entries,
     )  # fmt: skip
 
 
@@ -67,7 +67,8 @@ def test_a_leader_counts_its_own_log_only_once_it_is_durable() -> None:
     index = leader.log.last_index
     leader.flush()
     leader.step(
-        AppendReply(source=address("b"), target=address("a"), group="", term=leader.term,
+        AppendReply(source=address("b"), target=address("a"),
+                    group=world.servers["a"].group, term=leader.term,
                     match=index, round=0, source_incarnation=world.servers["b"].incarnation)
     )  # fmt: skip
     assert leader.commit_index < index
@@ -103,7 +104,7 @@ def test_entries_of_older_terms_commit_only_behind_one_of_this_term() -> None:
     reply = AppendReply(
         source=address("b"),
         target=address("a"),
-        group="",
+        group=world.servers["a"].group,
         term=3,
         match=2,
         round=0,

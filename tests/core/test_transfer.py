@@ -178,6 +178,8 @@ def test_a_leader_that_ends_names_a_successor_whatever_ends_it() -> None:
 def test_an_order_of_an_older_term_moves_nobody() -> None:
     world = world_with_leader()
     term = world.servers["b"].term
-    order = TimeoutNow(source=address("a"), target=address("b"), group="", term=term - 1)
+    order = TimeoutNow(
+        source=address("a"), target=address("b"), group=world.servers["a"].group, term=term - 1
+    )
     world.step("b", order)
     assert world.role("b") == "follower"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_actors import terms
+from raft_actors.core.entry import COMMAND, encode
 from raft_actors.core.messages import Propose
 from raft_actors.requests import event_of
 from raft_actors.wire import messages
@@ -87,7 +88,7 @@ def test_every_kind_of_message_packs_and_comes_back(kind):
         int: lambda: next(falling),
         bool: bool,
         bytes: lambda: b"x",
-        list: lambda: [bytes(40)],
+        list: lambda: [encode(19, COMMAND)],
     }
     number = messages.KINDS.index(kind)
     packed = [number, *[of_type[each]() for each in messages.TYPES[number]]]

@@ -556,3 +556,17 @@ def test_whatever_is_a_term_may_be_said_and_answered(make_peer, term):
         for consistency in CONSISTENCIES:
             assert Raft.read(name, term, consistency=consistency) == term
             assert cluster.read(term, consistency=consistency) == term
+
+
+def test_a_group_goes_on_whatever_the_wall_clock_says(make_peer, monkeypatch):
+    """Before 1970 the time had no place in an entry, and each write ended the leader."""
+    name, _ = make_peer()
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    handle = Cluster([name], timeout=10)
+    clocks = (0.0, -1e9, 1e10, 1e40, -1e40, time.time())
+    for value, wall_s in enumerate(clocks):
+        monkeypatch.setattr(peer_of(name), "wall_clock", lambda wall_s=wall_s: wall_s)
+        assert Raft.write(name, ("set", "plain", value))[0] == "ok"
+        handle.write(("set", "once", value))
+    assert Raft.read(name, ("get", "once")) == ("ok", len(clocks) - 1)
+    handle.close()

@@ -1,0 +1,165 @@
+"""What a peer believes of messages that no member of its group can have sent.
+
+Whoever holds the cookie can send such a message: one frame must not end a group.
+"""
+
+import pytest
+
+from raft_actors.core.entry import COMMAND, encode
+from raft_actors.core.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    RequestPreVote,
+    RequestVote,
+    TimeoutNow,
+    VoteReply,
+)
+from raft_actors.core.server import TERMS_AT_ONCE
+from tests.core.world import World, address
+
+LARGEST = (1 << 62) - 1
+STRANGER = ("z", "elsewhere@host")
+
+
+def founded() -> World:
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    world.ring(0.2)  # all know by then that the group's first entry is committed
+    assert world.role("a") == "leader"
+    return world
+
+
+def claim(kind: type[Message], world: World, target: str, term: int, **fields: object) -> Message:
+    envelope = {"source": STRANGER, "group": world.servers["a"].group, **fields}
+    return kind(target=address(target), term=term, **envelope)
+
+
+FIELDS: dict[type[Message], dict[str, object]] = {
+    AppendReply: {"match": 0, "round": 0},
+    VoteReply: {"granted": False},
+    AppendEntries: {"prev_index": 0, "prev_term": 0, "commit": 0, "round": 0},
+    InstallSnapshot: {
+        "index": 9, "last_term": 9, "size": 9, "checksum": 9, "offset": 0, "data": b"x", "round": 0,
+    },
+    RequestVote: {"last_index": 99, "last_term": 99, "forced": True},
+    TimeoutNow: {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("group", ["", "?0123456789abcdef", "0123456789abcdef"])
+@pytest.mark.parametrize("kind", FIELDS)
+@pytest.mark.parametrize("name", "ab")
+def test_of_another_group_or_none_a_member_believes_nothing(
+    kind: type[Message], group: str, name: str
+) -> None:
+    world = founded()
+    before = world.servers[name].ballot, world.role(name)
+    message = claim(kind, world, name, LARGEST, group=group, **FIELDS[kind])
+    world.step(name, message)
+    assert (world.servers[name].ballot, world.role(name)) == before
+
+
+@pytest.mark.parametrize("kind", [AppendReply, VoteReply])
+def test_an_answer_of_one_who_was_not_asked_raises_no_term(kind: type[Message]) -> None:
+    world = founded()
+    for name in "abc":
+        world.step(name, claim(kind, world, name, 1000, **FIELDS[kind]))
+    assert [server.term for server in world.servers.values()] == [1, 1, 1]
+    assert world.role("a") == "leader"
+
+
+@pytest.mark.parametrize("kind", [AppendEntries, RequestVote, InstallSnapshot])
+def test_one_message_takes_no_group_to_the_end_of_all_terms(kind: type[Message]) -> None:
+    world = founded()
+    for name in "abc":
+        world.step(name, claim(kind, world, name, LARGEST, **FIELDS[kind]))
+    assert max(server.term for server in world.servers.values()) == 1 + TERMS_AT_ONCE
+    world.ring(3)
+    leader = next(name for name, _ in world.leaders())
+    done = world.propose(leader, b"after")[0]
+    world.settle()
+    assert done.answer == ("ok", b"after")
+
+
+def test_a_member_that_was_away_follows_over_however_many_terms() -> None:
+    world = founded()
+    world.isolate("c")
+    for _ in range(3):
+        for name in "ab":
+            world.step(name, claim(AppendEntries, world, name, LARGEST, **FIELDS[AppendEntries]))
+    world.ring(3)
+    world.heal()
+    world.ring(3)
+    world.settle()
+    assert len({server.term for server in world.servers.values()}) == 1
+    assert world.servers["c"].term > 3 * TERMS_AT_ONCE
+
+
+def test_a_committed_entry_is_never_replaced_whoever_says_it_leads() -> None:
+    """With asserts or without, in memory neither; and the peer goes on."""
+    world = founded()
+    done = world.propose("a", b"kept")[0]
+    world.settle()
+    world.ring(0.2)
+    assert done.answer == ("ok", b"kept")
+    server = world.servers["c"]
+    index = server.commit_index
+    kept = server.log.between(1, index)
+    for prev in range(index):
+        message = claim(
+            AppendEntries, world, "c", server.term + 1, prev_index=prev,
+            prev_term=server.log.term_at(prev), commit=index, round=1,
+            entries=[encode(server.term + 1, COMMAND, b"other")],
+        )  # fmt: skip
+        world.step("c", message)
+    assert server.log.between(1, index) == kept
+    assert [*server.troubles] == ["contradicts_committed"]
+    world.ring(3)
+    leader = next(name for name, _ in world.leaders())
+    world.propose(leader, b"after")
+    world.settle()
+    world.ring(0.2)
+    assert world.machines["c"].commands == [b"kept", b"after"]
+
+
+def test_a_stranger_that_says_it_leads_this_term_does_not_end_its_leader() -> None:
+    world = founded()
+    world.step("a", claim(AppendEntries, world, "a", 1, **FIELDS[AppendEntries]))
+    assert world.role("a") == "leader"
+
+
+def test_only_its_leader_orders_a_follower_to_stand() -> None:
+    world = founded()
+    world.step("b", claim(TimeoutNow, world, "b", 1))
+    assert world.role("b") == "follower"
+
+
+def test_an_answer_to_a_round_that_was_not_begun_confirms_no_later_read() -> None:
+    world = founded()
+    a, b = world.servers["a"], world.servers["b"]
+    world.isolate("a")
+    a.step(
+        AppendReply(
+            source=address("b"), target=address("a"), group=a.group, term=a.term, match=1,
+            round=LARGEST, source_incarnation=b.incarnation,
+        )
+    )  # fmt: skip
+    ticket = world.query("a")
+    world.step("a")
+    assert ticket.answer is None
+    assert not world.machines["a"].reads
+
+
+def test_one_who_founds_a_group_is_told_of_the_group_that_there_is() -> None:
+    world = founded()
+    question = claim(
+        RequestPreVote, world, "b", 0, group="?0123456789abcdef", last_index=0, last_term=0
+    )
+    server = world.servers["b"]
+    server.step(question)
+    (answer,) = server.flush().send
+    assert answer.target == STRANGER
+    assert answer.group == world.servers["a"].group
