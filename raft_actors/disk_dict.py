@@ -18,10 +18,11 @@ from typing import Any
 from rocksdict import Options, Rdict, RdictIter, WriteBatch
 
 from raft_actors import terms
-from raft_actors.errors import StoreError
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.paths import make_private
 from raft_actors.state_image import Frozen
 from raft_actors.stores.files import advice_on
+from raft_actors.stores.rocks_wal import complaint_of
 
 __all__ = ["DiskDict"]
 
@@ -50,11 +51,9 @@ class DiskDict:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.failure: StoreError | None = None
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
         try:
             make_private(path)
-            self.db = Rdict(str(path), options)
+            self.db = opened(path)
         except Exception as error:
             raise StoreError(
                 f"{path} can't be opened: {error}; {advice_on(error)}. If it is damaged, move it "
@@ -215,6 +214,14 @@ class DiskDict:
     def refuse_if_failed(self) -> None:
         if self.failure is not None:
             raise self.failure.with_traceback(None)  # else it grows each time it is raised
+
+
+def opened(path: Path) -> Rdict:
+    if complaint := complaint_of(path):
+        raise StoreCorrupt(complaint)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    return Rdict(str(path), options)
 
 
 def slice_of(cursor: RdictIter, begins: bytes) -> list[tuple[Any, Any]]:

@@ -1,7 +1,6 @@
 """Backup: a stopped peer's data as one file, and such a file as the beginning of a new group."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -49,7 +48,7 @@ def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
         raise StoreCorrupt(
             f"no backup is made, for {store.path} is damaged: {what}; {REMEDY}, of another member"
         )
-    owner = json.loads(store.directory.format_file.read_text())["owner"]
+    owner = store.directory.record()["owner"]
     found = recover(store, Config())
     configuration = found.configuration
     if owner is None or not configuration.members:

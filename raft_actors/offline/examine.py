@@ -51,7 +51,7 @@ def examine(store: DurableStore[Any]) -> Examined:
 
     Raises StoreError for what the operating system refuses, which may be no damage at all.
     """
-    found = Examined(str(store.path), json.loads(store.directory.format_file.read_text()))
+    found = Examined(str(store.path), store.directory.record())
     if store.was_torn:
         found.notes.append(
             "the log ended within a save, which is cut off: if a crash has torn it, nobody was "

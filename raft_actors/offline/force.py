@@ -63,7 +63,7 @@ def parse_address(text: str) -> Address:
 
 def plan(store: DurableStore[Any], members: Iterable[Address]) -> Forcing:
     """Say what would be written. Raises CannotForce, saying why."""
-    record = json.loads(store.directory.format_file.read_text())
+    record = store.directory.record()
     if record["owner"] is None:
         raise CannotForce(f"{store.path} was never a peer's: nothing is there to rescue")
     peer: Address = tuple(record["owner"])

@@ -1,7 +1,7 @@
 """StoreDirectory: what stands beside the database of a durable store, whatever its kind.
 
-store.json      what this is, its format and kind, whose it is, and its incarnation; written last
-                when it is made
+store.json      what this is, its format and kind, whose it is, its incarnation, and a CRC-32 of
+                that; written last when it is made
 holder.json     the process that has it open, for messages
 lock            locked while the store is open
 log.KIND        the database
@@ -18,6 +18,7 @@ import stat
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
+from zlib import crc32
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
@@ -30,6 +31,7 @@ logger = logging.getLogger("raft_actors.stores")
 
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
+BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
 KINDS = ("rocksdb", "lmdb")
 
 Owner = tuple[str, str]
@@ -121,16 +123,19 @@ class StoreDirectory:
 
     def switch(self, kind: str) -> None:
         """Say that the log is in a database of this kind from now on; all else stays as it is."""
-        record = json.loads(self.format_file.read_text())
-        write_record(self.format_file, record | {"kind": kind})
+        write_record(self.format_file, self.record() | {"kind": kind})
         sync_directory(self.path)
 
     # Whose it is.
 
+    def record(self) -> dict[str, Any]:
+        """Return what `store.json` says. Raises FileNotFoundError, StoreCorrupt."""
+        return read_record(self.path)
+
     def check_format(self, owner: Owner | None) -> bool:
         """Tell whether the database is yet to be made; raise if the directory is not ours."""
         try:
-            record = json.loads(self.format_file.read_text())
+            record = self.record()
         except FileNotFoundError:
             ours = {"store.json.draft", "holder.json", "lock", self.database.name}
             strange = sorted(set(os.listdir(self.path)) - ours)  # noqa: PTH208
@@ -140,11 +145,6 @@ class StoreDirectory:
                     "choose a new one, or an empty one"
                 ) from None
             return True
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or record.get("what") != MAGIC:
-            raise StoreCorrupt(f"{self.format_file} is not what raft_actors writes; {REJOIN}")
-        refuse_other_formats(self.path, record)
         kind = record.get("kind")
         if kind != self.kind:
             raise StoreError(
@@ -232,16 +232,11 @@ def kind_of(path: Path) -> str:
     Raises StoreCorrupt for every other directory, and for one that a later version wrote.
     """
     try:
-        record = json.loads((path / "store.json").read_text())
+        record = read_record(path)
     except (FileNotFoundError, NotADirectoryError):
         known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
         hint = f": do you mean {known[0]}?" if known else ""
         raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or record.get("what") != MAGIC:
-        raise StoreCorrupt(f"{path / 'store.json'} is not what raft_actors writes; {REJOIN}")
-    refuse_other_formats(path, record)
     kind = record.get("kind")
     if kind not in KINDS:
         raise StoreCorrupt(
@@ -255,19 +250,39 @@ def is_owner(known: object) -> bool:
     return isinstance(known, list) and list(map(type, known)) == [str, str]
 
 
-def refuse_other_formats(path: Path, record: dict[str, Any]) -> None:
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `store.json` in the directory `path` says, without its checksum.
+
+    Raises OSError when it is not there, StoreCorrupt when it is not what `write_record` wrote, or
+    of another format.
+    """
+    file = path / "store.json"
+    try:
+        record = json.loads(file.read_bytes())
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("what") != MAGIC:
+        raise StoreCorrupt(f"{file} is not what raft_actors writes; {REJOIN}")
     if record.get("format") != FORMAT:
         raise StoreCorrupt(
             f"{path} has format {record.get('format')!r}, and this version of raft_actors knows "
             f"format {FORMAT}: use the version that wrote it"
         )
+    checksum = record.pop("checksum", None)
+    if checksum != checksum_of(record) and not (checksum is None and {*record} == BEFORE_CHECKSUMS):
+        raise StoreCorrupt(f"{file} is damaged: it is not what was written to it; {REJOIN}")
+    return record
+
+
+def checksum_of(record: dict[str, Any]) -> int:
+    return crc32(json.dumps(record).encode())
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Replace the file by `record`, whole or not at all; durable once its directory is synced."""
     draft = path.with_name(f"{path.name}.draft")
     with open_private(draft, "w") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(record | {"checksum": checksum_of(record)}) + "\n")
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -1,11 +1,10 @@
 """Directories as stopped peers leave them."""
 
-import json
-
 from raft_actors import terms
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
 from raft_actors.core.membership import Configuration
 from raft_actors.stores import open_store
+from raft_actors.stores.directory import read_record
 from raft_actors.stores.snapshots import PIECE, Header
 
 OWNER = ("kv", "a@host")
@@ -51,4 +50,4 @@ def take_snapshot(store, index, term, members=MEMBERS, kind="term"):
 
 
 def record_of(path):
-    return json.loads((path / "store.json").read_text())
+    return read_record(path)

@@ -14,9 +14,9 @@ from raft_actors.commands import app
 from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
-from raft_actors.stores.directory import FORMAT
+from raft_actors.stores.directory import FORMAT, write_record
 from raft_actors.stores.durable import key
-from tests.offline.directories import OWNER, command, founding, make, take_snapshot
+from tests.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
 
 
 @pytest.fixture(params=["rocksdb", "lmdb"])
@@ -269,12 +269,12 @@ def test_what_can_not_be_read_is_named_and_no_damage(path):
 @pytest.mark.parametrize("owner", ["missing", "7", '["kv", 7]', '["kv"]', '"kv"'])
 def test_a_directory_that_names_no_owner_is_refused(path, owner):
     """Planted: the owner is not looked at; then commands end with a KeyError or a TypeError."""
-    record = json.loads((make("lmdb", path) / "store.json").read_text())
+    record = record_of(make("lmdb", path))
     if owner == "missing":
         del record["owner"]
     else:
         record["owner"] = json.loads(owner)
-    (path / "store.json").write_text(json.dumps(record))
+    write_record(path / "store.json", record)
     for order in ("inspect", "verify", "entries"):
         with pytest.raises(StoreCorrupt, match=r"store.json names no owner; .*move its data dir"):
             run(order, path)

@@ -1,6 +1,5 @@
 """`raft-actors migrate`: nothing is lost, and nobody votes twice, wherever it is interrupted."""
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from raft_actors.offline.migrate import migrate
 from raft_actors.offline.stopped import stopped
 from raft_actors.stores import Saved, open_store
 from raft_actors.stores.directory import StoreDirectory
+from tests.offline.directories import record_of
 
 OWNER = ("counter", "a@host")
 BALLOT = (9, OWNER, 7)
@@ -48,11 +48,11 @@ def holds_everything(path):
 
 
 def test_the_log_moves_and_the_identity_stays(kind, path):
-    record = json.loads((path / "store.json").read_text())
+    record = record_of(path)
     done = migrate(path, OTHER[kind])
     assert (done.first, done.last) == (1_001, 5_000)
     assert holds_everything(path)
-    assert json.loads((path / "store.json").read_text()) == record | {"kind": OTHER[kind]}
+    assert record_of(path) == record | {"kind": OTHER[kind]}
     assert done.old.name.startswith(f"log.{kind}.old-")
     assert done.old.exists()
     with pytest.raises(DataDirInUse, match="belongs to peer counter"):

@@ -172,6 +172,28 @@ def test_a_state_with_a_damaged_table_is_an_error_and_no_shorter_state(tmp_path)
     del caught
 
 
+@pytest.mark.parametrize("file", ["*.log", "MANIFEST-*"])
+def test_a_flipped_bit_in_the_type_of_a_record_hangs_no_state_on_disk(tmp_path, file):
+    """Planted: RocksDB looks by itself; then it takes the rest for an older use of the file, or
+    looks for what follows for ever and holds the interpreter.
+    """
+    path = tmp_path / "machine"
+    filled_dict(path, 10).close()
+    state = DiskDict(path)
+    state["more"] = 1
+    state.commit()
+    state.flush(2)
+    copy = tmp_path / "copy"
+    shutil.copytree(path, copy)
+    state.close()
+    (log,) = [each for each in copy.glob(file) if each.stat().st_size]
+    content = bytearray(log.read_bytes())
+    content[6] = 5
+    log.write_bytes(content)
+    with pytest.raises(StoreError, match=r"never written to it.*move it away, and the peer makes"):
+        DiskDict(copy)
+
+
 def test_a_state_that_was_being_replaced_begins_empty(tmp_path):
     """Planted: what had come of a leader's snapshot stayed under the commands that ran again."""
     state = filled_dict(tmp_path / "whole", 10)

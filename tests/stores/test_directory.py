@@ -11,12 +11,13 @@ import pytest
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.offline.stopped import stopped
 from raft_actors.stores import open_store
+from raft_actors.stores.directory import kind_of, read_record, write_record
 
 
 def test_a_store_of_another_kind_is_refused(tmp_path):
     open_store("rocksdb", tmp_path / "peer").close()
     record = tmp_path / "peer" / "store.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"kind": "etcd"}))
+    write_record(record, read_record(record.parent) | {"kind": "etcd"})
     with pytest.raises(StoreError, match=r"the kind 'etcd': start .*Config\(log_store=\"etcd\"\)"):
         open_store("rocksdb", tmp_path / "peer")
 
@@ -33,7 +34,7 @@ def test_what_a_later_version_wrote_is_refused_to_commands_too(tmp_path, newer, 
     """Planted: the kind is looked at first; then the command ends in a ValueError."""
     open_store("rocksdb", tmp_path / "peer").close()
     record = tmp_path / "peer" / "store.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | newer))
+    write_record(record, read_record(record.parent) | newer)
     with pytest.raises(StoreCorrupt, match=message), stopped(tmp_path / "peer"):
         pass
 
@@ -41,9 +42,36 @@ def test_what_a_later_version_wrote_is_refused_to_commands_too(tmp_path, newer, 
 def test_a_store_without_an_incarnation_is_refused(tmp_path):
     open_store("rocksdb", tmp_path / "peer").close()
     record = tmp_path / "peer" / "store.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"incarnation": None}))
+    write_record(record, read_record(record.parent) | {"incarnation": None})
     with pytest.raises(StoreCorrupt, match=r"names no incarnation; .*Raft\.join"):
         open_store("rocksdb", tmp_path / "peer")
+
+
+def test_no_flipped_bit_of_the_record_is_believed(tmp_path):
+    """Planted: no checksum; then this one is another's, or of another life."""
+    path = tmp_path / "peer"
+    open_store("lmdb", path, ("counter", "a@host")).close()
+    record = path / "store.json"
+    whole = record.read_bytes()
+    before = read_record(path)
+    refused = r"what raft_actors writes|is damaged|has format"
+    for at in range(len(whole.rstrip())):
+        for bit in range(8):
+            changed = bytearray(whole)
+            changed[at] ^= 1 << bit
+            record.write_bytes(changed)
+            with pytest.raises(StoreCorrupt, match=refused):
+                kind_of(path)
+    record.write_bytes(whole)
+    assert read_record(path) == before
+
+
+def test_a_record_of_before_checksums_is_read(tmp_path):
+    path = tmp_path / "peer"
+    open_store("lmdb", path, ("counter", "a@host")).close()
+    (path / "store.json").write_text(json.dumps(read_record(path)) + "\n")
+    store = open_store("lmdb", path, ("counter", "a@host"))
+    store.close()
 
 
 def test_a_child_that_outlives_a_killed_process_does_not_hold_its_directory(tmp_path):
