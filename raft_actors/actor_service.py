@@ -14,10 +14,12 @@ from pykka._envelope import Envelope
 
 from raft_actors import terms
 from raft_actors.connection import Incoming
-from raft_actors.errors import NoNode
+from raft_actors.errors import NoNode, in_text
 from raft_actors.future import Future
 from raft_actors.remote import reason_in
 from raft_actors.wire.codec import ACTOR
+from supervision import Process
+from supervision.base import SupervisorBase
 
 if TYPE_CHECKING:
     from raft_actors.bridge import Bridge
@@ -81,7 +83,9 @@ class ActorService:
 
     def _serve_one(self, frame: Incoming) -> None:
         verb, name, *arguments = frame.body
-        ref = self._node.registry.whereis(name)
+        if frame.call is None and verb not in CASTS:
+            raise ValueError(f"{verb!r:.100} that wants no answer")
+        ref = self._node.offered(name)
         if verb == "unwatch":
             cancel = self._watched.pop((frame.node, arguments[0]), None)
             if cancel is not None:
@@ -104,7 +108,7 @@ class ActorService:
     def _defer(self, ref: Any, frame: Incoming, order: bytes) -> None:
         try:
             message = proxy_message(terms.loads(order))
-            check_there(ref, message)
+            check_offered(ref, message)
             ref.tell(message)
         except pykka.ActorDeadError:
             logger.debug("%s called %s, which has ended", frame.node, ref)
@@ -114,7 +118,7 @@ class ActorService:
 
     def _proxy(self, ref: Any, frame: Incoming, order: bytes) -> None:
         message = proxy_message(terms.loads(order))
-        check_there(ref, message)
+        check_offered(ref, message)
         self._put(ref, frame, message)
 
     def _stop(self, ref: Any, frame: Incoming) -> None:
@@ -164,7 +168,7 @@ class Answer:
     def set(self, value: Any = None) -> None:
         try:
             self._send(["ok", terms.dumps(value, "answer")])
-        except (TypeError, ValueError) as error:  # no term, or too large for a frame
+        except Exception as error:  # no term, too deep, or too large for a frame
             self.raised(error)
 
     def set_exception(
@@ -181,14 +185,15 @@ class Answer:
         self._send(["noproc"])
 
     def raised(self, error: BaseException) -> None:
-        self._send(["raised", type(error).__qualname__, str(error)[:TEXT_MAX]])
+        self._send(["raised", *in_text(error)])
 
     def _send(self, body: list[Any]) -> None:
         self._frame.reply(body)
         self._node.flush()
 
 
-TEXT_MAX = 10_000  # characters of an exception's text that travel
+CASTS = {"tell", "defer", "unwatch"}
+"""What is sent without wanting an answer; all else is answered, so there must be one who waits."""
 
 
 def proxy_message(order: Any) -> Any:
@@ -211,16 +216,34 @@ def proxy_message(order: Any) -> Any:
     raise ValueError("a proxy's order of an unknown shape")
 
 
-def check_there(ref: Any, message: Any) -> None:
-    """Raise AttributeError for a path that isn't there: a typo elsewhere must not end the actor.
+def check_offered(ref: Any, message: Any) -> None:
+    """Raise AttributeError for what Pykka's own proxies would not reach, or this actor has not: a
+    typo elsewhere must not end it.
 
-    Looks as Pykka's own proxy does, on the caller's thread, which is the bridge's here.
+    As there, into an attribute only if it is marked `pykka.traversable`; and what an actor is run
+    by is not replaced from elsewhere. Looks, and executes nothing, on the bridge's thread.
     """
     actor = ref._actor_weakref()
-    if actor is None or isinstance(message, messages.ProxySetAttr):
+    if actor is None:
         return
-    *parents, last = message.attr_path
+    if issubclass(type(actor), SupervisorBase):
+        raise AttributeError("a supervisor answers no proxy of another node")  # noqa: TRY004
+    there, (*parents, last) = actor, message.attr_path
     for name in parents:
-        inspect.getattr_static(actor, name)
-        actor = getattr(actor, name)
-    inspect.getattr_static(actor, last)
+        if not is_traversable(inspect.getattr_static(there, name)):
+            raise AttributeError(f"{name} is not marked traversable, so no proxy goes into it")
+        there = getattr(there, name)
+    if isinstance(message, messages.ProxySetAttr):
+        if there is actor and (last.startswith("actor_") or hasattr(Process, last)):
+            raise AttributeError(f"{last} is what the actor is run by")
+        return
+    found = inspect.getattr_static(there, last)
+    if isinstance(message, messages.ProxyCall) and not callable(found):
+        raise AttributeError(f"{last} can't be called")  # noqa: TRY004 - so does Pykka's proxy
+
+
+def is_traversable(attribute: Any) -> bool:
+    return any(
+        getattr(attribute, mark, False) is True
+        for mark in ("_pykka_traversable", "pykka_traversable")
+    )

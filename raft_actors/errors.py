@@ -24,6 +24,7 @@ __all__ = [
     "TooStale",
     "Unavailable",
     "UpgradeFailed",
+    "in_text",
 ]
 
 REJOIN = (
@@ -32,6 +33,25 @@ REJOIN = (
     "leader"
 )
 """What to do about a data directory that is damaged, while a majority of the others is alive."""
+
+
+TEXT_MAX = 10_000
+"""Characters of an exception's text that travel, and are kept."""
+
+
+def in_text(error: BaseException) -> tuple[str, str]:
+    """Return the name of an exception's type and its text, whatever the user's code makes of both:
+    bounded, and without lone surrogates, which no UTF-8 holds.
+    """
+    try:
+        text = str(error)[:TEXT_MAX]
+    except BaseException:
+        text = "an exception that can't say what it is"
+    return whole(type(error).__qualname__), whole(text)
+
+
+def whole(text: str) -> str:
+    return str.encode(text, errors="backslashreplace").decode()
 
 
 class RaftError(Exception):

@@ -95,6 +95,7 @@ class LocalNode:
         with suppress(ValueError):  # who starts no peer needs no working directory
             self.data_dir = absolute(self.config.data_dir or "data")
         self.registry = supervision.Registry() if registry is None else registry
+        self._exposed = supervision.Registry()
         self.host = host
         self.port = port
         self._limits = limits or BridgeLimits()
@@ -324,7 +325,21 @@ class LocalNode:
                 f"{ref} can't be watched, so its name would outlive it: start its class as "
                 "supervision.as_process(cls).start()"
             )
-        return self.registry.register(check_name(name, "an actor's name"), ref)
+        answer = self.registry.register(check_name(name, "an actor's name"), ref)
+        if answer == ("ok", ref):
+            self._exposed.unregister(name)  # of one who gave the name up here
+            self._exposed.register(name, ref)
+        return answer
+
+    def offered(self, name: str) -> Any | None:
+        """Return the actor that other nodes reach by this name, or None.
+
+        They reach what was registered with the node, and a process by the name that it was started
+        with. Any other name in `supervision.names` is for use in this program.
+        """
+        ref = self.registry.whereis(name)
+        own = ref is not None and getattr(ref, "name", None) == name
+        return ref if own or self._exposed.whereis(name) is ref else None
 
     def whereis(self, address: "Address | str") -> Any | None:
         """Return the actor at `(name, node)`, or of this `name` here.

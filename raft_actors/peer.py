@@ -16,6 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from pykka.messages import ProxyCall
+
 from raft_actors import terms
 from raft_actors.answers import Answering, encoded
 from raft_actors.applied import WITNESS
@@ -38,7 +40,7 @@ from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
 from raft_actors.declared import Formed, declaration
 from raft_actors.disk_watch import DiskWatch
-from raft_actors.errors import StoreError
+from raft_actors.errors import RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.paths import absolute
@@ -71,6 +73,14 @@ EVENTS = frozenset(Follower.handlers)
 NO_PEER = ("error", "no_peer")
 
 
+PUBLIC_CALLS = (("status",), ("leader",))
+"""What a proxy of a peer may call, without arguments."""
+
+
+class NotPublic(RaftError, AttributeError):
+    """A proxy was used for what a peer offers to nobody."""
+
+
 class Peer(Applying, Answering, Process):
     """One member of a Raft group, named on its node.
 
@@ -83,6 +93,7 @@ class Peer(Applying, Answering, Process):
     clock = staticmethod(time.monotonic)
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
+    reply_errors = (NotPublic,)
     due: Effects | None = None
     random = Random()  # noqa: S311 - it draws timeouts, and asks the kernel for none of them
     snapshotter: type[Snapshotting] = Snapshotting
@@ -192,6 +203,22 @@ class Peer(Applying, Answering, Process):
                 self.step(message)
         elif message is not MORE and kind is not NodeUp:
             self.take(message)
+
+    def _handle_receive(self, message: Any) -> Any:
+        """Take what a proxy sends, here or on another node: a few calls, and nothing of what this
+        peer consists of, for that leads to the disk. `Raft` has all the others.
+        """
+        path = tuple(message.attr_path)
+        if path in PUBLIC_CALLS and message == ProxyCall(message.attr_path, (), {}):
+            return super()._handle_receive(message)
+        error = NotPublic(
+            f"a peer's proxy has {', '.join(f'{name}()' for (name,) in PUBLIC_CALLS)} and no "
+            f"{'.'.join(path)}; what else a peer does is asked by `Raft`"
+        )
+        if self.actor_ref.actor_inbox.current.reply_to is not None:
+            raise error
+        logger.warning("%s: %s", self.name, error)  # deferred: nobody waits for an answer
+        return None
 
     def take(self, event: Any) -> None:
         kind = type(event)

@@ -10,10 +10,12 @@ import pykka
 import pytest
 
 import supervision
+from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.remote import AskTimeout, RemoteError, RemoteRef
+from raft_actors.wire.codec import ACTOR
 from tests.nodes.helpers import eventually
 
 HOST_SCRIPT = """
@@ -42,8 +44,21 @@ class Track:
         return "playing"
 
 
+class Inner:
+    """Something that an actor has for itself."""
+
+    def __init__(self):
+        self.parts = []
+
+
 class Keeper(supervision.Process):
     """Does a bit of everything."""
+
+    inner = Inner()
+
+    @property
+    def odd(self):
+        raise AssertionError("a look at it from elsewhere must not run it")
 
     reply_errors = (KeyError, ValueError)
     size = 3
@@ -326,6 +341,131 @@ def test_what_is_private_to_an_actor_stays_so(pair, keep):
     for path in (("_secret",), ("track", "__class__"), ("__init__", "__globals__")):
         with pytest.raises(RemoteError, match=r"AttributeError: .* is private"):
             remote._call("proxy", encode(("get", path))).get(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "path", [("inner", "parts"), ("inner", "parts", "append"), ("told", "append"), ("odd", "reach")]
+)
+@pytest.mark.parametrize("what", ["get", "call", "set"])
+def test_a_proxy_goes_into_what_is_marked_traversable_only(keep, path, what):
+    """Else whoever holds the cookie reaches a path of a store, and writes any file by it."""
+    ref, remote = keep()
+    more = {"get": (), "call": ((), {}), "set": (1,)}[what]
+    order = terms.dumps((what, path, *more))
+    with pytest.raises(RemoteError, match=r"AttributeError: .* traversable"):
+        remote._call("proxy", order).get(timeout=10)
+    remote._node.cast(remote.address[1], ACTOR, ["defer", "keeper", order])
+    assert remote.ask("last", timeout=10) == ("heard", "last")
+    assert ref.is_alive()
+
+
+@pytest.mark.parametrize("name", ["on_receive", "actor_inbox", "actor_ref", "terminate"])
+def test_what_an_actor_is_run_by_is_not_replaced_from_elsewhere(keep, name):
+    _ref, remote = keep()
+    with pytest.raises(RemoteError, match="is run by"):
+        setattr(remote.proxy(), name, 1)
+    assert remote.ask("there", timeout=10) == ("heard", "there")
+
+
+def test_a_call_of_what_is_no_method_ends_nobody(keep):
+    _ref, remote = keep()
+    for one in (remote.proxy().size, remote.proxy().actor_stopped):
+        with pytest.raises(RemoteError, match="can't be called"):
+            one(1).get(timeout=10)
+    assert remote.is_alive()
+
+
+def test_a_supervisor_answers_no_proxy_of_another_node(pair):
+    a, b = pair
+    _ok, ref = supervision.Supervisor.start_link([])
+    b.register("top", ref)
+    proxy = a.whereis(("top", b.name)).proxy()
+    for one in (proxy.which_children, proxy.stop, proxy.init):
+        with pytest.raises(RemoteError, match="supervisor"):
+            one().get(timeout=10)
+        one.defer()
+    assert a.whereis(("top", b.name)).is_alive()
+    supervision.stop(ref)
+
+
+def test_an_order_that_wants_no_answer_where_one_is_given_ends_nobody(keep):
+    """Planted before: the answer had nobody to go to, and the actor ended by that."""
+    ref, remote = keep()
+    node = remote.address[1]
+    for verb, *rest in (("ask", terms.dumps(1)), ("stop",), ("alive",), ("watch", 1), ("none",)):
+        remote._node.cast(node, ACTOR, [verb, "keeper", *rest])
+    remote._node.cast(node, ACTOR, ["proxy", "keeper", terms.dumps(("get", ("size",)))])
+    assert remote.ask("last", timeout=10) == ("heard", "last")
+    assert ref.is_alive()
+
+
+class Wordless(ValueError):
+    def __str__(self):
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no file \udcff.txt"), Wordless(),
+        ValueError("x" * 1_000_000),
+    ],
+    ids=["lone surrogate", "no text", "long"],
+)  # fmt: skip
+def test_an_error_is_told_whatever_its_text_is(pair, error):
+    class Raises(supervision.Process):
+        reply_errors = (ValueError,)
+
+        def on_receive(self, _message):
+            raise error
+
+    a, b = pair
+    ref = Raises.start()
+    b.register("raises", ref)
+    remote = a.whereis(("raises", b.name))
+    for _ in range(2):
+        with pytest.raises(RemoteError) as told:
+            remote.ask("anything", timeout=10)
+        assert len(str(told.value)) < 20_000
+    ref.stop()
+
+
+def test_an_answer_that_is_too_deep_is_an_error_of_the_asker(keep):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    ref, remote = keep()
+    ref.proxy().told = deep
+    with pytest.raises(RemoteError, match=r"deep|recursion"):
+        remote.proxy().told.get(timeout=10)
+    assert remote.is_alive()
+
+
+def test_names_for_use_in_the_program_are_not_reached_from_other_nodes(pair):
+    a, b = pair
+    ref = Keeper.start()
+    b.registry.register("local", ref)
+    assert b.whereis("local") is ref
+    remote = a.whereis(("local", b.name))
+    with pytest.raises(NoProcess):
+        remote.ask("anything", timeout=10)
+    assert not remote.is_alive()
+    assert b.register("offered", ref) == ("ok", ref)
+    assert a.whereis(("offered", b.name)).ask("x", timeout=10) == ("heard", "x")
+    ref.stop()
+    other = Keeper.start()
+    eventually(lambda: b.whereis("offered") is None)
+    b.registry.register("offered", other)
+    with pytest.raises(NoProcess):
+        a.whereis(("offered", b.name)).ask("anything", timeout=10)
+    other.stop()
+
+
+def test_a_process_is_reached_by_the_name_that_it_was_started_with(pair):
+    a, b = pair
+    _ok, ref = Keeper.start_link(name="started", registry=b.registry)
+    assert a.whereis(("started", b.name)).ask("x", timeout=10) == ("heard", "x")
+    ref.stop()
 
 
 def test_plain_pykka_actors_are_adopted_first(pair):

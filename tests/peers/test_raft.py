@@ -570,3 +570,20 @@ def test_a_group_goes_on_whatever_the_wall_clock_says(make_peer, monkeypatch):
         handle.write(("set", "once", value))
     assert Raft.read(name, ("get", "once")) == ("ok", len(clocks) - 1)
     handle.close()
+
+
+def test_a_proxy_of_a_peer_tells_its_status_and_leader_and_leads_nowhere(make_peer):
+    name, (_, proxy) = make_peer()
+    assert Raft.set_configuration(proxy, [name])[0] == "ok"
+    assert proxy.status().get(timeout=10)[1]["name"] == name
+    assert proxy.leader().get(timeout=10) == (name, HERE)
+    for refused in (proxy.store, proxy.core, proxy.path, proxy.terminate("now"), proxy.leader(1)):
+        future = refused if hasattr(refused, "get") else refused()
+        with pytest.raises(AttributeError, match=r"status\(\), leader\(\)"):
+            future.get(timeout=10)
+    with pytest.raises(AttributeError):
+        proxy.store = None
+    proxy.release.defer()
+    proxy.status.defer("of what?")
+    assert Raft.write(proxy, ("set", "a", 1))[0] == "ok"
+    assert Raft.read(proxy, ("get", "a")) == ("ok", 1)
