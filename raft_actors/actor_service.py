@@ -57,13 +57,15 @@ class ActorService:
             nonlocal cancelled
             if not cancelled:
                 cancelled = True
+                answer.abandon()
                 try:
                     self._node.cast(node, ACTOR, ["unwatch", name, number])
                     self._node.flush()
                 except NoNode:
                     logger.debug("nobody to be told that %s is watched no more", name)
 
-        self._node.call(node, ACTOR, ["watch", name, number]).add_done_callback(on_answer)
+        answer = self._node.call(node, ACTOR, ["watch", name, number])
+        answer.add_done_callback(on_answer)
         self._node.flush()
         return cancel
 

@@ -17,7 +17,7 @@ from raft_actors.discovery import Directory
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.future import Future
 from raft_actors.limits import BridgeLimits
-from raft_actors.link import Link, fail
+from raft_actors.link import Answer, Link, fail
 from raft_actors.loopback import Loopback
 from raft_actors.meetings import Meetings
 from raft_actors.names import check_node_name
@@ -81,16 +81,18 @@ class Bridge:
         self._on_news = on_news
         self._links: dict[str, Link] = {}
         self._links_lock = threading.Lock()
+        self._quiet: dict[Link, None] = {}  # once up, or dialled in vain, and not since
         self._local = Local()
         self._handlers: dict[int, OnFrames] = {}
         self.meetings = Meetings(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
             on_met=self._establish, on_frame=self._take_payload, on_broken=self._lose_connection,
+            on_quiet=self._fall_quiet,
         )  # fmt: skip
         self._loopback = Loopback(me.name, self._take)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._batches: dict[int, list[Incoming]] = {}
-        self._replies: list[tuple[Future[Any], Any, Exception | None]] = []
+        self._replies: list[tuple[Answer, Any, Exception | None]] = []
         self._beating = False
         self.closed = False
 
@@ -127,6 +129,8 @@ class Bridge:
             return self._to_self(payload)
         link = self._link_with(node)
         queued = link.send(payload)
+        if queued is None:
+            return self.cast(node, kind, body)
         if link.connection is None:
             self._want(link)
         else:
@@ -139,14 +143,15 @@ class Bridge:
         It raises NoProcess when nobody on that node handles frames of this kind.
         """
         local = self._local
-        answer: Future[Any] = Future()
         if node == self.me.name:
-            call = self._loopback.open(answer)
-            self._to_self(local.pack((kind, body, call)))
+            answer = self._loopback.open()
+            self._to_self(local.pack((kind, body, answer.number)))
             return answer
         link = self._link_with(node)
         call = next(link.call_numbers)
-        link.send(local.pack((kind, body, call)), call, answer)
+        answer = Answer(link, call)
+        if link.send(local.pack((kind, body, call)), call, answer) is None:
+            return self.call(node, kind, body)
         if link.connection is None:
             self._want(link)
         else:
@@ -191,23 +196,17 @@ class Bridge:
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
-        hope: Future[bool] = Future()
-        link = self._link_with(node)
-        self.reactor.post(lambda: self._hope(link, hope, wish=True))
-        return hope
+        return self._hoped(node, wish=True)
 
     def reach(self, node: str) -> Future[bool]:
         """As `connect`, without the wish to stay connected."""
-        hope: Future[bool] = Future()
-        link = self._link_with(node)
-        self.reactor.post(lambda: self._hope(link, hope, wish=False))
-        return hope
+        return self._hoped(node, wish=False)
 
     def disconnect(self, node: str) -> Future[bool]:
         """Close the connection with `node`; the future tells whether there was one."""
+        check_node_name(node)
         gone: Future[bool] = Future()
-        link = self._link_with(node)
-        self.reactor.post(lambda: self._disconnect(link, gone))
+        self.reactor.post(lambda: self._disconnect(node, gone))
         return gone
 
     def version_with(self, node: str) -> int:
@@ -239,6 +238,12 @@ class Bridge:
                     limits=self.limits,
                 )
             return self._links[node]
+
+    def _hoped(self, node: str, *, wish: bool) -> Future[bool]:
+        self._link_with(node)  # it says what is wrong with a name
+        hope: Future[bool] = Future()
+        self.reactor.post(lambda: self._hope(node, hope, wish=wish))
+        return hope
 
     def _want(self, link: Link) -> None:
         if not link.dial_wanted:
@@ -312,6 +317,7 @@ class Bridge:
         connection.heard_at = self.reactor.now
         link.last_link_id = peer.link_id
         link.outage_told = ""
+        self._quiet.pop(link, None)
         link.up(connection, peer.frame_bytes_max)
         self._watch(connection, READ)
         self._local.dirty.add(link)
@@ -322,7 +328,12 @@ class Bridge:
         self._on_news(link.node, None)
         self.meetings.over(link)
 
-    def _hope(self, link: Link, hope: Future[bool], *, wish: bool) -> None:
+    def _hope(self, node: str, hope: Future[bool], *, wish: bool) -> None:
+        try:
+            link = self._link_with(node)
+        except NoConnection:  # this node is being stopped
+            hope.set(False)
+            return
         link.wished = link.wished or wish
         if link.connection is not None:
             hope.set(True)
@@ -330,13 +341,18 @@ class Bridge:
             link.hopeful.append(hope)
             self.meetings.dialling.want(link, at_once=True)
 
-    def _disconnect(self, link: Link, gone: Future[bool]) -> None:
+    def _disconnect(self, node: str, gone: Future[bool]) -> None:
+        link = self._links.get(node)
+        if link is None:
+            gone.set(False)
+            return
         link.wished = False
         self.meetings.dialling.stop(link)
         was_up = link.connection is not None
         if was_up:
             self._lose(link, "disconnect")
         link.forget()
+        self._fall_quiet(link)
         gone.set(was_up)
 
     def _lose_connection(self, connection: Connection, reason: str) -> None:
@@ -356,6 +372,21 @@ class Bridge:
         self._on_news(link.node, reason)
         if link.wished and not self.closed:
             self.meetings.dialling.want(link)
+        self._fall_quiet(link)
+
+    def _fall_quiet(self, link: Link) -> None:
+        """Nothing is left to do for a link: forget the one that has been quiet for longest, if they
+        are too many. Names come and go, and a node stays."""
+        quiet = self._quiet
+        quiet.pop(link, None)
+        quiet[link] = None
+        while len(quiet) > self.limits.quiet_links_max:
+            oldest = next(iter(quiet))
+            del quiet[oldest]
+            with self._links_lock:  # nobody finds it in between
+                del self._links[oldest.node]
+                if not oldest.retire():
+                    self._links[oldest.node] = oldest
 
     def _close(self) -> None:
         self.meetings.gate.close()
@@ -373,7 +404,7 @@ class Bridge:
     def _beat(self) -> None:
         """Ping links that have been silent, and give up those that stay so."""
         now = self.reactor.now
-        up = [link for link in self._links.values() if link.connection is not None]
+        up = [link for link in tuple(self._links.values()) if link.connection is not None]
         for link in up:
             connection = link.connection
             assert connection is not None

@@ -221,6 +221,7 @@ class Cluster:
         answer = self._finder.ask(peer)
         with suppress(RaftError, TimeoutError):
             answer.get(STATUS_S)
+        answer.abandon()
         status = status_in(answer)
         if status is None:
             return None

@@ -4,6 +4,7 @@ A node is dialled while something waits for it or somebody wishes to be connecte
 (`Node.connect`). After a failure the next dial waits, 50 ms at first and up to a second.
 """
 
+import itertools
 import logging
 import os
 import random
@@ -49,10 +50,12 @@ class Dialling:
         introduce: Callable[[Link], Dialler],
         on_connected: Callable[[Connection], None],
         on_failed: Callable[[Link], bool],
+        on_quiet: Callable[[Link], None],
     ) -> None:
-        """Work for `introduce`, which makes a link's handshake, and two that hear how it went.
+        """Work for `introduce`, which makes a link's handshake, and three that hear how it went.
 
-        `on_failed` returns whether it has another connection for the link.
+        `on_failed` returns whether it has another connection for the link. `on_quiet` hears that it
+        has none, and that nobody wants the link dialled again.
         """
         self._reactor = reactor
         self._limits = limits
@@ -60,11 +63,13 @@ class Dialling:
         self._introduce = introduce
         self._on_connected = on_connected
         self._on_failed = on_failed
+        self._on_quiet = on_quiet
+        self._dials = itertools.count(1)  # of all links: one that is made anew goes on from there
         self._random = random.Random()  # noqa: S311  # jitter, no secret
 
     def want(self, link: Link, *, at_once: bool = False) -> None:
         """Dial `link` unless it is up or being dialled; after a failure not too soon."""
-        if link.connection is not None or link.attempt is not None:
+        if link.connection is not None or link.attempt is not None or link.retired:
             return
         delay = 0.0 if at_once else link.retry_at - self._reactor.now
         if delay <= 0:
@@ -139,7 +144,7 @@ class Dialling:
 
     def _connect(self, attempt: Attempt, place: Place) -> None:
         link = attempt.link
-        link.dials += 1
+        link.dials = next(self._dials)
         sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
         prepare(sock)
         connection = Connection(sock, f"{place.host}:{place.port}", self._introduce(link))
@@ -182,9 +187,12 @@ class Dialling:
         if not link.outage_told or (refused and link.outage_told != why):
             link.outage_told = why
             logger.warning("%s can't be reached: %s", link.node, why)
-        if link.away(link.retry_at, why) or link.wished:
+        is_wanted = link.away(link.retry_at, why) or link.wished
+        if is_wanted:
             self.want(link)
         self._tell_hopeful(link, up=False)
+        if not is_wanted:
+            self._on_quiet(link)
 
     def _hang_up(self, attempt: Attempt) -> None:
         connection = attempt.connection

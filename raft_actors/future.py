@@ -38,6 +38,11 @@ class Future(Generic[T]):
         """Make `get` raise `error`. Returns False if an answer was there already."""
         return self._settle(None, error)
 
+    def abandon(self) -> None:
+        """Nobody waits any more: who does all the same gets TimeoutError, and no answer counts."""
+        if not self.done():
+            self.set_exception(TimeoutError("it was given up"))
+
     def done(self) -> bool:
         return self._callbacks is None
 

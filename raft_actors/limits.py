@@ -26,6 +26,8 @@ class BridgeLimits:
     redial_max_s: float = 1.0
     refused_redial_s: float = 10.0
     """A wrong cookie or version does not heal by itself."""
+    quiet_links_max: int = 100
+    """Nodes known and not connected; of one more, the one that is away for longest is forgotten."""
     mapper_retry_s: float = 5.0
     """How often a node tries to get the mapper port that another process holds."""
     waiting_bytes: int = 1 * MIB

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
@@ -25,15 +25,35 @@ if TYPE_CHECKING:
     from raft_actors.dialling import Attempt
     from raft_actors.reactor import Timer
 
-__all__ = ["Link", "fail"]
+__all__ = ["Answer", "Link", "fail"]
 
 logger = logging.getLogger("raft_actors.node")
-
-Answer = Future[Any]
 
 JOINED_MAX = 4096
 """Frames in one payload."""
 LIST_HEAD_BYTES = 3
+
+
+class Calls(Protocol):
+    """Where a call is open until it is answered."""
+
+    calls: "dict[int, Answer]"
+
+
+class Answer(Future[Any]):
+    """The answer to call `number`; the call is open until it comes, or is abandoned."""
+
+    __slots__ = ("number", "where")
+
+    def __init__(self, where: Calls, number: int) -> None:
+        super().__init__()
+        self.where = where
+        self.number = number
+
+    def abandon(self) -> None:
+        if not self.done():
+            self.where.calls.pop(self.number, None)
+            super().abandon()
 
 
 class Link:
@@ -48,6 +68,7 @@ class Link:
 
         # Guarded by the lock.
         self.lock = threading.Lock()
+        self.retired = False  # it takes nothing more: who wants this node makes another link
         self.connection: Connection | None = None
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
@@ -87,8 +108,9 @@ class Link:
         answer: Answer | None = None,
         *,
         over: "Connection | None" = None,
-    ) -> bool:
-        """Queue one frame. Returns False when there's no room, or for a call no hope.
+    ) -> bool | None:
+        """Queue one frame. Returns False when there's no room, or for a call no hope; None, and
+        nothing is done, when this link is retired.
 
         While there's no connection frames wait, and the oldest make room for the newest.
         `answer` is for `call`, and fails when False is returned. What is to go over one
@@ -106,6 +128,8 @@ class Link:
                     f"at most {self._frame_bytes_max} (Config.frame_bytes_max)"
                 )
             if self.connection is None:
+                if self.retired:
+                    return None
                 refusal = self._wait(payload, call, dropped)
             elif self._queued_bytes + len(payload) > self._queue_bytes_max:
                 refusal = f"{self._queued_bytes} bytes wait for {self.node} already"
@@ -228,6 +252,15 @@ class Link:
             self.dial_wanted = False
             calls = self._take_calls()  # in one go with their frames: else one may be sent later
         fail_all(calls, f"{self.node} was disconnected", was_sent=False)
+
+    def retire(self) -> bool:
+        """Take nothing more, if nothing is under way. Returns whether that is so. Bridge thread."""
+        is_busy = self.attempt or self.parked or self.retry or self.looking_up or self.hopeful
+        with self.lock:
+            self.retired = not (
+                is_busy or self.wished or self.connection or self._waiting or self.calls
+            )
+            return self.retired
 
     def _queue(self, payload: bytes) -> None:
         self._out.append(payload)

@@ -308,7 +308,15 @@ class LocalNode:
             raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
         key = object()
         self._watchers[key] = watcher
-        return lambda: self._watchers.pop(key, None)
+        if not hasattr(watcher, "watch"):  # a function, or a plain actor: found dead at the news
+            return lambda: self._watchers.pop(key, None)
+        forget = watcher.watch(lambda _reason: self._watchers.pop(key, None))
+
+        def end() -> None:
+            self._watchers.pop(key, None)
+            forget()
+
+        return end
 
     # Actors.
 
@@ -368,7 +376,10 @@ class LocalNode:
     def _wait(self, answer: Future[Any], timeout_s: float | None = None) -> Any:
         if self._up.reactor.is_current():
             raise RuntimeError("this would wait on the bridge thread for the bridge thread")
-        return answer.get(self._patience_s if timeout_s is None else timeout_s)
+        try:
+            return answer.get(self._patience_s if timeout_s is None else timeout_s)
+        finally:
+            answer.abandon()
 
     def _on_news(self, node: str, reason: str | None) -> None:
         if reason is not None:

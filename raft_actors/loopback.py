@@ -6,7 +6,7 @@ from typing import Any
 
 from raft_actors.connection import Incoming
 from raft_actors.errors import NoConnection, NoProcess
-from raft_actors.future import Future
+from raft_actors.link import Answer
 from raft_actors.wire.codec import PING, make_packer, unpack, unpack_frame
 
 __all__ = ["Loopback"]
@@ -18,14 +18,14 @@ class Loopback:
     def __init__(self, node: str, take: Callable[[Incoming, int], None]) -> None:
         self._node = node
         self._take = take
-        self._calls: dict[int, Future[Any]] = {}
+        self.calls: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
 
-    def open(self, answer: Future[Any]) -> int:
-        """Return the number of a new call. From any thread."""
-        call = next(self._numbers)
-        self._calls[call] = answer
-        return call
+    def open(self) -> Answer:
+        """Return the answer of a new call. From any thread."""
+        answer = Answer(self, next(self._numbers))
+        self.calls[answer.number] = answer
+        return answer
 
     def deliver(self, payload: bytes) -> None:
         """Take in a frame, on the bridge thread."""
@@ -38,16 +38,16 @@ class Loopback:
             self._take(Incoming(self._node, frame[1], call, None, self), frame[0])
 
     def reply(self, _connection: None, call: int, body: Any) -> None:
-        answer = self._calls.pop(call, None)
+        answer = self.calls.pop(call, None)
         if answer is not None:
             answer.set(unpack(make_packer()(body)))
 
     def decline(self, _connection: None, call: int, kind: int) -> None:
-        answer = self._calls.pop(call, None)
+        answer = self.calls.pop(call, None)
         if answer is not None:
             answer.set_exception(NoProcess(f"nobody on {self._node} handles frames of kind {kind}"))
 
     def close(self) -> None:
-        while self._calls:
-            _, answer = self._calls.popitem()
+        while self.calls:
+            _, answer = self.calls.popitem()
             answer.set_exception(NoConnection(f"node {self._node} is stopped"))

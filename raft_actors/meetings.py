@@ -42,10 +42,12 @@ class Meetings:
         on_met: Callable[[Link, Connection], None],
         on_frame: Callable[[Connection, memoryview], None],
         on_broken: Callable[[Connection, str], None],
+        on_quiet: Callable[[Link], None],
     ) -> None:
         """Tell `on_met` of each connection to be used from now on.
 
-        `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense.
+        `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense;
+        `on_quiet` a link that was dialled in vain, and won't be again before somebody wants it.
         """
         self._reactor = reactor
         self._limits = limits
@@ -57,8 +59,9 @@ class Meetings:
         self._on_broken = on_broken
         self.gate = Gate(reactor, limits, listener, self._greet)
         self.dialling = Dialling(
-            reactor, limits, directory, self._introduce, self._on_connected, self._on_failed
-        )
+            reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
+            on_quiet,
+        )  # fmt: skip
 
     def over(self, link: Link) -> None:
         """Note that `link` is up: every other attempt to get there ends."""

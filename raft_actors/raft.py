@@ -498,7 +498,11 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     name, node = address_of(peer)
     body = [operation, name, payload, *next_request()]
     try:
-        answer = peers.request((name, node), body).get(timeout)
+        future = peers.request((name, node), body)
+        try:
+            answer = future.get(timeout)
+        finally:
+            future.abandon()
     except TimeoutError:
         return TIMEOUT
     except NoConnection as error:

@@ -55,6 +55,12 @@ class RemoteFuture:
         self._answer = answer
         self._asked = asked
 
+    def __del__(self) -> None:
+        """Nobody can ask for the answer any more. Ctrl-C may have left it without one."""
+        answer = getattr(self, "_answer", None)
+        if answer is not None:
+            answer.abandon()
+
     def get(self, *, timeout: float | None = None) -> Any:
         """Wait for the answer, at most `timeout` seconds.
 
@@ -156,7 +162,7 @@ class RemoteRef:
 
         Returns True when it has, False if none has the name; with `block=False` a future of that.
         """
-        future = StopFuture(self._call("stop")._answer, str(self))
+        future = self._call("stop", kind=StopFuture)
         return future.get(timeout=timeout) if block else future
 
     def watch(self, callback: Callable[[Any], None]) -> Callable[[], None]:
@@ -167,11 +173,13 @@ class RemoteRef:
         """
         return self._node._actors.watch(self.address, callback)
 
-    def _call(self, verb: str, *arguments: Any) -> RemoteFuture:
+    def _call(
+        self, verb: str, *arguments: Any, kind: "type[RemoteFuture] | None" = None
+    ) -> RemoteFuture:
         name, node = self.address
         answer = self._node.call(node, ACTOR, [verb, name, *arguments])
         self._node.flush()
-        return RemoteFuture(answer, str(self))
+        return (kind or RemoteFuture)(answer, str(self))
 
 
 class StopFuture(RemoteFuture):

@@ -4,7 +4,7 @@ import asyncio
 
 from raft_actors.client.finder import Finder
 from raft_actors.client.there import there
-from raft_actors.client.watch import LOOK_S, ROUND_S, Leadership, Observer
+from raft_actors.client.watch import ROUND_S, Leadership, Observer
 
 __all__ = ["AsyncLeaderWatch"]
 
@@ -36,7 +36,7 @@ class AsyncLeaderWatch:
             if news is not None:
                 return news
             try:
-                await asyncio.wait_for(self._closed.wait(), LOOK_S)
+                await asyncio.wait_for(self._closed.wait(), self._observer.pause_s)
             except TimeoutError:
                 continue
         raise StopAsyncIteration

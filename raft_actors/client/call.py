@@ -61,6 +61,7 @@ class Call:
         try:
             return future.get(0.0 if future.done() else self.patience())
         except TimeoutError:
+            future.abandon()
             return ("error", "timeout")
         except NoConnection as error:
             self.perhaps |= error.was_sent
@@ -85,6 +86,8 @@ class Call:
         """Nobody waits for it any more: a thread that is at it makes no further attempt."""
         self.deadline = 0.0
         self.end()
+        if self.future is not None:
+            self.future.abandon()
 
     def end(self) -> None:
         """It is not sent again, so it holds no room in its session."""

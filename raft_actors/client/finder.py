@@ -42,6 +42,7 @@ class Finder:
         self.why = ""
         self.configured = -1
         self.term = -1
+        self.refreshing: Future[Any] | None = None
         self.lock = threading.RLock()  # it knows its owner: see `find`
 
     def lost(self, target: Address | None) -> None:
@@ -85,10 +86,18 @@ class Finder:
 
     def ask_around(self, until: float, other_than: Address | None) -> None:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""
+        asked: list[Future[Any]] = []
+        try:
+            asked += map(self.ask, dict.fromkeys((*self.members, *self.seeds)))
+            self.hear(asked, until, other_than)
+        finally:
+            for answer in asked:
+                answer.abandon()
+
+    def hear(self, asked: list[Future[Any]], until: float, other_than: Address | None) -> None:
         answers: SimpleQueue[Future[Any]] = SimpleQueue()
-        asked = dict.fromkeys((*self.members, *self.seeds))
-        for address in asked:
-            self.ask(address).add_done_callback(answers.put)
+        for question in asked:
+            question.add_done_callback(answers.put)
         for _ in asked:
             try:
                 answer = answers.get(timeout=max(0.0, until - time.monotonic()))
@@ -123,9 +132,12 @@ class Finder:
 
     def refresh(self) -> None:
         """Have the leader tell its configuration, some time soon. Does not wait."""
-        leader = self.leader
+        leader, before = self.leader, self.refreshing
+        if before is not None:
+            before.abandon()
         if leader is not None:
-            self.ask(leader).add_done_callback(self.on_status)
+            self.refreshing = self.ask(leader)
+            self.refreshing.add_done_callback(self.on_status)
 
     def on_status(self, answer: Future[Any]) -> None:
         status = status_in(answer)

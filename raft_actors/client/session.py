@@ -73,10 +73,10 @@ class ClientSession:
         They have their reply, which nobody has fetched yet, or are past their deadline.
         """
         ended = [
-            each
-            for each, call in list(self.under_way.items())
+            call
+            for call in list(self.under_way.values())
             if call.remaining() <= 0 or call.is_replied()
         ]
-        for sequence in ended:
-            self.done(sequence)
+        for call in ended:
+            call.give_up()
         return bool(ended)

@@ -134,3 +134,61 @@ def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters):
         assert seen[-1].leader != leader
 
     asyncio.run(main())
+
+
+class Group:
+    """Members that answer at once with the status that each has, and count who was asked."""
+
+    def __init__(self, **status):
+        self.members = tuple((name, f"{name}@one") for name in "abc")
+        self.seeds = self.members
+        self.statuses = dict.fromkeys(self.members, status)
+        self.asked = []
+
+    def ask(self, address):
+        self.asked.append(address)
+        answer = Future()
+        answer.set(terms.dumps(("ok", self.statuses[address])))
+        return answer
+
+    def learn(self, _status):
+        pass
+
+
+def told(leader, term, *, ready):
+    return {"leader": leader, "current_term": term, "ready": ready}
+
+
+def test_a_watch_without_news_asks_one_member_in_turn():
+    """Planted: ask all of them each time."""
+    a, b, _c = members = tuple((name, f"{name}@one") for name in "abc")
+    group = Group(**told(a, 1, ready=True))
+    observer = Observer(group)
+    assert observer.news(observer.ask()) == Leadership(a, 1, True)
+    assert observer.news(observer.ask()) is None
+    assert observer.pause_s > 0.2
+    group.asked.clear()
+    for _ in range(3):
+        assert observer.news(observer.ask()) is None
+    assert sorted(group.asked) == sorted(members)
+    group.statuses[b] = told(b, 2, ready=True)
+    looks = 0
+    while (news := observer.news(observer.ask())) is None:
+        looks += 1
+    assert news == Leadership(b, 2, True)
+    assert looks <= 3
+    assert observer.pause_s < 0.1
+
+
+def test_a_watch_of_a_group_without_a_leader_becomes_quiet_too():
+    group = Group(**told(None, 1, ready=False))
+    observer = Observer(group)
+    while observer.pause_s < 0.2:
+        observer.news(observer.ask())
+        assert len(group.asked) < 100
+    group.statuses = dict.fromkeys(group.members, told(group.members[0], 2, ready=False))
+    assert observer.news(observer.ask()) is None
+    assert observer.news(observer.ask()) == Leadership(group.members[0], 2, False)
+    for _ in range(3):
+        observer.news(observer.ask())
+    assert observer.pause_s < 0.1, "until that one is ready"
