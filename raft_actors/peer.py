@@ -50,7 +50,7 @@ from raft_actors.snapshotting import Snapshotting, WriterEnded
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import open_store
 from raft_actors.trace import Trace, open_trace
-from raft_actors.troubles import in_words
+from raft_actors.troubles import HEALS, in_words
 from supervision import Process, tell_if_alive, timer
 
 if TYPE_CHECKING:
@@ -352,7 +352,8 @@ class Peer(Applying, Answering, Process):
             publish(LeaderChanged(self.address, news.leader, news.term))
 
     def complain(self, trouble: Trouble) -> None:
-        logger.error("%s: %s", self.name, in_words(trouble, self.address))
+        level = logging.WARNING if trouble.what in HEALS else logging.ERROR
+        logger.log(level, "%s: %s", self.name, in_words(trouble, self.address))
 
     def set_alarm(self) -> None:
         """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.

@@ -3,7 +3,10 @@
 from raft_actors.core.effects import Trouble
 from raft_actors.core.membership import Address
 
-__all__ = ["in_words"]
+__all__ = ["HEALS", "in_words"]
+
+HEALS = {"no_leader", "not_formed", "no_group"}
+"""What the peer itself gets over, as soon as others run or someone founds its group."""
 
 
 def in_words(trouble: Trouble, peer: Address) -> str:
@@ -11,6 +14,22 @@ def in_words(trouble: Trouble, peer: Address) -> str:
     other = trouble.peer
     join = f"Raft.join(Machine, name={peer[0]!r}, via={other!r})"
     match trouble.what:
+        case "no_leader":
+            return (
+                f"no leader {trouble.detail}. Nothing can be written, and only stale "
+                "reads are answered, until a majority of the members run and reach each other"
+            )
+        case "not_formed":
+            return (
+                f"no group has formed {trouble.detail}. It forms once a majority of the declared "
+                "members run: see that they are started, and named as they are declared"
+            )
+        case "no_group":
+            return (
+                f"it is of no group yet, so it takes no writes and no reads: found one by "
+                f"Raft.set_configuration({peer[0]!r}, members), with this peer among them, or have "
+                f"it join one by Raft.join(Machine, name={peer[0]!r}, via=a member)"
+            )
         case "other_incarnation":
             return (
                 f"the group of {other} knows {peer} by another data directory than the one it has: "

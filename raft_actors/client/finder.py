@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["Finder", "status_in", "time_until"]
 ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
 PAUSE_S = 0.02
+TOLD_MAX = 5
+"""So many members are named in an error."""
 NOTHING = terms.dumps(())
 NO_PEER = terms.dumps(("error", "no_peer"))
 
@@ -30,7 +33,7 @@ class Finder:
     members  of the newest configuration heard of
     leader   None while none is known
     heard    whether anybody has answered in the last search
-    why      what kept one of them from answering, for people
+    whys     what each of them has instead of a leader, for people: "can't be reached: ..."
     """
 
     def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
@@ -39,7 +42,7 @@ class Finder:
         self.members = seeds
         self.leader: Address | None = None
         self.heard = False
-        self.why = ""
+        self.whys: dict[Address, str] = {}
         self.configured = -1
         self.term = -1
         self.refreshing: Future[Any] | None = None
@@ -69,7 +72,7 @@ class Finder:
             if not self.lock.acquire(timeout=time_until(call.deadline)):
                 return None
             if self.leader is None and time_until(call.deadline) > 0:
-                self.heard, self.why = False, ""
+                self.heard, self.whys = False, {}
             while self.leader is None:
                 now = time.monotonic()
                 if now >= call.deadline:  # which comes early if nobody waits any more
@@ -86,29 +89,36 @@ class Finder:
 
     def ask_around(self, until: float, other_than: Address | None) -> None:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""
-        asked: list[Future[Any]] = []
+        asked: dict[Address, Future[Any]] = {}
         try:
-            asked += map(self.ask, dict.fromkeys((*self.members, *self.seeds)))
+            for address in (*self.members, *self.seeds):
+                if address not in asked:
+                    asked[address] = self.ask(address)
             self.hear(asked, until, other_than)
         finally:
-            for answer in asked:
+            for answer in asked.values():
                 answer.abandon()
 
-    def hear(self, asked: list[Future[Any]], until: float, other_than: Address | None) -> None:
-        answers: SimpleQueue[Future[Any]] = SimpleQueue()
-        for question in asked:
-            question.add_done_callback(answers.put)
+    def hear(
+        self, asked: dict[Address, Future[Any]], until: float, other_than: Address | None
+    ) -> None:
+        answers: SimpleQueue[tuple[Address, Future[Any]]] = SimpleQueue()
+        whys = self.whys
+        for address, question in asked.items():
+            whys.setdefault(address, "no answer")
+            question.add_done_callback(partial(put, answers, address))
         for _ in asked:
             try:
-                answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+                address, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
                 return
             status = status_in(answer)
             if status is None:
-                self.why = why_none(answer) or self.why
+                whys[address] = why_none(answer)
                 continue
             self.heard = True
             self.learn(status)
+            whys[address] = why_no_leader(address[0], status)
             leader = status["leader"]
             if (
                 status["current_term"] == self.term
@@ -118,6 +128,12 @@ class Finder:
                 self.leader = leader
                 return
         self.term = self.configured = -1  # it may be another group by now, founded anew
+
+    @property
+    def why(self) -> str:
+        """What kept the last search from finding a leader."""
+        told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
+        return "; ".join(told[:TOLD_MAX])
 
     def ask(self, address: Address) -> Future[Any]:
         return self.peers.request(address, [STATUS, address[0], NOTHING, 0, 0])
@@ -145,13 +161,26 @@ class Finder:
             self.learn(status)
 
 
+def put(answers: "SimpleQueue[tuple[Address, Future[Any]]]", peer: Address, answer: Any) -> None:
+    answers.put((peer, answer))
+
+
 def why_none(answer: Future[Any]) -> str:
     """Say why there is no status in an answer that has come."""
     try:
         found = answer.get(0)
     except (RaftError, TimeoutError) as error:
         return str(error)
-    return "there is no such peer on its node" if found == NO_PEER else ""
+    return "there is no such peer" if found == NO_PEER else "it has stopped"
+
+
+def why_no_leader(name: str, status: dict[str, Any]) -> str:
+    if not status["configuration"]["members"]:
+        return (
+            f"it is of no group yet: found one by Raft.set_configuration({name!r}, members), or "
+            "have it join one by Raft.join"
+        )
+    return "" if status["leader"] else "it knows no leader"
 
 
 def status_in(answer: Future[Any]) -> dict[str, Any] | None:

@@ -37,14 +37,19 @@ __all__ = ["Candidate", "PreCandidate"]
 
 
 class Asking(Role):
-    """A peer that collects votes until its deadline. The votes are its own and end with it."""
+    """A peer that collects votes until its deadline. The votes are its own and end with it.
 
-    __slots__ = ("deadline", "votes")
+    votes  who would have it as a leader
+    heard  who has answered, whatever it was
+    """
+
+    __slots__ = ("deadline", "heard", "votes")
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         self.deadline = server.election_deadline()
         self.votes: set[Address] = {server.peer}
+        self.heard: set[Address] = set()
 
     @property
     def alarm(self) -> float:
@@ -52,6 +57,7 @@ class Asking(Role):
 
     def on_tick(self, _tick: Tick) -> None:
         if self.server.now >= self.deadline:
+            self.server.note_leaderless(self.heard)
             self.server.become_pre_candidate()
 
     def count(self, reply: "PreVoteReply | VoteReply") -> None:
@@ -93,6 +99,7 @@ class PreCandidate(Asking):
         super().on_pre_vote_request(request)
 
     def on_pre_vote_reply(self, reply: PreVoteReply) -> None:
+        self.heard.add(reply.source)
         if self.gave_way:
             return
         if reply.granted and reply.asked == self.server.term + 1:
@@ -145,6 +152,7 @@ class Candidate(Asking):
         election timeout. It waits for a heartbeat of the other, with jitter.
         """
         server = self.server
+        self.heard.add(reply.source)
         if reply.granted:
             self.count(reply)
             if self.won():

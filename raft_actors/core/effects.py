@@ -52,9 +52,14 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a person has to look at; told once.
+    """What a person has to look at; told once, but for the first two.
 
-    what   "other_incarnation": `peer` leads a group that knows this one by another data directory
+    what   "no_leader": there has been no leader for long; `detail` says for how long, and who of
+           the members does not answer. Told again and again
+           "not_formed": the same of a group that was declared, or is being founded
+           "no_group": this one is of no group, and is asked for what only a group can do
+
+           "other_incarnation": `peer` leads a group that knows this one by another data directory
            "other_group": `peer` is of the group `detail`, and this one is not
            "group_exists": `peer` is of a group, so this one founds none
            "other_members": `peer` wants to found a group of other members

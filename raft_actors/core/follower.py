@@ -230,6 +230,7 @@ class Follower(Role):
             self.server.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:
+        self.server.note_no_group()
         self.server.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:
@@ -247,6 +248,7 @@ class Follower(Role):
             return
         serves = (stale or event.consistency == FOLLOWER) and not server.keeps_no_state
         if self.leader is None or not serves:
+            server.note_no_group()
             self.refuse_read(event, redirect(self.leader))
         elif reads.count >= server.config.proposals_max:
             server.answer(event.ticket, ("error", "overloaded"))

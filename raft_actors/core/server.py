@@ -54,6 +54,11 @@ is reached by several messages, and no few of them use up the terms that there a
 FOUNDING_TIMEOUTS = 5
 """How many longest election timeouts a founder waits for a majority before it gives up."""
 
+LEADERLESS_TIMEOUTS = 5
+"""So many longest election timeouts without a leader are told; an election takes one or two."""
+TOLD_AGAIN_S = 60.0
+"""How often at the least; at first each time after as long again."""
+
 Event = (
     Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
     | SnapshotTaken | SnapshotInstalled | SnapshotRefused
@@ -103,12 +108,15 @@ class Server:
     commit_index    what is known to be committed; at first what the state machine has applied
     stateless       whether its data directory is a witness's
     troubles        what a person has to look at, and was told once
+    leaderless_at   since when it has known no leader, if it knows none
+    tell_at         when to tell of that
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "fresh", "incarnation", "incoming", "log", "machine", "news", "now", "peer",
-                 "promise_ms", "promised_until", "random", "role", "saved_ballot", "snapshot",
-                 "snapshots", "stateless", "troubles", "version", "wall_ms")  # fmt: skip
+                 "fresh", "incarnation", "incoming", "leaderless_at", "log", "machine", "news",
+                 "now", "peer", "promise_ms", "promised_until", "random", "role", "saved_ballot",
+                 "snapshot", "snapshots", "stateless", "tell_at", "troubles", "version",
+                 "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -144,6 +152,8 @@ class Server:
         self.news: News | None = None
         self.stateless = False
         self.troubles: dict[str, Trouble] = {}
+        self.leaderless_at = now
+        self.tell_at = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
         self.fresh = (-inf, 0)
         leases = config.lease_clock_drift_max is not None
         self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
@@ -285,6 +295,37 @@ class Server:
             names = ", ".join(f"{name} on {node}" for name, node in silent)
             self.note(Trouble("silent", silent[0], names))
 
+    def note_no_group(self) -> None:
+        """Have a person told who asks a peer of no group for what only a group can do."""
+        if not self.voters.members:
+            self.note(Trouble("no_group", self.peer))
+
+    def note_leaderless(self, heard: set[Address]) -> None:
+        """Have a person told, now and then, that there has been no leader for long, and who of
+        the members is not among those that were `heard`.
+        """
+        if self.now < self.tell_at:
+            return
+        since = self.now - self.leaderless_at
+        self.tell_at = self.now + min(since, TOLD_AGAIN_S)
+        silent = [member for member in self.others() if member not in heard]
+        what = "not_formed" if self.founding else "no_leader"
+        if self.founding and self.troubles.keys() - {"not_formed", "no_group"}:
+            return  # those say why
+        detail = f"for {since:.0f} s"
+        if silent:
+            detail += f": no answer from {', '.join(f'{name} on {node}' for name, node in silent)}"
+        self.troubles.pop(what, None)  # it is told again
+        self.note(Trouble(what, silent[0] if silent else self.peer, detail))
+
+    def note_leader(self, leader: Address | None) -> None:
+        """There is another leader than before, or none any more."""
+        self.leaderless_at = self.now
+        self.tell_at = self.now + LEADERLESS_TIMEOUTS * self.config.max_election_timeout
+        if leader is not None:
+            for what in ("no_leader", "not_formed"):
+                self.troubles.pop(what, None)
+
     def note(self, trouble: Trouble) -> None:
         """Have a person told, once for each kind."""
         if trouble.what not in self.troubles:
@@ -348,6 +389,8 @@ class Server:
             self.role.name, self.term, self.role.leader,
         ):  # fmt: skip
             due.news = self.news = News(self.role.name, self.term, self.role.leader)
+            if news is not None and news.leader != self.role.leader:
+                self.note_leader(self.role.leader)
         self.effects = Effects()
         self.log.trim()
         return due

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.effects import Ballot, Effects, News
+from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import COMMAND, kind_of, payload_of, term_of
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
@@ -91,6 +91,7 @@ class World:
         self.slow: dict[str, float] = {}
         self.cut: set[tuple[str, str]] = set()
         self.news: list[tuple[str, News]] = []
+        self.troubles: list[tuple[str, Trouble]] = []
         self.acknowledged: list[bytes] = []
         self.stale_reads: list[Ticket] = []
         for name in names:
@@ -133,6 +134,7 @@ class World:
         self.send(due.send)
         if due.news is not None:
             self.news.append((name, due.news))
+        self.troubles += [(name, trouble) for trouble in due.troubles]
         self.apply(name, server, machine)
         machine.reads += due.reads
         self.answer_reads(name, machine)

@@ -7,7 +7,7 @@ import pytest
 import supervision
 from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, terms
 from raft_actors.core.messages import CONSISTENCIES, Propose
-from raft_actors.errors import BadName, RaftError
+from raft_actors.errors import BadName, NoLeader, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE, next_request
@@ -587,3 +587,32 @@ def test_a_proxy_of_a_peer_tells_its_status_and_leader_and_leads_nowhere(make_pe
     proxy.status.defer("of what?")
     assert Raft.write(proxy, ("set", "a", 1))[0] == "ok"
     assert Raft.read(proxy, ("get", "a")) == ("ok", 1)
+
+
+def test_who_writes_before_there_is_a_group_is_told_how_to_found_one(make_peer, caplog):
+    """By the log, by the peer's status and by the handle: the first that everybody forgets."""
+    name, _ = make_peer()
+    for ask in (Raft.write, Raft.read):
+        assert ask(name, ("get", "k")) == ("error", ("redirect", None))
+    with pytest.raises(NoLeader, match=rf"of no group yet.*set_configuration\('{name}', members\)"):
+        Cluster(name, timeout=0.2).write(("set", "k", 1))
+    (record,) = [record for record in caplog.records if "of no group yet" in record.message]
+    assert record.levelname == "WARNING"
+    assert f"Raft.set_configuration('{name}', members)" in record.message
+    assert f"Raft.join(Machine, name='{name}', via=a member)" in record.message
+    assert Raft.status(name)[1]["troubles"] == [record.message.partition(": ")[2]]
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    assert "troubles" not in Raft.status(name)[1]
+
+
+def test_a_lost_majority_is_a_warning_that_names_who_does_not_answer(trio, caplog):
+    names = trio()
+    staying, *gone = names
+    for name in gone:
+        Raft.stop(name)
+    eventually(lambda: "no leader for" in caplog.text)
+    (record, *_) = [record for record in caplog.records if "no leader for" in record.message]
+    assert record.levelname == "WARNING"
+    assert record.message.startswith(f"{staying}: no leader for ")
+    assert all(f"{name} on " in record.message for name in gone)
+    assert any("no leader for" in text for text in Raft.status(staying)[1]["troubles"])

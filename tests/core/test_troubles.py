@@ -1,0 +1,96 @@
+"""What a person is told of a peer that waits for others: that it does, for whom, and again."""
+
+import pytest
+
+from raft_actors.core.messages import Configure, Propose, Query, Transfer
+from tests.core.world import World, address
+
+
+def world_led_by_a() -> World:
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    return world
+
+
+def told(world: World, name: str) -> list[str]:
+    """What a person has been told of a peer since the last look."""
+    found = [f"{trouble.what} {trouble.detail}" for who, trouble in world.troubles if who == name]
+    world.troubles.clear()
+    return found
+
+
+def test_a_peer_without_a_leader_for_long_tells_again_and_again_who_is_missing() -> None:
+    """Two of three died on Saturday, and on Monday the log of the third has to say so.
+
+    Planted: told once.
+    """
+    world = world_led_by_a()
+    for name in "bc":
+        world.crash(name)
+    world.ring(2)
+    assert told(world, "a") == [], "an election is no trouble"
+    world.ring(600)
+    details = told(world, "a")
+    assert all(detail.endswith("no answer from b on sim@host, c on sim@host") for detail in details)
+    assert 10 < len(details) < 20, "often at first, and then once a minute"
+    assert "for 3 s" in details[0] or "for 4 s" in details[0]
+    assert world.servers["a"].troubles.keys() == {"no_leader"}
+
+
+def test_a_leader_ends_that_trouble_and_the_time_begins_anew() -> None:
+    world = world_led_by_a()
+    for name in "bc":
+        world.crash(name)
+    world.ring(60)
+    world.start("b")
+    world.ring(3)
+    assert world.servers["a"].troubles == {}
+    told(world, "a")
+    world.crash("b")
+    world.ring(2)
+    assert told(world, "a") == []
+    world.ring(60)
+    assert told(world, "a")
+
+
+def test_who_answers_and_elects_nobody_is_not_called_missing() -> None:
+    """Two of five answer each other, and that is no majority."""
+    world = World("abcde")
+    world.configure("a")
+    world.settle()
+    for name in "cde":
+        world.crash(name)
+    world.ring(30)
+    details = told(world, "a") + told(world, "b")
+    assert details
+    assert all(
+        detail.endswith("no answer from c on sim@host, d on sim@host, e on sim@host")
+        for detail in details
+    )
+
+
+def test_a_declared_group_that_does_not_form_tells_who_is_missing() -> None:
+    """A name that is written wrong is waited for until somebody looks."""
+    world = World("ab")
+    members = (address("a"), address("misspelt"))
+    world.step("a", Configure(members, None, declared=True))
+    world.ring(30)
+    trouble = world.servers["a"].troubles["not_formed"]
+    assert trouble.detail.endswith("no answer from misspelt on sim@host")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Propose(b"x", None), Query(b"x", None), Query(b"x", None, "follower"), Transfer(None, None)],
+    ids=["write", "read", "follower's read", "transfer"],
+)
+def test_a_peer_of_no_group_that_is_asked_for_something_tells_what_is_missing(event) -> None:
+    world = World("ab")
+    server = world.servers["a"]
+    for _ in range(2):
+        server.step(event)
+    assert [trouble.what for trouble in server.flush().troubles] == ["no_group"]
+    world.configure("a")
+    world.settle()
+    assert server.troubles == {}
