@@ -16,6 +16,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.raft import PeerRef
+from raft_actors.timeouts import optional_seconds
 from raft_actors.views import Status
 
 __all__ = ["AsyncCluster"]
@@ -78,7 +79,7 @@ class AsyncCluster:
     ) -> AsyncPipeline:
         """As `Cluster.pipeline`, for one task."""
         self._cluster._check_outstanding(outstanding_max)
-        return AsyncPipeline(self, outstanding_max, timeout)
+        return AsyncPipeline(self, outstanding_max, optional_seconds(timeout))
 
     async def cast(self, command: Any, timeout: float | None = None) -> None:
         """As `Cluster.cast`."""

@@ -36,6 +36,7 @@ from raft_actors.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
 from raft_actors.requests import READ, WRITE, read_request
 from raft_actors.sessions import NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.timeouts import optional_seconds, seconds
 from raft_actors.views import Status, in_view
 
 __all__ = ["Cluster"]
@@ -73,7 +74,7 @@ class Cluster:
             seeds = (address_of(members),)  # type: ignore[arg-type]
         if not seeds:
             raise ValueError("a cluster needs at least one member to begin with")
-        self.timeout = timeout
+        self.timeout = seconds(timeout)
         self._peers = peers_here()
         self._finder = Finder(self._peers, seeds)
         self._places = Places(self._finder, self._peers.node.name)
@@ -145,7 +146,7 @@ class Cluster:
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many operations under way at once from one thread."""
         self._check_outstanding(outstanding_max)
-        return Pipeline(self, outstanding_max, timeout)
+        return Pipeline(self, outstanding_max, optional_seconds(timeout))
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
         """Settle an unknown outcome: return the reply of the command, if it happened.
@@ -232,8 +233,10 @@ class Cluster:
 
     @staticmethod
     def _check_outstanding(outstanding_max: int) -> None:
-        if not 0 < outstanding_max <= OUTSTANDING_MAX:
-            raise ValueError(f"outstanding_max must be from 1 to {OUTSTANDING_MAX}")
+        if type(outstanding_max) is not int or not 0 < outstanding_max <= OUTSTANDING_MAX:
+            raise ValueError(
+                f"outstanding_max must be from 1 to {OUTSTANDING_MAX}, not {outstanding_max!r}"
+            )
 
     def _deadline(self, timeout: float | None) -> float:
         if self._closed:
@@ -242,7 +245,7 @@ class Cluster:
         if now >= self._refresh_at:
             self._refresh_at = now + REFRESH_S
             self._finder.refresh()
-        return now + (self.timeout if timeout is None else timeout)
+        return now + seconds(self.timeout if timeout is None else timeout)
 
     def _reading(
         self,

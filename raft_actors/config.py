@@ -120,7 +120,7 @@ class Config:
             raise ValueError(
                 f"lease_clock_drift_max must be a number from 0 to below 1, or None, not {drift!r}"
             )
-        if self.log_store not in {"rocksdb", "lmdb", "memory"}:
+        if self.log_store not in ("rocksdb", "lmdb", "memory"):
             raise ValueError(
                 f'log_store must be "rocksdb", "lmdb" or "memory", not {self.log_store!r}'
             )

@@ -38,6 +38,7 @@ from raft_actors.requests import (
 )  # fmt: skip
 from raft_actors.sessions import REPLY, reply_in
 from raft_actors.state_machine import StateMachine
+from raft_actors.timeouts import seconds
 from raft_actors.views import Configuration, Entry, Status, viewed
 from supervision import ProcessRef
 
@@ -179,6 +180,7 @@ class Raft:
         """
         from raft_actors.joining import join  # it is made of these calls
 
+        seconds(timeout)
         part = "learner" if learner else "witness" if witness else "member"
         return join(machine, name, several(via), part, Config.of(config, **fields), timeout)
 
@@ -192,6 +194,7 @@ class Raft:
         """
         from raft_actors.joining import leave
 
+        seconds(timeout)
         return leave(peer, timeout)
 
     @staticmethod
@@ -316,6 +319,8 @@ class Raft:
         runs, `raft-actors recover export` writes what one stopped peer has), and of `snapshot`.
         `timeout` is for each step: that read, the snapshot, each part of it.
         """
+
+        seconds(timeout)
 
         def take() -> Any:
             seen = found_instead(
@@ -488,6 +493,7 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
 
     if_lost  the answer when the connection broke with the request under way
     """
+    seconds(timeout)
     peers = peers_here()
     limit = peers.node.config.command_bytes_max
     if len(payload) > limit:

@@ -22,6 +22,7 @@ import pykka
 from raft_actors import terms
 from raft_actors.errors import FrameTooLarge, NoConnection, NoNode, NoProcess, RaftError
 from raft_actors.future import Future
+from raft_actors.timeouts import optional_seconds
 from raft_actors.wire.codec import ACTOR
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RemoteFuture:
         Raises RemoteError for what the actor raised, NoProcess, NoConnection, and AskTimeout.
         """
         try:
-            answer = self._answer.get(timeout)
+            answer = self._answer.get(optional_seconds(timeout))
         except TimeoutError:
             raise AskTimeout(f"no answer from {self._asked} within {timeout} s") from None
         match answer:
@@ -143,6 +144,7 @@ class RemoteRef:
         for what the actor raised, NoProcess, NoConnection, AskTimeout; and here TypeError naming
         the part of `message` that is no term, and FrameTooLarge.
         """
+        optional_seconds(timeout)
         future = self._call("ask", encode(message))
         return future.get(timeout=timeout) if block else future
 
@@ -162,6 +164,7 @@ class RemoteRef:
 
         Returns True when it has, False if none has the name; with `block=False` a future of that.
         """
+        optional_seconds(timeout)
         future = self._call("stop", kind=StopFuture)
         return future.get(timeout=timeout) if block else future
 
@@ -233,6 +236,7 @@ class RemoteAttribute(RemoteProxy):
 
     def get(self, *, timeout: float | None = None) -> Any:
         """Read the attribute."""
+        optional_seconds(timeout)
         return self._ref._call("proxy", encode((PROXY_GET, self._path))).get(timeout=timeout)
 
     def __call__(self, *args: Any, **kwargs: Any) -> RemoteFuture:

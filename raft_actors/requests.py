@@ -19,6 +19,7 @@ from raft_actors.core.messages import (
     Query,
     Transfer,
 )
+from raft_actors.timeouts import optional_seconds
 
 __all__ = ["ASKS", "CONFIGURE", "PART", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE",
            "Ask", "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
@@ -122,8 +123,12 @@ def read_request(
         raise ValueError(f"consistency is one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
     if consistency != STALE and max_staleness_s is not None:
         raise ValueError(f'a {consistency} read is never stale: max_staleness_s goes with "stale"')
-    if max_staleness_s is not None and not max_staleness_s >= 0:
-        raise ValueError(f"max_staleness_s must be a number of seconds, not {max_staleness_s!r}")
+    if (optional_seconds(max_staleness_s, "max_staleness_s") or 0) < 0:
+        raise ValueError(
+            f"max_staleness_s must be a number of seconds from 0 on, not {max_staleness_s!r}"
+        )
+    if type(after) is not int or not 0 <= after <= NUMBER_MAX:
+        raise ValueError(f"after must be the token of a handle, not {after!r}")
     if consistency == LINEARIZABLE:
         return READ, query
     staleness_s = None if max_staleness_s is None else float(max_staleness_s)

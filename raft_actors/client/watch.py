@@ -19,6 +19,7 @@ from raft_actors.client.finder import Finder, status_in
 from raft_actors.core.membership import Address
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
+from raft_actors.timeouts import seconds
 
 __all__ = ["ROUND_S", "LeaderWatch", "Leadership", "Observer"]
 
@@ -113,7 +114,7 @@ class LeaderWatch:
 
         Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + seconds(timeout)
         while not self._closed.is_set():
             answers = self._observer.ask()
             until = time.monotonic() + ROUND_S
