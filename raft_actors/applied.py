@@ -119,7 +119,7 @@ class Applied:
                 terms.dumps(piece, "state")
         except Exception as error:
             kind = type(self.machine)
-            if kind.snapshot is StateMachine.snapshot:
+            if inspect.unwrap(kind.snapshot) is StateMachine.snapshot:
                 what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
             else:
                 what = f"mend {kind.__name__}.snapshot ({place_of(error, kind.snapshot)})"

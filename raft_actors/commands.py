@@ -137,10 +137,20 @@ def simulate(
     steps: Annotated[int, typer.Option(min=1, help="Fates in each, before it is healed.")] = 3_000,
     first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that play at once.")] = 1,
+    plan: Annotated[
+        Path | None, typer.Option(help="Play only this file, which a seed that failed has left.")
+    ] = None,
 ) -> None:
-    """The protocol under pretend faults: no real time passes. A seed that fails is explained."""
-    from raft_actors.simulate import run_simulation
+    """The protocol under pretend faults: no real time passes. A seed that fails is explained, and
+    left as a file to play again."""
+    from raft_actors.simulate import run_plan, run_simulation
+    from raft_actors.simulation.kept import BadPlan
 
+    if plan is not None:
+        try:
+            raise typer.Exit(run_plan(plan))
+        except BadPlan as error:
+            raise typer.BadParameter(str(error)) from error
     raise typer.Exit(run_simulation(seeds=seeds, steps=steps, first=first, jobs=jobs))
 
 

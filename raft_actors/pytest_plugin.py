@@ -17,14 +17,15 @@ __all__ = ["raft_cluster", "raft_simulation"]
 
 
 @pytest.fixture
-def raft_simulation() -> "Simulation":
+def raft_simulation(tmp_path: Path) -> "Simulation":
     """Runs a state machine on simulated clusters: `raft_simulation.run(Machine, commands=[...])`.
 
-    Time is virtual, faults are drawn from seeds, and a failure names the seed that shows it again.
+    Time is virtual, faults are drawn from seeds. A failure names the seed that shows it again, and
+    a file in the test's temporary directory that does so after the code has changed.
     """
     from raft_actors.simulation.user import Simulation
 
-    return Simulation()
+    return Simulation(tmp_path)
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ from typing import Any
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
 
-__all__ = ["EXPIRED", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in"]
+__all__ = [
+    "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in", "said_in",
+]  # fmt: skip
 
 NEW = (1 << 64) - 1
 REPLY = b"\xc1\xc1"
@@ -58,6 +60,11 @@ def reply_in(answer: bytes) -> tuple[int, bytes]:
     """Return index and reply of such an answer."""
     _reply, index = REPLY_AT.unpack_from(answer)
     return index, answer[REPLY_AT.size :]
+
+
+def said_in(answer: bytes) -> Any:
+    """Return what an answer says, with an index or without."""
+    return terms.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
 
 
 class Session:

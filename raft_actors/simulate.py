@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from raft_actors.simulation.fates import Plan, draw
+from raft_actors.simulation.kept import keep, kept
 from raft_actors.simulation.play import Failure, play, transcript
 from raft_actors.simulation.shrink import shrink
 
-__all__ = ["run_simulation"]
+__all__ = ["run_plan", "run_simulation"]
 
 CHUNK = 20
 """Seeds that a job plays between two words to the progress bar."""
@@ -112,6 +114,21 @@ def run_simulation(*, seeds: int, steps: int, first: int, jobs: int) -> int:
     return 1
 
 
+def run_plan(path: Path) -> int:
+    """Play a kept plan; return the exit status: 0 if it breaks no promise.
+
+    Raises BadPlan if the file holds none.
+    """
+    plan = kept(path)
+    end = play(plan)
+    if not isinstance(end, Failure):
+        print(f"{path}: {len(plan.fates)} fates: no promise broken")
+        return 0
+    print(f"{path} fails after {end.after} of {len(plan.fates)} fates:\n{end.complaint}\n")
+    tell(plan)
+    return 1
+
+
 def explain(console: Console, seed: int, steps: int) -> None:
     """Say how a seed fails, what of it matters, and what happens then."""
     failure = play(draw(seed, steps))
@@ -126,12 +143,23 @@ def explain(console: Console, seed: int, steps: int) -> None:
 
         small = shrink(failure, progress=progress)
     console.print(f"\n{len(small.plan.fates)} fates are enough for it:\n")
-    print(situation(small.plan))
-    lines = transcript(small.plan)
+    tell(small.plan)
+    path = Path(f"seed-{seed}.plan.json")
+    print(f"\nagain: raft-actors simulate --first {seed} --seeds 1 --steps {steps}")
+    try:
+        keep(small.plan, path)
+    except OSError as error:
+        print(f"{path} can't be written: {error.strerror}")
+    else:
+        print(f"also when the code has changed: raft-actors simulate --plan {path}")
+
+
+def tell(plan: Plan) -> None:
+    print(situation(plan))
+    lines = transcript(plan)
     if len(lines) > TRANSCRIPT_LINES:
         print(f"... {len(lines) - TRANSCRIPT_LINES} lines before")
     print("\n".join(lines[-TRANSCRIPT_LINES:]))
-    console.print(f"\nagain: raft-actors simulate --first {seed} --seeds 1 --steps {steps}")
 
 
 def situation(plan: Plan) -> str:

@@ -26,7 +26,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.role import OUTCOME_UNKNOWN
-from raft_actors.sessions import EXPIRED
+from raft_actors.sessions import EXPIRED, FORGOTTEN, said_in
 
 if TYPE_CHECKING:
     from raft_actors.simulation.peer import SimulatedPeer, Ticket
@@ -48,6 +48,7 @@ class Checker:
     committed      the entries that some peer took for committed, from index 1 on
     committed_in   for each, the term of the peer that first did
     commands       indexes of those that are commands
+    outcomes       what each command came to: reply, state and whose they are, by index
     moves          where machines moved on to another version
     positions      where each command was committed: once, or oftener if it is of a session
     configuration  the newest that is committed
@@ -68,7 +69,7 @@ class Checker:
         self.vote_of: dict[tuple[str, int, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
         self.ballots: dict[str, Ballot] = {}
-        self.outcomes: dict[int, tuple[bytes, Any]] = {}
+        self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
         self.floor = 0
@@ -216,16 +217,36 @@ class Checker:
             raise Broken(
                 f"{peer.name} has a snapshot of entry {index}, which is not committed (§7)"
             )
+        self.look_at_state(peer, index, f"from its snapshot of entry {index}",
+                           "snapshot and restore must agree")  # fmt: skip
+
+    def resumed(self, peer: "SimulatedPeer", index: int) -> None:
+        """A state on disk is that after committed entries, as every replica had it there."""
+        if index > len(self.committed):
+            raise Broken(
+                f"{peer.name} has the state after entry {index} on its disk, which is not committed"
+            )
+        self.look_at_state(peer, index, f"on its disk, as that after entry {index}",
+                           "keep all of it in the DiskDict")  # fmt: skip
+
+    def look_at_state(self, peer: "SimulatedPeer", index: int, whence: str, rule: str) -> None:
+        """The state at `index` is the one after the last command, or the last move, before it."""
         peer.count = bisect_right(self.commands, index)
         changes = self.commands[: peer.count][-1:] + [move for move in self.moves if move <= index]
-        if changes:
-            newest = max(changes)
-            state = self.world.picture(peer.applied.state)
-            if newest in self.outcomes and self.outcomes[newest][1] != state:
+        if changes and (newest := max(changes)) in self.outcomes:
+            state, before = self.world.picture(peer.applied.state), self.outcomes[newest][1]
+            if before != state:
                 raise Broken(
-                    f"{peer.name} has the state {state!r} from its snapshot of entry {index}; "
-                    f"there it was {self.outcomes[newest][1]!r}: snapshot and restore must agree"
+                    f"{peer.name} has the state {state!r} {whence}; there it was {before!r}: {rule}"
                 )
+
+    def requests_up_to(self, index: int) -> set[RequestId]:
+        """The commands of sessions that have run, or never will, once `index` is applied."""
+        return {
+            request
+            for request, positions in self.positions.items()
+            if request[0] and positions[0] <= index
+        }
 
     def check_ballot(self, name: str, ballot: "Ballot") -> None:
         term, voted_for = ballot[:2]
@@ -286,19 +307,32 @@ class Checker:
         if payload_of(self.committed[index - 1]) != command:
             raise Broken(f"{peer.name} applies another command at {index} than is committed there")
         state = self.world.picture(peer.applied.state)
-        reply_before, state_before = self.outcomes.setdefault(index, (reply, state))
+        known = self.outcomes.setdefault(index, (reply, state, peer.name))
+        reply_before, state_before, who = known
+        if FORGOTTEN in (reply, reply_before):
+            reply_before = reply  # a restart has forgotten it: that contradicts nothing
         if reply_before != reply or state_before != state:
+            what = f"command {terms.loads(command)!r} at {index}"
+            here = f"{said_in(reply)!r} with state {state!r}"
+            there = f"{said_in(reply_before)!r} with state {state_before!r}"
+            if who == peer.name:
+                raise Broken(
+                    f"replicas differ after {what}: {who}, started again, replies {here}; before "
+                    f"it replied {there}: something outside the state counts"
+                )
             raise Broken(
-                f"replicas differ after command {terms.loads(command)!r} at {index}: {peer.name} "
-                f"replies {terms.loads(reply)!r} with state {state!r}, another replied "
-                f"{terms.loads(reply_before)!r} with state {state_before!r}"
+                f"replicas differ after {what}: {peer.name} replies {here}, {who} replied {there}"
             )
 
     def moved(self, peer: "SimulatedPeer", index: int) -> None:
         """All replicas move their states on at one entry, to one state."""
         state = self.world.picture(peer.applied.state)
-        if self.outcomes.setdefault(index, (b"", state))[1] != state:
-            raise Broken(f"replicas differ after they moved on to another version at {index}")
+        _reply, before, who = self.outcomes.setdefault(index, (b"", state, peer.name))
+        if before != state:
+            raise Broken(
+                f"replicas differ after they moved on to version {peer.applied.version} at {index}:"
+                f" {peer.name} has the state {state!r}, {who} had {before!r}"
+            )
         self.moves.add(index)
 
     def left_behind(self, peer: "SimulatedPeer") -> None:
@@ -363,6 +397,8 @@ class Checker:
         assert ticket.answer is not None
         if ticket.answer == EXPIRED:
             self.expired.add(ticket.request)
+            return own[-1]
+        if ticket.answer == FORGOTTEN:
             return own[-1]
         if ticket.request in self.expired:
             raise Broken(f"command {ticket.request} ran after it had expired (thesis 6.3)")

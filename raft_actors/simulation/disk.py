@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.entry import term_of
 from raft_actors.errors import StoreError
+from raft_actors.simulation.directory import StateDirectory
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Snapshots
@@ -51,7 +52,7 @@ class PretendFiles(MemoryFiles):
 class PretendDisk:
     """The disk of the peer called `name`. It outlives the peer's processes."""
 
-    __slots__ = ("files", "name", "snapshots", "store", "unsynced", "world")
+    __slots__ = ("directory", "files", "name", "snapshots", "store", "unsynced", "world")
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
@@ -60,6 +61,7 @@ class PretendDisk:
         self.store.incarnation = 100 * (1 + world.names.index(name))
         self.files = PretendFiles(world)
         self.snapshots = Snapshots(self.files)
+        self.directory = StateDirectory(world, name)
         self.unsynced: list[tuple[Any, ...]] = []
 
     def load(self) -> Saved:
@@ -113,6 +115,7 @@ class PretendDisk:
         self.store.clear()
         self.store.incarnation = incarnation + 1
         self.files.contents.clear()
+        self.directory.destroy()
 
     # What only a pretend disk can do.
 
@@ -124,6 +127,7 @@ class PretendDisk:
         self.unsynced = self.unsynced[: int(kept * (len(self.unsynced) + 1))]
         self.sync()
         self.files.crash(kept)
+        self.directory.crash(power=kept < 0.5)
 
     @property
     def incarnation(self) -> int:

@@ -12,9 +12,16 @@ from random import Random
 
 from raft_actors.config import Config
 
-__all__ = ["Fate", "Plan", "draw"]
+__all__ = ["KINDS", "Fate", "Plan", "draw"]
 
 Fate = tuple[str, float, float]
+
+KINDS = frozenset({
+    "deliver", "lose", "repeat", "tick", "write", "read", "open", "again", "crash", "die", "start",
+    "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
+    "heal", "found", "transfer", "change",
+})  # fmt: skip
+"""What may happen; `play.happen` knows how."""
 
 
 @dataclass(frozen=True, slots=True)

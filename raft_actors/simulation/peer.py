@@ -7,15 +7,17 @@ the clock, chance, the store, the other peers and the timer.
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from raft_actors import terms
-from raft_actors.applied import Applied
+from raft_actors.applied import NOWHERE, Applied
 from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
+from raft_actors.core.log import Log
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import Message
 from raft_actors.core.server import Event
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.peer import MORE, Peer
+from raft_actors.sessions import said_in
 from raft_actors.simulation.checker import Broken
 from raft_actors.snapshotting import Snapshotting, Writer
 from raft_actors.state_machine import StateMachine
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from raft_actors.simulation.world import World
 
 __all__ = ["SimulatedPeer", "Ticket"]
+
+
+LATER = 3
+"""So many entries later a frozen state is written, or when nothing else happens."""
 
 
 class Ticket:
@@ -59,7 +65,7 @@ class Ticket:
 
     @property
     def result(self) -> Any:
-        return None if self.answer is None else terms.loads(self.answer)
+        return None if self.answer is None else said_in(self.answer)
 
 
 class WatchedApplied(Applied):
@@ -73,7 +79,11 @@ class WatchedApplied(Applied):
     """
 
     def __init__(self, machine: StateMachine, name: str, peer: "SimulatedPeer") -> None:
-        super().__init__(machine, name)
+        directory = peer.world.disks[name].directory
+        on_disk = isinstance(machine, OnDiskStateMachine)
+        super().__init__(machine, name, directory.path if on_disk else NOWHERE)
+        if self.on_disk is not None:
+            directory.watch(self.on_disk)
         self.peer = peer
         self.replies: list[tuple[bytes, int]] = []
         self.ran: set[RequestId] = set()
@@ -113,6 +123,13 @@ class WatchedApplied(Applied):
         super().restore(snapshots, snapshot)
         self.peer.applied = self
         self.peer.world.checker.restored(self.peer, snapshot.index, snapshot.term)
+        self.ran |= self.peer.world.checker.requests_up_to(self.index)
+
+    def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
+        super().catch_up_sessions(snapshots, snapshot, log)
+        self.peer.applied = self
+        self.peer.world.checker.resumed(self.peer, self.index)
+        self.ran |= self.peer.world.checker.requests_up_to(self.index)
 
     def raise_fault(self) -> None:
         """What an examined machine found; it can't raise it, for exceptions are replies."""
@@ -131,13 +148,18 @@ class WatchedApplied(Applied):
 class SimulatedSnapshotting(Snapshotting):
     """Its writer is no thread; half of them look around after each piece of the state."""
 
+    peer: "SimulatedPeer"
+
     def __init__(self, peer: Peer) -> None:
         super().__init__(peer)
         self.slice_s = int(peer.clock()) % 2
 
-    @staticmethod
-    def run(writer: Writer) -> None:
-        writer.write()
+    def run(self, writer: Writer) -> None:  # type: ignore[override]
+        """What stays as it is, whatever becomes of the state, is read when that has gone on."""
+        if writer.image.frozen == ():
+            writer.write()
+        else:
+            self.peer.writing.append((self.peer.applied.index + LATER, writer))
 
 
 class WatchedWitness(Witnessed):
@@ -150,6 +172,9 @@ class WatchedWitness(Witnessed):
 
     def seen_by(self, _answer: bytes | None) -> list[int]:
         return []
+
+    def raise_fault(self) -> None:
+        """No machine runs here."""
 
 
 class Hands:
@@ -189,6 +214,7 @@ class SimulatedPeer(Peer):
     count          commands that it has applied
     has_more       something goes on by itself, if it is stepped: entries to apply, a snapshot
     told           what it was told by itself
+    writing        (index, writer): frozen states, and when they are written to snapshots
     """
 
     fenced = False
@@ -216,6 +242,7 @@ class SimulatedPeer(Peer):
         self.count = 0
         self.has_more = False
         self.told: list[Any] = []
+        self.writing: list[tuple[int, Writer]] = []
         self.reads = []
         self.asked = []
         self.news: News | None = None
@@ -248,13 +275,25 @@ class SimulatedPeer(Peer):
     def handle(self, events: list[Event]) -> None:
         """Take the events in one batch, as they would wait in the mailbox."""
         self.has_more = False
+        self.write_snapshots(idle=not events and not self.told)
         self.applied.replies.clear()
         self.applied.batch = 0
         self.core.now, self.core.wall_ms = self.clock(), self.world.wall_ms(self.name)
         told, self.told = self.told, []
-        for event in told + events:
-            self.take(event)
-        self.on_drained()
+        try:
+            for event in told + events:
+                self.take(event)
+            self.on_drained()
+        finally:
+            self.applied.raise_fault()
+        self.has_more |= bool(self.writing)
+
+    def write_snapshots(self, *, idle: bool) -> None:
+        """Write the frozen states whose time has come."""
+        for due, writer in self.writing[:]:
+            if idle or self.applied.index >= due or writer.given_up:
+                self.writing.remove((due, writer))
+                writer.write()
 
     def complain(self, trouble: Trouble) -> None:
         self.world.complained(self.name, trouble)

@@ -51,6 +51,7 @@ class Script:
 
     command   of its number and a draw, 0 to 1; `query` of a draw; `reads` tells whether to ask any
     picture   of a state: what is equal where states are, and stays when the state changes
+    oldest    version of the machine that programs may have at first; each is upgraded to `newest`
     """
 
     machine: type[StateMachine] = Tally
@@ -58,6 +59,12 @@ class Script:
     query: Callable[[float], Any] = lambda _draw: None
     picture: Callable[[Any], Any] = lambda state: state
     reads: bool = True
+    oldest: int = 1
+    newest: int = VERSION_MAX
+
+    def first_version(self, seed: int) -> int:
+        """Half of a user's groups are founded at the newest version, as most are in life."""
+        return self.oldest if self.machine is Tally or seed % 2 else self.newest
 
 
 TALLY = Script()
@@ -70,12 +77,14 @@ def play(
 
     tell   is told everything that happens, in words
     """
-    world = World(
-        plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
-        rates=plan.rates, wall_rate=plan.wall_rate, encoded=plan.encoded, tell=tell,
-    )  # fmt: skip
+    world: World | None = None
     after = 0
     try:
+        world = World(
+            plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
+            version=script.first_version(plan.seed), rates=plan.rates, wall_rate=plan.wall_rate,
+            encoded=plan.encoded, tell=tell,
+        )  # fmt: skip
         found(world, plan, plan.founder)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
             happen(world, plan, script, fate)
@@ -85,7 +94,11 @@ def play(
     except Broken as broken:
         return Failure(plan, after, str(broken))
     except Exception as error:  # the code under test may raise anything
-        return Failure(plan, after, f"{world.busy and world.busy.name} raised {error!r}")
+        who = world.busy.name if world is not None and world.busy else "a peer that starts"
+        return Failure(plan, after, f"{who} raised {error!r}")
+    finally:
+        if world is not None:
+            world.close()
     return world
 
 
@@ -153,7 +166,7 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
                 told_of(world, f"{name}: its disk is full")
         case "wear":
             wear(world, name, first, second * plan.config.min_election_timeout)
-        case "install" if script.machine is Tally and world.versions[name] < VERSION_MAX:
+        case "install" if world.versions[name] < script.newest:
             world.install(name)
         case "start":
             down = [n for n in names if n not in world.peers]
@@ -307,16 +320,30 @@ def heal(world: World, plan: Plan, script: Script) -> None:
             f"healed for {HEALING_TIMEOUTS} longest election timeouts, and no agreement: "
             f"{world.described()}"
         )
-    for _ in range(TRIES):  # a leader may still be handing over, or be overloaded, or about to go
+    take_a_write(world, script, step_s)
+    wait_for_version(world, step_s)
+    if script.machine is not Tally and min(world.versions.values()) < script.newest:
+        for name in world.names:
+            while world.versions[name] < script.newest:
+                world.install(name)
+        wait_for_version(world, step_s)
+        take_a_write(world, script, step_s)
+
+
+def take_a_write(world: World, script: Script, step_s: float) -> None:
+    """Expect that a write succeeds. A leader may still be handing over, or be overloaded."""
+    for _ in range(TRIES):
         leader = world.leader()
         ticket = None
         if leader is not None:
             ticket = world.write(leader.name, script.command(world.requests + 1, 0.5))[0]
         world.ring(step_s)
         if ticket is not None and ticket.request in world.checker.positions:
-            break
-    else:
-        raise Broken(f"no write succeeds in the healed world: {world.described()}")
+            return
+    raise Broken(f"no write succeeds in the healed world: {world.described()}")
+
+
+def wait_for_version(world: World, step_s: float) -> None:
     for _ in range(TRIES):
         if world.has_moved_on():
             return

@@ -1,20 +1,24 @@
 """User: a simulation of a user's own machine. The pytest fixture `raft_simulation` is one of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
-from raft_actors.simulation.examined import Findings, examined, picture
-from raft_actors.simulation.fates import draw
+from raft_actors.on_disk import OnDiskStateMachine
+from raft_actors.simulation.examined import Fault, Findings, examined, picture
+from raft_actors.simulation.fates import Plan, draw
+from raft_actors.simulation.kept import keep, kept
 from raft_actors.simulation.play import Failure, Script, play, transcript
 from raft_actors.simulation.shrink import shrink
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["MachineBroken", "Report", "Simulation"]
 
-SHRINKING_PLAYS = 400
-"""A second or two: enough to make the story short."""
+SHRINKING_PLAYS, ON_DISK_PLAYS = 400, 60
+"""A few seconds: enough to make the story short."""
 STORY_LINES = 40
 
 
@@ -34,7 +38,13 @@ class Report:
 
 
 class Simulation:
-    """Runs a machine on simulated clusters that lose messages, crash, and change leaders."""
+    """Runs a machine on simulated clusters that lose messages, crash, and change leaders.
+
+    folder   where the plans of failures are left; None for a new temporary one
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
 
     def run(
         self,
@@ -44,7 +54,9 @@ class Simulation:
         *,
         seeds: int | None = None,
         seed: int | None = None,
+        plan: str | Path | None = None,
         steps: int = 400,
+        oldest: int = 1,
     ) -> Report:
         """Play some seeds with this machine, and return what was done.
 
@@ -53,34 +65,73 @@ class Simulation:
         queries   what they read, likewise; without any, nothing is read
         seeds     how many seeds; RAFT_SIMULATION_SEEDS where that is set, or 25
         seed      only this one: the one that a failure named
+        plan      only the plan in this file, which a failure has left
         steps     how much happens to each cluster before it is healed
+        oldest    the oldest version of the machine that still runs: groups begin there, or at
+                  its newest one, and move on
 
         Raises MachineBroken when replicas come to differ, a reply can't be encoded, a command
         that raises leaves a trace in the state, the state becomes one of another type, a read
         changes it, or no command ever succeeds.
         """
         findings = Findings()
+        try:
+            tested = examined(machine, findings)
+        except Fault as fault:
+            raise MachineBroken(f"{machine.__name__}: {fault}") from fault
         script = Script(
-            machine=examined(machine, findings),
+            machine=tested,
+            oldest=oldest,
+            newest=machine.version,
             command=lambda _number, draw: drawn(commands, draw),
             query=lambda draw: drawn(queries, draw),
             picture=picture,
             reads=bool(queries),
         )
-        count = seeds or int(os.environ.get("RAFT_SIMULATION_SEEDS", "25"))
         report = Report()
-        for each in range(count) if seed is None else [seed]:
-            end = play(draw(each, steps), script)
+        for each in self.plans(seeds, seed, plan, steps):
+            end = play(each, script)
             if isinstance(end, Failure):
-                raise MachineBroken(story(machine, each, end, script))
-            report.seeds.append(each)
+                raise MachineBroken(self.story(machine, end, script))
+            report.seeds.append(each.seed)
             report.committed += len(end.checker.commands)
             report.acknowledged += end.checker.acknowledged
             report.reads += end.checker.reads
-        report.raised = findings.raised
-        if findings.raised and not findings.succeeded:
-            raise MachineBroken(f"no command ever succeeds; the first: {findings.first_error}")
+        report.raised = sum(findings.raised.values())
+        if nothing := findings.never_works(machine.version):
+            raise MachineBroken(f"{machine.__name__}: {nothing}")
         return report
+
+    @staticmethod
+    def plans(
+        seeds: int | None, seed: int | None, plan: str | Path | None, steps: int
+    ) -> Iterator[Plan]:
+        if plan is not None:
+            yield kept(Path(plan))
+        elif seed is not None:
+            yield draw(seed, steps)
+        else:
+            count = seeds or int(os.environ.get("RAFT_SIMULATION_SEEDS", "25"))
+            yield from (draw(each, steps) for each in range(count))
+
+    def story(self, machine: type[StateMachine], failure: Failure, script: Script) -> str:
+        on_disk = issubclass(machine, OnDiskStateMachine)
+        plays_max = ON_DISK_PLAYS if on_disk else SHRINKING_PLAYS
+        small = shrink(failure, script, plays_max=plays_max)
+        lines = [line for line in transcript(small.plan, script) if is_of_interest(line)]
+        seed, name = failure.plan.seed, machine.__name__
+        folder = self.folder or Path(mkdtemp(prefix="raft-simulation-"))
+        path = folder / f"{name}-{seed}.plan.json"
+        keep(small.plan, path)
+        return "\n".join([
+            f"{name}, seed {seed}: {failure.complaint}",
+            "",
+            "What happens, as short as it was found:",
+            *(f"    {line}" for line in lines[-STORY_LINES:]),
+            "",
+            f"Again: raft_simulation.run({name}, ..., seed={seed})",
+            f"Also with another raft_actors: raft_simulation.run({name}, ..., plan={str(path)!r})",
+        ])  # fmt: skip
 
 
 def drawn(choices: Sequence[Any] | Callable[[float], Any], draw: float) -> Any:
@@ -88,19 +139,6 @@ def drawn(choices: Sequence[Any] | Callable[[float], Any], draw: float) -> Any:
         return choices(draw)
     # The draw also says who is asked; its later digits say for what.
     return choices[int(draw * 1_000_003 % 1 * len(choices))] if choices else None
-
-
-def story(machine: type[StateMachine], seed: int, failure: Failure, script: Script) -> str:
-    small = shrink(failure, script, plays_max=SHRINKING_PLAYS)
-    lines = [line for line in transcript(small.plan, script) if is_of_interest(line)]
-    return "\n".join([
-        f"{machine.__name__}, seed {seed}: {failure.complaint}",
-        "",
-        "What happens, as short as it was found:",
-        *(f"    {line}" for line in lines[-STORY_LINES:]),
-        "",
-        f"Again: raft_simulation.run({machine.__name__}, ..., seed={seed})",
-    ])  # fmt: skip
 
 
 def is_of_interest(line: str) -> bool:

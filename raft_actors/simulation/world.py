@@ -6,7 +6,9 @@ After each step of a peer the checker looks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from raft_actors import terms
@@ -86,12 +88,14 @@ class World:
         *,
         machine: type[StateMachine] = Tally,
         picture: Callable[[Any], Any] = lambda state: state,
+        version: int = 0,
         rates: tuple[float, ...] = (),
         wall_rate: float = 1.0,
         encoded: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.names = list(names)
+        self.own_folder: TemporaryDirectory[str] | None = None
         self.config = config or Config(log_store="memory")
         self.machine = machine
         self.picture = picture
@@ -111,7 +115,7 @@ class World:
         self.cut: set[tuple[str, str]] = set()
         self.fuse = 0
         self.drag = 0.0
-        self.versions = dict.fromkeys(names, machine.version)
+        self.versions = dict.fromkeys(names, version or machine.version)
         self.full: set[str] = set()
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}
@@ -123,6 +127,20 @@ class World:
         self.asked: list[tuple[RequestId, Any]] = []
         for name in names:
             self.start(name)
+
+    @property
+    def folder(self) -> Path:
+        """Where states on disk are kept, until `close`."""
+        if self.own_folder is None:
+            self.own_folder = TemporaryDirectory(prefix="raft-simulation-")
+        return Path(self.own_folder.name)
+
+    def close(self) -> None:
+        """Let go of what is on a real disk."""
+        for disk in self.disks.values():
+            disk.directory.close()
+        if self.own_folder is not None:
+            self.own_folder.cleanup()
 
     @staticmethod
     def address(name: str) -> Address:
@@ -137,10 +155,13 @@ class World:
         random = Random(self.random.random())  # noqa: S311
         try:
             self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
-        except (Crash, StoreError):
+        except (Crash, StoreError) as error:
+            if isinstance(error, StoreError) and name not in self.full:
+                raise
             self.fuse = 0
             self.disks[name].crash(self.random.random())
         except MachineTooOld:  # its snapshot is of a newer one
+            self.disks[name].crash(1.0)
             self.install(name)
             self.start(name)
         else:

@@ -7,8 +7,9 @@ from itertools import islice
 import pytest
 
 from raft_actors.core.follower import Follower
-from raft_actors.simulate import run_simulation
+from raft_actors.simulate import run_plan, run_simulation
 from raft_actors.simulation.fates import draw
+from raft_actors.simulation.kept import BadPlan, keep, kept
 from raft_actors.simulation.play import Failure, play, transcript
 from raft_actors.simulation.shrink import shrink
 
@@ -63,7 +64,8 @@ def test_a_transcript_tells_what_happens_up_to_the_failure(two_votes) -> None:
     assert any("vote?" in line for line in lines)
 
 
-def test_a_failing_seed_is_explained(two_votes, capsys) -> None:
+def test_a_failing_seed_is_explained(two_votes, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     seed = shortest_failure().plan.seed
     assert run_simulation(seeds=1, steps=600, first=seed, jobs=1) == 1
     told = capsys.readouterr().out
@@ -71,6 +73,51 @@ def test_a_failing_seed_is_explained(two_votes, capsys) -> None:
     assert "fates are enough for it" in told
     assert "BROKEN: " in told
     assert f"raft-actors simulate --first {seed} --seeds 1 --steps 600" in told
+    assert f"raft-actors simulate --plan seed-{seed}.plan.json" in told
+    broken = told.split("BROKEN: ")[1].split("\n")[0]
+    assert run_plan(tmp_path / f"seed-{seed}.plan.json") == 1
+    assert f"BROKEN: {broken}" in capsys.readouterr().out
+
+
+def test_a_kept_plan_is_played_whatever_the_seed_draws(two_votes, tmp_path, monkeypatch) -> None:
+    failure = shortest_failure()
+    path = tmp_path / "plans" / "two_votes.json"
+    keep(failure.plan, path)
+    monkeypatch.setattr("raft_actors.simulation.fates.Random", None)
+    plan = kept(path)
+    assert plan == failure.plan
+    assert play(plan) == failure
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "complaint"),
+    [
+        ('"format": 1', '"format": 9', "is of format 9, and this version plays 1"),
+        ('"deliver"', '"delivers"', "has 'delivers', which is no kind of fate"),
+        ('"pace"', '"speed"', "has 'speed', which is no field of a plan"),
+        ('"append_bytes_max"', '"append_max"', "has 'append_max', which is no field of Config"),
+        ("}", "", "holds no plan of a simulation"),
+    ],
+)
+def test_what_no_version_can_play_is_refused_in_words(tmp_path, was, now, complaint) -> None:
+    path = tmp_path / "plan.json"
+    keep(draw(7, 50), path)
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now))
+    with pytest.raises(BadPlan, match=complaint):
+        kept(path)
+
+
+def test_a_plan_that_is_not_there_is_told_at_the_command_line(tmp_path) -> None:
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "raft_actors", "simulate", "--plan", str(tmp_path / "none")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "can't be read: No such file" in done.stderr
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

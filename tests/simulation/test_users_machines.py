@@ -37,12 +37,61 @@ def test_a_right_machine_passes_and_was_really_used() -> None:
         (machines.NeverWorks, ["x"], "no command ever succeeds; the first: 'x' raised KeyError"),
         (machines.LosesItsState, ["x"], r"returned None as the state, which was a dict"),
         (machines.TurnsIntoAReply, ["x"], r"returned 'ok' as the state, which was a dict"),
+        (machines.Dated, ["x"], "replicas differ after command 'x'"),
+        (machines.Stamped, ["x"], "replicas differ after command 'x'"),
+        (machines.FirstOfASet, list("abcdefgh"), "replicas differ after command"),
+        (machines.Counts, ["x", "y"], "replicas differ after command"),
+        (machines.RestoresLess, ["x"], "restore made the state .* snapshot and restore must agree"),
+        (machines.RestoresNothing, ["x"], r"restore\(data\) raised LookupError"),
+        (machines.SnapshotsTheLiving, ["x"], "snapshot and restore must agree"),
+        (machines.SnapshotsAndClears, ["x"], r"snapshot\(state\) changed the state"),
+        (machines.Stores, ["x"], r"snapshot\(state\) gives what can't be saved"),
+        (machines.SecondDraws, ["x"], "replicas differ after command 'x'"),
+        (machines.UpgradesByChance, ["x"], "replicas differ after they moved on to version 2"),
+        (machines.UpgradesToNothing, ["x"], r"upgrade\(state, 1\) returned None"),
+        (machines.UpgradeRaises, ["x"], r"upgrade\(state, 1\) raised LookupError"),
+        (machines.SecondNeverWorks, ["x"], "no command ever succeeds as version 2; the first: 'x'"),
+        (machines.NoUpgrade, ["x"], r"has version 2 and no upgrade\(self, state"),
+        (machines.NoInit, ["x"], r"init\('\w'\) raised LookupError"),
+        (machines.WordsByChance, ["x"], "replicas differ after command 'x'"),
+        (machines.WordsBeside, ["x", "y"], "replicas differ after command"),
         (machines.NoPair, ["x"], r"must return \(reply, state\), not 1"),
     ],
 )
 def test_a_wrong_machine_is_found(machine, commands, complaint) -> None:
     with pytest.raises(MachineBroken, match=complaint):
         run(machine, commands)
+
+
+@pytest.mark.parametrize(
+    "machine", [machines.Boards, machines.Second, machines.Cached, machines.Words]
+)
+def test_a_right_machine_of_any_kind_passes(machine, caplog) -> None:
+    assert run(machine, ["x", "y"], ["x"]).acknowledged > 50
+    assert "no snapshots" not in caplog.text
+
+
+def test_reads_answer_from_the_state() -> None:
+    with pytest.raises(MachineBroken, match="from a snapshot answers 0: it looks at something"):
+        run(machines.Lags, ["x"], ["x"])
+    with pytest.raises(MachineBroken, match="looks at a clock, at chance or at something else"):
+        run(machines.Guesses, ["x"], ["x"])
+
+
+def test_a_group_may_begin_at_a_later_version() -> None:
+    """A machine that has dropped the branch of version 1 says so."""
+    assert run(machines.DroppedTheFirst, ["x"], oldest=2).acknowledged > 50
+    with pytest.raises(MachineBroken, match="changed the state before it raised LookupError"):
+        run(machines.DroppedTheFirst, ["x"])
+
+
+def test_a_failure_leaves_a_plan_that_shows_it_again(tmp_path) -> None:
+    with pytest.raises(MachineBroken) as first:
+        Simulation(tmp_path).run(machines.Draws, ["ann", "draw"])
+    path = re.search(r"plan='(.*)'", str(first.value))[1]
+    assert path.startswith(str(tmp_path))
+    with pytest.raises(MachineBroken, match="replicas differ"):
+        run(machines.Draws, ["ann", "draw"], plan=path)
 
 
 def test_a_read_that_changes_the_state_is_found() -> None:

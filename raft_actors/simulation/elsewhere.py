@@ -1,0 +1,139 @@
+"""Elsewhere: what differs between replicas in production, and not in one process by itself.
+
+Replicas of a simulation run microseconds apart, so all of them read one second and one date, and
+sets that were filled alike are iterated alike. While a machine's handler runs, the clocks that its
+module looks at are wrong by hours, for each life of each replica by others, and the sets in its
+state and its command have another order.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date as true_date
+from datetime import datetime as true_datetime
+from threading import get_ident
+from types import ModuleType
+from typing import Any
+
+__all__ = ["clocks_off", "stir"]
+
+true_time, true_time_ns = time.time, time.time_ns
+true_strftime, true_localtime, true_gmtime = time.strftime, time.localtime, time.gmtime
+
+STIRRED_MAX = 10_000
+"""Parts of a state that are looked through for sets."""
+
+
+class Off:
+    """By how many seconds the clocks of `thread` are off."""
+
+    def __init__(self) -> None:
+        self.thread, self.seconds = 0, 0
+
+    @property
+    def now(self) -> float:
+        return true_time() + (self.seconds if get_ident() == self.thread else 0)
+
+
+off = Off()
+
+
+class Alike(type):
+    """Makes a class whose instances are those of the class that it stands for."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls.__mro__[1])
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, cls.__mro__[1])
+
+
+class ShiftedDate(true_date, metaclass=Alike):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return true_date(*args, **kwargs)
+
+    @classmethod
+    def today(cls) -> Any:
+        return true_date.fromtimestamp(off.now)  # noqa: DTZ012 - as a machine may ask
+
+
+class ShiftedDatetime(true_datetime, metaclass=Alike):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return true_datetime(*args, **kwargs)  # noqa: DTZ001
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return true_datetime.fromtimestamp(off.now, tz)
+
+    @classmethod
+    def today(cls) -> Any:
+        return true_datetime.fromtimestamp(off.now)  # noqa: DTZ006
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return true_datetime.fromtimestamp(off.now, dt.UTC).replace(tzinfo=None)
+
+
+SHIFTED: dict[Any, Any] = {
+    true_time: lambda: off.now,
+    true_time_ns: lambda: int(off.now * 1e9),
+    true_localtime: lambda seconds=None: true_localtime(off.now if seconds is None else seconds),
+    true_gmtime: lambda seconds=None: true_gmtime(off.now if seconds is None else seconds),
+    true_strftime: lambda text, when=None: true_strftime(text, when or true_localtime(off.now)),
+    true_date: ShiftedDate,
+    true_datetime: ShiftedDatetime,
+}
+
+
+def shifted_names(*modules: ModuleType) -> list[tuple[dict[str, Any], str, Any, Any]]:
+    """Return where clocks are looked up: in `time`, `datetime` and these modules."""
+    found = []
+    for names in [vars(module) for module in (time, dt, *modules)]:
+        for name, value in list(names.items()):
+            try:
+                shifted = SHIFTED.get(value)
+            except TypeError:  # no key of a dict, so no clock
+                continue
+            if shifted is not None:
+                found.append((names, name, value, shifted))
+    return found
+
+
+@contextmanager
+def clocks_off(places: list[tuple[dict[str, Any], str, Any, Any]], seconds: int) -> Iterator[None]:
+    """Let the clocks looked up in these places be off for the calling thread."""
+    off.thread, off.seconds = get_ident(), seconds
+    for names, name, _real, shifted in places:
+        names[name] = shifted
+    try:
+        yield
+    finally:
+        for names, name, real, _shifted in places:
+            names[name] = real
+        off.thread = 0
+
+
+def stir(value: Any, salt: int) -> None:
+    """Give the sets in `value` another order. What they hold stays."""
+    waiting, seen = [value], set[int]()
+    while waiting and len(seen) < STIRRED_MAX:
+        each = waiting.pop()
+        if id(each) in seen or isinstance(each, (str, bytes, int, float, type, ModuleType)):
+            continue
+        seen.add(id(each))
+        if type(each) is set:
+            members = list(each)
+            turn = salt % (len(members) or 1)
+            each.clear()
+            if salt & 1:  # a bigger table has another order
+                padding = range(1 << 70, (1 << 70) + 16 * (salt % 8))
+                each.update(padding)
+                each.difference_update(padding)
+            each.update(members[turn:][::-1] + members[:turn])
+        elif isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+        elif hasattr(each, "__dict__"):
+            waiting += vars(each).values()
