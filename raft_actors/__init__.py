@@ -1,20 +1,22 @@
 """Raft for Python programs, as actors: replicated state machines under supervision."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.cluster import Cluster
-from raft_actors.config import Config
-from raft_actors.errors import RaftError
-from raft_actors.node import Node
-from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.raft import Raft
-from raft_actors.state_image import Frozen
-from raft_actors.state_machine import StateMachine
-from raft_actors.undo import UndoDict
-from supervision import DynamicSupervisor, Supervisor
+from raft_actors.surroundings import check_surroundings
 
 if TYPE_CHECKING:
     from raft_actors.async_cluster import AsyncCluster
+    from raft_actors.cluster import Cluster
+    from raft_actors.config import Config
+    from raft_actors.errors import RaftError
+    from raft_actors.node import Node
+    from raft_actors.on_disk import OnDiskStateMachine
+    from raft_actors.raft import Raft
+    from raft_actors.state_image import Frozen
+    from raft_actors.state_machine import StateMachine
+    from raft_actors.undo import UndoDict
+    from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
     "AsyncCluster",
@@ -31,11 +33,31 @@ __all__ = [
     "UndoDict",
 ]
 
+PLACES = {
+    "AsyncCluster": "raft_actors.async_cluster",
+    "Cluster": "raft_actors.cluster",
+    "Config": "raft_actors.config",
+    "DynamicSupervisor": "supervision",
+    "Frozen": "raft_actors.state_image",
+    "Node": "raft_actors.node",
+    "OnDiskStateMachine": "raft_actors.on_disk",
+    "Raft": "raft_actors.raft",
+    "RaftError": "raft_actors.errors",
+    "StateMachine": "raft_actors.state_machine",
+    "Supervisor": "supervision",
+    "UndoDict": "raft_actors.undo",
+}
+
+check_surroundings()
+
 
 def __getattr__(name: str) -> Any:
-    """Load what needs asyncio when it is asked for: that is a third of the import's time."""
-    if name == "AsyncCluster":
-        from raft_actors.async_cluster import AsyncCluster
+    """Load what is asked for: pytest imports this package in every project, for its plugin."""
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(PLACES[name]), name)
+    return value
 
-        return AsyncCluster
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PLACES})

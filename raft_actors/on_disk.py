@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.state_image import Frozen
 from raft_actors.state_machine import StateMachine
+from raft_actors.stores import cannot_import
 
 if TYPE_CHECKING:
     from raft_actors.disk_dict import DiskDict
@@ -23,8 +24,13 @@ class OnDiskStateMachine(StateMachine):
 
     directory: Path
 
-    def init(self, name: str) -> "DiskDict":  # noqa: ARG002
-        from raft_actors.disk_dict import DiskDict  # RocksDB, for those who use it
+    def init(self, name: str) -> "DiskDict":
+        try:
+            from raft_actors.disk_dict import DiskDict  # RocksDB, for those who use it
+        except ImportError as error:
+            name = type(self).__name__
+            raise cannot_import(error, f"{name}'s state on disk", "rocksdict",
+                                "pip install rocksdict") from error  # fmt: skip
 
         self.state = DiskDict(self.directory)
         return self.state

@@ -14,6 +14,17 @@ __all__ = [
 ]  # fmt: skip
 
 
+LMDB = "pip install 'raft_actors[lmdb]'"
+PACKAGES = {
+    "rocksdb": (
+        "rocksdict",
+        f'pip install rocksdict; if there is none for this Python, {LMDB} and log_store="lmdb"',
+    ),
+    "lmdb": ("lmdb", LMDB),
+}
+"""What the stores of a kind need, and what to do when it is not there."""
+
+
 def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:
     """Open the store at `path`, or make a fresh one there.
 
@@ -33,21 +44,27 @@ def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None
 def durable_kind(kind: str) -> "type[DurableStore[Any]]":
     """Return the class of the stores of this kind, which are on a disk.
 
-    Raises StoreError when its package is not installed.
+    Raises StoreError when its package can't be imported.
     """
-    if kind == "rocksdb":
-        from raft_actors.stores.rocks import RocksStore
+    try:
+        if kind == "rocksdb":
+            from raft_actors.stores.rocks import RocksStore
 
-        return RocksStore
-    if kind == "lmdb":
-        try:
+            return RocksStore
+        if kind == "lmdb":
             from raft_actors.stores.lmdb import LmdbStore
-        except ModuleNotFoundError as error:
-            if error.name != "lmdb":
-                raise
-            raise StoreError(
-                'log_store="lmdb" needs a package that is not installed: '
-                "pip install 'raft_actors[lmdb]'"
-            ) from None
-        return LmdbStore
+
+            return LmdbStore
+    except ImportError as error:
+        raise cannot_import(error, f'log_store="{kind}"', *PACKAGES[kind]) from error
     raise ValueError(f'a store is "rocksdb", "lmdb" or "memory", not {kind!r}')
+
+
+def cannot_import(error: ImportError, what: str, package: str, advice: str) -> Exception:
+    """Return what to raise when `what` finds its `package` missing, or not made for this Python.
+
+    That is `error` itself if it is another import that failed.
+    """
+    if (error.name or "").partition(".")[0] != package:
+        return error
+    return StoreError(f"{what} needs {package}, which can't be imported ({error}): {advice}")
