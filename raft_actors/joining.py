@@ -17,9 +17,9 @@ __all__ = ["join", "leave"]
 
 LOOK_AROUND_S = 0.05
 AGAIN = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
-         "no_peer", "transfer_in_progress"}  # fmt: skip
+         "no_peer", "no_such_member", "transfer_in_progress"}  # fmt: skip
 """Errors that pass, or that another look will explain. And these, which tell more besides:"""
-AGAIN_WITH = {"redirect", "configuration_changed"}
+AGAIN_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
 
 VOTER, LEARNER, WITNESS = "member", "learner", "witness"
 

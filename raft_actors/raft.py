@@ -119,15 +119,17 @@ class Raft:
         Any number may change at once (joint consensus, §6). Newcomers, started but of no group,
         get the log before they count; a leader that is no longer a member hands over. Learners
         get the log and never vote; witnesses vote and keep no state. Asking for what is already
-        so is fine. `dry_run` answers what would be, at a leader.
+        so is fine, and calls off a change whose newcomers have not caught up, as `cancel_change`
+        does. `dry_run` answers what would be, at a leader.
 
         Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if a founder
         is no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"`
         if no majority answers a founder, `("in_another_group", [peer])` if one of them is of a
         group, `"other_incarnation"` if this one's own disk was wiped,
-        `("peers_not_responding", newcomers)`, `("would_lose_quorum", silent)`,
-        `("keeps_no_state", witnesses)`, `"change_in_progress"`, `"no_members"`; `"timeout"` and
-        `"outcome_unknown"` if it may still come true.
+        `("peers_not_responding", newcomers)`, `("newcomers_too_slow", newcomers)` if they get the
+        log and don't catch up, `("would_lose_quorum", silent)`, `("remove_first", peers)`,
+        `"change_in_progress"`, `"called_off"`, `"no_members"`; `"timeout"` and `"outcome_unknown"`
+        if it may still come true.
         """
         answer = configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
         if answer[0] == "ok" and not dry_run:
@@ -150,6 +152,23 @@ class Raft:
         if witness:
             return change(leader, dry_run, witness=(address,))
         return change(leader, dry_run, vote=(address,))
+
+    @staticmethod
+    def cancel_change(leader: PeerRef) -> Any:
+        """Call off a change of members whose newcomers have not caught up, if one is under way.
+
+        Who waits for that change is answered `("error", "called_off")`. Returns
+        `("ok", configuration)`, that of the members as they are;
+        `("error", "change_in_progress")` if the change is in the log already: it ends by itself.
+        """
+        answer = Raft.status(leader)
+        if answer[0] != "ok":
+            return answer
+        now = answer[1]["configuration"]
+        return configure(
+            leader, now["members"], now.get("learners", ()), CALL_TIMEOUT,
+            witnesses=now.get("witnesses", ()), dry_run=False, expected=now["index"],
+        )  # fmt: skip
 
     @staticmethod
     def join(
@@ -199,7 +218,11 @@ class Raft:
 
     @staticmethod
     def remove_peer(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
-        """Take a member or learner out of the group. Its process and its log stay."""
+        """Take a member or learner out of the group. Its process and its log stay.
+
+        `("error", "no_such_member")` for one that is neither; so too where `replace_peer`,
+        `promote` and `demote` are given one.
+        """
         return change(leader, dry_run, remove=(address_of(peer),))
 
     @staticmethod
@@ -217,12 +240,12 @@ class Raft:
     @staticmethod
     def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
         """Give a learner a vote."""
-        return change(leader, dry_run, vote=(address_of(peer),))
+        return change(leader, dry_run, vote=(address_of(peer),), known=(address_of(peer),))
 
     @staticmethod
     def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
         """Take a member's vote: it becomes a learner."""
-        return change(leader, dry_run, learn=(address_of(peer),))
+        return change(leader, dry_run, learn=(address_of(peer),), known=(address_of(peer),))
 
     @staticmethod
     def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
@@ -414,11 +437,14 @@ def change(
     vote: tuple[Address, ...] = (),
     learn: tuple[Address, ...] = (),
     witness: tuple[Address, ...] = (),
+    known: tuple[Address, ...] = (),
     timeout: float = CHANGE_TIMEOUT,
 ) -> Any:
     """Change the configuration that the leader has; nobody else's change gets lost by it.
 
     It is made again where the same members have only got another index: a disk was learned.
+
+    known  who must be in the configuration, besides those of `remove`
     """
     deadline = time.monotonic() + timeout
     before: Any = None
@@ -432,16 +458,24 @@ def change(
         if before is not None and (parts != before or time.monotonic() > deadline):
             return changed
         members, learners, witnesses = parts
+        voting = {*members, *vote, *witness}.difference(remove, learn)
+        learning = {*learners, *learn}.difference(remove, vote, witness)
+        stateless = {*witnesses, *witness}.difference(remove, learn, vote)
+        unknown = {*remove, *known}.difference(members, learners)
+        # Where nothing is to be done, a dry run: else it would call somebody's change off.
+        done = [voting, learning, stateless] == parts
         changed = configure(
             leader,
-            {*members, *vote, *witness}.difference(remove, learn),
-            {*learners, *learn}.difference(remove, vote, witness),
+            voting,
+            learning,
             timeout,
-            witnesses={*witnesses, *witness}.difference(remove, learn, vote),
-            dry_run=dry_run,
+            witnesses=stateless,
+            dry_run=dry_run or done or bool(unknown),
             expected=now["index"],
         )
         match changed:
+            case ("ok", _) if unknown:
+                return ("error", "no_such_member")
             case ("error", ("configuration_changed", _)):
                 before = parts
             case _:

@@ -376,8 +376,66 @@ MUTATIONS = (
     ),
     Mutation(
         "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/changing",
-        "            or max(in_force.index, self.first) > self.server.commit_index",
-        "            or False",
+        " or max(in_force.index, self.first) > self.server.commit_index",
+        " or False",
+    ),
+    Mutation(
+        "new_leader_takes_everybody_for_alive", "thesis 6.2, 4.2.1", "core/replicating",
+        "        server = self.server\n        return Progress(\n            next_index="
+        "server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)\n        )",
+        "        server = self.server\n        progress = Progress(\n            next_index="
+        "server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)\n        )\n"
+        "        progress.heard = server.now\n        return progress",
+    ),
+    Mutation(
+        "guard_is_not_asked_again", "thesis 4.2.1", "core/changing",
+        "if problem := self.would_lose_quorum(target):",
+        "if problem := None:",
+    ),
+    Mutation(
+        "guard_forgets_the_disks_that_are_learned", "identity", "core/changing",
+        "        would_be = target.bound(self.heard_incarnations())",
+        "        would_be = target",
+    ),
+    Mutation(
+        "newcomer_races_for_ever", "thesis 4.2.1", "core/change",
+        "        self.rounds += 1\n",
+        "",
+    ),
+    Mutation(
+        "a_change_is_never_called_off", "docs/membership.md", "core/changing",
+        "            self.call_off()\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a_change_in_the_log_is_called_off", "§6", "core/changing",
+        "if self.change is not None and not self.change.appended:\n            self.give_up(",
+        "if self.change is not None:\n            self.give_up(",
+    ),
+    Mutation(
+        "group_taken_from_the_entries", "docs/recovery.md", "core/follower",
+        "self.server.belong_to(message.group)",
+        "self.server.belong_to(self.server.configuration.group)",
+    ),
+    Mutation(
+        "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/server",
+        "        return self.ballot.group or self.voters.group",
+        "        return self.voters.group or self.ballot.group",
+    ),
+    Mutation(
+        "member_of_the_group_before_stands", "docs/recovery.md", "core/server",
+        'and self.ballot.group in ("", voters.group)',
+        "and True",
+    ),
+    Mutation(
+        "a_witness_waits_for_its_own_first_entry", "witnesses", "core/transferring",
+        "if all(ticket is None for ticket in self.tickets):",
+        "if not self.tickets:",
+    ),
+    Mutation(
+        "a_witness_stays_while_members_change", "witnesses", "core/transferring",
+        "        if self.handing is None and keeper",
+        "        if self.handing is None and not self.is_changing() and keeper",
     ),
     Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
@@ -535,8 +593,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",
-        "        return self.beat_at if self.progress or self.may_move_version() else inf",
-        "        return self.beat_at if self.progress else inf",
+        "        works = self.progress or self.postponed or self.may_move_version()",
+        "        works = self.progress or self.postponed",
     ),
     Mutation(
         "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "applied",

@@ -17,19 +17,29 @@ class Changing(Replicating):
 
     __slots__ = ()
 
-    def on_configure(self, event: Configure) -> None:
-        """Begin a change of members, unless it is made already, or can't go well."""
+    def on_configure(self, event: Configure, until: float | None = None) -> None:
+        """Begin a change of members, unless it is made already, or can't go well.
+
+        Asking for the members as they are calls off a change that still waits for newcomers.
+
+        until  when to refuse it, if it was postponed: see `passes_soon`
+        """
         server = self.server
         in_force = server.configuration
         target = in_force.changed(
             members=event.members, learners=event.learners, witnesses=event.witnesses
         )
-        problem = self.objection(event, target)
+        as_it_is = target.is_like(in_force)
+        if as_it_is and event.expected in (None, in_force.index) and not event.dry_run:
+            self.call_off()
+        problem = self.objection(event, target, as_it_is=as_it_is)
         if problem is not None:
-            server.answer(event.ticket, ("error", problem))
+            passes = self.passes_soon(problem, as_it_is=as_it_is)
+            if not (passes and self.postpone(event, until)):
+                server.answer(event.ticket, ("error", problem))
         elif event.dry_run:
             server.answer(event.ticket, ("ok", target.settled()))
-        elif target.is_like(in_force):
+        elif as_it_is:
             server.answer(event.ticket, ("ok", in_force))
         else:
             newcomers = set(target.members) - {*in_force.members, server.peer}
@@ -39,7 +49,7 @@ class Changing(Replicating):
             )
             self.advance(self.change)
 
-    def objection(self, event: Configure, target: Configuration) -> Any:
+    def objection(self, event: Configure, target: Configuration, *, as_it_is: bool) -> Any:
         """Return why not, or None."""
         server = self.server
         in_force = server.configuration
@@ -52,29 +62,75 @@ class Changing(Replicating):
             return "election_in_progress"
         if event.expected not in (None, in_force.index):
             return ("configuration_changed", in_force.index)
-        if self.is_unsettled():
+        if self.is_in_doubt() or (self.change is not None and not as_it_is):
             return "change_in_progress"
+        if as_it_is:
+            return None
+        newcomers = set(target.members).difference(in_force.everyone)
+        return self.would_lose_quorum(target, newcomers)
+
+    def would_lose_quorum(
+        self, target: Configuration, newcomers: Iterable[Address] = ()
+    ) -> tuple[str, list[Address]] | None:
+        """Return who is silent, if a joint configuration to `target` could not commit without them.
+
+        Nobody who has not answered lately, and in this term, is known to live; and who is known by
+        another disk, or by none that could be written down, would not count. `newcomers` are not
+        judged yet: they have to catch up first.
+        """
+        server = self.server
         heard_since = server.now - server.config.max_election_timeout
-        staying = set(target.members).intersection(in_force.everyone)
+        would_be = target.bound(self.heard_incarnations())
         silent = [
             peer
             for peer, progress in self.progress.items()
-            if peer in staying and (progress.heard < heard_since or not progress.counts)
+            if would_be.votes(peer)
+            and peer not in newcomers
+            and (
+                progress.heard < heard_since
+                or peer in self.lost
+                or not would_be.counts(peer, progress.incarnation)
+            )
         ]
-        if 2 * (len(target.members) - len(silent)) <= len(target.members):
-            return ("would_lose_quorum", silent)
-        return None
+        if would_be.has_quorum({*would_be.members, *would_be.old}.difference(silent)):
+            return None
+        return ("would_lose_quorum", silent)
 
-    def is_unsettled(self) -> bool:
-        """One change after the other, and none before the term's first entry commits: else two
-        leaders may take configurations for committed that share no majority.
+    def passes_soon(self, problem: Any, *, as_it_is: bool) -> bool:
+        """Tell whether to wait with a change rather than to refuse it, an election timeout at most.
+
+        What is uncommitted may be of nobody's change: a term's first entry, or disks that were
+        learned. And a leader that is new has not heard those yet that live.
+        """
+        match problem:
+            case "change_in_progress":
+                return as_it_is or (self.change is None and not self.server.configuration.old)
+            case ("would_lose_quorum", silent):
+                return self.may_answer_yet(silent)
+        return False
+
+    def call_off(self) -> None:
+        """Give up a change that is in no log yet."""
+        if self.change is not None and not self.change.appended:
+            self.give_up(self.change, "called_off")
+
+    def give_up(self, change: Change, reason: Any) -> None:
+        self.change = None
+        self.watch(())
+        self.server.answer(change.ticket, ("error", reason))
+
+    def is_in_doubt(self) -> bool:
+        """Tell whether the configuration may still be taken back, or is to be followed by another.
+
+        So is that of the terms before, until this term's first entry commits: else two leaders may
+        take configurations for committed that share no majority (thesis 4.1, and its erratum).
         """
         in_force = self.server.configuration
-        return (
-            self.change is not None
-            or bool(in_force.old)
-            or max(in_force.index, self.first) > self.server.commit_index
-        )
+        return bool(in_force.old) or max(in_force.index, self.first) > self.server.commit_index
+
+    def is_unsettled(self) -> bool:
+        """Tell whether a change is under way: there is one after the other (§6)."""
+        return self.change is not None or self.is_in_doubt()
 
     def learn_incarnations(self) -> None:
         """Write down the data directories that were heard of, one change like any other.
@@ -113,8 +169,11 @@ class Changing(Replicating):
                 del change.racing[peer]
         if change.racing:
             return
-        change.appended = True
         target = change.target.bound(self.heard_incarnations())
+        if problem := self.would_lose_quorum(target):  # much may have happened meanwhile
+            self.give_up(change, problem)
+            return
+        change.appended = True
         if target.old:
             self.append_configuration(target, None)
         else:
@@ -122,12 +181,12 @@ class Changing(Replicating):
             self.append_configuration(target, change.ticket)
         self.commit()
 
-    def give_up_on_the_silent(self, change: Change) -> None:
-        silent = change.silent(now=self.server.now, patience=self.patience)
-        if silent:
-            self.change = None
-            self.watch(())
-            self.server.answer(change.ticket, ("error", ("peers_not_responding", silent)))
+    def give_up_on_the_slow(self, change: Change) -> None:
+        """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1)."""
+        if silent := change.silent(now=self.server.now, patience=self.patience):
+            self.give_up(change, ("peers_not_responding", silent))
+        elif slow := change.too_slow():
+            self.give_up(change, ("newcomers_too_slow", slow))
 
     def settle(self) -> None:
         """End a joint configuration that has committed, whoever began it (§6)."""

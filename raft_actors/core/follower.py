@@ -114,7 +114,13 @@ class Follower(Role):
                 self.deadline = min(self.deadline, soon)
 
     def hear(self, message: AppendEntries | InstallSnapshot) -> None:
+        """Note who leads, and belong to its group once that has committed anything.
+
+        Although none of it may be here yet: this peer founds no second group.
+        """
         self.leader, self.group, self.heard = message.source, message.group, self.server.now
+        if isinstance(message, InstallSnapshot) or message.commit:
+            self.server.belong_to(message.group)
         self.deadline = self.server.election_deadline()
 
     def on_append(self, request: AppendEntries) -> None:
@@ -136,8 +142,6 @@ class Follower(Role):
             return
         server.extend(prev, entries)
         server.commit_to(min(request.commit, match))
-        if request.commit:  # although none of it may be here yet: this peer founds no second group
-            server.belong_to(request.group)
         self.agree(request.source, match, request.round)
 
     def agree(self, leader: Address, match: int, round: int) -> None:  # noqa: A002

@@ -75,7 +75,8 @@ class Leader(Changing, Transferring):
 
     @property
     def alarm(self) -> float:
-        return self.beat_at if self.progress or self.may_move_version() else inf
+        works = self.progress or self.postponed or self.may_move_version()
+        return self.beat_at if works else inf
 
     def hears_a_leader(self) -> bool:
         """It is the leader, and while a majority answers it is not to be deposed."""
@@ -140,6 +141,8 @@ class Leader(Changing, Transferring):
 
     def flush(self) -> None:
         """Send each follower what it lacks, in one round for all reads that wait."""
+        if self.postponed:
+            self.judge_postponed()
         if self.reads.start_round():
             self.lease.round_began(self.reads.round, self.server.now)
             for progress in self.progress.values():
@@ -153,6 +156,14 @@ class Leader(Changing, Transferring):
             self.send_entries(member, progress, cut)
         if self.handing is not None:
             self.hand_over(self.handing)
+
+    def judge_postponed(self) -> None:
+        postponed, self.postponed = self.postponed, []
+        for event, until in postponed:
+            if isinstance(event, Transfer):
+                self.on_transfer(event, until)
+            else:
+                self.on_configure(event, until)
 
     def on_append_reply(self, reply: AppendReply) -> None:
         progress = self.answered_by(reply)
@@ -194,7 +205,7 @@ class Leader(Changing, Transferring):
         server, config = self.server, self.server.config
         if server.now < self.beat_at:
             return
-        silence = server.now - self.reached(HEARD, own=server.now)
+        silence = server.now - max(self.began, self.reached(HEARD, own=server.now))
         cut_off = silence > config.max_election_timeout
         if self.handing is not None and (cut_off or server.now >= self.handing.give_up_at):
             self.end_handing(("error", "timeout"))
@@ -207,7 +218,7 @@ class Leader(Changing, Transferring):
         if self.change is not None and not self.change.appended:
             self.advance(self.change)  # a newcomer that has all there is sends no more news
         if self.change is not None:
-            self.give_up_on_the_silent(self.change)
+            self.give_up_on_the_slow(self.change)
         self.learn_incarnations()
         if server.keeps_no_state:
             self.hand_over_state()
@@ -236,6 +247,8 @@ class Leader(Changing, Transferring):
         server = self.server
         if self.handing is not None:
             self.end_handing(("ok", self.handing.target))
+        for event, _until in self.postponed:
+            server.answer(event.ticket, ELECTION_IN_PROGRESS)
         if self.change is not None:
             server.answer(self.change.ticket, OUTCOME_UNKNOWN)
         for ticket in self.tickets:

@@ -7,14 +7,16 @@ Leader        all three, and the clients
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.change import Change
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership import Address
+from raft_actors.core.messages import Configure, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.reads import Reads
 from raft_actors.core.role import Role
@@ -26,6 +28,8 @@ __all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "HandingOver", "Leading"]
 
 MATCH, ROUND, HEARD, PROMISED = map(attrgetter, ("match", "round", "heard", "promised_until"))
 HEARTBEATS_MISSED_MAX = 4
+POSTPONED_MAX = 16
+"""Clients' wishes that wait; scripts of as many people, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,14 @@ class HandingOver:
 class Leading(Role):
     """The one peer of its term that writes the log.
 
+    began     when its term did, seconds of `server.now`
     first     index of this term's first entry; nothing is committed or read before it commits
     written   how far its own log is durable: its own vote in the count
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
     handing   whom it makes room for, if it does
     change    the change of members that is under way here, if one is
+    postponed  clients' wishes that it can't judge yet, and until when each may wait
     leaving   who was removed and may not have heard of it yet, and until when it is told
     lost      who has lost what it had acknowledged, and is to be learned anew
     slow      how many of its last saves took long, in a row
@@ -57,20 +63,22 @@ class Leading(Role):
     lease     until when reads need no round
     """
 
-    __slots__ = ("answered", "beat_at", "change", "first", "handing", "leader", "lease",
-                 "leaving", "lost", "progress", "reads", "slow", "tickets", "version",
+    __slots__ = ("answered", "beat_at", "began", "change", "first", "handing", "leader", "lease",
+                 "leaving", "lost", "postponed", "progress", "reads", "slow", "tickets", "version",
                  "weighing", "written")  # fmt: skip
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         log, now = server.log, server.now
         self.leader = server.peer
+        self.began = now
         self.first = log.last_index + 1
         self.written = 0
         self.progress: dict[Address, Progress] = {}
         self.leaving: dict[Address, float] = {}
         self.lost: set[Address] = set()
         self.change: Change | None = None
+        self.postponed: list[tuple[Configure | Transfer, float]] = []
         self.reads = Reads()
         config = server.config
         self.lease = Lease(config.lease_clock_drift_max, config.max_election_timeout)
@@ -111,10 +119,28 @@ class Leading(Role):
         return [member for member in self.server.others() if member not in witnesses]
 
     def lives(self, member: Address) -> bool:
-        """Tell whether it has answered one of the last few heartbeats: else it can't take over."""
+        """Tell whether it has answered one of the last few heartbeats: else it can't take over.
+
+        Who has not answered in this term may be away for long: a new leader can't know.
+        """
         server, progress = self.server, self.progress[member]
         heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
         return progress.linked and progress.heard >= heard_since
+
+    def may_answer_yet(self, members: Iterable[Address]) -> bool:
+        """Tell whether one of these has not answered in this term, and had little time for it."""
+        is_new = self.server.now - self.began < self.server.config.max_election_timeout
+        return is_new and any(self.progress[member].heard == -inf for member in members)
+
+    def postpone(self, event: "Configure | Transfer", until: float | None) -> bool:
+        """Have this judged again at the next flush, if it may wait; until when is said at first."""
+        server = self.server
+        if until is None:
+            until = server.now + server.config.max_election_timeout
+        if server.now >= until or len(self.postponed) >= POSTPONED_MAX:
+            return False
+        self.postponed.append((event, until))
+        return True
 
     def reached(self, what: Callable[[Progress], float], *, own: float) -> float:
         """Return the largest value that a majority has reached; who doesn't count has none."""

@@ -21,7 +21,8 @@ class Progress:
     inflight  last indexes of the unanswered appends that carry entries, oldest first; while
               probing, the probe's alone
     round     newest round that it has answered
-    heard     time of its last answer, seconds of `server.now`
+    heard     time of its last answer, seconds of `server.now`; minus infinity before the first in
+              this term
     promised_until  before that it elects nobody else; for leases
     linked    False after the link to it broke, until it answers again
     machine   the version of its machine, as it says; 0 before it has said so
@@ -36,13 +37,13 @@ class Progress:
     __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "linked", "machine", "match",
                  "next", "probing", "promised_until", "round", "shipment", "suspected")  # fmt: skip
 
-    def __init__(self, *, next_index: int, now: float, incarnation: int = 0) -> None:
+    def __init__(self, *, next_index: int, incarnation: int = 0) -> None:
         self.match = 0
         self.next = next_index
         self.probing = True
         self.inflight: deque[int] = deque()
         self.round = 0
-        self.heard = now
+        self.heard = -inf
         self.promised_until = -inf
         self.linked = True
         self.machine = 0

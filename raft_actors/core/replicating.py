@@ -104,7 +104,7 @@ class Replicating(Leading):
         needed = [
             progress.wanted + 1
             for progress in self.progress.values()
-            if progress.heard >= heard_since
+            if max(progress.heard, self.began) >= heard_since
         ]
         end = snapshot.index + 1
         keep_from = min([end - config.snapshot_trailing, *needed])
@@ -190,9 +190,8 @@ class Replicating(Leading):
         """What is known of one that has not answered yet."""
         server = self.server
         return Progress(
-            next_index=server.log.last_index + 1, now=server.now,
-            incarnation=server.voters.incarnation_of(peer),
-        )  # fmt: skip
+            next_index=server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)
+        )
 
     def counts(self, peer: Address, progress: Progress) -> bool:
         return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
@@ -214,6 +213,7 @@ class Replicating(Leading):
         index = self.reached(MATCH, own=self.written)
         if index > server.commit_index and index >= self.first:
             server.commit_to(int(index))
+            server.belong_to(server.group)
             self.settle()
 
     def settle(self) -> None:

@@ -174,7 +174,10 @@ class Server:
 
     @property
     def group(self) -> str:
-        return self.voters.group or self.ballot.group
+        """Of what it belongs to for good, if it does: a newcomer's log may begin with entries of
+        the group that a restored one was made from.
+        """
+        return self.ballot.group or self.voters.group
 
     @property
     def voters(self) -> Configuration:
@@ -201,11 +204,16 @@ class Server:
 
         Also one that its newest configuration leaves out, until that is known to be committed:
         it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
+        Members of the group that a restored one was made from have no part in this one.
         """
         voters = self.voters
         if not voters.votes(self.peer) and voters.index > self.commit_index:
             voters = self.configuration_at(voters.previous)
-        return voters.votes(self.peer) and voters.counts(self.peer, self.incarnation)
+        return (
+            voters.votes(self.peer)
+            and voters.counts(self.peer, self.incarnation)
+            and self.ballot.group in ("", voters.group)
+        )
 
     def promise(self) -> int:
         """Elect nobody else for a while, if leases are wanted; return for how many ms."""
@@ -478,10 +486,13 @@ class Server:
         """Never back: a late message knows less, not more."""
         if index > self.commit_index:
             self.commit_index = index
-            self.belong_to(self.configuration.group)
 
     def belong_to(self, group: str) -> None:
-        """Be of this group for good: its first entry is committed, here or at a leader's word."""
+        """Be of this group for good: its first entry is committed, here or at a leader's word.
+
+        It is the leader's group, whatever the entries and the snapshot say that it has sent: those
+        of a restored or forced group begin with another's configurations.
+        """
         if not self.ballot.group and is_group(group):
             self.ballot = replace(self.ballot, group=group)
 

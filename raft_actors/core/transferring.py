@@ -17,17 +17,19 @@ class Transferring(Leading):
 
     __slots__ = ()
 
-    def on_transfer(self, event: Transfer) -> None:
+    def on_transfer(self, event: Transfer, until: float | None = None) -> None:
         """Make room for another member: take no more commands, and wait until it has them all.
 
         Then nothing is lost by the change, and nothing is left with an unknown outcome.
+
+        until  when to refuse it, if it was postponed: a new leader has not heard yet who lives
         """
         server = self.server
         target = event.target or self.fittest()
         if target == server.peer and event.target is not None:
             server.answer(event.ticket, ("ok", target))
         elif target == server.peer and self.heirs():
-            server.answer(event.ticket, ("error", ("peers_not_responding", self.heirs())))
+            self.refuse_for_silence(event, self.heirs(), until)
         elif target not in server.others():
             server.answer(event.ticket, ("error", "no_such_member"))
         elif target in server.configuration.witnesses:
@@ -37,9 +39,15 @@ class Transferring(Leading):
         elif self.is_changing():
             server.answer(event.ticket, ("error", "change_in_progress"))
         elif not self.lives(target):
-            server.answer(event.ticket, ("error", ("peers_not_responding", [target])))
+            self.refuse_for_silence(event, [target], until)
         else:
             self.make_room(target, event.ticket)
+
+    def refuse_for_silence(
+        self, event: Transfer, silent: list[Address], until: float | None
+    ) -> None:
+        if not (self.may_answer_yet(silent) and self.postpone(event, until)):
+            self.server.answer(event.ticket, ("error", ("peers_not_responding", silent)))
 
     def make_room(self, target: Address, ticket: Any) -> None:
         server = self.server
@@ -76,14 +84,22 @@ class Transferring(Leading):
             self.make_room(quicker, None)
 
     def hand_over_state(self) -> None:
-        """A witness makes room for one that keeps the state, as soon as there is one."""
+        """A witness makes room for one that keeps the state, as soon as there is one.
+
+        Also in the middle of a change: whose log begins too late for a newcomer, or for a member
+        that was away, can't help it without a snapshot, and a witness has none to send.
+        """
         keeper = self.fittest()
-        if self.handing is None and not self.is_changing() and keeper != self.server.peer:
+        if self.handing is None and keeper != self.server.peer:
             self.make_room(keeper, None)
 
     def hand_over(self, handing: HandingOver) -> None:
-        """Tell the successor to stand, once it lacks nothing (thesis 3.10)."""
-        if not self.tickets:
+        """Tell the successor to stand, once it lacks nothing (thesis 3.10).
+
+        And once nobody waits for an answer. What nobody waits for need not be committed: to commit
+        a witness's first entry it may take one whom only the successor can bring up to date.
+        """
+        if all(ticket is None for ticket in self.tickets):
             last_index = self.server.log.last_index
             if self.progress[handing.target].match == last_index:
                 self.server.send(self.order_to_stand(handing.target))

@@ -98,7 +98,9 @@ class PeerReplay:
             return
         heard = self.what.get("message", {})
         founded = now == self.log.group and self.commit
-        told = heard.get("group") == now and heard.get("commit")
+        told = heard.get("group") == now and (
+            heard.get("commit") or heard["kind"] == "InstallSnapshot"
+        )
         if before or not (founded or told):
             self.depart("group_kept", f"its group became {now!r}, from {before!r}")
 

@@ -22,6 +22,10 @@ def group_of(members: str, witnesses: str) -> World:
     return world
 
 
+def members_of(world: World, name: str) -> str:
+    return "".join(member[0] for member in world.servers[name].configuration.members)
+
+
 def ask(world: World, name: str, event: type) -> Ticket:
     ticket = Ticket("ask")
     world.step(name, event(b"x", ticket))
@@ -52,6 +56,56 @@ def test_a_witness_that_alone_has_the_newest_entries_leads_until_another_has_the
     world.ring(3)
     assert [name for name, news in world.news[told:] if news.role == "leader"] == ["w", "b"]
     assert world.machines["b"].commands == [b"x"]
+
+
+def test_a_witness_hands_over_before_its_own_first_entry_is_committed() -> None:
+    """c was away for long: only b could send it a snapshot, and only c could make a majority for
+    the entry. Planted: a_witness_waits_for_its_own_first_entry."""
+    world = group_of("abcw", "w")
+    world.isolate("c")
+    world.ring(0.2)
+    world.propose("a", b"x")
+    world.deliver(next(m for m in world.wire if m.target == address("w")))
+    world.wire.clear()
+    world.crash("a")
+    w = world.promote("w")
+    for _ in range(20):
+        world.tick("w")
+        while world.wire:
+            world.deliver(world.wire.pop(0))
+        if world.role("w") != "leader":
+            break
+    assert w.commit_index < w.log.last_index
+    assert world.role("b") in ("candidate", "leader")
+    assert b"x" in b"".join(world.entries("b"))
+
+
+def test_a_witness_hands_over_while_members_change() -> None:
+    """It may be the only one who has the joint configuration, and d the newcomer need a snapshot.
+    Planted: a_witness_stays_while_members_change."""
+    world = World("abdw")
+    configure(world, "a", "abw", "w")
+    world.ring(0.3)
+    configure(world, "a", "adw", "w")
+    while not world.servers["w"].configuration.old:
+        message = world.wire.pop(0)
+        if message.target != address("b") or not getattr(message, "entries", ()):
+            world.deliver(message)
+    world.wire.clear()
+    world.crash("a")
+    world.isolate("d")
+    world.promote("w")
+    for _ in range(20):
+        world.tick("w")
+        while world.wire:
+            world.deliver(world.wire.pop(0))
+        if world.role("w") != "leader":
+            break
+    assert world.role("b") in ("candidate", "leader")
+    assert world.servers["b"].configuration.old
+    world.heal()
+    world.ring(3)
+    assert members_of(world, "d") == "adw"
 
 
 def test_a_witness_that_leads_takes_no_command_and_answers_no_read() -> None:
