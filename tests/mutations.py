@@ -438,6 +438,74 @@ MUTATIONS = (
         "        if self.handing is None and not self.is_changing() and keeper",
     ),
     Mutation(
+        "lease_by_the_new_majority_alone", "§6; thesis 6.4.1", "core/leader",
+        "        return self.server.now < self.reached(PROMISED, own=inf)",
+        "        in_force = self.server.configuration\n"
+        "        self.server.configuration = in_force.settled()\n"
+        "        until = self.reached(PROMISED, own=inf)\n"
+        "        self.server.configuration = in_force\n"
+        "        return self.server.now < until",
+    ),
+    Mutation(
+        "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10", "core/transferring",
+        "        handing, self.handing = self.handing, None\n",
+        "        handing, self.handing = self.handing, None\n"
+        "        self.lease.broken = self.lease.drift_max is None\n",
+    ),
+    Mutation(
+        "own_wish_to_hand_over_never_ends", "thesis 3.10", "core/leader",
+        "if self.handing is not None and (cut_off",
+        "if self.handing is not None and self.handing.ticket and (cut_off",
+    ),
+    Mutation(
+        "bounded_stale_read_ignores_the_index", "decision: reads", "core/role",
+        "            index = max(index, known)\n",
+        "",
+    ),
+    Mutation(
+        "an_answer_answers_newer_questions", "thesis 6.4", "core/follower_reads",
+        "while self.asked and self.asked[0][0] <= number:",
+        "while self.asked and self.asked[0][0] <= self.number:",
+    ),
+    Mutation(
+        "fresh_from_when_the_question_was_repeated", "decision: reads", "core/follower_reads",
+        "            _number, when, reads = self.asked.popleft()\n",
+        "            _number, _when, reads = self.asked.popleft()\n"
+        "            when = self.asked_at\n",
+    ),
+    Mutation(
+        "founder_names_disks_of_an_earlier_round", "founding_a_group", "core/server",
+        "            self.founding.heard, self.founding.member = {}, None",
+        "            self.founding.member = None",
+    ),
+    Mutation(
+        "a_heartbeat_makes_no_member", "founding_a_group", "core/follower",
+        "            self.server.belong_to(message.group)",
+        "            pass",
+    ),
+    Mutation(
+        "an_older_copy_counts_again_at_once", "identity", "core/changing",
+        "        if self.lost.intersection(dict(known.incarnations)):",
+        "        if False:",
+    ),
+    Mutation(
+        "a_suspect_is_asked_when_somebody_reads", "identity", "core/replicating",
+        "            self.reads.renew = True\n            progress.suspected",
+        "            progress.suspected",
+    ),
+    Mutation(
+        "old_chunk_acknowledges_the_whole_log", "Figure 2, AppendEntries 5", "core/follower",
+        "self.agree(chunk.source, server.commit_index, chunk.round)",
+        "self.agree(chunk.source, server.log.last_index, chunk.round)",
+    ),
+    Mutation(
+        "who_left_is_known_by_its_old_disk", "identity", "core/membership",
+        "            witnesses=in_order({*self.witnesses}.intersection(self.members)),\n"
+        "            incarnations=tuple(pair for pair in self.incarnations if pair[0] in staying),",
+        "            witnesses=in_order({*self.witnesses}.intersection(self.members)),\n"
+        "            incarnations=self.incarnations,",
+    ),
+    Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
         "        if change.racing:\n            return",
         "        if False:\n            return",

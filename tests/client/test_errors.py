@@ -66,8 +66,11 @@ PROVOKED_BY = {
     "no_members": "core/test_membership.py::test_a_change_that_makes_no_sense_is_refused",
     "would_lose_quorum": "core/test_membership.py::"
     "test_a_change_that_leans_on_a_member_that_was_never_heard_is_refused",
-    "change_in_progress": "core/test_membership.py::"
-    "test_a_new_leader_changes_nothing_before_its_first_entry_commits",
+    "change_in_progress": "core/test_membership.py::test_one_change_at_a_time",
+    "newcomers_too_slow": "core/test_membership.py::"
+    "test_a_newcomer_that_never_catches_up_is_given_up_after_some_rounds",
+    "called_off": "core/test_membership.py::"
+    "test_asking_for_the_members_as_they_are_calls_a_change_off",
     "configuration_changed": "core/test_membership.py::"
     "test_a_change_that_makes_no_sense_is_refused",
     "other_incarnation": "core/test_incarnations.py::test_a_wiped_disk_acknowledges_nothing",
@@ -79,7 +82,7 @@ PROVOKED_BY = {
     "has_another_part": "peers/test_joining.py::test_a_member_does_not_join_again_as_a_witness",
     "last_member": "peers/test_joining.py::test_the_last_member_does_not_leave",
     "keeps_no_state": "core/test_witnesses.py::test_nobody_hands_over_to_a_witness",
-    "no_such_member": "core/test_membership.py::test_leadership_is_not_handed_to_a_learner",
+    "no_such_member": "peers/test_raft.py::test_whom_the_group_does_not_have_is_no_such_member",
     "transfer_in_progress": "core/test_transfer.py::test_a_second_transfer_waits_for_the_first",
     "not_found": "peers/test_raft.py::test_the_first_entries_are_those_of_the_original",
     "compacted": "offline/test_force.py::test_the_configuration_may_be_in_a_snapshot_alone",

@@ -29,8 +29,18 @@ def examined(path):
         return examine(store)
 
 
+def goes_on_without(stage, name, others, written):
+    """Kill `name`, which leads; the others must elect, take a write, and have all of `written`."""
+    stage.kill(name)
+    leader = stage.address(stage.leader(others))
+    eventually(lambda: Raft.write(leader, ("set", "later", 1), timeout=5)[0] == "ok", 30)
+    for key, value in written.items():
+        assert Raft.read(leader, ("get", key), timeout=10) == ("ok", value)
+
+
 def test_a_majority_that_is_gone_for_good(stage):
-    """Two disks of three are lost; the third goes on alone, then with two fresh ones."""
+    """Two disks of three are lost; the third goes on alone, then with two fresh ones, and then
+    without that one."""
     stage.form()
     written = {f"before{number}": number for number in range(30)}
     for key, value in written.items():
@@ -96,9 +106,20 @@ def test_a_majority_that_is_gone_for_good(stage):
     for key, value in written.items():
         assert Raft.read(address, ("get", key), timeout=10) == ("ok", value)
 
+    shutil.move(stage.directory / "c", stage.directory / "lost-c")
+    shutil.move(stage.directory / "fresh-c", stage.directory / "c")
+    stage.start("c")
+    eventually(lambda: stage.is_up("c") and stage.applied("c") >= stage.applied("b"), 30)
+    if (leader := stage.leader()) != "a":
+        assert Raft.transfer_leadership(stage.address(leader), stage.address("a"))[0] == "ok"
+    goes_on_without(stage, "a", "bc", written)
+
 
 def test_a_backup_of_a_running_group_becomes_another_group(stage):
-    """Taken at the leader while clients write: it has all that was acknowledged before."""
+    """Taken at the leader while clients write: it has all that was acknowledged before.
+
+    The group of one that it makes is joined by others, and goes on without the first.
+    """
     stage.form()
     written = {f"before{number}": "v" * 10_000 for number in range(60)}
     for key, value in written.items():
@@ -127,3 +148,11 @@ def test_a_backup_of_a_running_group_becomes_another_group(stage):
     for key, value in written.items():
         assert Raft.read(stage.address("d"), ("get", key), timeout=10) == ("ok", value)
     assert Raft.write(stage.address("d"), ("set", "new", 1), timeout=10)[0] == "ok"
+
+    for name in "bc":
+        shutil.move(stage.directory / name, stage.directory / f"lost-{name}")
+        stage.start(name)
+        eventually(lambda name=name: stage.is_up(name), 30)
+        answer = Raft.add_peer(stage.address("d"), stage.address(name))
+        assert answer[0] == "ok", answer
+    goes_on_without(stage, "d", "bc", written | {"new": 1})

@@ -332,3 +332,55 @@ def test_a_token_that_does_not_come_is_given_up() -> None:
     world.ring(0.65)
     assert ticket.answer == LOST
     assert world.servers["b"].role.name == "follower"
+
+
+def told(question: ReadIndex, index: int) -> ReadIndexReply:
+    """The leader's answer to a question."""
+    return ReadIndexReply(
+        source=question.target, target=question.source, group=question.group, term=question.term,
+        number=question.number, index=index,
+    )  # fmt: skip
+
+
+def test_an_answer_is_good_for_the_questions_up_to_its_own() -> None:
+    """What was committed between two questions, only the second one's answer has to show.
+
+    Planted: an_answer_answers_newer_questions.
+    """
+    world = world_with_leader()
+    world.query("b", FOLLOWER)
+    first = of_kind(world, ReadIndex)[0]
+    answer = told(first, world.servers["a"].commit_index)
+    world.wire.clear()
+    world.cut |= {("a", "b")}
+    world.propose("a", b"between")
+    world.settle()
+    assert world.acknowledged == [b"x", b"between"]
+    second = world.query("b", FOLLOWER)
+    world.step("b", answer)
+    assert second.answer is None
+    assert not world.stale_reads
+    world.heal()
+    world.ring(0.3)
+    assert second.answer == ("ok", 2)
+
+
+def test_a_bounded_read_waits_for_all_that_was_committed_when_this_peer_asked() -> None:
+    """It knows the index and lacks the entries. Planted: bounded_stale_read_ignores_the_index."""
+    world = world_with_leader()
+    world.query("b", FOLLOWER)
+    question = of_kind(world, ReadIndex)[0]
+    world.wire.clear()
+    world.cut |= {("a", "b")}
+    world.propose("a", b"y")
+    world.settle()
+    server = world.servers["b"]
+    index = world.servers["a"].commit_index
+    assert server.commit_index < index
+    world.step("b", told(question, index))
+    assert server.fresh == (world.now, index)
+    ticket = world.query("b", STALE, 100.0)
+    assert ticket.answer is None
+    world.heal()
+    world.ring(0.3)
+    assert ticket.answer == ("ok", 2)

@@ -1,7 +1,7 @@
 """Founding a group: the configuration becomes the first entry of the first leader."""
 
 from raft_actors.core.membership import Configuration
-from tests.core.world import World, address
+from tests.core.world import Disk, World, address
 
 
 def test_a_founder_must_be_a_member() -> None:
@@ -110,3 +110,26 @@ def test_a_peer_that_heard_a_leader_of_a_group_founds_no_second_one() -> None:
     ticket = world.configure("c")
     assert ticket.answer[0] == "error"
     assert server.founding is None
+
+
+def test_a_founder_names_the_disks_of_the_round_that_it_won() -> None:
+    """A disk that answered before, and was exchanged since, is nobody's. Planted:
+    founder_names_disks_of_an_earlier_round."""
+    world = World("abcde")
+    for name in "cde":
+        world.isolate(name)
+    world.configure("a")
+    world.settle()
+    founder = world.servers["a"]
+    assert set(founder.founding.heard) == {address("b")}
+    world.crash("b")
+    world.heal()
+    while world.role("a") != "leader":
+        world.tick("a")
+        world.settle()
+    known = dict(founder.configuration.incarnations)
+    assert set(known) == set(map(address, "acde"))
+    world.disks["b"] = Disk()
+    world.start("b")
+    world.ring(1)
+    assert founder.configuration.incarnation_of(address("b")) == world.disks["b"].incarnation

@@ -259,3 +259,30 @@ def test_heartbeats_are_rounds_only_where_leases_are_wanted() -> None:
             seen |= {m.round for m in world.wire if isinstance(m, AppendEntries)}
             world.settle()
         assert len(seen) == rounds
+
+
+def test_while_members_change_a_lease_needs_the_promises_of_both_majorities() -> None:
+    """§6: the old majority may elect another leader, whatever the new one has promised.
+
+    Planted: lease_by_the_new_majority_alone.
+    """
+    world = World("abcde", config=Config(log_store="memory", lease_clock_drift_max=DRIFT))
+    world.configure("a", "abc")
+    world.ring(0.2)
+    world.configure("a", "ade")
+    for _ in range(1_000):
+        if world.servers["a"].configuration.old:
+            break
+        if world.wire:
+            world.deliver(world.wire.pop(0))
+        else:
+            world.tick("a")
+    for name in "bc":
+        world.isolate(name)
+    world.ring(SHORTEST + 0.1)
+    assert world.role("a") == "leader"
+    assert world.servers["a"].configuration.old
+    for name in "de":
+        assert world.servers["a"].role.progress[address(name)].promised_until > world.now
+    assert not holds(world)
+    assert world.query("a", LEASE).answer is None

@@ -183,3 +183,29 @@ def test_an_order_of_an_older_term_moves_nobody() -> None:
     )
     world.step("b", order)
     assert world.role("b") == "follower"
+
+
+def test_a_handover_that_nobody_asked_for_is_given_up_after_its_time_too() -> None:
+    """Its successor has died: writers are sent away for a second at most.
+
+    Planted: own_wish_to_hand_over_never_ends.
+    """
+    world = world_with_leader()
+    world.slow["a"] = 0.2
+    for _ in range(2):
+        world.propose("a", b"x")
+        world.settle()
+    world.propose("a", b"x")
+    for _ in range(3):  # two appends, and the first answer
+        world.deliver(world.wire.pop(0))
+    handing = world.servers["a"].role.handing
+    assert handing is not None
+    assert handing.ticket is None
+    world.crash(handing.target[0])
+    assert world.propose("a", b"sent away")[0].answer == ("error", "election_in_progress")
+    world.slow.clear()
+    world.ring(1)
+    assert world.role("a") == "leader"
+    ticket = world.propose("a", b"taken")[0]
+    world.ring(0.1)
+    assert ticket.answer == ("ok", b"taken")

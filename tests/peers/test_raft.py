@@ -1,6 +1,7 @@
 """Every call of `Raft` and its answers, in one process, on RocksDB."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -462,6 +463,58 @@ def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_
     new = leader_of(rest)
     assert Raft.read(new, ("get", 49)) == ("ok", 49)
     assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
+
+
+def test_whom_the_group_does_not_have_is_no_such_member(trio, make_peer):
+    """Planted: a misspelled name is "removed", and a demoted stranger is a learner for ever."""
+    names = trio(log_store="memory")
+    leader = leader_of(names)
+    stranger = make_peer(log_store="memory")[0]
+    before = Raft.status(leader)[1]["configuration"]
+    for answer in (
+        Raft.remove_peer(leader, "nobody"),
+        Raft.remove_peer(leader, "nobody", dry_run=True),
+        Raft.promote(leader, stranger),
+        Raft.demote(leader, stranger),
+        Raft.replace_peer(leader, "nobody", stranger),
+        Raft.replace_peer(leader, "nobody", "nobody"),
+        Raft.transfer_leadership(leader, "nobody"),
+    ):
+        assert answer == ("error", "no_such_member")
+    assert Raft.status(leader)[1]["configuration"] == before
+    follower = next(name for name in names if name != leader[0])
+    assert Raft.remove_peer(follower, "nobody") == ("error", ("redirect", leader))
+
+
+def test_a_change_that_waits_for_its_newcomer_is_called_off(trio, make_peer):
+    """Asking for one peer again is no wish to call another one's change off."""
+    names = trio(log_store="memory")
+    leader = leader_of(names)
+    with ThreadPoolExecutor() as pool:
+        change = pool.submit(Raft.add_peer, leader, "away")
+        eventually(lambda: Raft.remove_peer(leader, names[0], dry_run=True)[0] == "error")
+        assert Raft.add_peer(leader, names[1])[0] == "ok", "it is so"
+        assert not change.done()
+        assert Raft.cancel_change(leader)[0] == "ok"
+        assert change.result(10) == ("error", "called_off")
+        again = pool.submit(Raft.add_peer, leader, "away")
+        eventually(lambda: Raft.remove_peer(leader, names[0], dry_run=True)[0] == "error")
+        assert Raft.set_configuration(leader, names)[0] == "ok"
+        assert again.result(10) == ("error", "called_off")
+    assert Raft.cancel_change(leader)[0] == "ok", "there is none"
+    new = make_peer(log_store="memory")[0]
+    assert Raft.add_peer(leader, new)[0] == "ok"
+    assert Raft.cancel_change("nobody") == ("error", "no_peer")
+
+
+def test_asking_again_at_once_is_fine(trio, make_peer):
+    """The disk of the newcomer is learned meanwhile, which is nobody's change."""
+    leader = leader_of(trio(log_store="memory"))
+    new = make_peer(log_store="memory")[0]
+    answers = [Raft.add_peer(leader, new, learner=True) for _ in range(30)]
+    assert {answer[0] for answer in answers} == {"ok"}
+    answers = [Raft.promote(leader, new) for _ in range(5)]
+    assert {answer[0] for answer in answers} == {"ok"}
 
 
 def test_a_change_is_made_again_where_only_a_disk_was_learned_meanwhile(
