@@ -18,6 +18,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.server import Server
 from raft_actors.disk_watch import DiskWatch
+from raft_actors.errors import StoreError
 from raft_actors.stores import LogStore
 from raft_actors.troubles import in_words
 
@@ -73,6 +74,10 @@ class Answering:
             return ("error", "keeps_no_state")
         if index != snapshot.index or not 0 <= offset < snapshot.size:
             return ("error", "not_found")
+        try:
+            data = self.store.snapshots.read(snapshot, offset, self.config.snapshot_chunk_bytes)
+        except StoreError as error:
+            return ("error", ("backup_failed", str(error)))
         return (
             "ok",
             {
@@ -81,9 +86,7 @@ class Answering:
                 "checksum": snapshot.checksum,
                 "configuration": snapshot.configuration.encode(),
                 "configured": snapshot.configuration.index,
-                "data": self.store.snapshots.read(
-                    snapshot, offset, self.config.snapshot_chunk_bytes
-                ),
+                "data": data,
             },
         )
 

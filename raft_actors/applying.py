@@ -121,7 +121,7 @@ class Applying:
         try:
             snapshot = snapshots.finish(incoming)
         except StoreCorrupt as error:
-            logger.warning("%s: the snapshot that %s sent is refused: %s",
+            logger.warning("%s: what %s sent of its snapshot is damaged, and nothing here is: %s",
                            self.name, chunk.source, error)  # fmt: skip
             self.step(SnapshotRefused(chunk.index))
         else:

@@ -287,6 +287,8 @@ class Peer(Applying, Answering, Process):
             self.store.snapshots.reached(core.snapshot)
         for chunk in due.chunks:
             self.take_chunk(chunk)
+        if due.doubted is not None:
+            self.snapshotting.look_at(due.doubted)
         if due.send:
             self.say(due.send)
         if self.snapshotting.image is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import terms
 from raft_actors.core.leader import Leader
-from raft_actors.core.messages import SnapshotTaken
+from raft_actors.core.messages import SnapshotChecked, SnapshotTaken
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError
 from raft_actors.state_image import StateImage
@@ -106,8 +106,12 @@ class Snapshotting:
         """
         peer, config = self.peer, self.config
         snapshot, now = peer.core.snapshot, peer.core.now
+        if not peer.applied.can_snapshot or now < self.not_before:
+            return False
+        if peer.core.damaged is not None:
+            return True
         entries = peer.applied.index - snapshot.index
-        if not entries or not peer.applied.can_snapshot or now < self.not_before:
+        if not entries:
             return False
         if now - self.last_at >= config.snapshot_interval:
             return True
@@ -144,7 +148,7 @@ class Snapshotting:
         peer = self.peer
         core, applied = peer.core, peer.applied
         self.served, self.tickets = self.tickets, []
-        if applied.index == core.snapshot.index:
+        if applied.index == core.snapshot.index and core.damaged is None:
             self.answer(("ok", applied.index))
             return False
         configuration = configuration_before(core, applied.index)
@@ -193,10 +197,23 @@ class Snapshotting:
             return
         self.writer = None
         peer = self.peer
-        if event.snapshot.index > peer.core.snapshot.index:  # else a leader's was faster
+        core = peer.core
+        if event.snapshot.index > core.snapshot.index or core.damaged is not None:
+            # Else a leader's was faster.
             peer.step(SnapshotTaken(event.snapshot))
         self.prune()
         self.answer(("ok", peer.core.snapshot.index))
+
+    def look_at(self, snapshot: Snapshot) -> None:
+        """Find out whether its file is what was written; the core hears of it."""
+        snapshots, ref = self.peer.store.snapshots, self.peer.actor_ref
+        self.beside(
+            lambda: tell_if_alive(ref, SnapshotChecked(snapshot, snapshots.look_at(snapshot)))
+        )
+
+    @staticmethod
+    def beside(look: Callable[[], Any]) -> None:
+        threading.Thread(target=look, name="raft-snapshot-check", daemon=True).start()
 
     def prune(self) -> None:
         """Remove those before the newest that nobody is being sent."""
@@ -204,7 +221,7 @@ class Snapshotting:
         role = core.role
         sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
         try:
-            self.peer.store.snapshots.prune({core.snapshot.index, *sent})
+            self.peer.store.snapshots.prune({core.snapshot, *sent})
         except RaftError as error:
             logger.warning("%s: old snapshots could not be removed: %s", self.peer.name, error)
 

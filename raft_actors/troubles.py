@@ -66,6 +66,8 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 "that name, and stop it; if it is a member, compare its log with the others' "
                 "(raft-actors recover entries)"
             )
+        case "damaged_snapshot":
+            return f"its newest snapshot is damaged: {trouble.detail}"
         case _:  # "lost_entries"
             return (
                 f"{other} has lost entries up to {trouble.detail} that it had acknowledged: its "

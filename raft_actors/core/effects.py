@@ -9,6 +9,7 @@ from typing import Any
 
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import InstallSnapshot, Message
+from raft_actors.core.snapshot import Snapshot
 
 __all__ = ["Ballot", "Effects", "News", "Read", "Trouble"]
 
@@ -66,6 +67,7 @@ class Trouble:
            "silent": those of `detail` did not answer this one, so it has founded no group
            "contradicts_committed": `peer` sends, as a leader, other entries than the committed ones
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
+           "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
     """
 
     what: str
@@ -92,6 +94,8 @@ class Effects:
     chunks: list[InstallSnapshot] = field(default_factory=list)
     """Then write these parts of a leader's snapshot. After the last of it, step
     `SnapshotInstalled` or `SnapshotRefused`."""
+    doubted: Snapshot | None = None
+    """Read the file of this snapshot, beside all else, and then step `SnapshotChecked`."""
 
     send: list[Message] = field(default_factory=list)
     """3 Send what promises durability: votes, vote requests, append replies."""
@@ -110,5 +114,5 @@ class Effects:
         """Tell whether a disk, a machine, a client or an observer is concerned."""
         return bool(
             self.restart or self.ballot or self.entries or self.compact or self.chunks
-            or self.reads or self.answers or self.news or self.troubles
+            or self.doubted or self.reads or self.answers or self.news or self.troubles
         )  # fmt: skip

@@ -32,6 +32,7 @@ __all__ = [
     "ReadIndexReply",
     "RequestPreVote",
     "RequestVote",
+    "SnapshotChecked",
     "SnapshotInstalled",
     "SnapshotRefused",
     "SnapshotReply",
@@ -287,6 +288,15 @@ class SnapshotTaken:
     """A snapshot of this peer's own state is durable."""
 
     snapshot: Snapshot
+
+
+@dataclass(slots=True)
+class SnapshotChecked:
+    """The file of this peer's snapshot was read to its end. `reason`: what is wrong with it, if
+    anything is."""
+
+    snapshot: Snapshot
+    reason: str
 
 
 @dataclass(slots=True)

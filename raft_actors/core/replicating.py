@@ -9,11 +9,13 @@ from raft_actors.core.messages import (
     AppendReply,
     InstallSnapshot,
     ReadIndexReply,
+    SnapshotChecked,
     SnapshotReply,
     SnapshotTaken,
 )
 from raft_actors.core.progress import Progress
-from raft_actors.core.snapshot import Shipment
+from raft_actors.core.snapshot import Shipment, Snapshot
+from raft_actors.errors import StoreError
 
 __all__ = ["Replicating"]
 
@@ -51,20 +53,20 @@ class Replicating(Leading):
     def send_snapshot(self, member: Address, progress: Progress) -> None:
         """Send the newest snapshot to whom the log can't help any more (§7).
 
-        A witness's holds nothing: it waits until another leads.
+        A witness's holds nothing: it waits until another leads. One that is in doubt waits until
+        its file was looked at, and a damaged one for another.
         """
         server, chunk_bytes = self.server, self.server.config.snapshot_chunk_bytes
         shipment = progress.shipment
-        if server.keeps_no_state:
-            if progress.due:
-                self.send_append(member, 0, [])
-                progress.due = False
-            return
-        if shipment is None:
+        if shipment is None and not server.keeps_no_state and not server.has_doubtful_snapshot():
             shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
-        snapshot = shipment.snapshot
-        while shipment.may_send(chunk_bytes):
-            data = server.snapshots.read(snapshot, shipment.sent, chunk_bytes)
+        while shipment is not None and shipment.may_send(chunk_bytes):
+            snapshot = shipment.snapshot
+            data = self.part_of(shipment, chunk_bytes)
+            if not data:
+                progress.shipment = shipment = None
+                server.doubt(snapshot)
+                break
             server.effects.early.append(
                 InstallSnapshot(
                     source=server.peer, target=member, group=server.group, term=server.term,
@@ -78,6 +80,13 @@ class Replicating(Leading):
         if progress.due:
             self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
             progress.due = False
+
+    def part_of(self, shipment: Shipment, size: int) -> bytes:
+        """Return the next part of a snapshot; nothing where its file has gone, or can't be read."""
+        try:
+            return self.server.snapshots.read(shipment.snapshot, shipment.sent, size)
+        except StoreError:
+            return b""
 
     def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
         server = self.server
@@ -93,8 +102,19 @@ class Replicating(Leading):
     def on_snapshot_reply(self, reply: SnapshotReply) -> None:
         progress = self.answered_by(reply)
         shipment = progress.shipment if progress is not None else None
-        if shipment is not None and shipment.snapshot.index == reply.index:
-            shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+        if progress is None or shipment is None or shipment.snapshot.index != reply.index:
+            return
+        is_refused = shipment.is_sent() and not reply.accepted and not reply.offset
+        shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+        if is_refused:
+            progress.shipment = None
+            self.server.doubt(shipment.snapshot)
+
+    def on_snapshot_checked(self, event: SnapshotChecked) -> None:
+        super().on_snapshot_checked(event)
+        if self.server.damaged is not None:
+            for progress in self.progress.values():
+                progress.shipment = None
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep what followers need that are behind, and alive, within a bound."""
@@ -111,10 +131,10 @@ class Replicating(Leading):
         most = max(config.snapshot_trailing, HELD_BACK_MAX * config.snapshot_entries)
         server.snapshot_taken(snapshot, max(keep_from, end - most))
 
-    def snapshots_in_use(self) -> set[int]:
-        """Return the indexes of the snapshots that are on their way to followers."""
+    def snapshots_in_use(self) -> set[Snapshot]:
+        """Return the snapshots that are on their way to followers."""
         return {
-            progress.shipment.snapshot.index
+            progress.shipment.snapshot
             for progress in self.progress.values()
             if progress.shipment is not None
         }

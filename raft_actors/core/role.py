@@ -7,7 +7,7 @@ outlive it. Each role answers every event through its `handlers` table, if only 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raft_actors.core.effects import Read
+from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.messages import (
     STALE,
     AppendEntries,
@@ -18,6 +18,7 @@ from raft_actors.core.messages import (
     Query,
     RequestPreVote,
     RequestVote,
+    SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
     SnapshotTaken,
@@ -112,6 +113,17 @@ class Role:
         """Keep some entries before its end, so that one a little behind gets those instead."""
         server, snapshot = self.server, event.snapshot
         server.snapshot_taken(snapshot, snapshot.index + 1 - server.config.snapshot_trailing)
+
+    def on_snapshot_checked(self, event: SnapshotChecked) -> None:
+        """Have a damaged one told of, and let the shell take another; see `Server.doubt`."""
+        server = self.server
+        if event.snapshot is not server.doubted:
+            return
+        server.doubted = None
+        if event.reason:
+            server.damaged = event.snapshot
+            server.troubles.pop("damaged_snapshot", None)  # an earlier one
+            server.note(Trouble("damaged_snapshot", server.peer, event.reason))
 
     def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
         self.server.snapshot_installed(event.snapshot)

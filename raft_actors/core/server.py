@@ -24,6 +24,7 @@ from raft_actors.core.messages import (
     Query,
     RequestPreVote,
     RequestVote,
+    SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
     SnapshotTaken,
@@ -61,7 +62,7 @@ TOLD_AGAIN_S = 60.0
 
 Event = (
     Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
-    | SnapshotTaken | SnapshotInstalled | SnapshotRefused
+    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
 )  # fmt: skip
 
 
@@ -104,6 +105,8 @@ class Server:
                     role: somebody's lease may rest on it (thesis 6.4.1)
     snapshot        stands for the log up to its index; the log itself may begin earlier
     snapshots       where a leader reads it to send it
+    doubted         `snapshot` while its file is looked at, and is sent to nobody
+    damaged         `snapshot` once it is known to be, until another is taken
     incoming        the leader's snapshot that is being received, as far as it is here
     commit_index    what is known to be committed; at first what the state machine has applied
     stateless       whether its data directory is a witness's
@@ -112,11 +115,11 @@ class Server:
     tell_at         when to tell of that
     """
 
-    __slots__ = ("ballot", "commit_index", "config", "configuration", "effects", "founding",
-                 "fresh", "incarnation", "incoming", "leaderless_at", "log", "machine", "news",
-                 "now", "peer", "promise_ms", "promised_until", "random", "role", "saved_ballot",
-                 "snapshot", "snapshots", "stateless", "tell_at", "troubles", "version",
-                 "wall_ms")  # fmt: skip
+    __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
+                 "effects", "founding", "fresh", "incarnation", "incoming", "leaderless_at", "log",
+                 "machine", "news", "now", "peer", "promise_ms", "promised_until", "random",
+                 "role", "saved_ballot", "snapshot", "snapshots", "stateless", "tell_at",
+                 "troubles", "version", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -143,6 +146,8 @@ class Server:
         self.now = now
         self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
+        self.doubted: Snapshot | None = None
+        self.damaged: Snapshot | None = None
         self.commit_index = max(snapshot.index, commit_index)
         self.machine = machine
         self.version = 1
@@ -507,12 +512,22 @@ class Server:
 
     # Snapshots.
 
+    def doubt(self, snapshot: Snapshot) -> None:
+        """Have the file of a snapshot looked at before it is sent again. Instead of an older one
+        the newest is sent in any case."""
+        if snapshot is self.snapshot and not self.has_doubtful_snapshot():
+            self.doubted = self.effects.doubted = snapshot
+
+    def has_doubtful_snapshot(self) -> bool:
+        return self.doubted is not None or self.damaged is not None
+
     def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
         """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
 
         keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
         """
         self.snapshot = snapshot
+        self.doubted = self.damaged = None
         if keep_from - 1 > self.log.base:
             self.log.compact(keep_from - 1)
             self.effects.compact = self.log.base, self.log.base_term
@@ -529,6 +544,7 @@ class Server:
         self.incoming = None
         kept = log.term_at(snapshot.index) == snapshot.term
         self.snapshot = snapshot
+        self.doubted = self.damaged = None
         if kept:
             log.compact(snapshot.index)
             self.effects.compact = log.base, log.base_term

@@ -80,6 +80,9 @@ class Shipment:
         room = chunk_bytes * (1 if self.probing else CHUNKS_MAX)
         return self.sent < self.snapshot.size and self.sent - self.acked < room
 
+    def is_sent(self) -> bool:
+        return self.sent == self.snapshot.size
+
     def sent_more(self, size: int, *, now: float) -> None:
         self.sent += size
         self.touched = now

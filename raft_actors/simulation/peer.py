@@ -4,6 +4,7 @@ Its lanes, applying and reading are those of `Peer`; only what reaches out of it
 the clock, chance, the store, the other peers and the timer.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,10 @@ class SimulatedSnapshotting(Snapshotting):
             writer.write()
         else:
             self.peer.writing.append((self.peer.applied.index + LATER, writer))
+
+    @staticmethod
+    def beside(look: Callable[[], Any]) -> None:
+        look()
 
 
 class WatchedWitness(Witnessed):

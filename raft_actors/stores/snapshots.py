@@ -16,7 +16,7 @@ A file is a row of blocks (stores/blocks.py):
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from re import compile as pattern
@@ -26,7 +26,7 @@ from zlib import crc32
 from raft_actors import terms
 from raft_actors.core.membership import Configuration
 from raft_actors.core.snapshot import Incoming, Snapshot
-from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
+from raft_actors.errors import REJOIN, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed, head_of
 from raft_actors.stores.files import Files
 
@@ -36,6 +36,8 @@ FORMAT = 1
 MAGIC = "raft_actors snapshot"
 
 HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
+ASKED_AGAIN = "it is asked for again, and its sender looks at its own file"
+SENT_TO_NOBODY = "it is sent to nobody, and another is taken of the state: look at the disk"
 DRAFTS = itertools.count(1)
 NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|reached|part)")
 
@@ -140,12 +142,12 @@ class Snapshots:
         if snapshot.index and not self.is_reached(snapshot):
             note_reached(self.files, snapshot)
 
-    def prune(self, keep: set[int]) -> None:
-        """Remove every snapshot but those that end with one of these indexes, and what is left of
-        drafts."""
+    def prune(self, keep: Iterable[Snapshot]) -> None:
+        """Remove every snapshot but these, and what is left of drafts."""
+        kept = {name for one in keep for name in (name_of(one), mark_of(one))}
         for name in self.files.names():
             if name.endswith(".draft") or (
-                name.endswith((".snapshot", ".reached")) and numbers_in(name)[0] not in keep
+                name.endswith((".snapshot", ".reached")) and name not in kept
             ):
                 self.files.remove(name)
 
@@ -181,7 +183,7 @@ class Snapshots:
         """
         name = part_of(incoming)
         try:
-            header = self.check(name, incoming.size, incoming.checksum)
+            header = self.check(name, incoming.size, incoming.checksum, ASKED_AGAIN)
         except StoreCorrupt:
             self.files.remove(name)
             raise
@@ -196,7 +198,8 @@ class Snapshots:
 
     def header(self, snapshot: Snapshot) -> Header:
         name = name_of(snapshot)
-        return header_in(name, next(self.blocks(name), b""), (snapshot.index, snapshot.term))
+        expected = snapshot.index, snapshot.term
+        return header_in(name, next(self.blocks(name), b""), expected, REJOIN)
 
     def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
         """Yield (kind, term) of each SESSION and PIECE.
@@ -214,29 +217,38 @@ class Snapshots:
                 yield kind, terms.loads(memoryview(payload)[1:])
         raise StoreCorrupt(f"{name} ends too early; {REJOIN}")
 
-    def check(self, name: str, size: int, checksum: int) -> Header:
-        """Read all of a file. Raises StoreCorrupt unless it is whole and undamaged."""
+    def look_at(self, snapshot: Snapshot) -> str:
+        """Read all of it, on any thread; return what is wrong with it, or ""."""
+        try:
+            self.check(name_of(snapshot), snapshot.size, snapshot.checksum, SENT_TO_NOBODY)
+        except RaftError as error:
+            return str(error)
+        return ""
+
+    def check(self, name: str, size: int, checksum: int, remedy: str = REJOIN) -> Header:
+        """Read all of a file. Raises StoreCorrupt unless it is whole and undamaged; `remedy` is
+        what it says to do."""
         first, total, whole = b"", 0, False
-        for count, payload in enumerate(self.blocks(name)):
+        for count, payload in enumerate(blocks(self.files, name, remedy)):
             first = first or payload
             total = crc32(payload, crc32(head_of(payload), total))
             whole = payload[:1] == END and terms.loads(payload[1:]) == count
         if not whole or total != checksum or self.files.size(name) != size:
-            raise StoreCorrupt(f"{name} is not what was sent, or written; {REJOIN}")
+            raise StoreCorrupt(f"{name} is not what was written; {remedy}")
         index, term = numbers_in(name)[:2]
-        return header_in(name, first, (index, term))
+        return header_in(name, first, (index, term), remedy)
 
     def blocks(self, name: str) -> Iterator[bytes]:
         return blocks(self.files, name, REJOIN)
 
 
-def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
+def header_in(name: str, payload: bytes, expected: tuple[int, int], remedy: str) -> Header:
     try:
         magic, version, fields = terms.loads(payload[1:])
     except (ValueError, TypeError):
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:
-        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {REJOIN}")
+        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {remedy}")
     if version != FORMAT:
         raise StoreCorrupt(
             f"{name} has format {version!r}, and this version of raft_actors knows format "
@@ -244,7 +256,7 @@ def header_in(name: str, payload: bytes, expected: tuple[int, int]) -> Header:
         )
     header = Header(**fields)
     if (header.index, header.term) != expected:
-        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {REJOIN}")
+        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {remedy}")
     return header
 
 

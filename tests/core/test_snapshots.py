@@ -5,15 +5,17 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, encode
 from raft_actors.core.messages import (
+    AppendRejected,
     AppendReply,
     InstallSnapshot,
+    SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
     SnapshotReply,
     SnapshotTaken,
 )
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import LogCompacted
+from raft_actors.errors import LogCompacted, StoreError
 from tests.core.world import World, address
 
 CONFIG = Config(log_store="memory", snapshot_trailing=1)
@@ -161,3 +163,101 @@ def test_a_living_follower_holds_the_log_back_within_a_bound() -> None:
     server.step(SnapshotTaken(Snapshot(index, 1, server.configuration)))
     server.flush()
     assert server.log.base == index - 1
+
+
+class Reader:
+    """Has a snapshot's file; or not, while there is an `error`."""
+
+    def __init__(self, data):
+        self.data = data
+        self.error = None
+
+    def read(self, _snapshot, offset, size):
+        if self.error is not None:
+            raise self.error
+        return self.data[offset : offset + size]
+
+
+def shipping(data=b"0123456789"):
+    """A leader that sends c its snapshot, of ten bytes, of which `data` is left."""
+    world = World("abc", config=CONFIG)
+    world.configure("a")
+    world.elect("a")
+    world.settle()
+    world.isolate("c")
+    for number in range(30):
+        world.propose("a", b"%d" % number)
+        world.settle()
+    server = world.servers["a"]
+    world.now += CONFIG.max_election_timeout + 0.01
+    server.now = world.now
+    server.snapshots = Reader(data)
+    snapshot = Snapshot(server.commit_index, 1, server.configuration, 10, 7)
+    server.step(SnapshotTaken(snapshot))
+    server.step(
+        AppendRejected(
+            source=address("c"), target=address("a"), group=server.group, term=server.term,
+            source_incarnation=world.servers["c"].incarnation,
+            prev_index=server.log.last_index, hint=1, hint_term=1, round=0,
+        )
+    )  # fmt: skip
+    return world, server, snapshot
+
+
+def sent_to(due, name):
+    return [m for m in due.early if isinstance(m, InstallSnapshot) and m.target == address(name)]
+
+
+def refused(world, server, snapshot):
+    """What c says of a snapshot that came whole, and is not what its checksum says."""
+    return SnapshotReply(
+        source=address("c"), target=address("a"), group=server.group, term=server.term,
+        source_incarnation=world.servers["c"].incarnation,
+        index=snapshot.index, offset=0, accepted=False, round=0,
+    )  # fmt: skip
+
+
+def doubted():
+    world, server, snapshot = shipping()
+    assert sent_to(server.flush(), "c")
+    server.step(refused(world, server, snapshot))
+    due = server.flush()
+    assert due.doubted is snapshot
+    assert not sent_to(due, "c")
+    return world, server, snapshot
+
+
+def test_a_snapshot_that_was_refused_is_looked_at_before_it_is_sent_again() -> None:
+    _, server, snapshot = doubted()
+    server.step(SnapshotChecked(snapshot, ""))
+    due = server.flush()
+    assert sent_to(due, "c")
+    assert due.troubles == []
+
+
+def test_a_damaged_snapshot_is_told_of_and_sent_to_nobody_until_there_is_another() -> None:
+    _, server, snapshot = doubted()
+    server.step(SnapshotChecked(snapshot, "it is damaged"))
+    due = server.flush()
+    assert not sent_to(due, "c")
+    assert [(each.what, each.detail) for each in due.troubles] == [
+        ("damaged_snapshot", "it is damaged")
+    ]
+    another = Snapshot(snapshot.index, 1, server.configuration, 11, 8)
+    server.step(SnapshotTaken(another))
+    (part,) = sent_to(server.flush(), "c")
+    assert part.checksum == 8
+
+
+@pytest.mark.parametrize("data", [b"", b"0123"])
+def test_a_snapshot_whose_file_is_too_short_is_looked_at(data) -> None:
+    _, server, snapshot = shipping(data)
+    due = server.flush()
+    assert due.doubted is snapshot
+    assert len(sent_to(due, "c")) == (1 if data else 0)
+
+
+def test_a_snapshot_that_can_not_be_read_ends_no_leader() -> None:
+    _, server, snapshot = shipping()
+    server.snapshots.error = StoreError("gone")
+    assert server.flush().doubted is snapshot

@@ -1,5 +1,6 @@
 """Snapshots of real peers: when they are taken, what starts from them, and what is refused."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from raft_actors.recovery import recover
 from raft_actors.snapshotting import Writer, WriterEnded
 from raft_actors.stores import open_store
 from raft_actors.stores.files import DiskFiles
+from raft_actors.stores.snapshots import Snapshots
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 
@@ -170,6 +172,92 @@ def test_a_follower_far_behind_gets_the_snapshot_while_the_others_go_on(make_pee
     assert Raft.stop(leader) == "ok"
     eventually(lambda: Raft.leader(away) not in (None, (leader, Raft.leader(away)[1])), 20)
     assert Raft.read(Raft.leader(away), ("get", 599)) == ("ok", 599)
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGE = {
+    "a flipped bit": flip,
+    "a missing end": lambda file: os.truncate(file, file.stat().st_size // 2),
+    "a missing file": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_leader_notices_that_its_snapshot_is_damaged_and_sends_another(trio, caplog, damage):
+    """Planted: nobody at the leader looks; then the same file is sent, and refused, for ever, or,
+    where its end is missing, the leader reads nothing for ever.
+    """
+    names = trio(snapshot_trailing=5, snapshot_chunk_bytes=512)
+    leader = Raft.leader(names[0])[0]
+    away = next(name for name in names if name != leader)
+    peer = peer_of(away)
+    assert Raft.stop(away) == "ok"
+    write_many(leader, 300)
+    compact(leader, 200)
+    files = Path(peer_of(leader).path)
+    (file,) = snapshot_files(files)
+    DAMAGE[damage](file)
+    Raft.start_peer(KVStore, name=away, data_dir=Path(peer.path))
+    try:
+        last = status(leader)["last_applied"]
+        eventually(lambda: status(away)["last_applied"] == last, 20)
+        (trouble,) = status(leader)["troubles"]
+        assert "newest snapshot is damaged: " in trouble
+        assert "another is taken of the state: look at the disk" in trouble
+        assert f"{leader}: {trouble}" in caplog.text
+        snapshots = peer_of(leader).store.snapshots
+        assert snapshots.look_at(snapshots.newest()) == ""
+        assert len(snapshot_files(files)) == 1
+        assert "move its data directory" not in caplog.text  # nobody's is damaged
+        if damage == "a flipped bit":
+            assert "sent of its snapshot is damaged, and nothing here is: " in caplog.text
+    finally:
+        Raft.stop_peer(away)
+
+
+def test_a_snapshot_that_is_whole_is_sent_again_after_a_refusal(trio, monkeypatch):
+    """What came was changed on its way, or by the disk of who got it."""
+    names = trio(snapshot_trailing=5)
+    leader = Raft.leader(names[0])[0]
+    away = next(name for name in names if name != leader)
+    path = Path(peer_of(away).path)
+    assert Raft.stop(away) == "ok"
+    write_many(leader, 300)
+    compact(leader, 200)
+    check, refused = Snapshots.check, []
+
+    def check_worse_at_first(snapshots, name, *arguments):
+        if name.endswith(".part") and not refused:
+            refused.append(name)
+            raise StoreCorrupt("damaged on its way")
+        return check(snapshots, name, *arguments)
+
+    monkeypatch.setattr(Snapshots, "check", check_worse_at_first)
+    Raft.start_peer(KVStore, name=away, data_dir=path)
+    try:
+        last = status(leader)["last_applied"]
+        eventually(lambda: status(away)["last_applied"] == last, 20)
+        assert refused
+        assert "troubles" not in status(leader)
+    finally:
+        Raft.stop_peer(away)
+
+
+def test_a_backup_of_a_snapshot_that_is_gone_is_an_error_and_ends_no_peer(make_peer, tmp_path):
+    name = lone(make_peer, data_dir=tmp_path / "data")
+    write_many(name, 3)
+    assert Raft.snapshot(name)[0] == "ok"
+    (file,) = snapshot_files(tmp_path / "data")
+    file.unlink()
+    error, (reason, text) = Raft.backup(name, tmp_path / "backup")
+    assert (error, reason) == ("error", "backup_failed")
+    assert "No such file" in text
+    assert Raft.read(name, ("get", 2)) == ("ok", 2)
 
 
 def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
