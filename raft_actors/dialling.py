@@ -109,7 +109,7 @@ class Dialling:
         attempt = link.attempt = Attempt(link)
         self._reactor.after(
             self._limits.handshake_s,
-            lambda: self._fail(attempt, f"no answer within {self._limits.handshake_s:g} s"),
+            lambda: self._fail(attempt, self._why_late(attempt)),
         )
         try:
             place = self._directory.find(link.node)
@@ -156,7 +156,7 @@ class Dialling:
         except BlockingIOError:
             pass
         except OSError as error:
-            self._fail(attempt, f"{connection.address}: {error.strerror or error}")
+            self._fail(attempt, error.strerror or str(error))
             return
         self._reactor.watch(sock, WRITE, lambda _events: self._on_writable(attempt, connection))
 
@@ -165,7 +165,7 @@ class Dialling:
             return
         problem = why_not_connected(connection.socket)
         if problem:
-            self._fail(attempt, f"{connection.address}: {problem}")
+            self._fail(attempt, problem)
         else:
             self._on_connected(connection)
 
@@ -174,6 +174,8 @@ class Dialling:
             return
         link = attempt.link
         link.attempt = None
+        if attempt.connection is not None:
+            why = f"{attempt.connection.address}: {why}"
         self._hang_up(attempt)
         if self._on_failed(link):
             return
@@ -193,6 +195,10 @@ class Dialling:
         self._tell_hopeful(link, up=False)
         if not is_wanted:
             self._on_quiet(link)
+
+    def _why_late(self, attempt: Attempt) -> str:
+        asked = "" if attempt.connection else f" to the question where {attempt.link.node} listens"
+        return f"no answer{asked} within {self._limits.handshake_s:g} s"
 
     def _hang_up(self, attempt: Attempt) -> None:
         connection = attempt.connection

@@ -73,9 +73,17 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> Place:
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
     if not port:
-        found = ask_mapper(str(ip), mapper_port(), node, max(0.1, deadline - time.monotonic()))
+        mapper = mapper_port()
+        try:
+            found = ask_mapper(str(ip), mapper, node, max(0.1, deadline - time.monotonic()))
+        except OSError as error:
+            raise NotFound(
+                f"no port mapper answers at {ip}:{mapper} ({error.strerror or error}): see that a "
+                "node listens there for other hosts, or give this node's own port in Config.nodes "
+                "or RAFT_ACTORS_NODES"
+            ) from None
         if found is None:
-            raise NotFound(f"the port mapper on {host} knows no node {node}")
+            raise NotFound(f"the port mapper of {host}, at {ip}, knows no node {node}")
         port = found
     return Place(str(ip), port)
 

@@ -9,6 +9,7 @@ import tracemalloc
 import msgpack
 import pytest
 
+from raft_actors.errors import NoConnection
 from raft_actors.limits import BridgeLimits
 from raft_actors.wire.auth import Dialler, Identity
 from raft_actors.wire.cookie import Cookie
@@ -228,13 +229,55 @@ def test_a_server_that_is_no_node_is_told_as_such(make_node, monkeypatch, caplog
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.settimeout(10)
-        monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{server.getsockname()[1]}")
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two={place}")
         node = make_node("a")
         node.cast("b@two", KIND, 1)
         peer, _address = server.accept()
         with peer:
             peer.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
-            eventually(lambda: "b@two can't be reached: it sent a frame of" in caplog.text)
+            eventually(lambda: f"b@two can't be reached: {place}: it sent a fr" in caplog.text)
+
+
+@pytest.mark.parametrize("answers", ["nobody listens", "nobody speaks", "another cookie"])
+def test_who_can_not_be_reached_is_named_with_address_and_port(
+    make_node, monkeypatch, caplog, answers
+):
+    """Whatever went wrong there: one wants to know where it was looked for."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        name = "b@two"
+        if answers == "nobody speaks":
+            server.listen()
+        elif answers == "another cookie":
+            other = make_node("b", cookie="another cookie that is long enough")
+            name, place = other.name, f"127.0.0.1:{other.port}"
+        monkeypatch.setenv("RAFT_ACTORS_NODES", f"{name}={place}")
+        node = make_node("a", limits=BridgeLimits(handshake_s=0.3))
+        node.cast(name, KIND, 1)
+        eventually(lambda: f"{name} can't be reached: {place}: " in caplog.text)
+        assert f"can't be reached: {place}: " in str(lost(node, name))
+
+
+def lost(node, name):
+    """Return what a call to that node raises."""
+    with pytest.raises(NoConnection) as raised:
+        node.call(name, KIND, 1).get(5)
+    return raised.value
+
+
+def test_a_port_mapper_that_does_not_answer_is_named_with_address_and_port(
+    make_node, monkeypatch, caplog
+):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RAFT_ACTORS_NODES", "b@two=127.0.0.1")
+    node = make_node("a")
+    monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))
+    node.cast("b@two", KIND, 1)
+    eventually(lambda: f"no port mapper answers at 127.0.0.1:{port} (" in caplog.text)
 
 
 # Who knows the cookie is trusted with what actors take, but not with this thread.
