@@ -391,6 +391,9 @@ class Peer(Applying, Answering, Process):
     def say_farewell(self) -> None:
         farewell = self.core.role.farewell()
         self.core.sign(farewell)
+        if self.trace is not None:
+            self.trace.sent(farewell)
+            self.trace.flush()
         self.peers.send(farewell)
 
     def terminate(self, reason: Any) -> None:

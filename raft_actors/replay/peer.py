@@ -8,6 +8,7 @@ from collections import defaultdict
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from raft_actors.core.server import TERMS_AT_ONCE
 from raft_actors.replay.files import Address, Line, Run, address
 from raft_actors.replay.image import Configuration, Image, entries_of, is_group
 from raft_actors.replay.rules import Departure
@@ -20,6 +21,11 @@ __all__ = ["PeerReplay"]
 
 ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
 STATE = ("term", "vote", "role", "leader", "commit", "last", "last_term", "configuration", "group")
+
+CLAIMS = {"AppendEntries", "InstallSnapshot", "RequestVote", "TimeoutNow"}
+"""Messages in a term of their own, not answers in it."""
+FOUNDING = ("role", "leader")
+"""What changes when a founder gives up, for it hears that its name belongs to another disk."""
 
 Disk = tuple[Address, int]
 """A peer, and the incarnation of the data directory that spoke for it."""
@@ -172,7 +178,7 @@ class PeerReplay:
                 f"a log of {loaded.last} entries is loaded, {disk.last} were saved; they differ "
                 f"from entry {differs_at} on",
             )
-        if differs_at <= self.commit:
+        if differs_at <= min(disk.last, self.commit):
             self.depart("committed", f"entry {differs_at}, committed, is gone from the store")
         claimed = self.claimed[1] if self.claimed[0] == term else 0
         if differs_at <= min(disk.last, claimed):
@@ -188,7 +194,9 @@ class PeerReplay:
         if address(message["target"]) != self.address:
             self.depart("received", f"a message for {message['target']}")
         if message["target_incarnation"] not in (0, self.incarnation):
-            self.unchanged("other_incarnation", f"a {kind} for another data directory")
+            founded = self.before.get("founding") and not what.get("founding")
+            self.unchanged("other_incarnation", f"a {kind} for another data directory",
+                           but=FOUNDING if founded else ())  # fmt: skip
             return
         if self.is_of_another_group(message):
             self.unchanged("other_group", f"a {kind} of group {message['group']!r}")
@@ -205,13 +213,26 @@ class PeerReplay:
             if kind == "RequestVote" and not message["forced"] and self.hears_a_leader():
                 self.unchanged("sticky", f"{source} asked for a vote in term {message['term']}")
                 return
-            if what["term"] < message["term"]:
+            if kind not in CLAIMS and what["term"] == before["term"] and self.is_stranger(source):
+                self.unchanged("newer_term", f"a {kind} of {source}, whom it asked nothing")
+                return
+            heeded = min(message["term"], before["term"] + TERMS_AT_ONCE)
+            if what["term"] < heeded:
                 self.depart("newer_term", f"a {kind} of term {message['term']} is not heeded")
             self.heard = -inf
+            if heeded < message["term"]:
+                self.moved(heeded)
+                return
         handler = getattr(self, f"receive_{kind}", None)
         if handler is not None:
             handler(message, source)
         self.moved(max(message["term"], before["term"]), asked_by=message)
+
+    def is_stranger(self, peer: Address) -> bool:
+        """Whether it is asked nothing here, as far as is known: what it answers is ignored."""
+        known = self.before.get("founding") or self.log.configuration
+        everyone = [*known["members"], *known["learners"], *known["old"]] if known else []
+        return list(peer) not in everyone
 
     def is_of_another_group(self, message: dict[str, Any]) -> bool:
         """Whether it changes nothing here: for a member, what comes in another group's name, and a
@@ -467,10 +488,10 @@ class PeerReplay:
         if not (is_majority(holders, self.voters) or is_majority(holders, self.log.configuration)):
             self.depart("leader_commit", f"commit {commit} is saved by {sorted(holders)} only")
 
-    def unchanged(self, rule: str, detail: str) -> None:
+    def unchanged(self, rule: str, detail: str, but: tuple[str, ...] = ()) -> None:
         what = self.what
         for name in STATE:
-            if what[name] != self.before[name]:
+            if what[name] != self.before[name] and name not in but:
                 self.depart(rule, f"{detail}: {name} became {what[name]}, from {self.before[name]}")
         if "entries" in what:
             self.depart(rule, f"{detail}: the log changed")

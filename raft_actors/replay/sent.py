@@ -96,8 +96,9 @@ def install_snapshot(peer: "PeerReplay", message: Message, _target: Address) -> 
 
 
 def append_reply(peer: "PeerReplay", message: Message, target: Address) -> None:
-    match, disk, log = message["match"], peer.disk, peer.log
-    if match > disk.last or disk.term_at(match) != log.term_at(match):
+    match, disk = message["match"], peer.disk
+    known = peer.log.term_at(match)  # None where the log begins later by now, behind a snapshot
+    if match > disk.last or known not in (disk.term_at(match), None):
         peer.depart(
             "reply_saved", f"match {match} is told; saved is a log that ends at {disk.last}"
         )

@@ -17,6 +17,10 @@ def run_check(directory: Path) -> int:
     except OSError as error:
         print(f"raft-actors: {error}", file=sys.stderr)
         return 2
+    if not report.lines and not report.departures:
+        print(f"raft-actors: the traces in {directory} hold no line: nothing was checked",
+              file=sys.stderr)  # fmt: skip
+        return 2
     print("\n".join(told(report)))
     return 1 if report.departures else 0
 

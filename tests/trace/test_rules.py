@@ -10,8 +10,10 @@ import json
 import pytest
 
 from raft_actors.config import Config
+from raft_actors.core.messages import AppendEntries, AppendReply, InstallSnapshot
 from raft_actors.replay import check
 from raft_actors.replay.rules import RULES
+from raft_actors.replay.telling import run_check
 from raft_actors.simulation.fates import draw
 from raft_actors.simulation.play import Failure, play
 from raft_actors.simulation.world import World
@@ -123,7 +125,7 @@ def test_the_story_keeps_every_rule(story):
     assert report.messages > 50
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(30), 33, 52, 161])
 def test_worlds_full_of_trouble_keep_every_rule(tmp_path, seed):
     """Crashes in the middle of a batch, lost, late and repeated messages, partitions, drift."""
     with traces_into(tmp_path):
@@ -641,3 +643,62 @@ def test_damage_in_the_middle_is_named(traces, tmp_path):
 def test_no_trace_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no traces"):
         check(tmp_path)
+
+
+def test_a_directory_of_empty_traces_is_no_success(tmp_path, capsys):
+    (tmp_path / "kv@a@here.1.jsonl").write_text("")
+    (tmp_path / "kv@b@here.2.jsonl").write_text('{"n":1,"event":"sta')
+    assert run_check(tmp_path) == 2
+    assert "hold no line: nothing was checked" in capsys.readouterr().err
+
+
+def test_a_last_word_is_in_the_trace(tmp_path):
+    """A leader whose disk is full names a successor as it goes."""
+    with traces_into(tmp_path):
+        world = World("abc", 1, Config(log_store="memory"))
+        world.configure("a")
+        world.ring(1)
+        leader = world.leader().name
+        world.full.add(leader)
+        world.write(leader)
+        world.settle()
+    traces = Traces(tmp_path)
+    assert traces.find("send", "TimeoutNow", peers=leader)
+    report = check(tmp_path)
+    assert report.departures == []
+    assert report.unproven == 0
+
+
+def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
+    """A heartbeat that speaks of the log's beginning is answered when the snapshot is in."""
+    config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
+    with traces_into(tmp_path):
+        world = World("abc", 1, config)
+        world.configure("a", "ab")
+        world.ring(1)
+        for number in range(8):
+            world.write("a", number)
+            world.ring(1)
+        world.configure("a", "ab", "c")
+        while not (snapshots := [each for each in world.wire if type(each) is InstallSnapshot]):
+            if world.wire:
+                world.deliver([world.wire.pop(0)])
+            else:
+                world.pass_time(0.05)
+        (snapshot,) = snapshots
+        world.wire.clear()
+        heartbeat = AppendEntries(
+            source=snapshot.source, target=snapshot.target, group=snapshot.group,
+            term=snapshot.term, prev_index=0, prev_term=0, entries=[],
+            commit=world.peers["a"].core.commit_index, round=snapshot.round + 1,
+        )  # fmt: skip
+        world.peers["a"].core.sign([heartbeat])
+        world.send("a", [heartbeat])
+        world.peers["a"].trace.sent([heartbeat])
+        world.peers["a"].trace.flush()
+        world.wire.clear()
+        world.deliver([snapshot, heartbeat])
+        assert world.peers["c"].core.log.base
+        (answer,) = [each for each in world.wire if type(each) is AppendReply]
+        assert answer.match == 0
+    assert check(tmp_path).departures == []
