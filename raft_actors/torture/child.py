@@ -22,13 +22,15 @@ from raft_actors import Supervisor
 from raft_actors.peers import peers_here
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.store import Ballot
-from raft_actors.torture.machine import Registers
+from raft_actors.torture.machine import Registers, RegistersOnDisk
 
-__all__ = ["LEASES", "PEER", "start"]
+__all__ = ["LEASES", "ON_DISK", "PEER", "start"]
 
 PEER = "kv"
 LEASES = "RAFT_ACTORS_TORTURE_LEASES"
 """Set where leaders have leases: how far clocks may drift. All nodes have one clock here."""
+ON_DISK = "RAFT_ACTORS_TORTURE_ON_DISK"
+"""Set where the machine's state is on disk."""
 SNAPSHOTS = {"snapshot_entries": 1_000, "snapshot_trailing": 500}
 """Often, so that peers that were away need them, and those that start again start from them."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -49,7 +51,8 @@ def start() -> Any:
     threading.Thread(target=take_orders, name="orders", daemon=True).start()
     drift_max = float(os.environ[LEASES]) if LEASES in os.environ else None
     fields = {"lease_clock_drift_max": drift_max, **SNAPSHOTS}
-    return Supervisor.start_link([(Registers, {"name": PEER, **fields})], strategy="one_for_one")
+    machine = RegistersOnDisk if ON_DISK in os.environ else Registers
+    return Supervisor.start_link([(machine, {"name": PEER, **fields})], strategy="one_for_one")
 
 
 def slow_down_saves() -> None:
@@ -85,5 +88,5 @@ def write_state(path: Path) -> None:
     with contextlib.suppress(KeyError, RuntimeError, OSError):  # not there, or changing, or full
         state = peers.hosted[peers.running[PEER]].applied.state
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(dict(state)))
+        draft.write_text(json.dumps(dict(state.items())))
         draft.replace(path)

@@ -23,7 +23,8 @@ PAUSE_S = 0.08  # on average between two calls of a client: a restarted node app
 BURST_EVERY_S, BURST_S = 5.0, 0.3  # ... but now and then all hurry, so that calls overlap
 STRAY = 0.1  # how often a client asks somebody else than who it takes for the leader
 
-WAYS = ("linearizable", "lease", "follower")
+LEASE = "lease"
+WAYS = ("linearizable", LEASE, "follower")
 STALENESS_S = 2.0  # that a stale read allows at most
 ANYBODY, NOT_ANYBODY = 0.8, 0.3  # how often a read goes to any, if any may answer it and if not
 
@@ -130,7 +131,7 @@ class Clients(Loops):
         outcome, seen, following = self.judge(answer, asked, luck)
         operation = Operation(
             client=number, key=key, kind=kind, value=value, expected=expected,
-            seen=seen if kind != WRITE else None, way=way, staleness_s=bound,
+            seen=seen if kind != WRITE else None, way=way, staleness_s=bound, node=asked[1],
             invoked=invoked, completed=self.history.now(), outcome=outcome,
         )  # fmt: skip
         self.history.record(operation)

@@ -15,7 +15,7 @@ from typing import Any
 from raft_actors import Raft
 from raft_actors.names import node_name
 from raft_actors.port_files import PortFiles
-from raft_actors.torture.child import LEASES, PEER
+from raft_actors.torture.child import LEASES, ON_DISK, PEER
 from raft_actors.torture.disks import limit_file_size
 
 __all__ = ["Address", "Cluster", "TortureFailed", "keep_to_ourselves"]
@@ -35,19 +35,24 @@ class Cluster:
 
     starter   the `module:function` that each starts
     leases    whether leaders have leases
+    on_disk   whether the machine's state is on disk
+    witness   the node whose peer is a witness, if any
     sessions  whether each has a session of its own, as a service has: no Ctrl-C reaches it, but
               Linux shares the processor between sessions first, which costs latency on a busy one
     """
 
     def __init__(
         self, directory: Path, names: tuple[str, ...], *, starter: str = STARTER,
-        leases: bool = False, sessions: bool = True,
+        leases: bool = False, on_disk: bool = False, witness: str = "", sessions: bool = True,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.names = names
         self.starter = starter
         self.sessions = sessions
+        self.witness = witness
         self.environment = {LEASES: "0.01"} if leases else {}
+        if on_disk:
+            self.environment[ON_DISK] = "1"
         self.static: Callable[[str], str] = lambda _name: ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.files = PortFiles(directory / "run")

@@ -16,6 +16,7 @@ __all__ = ["SmallDisk", "limit_file_size"]
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000  # unshare(2)
 MS_REMOUNT, MS_REC, MS_PRIVATE = 32, 16384, 1 << 18  # mount(2)
 ROOMY = "4g"  # a bound only: a tmpfs takes what is in it
+MNT_DETACH = 2  # umount2(2)
 PAGE_BYTES = 4096
 
 
@@ -40,6 +41,10 @@ class SmallDisk:
         for size in (used, used + PAGE_BYTES, used + 64 * PAGE_BYTES):  # it may grow meanwhile
             if mount("tmpfs", self.path, "tmpfs", MS_REMOUNT, f"size={max(size, PAGE_BYTES)}"):
                 return
+
+    def remove(self) -> None:
+        """Take it away with all that is on it; its directory stays."""
+        umount(self.path)
 
     def free(self) -> None:
         mount("tmpfs", self.path, "tmpfs", MS_REMOUNT, f"size={ROOMY}")
@@ -70,6 +75,10 @@ def hide_mounts() -> bool:
         except OSError:
             return False
     return mount("none", Path("/"), "", MS_REC | MS_PRIVATE, "")
+
+
+def umount(target: Path) -> None:
+    ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(target), MNT_DETACH)
 
 
 def mount(source: str, target: Path, kind: str, flags: int, data: str) -> bool:

@@ -29,7 +29,10 @@ from raft_actors.torture.cluster import STARTER, Cluster, TortureFailed, keep_to
 from raft_actors.torture.counting import Counting
 from raft_actors.torture.disks import SmallDisk
 from raft_actors.torture.faults import CLIENT, World
+from raft_actors.torture.lease_clients import LeaseClients
+from raft_actors.torture.loops import Loops
 from raft_actors.torture.machine import COUNT
+from raft_actors.torture.members import Members
 from raft_actors.torture.nemesis import Nemesis
 from raft_actors.torture.operation import OK, READ, Operation
 from raft_actors.torture.page import page
@@ -126,11 +129,16 @@ class Torture:
         self.began = time.monotonic_ns()
         self.history = History(directory / "history.jsonl", self.began)
         names = tuple(NAMES[: plan.nodes])
-        leases = bool(seed % 2)
-        self.cluster = Cluster(directory, names, starter=plan.starter, leases=leases)
+        self.leases, on_disk, has_witness = (bool(seed & bit) for bit in (1, 2, 4))
+        self.cluster = Cluster(
+            directory, names, starter=plan.starter, leases=self.leases, on_disk=on_disk,
+            witness=names[-1] if has_witness else "",
+        )  # fmt: skip
         self.outcome = Outcome()
         self.nemesis: Nemesis | None = None
+        self.loops: list[Loops] = []
         self.counting: Counting | None = None
+        self.members: Members | None = None
 
     def tell(self, text: str, style: str = "") -> None:
         self.console.print(f"[dim]{self.history.now() / 1e9:7.1f} s[/]  {text}", style=style)
@@ -144,6 +152,8 @@ class Torture:
         keep_to_ourselves(self.directory)
         with ExitStack() as stack:
             stack.callback(self.history.close)
+            if small is not None:
+                stack.callback(small.remove)
             proxy = Proxy((*self.cluster.names, CLIENT), self.cluster.place, seed=self.seed)
             stack.callback(proxy.close)
             self.cluster.static = proxy.static_addresses
@@ -151,13 +161,18 @@ class Torture:
             Node.start(CLIENT)
             stack.callback(Node.stop)
             stack.callback(lambda: self.cluster.kill(*self.cluster.names))
-            clients = Clients(self.cluster.addresses, self.history, seed=self.seed)
-            stack.callback(clients.ended.set)
-            counting = self.counting = Counting(self.cluster.addresses, seed=self.seed)
-            stack.callback(counting.ended.set)
+            addresses = self.cluster.addresses
+            clients = Clients(addresses, self.history, seed=self.seed)
+            self.counting = Counting(addresses, seed=self.seed)
+            self.loops = [clients, self.counting]
+            if self.leases:
+                self.loops.append(LeaseClients(addresses, self.history, seed=self.seed))
+            for loops in self.loops:
+                stack.callback(loops.ended.set)
+            self.members = Members(self.cluster, lambda: clients.leader)
             disks = {last: small} if small is not None else {}
             luck = Random(f"{self.seed}/faults")  # noqa: S311 - drawn from a seed on purpose
-            world = World(self.cluster, proxy, clients, disks, luck)
+            world = World(self.cluster, proxy, clients, disks, self.members, luck)
             self.nemesis = Nemesis(
                 world, self.directory / "faults.jsonl",
                 now=self.history.now, only=self.plan.only, tell=self.tell,
@@ -166,13 +181,13 @@ class Torture:
             troubles: list[str] = []
             try:
                 self.form()
-                self.rage(clients)
+                self.rage()
                 states = self.heal()
             except TortureFailed as failure:
                 troubles.append(str(failure))
-            clients.ended.set()
-            counting.ended.set()
-            troubles += clients.strange + counting.strange
+            for loops in self.loops:
+                loops.ended.set()
+                troubles += loops.strange
             return self.judge(states, troubles)
 
     def form(self) -> None:
@@ -180,22 +195,20 @@ class Torture:
         for name in self.cluster.names:
             self.cluster.start(name)
         self.wait_until_up()
-        answer = Raft.set_configuration(self.cluster.addresses[0], self.cluster.addresses)
-        if answer[0] != "ok":
-            raise TortureFailed(f"set_configuration answered {answer!r}")
+        assert self.members is not None
+        self.members.found()
         self.tell(f"{', '.join(self.cluster.names)} are a cluster; the clients begin")
 
-    def rage(self, clients: Clients) -> None:
+    def rage(self) -> None:
         """Have faults and calls together, for as long as planned."""
         assert self.nemesis is not None
-        assert self.counting is not None
-        clients.start()
-        self.counting.start()
+        for loops in self.loops:
+            loops.start()
         seconds = self.plan.minutes * 60
         with self.progress(seconds):
             self.nemesis.strike_until(time.monotonic() + seconds)
-        clients.stop()
-        self.counting.stop()
+        for loops in self.loops:
+            loops.stop()
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:
@@ -238,6 +251,10 @@ class Torture:
             cluster.start(name)
         self.wait_until_up()
         up_at = time.monotonic()
+        assert self.members is not None
+        if not self.members.take_back(SETTLE_S):
+            back = f"{self.members.out} is a member again: not within {SETTLE_S:.0f} s"
+            raise TortureFailed(f"{back}; the answer was {self.members.answer!r}")
         self.until("a leader is elected", LEADER_S, self.agreed_leader)
         outcome.elected_s = time.monotonic() - up_at
         self.tell(f"a leader is elected {outcome.elected_s:.1f} s after all were up")
@@ -252,6 +269,8 @@ class Torture:
             self.until(f"a read of {key} is answered", SETTLE_S, partial(self.read, key))
         states: States = {}
         for name in cluster.names:
+            if name == cluster.witness:  # it has none
+                continue
             state = cluster.state(name)
             if state is None:
                 raise TortureFailed(f"node {name} does not tell its state")

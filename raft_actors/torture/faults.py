@@ -13,6 +13,7 @@ from random import Random
 from raft_actors.torture.clients import Clients
 from raft_actors.torture.cluster import Cluster
 from raft_actors.torture.disks import SmallDisk
+from raft_actors.torture.members import Members
 from raft_actors.torture.proxy import Proxy
 
 __all__ = ["CLIENT", "World", "available", "known_kinds"]
@@ -32,6 +33,7 @@ class World:
     proxy: Proxy
     clients: Clients
     small_disks: dict[str, SmallDisk]
+    members: Members
     luck: Random
 
     @property
@@ -71,6 +73,8 @@ class World:
             return self.worse(ways, blocked=True), "silently"
         return self.worse(ways, refused=True), "with resets"
 
+
+CHANGE_S = 3.0  # to change members while other faults last; then it is tried again later
 
 Fault = Callable[[World], AbstractContextManager[str]]
 
@@ -299,6 +303,37 @@ def file_limit(world: World) -> Iterator[str]:
         world.cluster.start(victim)
 
 
+# Members.
+
+
+@contextmanager
+def remove_member(world: World) -> Iterator[str]:
+    """A member leaves, and comes back with the disk that it had."""
+    victim = world.one()
+    if not world.members.take_back(CHANGE_S):
+        yield f"{world.members.out} is still to come back"
+        return
+    removed = world.members.remove(victim, CHANGE_S)
+    try:
+        yield f"{victim} is removed" if removed else f"{victim} is being removed"
+    finally:
+        world.members.take_back(CHANGE_S)
+
+
+@contextmanager
+def wipe_member(world: World) -> Iterator[str]:
+    """A member loses its disk, and comes back with an empty one: removed, and added again."""
+    victim = world.one()
+    if not world.members.take_back(CHANGE_S):
+        yield f"{world.members.out} is still to come back"
+        return
+    world.members.wipe(victim)
+    try:
+        yield f"{victim} has lost its disk"
+    finally:
+        world.members.take_back(CHANGE_S)
+
+
 GROUPS: dict[str, dict[str, Fault]] = {
     "processes": {
         fault.__name__: fault
@@ -314,6 +349,7 @@ GROUPS: dict[str, dict[str, Fault]] = {
     "disks": {
         fault.__name__: fault for fault in (slow_disk, slow_disks, full_disk, file_limit)
     },
+    "members": {fault.__name__: fault for fault in (remove_member, wipe_member)},
 }  # fmt: skip
 
 

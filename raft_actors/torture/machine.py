@@ -1,10 +1,10 @@
-"""Registers: the state machine under torture. It keeps every value that it ever applied."""
+"""Registers: the state machines under torture. They keep every value that they ever applied."""
 
 from typing import Any
 
-from raft_actors import StateMachine
+from raft_actors import OnDiskStateMachine, StateMachine
 
-__all__ = ["COUNT", "Registers"]
+__all__ = ["COUNT", "Registers", "RegistersOnDisk"]
 
 COUNT = "count"
 """The command that increments the counter, and the key under which it is kept."""
@@ -26,17 +26,17 @@ class Registers(StateMachine):
     def handle_write(self, command: Any, state: Values) -> Any:
         match command:
             case ("write", key, value):
-                state.setdefault(key, []).append(value)
+                put(state, key, value)
                 return ("ok", value), state
             case ("cas", key, expected, value):
                 found = held(state, key)
                 if found == expected:
-                    state.setdefault(key, []).append(value)
+                    put(state, key, value)
                 return ("ok", found), state
             case ("count",):
-                count = state.setdefault(COUNT, [0])
-                count[0] += 1
-                return ("ok", count[0]), state
+                count = state.get(COUNT, [0])[0] + 1
+                state[COUNT] = [count]
+                return ("ok", count), state
             case _:
                 raise ValueError(f"unknown command {command!r}")
 
@@ -48,5 +48,15 @@ class Registers(StateMachine):
                 raise ValueError(f"unknown query {query!r}")
 
 
+class RegistersOnDisk(Registers, OnDiskStateMachine):
+    """The same with a state on disk."""
+
+    init = OnDiskStateMachine.init  # type: ignore[assignment]
+
+
+def put(state: Values, key: str, value: Any) -> None:
+    state[key] = [*state.get(key, ()), value]
+
+
 def held(state: Values, key: str) -> Any:
-    return state[key][-1] if key in state else None
+    return state.get(key, [None])[-1]

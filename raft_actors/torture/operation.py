@@ -16,6 +16,7 @@ class Operation:
     value      what `write` and `cas` would put there
     expected   what `cas` puts it in place of
     way        of a linearizable read: which of the ways it took
+    node       the node that was asked, and so who answered
     staleness_s  how old the answer to a stale read may be; None: of any age
     seen       what `read` answered; what an answered `cas` found: it put `value` there if that
                is `expected`, and changed nothing otherwise
@@ -32,6 +33,7 @@ class Operation:
     expected: Any = None
     seen: Any = None
     way: str = ""
+    node: str = ""
     staleness_s: float | None = None
     invoked: int
     completed: int

@@ -123,6 +123,13 @@ def repeats_commands() -> Any:
     return child.start()
 
 
+def trusts_its_lease_for_ever() -> Any:
+    """A leader that was cut off still believes that nobody else can lead (thesis 6.4.1)."""
+    assert callable(Leader.holds_lease)
+    Leader.holds_lease = lambda _self: True
+    return child.start()
+
+
 def stale_without_a_bound() -> Any:
     """A stale read is answered whatever its bound is."""
     as_it_is = Role.answers_as_it_is

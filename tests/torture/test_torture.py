@@ -24,6 +24,7 @@ PLANTS = {
     "reads_locally": ("pause_leader,isolate_leader", NOT_LINEARIZABLE),
     "acknowledges_at_once": ("isolate_leader", "acknowledged and lost"),
     "repeats_commands": ("delay", "the counter of"),
+    "trusts_its_lease_for_ever": ("isolate_leader,split", NOT_LINEARIZABLE),
     "stale_without_a_bound": ("isolate_leader", "staler than was asked for"),
     "never_compares": ("slow_disk", NOT_LINEARIZABLE),
     "never_stands_again": ("slow_disk", "a leader is elected: not within"),
