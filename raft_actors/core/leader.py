@@ -142,8 +142,6 @@ class Leader(Changing, Transferring):
 
     def flush(self) -> None:
         """Send each follower what it lacks, in one round for all reads that wait."""
-        if self.postponed:
-            self.judge_postponed()
         if self.reads.start_round():
             self.lease.round_began(self.reads.round, self.server.now)
             for progress in self.progress.values():
@@ -158,7 +156,13 @@ class Leader(Changing, Transferring):
         if self.handing is not None:
             self.hand_over(self.handing)
 
+    def settle(self) -> None:
+        super().settle()
+        if self.postponed:
+            self.judge_postponed()
+
     def judge_postponed(self) -> None:
+        """Look again at what could not be judged when it came."""
         postponed, self.postponed = self.postponed, []
         for event, until in postponed:
             if isinstance(event, Transfer):
@@ -220,6 +224,7 @@ class Leader(Changing, Transferring):
             self.advance(self.change)  # a newcomer that has all there is sends no more news
         if self.change is not None:
             self.give_up_on_the_slow(self.change)
+        self.judge_postponed()
         self.learn_incarnations()
         if server.keeps_no_state:
             self.hand_over_state()

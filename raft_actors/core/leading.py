@@ -133,7 +133,10 @@ class Leading(Role):
         return is_new and any(self.progress[member].heard == -inf for member in members)
 
     def postpone(self, event: "Configure | Transfer", until: float | None) -> bool:
-        """Have this judged again at the next flush, if it may wait; until when is said at first."""
+        """Have this judged again, when something commits and with each heartbeat, if it may wait.
+
+        until  when no longer; None when it comes for the first time
+        """
         server = self.server
         if until is None:
             until = server.now + server.config.max_election_timeout
