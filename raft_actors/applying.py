@@ -18,7 +18,7 @@ from raft_actors.core.entry import (
     payload_of,
     version_of,
 )
-from raft_actors.core.membership import Address, Configuration
+from raft_actors.core.membership import NOBODY, Address, Configuration, named
 from raft_actors.core.messages import InstallSnapshot, SnapshotInstalled, SnapshotRefused
 from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Incoming
@@ -51,6 +51,8 @@ class Applying:
     snapshotting: Snapshotting
     reads: list[Read]
     silent_until: float = 0.0
+    members_told: Configuration = NOBODY
+    """Of whom the log has told last that they are the members."""
 
     def go_on_soon(self) -> None:
         """Have what is left done after what has come meanwhile."""
@@ -147,7 +149,15 @@ class Applying:
                 "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
                 self.name,
             )
+        self.say_who_changed(configuration)
         self.say_if_removed(configuration)
+
+    def say_who_changed(self, configuration: Configuration) -> None:
+        """Not of one that a later one in the log stands for: a restart applies them all again."""
+        if configuration.index == self.core.configuration.index:
+            if changes := changes_of(self.members_told, configuration):
+                logger.info("%s: since entry %d %s", self.name, configuration.index, changes)
+            self.members_told = configuration
 
     def forget_state(self) -> None:
         """From here on only the log is kept. A witness never owes a command's answer: it leads
@@ -199,3 +209,20 @@ class Applying:
         answered = len(self.reads) - len(waiting)
         self.reads = waiting
         self.say_if_slow(began, self.clock(), "reads, of which there were", answered)
+
+
+def changes_of(before: Configuration, after: Configuration) -> str:
+    """Say who the members are, and who came or went; nothing where all have the part they had."""
+    if after.is_like(before) and after.old == before.old:
+        return ""
+    old = before.old or before.members
+    verb = "are being changed to" if after.old else "are"
+    text = f"the members {verb} {named(after.members)}"
+    for part in ("learners", "witnesses"):
+        if peers := getattr(after, part):
+            text += f", the {part} {named(peers)}"
+    if came := sorted({*after.members}.difference(old or after.members)):
+        text += f"; new: {named(came)}"
+    if left := sorted({*old}.difference(after.members)):
+        text += f"; no more: {named(left)}"
+    return text

@@ -16,7 +16,7 @@ from raft_actors.client.places import Places
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.client.watch import LeaderWatch
 from raft_actors.core.entry import RequestId
-from raft_actors.core.membership import Address
+from raft_actors.core.membership import Address, named
 from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE
 from raft_actors.errors import (
     CommandTooLarge,
@@ -86,7 +86,7 @@ class Cluster:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Cluster of {', '.join(f'{name} on {node}' for name, node in self.members)}>"
+        return f"<Cluster of {named(self.members)}>"
 
     def __enter__(self) -> "Cluster":
         return self
@@ -365,7 +365,7 @@ class Cluster:
             case "timeout" | "outcome_unknown":
                 call.perhaps = True
                 finder.lost(call.target)
-            case "election_in_progress" | "no_peer" | "no_node":
+            case "election_in_progress" | "no_peer" | "no_node" | "restarting":
                 finder.lost(call.target)
             case "session_expired":
                 self._on_expired(call)

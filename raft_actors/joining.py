@@ -17,7 +17,7 @@ __all__ = ["join", "leave"]
 
 LOOK_AROUND_S = 0.05
 AGAIN = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
-         "no_peer", "no_such_member", "transfer_in_progress"}  # fmt: skip
+         "no_peer", "no_such_member", "restarting", "transfer_in_progress"}  # fmt: skip
 """Errors that pass, or that another look will explain. And these, which tell more besides:"""
 AGAIN_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
 

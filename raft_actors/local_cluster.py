@@ -66,7 +66,7 @@ class LocalCluster:
         while True:
             answer = call(self.leader, what, timeout)
             match answer:
-                case ("error", ("redirect", _) | "election_in_progress" | "no_peer"):
+                case ("error", ("redirect", _) | "election_in_progress" | "no_peer" | "restarting"):
                     if time.monotonic() > deadline:
                         return answer
                     time.sleep(LOOK_S)

@@ -25,7 +25,7 @@ from raft_actors.names import check_node_name
 from raft_actors.node import Incoming, LocalNode, Node
 from raft_actors.peer import NO_PEER, Peer
 from raft_actors.peer_supervisor import PeerSupervisor
-from raft_actors.requests import STOP, Ticket, event_of, refuse
+from raft_actors.requests import STOP, Ask, TakeSnapshot, Ticket, event_of, refuse
 from raft_actors.state_machine import StateMachine
 from raft_actors.wire.messages import pack, unpack
 from supervision import (
@@ -55,6 +55,7 @@ RELEASE_S = 5.0
 """How long a peer waits for the thread of its killed predecessor, which may hang in the disk."""
 
 OVERLOADED = terms.dumps(("error", "overloaded"))
+RESTARTING = terms.dumps(("error", "restarting"))
 
 STOP_S = 5.0
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
@@ -288,13 +289,15 @@ class Peers:
                 pass
             else:
                 return
-        refuse(events, self.instead_of(name))
+        none = RESTARTING if self.is_supervised(name) else terms.dumps(NO_PEER)
+        refuse([event for event in events if is_about_itself(event)], none)
+        refuse([event for event in events if not is_about_itself(event)],
+               self.others_of(name) or none)  # fmt: skip
 
-    def instead_of(self, name: str) -> Any:
-        """What to answer for a peer that does not run: who else may know, or that there's none."""
+    def others_of(self, name: str) -> list[list[str]]:
+        """Return who else was of the group of a peer that does not run: one of them may know."""
         members = self.members.get(name, ())
-        others = [list(member) for member in members if member != (name, self.node.name)]
-        return others or terms.dumps(NO_PEER)
+        return [list(member) for member in members if member != (name, self.node.name)]
 
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)
@@ -324,6 +327,11 @@ class Peers:
             self.node.flush()
 
         threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+
+
+def is_about_itself(event: Any) -> bool:
+    """Tell whether nobody else can answer for the peer that was asked."""
+    return type(event) is TakeSnapshot or (type(event) is Ask and event.what != "leader")
 
 
 def stop_trees() -> None:

@@ -99,8 +99,7 @@ class Raft:
 
         It is not started again by itself, whoever supervises it. Its log stays on disk.
         """
-        answer = ask(peer, STOP, (), CALL_TIMEOUT)
-        return ("error", "no_peer") if isinstance(answer, Elsewhere) else answer
+        return ask(peer, STOP, (), CALL_TIMEOUT)
 
     stop = stop_peer
 
@@ -282,18 +281,20 @@ class Raft:
 
     @staticmethod
     def status(peer: PeerRef) -> Any:
-        """`("ok", status)`, a mapping; `("error", "no_node")` or `"no_peer"`."""
-        answer = ask(peer, STATUS, (), CALL_TIMEOUT)
-        return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Status)
+        """`("ok", status)`, a mapping; `("error", "no_node")`, `"no_peer"`, or `"restarting"` for
+        one that has crashed and is started again by its supervisor.
+        """
+        return viewed(ask(peer, STATUS, (), CALL_TIMEOUT), Status)
 
     @staticmethod
     def write(leader: PeerRef, command: Any, timeout: float = 3.0) -> Any:
         """Have `command` committed and applied; returns the state machine's reply as it is.
 
         Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
-        `"overloaded"`, `"no_peer"`, `"no_node"`, `"command_too_large"` for the leader's own
-        `Config.command_bytes_max`, or for one frame to its node. It may still happen after
-        `"timeout"` and `"outcome_unknown"` (the leader lost its office, or the connection broke).
+        `"overloaded"`, `"no_peer"`, `"restarting"`, `"no_node"`, `"command_too_large"` for the
+        leader's own `Config.command_bytes_max`, or for one frame to its node. It may still happen
+        after `"timeout"` and `"outcome_unknown"` (the leader lost its office, or the connection
+        broke).
 
         Raises TypeError for a command that can't be encoded, naming the part.
         """
@@ -327,8 +328,7 @@ class Raft:
         Returns `("ok", index)` once it is durable, `index` being that of the last entry it stands
         for; `("error", ("snapshot_failed", reason))`: then the log stays as it is.
         """
-        answer = ask(peer, SNAPSHOT, (), timeout)
-        return ("error", "no_peer") if isinstance(answer, Elsewhere) else answer
+        return ask(peer, SNAPSHOT, (), timeout)
 
     @staticmethod
     def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
@@ -352,8 +352,7 @@ class Raft:
             return Raft.snapshot(peer, timeout) if seen[0] == "ok" else seen
 
         def read(index: int, offset: int) -> Any:
-            answer = ask(peer, PART, (index, offset), timeout)
-            return NO_PEER if isinstance(answer, Elsewhere) else answer
+            return ask(peer, PART, (index, offset), timeout)
 
         return download(address_of(peer), absolute(path), take, read)
 
@@ -364,8 +363,7 @@ class Raft:
         """
         if type(index) is not int:
             raise TypeError(f"the index of an entry is a whole number, not {index!r}")
-        answer = ask(peer, ENTRY, (index,), CALL_TIMEOUT)
-        return viewed(("error", "no_peer") if isinstance(answer, Elsewhere) else answer, Entry)
+        return viewed(ask(peer, ENTRY, (index,), CALL_TIMEOUT), Entry)
 
     @staticmethod
     def test_cluster(machine: type[StateMachine] = KVStore) -> tuple[Address, ...]:

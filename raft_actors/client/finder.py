@@ -171,7 +171,7 @@ def why_none(answer: Future[Any]) -> str:
         found = answer.get(0)
     except (RaftError, TimeoutError) as error:
         return str(error)
-    return "there is no such peer" if found == NO_PEER else "it has stopped"
+    return "there is no such peer" if found == NO_PEER else "it has crashed and is started again"
 
 
 def why_no_leader(name: str, status: dict[str, Any]) -> str:

@@ -235,7 +235,8 @@ class Follower(Role):
             self.server.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:
-        self.server.note_no_group()
+        if type(event) is Propose:  # who hands over may only be ending
+            self.server.note_no_group()
         self.server.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:

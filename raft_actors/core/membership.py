@@ -10,7 +10,7 @@ from typing import Any
 
 from raft_actors.core.quorum import majority_value
 
-__all__ = ["NOBODY", "Address", "Configuration", "in_order", "is_group"]
+__all__ = ["NOBODY", "Address", "Configuration", "in_order", "is_group", "named"]
 
 Address = tuple[str, str]
 """(peer name, node name)."""
@@ -234,6 +234,11 @@ class Configuration:
 def is_group(group: str) -> bool:
     """Tell whether this is the id of a group that was founded, not a founder's wish, or empty."""
     return group[:1] not in {"", WISH}
+
+
+def named(peers: Iterable[Address]) -> str:
+    """Name peers for people: `a on a@one, b on b@two`."""
+    return ", ".join(f"{name} on {node}" for name, node in peers)
 
 
 def digest(value: Any) -> str:

@@ -11,7 +11,7 @@ from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Address, Configuration, is_group
+from raft_actors.core.membership import Address, Configuration, is_group, named
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -305,8 +305,7 @@ class Server:
         silent = [member for member in self.others() if member not in founding.answered]
         if silent and founding.member is None:
             self.troubles.pop("silent", None)  # of an earlier attempt
-            names = ", ".join(f"{name} on {node}" for name, node in silent)
-            self.note(Trouble("silent", silent[0], names))
+            self.note(Trouble("silent", silent[0], named(silent)))
 
     def note_no_group(self) -> None:
         """Have a person told who asks a peer of no group for what only a group can do."""
@@ -327,7 +326,7 @@ class Server:
             return  # those say why
         detail = f"for {since:.0f} s"
         if silent:
-            detail += f": no answer from {', '.join(f'{name} on {node}' for name, node in silent)}"
+            detail += f": no answer from {named(silent)}"
         self.troubles.pop(what, None)  # it is told again
         self.note(Trouble(what, silent[0] if silent else self.peer, detail))
 

@@ -28,7 +28,7 @@ WAYS = ("linearizable", LEASE, "follower")
 STALENESS_S = 2.0  # that a stale read allows at most
 ANYBODY, NOT_ANYBODY = 0.8, 0.3  # how often a read goes to any, if any may answer it and if not
 
-NOT_DONE = {"too_stale", "election_in_progress", "overloaded", "no_peer", "no_node"}
+NOT_DONE = {"too_stale", "election_in_progress", "overloaded", "no_peer", "no_node", "restarting"}
 PERHAPS = {"timeout", "outcome_unknown"}
 
 

@@ -123,7 +123,7 @@ def test_a_wiped_disk_is_refused_in_words_and_joins_again(make_peer, tmp_path, c
     shutil.rmtree(tmp_path / wiped)
     make_peer(name=wiped)
     eventually(lambda: "troubles" in Raft.status(wiped)[1])
-    assert f"Raft.join(Machine, name='{wiped}'" in caplog.text
+    eventually(lambda: f"Raft.join(Machine, name='{wiped}'" in caplog.text)
     assert "another data directory" in Raft.status(wiped)[1]["troubles"][0]
     assert Raft.status(wiped)[1]["last_index"] == 0
     answer = Raft.join(KVStore, name=wiped, via=here(leader))

@@ -8,7 +8,7 @@ import pykka
 import pytest
 
 import supervision
-from raft_actors import Raft, StateMachine, terms
+from raft_actors import Node, Raft, StateMachine, terms
 from raft_actors.core.log import READ_AT_ONCE
 from raft_actors.kv_store import KVStore
 from raft_actors.peer import TICK
@@ -18,6 +18,7 @@ from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.rocks import RocksStore
 from supervision import Process, timer
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 
 def request(name, operation, payload=b""):
@@ -66,7 +67,7 @@ def test_a_request_to_a_peer_that_is_just_ending_is_answered(make_peer, gated):
     assert gated.entered.wait(10)
     ref._close()
     assert name in peers_here().running
-    assert terms.loads(request(name, STATUS, terms.dumps(())).get(1)) == ("error", "no_peer")
+    assert terms.loads(request(name, STATUS, terms.dumps(())).get(1)) == ("error", "restarting")
     gated.gate.set()
 
 
@@ -271,3 +272,31 @@ def test_a_log_is_applied_a_little_at_a_time_after_a_restart(make_peer, tmp_path
     make_peer(name=name, data_dir=tmp_path / "data")
     eventually(lambda: Raft.read(name, ("get", 149)) == ("ok", 149))
     assert max(read) <= READ_AT_ONCE
+
+
+def test_changes_of_members_are_told_by_every_member(make_peer, caplog):
+    """And after a restart only what is so now, though the log has all that was before."""
+    caplog.set_level("INFO", "raft_actors.peer")
+    a, b, c = (make_peer()[0] for _ in range(3))
+    on = f"on {Node.self()}"
+
+    def told(name, text):
+        lines = [line for line in caplog.messages if line.startswith(f"{name}: since entry")]
+        return [line for line in lines if text in line]
+
+    assert Raft.set_configuration(a, [a, b])[0] == "ok"
+    eventually(lambda: told(b, f"the members are {a} {on}, {b} {on}"))
+    assert Raft.add_peer(a, c, learner=True)[0] == "ok"
+    for name in (a, b, c):
+        eventually(lambda name=name: told(name, f", the learners {c} {on}"))
+    assert Raft.promote(a, c)[0] == "ok"
+    eventually(lambda: told(b, f"; new: {c} {on}"))
+    assert Raft.remove_peer(a, c)[0] == "ok"
+    eventually(lambda: told(b, f"; no more: {c} {on}"))
+    assert all(len(told(b, text)) == 1 for text in ("the learners", "; new", "; no more"))
+    data_dir = peer_of(b).path
+    Raft.stop(b)
+    caplog.clear()
+    make_peer(name=b, data_dir=data_dir)
+    eventually(lambda: told(b, f"the members are {a} {on}, {b} {on}"))
+    assert not told(b, "the learners")

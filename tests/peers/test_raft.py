@@ -8,7 +8,7 @@ import pytest
 import supervision
 from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, terms
 from raft_actors.core.messages import CONSISTENCIES, Propose
-from raft_actors.errors import BadName, NoLeader, RaftError
+from raft_actors.errors import BadName, NoLeader, RaftError, Unavailable
 from raft_actors.kv_store import KVStore
 from raft_actors.peers import peers_here
 from raft_actors.requests import WRITE, next_request
@@ -256,9 +256,14 @@ def test_a_crash_loop_takes_only_its_own_peer_down(make_peer):
     Raft.write(name, "out of memory", timeout=0.5)
     eventually(lambda: Raft.status(name)[0] == "error")
     eventually(lambda: Raft.start_peer(Fragile, name=name) == ("error", "restarting"))
+    for ask in (Raft.status, Raft.snapshot, lambda peer: Raft.get_entry(peer, 1)):
+        assert ask(name) == ("error", "restarting")
+    assert Raft.write(name, "x") == Raft.read(name, "x") == ("error", "restarting")
+    with pytest.raises(Unavailable, match=f"{name} on .*: it has crashed and is started again"):
+        Cluster(name, timeout=0.1).read("x")
     assert KVStore_write(other, "a", 1) == ("ok", "a", 1)
     assert Raft.stop(name) == "ok", "also while it waits to be restarted"
-    assert Raft.stop(name) == ("error", "no_peer")
+    assert Raft.stop(name) == Raft.status(name) == ("error", "no_peer")
 
 
 class Slow(KVStore):
