@@ -57,11 +57,11 @@ class Applied:
         self.state: Any
         if isinstance(machine, OnDiskStateMachine):
             machine.directory = directory
-            self.state = self.on_disk = machine.init(name)
+            self.state = self.on_disk = first_state(machine, name)
             self.index = self.on_disk.index
             self.can_snapshot = True
         else:
-            self.state = machine.init(name)
+            self.state = first_state(machine, name)
             self.index = 0
             self.can_snapshot = self.try_image()
         self.sessions = Sessions()
@@ -357,6 +357,21 @@ def check_version(machine: StateMachine) -> None:
             f"{type(machine).__name__} has version {version} and no upgrade(self, state, "
             "from_version): write one, which may return the state as it is"
         )
+
+
+def first_state(machine: StateMachine, name: str) -> Any:
+    """Return what the machine's `init` does; where it raises, tell in which line."""
+    try:
+        return machine.init(name)
+    except (MemoryError, RaftError):
+        raise
+    except Exception as error:
+        kind = type(machine)
+        logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
+            "%s: %s.init raised %s: %s (%s)",
+            name, kind.__name__, type(error).__name__, error, place_of(error, kind.init),
+        )  # fmt: skip
+        raise
 
 
 def place_of(error: BaseException, function: Any) -> str:

@@ -134,10 +134,12 @@ class Config:
     def of(cls, base: "Config | Mapping[str, Any] | None" = None, **changes: Any) -> "Config":
         """Return `base` with `changes`; `base` may be a mapping of fields, None is the defaults.
 
-        Raises ValueError, also for a field that does not exist.
+        Raises ValueError, also for a field that does not exist; TypeError for another `base`.
         """
         if not isinstance(base, Config):
-            changes = {**({} if base is None else base), **changes}
+            if base is not None and not isinstance(base, Mapping):
+                raise TypeError(f"a config is a Config or a mapping of its fields, not {base!r}")
+            changes = {**(base or {}), **changes}
             base = cls()
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(changes) - set(known))

@@ -116,9 +116,11 @@ def family_of(host: str) -> socket.AddressFamily:
 def listen(host: str, port: int) -> socket.socket:
     """Return a non-blocking listener.
 
-    Raises OSError when the port is taken, ValueError when it is none.
+    Raises OSError when the port is taken, or nobody knows the host; ValueError and TypeError.
     """
-    if not 0 <= port <= PORT_MAX:
+    if not isinstance(host, str):
+        raise TypeError(f"a host is an address or a name, '127.0.0.1' say, not {host!r}")
+    if not isinstance(port, int) or not 0 <= port <= PORT_MAX:
         raise ValueError(f"a port is a number from 0 to {PORT_MAX}, not {port!r}")
     listener = socket.socket(family_of(host), socket.SOCK_STREAM)
     try:
@@ -127,7 +129,11 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except BaseException:
+    except BaseException as error:
         listener.close()
+        if isinstance(error, socket.gaierror):
+            raise OSError(
+                error.errno, f"no address of this host is called {host!r}: {error.strerror}"
+            ) from error
         raise
     return listener

@@ -373,9 +373,14 @@ def bytes_in(message: Message) -> int:
 
 
 def listed(peers: Iterable[T]) -> Iterable[T]:
-    """Return `peers`. Raises TypeError for a name, which is an iterable, too."""
-    if isinstance(peers, str):
-        raise TypeError(f"members are a list of peers, not {peers!r}")
+    """Return `peers`. Raises TypeError for one peer alone: names and addresses iterate, too."""
+    match peers:
+        case (str(), str() as node) if isinstance(peers, tuple):
+            alone = "@" in node
+        case _:
+            alone = isinstance(peers, str) or not isinstance(peers, Iterable)
+    if alone:
+        raise TypeError(f"members are a list of peers, not {peers!r}: write [peer] for one alone")
     return peers
 
 

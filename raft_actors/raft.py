@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,7 @@ class Raft:
     ) -> Any:
         """Make `peer`, started but of no group, a member; or a learner, or a witness."""
         address = address_of(peer)
+        check_part(learner, witness)
         if learner:
             return change(leader, dry_run, learn=(address,))
         if witness:
@@ -199,8 +201,12 @@ class Raft:
         from raft_actors.joining import join  # it is made of these calls
 
         seconds(timeout)
+        check_part(learner, witness)
         part = "learner" if learner else "witness" if witness else "member"
-        return join(machine, name, several(via), part, Config.of(config, **fields), timeout)
+        asked = several(via)
+        if not asked:
+            raise ValueError("via names whom to ask for the group: one member at least")
+        return join(machine, name, asked, part, Config.of(config, **fields), timeout)
 
     @staticmethod
     def leave(peer: PeerRef, timeout: float = CHANGE_TIMEOUT) -> Any:
@@ -354,6 +360,8 @@ class Raft:
         def read(index: int, offset: int) -> Any:
             return ask(peer, PART, (index, offset), timeout)
 
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"a backup is written to a path, not {path!r}")
         return download(address_of(peer), absolute(path), take, read)
 
     @staticmethod
@@ -416,6 +424,11 @@ def address_of(peer: PeerRef) -> Address:
     raise TypeError(
         f"a peer is its name, its address (name, node), its ActorRef or a proxy, not {peer!r}"
     )
+
+
+def check_part(learner: bool, witness: bool) -> None:
+    if learner and witness:
+        raise ValueError("a learner has no vote and a witness has one: choose one of the two")
 
 
 def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:

@@ -19,8 +19,10 @@ class Cookie:
     __slots__ = ("_key",)
 
     def __init__(self, secret: str | bytes) -> None:
+        if not isinstance(secret, str | bytes):
+            raise TypeError(f"a cookie is a text, or bytes, not of type {type(secret).__name__}")
         # What a command line gave that is no UTF-8 is taken as the bytes that it was.
-        key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else bytes(secret)
+        key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
         self._key = key.strip()
         if not self._key:
             raise UnsafeCookie("the cookie is empty: give a long random string")

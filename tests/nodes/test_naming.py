@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raft_actors.errors import BadName, NameTaken, RaftError
+from raft_actors.local_node import LocalNode
 from raft_actors.names import node_name, short_host_name
 from raft_actors.port_files import PortFiles, runtime_dir, start_time
 from tests.nodes.helpers import NODE, eventually
@@ -162,3 +163,19 @@ def test_no_more_than_one_of_many_that_start_at_once_gets_the_name(make_script):
         script.process.stdin.flush()
     answers = sorted(script.line() for script in scripts)
     assert answers == [node_name("a"), "taken", "taken", "taken"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"port": "4000"}, "a port is a number from 0 to 65535, not '4000'"),
+        ({"host": 5}, "a host is an address or a name, .* not 5"),
+        ({"host": "nobody.invalid"}, "no address of this host is called 'nobody.invalid'"),
+        ({"cookie": 5}, "a cookie is a text, or bytes, not of type int"),
+        ({"config": 5}, "a config is a Config or a mapping of its fields, not 5"),
+    ],
+)
+def test_a_node_that_can_not_be_is_refused_in_words(options, words):
+    """And `cookie=5` was a cookie of five zero bytes."""
+    with pytest.raises((TypeError, ValueError, OSError), match=words):
+        LocalNode("a", **options).start()

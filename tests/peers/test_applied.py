@@ -263,6 +263,19 @@ def test_a_snapshot_that_raises_is_told_with_its_line(caplog):
     assert f"mend NoImage.snapshot ({__file__}:" in caplog.text
 
 
+def test_an_init_that_raises_is_told_with_its_line(caplog):
+    class NoBeginning(Slips):
+        def init(self, name):
+            return {}["nobody"]  # the line of an init
+
+    with pytest.raises(KeyError):
+        Applied(NoBeginning(), "peer1")
+    line = line_of("the line of an init")
+    assert caplog.messages == [
+        f"peer1: NoBeginning.init raised KeyError: 'nobody' ({__file__}:{line}, in init)"
+    ]
+
+
 @pytest.mark.parametrize("method", ["upgrade", "restore"])
 def test_a_state_that_upgrade_or_restore_forgets_to_return_is_not_taken(method):
     class Forgets(Slips):

@@ -674,3 +674,30 @@ def test_a_lost_majority_is_a_warning_that_names_who_does_not_answer(trio, caplo
     assert record.message.startswith(f"{staying}: no leader for ")
     assert all(f"{name} on " in record.message for name in gone)
     assert any("no leader for" in text for text in Raft.status(staying)[1]["troubles"])
+
+
+ONE = ("peer1", "b@two")
+SLIPS = {
+    "one name for a list": (lambda: Raft.set_configuration("p", "q"), "a list of peers, not 'q'"),
+    "one address for a list": (lambda: Raft.set_configuration("p", ONE), "a list of peers"),
+    "a number for a list": (lambda: Raft.set_configuration("p", 5), "a list of peers, not 5"),
+    "a proxy for a list": (lambda: Raft.set_configuration("p", (), learners=5), "a list of peers"),
+    "declared by a number": (lambda: Raft.start_peer(KVStore, name="p", members=5), "not 5"),
+    "nobody to ask": (lambda: Raft.join(KVStore, name="p", via=[]), "via names whom to ask"),
+    "two parts at once": (
+        lambda: Raft.add_peer("p", "q", learner=True, witness=True), "choose one of the two",
+    ),
+    "two parts to join": (
+        lambda: Raft.join(KVStore, name="p", via="q", learner=True, witness=True), "choose one",
+    ),
+    "a number for a path": (lambda: Raft.backup("p", 5), "written to a path, not 5"),
+    "a number for a config": (lambda: Raft.start_peer(KVStore, name="p", config=5), "not 5"),
+    "a text for an index": (lambda: Raft.get_entry("p", "1"), "a whole number, not '1'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_a_call_is_refused_at_once_in_words(slip):
+    call, words = SLIPS[slip]
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()
