@@ -29,7 +29,7 @@ from raft_actors.stores.backup import (
     refuse_name,
 )
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.files import sync_directory
+from raft_actors.stores.files import absent, sync_names
 
 __all__ = ["export_backup", "import_backup", "verify_backup"]
 
@@ -117,7 +117,7 @@ def drafted(directory: Path) -> Iterator[Path]:
 
     Raises StoreError if something has that name.
     """
-    parent = directory.parent
+    parent, missing = directory.parent, absent(directory)
     parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(parent, os.O_RDONLY)
     try:
@@ -137,7 +137,7 @@ def drafted(directory: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        sync_directory(parent)
+        sync_names(directory, missing)
     finally:
         os.close(lock)
 

@@ -22,7 +22,7 @@ from zlib import crc32
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
-from raft_actors.stores.files import sync_directory
+from raft_actors.stores.files import absent, sync_directory, sync_names
 from raft_actors.stores.store import new_incarnation
 
 __all__ = ["Owner", "StoreDirectory", "kind_of"]
@@ -63,7 +63,7 @@ class StoreDirectory:
 
         Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
         """
-        self.absent = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.absent = absent(self.path)
         make_private(self.path)
         self.check_format(owner)  # before anything is put into a directory that is not ours
         self.take_lock()
@@ -89,8 +89,8 @@ class StoreDirectory:
                 "incarnation": self.incarnation,
             },
         )
-        for path in (self.path, *(path.parent for path in self.absent)):
-            sync_directory(path)
+        sync_directory(self.path)
+        sync_names(self.path, self.absent)
 
     def close(self) -> None:
         """Let go of it. Closing twice is fine."""

@@ -10,7 +10,8 @@ from raft_actors.errors import StoreError
 from raft_actors.paths import open_private
 
 __all__ = [
-    "DiskFiles", "Files", "MemoryFiles", "advice_on", "give_new_name", "sync_directory", "told",
+    "DiskFiles", "Files", "MemoryFiles", "absent", "advice_on", "give_new_name", "sync_directory",
+    "sync_names", "told",
 ]  # fmt: skip
 
 ADVICE = {
@@ -175,6 +176,25 @@ def give_new_name(draft: Path, path: Path) -> None:
         draft.replace(path)
     else:
         draft.unlink()
+
+
+def absent(path: Path) -> list[Path]:
+    """Return which of `path` and the directories above it are not there."""
+    return [each for each in (path, *path.parents) if not each.exists()]
+
+
+def sync_names(path: Path, made: list[Path]) -> None:
+    """Make every name that leads to `path` durable.
+
+    Of what was there already some may come from a life that was killed before this, and some is
+    not this user's to sync. made: what was not.
+    """
+    for parent in path.parents:
+        try:
+            sync_directory(parent)
+        except OSError:
+            if any(each.parent == parent for each in made):
+                raise
 
 
 def sync_directory(path: Path) -> None:
