@@ -133,7 +133,7 @@ class AsyncCluster:
         cluster = self._cluster
         session, leader = cluster._session, cluster.leader  # either may be lost at any moment
         known = leader is not None and session is not None and session.has_room()
-        if known or cluster._closed:  # one that is closed says so
+        if known or cluster._closed or cluster._peers.node.forked:  # the last two say so
             return cluster._begin(command, timeout, session=session, leader=leader)
         beginning = self._threads.submit(cluster._begin, command, timeout)
         try:
@@ -163,6 +163,7 @@ class AsyncCluster:
             raise
 
     async def _aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._cluster._peers.node.check_process()
         loop = asyncio.get_running_loop()
         threads = None if self._cluster._closed else self._threads
         return await loop.run_in_executor(threads, function, *arguments)

@@ -241,6 +241,7 @@ class Cluster:
     def _deadline(self, timeout: float | None) -> float:
         if self._closed:
             raise NotApplied("this handle is closed; make a new Cluster")
+        self._peers.node.check_process()
         now = time.monotonic()
         if now >= self._refresh_at:
             self._refresh_at = now + REFRESH_S

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import pykka
@@ -66,6 +66,19 @@ class NodeDown:
 
 News = NodeUp | NodeDown
 
+FORKED = (
+    "this process was forked, and has no thread and no connection of the one that made this "
+    "handle or ref: call Node.start(name) here, and make a new one"
+)
+
+
+class Residents(Protocol):
+    """The peers of a node."""
+
+    def names(self) -> list[str]: ...
+    def stop_all(self) -> None: ...
+    def forget(self) -> None: ...
+
 
 class LocalNode:
     """One node: a name, a listener, a registry of actors, and connections with other nodes."""
@@ -104,9 +117,12 @@ class LocalNode:
         self._bridge: Bridge | None = None  # nor in a forked child
         self._entry: PortEntry | None = None
         self.told_alone = False
+        self.forked = False
+        self.residents: Residents | None = None
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
         self._actors = ActorService(self)
+        made.add(self)
 
     def __repr__(self) -> str:
         return f"<LocalNode {self.name} at {self.host}:{self.port}>"
@@ -138,7 +154,6 @@ class LocalNode:
         for kind, handler in self._handlers.items():
             bridge.on_frames(kind, handler)
         self._bridge = bridge
-        started.add(self)
         self._mapper = None
         if mapper_place is not None:
             self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
@@ -171,24 +186,32 @@ class LocalNode:
 
         Without a connection it waits while the node is dialled in the background. Returns False
         when it was dropped: for want of room, or because this node does not run. Raises
-        FrameTooLarge, BadName, and TypeError for what msgpack does not know.
+        FrameTooLarge, BadName, TypeError for what msgpack does not know, and NoNode after a fork.
         """
         bridge = self._bridge
         if bridge is None or bridge.closed:
+            self.check_process()
             return False
         return bridge.cast(node, kind, body)
 
     def call(self, node: str, kind: int, body: Any) -> Future[Any]:
         """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
 
-        It raises NoProcess when nobody on that node handles frames of this kind.
+        It raises NoProcess when nobody on that node handles frames of this kind. NoNode is raised
+        here after a fork.
         """
         bridge = self._bridge
         if bridge is not None and not bridge.closed:
             return bridge.call(node, kind, body)
+        self.check_process()
         answer: Future[Any] = Future()
         answer.set_exception(NoConnection(self.why_alone(), was_sent=False))
         return answer
+
+    def check_process(self) -> None:
+        """Raise NoNode in a process that was forked from the one which made this node."""
+        if self.forked:
+            raise NoNode(FORKED)
 
     def why_alone(self) -> str:
         if self.name != NO_NODE:
@@ -366,6 +389,7 @@ class LocalNode:
     def _up(self) -> Bridge:
         bridge = self._bridge
         if bridge is None or bridge.closed:
+            self.check_process()
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
 
@@ -394,13 +418,16 @@ class LocalNode:
                 logger.exception("a watcher of nodes raised on %r", news)
 
 
-started: WeakSet[LocalNode] = WeakSet()
+made: WeakSet[LocalNode] = WeakSet()
 
 
-def forget_bridges() -> None:
+def forget_nodes() -> None:
     """In a forked child no node runs: the sockets are its parent's, and so are the threads."""
-    for node in started:
+    for node in tuple(made):
+        node.forked = True
         node._bridge = None
+        if node.residents is not None:
+            node.residents.forget()
 
 
-os.register_at_fork(after_in_child=forget_bridges)
+os.register_at_fork(after_in_child=forget_nodes)

@@ -1,6 +1,7 @@
 """Node: this operating-system process under a name, by which others reach its actors."""
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,24 +41,38 @@ class Node:
         otherwise; nodes of the same user on the same host find it by its name.
 
         Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, ValueError when it
-        is none, and RaftError when this process is a node already.
+        is none, and RaftError when this process is a node already, or peers run in it: they are
+        those of no node, and would be reached by nobody any more.
         """
         with cls._lock:
             if cls._current is not None and cls._current.running:
                 raise RaftError(
                     f"this process is node {cls._current.name} already: call Node.stop() first"
                 )
+            homeless = cls._nobody and cls._nobody.residents and cls._nobody.residents.names()
+            if homeless:
+                raise RaftError(
+                    f"peers run in this process already, as those of no node: {homeless}. Start "
+                    "the node before its peers; call Raft.stop_peer for each of these first"
+                )
             node = LocalNode(
                 name, host=host, port=port, cookie=cookie, config=config,
                 registry=supervision.names,
             )  # fmt: skip
-            cls._current = node.start()
+            cls._current = node  # first: Ctrl-C may come as it has just started
+            node.start()
             atexit.register(node.stop)
             return node.name
 
     @classmethod
     def stop(cls) -> None:
-        """Be no node any more. Idempotent."""
+        """Stop the peers of this node, whoever supervises them, and be no node any more.
+
+        Those that lead hand over first, as with `Raft.stop_peer`. Idempotent.
+        """
+        node = cls._current
+        if node is not None and node.residents is not None:
+            node.residents.stop_all()  # they reach the others only as long as this is their node
         with cls._lock:
             node, cls._current = cls._current, None
         if node is not None:  # not under the lock: watchers hear of it on another thread
@@ -129,3 +144,12 @@ class Node:
         On another node it is a RemoteRef, without asking whether anybody is there.
         """
         return cls.current().whereis(address)
+
+
+def forget_node() -> None:
+    """A forked child is no node, until it starts one."""
+    Node._current = Node._nobody = None
+    Node._lock = threading.Lock()  # whoever held it is not there
+
+
+os.register_at_fork(after_in_child=forget_node)

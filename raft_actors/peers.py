@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import re
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from pykka import ActorDeadError, ActorRegistry
 
@@ -39,7 +40,8 @@ from supervision import (
     tell_if_alive,
 )
 
-__all__ = ["Peers", "check_peer_name", "listed", "peer_spec", "peers_here", "peers_of"]
+__all__ = ["Peers", "check_peer_name", "directories_of_tests", "listed", "peer_spec", "peers_here",
+           "peers_of"]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -58,6 +60,9 @@ OVERLOADED = terms.dumps(("error", "overloaded"))
 RESTARTING = terms.dumps(("error", "restarting"))
 
 STOP_S = 5.0
+STOPPED_MAX = 1_000
+"""Of so many stopped peers their node knows who else belonged to their group."""
+COMPLAINTS_MAX = 1_000
 PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
 
@@ -143,6 +148,33 @@ class Peers:
             return NO_PEER if exited.reason == "noproc" else "ok"
         return "ok"
 
+    def names(self) -> list[str]:
+        """Return the names of the peers that run, or will again by themselves."""
+        return sorted(name for name in tuple(self.supervisors) if self.is_supervised(name))
+
+    def stop_all(self) -> None:
+        """Stop every peer for good: at once those under the node's own supervisor, then the others,
+        whoever supervises them.
+        """
+        own = () if self.top is None else (self.top,)
+        for tree in (*own, *self.supervisors.values()):
+            try:
+                stop(tree, "shutdown", STOP_S)
+            except Exited:
+                continue  # it had ended, or ended otherwise
+            except TimeoutError:
+                logger.warning("left behind: %s has not ended within %g s", tree, STOP_S)
+
+    def supervise(self, name: str, supervisor: ProcessRef[PeerSupervisor]) -> None:
+        """Know `supervisor` as the peer's, until it ends."""
+        self.supervisors[name] = supervisor
+
+        def on_end(_reason: Any) -> None:
+            if self.supervisors.get(name) is supervisor:
+                del self.supervisors[name]
+
+        supervisor.watch(on_end)
+
     def forget(self) -> None:
         """Know of no peer any more."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
@@ -174,7 +206,11 @@ class Peers:
             before.released.wait(RELEASE_S)
 
     def left(self, peer: Peer) -> None:
-        self.members[peer.name] = peer.core.configuration.members
+        with self.lock:
+            self.members.pop(peer.name, None)
+            self.members[peer.name] = peer.core.configuration.members
+            while len(self.members) > STOPPED_MAX + len(self.running):
+                del self.members[next(iter(self.members))]
         self.hosted.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
@@ -224,6 +260,8 @@ class Peers:
     def complain(self, node: str, error: RaftError) -> None:
         """Say once for each node what keeps peers from sending to it."""
         if node not in self.complained:
+            if len(self.complained) >= COMPLAINTS_MAX:
+                self.complained.clear()
             self.complained.add(node)
             logger.warning("peers here can't send to %s: %s", node, error)
 
@@ -262,6 +300,8 @@ class Peers:
         flush  False: the caller flushes the node, soon
         """
         name, node = address
+        if self.node.forked:
+            self.node.check_process()
         if node != self.node.name:
             answer = self.node.call(node, CLIENT, body)
             if flush:
@@ -338,12 +378,14 @@ def stop_trees() -> None:
     """Stop every supervision tree, as this process ends: leaders among their peers hand over.
 
     Whoever ends the interpreter without stopping what he started has peers on daemon threads: they
-    would be cut off in the middle of a write.
+    would be cut off in the middle of a write. Then their directories go, where they are a test's.
     """
     for root in ActorRegistry.get_all():  # only the roots are there
         if issubclass(root.actor_class, Supervisor | DynamicSupervisor):
             with suppress(TimeoutError, Exited):
                 stop(root, "shutdown", STOP_S)
+    while directories_of_tests:
+        shutil.rmtree(directories_of_tests.pop(), ignore_errors=True)
 
 
 def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:
@@ -393,20 +435,20 @@ def check_peer_name(name: object) -> str:
     return name
 
 
-by_node: WeakKeyDictionary[LocalNode, Peers] = WeakKeyDictionary()
-by_node_lock = threading.Lock()
+making = threading.Lock()
+directories_of_tests: list[Path] = []
+"""Removed as this process ends, after its peers have been stopped."""
 
 
-def forget_peers() -> None:
+def forget_trees() -> None:
     """In a forked child run none of its parent's peers, for it has none of its threads."""
-    global by_node_lock  # noqa: PLW0603 - whoever held it is not here
-    by_node_lock = threading.Lock()
-    for peers in by_node.values():
-        peers.forget()
+    global making  # noqa: PLW0603 - whoever held it is not here
+    making = threading.Lock()
     atexit.unregister(stop_trees)  # or the child's node would be stopped before its peers
+    directories_of_tests.clear()  # they are its parent's
 
 
-os.register_at_fork(after_in_child=forget_peers)
+os.register_at_fork(after_in_child=forget_trees)
 
 
 def peers_here() -> Peers:
@@ -415,11 +457,11 @@ def peers_here() -> Peers:
 
 
 def peers_of(node: LocalNode) -> Peers:
-    with by_node_lock:
-        peers = by_node.get(node)
-        if peers is None:
-            peers = by_node[node] = Peers(node)
-        return peers
+    with making:
+        if node.residents is None:
+            node.residents = Peers(node)
+        assert isinstance(node.residents, Peers)
+        return node.residents
 
 
 def peer_spec(
@@ -472,5 +514,5 @@ def start_peer_supervisor(
     answer = PeerSupervisor.start_link(machine, name, config, peers, members)
     match answer:
         case ("ok", ref):  # and no other, or the second start of a name would hide the first
-            peers.supervisors[name] = ref
+            peers.supervise(name, ref)
     return answer

@@ -1,7 +1,7 @@
 """Raft: the calls of Elixir's `raft`, tuples and all."""
 
-import atexit
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.names import check_node_name
 from raft_actors.node import RemoteRef
 from raft_actors.paths import absolute
-from raft_actors.peers import check_peer_name, listed, peers_here
+from raft_actors.peers import check_peer_name, directories_of_tests, listed, peers_here
 from raft_actors.requests import (
     CONFIGURE,
     ENTRY,
@@ -379,14 +379,15 @@ class Raft:
 
         Returns their addresses. Raises RaftError if they are running already.
         """
-        directory = tempfile.TemporaryDirectory(prefix="raft_actors-", ignore_cleanup_errors=True)
-        atexit.register(directory.cleanup)
+        directory = Path(tempfile.mkdtemp(prefix="raft_actors-"))
+        directories_of_tests.append(directory)
         names = ("peer1", "peer2", "peer3")
         for place, name in enumerate(names):
-            answer = Raft.start_peer(machine, name=name, data_dir=Path(directory.name) / name)
+            answer = Raft.start_peer(machine, name=name, data_dir=directory / name)
             if answer[0] != "ok":
                 for started in names[:place]:
                     Raft.stop(started)
+                shutil.rmtree(directory, ignore_errors=True)
                 raise RaftError(
                     f"{name} did not start: {answer[1]!r}; if one runs already, use it, or "
                     f'call Raft.stop("{name}") first'

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    0: "errors config future state_machine surroundings terms names",
+    0: "errors config future paths state_machine surroundings terms names",
     1: "core",
     2: "stores wire metrics",
     # 3: the runtime, nodes and peers: whatever is not named here

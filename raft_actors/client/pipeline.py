@@ -43,7 +43,9 @@ class Pending:
         call = self._call
         if call is not None:
             if call.future is not None and not call.future.done():
-                self._cluster._peers.node.flush()
+                node = self._cluster._peers.node
+                node.check_process()
+                node.flush()
             try:
                 self._reply = self._cluster._finish(call)
             except RaftError as error:

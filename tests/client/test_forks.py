@@ -1,0 +1,129 @@
+"""A forked process has none of its parent's threads: what it inherited says so at once."""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from raft_actors import AsyncCluster, Cluster, Raft
+from raft_actors.kv_store import KVStore
+from raft_actors.node import LocalNode, Node
+from raft_actors.peers import directories_of_tests, stop_trees
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def said_in_a_child(*calls):
+    """Fork, make the calls there, and return what each raised and how long all of them took."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            began, said = time.monotonic(), []
+            for call in calls:
+                try:
+                    said.append(f"returned {call()!r}")
+                except BaseException as error:
+                    said.append(f"{type(error).__name__}: {error}")
+            report = "\n".join([f"{time.monotonic() - began}", *said])
+            os.write(writer, report.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        took, *said = file.read().split("\n")
+    os.waitpid(child, 0)
+    return float(took), said
+
+
+@pytest.fixture(params=["of no node", "of a node"])
+def cluster(request, trio, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    if request.param == "of a node":
+        Node.start("parent")
+    handle = Cluster(trio())
+    handle.write(("set", "k", 1))
+    yield handle
+    Node.stop()
+
+
+def test_a_handle_of_the_parent_is_told_what_to_do(cluster):
+    """Planted: ask on, until the timeout."""
+    pipeline, watch = cluster.pipeline(), cluster.watch_leader()
+    watch.get()
+    used, fresh = AsyncCluster(cluster.members), AsyncCluster(cluster.members)
+    asyncio.run(used.write(("set", "k", 2)))
+
+    def awaited(call):
+        return lambda: asyncio.run(call())
+
+    took, said = said_in_a_child(
+        lambda: cluster.write(("set", "k", 4)),
+        lambda: cluster.read(("get", "k")),
+        lambda: cluster.cast(("set", "k", 4)),
+        lambda: cluster.status(),
+        lambda: cluster.await_leader(),
+        lambda: cluster.pipeline().write(("set", "k", 4)),
+        lambda: pipeline.write(("set", "k", 4)),
+        lambda: watch.get(),
+        awaited(lambda: used.write(("set", "k", 4))),
+        awaited(lambda: used.status()),
+        awaited(lambda: fresh.write(("set", "k", 4))),
+        awaited(lambda: fresh.read(("get", "k"))),
+    )
+    assert [each for each in said if not each.startswith("NoNode: this process was forked")] == []
+    assert took < 5
+    assert cluster.write(("set", "k", 5)) == ("ok", "k", 5)
+
+
+def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster, monkeypatch):
+    monkeypatch.setattr(type(cluster._peers), "submit", lambda *_: None)  # it is not answered
+    pending = cluster.pipeline(timeout=30).write(("set", "k", 2))
+    took, said = said_in_a_child(pending.result)
+    assert said[0].startswith("NoNode: this process was forked")
+    assert took < 5
+
+
+def test_a_remote_ref_of_the_parent_is_told_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    node = LocalNode("parent").start()
+    try:
+        ref = node.whereis(("anybody", "b@elsewhere"))
+        took, said = said_in_a_child(
+            lambda: ref.tell("anything"),
+            lambda: ref.ask("anything"),
+            lambda: ref.watch(print),
+            lambda: node.ping("b@elsewhere"),
+        )
+    finally:
+        node.stop()
+    assert [each for each in said if not each.startswith("NoNode: this process was forked")] == []
+    assert took < 5
+
+
+def test_a_child_may_start_a_node_and_make_a_handle_of_its_own(cluster, tmp_path):
+    def own():
+        name = Node.start("child")
+        answer = Raft.start_peer(KVStore, name="own", data_dir=tmp_path / "own")
+        assert answer[0] == "ok"
+        assert Raft.set_configuration("own", ["own"])[0] == "ok"
+        return Cluster(("own", name)).write(("set", "k", "child"))
+
+    _took, said = said_in_a_child(own)
+    assert said == ["returned ('ok', 'k', 'child')"]
+
+
+def test_the_end_of_a_child_leaves_the_directories_of_its_parents_tests(tmp_path):
+    """Planted: keep them in the child's list too."""
+    directory = tmp_path / "of a test"
+    directory.mkdir()
+    directories_of_tests.append(directory)
+    try:
+        _took, said = said_in_a_child(stop_trees, lambda: list(directories_of_tests))
+        assert said == ["returned None", "returned []"]
+        assert directory.exists()
+    finally:
+        directories_of_tests.remove(directory)
