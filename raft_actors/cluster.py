@@ -153,9 +153,10 @@ class Cluster:
 
         Raises NotApplied if it did not; from now on it can't. SessionExpired if nobody knows any
         more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
-        Only for commands that nobody is still waiting for.
+        Only for commands that nobody is still waiting for. Raises ValueError for what is no id.
         """
-        return self._finish(self._sent(Call(WRITE, b"", self._deadline(timeout), request_id)))
+        call = Call(WRITE, b"", self._deadline(timeout), checked_id(request_id))
+        return self._finish(self._sent(call))
 
     # Waiting and looking.
 
@@ -179,6 +180,8 @@ class Cluster:
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
         """Wait until `index` is applied at one peer, or at every member. Raises Unavailable."""
+        if type(index) is not int:
+            raise TypeError(f"the index of an entry is a whole number, not {index!r}")
         deadline = self._deadline(timeout)
         wanted = None if at is None else (address_of(at),)
         while True:
@@ -191,7 +194,11 @@ class Cluster:
             if not behind:
                 return
             if time.monotonic() >= deadline:
-                raise Unavailable(f"{behind} have not applied entry {index} in time; wait again")
+                silent = [peer for peer in behind if found[peer] is None]
+                why = f" ({named(silent)} did not answer)" if silent else ""
+                raise Unavailable(
+                    f"{behind} have not applied entry {index} in time{why}; wait again"
+                )
             time.sleep(LOOK_S)
 
     @property
@@ -419,6 +426,8 @@ class Cluster:
     def _failure(self, call: Call) -> RaftError:
         """Say at the deadline what is known."""
         why = f"the last answer was {call.reason!r} by {call.target}"
+        if call.why:
+            why += f": {call.why}"
         if call.target is None and self._finder.why:
             why = self._finder.why
         if (
@@ -463,6 +472,15 @@ class Cluster:
         if not call.is_replied():
             self._finder.lost(call.target)
         call.end()
+
+
+def checked_id(request_id: Any) -> RequestId:
+    match request_id:
+        case (int() as session, int() as sequence) if min(session, sequence) > 0 and session != NEW:
+            return session, sequence
+    raise ValueError(
+        f"a request id is the `request_id` of an OutcomeUnknown, two numbers, not {request_id!r}"
+    )
 
 
 def is_address(value: Any) -> bool:

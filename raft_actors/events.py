@@ -46,7 +46,12 @@ watchers: tuple[Watcher, ...] = ()
 
 
 def subscribe(watcher: Watcher) -> Callable[[], None]:
-    """Call `watcher` at each event, on the peer's thread, so be quick. Returns the way out."""
+    """Call `watcher` at each event, on the peer's thread, so be quick. Returns the way out.
+
+    Raises TypeError for what can't be called.
+    """
+    if not callable(watcher):
+        raise TypeError(f"a watcher of events is a function of one event, not {watcher!r}")
     global watchers  # noqa: PLW0603 - replaced whole, so that publishing needs no lock
     watchers = (*watchers, watcher)
 

@@ -376,10 +376,12 @@ class LocalNode:
         """Return the actor at `(name, node)`, or of this `name` here.
 
         Here: its ref, or None if nobody has the name. Elsewhere: a RemoteRef, without asking
-        whether anybody is there. Raises BadName.
+        whether anybody is there. Raises BadName, and TypeError for what is neither.
         """
         if isinstance(address, str):
             return self.registry.whereis(address)
+        if not isinstance(address, tuple) or len(address) != 2:
+            raise TypeError(f"an actor is looked up by its name, or (name, node), not {address!r}")
         name, node = address
         if node == self.name:
             return self.registry.whereis(name)

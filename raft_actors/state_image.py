@@ -30,6 +30,8 @@ class Frozen:
     """
 
     def __init__(self, pieces: Iterable[Any]) -> None:
+        if not isinstance(pieces, Iterable):
+            raise TypeError(f"Frozen takes the pieces of a state, an iterable, not {pieces!r}")
         self.pieces = iter(pieces)
 
 

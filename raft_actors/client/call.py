@@ -31,6 +31,7 @@ class Call:
     perhaps   whether an attempt may have brought it into a log
     tries     attempts that failed
     reason    why the last of them did, or why nobody could be asked
+    why       the same for people, where no connection is the reason
     """
 
     operation: int
@@ -44,6 +45,7 @@ class Call:
     perhaps: bool = False
     tries: int = 0
     reason: Any = None
+    why: str = ""
 
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
@@ -65,6 +67,7 @@ class Call:
             return ("error", "timeout")
         except NoConnection as error:
             self.perhaps |= error.was_sent
+            self.why = str(error)
             return ("error", "no_node")
         except NoProcess:  # a node that has not begun to have peers
             return ("error", "no_peer")
