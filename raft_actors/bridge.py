@@ -217,6 +217,11 @@ class Bridge:
             return versions.oldest()
         return connection.peer.version
 
+    def frame_bytes_max_with(self, node: str) -> int:
+        """What one frame holds: as agreed on when they last met, else as this node has it."""
+        link = self._links.get(node)
+        return self.me.frame_bytes_max if link is None else link.agreed_bytes_max
+
     def connected(self) -> list[str]:
         return sorted(node for node, link in tuple(self._links.items()) if link.connection)
 

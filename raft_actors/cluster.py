@@ -387,8 +387,9 @@ class Cluster:
                 raise self._failure(call)
             case "command_too_large":
                 raise CommandTooLarge(
-                    f"larger than Config.command_bytes_max of {call.target}, or than what its "
-                    "node takes in one frame: split it, or raise the bounds on every node"
+                    f"larger than Config.command_bytes_max of {call.target}, or than what the "
+                    "nodes of the group take in one frame: split it, or raise the bounds on every "
+                    "node"
                 )
             case _:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")

@@ -8,10 +8,12 @@ from typing import Any
 
 from raft_actors.paths import absolute
 
-__all__ = ["Config"]
+__all__ = ["FRAME_ROOM", "Config"]
 
 KIB = 1024
 MIB = 1024 * KIB
+FRAME_ROOM = 64 * KIB
+"""What a frame holds besides a command: by so much a frame's bound exceeds that of a command."""
 TIMEOUT_MAX = 100.0
 """Nobody means a group to wait so long for a leader: these are milliseconds, as in Elixir."""
 
@@ -124,7 +126,7 @@ class Config:
             raise ValueError(
                 f'log_store must be "rocksdb", "lmdb" or "memory", not {self.log_store!r}'
             )
-        if self.frame_bytes_max < self.command_bytes_max + 64 * KIB:
+        if self.frame_bytes_max < self.command_bytes_max + FRAME_ROOM:
             raise ValueError(
                 f"frame_bytes_max ({self.frame_bytes_max}) must exceed command_bytes_max "
                 f"({self.command_bytes_max}) by 64 KiB, or a legal command could not be sent"

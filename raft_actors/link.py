@@ -73,6 +73,7 @@ class Link:
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
+        self.agreed_bytes_max = frame_bytes_max  # with the node as it was when it was last up
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
@@ -197,7 +198,7 @@ class Link:
         too_large: list[Answer | None] = []
         with self.lock:
             self.connection = connection
-            self._frame_bytes_max = frame_bytes_max
+            self._frame_bytes_max = self.agreed_bytes_max = frame_bytes_max
             self._away_until = 0.0
             self._queued_bytes = 0
             for _since, call, payload in self._waiting:

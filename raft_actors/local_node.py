@@ -227,6 +227,13 @@ class LocalNode:
         bridge = self._bridge
         return versions.oldest() if bridge is None else bridge.version_with(node)
 
+    def frame_bytes_max_with(self, node: str) -> int:
+        """Return how many bytes one frame to `node` holds: the smaller limit of the two nodes."""
+        bridge = self._bridge
+        if bridge is None:
+            return self.config.frame_bytes_max
+        return bridge.frame_bytes_max_with(node)
+
     def on_frames(self, kind: int, handler: OnFrames) -> None:
         """Have `handler` take all frames of `kind`, 16 or more, that come in.
 

@@ -159,6 +159,7 @@ class Peer(Applying, Answering, Process):
             log=found.log, incarnation=found.incarnation, now=self.clock(),
             snapshots=snapshots, snapshot=snapshot, incoming=found.incoming,
             commit_index=applied.index, machine=applied.machine.version,
+            frame_bytes_max=self.peers.frame_bytes_max_to,
         )  # fmt: skip
         self.core.stateless = stateless
         self.core.version = applied.version

@@ -19,7 +19,7 @@ from pykka import ActorDeadError, ActorRegistry
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import AppendEntries, InstallSnapshot, Message
+from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
 from raft_actors.errors import BadName, FrameTooLarge, RaftError
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
@@ -97,7 +97,6 @@ class Peers:
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
-        self.frame_bytes = min(FRAME_BYTES, node.config.frame_bytes_max // 2)
         self.complained: set[str] = set()
         self.trees_end = False  # this process stops them as it ends
         self.lock = threading.Lock()
@@ -248,7 +247,8 @@ class Peers:
         for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
-                for part in [batch] if len(batch) == 1 else in_frames(batch, self.frame_bytes):
+                frame_bytes = min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2)
+                for part in [batch] if len(batch) == 1 else in_frames(batch, frame_bytes):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
@@ -256,6 +256,11 @@ class Peers:
                     self.node.flush()
             except RaftError as error:
                 self.complain(node, error)
+
+    def frame_bytes_max_to(self, peer: Address) -> int:
+        """Return how many bytes one frame to this peer's node holds. Here there are no frames."""
+        node = peer[1]
+        return NO_FRAMES if node == self.node.name else self.node.frame_bytes_max_with(node)
 
     def complain(self, node: str, error: RaftError) -> None:
         """Say once for each node what keeps peers from sending to it."""

@@ -298,9 +298,9 @@ class Raft:
 
         Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
         `"overloaded"`, `"no_peer"`, `"restarting"`, `"no_node"`, `"command_too_large"` for the
-        leader's own `Config.command_bytes_max`, or for one frame to its node. It may still happen
-        after `"timeout"` and `"outcome_unknown"` (the leader lost its office, or the connection
-        broke).
+        leader's own `Config.command_bytes_max`, or for one frame to its node, or from there to a
+        member's. It may still happen after `"timeout"` and `"outcome_unknown"` (the leader lost its
+        office, or the connection broke).
 
         Raises TypeError for a command that can't be encoded, naming the part.
         """

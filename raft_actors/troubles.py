@@ -30,6 +30,13 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 f"Raft.set_configuration({peer[0]!r}, members), with this peer among them, or have "
                 f"it join one by Raft.join(Machine, name={peer[0]!r}, via=a member)"
             )
+        case "entry_too_large":
+            return (
+                f"{other} can't be sent entry {trouble.detail}; it stays behind. Raise "
+                f"Config.frame_bytes_max on {other[1]}, or on this node, and start it again; or, "
+                "once the entry is committed, let this peer take a snapshot (Raft.snapshot), which "
+                "is sent in parts"
+            )
         case "other_incarnation":
             return (
                 f"the group of {other} knows {peer} by another data directory than the one it has: "

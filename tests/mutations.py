@@ -572,8 +572,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replicating",
-        "        if server.keeps_no_state:\n            if progress.due:",
-        "        if False:\n            if progress.due:",
+        "        if shipment is None and not server.keeps_no_state and",
+        "        if shipment is None and",
     ),
     Mutation(
         "a_member_forgets_its_state", "witnesses", "core/changing",

@@ -219,6 +219,7 @@ class Changing(Replicating):
         for peer, progress in self.progress.items():
             progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
             progress.counts = self.counts(peer, progress)
+        self.measure()
 
     def on_stranger(self, request: RequestPreVote) -> None:
         """Refuse it; and one of this group that is no member any more was away when it was

@@ -66,6 +66,8 @@ class Trouble:
            "other_members": `peer` wants to found a group of other members
            "silent": those of `detail` did not answer this one, so it has founded no group
            "contradicts_committed": `peer` sends, as a leader, other entries than the committed ones
+           "entry_too_large": `peer` can't be sent an entry, for no frame to its node holds it;
+           `detail` says which, and how large it is
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
     """

@@ -90,7 +90,7 @@ class Leader(Changing, Transferring):
         if self.handing is not None or self.is_removed() or server.keeps_no_state:
             server.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
-        if len(event.command) > server.config.command_bytes_max:
+        if len(event.command) > self.command_bytes_max:
             # In the log it could never be sent, and nothing after it either.
             server.answer(event.ticket, ("error", "command_too_large"))
             return
@@ -229,6 +229,8 @@ class Leader(Changing, Transferring):
         if server.keeps_no_state:
             self.hand_over_state()
         self.forget_who_left()
+        self.measure()
+        self.forget_who_is_stuck()
         self.move_version()
         self.beat_at = server.now + config.heartbeat_timeout
         if not self.lease.broken:
@@ -253,6 +255,7 @@ class Leader(Changing, Transferring):
         server = self.server
         if self.handing is not None:
             self.end_handing(("ok", self.handing.target))
+        server.troubles.pop("entry_too_large", None)
         for event, _until in self.postponed:
             server.answer(event.ticket, ELECTION_IN_PROGRESS)
         if self.change is not None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raft_actors.core.change import Change
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership import Address
-from raft_actors.core.messages import Configure, Transfer
+from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.reads import Reads
 from raft_actors.core.role import Role
@@ -49,6 +49,9 @@ class Leading(Role):
 
     began     when its term did, seconds of `server.now`
     first     index of this term's first entry; nothing is committed or read before it commits
+    frame_bytes  what one frame to any of those that it sends to holds: the nodes agree on it
+    command_bytes_max  of a command that it takes, which goes into such a frame
+    stuck     who can't be sent an entry, for no frame to its node holds it, and which
     written   how far its own log is durable: its own vote in the count
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
@@ -63,9 +66,10 @@ class Leading(Role):
     lease     until when reads need no round
     """
 
-    __slots__ = ("answered", "beat_at", "began", "change", "first", "handing", "leader", "lease",
-                 "leaving", "lost", "postponed", "progress", "reads", "slow", "tickets", "version",
-                 "weighing", "written")  # fmt: skip
+    __slots__ = ("answered", "beat_at", "began", "change", "command_bytes_max", "first",
+                 "frame_bytes", "handing", "leader", "lease", "leaving", "lost", "postponed",
+                 "progress", "reads", "slow", "stuck", "tickets", "version", "weighing",
+                 "written")  # fmt: skip
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
@@ -74,6 +78,9 @@ class Leading(Role):
         self.began = now
         self.first = log.last_index + 1
         self.written = 0
+        self.frame_bytes = NO_FRAMES
+        self.command_bytes_max = server.config.command_bytes_max
+        self.stuck: dict[Address, int] = {}
         self.progress: dict[Address, Progress] = {}
         self.leaving: dict[Address, float] = {}
         self.lost: set[Address] = set()

@@ -16,6 +16,7 @@ __all__ = [
     "FOLLOWER",
     "LEASE",
     "LINEARIZABLE",
+    "NO_FRAMES",
     "SINCE",
     "STALE",
     "AppendEntries",
@@ -47,6 +48,10 @@ __all__ = [
 
 SINCE = "since"
 """Key in a field's metadata: see Message."""
+
+
+NO_FRAMES = 1 << 62
+"""The bytes that a frame holds, for a peer to which messages go without."""
 
 
 @dataclass(slots=True, kw_only=True)

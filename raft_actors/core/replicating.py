@@ -1,9 +1,11 @@
 """Replicating: how a leader brings its log to the followers, and commits what a majority has."""
 
+from raft_actors.config import FRAME_ROOM
 from raft_actors.core.effects import Trouble
 from raft_actors.core.leading import MATCH, ROUND, Leading
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
+    NO_FRAMES,
     AppendEntries,
     AppendRejected,
     AppendReply,
@@ -18,6 +20,9 @@ from raft_actors.core.snapshot import Shipment, Snapshot
 from raft_actors.errors import StoreError
 
 __all__ = ["Replicating"]
+
+ENVELOPE_BYTES = 1024
+"""More than a frame needs for the names and numbers around one entry."""
 
 HELD_BACK_MAX = 10
 """A follower that is behind keeps entries from being compacted, but not more than so many times
@@ -42,8 +47,12 @@ class Replicating(Leading):
             entries = cut.get(progress.next)
             if entries is None:
                 entries = cut[progress.next] = server.log.batch(
-                    progress.next, config.append_bytes_max
+                    progress.next, min(config.append_bytes_max, self.frame_bytes // 2)
                 )
+            if len(entries[0]) > self.frame_bytes - ENVELOPE_BYTES and self.is_too_large(
+                len(entries[0]), member, progress
+            ):
+                break
             self.send_append(member, progress.next - 1, entries)
             progress.sent(len(entries))
         if progress.due:
@@ -56,7 +65,8 @@ class Replicating(Leading):
         A witness's holds nothing: it waits until another leads. One that is in doubt waits until
         its file was looked at, and a damaged one for another.
         """
-        server, chunk_bytes = self.server, self.server.config.snapshot_chunk_bytes
+        server = self.server
+        chunk_bytes = min(server.config.snapshot_chunk_bytes, self.frame_bytes // 2)
         shipment = progress.shipment
         if shipment is None and not server.keeps_no_state and not server.has_doubtful_snapshot():
             shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
@@ -87,6 +97,43 @@ class Replicating(Leading):
             return self.server.snapshots.read(shipment.snapshot, shipment.sent, size)
         except StoreError:
             return b""
+
+    def measure(self) -> None:
+        """Look what the frames hold now: a node may have come back with another bound.
+
+        What is sent to several is cut once, so the smallest counts; and a command that could not
+        be sent to each of the members would be admitted in vain.
+        """
+        server = self.server
+        self.frame_bytes = min(map(server.frame_bytes_max, self.progress), default=NO_FRAMES)
+        self.command_bytes_max = min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)
+
+    def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
+        """Tell whether no frame to this follower holds the next entry, and have a person told.
+
+        It was admitted before its node and this one agreed. A snapshot that stands for it, once it
+        is committed, is sent instead: that goes in parts.
+        """
+        server = self.server
+        holds = server.frame_bytes_max(member)
+        if size <= holds - ENVELOPE_BYTES:
+            return False
+        if server.snapshot.index >= progress.next:
+            self.send_snapshot(member, progress)
+        if progress.shipment is None:
+            self.stuck[member] = progress.next
+            detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
+            server.note(Trouble("entry_too_large", member, detail))
+        return True
+
+    def forget_who_is_stuck(self) -> None:
+        """Who has the entry now, or is sent nothing any more, is no trouble."""
+        for member, index in list(self.stuck.items()):
+            progress = self.progress.get(member)
+            if progress is None or progress.match >= index:
+                del self.stuck[member]
+        if not self.stuck:
+            self.server.troubles.pop("entry_too_large", None)
 
     def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
         server = self.server

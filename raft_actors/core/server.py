@@ -1,5 +1,6 @@
 """Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
 from raft_actors.core.membership import Address, Configuration, is_group, named
 from raft_actors.core.messages import (
+    NO_FRAMES,
     AppendEntries,
     AppendRejected,
     Configure,
@@ -105,6 +107,7 @@ class Server:
                     role: somebody's lease may rest on it (thesis 6.4.1)
     snapshot        stands for the log up to its index; the log itself may begin earlier
     snapshots       where a leader reads it to send it
+    frame_bytes_max  tells how many bytes one frame to a peer's node holds
     doubted         `snapshot` while its file is looked at, and is sent to nobody
     damaged         `snapshot` once it is known to be, until another is taken
     incoming        the leader's snapshot that is being received, as far as it is here
@@ -116,10 +119,10 @@ class Server:
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
-                 "effects", "founding", "fresh", "incarnation", "incoming", "leaderless_at", "log",
-                 "machine", "news", "now", "peer", "promise_ms", "promised_until", "random",
-                 "role", "saved_ballot", "snapshot", "snapshots", "stateless", "tell_at",
-                 "troubles", "version", "wall_ms")  # fmt: skip
+                 "effects", "founding", "frame_bytes_max", "fresh", "incarnation", "incoming",
+                 "leaderless_at", "log", "machine", "news", "now", "peer", "promise_ms",
+                 "promised_until", "random", "role", "saved_ballot", "snapshot", "snapshots",
+                 "stateless", "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -136,6 +139,7 @@ class Server:
         incoming: Incoming | None = None,
         commit_index: int = 0,
         machine: int = 1,
+        frame_bytes_max: Callable[[Address], int] = lambda _peer: NO_FRAMES,
     ) -> None:
         self.peer = peer
         self.config = config
@@ -150,6 +154,7 @@ class Server:
         self.damaged: Snapshot | None = None
         self.commit_index = max(snapshot.index, commit_index)
         self.machine = machine
+        self.frame_bytes_max = frame_bytes_max
         self.version = 1
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None

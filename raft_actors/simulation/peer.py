@@ -13,7 +13,7 @@ from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.membership import Address, Configuration
-from raft_actors.core.messages import Message
+from raft_actors.core.messages import NO_FRAMES, Message
 from raft_actors.core.server import Event
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.on_disk import OnDiskStateMachine
@@ -198,6 +198,9 @@ class Hands:
         for part in [[each] for each in messages] if at_once else [messages]:
             self.world.send(self.name, part)
             self.world.boundary()
+
+    def frame_bytes_max_to(self, _peer: Address) -> int:
+        return NO_FRAMES
 
     def flush(self) -> None:
         self.world.boundary()

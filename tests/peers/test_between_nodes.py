@@ -9,7 +9,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.limits import BridgeLimits
 from raft_actors.peers import CLIENT, RAFT, peers_of
 from raft_actors.reactor import AT_IT
-from raft_actors.requests import CONFIGURE, ENTRY, STATUS, STOP, WRITE
+from raft_actors.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from supervision import kill
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
@@ -31,19 +31,28 @@ def change_to(members):
 
 
 class Group:
-    """One peer, `kv`, on each of three nodes of this process."""
+    """One peer, `kv`, on each of three nodes of this process.
 
-    def __init__(self, start_node, directory, config):
-        self.config, self.directory = config, directory
-        self.nodes = [start_node(name, config=config, limits=SILENT) for name in "abc"]
-        self.members = tuple(("kv", node.name) for node in self.nodes)
+    configs  of the nodes and their peers, where it is not `config`, by their letters
+    late     the letters of nodes that are members, and not started yet
+    """
+
+    def __init__(self, start_node, directory, config, configs=None, late=""):
+        self.configs = dict.fromkeys("abc", config) | (configs or {})
+        self.start_node, self.directory = start_node, directory
+        self.nodes = [self.start_one(letter) for letter in "abc" if letter not in late]
+        host = self.nodes[0].name.partition("@")[2]
+        self.members = tuple(("kv", f"{letter}@{host}") for letter in "abc")
         for node in self.nodes:
             self.start(node)
         answer = self.ask(self.nodes[0], self.members[0], CONFIGURE, change_to(self.members))
         assert answer[0] == "ok", answer
 
+    def start_one(self, letter):
+        return self.start_node(letter, config=self.configs[letter], limits=SILENT)
+
     def start(self, node):
-        config = Config.of(self.config, data_dir=self.directory / node.name)
+        config = Config.of(self.configs[node.name[0]], data_dir=self.directory / node.name)
         answer = peers_of(node).start(KVStore, "kv", config)
         assert answer[0] == "ok", answer
 
@@ -94,6 +103,75 @@ def test_a_command_that_fits_no_frame_is_refused_by_the_leader_too(group):
     assert group.write("k", b"x" * 120 * KIB) == ("error", "command_too_large")
     assert group.write("k", 1) == ("ok", "k", 1)
     assert group.peer(group.nodes[0]) is leader
+
+
+LARGE = Config(
+    log_store="memory", snapshot_trailing=1, min_election_timeout=0.3, max_election_timeout=0.6
+)
+LATE = Config.of(SMALL, min_election_timeout=3.0, max_election_timeout=5.0)
+"""A small node's peer that leaves it to others to lead."""
+
+
+@pytest.fixture
+def unequal(make_node, tmp_path):  # noqa: F811
+    """Groups whose nodes take frames of different sizes, led by a, which takes the largest."""
+    groups = []
+
+    def make(**options):
+        groups.append(Group(make_node, tmp_path, LARGE, **options))
+        return groups[-1]
+
+    yield make
+    for group in groups:
+        group.end()
+
+
+def test_a_command_that_no_frame_to_a_member_holds_is_refused(unequal):
+    """Planted: a leader asks its own bound alone. Then it sends the entry again and again."""
+    group = unequal(configs={"b": LATE, "c": LATE})
+    assert group.write("k", b"x" * 120 * KIB) == ("error", "command_too_large")
+    assert group.write("k", b"x" * 60 * KIB)[0] == "ok"
+    assert "troubles" not in group.status(group.nodes[0])
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_follower_with_small_frames_catches_up(unequal, compacted):
+    """Planted: appends, and parts of snapshots, as large as the leader's own frames hold."""
+    group = unequal(configs={"c": LATE})
+    a, _b, c = group.nodes
+    peers_of(c).stop("kv")
+    for n in range(40):
+        assert group.write(n, b"x" * 40 * KIB)[0] == "ok"
+
+    def is_compacted():
+        assert group.write("one more", 1)[0] == "ok"
+        assert group.ask(a, ("kv", a.name), SNAPSHOT)[0] == "ok"
+        return group.status(a)["first_index"] > 40
+
+    if compacted:
+        eventually(is_compacted)  # once c is no longer taken for alive
+    group.start(c)
+    last = group.status(a)["commit_index"]
+    eventually(lambda: group.status(c)["last_applied"] == last)
+
+
+def test_a_member_that_can_not_be_sent_an_entry_is_a_trouble_until_it_has_it(unequal):
+    """c came when the entry was in the log: its bound could not be known. A snapshot helps."""
+    group = unequal(configs={"c": LATE}, late="c")
+    a = group.nodes[0]
+    assert group.write("k", b"x" * 500 * KIB)[0] == "ok"
+    c = group.start_one("c")
+    group.start(c)
+    eventually(lambda: "troubles" in group.status(a))
+    [trouble] = group.status(a)["troubles"]
+    assert "can't be sent entry" in trouble
+    assert f"frame_bytes_max on {c.name}" in trouble
+    assert group.write("k", b"x" * 120 * KIB) == ("error", "command_too_large"), "it is known now"
+    assert group.write("other", 1)[0] == "ok"
+    assert group.ask(a, ("kv", a.name), SNAPSHOT)[0] == "ok"
+    last = group.status(a)["commit_index"]
+    eventually(lambda: group.status(c)["last_applied"] >= last)
+    eventually(lambda: "troubles" not in group.status(a))
 
 
 def test_a_member_on_a_node_whose_name_can_not_be_ends_nobody(group, caplog):
