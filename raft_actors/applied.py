@@ -13,7 +13,15 @@ from raft_actors import terms
 from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import MachineTooOld, RaftError, StoreCorrupt, StoreError, UpgradeFailed
+from raft_actors.errors import (
+    HostError,
+    MachineTooOld,
+    RaftError,
+    StoreCorrupt,
+    StoreError,
+    UpgradeFailed,
+    in_text,
+)
 from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
@@ -28,6 +36,11 @@ __all__ = ["Applied"]
 VERSION_MAX = 1 << 31
 
 logger = logging.getLogger("raft_actors.state_machine")
+
+HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
+"""Exceptions that tell of the host, and not of the command."""
+
+NO_TERM = terms.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
 NOWHERE = Path()
 SAY_AGAIN_S = 10.0
@@ -116,7 +129,7 @@ class Applied:
         """Find out at the start, and not when the disk is full, that no snapshot is possible."""
         try:
             for piece in pieces_of(self.machine.snapshot(self.state))[1]:
-                terms.dumps(piece, "state")
+                terms.dumps_stored(piece)
         except Exception as error:
             kind = type(self.machine)
             if inspect.unwrap(kind.snapshot) is StateMachine.snapshot:
@@ -247,19 +260,27 @@ class Applied:
         """Run one command and return its encoded reply.
 
         An exception is a result like any other, the same on every replica: the state stays the
-        one before, and the cluster goes on. What is this peer's own trouble ends it: running out
-        of memory, and a disk that can't say what the state is; for the others go on from another.
+        one before, and the cluster goes on. What is this peer's own trouble ends it: what depends
+        on its host, and a disk that can't say what the state is; for the others go on from another.
+
+        Raises HostError and StoreError.
         """
         state = self.state
         try:
-            asked = terms.loads(command)
+            try:
+                asked = terms.loads(command)
+            except ValueError as error:  # of which only a stranger's client can be guilty
+                logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
+                return NO_TERM
             reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
             if changed is not state:
                 self.refuse_another(changed)
             encoded = terms.dumps(reply, "reply")
-        except (MemoryError, StoreError):
+        except StoreError:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
+            if depends_on_host(error):
+                raise self.host_error(error) from error
             if hasattr(state, "rollback"):
                 state.rollback()
             return self.exception("handle_write", error)
@@ -296,13 +317,20 @@ class Applied:
                 self.on_disk.rollback()
 
     def exception(self, method: str, error: BaseException) -> bytes:
-        try:
-            text = str(error).encode(errors="backslashreplace").decode()
-        except Exception:
-            text = "an exception that can't say what it is"
+        _, text = in_text(error)
         if logger.isEnabledFor(logging.INFO):
             self.log_exception(method, error, text)
         return terms.dumps(("error", ("exception", type(error).__name__, text)))
+
+    def host_error(self, error: BaseException) -> HostError:
+        what = ": ".join(filter(None, in_text(error)))
+        method = f"{type(self.machine).__name__}.handle_write"
+        return HostError(
+            f"{self.name}: entry {self.index + 1}: {method} raised {what}; that depends on this "
+            "host (its memory, limits, files, modules or time zones), and the other replicas may "
+            "have done otherwise, so it is no reply: this replica stops before that entry. Make "
+            "its host like theirs, or mend the machine"
+        )
 
     def log_exception(self, method: str, error: BaseException, text: str) -> None:
         """Name the line that raised; one that does so for command after command, now and then."""
@@ -326,6 +354,17 @@ class Applied:
             return
         self.changes_told.add(change)
         logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
+
+
+def depends_on_host(error: BaseException | None) -> bool:
+    """Tell whether a command that raised this here may do otherwise on another replica. An OSError
+    with a number comes from the operating system; one without is the machine's own.
+    """
+    while error is not None:
+        if isinstance(error, HOSTS_OWN) or (isinstance(error, OSError) and error.errno is not None):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def opened(

@@ -349,8 +349,8 @@ class Cluster:
                         index, reply = reply_in(answer)
                         if index > self.token:
                             self.token = index
-                        return terms.loads(reply) if reply else index
-                    answer = terms.loads(answer)
+                        return terms.loads_stored(reply) if reply else index
+                    answer = terms.loads_stored(answer)
                     if call.request[0] == NEW and answer[0] == "ok":
                         return answer[1]
                 elif type(answer) is list:

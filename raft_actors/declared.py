@@ -18,7 +18,7 @@ class Formed:
     name: str
 
     def set(self, answer: bytes) -> None:
-        match terms.loads(answer):
+        match terms.loads_stored(answer):
             case ("ok", {"members": members}):
                 logger.info("%s has formed the declared group: %s", self.name, members)
 

@@ -76,10 +76,10 @@ class DiskDict:
 
     def get(self, key: str, default: Any = None) -> Any:
         value = self.encoded(named(key))
-        return default if value is None else terms.loads(value)
+        return default if value is None else terms.loads_stored(value)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.pending[named(key)] = terms.dumps(value, f"state[{key!r}]")
+        self.pending[named(key)] = terms.dumps_stored(value, f"state[{key!r}]")
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
@@ -96,7 +96,7 @@ class DiskDict:
         new = sorted((key, value) for key, value in changed.items()
                      if value is not None and key >= first and key.startswith(begins))  # fmt: skip
         for key, value in merge(there, new):
-            yield key[1:].decode(), terms.loads(value)
+            yield key[1:].decode(), terms.loads_stored(value)
 
     # What the framework calls.
 

@@ -6,6 +6,7 @@ __all__ = [
     "CommandTooLarge",
     "DataDirInUse",
     "FrameTooLarge",
+    "HostError",
     "LogCompacted",
     "MachineTooOld",
     "NameTaken",
@@ -95,6 +96,10 @@ class DataDirInUse(RaftError):
 
 class StoreCorrupt(RaftError):
     """A store holds what this version can't have written: restore it or remove it by hand."""
+
+
+class HostError(RaftError):
+    """This host has no data, no room or no limits for what the others may do: it must not go on."""
 
 
 class StoreError(RaftError):

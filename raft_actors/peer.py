@@ -300,7 +300,7 @@ class Peer(Applying, Answering, Process):
         for ticket, answer in due.answers:
             ticket.set(encoded(answer))
         for ask in self.asked:
-            ask.ticket.set(terms.dumps(getattr(self, ask.what)(*ask.arguments)))
+            ask.ticket.set(terms.dumps_stored(getattr(self, ask.what)(*ask.arguments)))
         self.asked = []
         if due.news is not None:
             self.announce(due.news)

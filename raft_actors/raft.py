@@ -564,7 +564,9 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     except FrameTooLarge:  # its node takes less in one frame than this one
         return ("error", "command_too_large")
     if isinstance(answer, bytes):
-        return ("ok", reply_in(answer)[0]) if answer.startswith(REPLY) else terms.loads(answer)
+        return (
+            ("ok", reply_in(answer)[0]) if answer.startswith(REPLY) else terms.loads_stored(answer)
+        )
     return Elsewhere((name, node), [(other, place) for other, place in answer])
 
 

@@ -6,6 +6,7 @@ answer    bytes: the encoded answer; or a list of addresses: the peer has stoppe
 
 from dataclasses import dataclass
 from itertools import count
+from reprlib import repr as shortened
 from typing import Any, Protocol
 
 from raft_actors import terms
@@ -19,6 +20,7 @@ from raft_actors.core.messages import (
     Query,
     Transfer,
 )
+from raft_actors.terms import unknown_zones
 from raft_actors.timeouts import optional_seconds
 
 __all__ = ["ASKS", "CONFIGURE", "PART", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE",
@@ -83,6 +85,9 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
             or not 0 <= session <= NUMBER_MAX >= sequence >= 0
         ):
             raise ValueError("a request id that is no two numbers of 64 bits")
+        unknown = unknown_zones(payload)
+        if unknown:
+            raise ValueError(f"a command with time zones that are not known here: {unknown}")
         return Propose(payload, ticket, request)
     if operation == READ:
         return Query(payload, ticket)
@@ -101,7 +106,9 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         name, kinds = ASKS[operation]
         if tuple(map(type, arguments)) == kinds:
             return Ask(name, arguments, ticket)
-    raise ValueError(f"operation {operation!r} of {arguments!r} is none of this version")
+    raise ValueError(
+        f"operation {shortened(operation)} of {shortened(arguments)} is none of this version"
+    )
 
 
 def refuse(events: list[Any], answer: Any) -> None:

@@ -105,7 +105,7 @@ def is_constant(kind: str, piece: Any) -> bool:
 
 
 def encoded(piece: Any) -> bytes:
-    return terms.dumps(piece, "state")
+    return terms.dumps_stored(piece)
 
 
 def put_together(kind: str, pieces: Iterator[Any]) -> Any:

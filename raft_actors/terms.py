@@ -13,33 +13,56 @@ The bytes are msgpack, in one of two forms:
 
 Most commands and replies are plain, and for those both ways stay in C (docs/decisions/terms.md).
 Equal sets give equal bytes. A dict keeps its order. Safe to call from any thread.
+
+What travels (`dumps`, `loads`) has bounds that what is kept (`dumps_stored`, `loads_stored`) has
+not, for a state may be more than the commands that made it. Whether bytes can be read does not
+depend on the machine: a time zone that it doesn't know is an `UnknownZone` there.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, time, timedelta, timezone
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from itertools import chain, repeat
+from re import compile as pattern
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
 from msgpack import ExtType, Packer, Unpacker, unpackb  # type: ignore[import-untyped]
 from msgpack.exceptions import OutOfData  # type: ignore[import-untyped]
 
-__all__ = ["DEPTH_MAX", "dumps", "loads"]
+from raft_actors.errors import HostError
 
-DEPTH_MAX = 100  # containers within containers; a tenth of Python's own limit of calls
+__all__ = ["ATOMS", "DEPTH_MAX", "STORED_DEPTH_MAX", "UnknownZone", "dumps", "dumps_stored",
+           "loads", "loads_stored", "unknown_zones"]  # fmt: skip
+
+DEPTH_MAX = 100  # containers within containers, of what travels
+STORED_DEPTH_MAX = 150  # of what is kept; each takes four of Python's thousand calls
+INT_MIN, INT_MAX = -(1 << 63), (1 << 64) - 1
+"""Of ints that are keys. Larger ones have equal hashes by the thousand, if somebody wants it."""
+CROWD = 1000
+"""So many keys are looked at for equal hashes."""
+COMPARISONS_MAX = 1 << 20
+"""What equal hashes may cost: some hundredths of a second."""
+SMALL = 4096
+"""Bytes that hold too few keys for equal hashes to cost anything."""
 MARKED = 0xC1
 WHOLE = 0  # the ext code of an int beyond 64 bits: two's complement, big-endian
 ARRAY_TRUSTED = 1024  # items an array may claim unchecked: msgpack makes room for them at once
 
 ATOMS = frozenset({type(None), bool, int, float, str, bytes})
+CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 
 
 def dumps(value: Any, what: str = "command") -> bytes:
-    """Encode a term. `what` is how messages call it: `command[1]["key"]: a socket can't ...`.
+    """Encode a term that travels. `what` is how messages call it: `command[1]["key"]: a socket
+    can't ...`.
 
-    Raises TypeError for a part that is no term, and ValueError for a str with a lone surrogate
-    and for a value that contains itself or is nested deeper than `DEPTH_MAX`.
+    Raises TypeError for a part that is no term, and ValueError for a str with a lone surrogate, for
+    a value that contains itself or is nested deeper than `DEPTH_MAX`, and for keys that are ints
+    beyond 64 bits or have equal hashes by the thousand; RecursionError where little stack is left.
     """
     kind = type(value)
     if (kind is tuple and ATOMS.issuperset(map(type, value))) or kind in ATOMS:
@@ -47,31 +70,74 @@ def dumps(value: Any, what: str = "command") -> bytes:
             return Packer().pack(value)  # type: ignore[no-any-return]
         except (OverflowError, UnicodeEncodeError):
             pass  # an int beyond 64 bits, or a lone surrogate
-    try:
-        return encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise explained(error, value, what) from None
+    return written(value, what, stored=False)
+
+
+def dumps_stored(value: Any, what: str = "state") -> bytes:
+    """As `dumps`, for what a program keeps and tells of itself: nested up to `STORED_DEPTH_MAX`,
+    and with any keys.
+    """
+    return written(value, what, stored=True)
 
 
 def loads(data: bytes | memoryview) -> Any:
     """Decode what `dumps` made.
 
-    The bytes may come from a stranger: only terms come out, nothing is executed, and memory
-    stays in proportion to `len(data)`, whatever lengths are claimed inside.
+    The bytes may come from a stranger: only terms come out, nothing is executed, and memory and
+    time stay in proportion to `len(data)`, whatever is claimed inside.
 
-    Raises ValueError if `data` is anything but exactly one term, or names a time zone that
-    this machine doesn't know.
+    Raises ValueError if `data` is anything but exactly one term within the bounds of `dumps`.
     """
-    try:
-        try:
-            return read(data, ARRAY_TRUSTED)
-        except ValueError:
-            if len(data) <= ARRAY_TRUSTED:
-                raise
-        check_lengths(data)
-        return read(data, len(data))
-    except (ValueError, TypeError, LookupError, OverflowError, OSError, RecursionError) as error:
-        raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
+    return decoded(data, stored=False)
+
+
+def loads_stored(data: bytes | memoryview) -> Any:
+    """Decode what `dumps_stored` made, or `dumps`. Raises ValueError for anything else."""
+    return decoded(data, stored=True)
+
+
+def unknown_zones(data: bytes) -> list[str]:
+    """Return the keys of the time zones in a term that this machine doesn't know.
+
+    Raises ValueError as `loads` does, if there is a time zone in it at all.
+    """
+    if ZONEINFO_SIGN not in data:
+        return []
+    reader = Reader(stored=False)
+    decoded(data, stored=False, reader=reader)
+    return reader.unknown
+
+
+class UnknownZone(tzinfo):
+    """A time zone that this machine has no data of. It is kept, and passed on, as the ZoneInfo that
+    it is elsewhere; what needs its offset raises HostError. Made by `loads`, one for each key.
+    """
+
+    made: ClassVar["WeakValueDictionary[str, UnknownZone]"] = WeakValueDictionary()
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    @classmethod
+    def of(cls, key: str) -> "UnknownZone":
+        return cls.made.setdefault(key, cls(key))
+
+    def __repr__(self) -> str:
+        return f"UnknownZone({self.key!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UnknownZone.of, (self.key,)
+
+    def utcoffset(self, when: datetime | None) -> timedelta:  # noqa: ARG002
+        raise HostError(
+            f"the time zone {self.key!r} is not known on this machine: install the tzdata that the "
+            "others have"
+        )
+
+    dst = utcoffset
+
+    def tzname(self, when: datetime | None) -> str:
+        return self.utcoffset(when).__str__()
 
 
 # Writing: a value is lowered to atoms, tuples and dicts, which msgpack packs in one go.
@@ -87,25 +153,40 @@ class Mark:
         self.build = build
 
 
-def encode(value: Any) -> bytes:
-    writer = Writer()
-    lowered = writer.lower(value, DEPTH_MAX)
-    packed: bytes = Packer(default=pack_whole).pack(lowered)
+def written(value: Any, what: str, *, stored: bool) -> bytes:
+    try:
+        return encode(value, stored=stored)
+    except (TypeError, ValueError) as error:
+        raise explained(error, value, what, stored=stored) from None
+
+
+def encode(value: Any, *, stored: bool) -> bytes:
+    writer = Writer(stored=stored)
+    lowered = writer.lower(value, STORED_DEPTH_MAX if stored else DEPTH_MAX)
+    packed: bytes = Packer(default=writer.pack_whole).pack(lowered)
+    if writer.whole and not stored:
+        check_keys(value)
     return b"\xc1" + packed if writer.marked else packed
 
 
-def pack_whole(value: int) -> ExtType:
-    size = value.bit_length() // 8 + 1
-    return ExtType(WHOLE, value.to_bytes(size, "big", signed=True))
-
-
 class Writer:
-    """Lowers one value. `marked` tells whether any mark was needed."""
+    """Lowers one value.
 
-    __slots__ = ("marked",)
+    stored  whether it is kept here, and may be what does not travel
+    marked  whether any mark was needed
+    whole   whether there was an int beyond 64 bits
+    """
 
-    def __init__(self) -> None:
-        self.marked = False
+    __slots__ = ("marked", "stored", "whole")
+
+    def __init__(self, *, stored: bool) -> None:
+        self.stored = stored
+        self.marked = self.whole = False
+
+    def pack_whole(self, value: int) -> ExtType:
+        self.whole = True
+        size = value.bit_length() // 8 + 1
+        return ExtType(WHOLE, value.to_bytes(size, "big", signed=True))
 
     def lower(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -120,8 +201,7 @@ class Writer:
     def parts(self, parts: Iterable[Any], depth: int) -> Iterable[Any]:
         if ATOMS.issuperset(map(type, parts)):
             return parts
-        lower = self.lower
-        return [lower(part, depth) for part in parts]
+        return [*map(self.lower, parts, repeat(depth))]
 
     def mark(self, mark: Mark, parts: Iterable[Any], depth: int) -> tuple[Any, ...]:
         self.marked = True
@@ -131,6 +211,8 @@ class Writer:
         return tuple(self.parts(value, depth))
 
     def lower_dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        if len(value) > CROWD and not self.stored:
+            check_spread(value)
         return dict(zip(self.parts(value, depth), self.parts(value.values(), depth), strict=True))
 
     def lower_list(self, value: list[Any], depth: int) -> tuple[Any, ...]:
@@ -138,6 +220,8 @@ class Writer:
 
     def lower_set(self, value: set[Any] | frozenset[Any], depth: int) -> tuple[Any, ...]:
         self.marked = True
+        if len(value) > CROWD and not self.stored:
+            check_spread(value)
         mark = SET if type(value) is set else FROZENSET
         return (mark.sign, *in_order(self.parts(value, depth)))
 
@@ -161,9 +245,12 @@ class Writer:
         arguments = value.__getinitargs__()  # type: ignore[attr-defined]
         return self.mark(TIMEZONE, arguments, depth)
 
-    def lower_zoneinfo(self, value: ZoneInfo, depth: int) -> tuple[Any, ...]:
-        if value.key is None:
-            raise TypeError("a ZoneInfo without a key can't be encoded; use ZoneInfo(key)")
+    def lower_zoneinfo(self, value: ZoneInfo | UnknownZone, depth: int) -> tuple[Any, ...]:
+        if value.key is None or not is_zone(value.key):
+            raise TypeError(
+                f"a ZoneInfo whose key is {value.key!r} can't be encoded, for it is no zone that "
+                "other machines have; use ZoneInfo(key)"
+            )
         return self.mark(ZONEINFO, (value.key,), depth)
 
 
@@ -179,6 +266,7 @@ LOWER: dict[type, Callable[[Writer, Any, int], Any]] = {
     timedelta: Writer.lower_timedelta,
     timezone: Writer.lower_timezone,
     ZoneInfo: Writer.lower_zoneinfo,
+    UnknownZone: Writer.lower_zoneinfo,
 }
 
 
@@ -217,6 +305,23 @@ def read_time(parts: list[Any]) -> time:
     return time(hour, minute, second, microsecond, zone, fold=fold)
 
 
+ZONE = pattern(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+
+
+def is_zone(key: str) -> bool:
+    """Tell whether this may be a zone of the database, on any machine."""
+    return ZONE.fullmatch(key) is not None and key != "localtime"
+
+
+def read_zone(key: str) -> tzinfo:
+    if not is_zone(key):
+        raise ValueError(f"{key!r} names no time zone")
+    try:
+        return ZoneInfo(key)
+    except (LookupError, OSError, ValueError):  # whatever this machine has in that place
+        return UnknownZone.of(key)
+
+
 LIST = Mark(1, lambda parts: parts)
 SET = Mark(2, set)
 FROZENSET = Mark(3, frozenset)
@@ -225,30 +330,59 @@ DATE = Mark(5, read_date)
 TIME = Mark(6, read_time)
 TIMEDELTA = Mark(7, lambda parts: timedelta(*parts))
 TIMEZONE = Mark(8, lambda parts: timezone(*parts))
-ZONEINFO = Mark(9, lambda parts: ZoneInfo(*parts))
+ZONEINFO = Mark(9, lambda parts: read_zone(*parts))
 MARKS = {
     mark.sign.code: mark
     for mark in (LIST, SET, FROZENSET, DATETIME, DATE, TIME, TIMEDELTA, TIMEZONE, ZONEINFO)
 }
 
 
-def read(data: bytes | memoryview, array_max: int) -> Any:
-    if data[0] == MARKED:
-        return Reader().read(memoryview(data)[1:], array_max)
-    return unpack(data, array_max, read_whole, None)
+ZONEINFO_SIGN = Packer().pack(ZONEINFO.sign)
+NOT_HEADS = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
+"""What never begins an array or a map."""
+
+
+def decoded(data: bytes | memoryview, *, stored: bool, reader: "Reader | None" = None) -> Any:
+    try:
+        try:
+            return read(data, ARRAY_TRUSTED, stored, reader)
+        except ValueError:
+            if len(data) <= ARRAY_TRUSTED:
+                raise
+        check_lengths(data)
+        return read(data, len(data), stored, reader)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
+
+
+def read(
+    data: bytes | memoryview, array_max: int, stored: bool, reader: "Reader | None" = None
+) -> Any:
+    if reader is None and data[0] != MARKED and (stored or len(data) <= SMALL):
+        try:
+            value = unpack(data, array_max, read_whole if stored else meet_whole)
+        except WholeMet:
+            pass
+        else:
+            if not stored:
+                check_depth(data, value)
+            return value
+    return (reader or Reader(stored=stored)).read(data, array_max)
 
 
 def unpack(
     data: bytes | memoryview,
     array_max: int,
     read_ext: Callable[[int, bytes], Any],
-    read_array: Callable[[list[Any]], Any] | None,
+    read_array: Callable[[list[Any]], Any] | None = None,
+    read_pairs: Callable[[list[Any]], Any] | None = None,
 ) -> Any:
     return unpackb(
         data,
         # With a hook, lists: msgpack without its C extension makes tuples of what hooks return.
         use_list=read_array is not None,
         list_hook=read_array,
+        object_pairs_hook=read_pairs,
         ext_hook=read_ext,
         strict_map_key=False,
         timestamp=3,  # a stranger's ext -1 becomes a datetime, which is a term
@@ -262,23 +396,54 @@ def read_whole(code: int, data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
+class WholeMet(Exception):
+    """There is an int beyond 64 bits: its place is to be looked at."""
+
+
+def meet_whole(_code: int, _data: bytes) -> int:
+    raise WholeMet
+
+
 class Reader:
-    """Reads one marked value. Every mark met must head an array: `open_marks` ends at 0."""
+    """Reads one value, and looks at what a stranger may have put there.
 
-    __slots__ = ("open_marks",)
+    stored      whether the value was kept here, and may be what does not travel
+    open_marks  marks met that head no array yet: it must end at 0
+    whole       whether there was an int beyond 64 bits
+    unknown     keys of the time zones that are not known here
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("open_marks", "stored", "unknown", "whole")
+
+    def __init__(self, *, stored: bool) -> None:
+        self.stored = stored
         self.open_marks = 0
+        self.whole = False
+        self.unknown: list[str] = []
 
-    def read(self, data: memoryview, array_max: int) -> Any:
-        value = unpack(data, array_max, self.read_ext, self.read_array)
+    def read(self, data: bytes | memoryview, array_max: int) -> Any:
+        self.open_marks = 0
+        read_pairs = None if self.stored or len(data) <= SMALL else self.read_pairs
+        if data[0] == MARKED:
+            inner = memoryview(data)[1:]
+            value = unpack(inner, array_max, self.read_ext, self.read_array, read_pairs)
+        else:
+            value = unpack(data, array_max, self.read_int, None, read_pairs)
         if self.open_marks:
             raise ValueError("a mark stands where no array begins")
+        if not self.stored:
+            if self.whole:
+                check_keys(value)
+            check_depth(data, value)
         return value
+
+    def read_int(self, code: int, data: bytes) -> int:
+        self.whole = True
+        return read_whole(code, data)
 
     def read_ext(self, code: int, data: bytes) -> Any:
         if code not in MARKS or data:
-            return read_whole(code, data)
+            return self.read_int(code, data)
         self.open_marks += 1
         return MARKS[code]
 
@@ -287,7 +452,17 @@ class Reader:
             return tuple(parts)
         self.open_marks -= 1
         mark: Mark = parts.pop(0)
-        return mark.build(parts)
+        if len(parts) > CROWD and not self.stored and mark in (SET, FROZENSET):
+            check_spread(parts)
+        value = mark.build(parts)
+        if type(value) is UnknownZone:
+            self.unknown.append(value.key)
+        return value
+
+    def read_pairs(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        if len(pairs) > CROWD:
+            check_spread([key for key, _value in pairs])
+        return dict(pairs)
 
 
 def check_lengths(data: bytes | memoryview) -> None:
@@ -302,6 +477,56 @@ def check_lengths(data: bytes | memoryview) -> None:
         walker.skip()
     except OutOfData:
         raise ValueError("it ends in the middle") from None
+
+
+def check_spread(keys: Collection[Any]) -> None:
+    """Raise ValueError for keys that would be compared with each other for long: they have equal
+    hashes, as keys have by chance only a few times.
+    """
+    counts = Counter(map(hash, keys)).values()
+    if sum(count * count for count in counts) > max(COMPARISONS_MAX, 64 * len(keys)):
+        raise ValueError(f"most of {len(keys)} keys have equal hashes")
+
+
+def check_keys(value: Any) -> None:
+    """Raise ValueError for an int beyond 64 bits that is a key or a member of a set, or in one."""
+    waiting = [(value, False)]
+    while waiting:
+        part, is_key = waiting.pop()
+        kind = type(part)
+        if kind is int:
+            if is_key and not INT_MIN <= part <= INT_MAX:
+                raise ValueError("an int beyond 64 bits can't be a key, or a member of a set")
+        elif kind is dict:
+            waiting += zip(part, repeat(True))
+            waiting += zip(part.values(), repeat(False))
+        elif kind is tuple or kind is list:
+            waiting += zip(part, repeat(is_key))
+        elif kind is set or kind is frozenset:
+            waiting += zip(part, repeat(True))
+
+
+def check_depth(data: bytes | memoryview, value: Any) -> None:
+    """Raise ValueError if what was read from `data` is deeper than `dumps` would make it."""
+    if len(data) <= DEPTH_MAX or len(bytes(data).translate(None, NOT_HEADS)) <= DEPTH_MAX:
+        return  # it has no more containers than that
+    layer = [value]
+    for _ in range(DEPTH_MAX):
+        layer = [part for each in layer for part in containers_in(each)]
+        if not layer:
+            return
+    raise ValueError(f"it is nested deeper than {DEPTH_MAX} levels")
+
+
+def containers_in(value: Any) -> Iterable[Any]:
+    kind = type(value)
+    if kind is dict:
+        parts: Iterable[Any] = chain(value, value.values())
+    elif kind in CONTAINERS:
+        parts = value
+    else:
+        return ()
+    return [part for part in parts if type(part) in CONTAINERS]
 
 
 # Refusing: only after a failure, and slowly, the part at fault is looked for.
@@ -324,16 +549,19 @@ def refusal(value: Any) -> str:
     return text
 
 
-def explained(error: Exception, value: Any, what: str) -> Exception:
+def explained(error: Exception, value: Any, what: str, *, stored: bool) -> Exception:
     """The same complaint, naming the part: the innermost that can't be encoded on its own."""
-    if isinstance(error, (TooDeep, RecursionError)):
-        levels = f"is nested deeper than {DEPTH_MAX} levels, or contains itself"
-        return ValueError(f"{what} {levels}; send it in a flatter form")
+    if isinstance(error, TooDeep):
+        levels = STORED_DEPTH_MAX if stored else DEPTH_MAX
+        return ValueError(
+            f"{what} is nested deeper than {levels} levels, or contains itself; send it in a "
+            "flatter form"
+        )
     for path, part in parts_of(value):
         try:
-            encode(part)
-        except (TypeError, ValueError, RecursionError) as inner:
-            return explained(inner, part, path.format(what))
+            encode(part, stored=stored)
+        except (TypeError, ValueError) as inner:
+            return explained(inner, part, path.format(what), stored=stored)
     if isinstance(error, UnicodeEncodeError):
         return ValueError(f"{what}: {shortened(value)} has a lone surrogate; send it as bytes")
     return type(error)(f"{what}: {error}")
@@ -350,7 +578,13 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
     elif kind is dict:
         for key, part in value.items():
             yield "a key of {}", key
-            name = shortened(key).replace("{", "{{").replace("}", "}}")
-            yield f"{{}}[{name}]", part
+            yield f"{{}}[{named(key).replace('{', '{{').replace('}', '}}')}]", part
     elif kind is datetime or kind is time:
         yield "{}.tzinfo", value.tzinfo
+
+
+def named(key: Any) -> str:
+    try:
+        return shortened(key)
+    except ValueError:  # an int of more digits than this process wants to see
+        return "..."

@@ -188,7 +188,7 @@ def status_in(answer: Future[Any]) -> dict[str, Any] | None:
     with suppress(RaftError, TimeoutError):
         found = answer.get(0)
         if type(found) is bytes:
-            match terms.loads(found):
+            match terms.loads_stored(found):
                 case ("ok", dict() as status):
                     return status
     return None

@@ -297,7 +297,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             """
             try:
                 kind, pieces = pieces_of(self.inner.snapshot(state))
-                sent = [terms.dumps(piece, "state") for piece in pieces]
+                sent = [terms.dumps_stored(piece) for piece in pieces]
                 self.has_snapshots = True
             except Exception as error:
                 if self.has_snapshots:
@@ -310,7 +310,9 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                     setattr(other, name, getattr(self, name))
             try:
                 other.init(self.name)
-                restored = self.run(other.restore, put_together(kind, iter(map(terms.loads, sent))))
+                restored = self.run(
+                    other.restore, put_together(kind, iter(map(terms.loads_stored, sent)))
+                )
             except Exception as error:
                 self.found(f"restore(data) raised {error!r}, with data that snapshot gave of the "
                            f"state {picture(state)!r}")  # fmt: skip

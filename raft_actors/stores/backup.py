@@ -154,7 +154,7 @@ def read_header(path: Path) -> BackupHeader:
     """Raises StoreCorrupt for what is no backup, or of a version that is not known here."""
     try:
         payload = next(blocks_of(path), b"")
-        magic, version, fields = terms.loads(payload[1:])
+        magic, version, fields = terms.loads_stored(payload[1:])
     except (StoreCorrupt, ValueError, TypeError):
         payload, magic = b"", None
     if payload[:1] != HEADER or magic != MAGIC:
@@ -199,7 +199,7 @@ def read_backup(path: Path) -> Iterator[tuple[bytes, Any]]:
 
 def term_in(path: Path, payload: bytes) -> Any:
     try:
-        return terms.loads(memoryview(payload)[1:])
+        return terms.loads_stored(memoryview(payload)[1:])
     except ValueError as error:
         raise StoreCorrupt(f"{path} holds what it should not: {error}; {REMEDY}") from error
 

@@ -151,7 +151,7 @@ class DurableStore(Generic[Database]):
     def load(self) -> Saved:
         stored = self.get(BALLOT)
         try:
-            ballot = terms.loads(stored) if stored else FRESH_BALLOT
+            ballot = terms.loads_stored(stored) if stored else FRESH_BALLOT
             return Saved(ballot, self.first, self.last, self.base_term, self.directory.incarnation)
         except ValueError as error:
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REJOIN}") from error

@@ -210,11 +210,11 @@ class Snapshots:
         for count, payload in enumerate(self.blocks(name)):
             kind = payload[:1]
             if kind == END:
-                if terms.loads(payload[1:]) == count:
+                if terms.loads_stored(payload[1:]) == count:
                     return
                 break
             if kind != HEADER:
-                yield kind, terms.loads(memoryview(payload)[1:])
+                yield kind, terms.loads_stored(memoryview(payload)[1:])
         raise StoreCorrupt(f"{name} ends too early; {REJOIN}")
 
     def look_at(self, snapshot: Snapshot) -> str:
@@ -232,7 +232,7 @@ class Snapshots:
         for count, payload in enumerate(blocks(self.files, name, remedy)):
             first = first or payload
             total = crc32(payload, crc32(head_of(payload), total))
-            whole = payload[:1] == END and terms.loads(payload[1:]) == count
+            whole = payload[:1] == END and terms.loads_stored(payload[1:]) == count
         if not whole or total != checksum or self.files.size(name) != size:
             raise StoreCorrupt(f"{name} is not what was written; {remedy}")
         index, term = numbers_in(name)[:2]
@@ -244,7 +244,7 @@ class Snapshots:
 
 def header_in(name: str, payload: bytes, expected: tuple[int, int], remedy: str) -> Header:
     try:
-        magic, version, fields = terms.loads(payload[1:])
+        magic, version, fields = terms.loads_stored(payload[1:])
     except (ValueError, TypeError):
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:

@@ -1,5 +1,7 @@
 """What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
 
+import builtins
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,13 @@ import pytest
 from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
 from raft_actors.applied import Applied, reply_of
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import RaftError, StoreError, UpgradeFailed
+from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
+
+HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise"]
+
+
+def too_deep():
+    return [too_deep()]
 
 
 class Accounts(StateMachine):
@@ -28,6 +36,23 @@ class Accounts(StateMachine):
                 return "ok"
             case "out of memory":
                 raise MemoryError
+            case "too deep":
+                return too_deep(), state
+            case "no such file":
+                return Path("/no/such/file").read_bytes(), state
+            case "no such module":
+                import no_such_module
+
+                return no_such_module, state
+            case "told otherwise":
+                try:
+                    too_deep()
+                except RecursionError:
+                    raise ValueError("cannot do that") from None
+            case ("raise", name):
+                raise getattr(builtins, name)("the account's owner alone")
+            case ("as text", value):
+                return str(value), state
             case "ugly":
                 raise ValueError("\udcff")
         raise AssertionError(command)
@@ -35,6 +60,10 @@ class Accounts(StateMachine):
     def handle_read(self, query, state):
         if query == "raise":
             return 1 / 0
+        if query == "too deep":
+            return too_deep(), state
+        if query[0] == "as text":
+            return str(query[1]), state
         if query == "changed":
             return ("ok", 1), {"changed": True}
         if query == "bare":
@@ -97,9 +126,52 @@ def test_a_machine_that_changes_its_state_in_place_is_undone():
     assert applied.state == {"touched": "one"}
 
 
-def test_running_out_of_memory_is_this_peers_trouble_and_no_answer(accounts):
-    with pytest.raises(MemoryError):
-        write(accounts, "out of memory")
+@pytest.mark.parametrize("what", HOSTS_OWN)
+def test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer(accounts, what):
+    """Another replica may have done otherwise; answered like other exceptions, they part."""
+    with pytest.raises(HostError, match=r"peer: entry 1: Accounts.handle_write raised .* host"):
+        write(accounts, what)
+    assert accounts.state == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["PermissionError", "FileExistsError", "TimeoutError"])
+def test_a_machine_may_raise_errors_of_the_system_for_reasons_of_its_own(accounts, name):
+    assert write(accounts, ("raise", name))[1][:2] == ("exception", name)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\xc1", b"\xff\xff", b"\x91" * 101 + b"\x01", b"\x91" * 100_000 + b"\x01",
+        b"\x81\xc7\x09\x00" + bytes([1] * 9) + b"\x01", b"\xc1\x92\xc7\x00\x09\xa2..",
+    ],
+    ids=lambda data: repr(data[:12]),
+)  # fmt: skip
+def test_a_command_that_is_no_term_has_one_reply_whatever_read_it(accounts, data):
+    """The words of msgpack, and of Python, differ from version to version."""
+    assert terms.loads(accounts.write(data)) == (
+        "error", ("exception", "ValueError", "the command is no term"),
+    )  # fmt: skip
+
+
+def test_a_command_with_a_time_zone_that_is_not_known_here_is_applied_as_everywhere(accounts):
+    data = dumps_with_zone("Mars/Base")
+    assert terms.loads(accounts.write(data)) == ("ok", "when")
+    again = terms.loads_stored(terms.dumps_stored(accounts.state))
+    assert repr(again["when"].tzinfo) == "UnknownZone('Mars/Base')"
+    with pytest.raises(HostError, match="Mars/Base"):
+        accounts.write(terms.dumps(("as text", terms.loads(data)[2])))
+
+
+def dumps_with_zone(key):
+    when = datetime(2026, 1, 1, tzinfo=terms.UnknownZone.of(key))
+    return terms.dumps(("set", "when", when))
+
+
+def test_a_reader_that_asks_too_much_of_the_host_gets_an_error_and_ends_nobody(accounts):
+    assert read(accounts, "too deep")[1][:2] == ("exception", "RecursionError")
+    query = terms.loads(dumps_with_zone("Mars/Base"))[2]
+    assert read(accounts, ("as text", query))[1][:2] == ("exception", "HostError")
 
 
 def test_a_read_that_raises_is_its_readers_answer(accounts):

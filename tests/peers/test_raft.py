@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
@@ -701,3 +702,45 @@ def test_a_slip_in_a_call_is_refused_at_once_in_words(slip):
     call, words = SLIPS[slip]
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+class Box(StateMachine):
+    """Keeps commands somewhat deeper than they are."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        _put, key, value = command
+        return "ok", {**state, key: [{"value": (value,)}, {2**70: key}]}
+
+    def handle_read(self, query, state):
+        return sorted(state), state
+
+
+def test_what_is_accepted_can_be_in_a_snapshot_and_be_shown(make_peer):
+    """One level more, and a peer ended whenever it was asked for that entry."""
+    name, _ = make_peer(Box)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    deep = 0
+    for _ in range(terms.DEPTH_MAX - 1):
+        deep = [deep]
+    assert Raft.write(name, ("put", "deep", deep)) == "ok"
+    ok, entry = Raft.get_entry(name, Raft.status(name)[1]["last_index"])
+    assert (ok, entry["data"]) == ("ok", ("put", "deep", deep))
+    assert Raft.snapshot(name)[0] == "ok"
+    supervision.kill(peers_here().running[name])
+    eventually(lambda: Raft.read(name, None) == ["deep"])
+    with pytest.raises(ValueError, match="deeper than 100"):
+        Raft.write(name, ("put", "deeper", [deep]))
+
+
+def test_a_command_with_a_time_zone_that_its_leader_does_not_know_is_not_in_the_log(make_peer):
+    """In the log, it would end every replica whose machine asks for the offset."""
+    name, _ = make_peer()
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    before = Raft.status(name)[1]["last_index"]
+    when = datetime(2026, 1, 1, tzinfo=terms.UnknownZone.of("Mars/Base"))
+    with pytest.raises(ValueError, match="Mars/Base"):
+        Raft.write(name, ("set", "when", when))
+    assert Raft.status(name)[1]["last_index"] == before
