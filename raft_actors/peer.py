@@ -40,7 +40,7 @@ from raft_actors.core.role import redirect
 from raft_actors.core.server import Server
 from raft_actors.declared import Formed, declaration
 from raft_actors.disk_watch import DiskWatch
-from raft_actors.errors import RaftError, StoreError
+from raft_actors.errors import DataDirInUse, RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.paths import absolute
@@ -48,7 +48,8 @@ from raft_actors.recovery import recover
 from raft_actors.requests import Ask, TakeSnapshot, refuse
 from raft_actors.snapshotting import Snapshotting, WriterEnded
 from raft_actors.state_machine import StateMachine
-from raft_actors.stores import open_store
+from raft_actors.stores import Mark, open_store
+from raft_actors.stores.directory import is_in_use
 from raft_actors.trace import Trace, open_trace
 from raft_actors.troubles import HEALS, in_words
 from supervision import Process, tell_if_alive, timer
@@ -56,13 +57,17 @@ from supervision import Process, tell_if_alive, timer
 if TYPE_CHECKING:
     from raft_actors.peers import Peers
 
-__all__ = ["Peer"]
+__all__ = ["Before", "Peer"]
 
 logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
 MORE = object()
 """Told to itself: go on applying, after what has come meanwhile; or with what a visit left."""
+
+LOOK = object()
+LOOK_S = 5.0
+"""How often a peer tells itself to look whether its directory is there; each save looks too."""
 
 TOGETHER = 5
 """The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
@@ -106,7 +111,9 @@ class Peer(Applying, Answering, Process):
         config: Config,
         peers: "Peers",
         members: tuple[Address | str, ...] = (),
+        before: "Before | None" = None,
     ) -> None:
+        before = before or Before()
         self.peers = peers
         self.name = name
         self.released = threading.Event()
@@ -117,15 +124,19 @@ class Peer(Applying, Answering, Process):
         self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
+        self.look: Any = None
         self.ring_at = inf
         self.bell = Bell(self)
         self.asked: list[Ask] = []
         self.backlog = Backlog(config)
         self.ending: Any = None
         peers.await_release(self.path)
-        self.store = open_store(config.log_store, self.path, owner=self.address)
+        if config.data_dir is None and config.log_store != "memory":
+            refuse_renamed(self.path, self.address)
+        self.store = open_store(config.log_store, self.path, owner=self.address, mark=before.mark)
         try:
             self.recover(machine)
+            before.mark = self.store.mark
             self.trace = open_trace(self.config.trace, self.core)
             if self.trace is not None:
                 self.step = self.trace.step
@@ -134,6 +145,7 @@ class Peer(Applying, Answering, Process):
             if members:
                 self.declare(declaration(members, self.address))
             self.on_drained()
+            self.look_at_disk_later()
         except BaseException:
             self.release()
             raise
@@ -202,6 +214,9 @@ class Peer(Applying, Answering, Process):
                 self.alarm = None  # else one that was moved has rung all the same
             if core.now >= core.alarm:
                 self.step(message)
+        elif message is LOOK:
+            self.store.check()
+            self.look_at_disk_later()
         elif message is not MORE and kind is not NodeUp:
             self.take(message)
 
@@ -233,6 +248,9 @@ class Peer(Applying, Answering, Process):
             self.snapshotting.ended(event)
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning("%s was told what it does not understand: %.200r", self.name, event)
+
+    def look_at_disk_later(self) -> None:
+        self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
     def go_on_soon(self) -> None:
         tell_if_alive(self.actor_ref, MORE)
@@ -427,8 +445,9 @@ class Peer(Applying, Answering, Process):
     def release(self) -> None:
         """Let go of what would keep a successor from starting."""
         self.stop_watching()
-        if self.alarm is not None:
-            self.alarm.cancel()
+        for each in (self.alarm, self.look):
+            if each is not None:
+                each.cancel()
         try:
             if hasattr(self, "applied"):
                 self.applied.close()
@@ -442,6 +461,17 @@ class Peer(Applying, Answering, Process):
     def undelivered(message: Any) -> None:
         events = message if isinstance(message, list) else [message]
         refuse(events, encoded(NO_PEER))
+
+
+@dataclass(slots=True)
+class Before:
+    """What a peer that is restarted had before: the mark of its store, None at the first start.
+
+    It must find that store again: an empty one would found its declared group anew, and a copy may
+    have forgotten a vote.
+    """
+
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,3 +514,23 @@ def data_path(name: str, config: Config, peers: "Peers") -> Path:
     if config.data_dir is not None:
         return Path(config.data_dir)
     return (peers.node.data_dir or absolute("data")) / peers.node.name / name
+
+
+def refuse_renamed(path: Path, peer: Address) -> None:
+    """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before.
+
+    One that is in use is that of a peer which runs, on another host that shares the disk.
+    """
+    if (path / "store.json").exists():
+        return
+    name, node = peer
+    pattern = f"{node.partition('@')[0]}@*/{name}/store.json"
+    for found in sorted(path.parent.parent.glob(pattern)):
+        before = found.parent.parent.name
+        if before != node and not is_in_use(found.parent):
+            raise DataDirInUse(
+                f"{name} on {node} would begin anew, empty, for {path} is not there; but "
+                f"{found.parent} is, of {name} on {before}: was this host renamed? Start the node "
+                f"by its old name, Node.start({before!r}), and {name} goes on; or else move that "
+                "directory away, or give the node a data_dir of its own"
+            )

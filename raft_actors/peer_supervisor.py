@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
-from raft_actors.peer import Peer
+from raft_actors.peer import Before, Peer
 from raft_actors.state_machine import StateMachine
 from supervision import Backoff, ChildSpec, Supervisor
 
@@ -31,7 +31,7 @@ class PeerSupervisor(Supervisor):
         members: tuple[Address | str, ...] = (),
     ) -> Any:
         start = partial(
-            Peer.start_link, machine, name, config, peers, members,
+            Peer.start_link, machine, name, config, peers, members, Before(),
             name=name, registry=peers.node.registry,
         )  # fmt: skip
         return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one", backoff=Backoff())

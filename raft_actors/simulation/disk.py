@@ -20,7 +20,7 @@ from raft_actors.simulation.directory import StateDirectory
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import Ballot, Saved
+from raft_actors.stores.store import Ballot, Mark, Saved
 
 if TYPE_CHECKING:
     from raft_actors.simulation.world import World
@@ -105,6 +105,13 @@ class PretendDisk:
         world.checker.restarted(self.name, index)
         world.checker.saved(self.name, ballot, index + 1, list(entries))
         world.boundary()
+
+    @property
+    def mark(self) -> Mark:
+        return self.store.mark
+
+    def check(self) -> None:
+        """A wiped one has no process that could look."""
 
     def close(self) -> None:
         """A process that ends has nothing to let go of here."""

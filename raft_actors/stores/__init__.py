@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.errors import StoreError
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Saved, new_incarnation
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Mark, Saved, new_incarnation
 
 if TYPE_CHECKING:
     from raft_actors.stores.durable import DurableStore
 
 __all__ = [
-    "FRESH_BALLOT", "Ballot", "LogStore", "Saved", "durable_kind", "new_incarnation", "open_store",
+    "FRESH_BALLOT", "Ballot", "LogStore", "Mark", "Saved", "durable_kind", "new_incarnation",
+    "open_store",
 ]  # fmt: skip
 
 
@@ -25,12 +26,19 @@ PACKAGES = {
 """What the stores of a kind need, and what to do when it is not there."""
 
 
-def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None) -> LogStore:
+def open_store(
+    kind: str,
+    path: str | Path,
+    owner: tuple[str, str] | None = None,
+    *,
+    mark: Mark | None = None,
+) -> LogStore:
     """Open the store at `path`, or make a fresh one there.
 
     kind    "rocksdb", "lmdb", or "memory" (gone with the process)
     owner   the peer's (name, node). A directory made for one peer is refused to every other: it
             holds the first one's vote.
+    mark    of the store that must be there, if it is one on a disk; None: any, or none
 
     Raises DataDirInUse, StoreCorrupt or StoreError. Each says what to do.
     """
@@ -38,7 +46,7 @@ def open_store(kind: str, path: str | Path, owner: tuple[str, str] | None = None
         from raft_actors.stores.memory import MemoryStore
 
         return MemoryStore.at(Path(path))
-    return durable_kind(kind)(path, owner)
+    return durable_kind(kind)(path, owner, mark=mark)
 
 
 def durable_kind(kind: str) -> "type[DurableStore[Any]]":

@@ -22,10 +22,10 @@ from zlib import crc32
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
-from raft_actors.stores.files import absent, sync_directory, sync_names
-from raft_actors.stores.store import new_incarnation
+from raft_actors.stores.files import absent, sync_directory, sync_names, told
+from raft_actors.stores.store import Mark, new_incarnation
 
-__all__ = ["Owner", "StoreDirectory", "kind_of"]
+__all__ = ["Owner", "StoreDirectory", "is_in_use", "kind_of"]
 
 logger = logging.getLogger("raft_actors.stores")
 
@@ -54,21 +54,26 @@ class StoreDirectory:
         self.lock: int | None = None
         self.is_new = False
         self.incarnation = 0
+        self.opened: list[tuple[Path, tuple[int, int]]] = []
 
-    def open(self, owner: Owner | None) -> None:
+    def open(self, owner: Owner | None, mark: Mark | None = None) -> None:
         """Lock the directory; it is made when it is not there. `is_new` tells whether a database
         is yet to be made in it, and then `finish` to be called.
 
         owner   who wants to use it; None is anybody
+        mark    of the store that must be there; None: any, or none yet
 
         Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
         """
+        if mark and not self.format_file.exists():
+            raise self.gone()  # before anything is made in its place
         self.absent = absent(self.path)
         make_private(self.path)
         self.check_format(owner)  # before anything is put into a directory that is not ours
         self.take_lock()
         try:
             self.is_new = self.check_format(owner)
+            self.refuse_other(mark)
             self.warn_if_others_may_read()
             self.write_holder(owner)
             if self.is_new:
@@ -92,12 +97,45 @@ class StoreDirectory:
         sync_directory(self.path)
         sync_names(self.path, self.absent)
 
+    def remember(self) -> None:
+        """Note which files these are, once the database is open: `check` looks for them."""
+        self.opened = [(path, identity(path)) for path in (self.lock_file, self.database)]
+
+    def check(self) -> None:
+        """Raise StoreError unless the directory and the database are those that were opened.
+
+        The system lets a process write on to files that were removed.
+        """
+        try:
+            if all(identity(path) == known for path, known in self.opened):
+                return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise told(self.path, error) from error
+        raise self.gone()
+
+    @property
+    def mark(self) -> Mark:
+        return self.incarnation, identity(self.lock_file)[1]  # not the device: it may be remounted
+
+    def refuse_other(self, mark: Mark | None) -> None:
+        if mark and mark != self.mark:
+            raise self.gone()
+
+    def gone(self) -> StoreError:
+        return StoreError(
+            f"{self.path} was removed, or replaced by another, while its peer ran: bring back the "
+            f"one that it had, and it goes on; or else {REJOIN}"
+        )
+
     def close(self) -> None:
         """Let go of it. Closing twice is fine."""
         lock, self.lock = self.lock, None
         if lock is not None:
             with contextlib.suppress(OSError):
-                self.holder_file.unlink()
+                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
+                    self.holder_file.unlink()
             os.close(lock)
 
     def remove(self) -> None:
@@ -244,6 +282,26 @@ def kind_of(path: Path) -> str:
             "not know: use the version that wrote it"
         )
     return str(kind)
+
+
+def is_in_use(path: Path) -> bool:
+    """Tell whether a process has the directory open."""
+    try:
+        lock = os.open(path / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - each save waits for it
+    return status.st_dev, status.st_ino
 
 
 def is_owner(known: object) -> bool:

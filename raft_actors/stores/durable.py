@@ -16,7 +16,7 @@ from raft_actors.errors import REJOIN, LogCompacted, RaftError, StoreCorrupt, St
 from raft_actors.stores.directory import Owner, StoreDirectory
 from raft_actors.stores.files import DiskFiles, advice_on
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, Mark, Saved
 
 __all__ = ["BALLOT", "BASE", "DurableStore", "index_of", "key"]
 
@@ -53,7 +53,12 @@ class DurableStore(Generic[Database]):
     was_torn = False
 
     def __init__(
-        self, path: str | Path, owner: Owner | None = None, *, looked_at: bool = False
+        self,
+        path: str | Path,
+        owner: Owner | None = None,
+        *,
+        mark: Mark | None = None,
+        looked_at: bool = False,
     ) -> None:
         self.directory = StoreDirectory(path, self.kind)
         self.path = self.directory.path
@@ -62,7 +67,7 @@ class DurableStore(Generic[Database]):
         self.problems: list[str] = []
         self.db: Database | None = None
         try:
-            self.directory.open(owner)
+            self.directory.open(owner, mark)
             if looked_at:
                 self.problems = self.find_problems()
             if not self.problems:
@@ -71,6 +76,7 @@ class DurableStore(Generic[Database]):
                 if self.directory.is_new:
                     self.refuse_what_was_saved()
                     self.directory.finish(owner)
+                self.directory.remember()
         except OSError as error:
             self.close()
             raise StoreError(f"{self.path} can't be opened: {error}; {advice_on(error)}") from error
@@ -165,6 +171,7 @@ class DurableStore(Generic[Database]):
         records = {} if ballot is None else {BALLOT: terms.dumps(ballot, "ballot")}
         self.write(records, first, entries)
         self.last = last
+        self.check()
 
     def entries(self, first: int, last: int) -> list[bytes]:
         if first < self.first:
@@ -188,6 +195,18 @@ class DurableStore(Generic[Database]):
         records = {BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
         self.clear(records, index + 1, entries)
         self.first, self.last, self.base_term = index + 1, index + len(entries), term
+        self.check()
+
+    @property
+    def mark(self) -> Mark:
+        return self.directory.mark
+
+    def check(self) -> None:
+        try:
+            self.directory.check()
+        except StoreError as error:
+            self.failure = str(error)
+            raise
 
     def close(self) -> None:
         try:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, Saved, new_incarnation
+from raft_actors.stores.store import FRESH_BALLOT, Ballot, Mark, Saved, new_incarnation
 
 __all__ = ["MemoryStore"]
 
@@ -86,6 +86,13 @@ class MemoryStore:
         self.check_open()
         self.ballot = ballot
         self.first, self.base_term, self.log = index + 1, term, list(entries)
+
+    @property
+    def mark(self) -> Mark:
+        return self.incarnation, 0
+
+    def check(self) -> None:
+        """Nobody else can remove it."""
 
     def close(self) -> None:
         self.is_open = False

@@ -10,10 +10,13 @@ from typing import Any, Protocol
 
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Saved", "new_incarnation"]
+__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Mark", "Saved", "new_incarnation"]
 
 Ballot = tuple[Any, ...]
 """(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
+
+Mark = tuple[int, int]
+"""(incarnation, inode): what tells a store from every other, and from a copy of it."""
 
 FRESH_BALLOT: Ballot = (0, None)
 """What a peer that never saved has: term 0, and nobody voted for."""
@@ -46,9 +49,13 @@ class LogStore(Protocol):
     """Where a peer's ballot and log survive. One owner, one thread. Indexes start at 1.
 
     snapshots  the peer's snapshots, kept beside the log
+    mark       a peer that is restarted must find the store of the same mark
     """
 
     snapshots: Snapshots
+
+    @property
+    def mark(self) -> Mark: ...
 
     def load(self) -> Saved:
         """Tell what the store holds. Never reads the whole log."""
@@ -88,6 +95,11 @@ class LogStore(Protocol):
         All of it or nothing, with the ballot, and durable when this returns; raises as `save`.
         What was in the log is gone, also what was beyond `index`: kept behind a snapshot of
         another history it could win an election (Raft §5.4.1).
+        """
+
+    def check(self) -> None:
+        """Raise StoreError unless what was saved is still where it was saved. As `save` does
+        after the write: what a removed directory takes is lost with the process.
         """
 
     def close(self) -> None:
