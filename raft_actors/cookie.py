@@ -5,15 +5,18 @@ Taken from the argument, else from RAFT_ACTORS_COOKIE, else from the file
 """
 
 import contextlib
+import logging
 import os
 import secrets
 import stat
 from pathlib import Path
 
 from raft_actors.paths import absolute
-from raft_actors.wire.cookie import Cookie, UnsafeCookie
+from raft_actors.wire.cookie import CHARACTERS_MIN, Cookie, UnsafeCookie
 
 __all__ = ["find_cookie"]
+
+logger = logging.getLogger("raft_actors.node")
 
 COOKIE_BYTES_MAX = 4096
 
@@ -21,15 +24,28 @@ COOKIE_BYTES_MAX = 4096
 def find_cookie(secret: str | bytes | Cookie | None = None) -> Cookie:
     """Return the cookie given, or of the environment, or of the user's cookie file.
 
+    A short one is warned of.
+
     Raises UnsafeCookie when the file may be read by others, or can't be read or made.
     """
-    if isinstance(secret, Cookie):
-        return secret
-    secret = secret if secret is not None else os.environ.get("RAFT_ACTORS_COOKIE")
+    cookie, origin = find(secret)
+    if cookie.is_short:
+        logger.warning(
+            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialled "
+            "once: take a long random one, as openssl rand -hex 32 gives", origin, CHARACTERS_MIN,
+        )  # fmt: skip
+    return cookie
+
+
+def find(secret: str | bytes | Cookie | None) -> tuple[Cookie, str]:
+    """Return the cookie, and where it is from, in words."""
     if secret is not None:
-        return Cookie(secret)
+        return (secret if isinstance(secret, Cookie) else Cookie(secret)), "that was given"
+    if (chosen := os.environ.get("RAFT_ACTORS_COOKIE")) is not None:
+        return Cookie(chosen), "in RAFT_ACTORS_COOKIE"
+    path = cookie_path()
     try:
-        return Cookie(read_or_create(cookie_path()))
+        return Cookie(read_or_create(path)), f"in {path}"
     except OSError as error:
         raise UnsafeCookie(
             f"there is no cookie ({error}): see to that file, or set RAFT_ACTORS_COOKIE"

@@ -12,11 +12,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +52,7 @@ class Plan:
     sname: str
     module: str | None = None
     start: str | None = None
-    cookie: str | None = None
+    cookie: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 0
     data_dir: Path | None = None
@@ -181,7 +181,7 @@ def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None
 
 
 def run_until_told(plan: Plan) -> int:
-    """Run without a prompt until SIGTERM or SIGINT, or until the tree gives up.
+    """Run without a prompt until SIGTERM, SIGINT or SIGHUP, or until the tree gives up.
 
     Returns the exit status: 0 when told to stop, 1 when the tree ended by itself, so that whoever
     runs this process knows to start it again. A second signal ends the process at once.
@@ -191,14 +191,13 @@ def run_until_told(plan: Plan) -> int:
 
     def on_signal(_number: int, _frame: Any) -> None:
         told.set()
-        for number in before:
-            signal.signal(number, signal.SIG_DFL)
+        end_at_the_next(before)
 
     def on_tree_end(reason: Any) -> None:
         gave_up.append(reason)
         told.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (SIGTERM, SIGINT)}
+    before = {number: signal.signal(number, on_signal) for number in (*end_signals(), SIGINT)}
     try:
         with launch(plan) as launched:
             print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
@@ -211,8 +210,23 @@ def run_until_told(plan: Plan) -> int:
     if gave_up:
         print(f"raft-actors: the supervision tree ended: {gave_up[0]!r}", file=sys.stderr)
         return 1
-    print(f"{launched.node} stopped", flush=True)
+    with suppress(OSError):  # the terminal may be what is gone
+        print(f"{launched.node} stopped", flush=True)
     return 0
+
+
+def end_signals() -> list[signal.Signals]:
+    """Return what tells a process to end: SIGTERM and, but under `nohup`, SIGHUP."""
+    is_hung_up = signal.getsignal(SIGHUP) is not signal.SIG_IGN
+    return [SIGTERM, SIGHUP] if is_hung_up else [SIGTERM]
+
+
+def end_at_the_next(signals: Iterable[signal.Signals]) -> None:
+    """Let the next of these signals end the process at once; but not SIGHUP, which comes from the
+    terminal and from its shell as both end.
+    """
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN if number == SIGHUP else signal.SIG_DFL)
 
 
 class StderrHandler(logging.Handler):

@@ -112,7 +112,7 @@ class LocalNode:
         self.host = host
         self.port = port
         self._limits = limits or BridgeLimits()
-        self._cookie = Cookie(cookie) if isinstance(cookie, (str, bytes)) else cookie
+        self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
         self._files = PortFiles()
         self._bridge: Bridge | None = None  # nor in a forked child
         self._entry: PortEntry | None = None

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import signal
 import sys
 import sysconfig
 import threading
@@ -22,7 +23,7 @@ import raft_actors
 import supervision
 from raft_actors import Node, events
 from raft_actors.errors import RaftError
-from raft_actors.launch import Launched, Plan, launch
+from raft_actors.launch import Launched, Plan, end_at_the_next, end_signals, launch
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.peer import Peer
 from raft_actors.remote import RemoteProxy
@@ -61,6 +62,7 @@ def run_shell(plan: Plan) -> int:
     logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
     logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)
     with launch(plan) as launched:
+        leave_when_told()
         app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
@@ -76,13 +78,40 @@ def run_shell(plan: Plan) -> int:
     return 0
 
 
+def leave_when_told() -> None:
+    """Leave as at Ctrl-D, so that leaders hand over, when the window is closed or at SIGTERM."""
+    signals = end_signals()
+
+    def leave(number: int, _frame: Any) -> None:
+        end_at_the_next(signals)
+        sys.exit(128 + number)
+
+    for number in signals:
+        signal.signal(number, leave)
+
+
 def arrange(shell: Any) -> None:
-    """Say how a shell shows answers, proxies and Ctrl-C; IPython has no settings for these."""
+    """Say how a shell shows answers, proxies and Ctrl-C, and what its history keeps; IPython has no
+    settings for these.
+    """
     hook: Any = CalmDisplayHook
     shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
     shell.display_trap.hook = shell.displayhook
+    keep_no_cookie(shell.history_manager)
     shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
     shell.set_custom_exc((KeyboardInterrupt, Exception), tell_error)
+
+
+def keep_no_cookie(history: Any) -> None:
+    """Have IPython's history, which is a file, hold no line that a cookie is written in."""
+    store = history.store_inputs
+
+    def store_inputs(number: int, source: str, raw: str | None = None) -> None:
+        if "cookie" in (raw or source).lower():
+            source = raw = "# a line about a cookie is not kept"
+        store(number, source, raw)
+
+    history.store_inputs = store_inputs
 
 
 def tell_error(

@@ -8,6 +8,8 @@ from raft_actors.errors import RaftError
 
 __all__ = ["Cookie", "UnsafeCookie"]
 
+CHARACTERS_MIN = 20
+
 
 class UnsafeCookie(RaftError):
     """The cookie is empty, or its file may be read by others, or by nobody; says the remedy."""
@@ -19,13 +21,24 @@ class Cookie:
     __slots__ = ("_key",)
 
     def __init__(self, secret: str | bytes) -> None:
+        """Raises UnsafeCookie, and TypeError for what is neither str nor bytes: `bytes` of a number
+        would be so many zeros. No error shows the secret.
+        """
         if not isinstance(secret, str | bytes):
             raise TypeError(f"a cookie is a text, or bytes, not of type {type(secret).__name__}")
-        # What a command line gave that is no UTF-8 is taken as the bytes that it was.
-        key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
+        try:
+            # What a command line gave that is no UTF-8 is taken as the bytes that it was.
+            key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
+        except UnicodeEncodeError:
+            raise UnsafeCookie("the cookie has characters that are none: give others") from None
         self._key = key.strip()
         if not self._key:
             raise UnsafeCookie("the cookie is empty: give a long random string")
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it can be guessed: whoever is dialled once may try at leisure."""
+        return len(self._key) < CHARACTERS_MIN
 
     def __repr__(self) -> str:
         return "<Cookie>"

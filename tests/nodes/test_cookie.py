@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from raft_actors.cookie import cookie_path, find_cookie, read_or_create
-from raft_actors.wire.cookie import UnsafeCookie
+from raft_actors.launch import Plan
+from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from tests.nodes.helpers import eventually
 
 
@@ -74,3 +75,42 @@ def test_the_cookie_is_in_no_attribute_that_prints(make_node):
     a, b = make_node("a", cookie="very secret"), make_node("b", cookie="very secret")
     assert a.ping(b.name) == "pong"
     assert "very secret" not in f"{a!r} {vars(a)} {vars(a._bridge)}"
+
+
+@pytest.mark.parametrize("secret", ["letmein42", b"letmein42", "nineteen-characters", Cookie("x")])
+def test_a_short_cookie_is_warned_of_and_not_shown(make_node, caplog, secret):
+    make_node("a", cookie=secret)
+    assert "the cookie that was given has fewer than 20 characters" in caplog.text
+    assert "letmein42" not in caplog.text
+
+
+def test_a_short_cookie_of_the_environment_or_a_file_is_warned_of(monkeypatch, caplog):
+    path = cookie_path()
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_text("letmein42")
+    find_cookie()
+    assert f"the cookie in {path} has fewer" in caplog.text
+    monkeypatch.setenv("RAFT_ACTORS_COOKIE", "letmein43")
+    find_cookie()
+    assert "the cookie in RAFT_ACTORS_COOKIE has fewer" in caplog.text
+    assert "letmein" not in caplog.text
+
+
+def test_a_long_cookie_is_taken_without_a_word(make_node, caplog):
+    make_node("a", cookie="twenty-characters-12")
+    make_node("b")  # of the file, which it has made
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("secret", [12345678, ["letmein42"], 1.5])
+def test_what_is_no_text_is_no_cookie(make_node, secret):
+    """Planted: `bytes` of it. That of a number is so many zeros, which anybody guesses."""
+    with pytest.raises(TypeError, match="a cookie is a text, or bytes") as error:
+        make_node("a", cookie=secret)
+    assert "letmein" not in str(error.value)
+    assert "12345678" not in str(error.value)
+
+
+def test_what_is_launched_does_not_print_its_cookie():
+    assert "letmein42" not in repr(Plan(sname="a", cookie="letmein42"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors.launch import CannotLaunch, Plan, run_until_told
+from raft_actors.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
 from tests.shell.terminal import environment
 
 HOST = socket.gethostname().partition(".")[0]
@@ -211,7 +211,7 @@ def test_who_cant_launch_leaves_the_signals_as_they_were() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_node_stops_cleanly_when_told(nodes: Nodes, number: signal.Signals) -> None:
     process = nodes.start_up("--sname", "a", "-m", "examples.kv_tree")
     process.send_signal(number)
@@ -220,6 +220,33 @@ def test_a_node_stops_cleanly_when_told(nodes: Nodes, number: signal.Signals) ->
     telling = ("can't be reached", "INFO raft_actors.peer: ")  # the tree's other members, its roles
     assert all(any(what in line for what in telling) for line in err.splitlines()), err
     nodes.start_up("--sname", "a", "-m", "examples.kv_tree").terminate()
+
+
+def test_a_node_under_nohup_outlives_its_terminal(nodes: Nodes) -> None:
+    """Planted: SIGHUP is listened to whatever the parent has made of it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = nodes.start_up("--sname", "a")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, f"a@{HOST} stopped\n")
+
+
+def test_a_second_hang_up_does_not_cut_the_end_short() -> None:
+    """A terminal that closes sends one, and so does the shell in it. Planted: as for SIGTERM."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        end_at_the_next(before)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 LONE_TREE = """

@@ -95,6 +95,32 @@ def test_ctrl_d_hands_over_before_the_node_is_gone(terminals: Terminals) -> None
     assert news[0] < next(place for place, line in enumerate(told) if f"a@{HOST} is down" in line)
 
 
+def hang_up(shell: Shell) -> None:
+    shell.terminal.terminals.tmux("kill-session", "-t", shell.terminal.name)
+
+
+def test_a_window_that_is_closed_hands_over_before_the_node_is_gone(terminals: Terminals) -> None:
+    """Planted: SIGHUP ends the shell at once, and the group waits for an election timeout."""
+    leaving = lone_leader(terminals, "examples.kv_store", "KVStore")
+    staying = open_shell(terminals, "b")
+    staying.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
+    assert "'ok'" in leaving.run(f'Raft.add_peer("peer1", ("peer2", "b@{HOST}"))')
+    hang_up(leaving)
+    staying.terminal.wait_for_line(f"leader is peer2 on b@{HOST}")
+
+
+def test_the_history_holds_no_cookie(terminals: Terminals) -> None:
+    """Planted: IPython keeps what is typed."""
+    shell = open_shell(terminals, "a")
+    shell.run("'an ' + 'innocent line'")
+    shell.run('Node.stop(); Node.start("a", cookie="opensesame")')
+    shell.terminal.press("C-d")
+    shell.terminal.wait("exit", lambda: shell.terminal.exit_status() is not None)
+    kept = b"".join(path.read_bytes() for path in terminals.directory.rglob("history.sqlite*"))
+    assert b"innocent line" in kept
+    assert b"opensesame" not in kept
+
+
 def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     shell.terminal.type("1 + 1")
