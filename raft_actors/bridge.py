@@ -317,6 +317,8 @@ class Bridge:
         if old is not None:
             assert old.peer is not None
             again = old.peer.incarnation == peer.incarnation
+            if not again:
+                link.replaced.append(old.peer.incarnation)
             self._lose(link, "connection_closed" if again else "restarted")
         connection.use(link)
         connection.heard_at = self.reactor.now

@@ -26,13 +26,21 @@ logger = logging.getLogger("raft_actors.node")
 
 
 class Attempt:
-    """One dial of one link."""
+    """One dial of one link.
 
-    __slots__ = ("connection", "link")
+    deadline    when it has failed, on the reactor's clock
+    places      the addresses that are still to be tried
+    problems    what was wrong at those that were
+    """
 
-    def __init__(self, link: Link) -> None:
+    __slots__ = ("connection", "deadline", "link", "places", "problems")
+
+    def __init__(self, link: Link, deadline: float) -> None:
         self.link = link
+        self.deadline = deadline
         self.connection: Connection | None = None
+        self.places: list[Place] = []
+        self.problems: list[str] = []
 
     @property
     def over(self) -> bool:
@@ -98,7 +106,7 @@ class Dialling:
         link = connection.link
         assert link is not None
         if link.attempt is not None and link.attempt.connection is connection:
-            self._fail(link.attempt, why, refused=refused)
+            self._fail_here(link.attempt, why, refused=refused)
 
     def _dial(self, link: Link) -> None:
         if link.retry is not None:
@@ -106,48 +114,86 @@ class Dialling:
             link.retry = None
         if link.connection is not None or link.attempt is not None:
             return
-        attempt = link.attempt = Attempt(link)
+        attempt = link.attempt = Attempt(link, self._reactor.now + self._limits.handshake_s)
         self._reactor.after(
             self._limits.handshake_s,
             lambda: self._fail(attempt, self._why_late(attempt)),
         )
         try:
-            place = self._directory.find(link.node)
-        except NotFound as error:
+            found = self._directory.find(link.node)
+        except (NotFound, OSError) as error:
             self._fail(attempt, str(error))
             return
-        if isinstance(place, Place):
-            self._connect(attempt, place)
+        if isinstance(found, list):
+            self._try(attempt, found)
         elif not link.looking_up:  # an earlier look-up may hang longer than its dial
-            link.looking_up = True
-            threading.Thread(
-                target=self._look_up, args=(attempt, place), name="raft_actors-look-up", daemon=True
-            ).start()
+            looking = threading.Thread(
+                target=self._look_up, args=(attempt, found), name="raft_actors-look-up", daemon=True
+            )
+            try:
+                looking.start()
+            except RuntimeError as error:  # the system has no thread left
+                self._fail(attempt, f"its address can't be looked up: {error}")
+            else:
+                link.looking_up = True
 
-    def _look_up(self, attempt: Attempt, find: Callable[[float], Place]) -> None:
-        """Find the place of a node, on a thread of its own since name services block."""
-        found: Place | str
+    def _look_up(self, attempt: Attempt, find: Callable[[float], list[Place]]) -> None:
+        """Find the places of a node, on a thread of its own since name services block."""
+        found: list[Place] | str = "its address could not be looked up"
         try:
             found = find(self._limits.handshake_s)
-        except (OSError, NotFound, UnicodeError) as error:
+        except (OSError, NotFound, ValueError) as error:
             found = str(error)
-        self._reactor.post(lambda: self._on_found(attempt, found))
+        finally:
+            self._reactor.post(lambda: self._on_found(attempt, found))
 
-    def _on_found(self, attempt: Attempt, found: Place | str) -> None:
+    def _on_found(self, attempt: Attempt, found: list[Place] | str) -> None:
         attempt.link.looking_up = False
         if attempt.over:
             return
-        if isinstance(found, Place):
-            self._connect(attempt, found)
+        if isinstance(found, list):
+            self._try(attempt, found)
         else:
             self._fail(attempt, found)
 
+    def _try(self, attempt: Attempt, places: list[Place]) -> None:
+        attempt.places = list(places)
+        self._connect_next(attempt)
+
+    def _connect_next(self, attempt: Attempt) -> None:
+        """Try the next address; when others are left, for its share of the time that is left."""
+        place = attempt.places.pop(0)
+        if attempt.places:
+            left_s = attempt.deadline - self._reactor.now
+            left = len(attempt.places)
+            self._reactor.after(left_s / (left + 1), lambda: self._give_up(attempt, left))
+        self._connect(attempt, place)
+
+    def _give_up(self, attempt: Attempt, left: int) -> None:
+        """Go on unless that was done meanwhile."""
+        if len(attempt.places) == left:
+            self._fail_here(attempt, "no answer")
+
+    def _fail_here(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
+        """Note that the node was not reached at the address that is being tried."""
+        if attempt.over or not attempt.places:
+            self._fail(attempt, why, refused=refused)
+            return
+        assert attempt.connection is not None
+        attempt.problems.append(f"{attempt.connection.address}: {why}")
+        self._hang_up(attempt)
+        self._connect_next(attempt)
+
     def _connect(self, attempt: Attempt, place: Place) -> None:
         link = attempt.link
-        link.dials = next(self._dials)
-        sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
+        except OSError as error:  # no descriptor left
+            self._fail(attempt, f"no socket for {place}: {error.strerror or error}")
+            return
         prepare(sock)
-        connection = Connection(sock, f"{place.host}:{place.port}", self._introduce(link))
+        link.dials = next(self._dials)
+        connection = Connection(sock, str(place), self._introduce(link))
         connection.link = link
         connection.named = link.node
         attempt.connection = connection
@@ -156,7 +202,7 @@ class Dialling:
         except BlockingIOError:
             pass
         except OSError as error:
-            self._fail(attempt, error.strerror or str(error))
+            self._fail_here(attempt, error.strerror or str(error))
             return
         self._reactor.watch(sock, WRITE, lambda _events: self._on_writable(attempt, connection))
 
@@ -165,7 +211,7 @@ class Dialling:
             return
         problem = why_not_connected(connection.socket)
         if problem:
-            self._fail(attempt, problem)
+            self._fail_here(attempt, problem)
         else:
             self._on_connected(connection)
 
@@ -175,7 +221,7 @@ class Dialling:
         link = attempt.link
         link.attempt = None
         if attempt.connection is not None:
-            why = f"{attempt.connection.address}: {why}"
+            why = "; ".join([*attempt.problems, f"{attempt.connection.address}: {why}"])
         self._hang_up(attempt)
         if self._on_failed(link):
             return

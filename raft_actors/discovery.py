@@ -18,7 +18,9 @@ from raft_actors.port_mapper import ask_mapper, mapper_port
 
 __all__ = ["Directory", "NotFound", "Place", "static_addresses"]
 
-ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?")
+ADDRESS = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?"
+)
 
 
 class NotFound(RaftError):
@@ -32,6 +34,10 @@ class Place:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        is_bare = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]:{self.port}" if is_bare else f"{self.host}:{self.port}"
+
 
 class Directory:
     """Finds nodes by name."""
@@ -40,52 +46,59 @@ class Directory:
         self._files = files
         self._static = dict(static)
 
-    def find(self, node: str) -> Place | Callable[[float], Place]:
-        """Return where `node` listens, or a function of a timeout in seconds that finds it out.
+    def find(self, node: str) -> list[Place] | Callable[[float], list[Place]]:
+        """Return where `node` may listen, or a function of a timeout in seconds that finds it out.
 
         The function asks the name service or another host's port mapper and so must not run on
         the bridge thread; it raises NotFound or OSError. Raises NotFound when there's nobody
-        to ask.
+        to ask, and OSError.
         """
         host, port = host_of(node), 0
         address = self._static.get(node)
         if address is not None:
             host, port = parse_address(address)
             if port and is_numeric(host):
-                return Place(host, port)
+                return [Place(host, port)]
         else:
             entry = self._files.read(node)
             if entry is not None:
-                return Place(reachable(entry.host), entry.port)
+                return [Place(reachable(entry.host), entry.port)]
             if host == short_host_name():
                 raise NotFound(f"no node {node} of this user runs on this host")
         return lambda timeout_s: look_up(node, host, port, timeout_s)
 
 
-def look_up(node: str, host: str, port: int, timeout_s: float) -> Place:
-    """Resolve `host`, and ask its port mapper unless the port is known. Blocks."""
+def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Place]:
+    """Return all addresses of `host`; its port mapper is asked unless the port is known. Blocks."""
     deadline = time.monotonic() + timeout_s
     try:
-        *_, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise NotFound(
             f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
-    if not port:
-        mapper = mapper_port()
+    hosts = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if port:
+        return [Place(each, port) for each in hosts]
+    mapper = mapper_port()
+    asked, problems = [], []
+    for number, each in enumerate(hosts):
+        share_s = max(0.1, (deadline - time.monotonic()) / (len(hosts) - number))
         try:
-            found = ask_mapper(str(ip), mapper, node, max(0.1, deadline - time.monotonic()))
+            found_port = ask_mapper(each, mapper, node, share_s)
         except OSError as error:
-            raise NotFound(
-                f"no port mapper answers at {ip}:{mapper} ({error.strerror or error}): see that a "
-                "node listens there for other hosts, or give this node's own port in Config.nodes "
-                "or RAFT_ACTORS_NODES"
-            ) from None
-        if found is None:
-            raise NotFound(f"the port mapper of {host}, at {ip}, knows no node {node}")
-        port = found
-    return Place(str(ip), port)
+            problems.append(f"{Place(each, mapper)} ({error.strerror or error})")
+            continue
+        if found_port is not None:
+            return [Place(each, found_port)]
+        asked.append(each)  # it answers only for nodes that are reached at this address
+    if asked:
+        raise NotFound(f"the port mapper of {host}, at {', '.join(asked)}, knows no node {node}")
+    raise NotFound(
+        f"no port mapper answers at {', '.join(problems)}: see that a node listens there for other "
+        "hosts, or give this node's own port in Config.nodes or RAFT_ACTORS_NODES"
+    )
 
 
 def static_addresses(configured: Mapping[str, str]) -> dict[str, str]:
@@ -110,6 +123,8 @@ def static_addresses(configured: Mapping[str, str]) -> dict[str, str]:
 
 def parse_address(address: str) -> tuple[str, int]:
     """Return host and port, 0 for none, of `host:port`, `[ipv6]:port` or a host alone."""
+    if ":" in address and is_numeric(address):  # all of it is the host: a port needs brackets
+        return address, 0
     parts = ADDRESS.fullmatch(address)
     port = int(parts["port"] or 0) if parts else -1
     if parts is None or not 0 <= port <= 65535:

@@ -68,7 +68,11 @@ class DiskWatch:
     def arm(self, delay_s: float) -> None:
         """One timer for many saves: it looks at the one that it finds."""
         self.armed = True
-        timer.send_after(delay_s, self, None)
+        try:
+            timer.send_after(delay_s, self, None)
+        except BaseException:  # the system has no thread left: nothing will ring
+            self.armed = False
+            raise
 
     def tell(self, _message: Any) -> None:
         """The timer rings, on a thread of its own."""

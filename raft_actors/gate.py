@@ -8,9 +8,11 @@ them gets one a second, which counts the others.
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from raft_actors.connection import Connection, prepare
 from raft_actors.crowd import Crowd
+from raft_actors.discovery import Place
 from raft_actors.limits import BridgeLimits
 from raft_actors.reactor import READ, Reactor
 
@@ -97,7 +99,7 @@ class Gate:
                 self._pause(error)
                 return
             prepare(sock)
-            self.strangers.add(self._greet(sock, f"{address[0]}:{address[1]}"))
+            self.strangers.add(self._greet(sock, str(Place(*address[:2]))))
 
     def _pause(self, error: OSError) -> None:
         self.log.warn(self._reactor.now, f"can't take a connection in: {error}")
@@ -114,26 +116,42 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a non-blocking listener.
+    """Return a non-blocking listener, at the first address of `host` that can be listened at.
 
-    Raises OSError when the port is taken, or nobody knows the host; ValueError and TypeError.
+    An IPv6 address may stand in brackets. Raises OSError when the port is taken, or nobody knows
+    the host; ValueError and TypeError.
     """
     if not isinstance(host, str):
         raise TypeError(f"a host is an address or a name, '127.0.0.1' say, not {host!r}")
     if not isinstance(port, int) or not 0 <= port <= PORT_MAX:
         raise ValueError(f"a port is a number from 0 to {PORT_MAX}, not {port!r}")
-    listener = socket.socket(family_of(host), socket.SOCK_STREAM)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    every = "0.0.0.0"  # noqa: S104
+    try:
+        found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(
+            error.errno, f"no address of this host is called {host!r}: {error.strerror}"
+        ) from error
+    problems = []
+    for family, *_, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
+        try:
+            return listen_at(family, address)
+        except OSError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+def listen_at(family: int, address: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without it a port stays taken for a minute after its last connection was closed.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except BaseException as error:
+    except BaseException:
         listener.close()
-        if isinstance(error, socket.gaierror):
-            raise OSError(
-                error.errno, f"no address of this host is called {host!r}: {error.strerror}"
-            ) from error
         raise
     return listener

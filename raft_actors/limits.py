@@ -28,6 +28,8 @@ class BridgeLimits:
     """A wrong cookie or version does not heal by itself."""
     quiet_links_max: int = 100
     """Nodes known and not connected; of one more, the one that is away for longest is forgotten."""
+    port_file_s: float = 5.0
+    """How often a node looks whether its port file is there."""
     mapper_retry_s: float = 5.0
     """How often a node tries to get the mapper port that another process holds."""
     waiting_bytes: int = 1 * MIB

@@ -97,6 +97,7 @@ class Link:
         self.looking_up = False
         self.dials = 0
         self.last_link_id = b""
+        self.replaced: deque[bytes] = deque(maxlen=8)  # incarnations that a later one has replaced
         self.outage_told = ""  # what the log says about it since it was last up
 
     def __repr__(self) -> str:

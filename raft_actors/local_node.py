@@ -17,7 +17,7 @@ from raft_actors.actor_service import ActorService
 from raft_actors.bridge import Bridge, OnFrames
 from raft_actors.config import Config
 from raft_actors.cookie import find_cookie
-from raft_actors.discovery import Directory, static_addresses
+from raft_actors.discovery import Directory, Place, static_addresses
 from raft_actors.errors import NoConnection, NoNode, RaftError
 from raft_actors.future import Future
 from raft_actors.gate import listen
@@ -116,6 +116,7 @@ class LocalNode:
         self._files = PortFiles()
         self._bridge: Bridge | None = None  # nor in a forked child
         self._entry: PortEntry | None = None
+        self._told_of_port_file = ""
         self.told_alone = False
         self.forked = False
         self.residents: Residents | None = None
@@ -125,7 +126,7 @@ class LocalNode:
         made.add(self)
 
     def __repr__(self) -> str:
-        return f"<LocalNode {self.name} at {self.host}:{self.port}>"
+        return f"<LocalNode {self.name} at {Place(self.host, self.port)}>"
 
     def start(self) -> "LocalNode":
         """Listen and be found. Returns itself.
@@ -158,9 +159,30 @@ class LocalNode:
         if mapper_place is not None:
             self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
             bridge.reactor.post(self._mapper.open)
-        bridge.start()
-        logger.info("node %s listens at %s:%d", self.name, self.host, self.port)
+        bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
+        try:
+            bridge.start()
+        except RuntimeError as error:  # the system has no thread left
+            self._bridge = None
+            self._files.release(self._entry)
+            listener.close()
+            raise RaftError(f"node {self.name} can't start: {error}") from error
+        logger.info("node %s listens at %s", self.name, Place(self.host, self.port))
         return self
+
+    def _keep_port_file(self) -> None:
+        """Write the port file again when it was swept, as a logout does; now and then, for ever."""
+        bridge, entry = self._bridge, self._entry
+        if bridge is None or entry is None:
+            return
+        try:
+            told = self._files.keep(entry)
+        except (OSError, RaftError) as error:
+            told = f"its port file can't be kept, so nodes of this host may not find it: {error}"
+        if told and told != self._told_of_port_file:
+            logger.warning("node %s: %s", self.name, told)
+        self._told_of_port_file = told
+        bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
 
     def stop(self) -> None:
         """Close all connections and free the name. Idempotent; in a forked child does nothing."""

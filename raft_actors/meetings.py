@@ -157,6 +157,12 @@ class Meetings:
         current = link.connection
         if current is not None:
             assert current.peer is not None
+            if peer.incarnation in link.replaced:  # a node that was restarted has a new one
+                raise Refusal(
+                    "name",
+                    f"{self._me.name} is connected with another node that calls itself {peer.name},"
+                    f" at {current.address}: give one of the two another name",
+                )
             news = (
                 peer.incarnation != current.peer.incarnation  # it was restarted
                 or (not current.dialled and peer.dial > current.peer.dial)  # it dialled anew

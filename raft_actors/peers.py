@@ -371,7 +371,10 @@ class Peers:
             ticket.set(terms.dumps(self.stop(name)))
             self.node.flush()
 
-        threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+        try:
+            threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+        except RuntimeError:  # the system has no thread left
+            ticket.set(OVERLOADED)
 
 
 def is_about_itself(event: Any) -> bool:

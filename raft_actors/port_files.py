@@ -50,8 +50,8 @@ class PortFiles:
         Raises NameTaken, naming the process, when a live process has the name; RaftError when the
         directory can't be used.
         """
-        entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
         try:
+            entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
             make_private(self.directory)
             with self._locked():
                 holder = self.read(node)
@@ -60,10 +60,7 @@ class PortFiles:
                         f"node {node} runs already on this host, as process {holder.pid}: "
                         "stop it or take another name"
                     )
-                draft = self.directory / f".{node}.{os.getpid()}"
-                with open_private(draft, "w", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(entry)) + "\n")
-                draft.replace(self.directory / node)
+                self._write(entry)
         except OSError as error:
             raise RaftError(
                 f"nodes of this host can't find each other ({error}): see to that directory, or "
@@ -71,14 +68,43 @@ class PortFiles:
             ) from error
         return entry
 
+    def keep(self, entry: PortEntry) -> str:
+        """Write the port file again if it is gone; return in words who else has the name, if any.
+
+        Raises OSError when it can't be written and RaftError as `claim`. Waits for nobody.
+        """
+        if parse(self.directory / entry.node) == entry:
+            return ""
+        make_private(self.directory)
+        try:
+            with self._locked(fcntl.LOCK_NB):
+                holder = self.read(entry.node)
+                if holder is None:
+                    self._write(entry)
+        except BlockingIOError:  # somebody is at it: the next time, then
+            return ""
+        if holder in {None, entry}:
+            return ""
+        return (
+            f"process {holder.pid} calls itself {entry.node}, too. This node's port file was gone "
+            "when that one started, and new connections of this host go to that one: stop one of "
+            "the two"
+        )
+
+    def _write(self, entry: PortEntry) -> None:
+        draft = self.directory / f".{entry.node}.{os.getpid()}"
+        with open_private(draft, "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(entry)) + "\n")
+        draft.replace(self.directory / entry.node)
+
     def release(self, entry: PortEntry) -> None:
         """Remove the port file, unless it is somebody else's by now."""
-        with contextlib.suppress(FileNotFoundError), self._locked():
+        with contextlib.suppress(OSError), self._locked():
             if parse(self.directory / entry.node) == entry:
                 (self.directory / entry.node).unlink()
 
     def read(self, node: str) -> PortEntry | None:
-        """Return the entry of `node` if its process is alive."""
+        """Return the entry of `node` if its process is alive. Raises OSError, BadName."""
         check_node_name(node)
         entry = parse(self.directory / node)
         if entry is None or entry.node != node or start_time(entry.pid) != entry.started:
@@ -86,10 +112,10 @@ class PortFiles:
         return entry
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, how: int = 0) -> Iterator[None]:
         descriptor = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | how)
             yield
         finally:
             os.close(descriptor)
@@ -121,11 +147,14 @@ def make_private(directory: Path) -> None:
 
 
 def parse(path: Path) -> PortEntry | None:
+    """Return what a port file says, None if it isn't there or makes no sense. Raises OSError: that
+    no descriptor is left says nothing of the node.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             fields = json.loads(file.read(FILE_BYTES_MAX))
         entry = PortEntry(**fields)
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
     kinds = (entry.node, str), (entry.pid, int), (entry.host, str), (entry.port, int)
     return entry if all(isinstance(value, kind) for value, kind in kinds) else None
@@ -134,13 +163,13 @@ def parse(path: Path) -> PortEntry | None:
 def start_time(pid: int) -> str | None:
     """Return when the living process `pid` started, in units of the system, or None if it's dead.
 
-    A zombie is dead: it listens no more.
+    A zombie is dead: it listens no more. Raises OSError when that can't be found out.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None if Path("/proc/self/stat").exists() else start_time_by_ps(pid)
-    except OSError:
+    except ProcessLookupError:  # it ended in between
         return None
     # Fields after the command, which stands in brackets and may hold anything: see proc(5).
     state, *fields = text[text.rindex(")") + 2 :].split()

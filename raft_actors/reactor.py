@@ -75,7 +75,12 @@ class Reactor:
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Raises RuntimeError when the system has no thread left; then nothing stays open."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._close()
+            raise
 
     def stop(self, last_work: Callable[[], None], timeout_s: float) -> None:
         """Run `last_work` on the thread, end it, and wait for that, unless this is the thread."""
@@ -178,9 +183,12 @@ class Reactor:
                     self._bell.get()
                 self._parked = False
         with self._baton:
-            self._selector.close()
-            self._alarm.close()
-            self._waker.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._selector.close()
+        self._alarm.close()
+        self._waker.close()
 
     def _round(self) -> None:
         ready = self._selector.select(self._patience_s())

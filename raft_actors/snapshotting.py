@@ -179,7 +179,12 @@ class Snapshotting:
         self.writer = Writer(draft, image, lambda ended: tell_if_alive(ref, ended))
         self.log_bytes = 0
         self.last_at = self.peer.core.now
-        self.run(self.writer)
+        try:
+            self.run(self.writer)
+        except RuntimeError as error:  # the system has no thread left
+            with suppress(RaftError):
+                draft.abandon()
+            self.failed(str(error))
 
     @staticmethod
     def run(writer: Writer) -> None:
@@ -207,9 +212,12 @@ class Snapshotting:
     def look_at(self, snapshot: Snapshot) -> None:
         """Find out whether its file is what was written; the core hears of it."""
         snapshots, ref = self.peer.store.snapshots, self.peer.actor_ref
-        self.beside(
-            lambda: tell_if_alive(ref, SnapshotChecked(snapshot, snapshots.look_at(snapshot)))
-        )
+        try:
+            self.beside(
+                lambda: tell_if_alive(ref, SnapshotChecked(snapshot, snapshots.look_at(snapshot)))
+            )
+        except RuntimeError:  # the system has no thread left: when it is doubted again, then
+            tell_if_alive(ref, SnapshotChecked(snapshot, ""))
 
     @staticmethod
     def beside(look: Callable[[], Any]) -> None:

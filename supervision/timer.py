@@ -63,15 +63,17 @@ class Timer:
     def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
         """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error.
 
-        Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`.
+        Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`; and
+        RuntimeError, nothing being set, when the system has no thread left for the first timer.
         """
         if not hasattr(ref, "tell"):
             raise TypeError(f"a timer tells the ref of an actor, and {ref!r} is none")
         handle = TimerHandle(self, self._clock() + max(0.0, delay_s), ref, message)
         with self._changed:
+            self._start_thread()
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
             if self._heap[0][2] is handle:
-                self._wake()
+                self._changed.notify()
         return handle
 
     def fire_due(self) -> float | None:
@@ -116,13 +118,12 @@ class Timer:
                 self._cancelled = 0
             return True
 
-    def _wake(self) -> None:
-        if self._manual:
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="timer", daemon=True)
-            self._thread.start()
-        self._changed.notify()
+    def _start_thread(self) -> None:
+        """Start the thread with the first message. One that can't be started is tried again."""
+        if self._thread is None and not self._manual:
+            thread = threading.Thread(target=self._run, name="timer", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from tests.nodes.helpers import Script
 
 QUICK = BridgeLimits(
     handshake_s=2.0, ping_after_s=0.2, dead_after_s=0.6, redial_max_s=0.1, mapper_retry_s=0.1,
-    parked_s=0.5,
+    parked_s=0.5, port_file_s=0.1,
 )  # fmt: skip
 
 

@@ -1,17 +1,22 @@
 """Names, and how nodes of one user on one host find each other by them."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from raft_actors.config import Config
 from raft_actors.errors import BadName, NameTaken, RaftError
 from raft_actors.local_node import LocalNode
 from raft_actors.names import node_name, short_host_name
 from raft_actors.port_files import PortFiles, runtime_dir, start_time
+from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import NODE, eventually
 
 
@@ -179,3 +184,101 @@ def test_a_node_that_can_not_be_is_refused_in_words(options, words):
     """And `cookie=5` was a cookie of five zero bytes."""
     with pytest.raises((TypeError, ValueError, OSError), match=words):
         LocalNode("a", **options).start()
+
+
+# What sweeps a runtime directory: a logout, a cleaner of /tmp.
+
+
+NEVER = replace(QUICK, port_file_s=600.0)
+"""It looks after its port file when it is told to."""
+
+
+def sweep():
+    shutil.rmtree(runtime_dir())
+
+
+def test_a_port_file_that_was_swept_is_written_again(make_node, make_script):
+    """Planted: it is written at the start only."""
+    node = make_node("a")
+    sweep()
+    eventually(lambda: PortFiles().read(node.name) is not None)
+    asking = make_script(NODE, "b")
+    asking.line()
+    assert asking.say(f"Node.ping({node.name!r})") == "pong"
+    with pytest.raises(NameTaken):
+        make_node("a")
+
+
+def test_a_port_file_that_makes_no_sense_any_more_is_written_again(make_node):
+    node = make_node("a")
+    (runtime_dir() / node.name).write_text("{")
+    eventually(lambda: PortFiles().read(node.name) is not None)
+
+
+def test_of_two_nodes_of_one_name_one_says_so_and_is_found_again_in_the_end(make_node, caplog):
+    """The second one began while the first one's port file was gone."""
+    node = make_node("a", limits=NEVER)
+    sweep()
+    other = make_node("a", limits=NEVER)
+    for _ in range(2):
+        node.post(node._keep_port_file)
+    eventually(lambda: f"process {os.getpid()} calls itself {node.name}, too" in caplog.text)
+    assert PortFiles().read(node.name).port == other.port
+    other.stop()
+    node.post(node._keep_port_file)
+    eventually(lambda: PortFiles().read(node.name) is not None)
+    assert PortFiles().read(node.name).port == node.port
+    assert caplog.text.count("calls itself") == 1
+
+
+def test_a_runtime_directory_that_cannot_be_made_again_is_told_once(make_node, caplog):
+    node = make_node("a", limits=NEVER)
+    sweep()
+    runtime_dir().write_text("in the way")
+    for _ in range(2):
+        node.post(node._keep_port_file)
+    eventually(lambda: "port file can't be kept" in caplog.text)
+    runtime_dir().unlink()
+    node.post(node._keep_port_file)
+    eventually(lambda: PortFiles().read(node.name) is not None)
+    assert caplog.text.count("can't be kept") == 1
+
+
+def test_no_descriptor_left_does_not_make_a_living_node_a_dead_one(make_node, monkeypatch):
+    """Planted: what can't be read is taken for what is not there, and the name is taken over."""
+    node = make_node("a")
+    opened = Path.open
+
+    for unreadable in (runtime_dir() / node.name, Path(f"/proc/{os.getpid()}/stat")):
+
+        def none_left(path, *arguments, unreadable=unreadable, **options):
+            if path == unreadable:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return opened(path, *arguments, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", none_left)
+            with pytest.raises(RaftError, match="Too many open files"):
+                PortFiles().claim(node.name, "127.0.0.1", 1)
+
+
+def test_two_machines_of_one_name_do_not_take_the_connection_from_each_other(
+    make_node, monkeypatch, tmp_path, caplog
+):
+    """Planted: each that dials is taken for the other one restarted, for ever."""
+    c = make_node("c@one")
+    known = Config(nodes={c.name: f"127.0.0.1:{c.port}"})
+    twins = []
+    for machine in ("first", "second"):
+        monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / machine))
+        twins.append(make_node("a@x", config=known))
+    connected = []
+    c.monitor(lambda news: connected.append(news))
+    for twin in twins:
+        assert twin.connect(c.name)
+    eventually(lambda: "another node that calls itself a@x" in caplog.text)
+    assert [type(news).__name__ for news in connected] == ["NodeUp", "NodeDown", "NodeUp"]
+    dropped, reached = "dropped a@x at 127.0.0.1:", "c@one can't be reached: 127.0.0.1:"
+    eventually(lambda: dropped in caplog.text and reached in caplog.text)
+    twins[1].stop()
+    assert twins[0].connect(c.name) or twins[0].connect(c.name)  # the name is free

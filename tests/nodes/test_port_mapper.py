@@ -139,9 +139,9 @@ def test_static_addresses_come_first_and_the_config_before_the_environment(monke
     files.claim("b@two", "127.0.0.1", 5)
     files.claim("d@four", "0.0.0.0", 6)
     directory = Directory(files, addresses)
-    assert directory.find("b@two") == Place("10.0.0.9", 1)
-    assert directory.find("c@three") == Place("fd00::3", 4002)
-    assert directory.find("d@four") == Place("127.0.0.1", 6)
+    assert directory.find("b@two") == [Place("10.0.0.9", 1)]
+    assert directory.find("c@three") == [Place("fd00::3", 4002)]
+    assert directory.find("d@four") == [Place("127.0.0.1", 6)]
     assert callable(directory.find("e@elsewhere"))
     with pytest.raises(NotFound, match="runs on this host"):
         directory.find(f"e@{socket.gethostname().partition('.')[0]}")

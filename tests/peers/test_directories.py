@@ -108,12 +108,17 @@ def test_a_peer_that_is_stopped_and_started_may_begin_anew(make_peer, tmp_path):
 @pytest.fixture
 def start(tmp_path, make_node):  # noqa: F811
     """Start the peer `p` of a node in the directory that all of them share."""
+    started = []
 
     def start(node_name, **fields):
-        node = make_node(node_name, config={"data_dir": tmp_path / "data"})
-        return peers_of(node), peers_of(node).start(KVStore, "p", Config(**fields))
+        peers = peers_of(make_node(node_name, config={"data_dir": tmp_path / "data"}))
+        started.append(peers)
+        return peers, peers.start(KVStore, "p", Config(**fields))
 
-    return start
+    yield start
+    for peers in started:
+        for name in tuple(peers.running):
+            peers.stop(name)
 
 
 def test_a_host_that_was_renamed_does_not_begin_anew_without_a_word(start, tmp_path):

@@ -4,6 +4,7 @@ import os
 import threading
 
 import pykka
+import pytest
 
 from supervision import Timer, stop, timer
 
@@ -142,3 +143,18 @@ class Box:
     def tell(self, message):
         self.told.append(message)
         self.came.release()
+
+
+def test_a_timer_that_gets_no_thread_is_refused_and_the_next_one_rings(monkeypatch):
+    """Planted: the thread is remembered before it has started; then no timer ever rings."""
+    timer, ref = Timer(), Collector.start()
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            timer.send_after(0, ref, "refused")
+    timer.send_after(0, ref, "rings")
+    eventually(lambda: seen(ref) == ["rings"])

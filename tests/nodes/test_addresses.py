@@ -1,0 +1,190 @@
+"""All addresses of a host are tried, and an address may be of IPv6, in brackets or without."""
+
+import errno
+import os
+import socket
+import threading
+
+import pytest
+
+from raft_actors.config import Config
+from raft_actors.discovery import Directory, NotFound, Place, parse_address
+from raft_actors.errors import RaftError
+from raft_actors.gate import listen
+from raft_actors.port_files import PortFiles
+from tests.nodes.helpers import eventually, open_files
+
+LOOK_UP = socket.getaddrinfo
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@pytest.fixture
+def resolve(monkeypatch):
+    """Say which addresses the host `faces` has."""
+
+    def resolve(*addresses):
+        def look_up(host, *rest, **options):
+            hosts = addresses if host == "faces" else [host]
+            return [found for each in hosts for found in LOOK_UP(each, *rest, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    return resolve
+
+
+@pytest.fixture
+def silent_place():
+    """An address at which connections are taken in and nothing is ever said."""
+    with socket.create_server(("127.0.0.98", 0)) as server:
+        yield server.getsockname()
+
+
+def test_a_node_is_reached_at_the_address_that_answers(make_node, resolve):
+    """Planted: the first only."""
+    b = make_node("b@one")
+    resolve("127.0.0.99", "127.0.0.97", "127.0.0.1")
+    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.port}"}))
+    assert a.ping(b.name) == "pong"
+
+
+def test_an_address_that_says_nothing_does_not_take_all_the_time(make_node, resolve, silent_place):
+    """Planted: the next one is tried after an error only. Something else may listen there."""
+    host, port = silent_place
+    b = make_node("b@one", port=port)
+    resolve(host, "127.0.0.1")
+    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{port}"}))
+    assert a.ping(b.name) == "pong"
+
+
+def test_of_several_addresses_that_fail_each_is_named(make_node, resolve, caplog):
+    resolve("127.0.0.99", "127.0.0.97")
+    a = make_node("a@one", config=Config(nodes={"b@one": "faces:9"}))
+    before = open_files()
+    assert a.ping("b@one") == "pang"
+    why = "127.0.0.99:9: Connection refused; 127.0.0.97:9: Connection refused"
+    assert f"b@one can't be reached: {why}" in caplog.messages
+    assert a.disconnect("b@one") is False
+    eventually(lambda: open_files() <= before)
+
+
+def test_the_port_mapper_of_each_address_is_asked(make_node, resolve, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))
+    b = make_node("b@one", host="127.0.0.3")
+    resolve("127.0.0.99", "127.0.0.3")
+    find = Directory(PortFiles(), {b.name: "faces"}).find(b.name)
+    eventually(lambda: b._mapper is not None and b._mapper._listener is not None)
+    assert find(2.0) == [Place("127.0.0.3", b.port)]
+    resolve("127.0.0.99", "127.0.0.97")
+    with pytest.raises(NotFound, match=rf"127\.0\.0\.99:{port} .*refused.*127\.0\.0\.97:{port}"):
+        find(2.0)
+
+
+def test_ipv6_addresses_are_read_with_and_without_brackets():
+    assert parse_address("[fd00::3]:4001") == ("fd00::3", 4001)
+    assert parse_address("[fd00::3]") == ("fd00::3", 0)
+    assert parse_address("fd00::3") == ("fd00::3", 0)
+    assert parse_address("[fe80::1%eth0]:4001") == ("fe80::1%eth0", 4001)
+    assert str(Place("fd00::3", 4001)) == "[fd00::3]:4001"
+    assert str(Place("10.0.0.3", 4001)) == "10.0.0.3:4001"
+
+
+@needs_ipv6
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_a_node_listens_at_ipv6_and_is_found_there(make_node, caplog, host):
+    b = make_node("b@one", host=host)
+    assert f"at [::1]:{b.port}" in repr(b)
+    assert make_node("a@one").ping(b.name) == "pong"
+    c = make_node("c@one", config=Config(nodes={b.name: f"[::1]:{b.port}"}))
+    assert c.ping(b.name) == "pong"
+
+
+@needs_ipv6
+def test_a_node_listens_at_the_first_address_of_a_host_that_it_can(make_node, resolve):
+    resolve("203.0.113.1", "::1")
+    assert make_node("a@one", host="faces").host == "::1"
+
+
+def test_a_host_name_that_has_both_is_listened_at_by_ipv4(resolve):
+    resolve("::1", "127.0.0.1")
+    with listen("faces", 0) as listener:
+        assert listener.family == socket.AF_INET
+
+
+# Of what a system can be out.
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """Let no thread start; calling it lets them again."""
+    start = threading.Thread.start
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return lambda: monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_a_node_is_looked_up_again_once_threads_can_be_had(make_node, request, caplog):
+    """Planted: the flag that one is looking up is set before the thread has started."""
+    b = make_node("b@one")
+    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.port}"}))
+    again = request.getfixturevalue("no_threads")
+    assert a.ping(b.name) == "pang"
+    assert "its address can't be looked up: can't start new thread" in caplog.text
+    assert "defect" not in caplog.text
+    again()
+    eventually(lambda: a.ping(b.name) == "pong")
+
+
+def test_a_look_up_that_breaks_is_made_again(make_node, monkeypatch):
+    """Planted: only errors that were foreseen take the flag back."""
+    b = make_node("b@one")
+    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.port}"}))
+
+    def breaks(*_arguments, **_options):
+        raise ValueError("of a kind that nobody has foreseen")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", breaks)
+        assert a.ping(b.name) == "pang"
+    eventually(lambda: a.ping(b.name) == "pong")
+
+
+def test_a_node_that_gets_no_thread_is_not_there_and_frees_its_name(make_node, request):
+    again = request.getfixturevalue("no_threads")
+    before = open_files()
+    with pytest.raises(RaftError, match=r"node a@one can't start: can't start new thread"):
+        make_node("a@one")
+    again()
+    assert open_files() == before
+    assert make_node("a@one").running
+
+
+def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
+    b = make_node("b@one")
+    a = make_node("a@one", config=Config(nodes={b.name: f"127.0.0.1:{b.port}"}))
+
+    def none_left(*_arguments, **_options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", none_left)
+        assert a.ping(b.name) == "pang"
+    assert f"b@one can't be reached: no socket for 127.0.0.1:{b.port}: Too many open files" in (
+        caplog.messages
+    )
+    assert "defect" not in caplog.text
+    eventually(lambda: a.ping(b.name) == "pong")
