@@ -1,5 +1,6 @@
 """Crowd: strangers with little time, and not many of them at once."""
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -9,11 +10,33 @@ __all__ = ["Crowd"]
 
 T = TypeVar("T")
 
+GONE = object()
+MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:10.0.0.1 is an address of IPv4
+
+
+class Place(Generic[T]):
+    """Who comes from one place, each in order."""
+
+    __slots__ = ("heard", "silent")
+
+    def __init__(self) -> None:
+        self.silent: dict[T, None] = {}
+        self.heard: dict[T, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.silent) + len(self.heard)
+
+    def first(self) -> T:
+        """Return the first to go."""
+        return next(iter(self.silent or self.heard))
+
 
 class Crowd(Generic[T]):
     """Holds each member until it is removed or its time is up; then `drop(member, why)` is called.
 
-    One more than `count_max` drops the oldest: who is in earnest is gone by then.
+    One more than `count_max` drops one that comes from where most come from: there the oldest that
+    has said nothing of sense, else the oldest. So a flood from one place keeps nobody out who comes
+    from another, nor one of silent connections who has something to say.
     """
 
     def __init__(
@@ -28,7 +51,8 @@ class Crowd(Generic[T]):
         self._drop = drop
         self._count_max = count_max
         self._patience_s = patience_s
-        self._due: dict[T, float] = {}  # in order, since all have the same time
+        self._due: dict[T, tuple[float, str]] = {}  # and its place; in order, as all have one time
+        self._places: dict[str, Place[T]] = {}
         self._timer_set = False
 
     def __len__(self) -> int:
@@ -40,29 +64,58 @@ class Crowd(Generic[T]):
     def __contains__(self, member: T) -> bool:
         return member in self._due
 
-    def add(self, member: T) -> None:
+    def add(self, member: T, address: str) -> None:
+        """Take `member` in, which comes from the IP address `address`."""
         if len(self._due) >= self._count_max:
-            self._end(next(iter(self._due)), "too many strangers at once")
-        self._due[member] = self._reactor.now + self._patience_s
+            largest = max(self._places.values(), key=len)
+            self._end(largest.first(), "too many strangers at once")
+        name = network_of(address)
+        self._due[member] = self._reactor.now + self._patience_s, name
+        self._places.setdefault(name, Place()).silent[member] = None
         self._set_timer()
 
+    def heard(self, member: T) -> None:
+        """Note that `member` has said something of sense."""
+        due = self._due.get(member)
+        if due is not None:
+            place = self._places[due[1]]
+            if place.silent.pop(member, GONE) is None:
+                place.heard[member] = None
+
     def remove(self, member: T) -> None:
-        self._due.pop(member, None)
+        due = self._due.pop(member, None)
+        if due is not None:
+            place = self._places[due[1]]
+            place.silent.pop(member, None)
+            place.heard.pop(member, None)
+            if not len(place):
+                del self._places[due[1]]
 
     def _set_timer(self) -> None:
         if self._due and not self._timer_set:
             self._timer_set = True
-            due = next(iter(self._due.values()))
+            due, _ = next(iter(self._due.values()))
             self._reactor.after(due - self._reactor.now, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer_set = False
-        for member, due in tuple(self._due.items()):
+        for member, (due, _place) in tuple(self._due.items()):
             if due > self._reactor.now:
                 break
             self._end(member, f"no handshake within {self._patience_s:g} s")
         self._set_timer()
 
     def _end(self, member: T, why: str) -> None:
-        del self._due[member]
+        self.remove(member)
         self._drop(member, why)
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one place: an IPv4 address, or the half of an IPv6 address that names
+    its network, for a host has all of the other half to itself.
+    """
+    try:
+        number = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    except OSError:
+        return address
+    return address if number.startswith(MAPPED) else number[:8].hex()

@@ -1,8 +1,9 @@
 """Gate: the listener, and the strangers at it until they have proven themselves.
 
-Strangers are few (`strangers_max`; one more drops the oldest), have little time (`handshake_s`)
-and hold little memory (one handshake message). Each that is dropped gets one log line; a flood of
-them gets one a second, which counts the others.
+Strangers are few (`strangers_max`; one more drops another, see `Crowd`), have little time
+(`handshake_s`) and hold little memory (one handshake message). Each that is dropped gets one log
+line; a flood of them gets one a second, which counts the others. What those who are here have to
+say is read before others are taken in.
 """
 
 import logging
@@ -20,8 +21,8 @@ __all__ = ["PAUSE_S", "Gate", "family_of", "listen"]
 
 logger = logging.getLogger("raft_actors.node")
 
-ACCEPTS_MAX = 64  # in one poll round, so that strangers can't starve the links
-BACKLOG = 128
+ACCEPTS_MAX = 16  # in one poll round, so that strangers can't starve the links
+BACKLOG = 1024
 PORT_MAX = 65_535
 PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
 
@@ -56,10 +57,13 @@ class Gate:
         limits: BridgeLimits,
         listener: socket.socket,
         greet: Callable[[socket.socket, str], Connection],
+        hear: Callable[[Connection], None],
     ) -> None:
+        """`greet` makes the connection of a stranger, and `hear` reads from it."""
         self._reactor = reactor
         self._listener = listener
         self._greet = greet
+        self._hear = hear
         self.strangers: Crowd[Connection] = Crowd(
             reactor, self.drop, count_max=limits.strangers_max, patience_s=limits.handshake_s
         )
@@ -90,7 +94,10 @@ class Gate:
         connection.close()
 
     def _on_listener(self, _events: int) -> None:
-        for _ in range(ACCEPTS_MAX):
+        self._reactor.post(self._accept)  # after all that is read in this round
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_MAX if self._listener.fileno() >= 0 else 0):
             try:
                 sock, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
@@ -99,7 +106,9 @@ class Gate:
                 self._pause(error)
                 return
             prepare(sock)
-            self.strangers.add(self._greet(sock, str(Place(*address[:2]))))
+            stranger = self._greet(sock, str(Place(*address[:2])))
+            self.strangers.add(stranger, address[0])
+            self._hear(stranger)  # most have sent their first message by now
 
     def _pause(self, error: OSError) -> None:
         self.log.warn(self._reactor.now, f"can't take a connection in: {error}")

@@ -60,7 +60,7 @@ class MapperGate:
     def _on_listener(self, _events: int) -> None:
         assert self._listener is not None
         try:
-            asker, _address = self._listener.accept()
+            asker, address = self._listener.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError:  # no descriptor left
@@ -68,9 +68,10 @@ class MapperGate:
             self._reactor.after(PAUSE_S, self._listen_again)
             return
         prepare(asker)
-        self._askers.add(asker)
+        self._askers.add(asker, address[0])
         text = bytearray()
         self._reactor.watch(asker, READ, lambda _events: self._on_question(asker, text))
+        self._on_question(asker, text)  # most have asked by now
 
     def _listen_again(self) -> None:
         if self._listener is not None and not self._closed:
@@ -80,7 +81,10 @@ class MapperGate:
         if asker not in self._askers:
             return
         with contextlib.suppress(OSError):
-            piece = asker.recv(QUESTION_BYTES_MAX)
+            try:
+                piece = asker.recv(QUESTION_BYTES_MAX)
+            except BlockingIOError:
+                return
             text += piece
             if b"\n" in text:
                 line, _, _ = bytes(text).partition(b"\n")

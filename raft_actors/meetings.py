@@ -57,7 +57,7 @@ class Meetings:
         self._on_met = on_met
         self._on_frame = on_frame
         self._on_broken = on_broken
-        self.gate = Gate(reactor, limits, listener, self._greet)
+        self.gate = Gate(reactor, limits, listener, self._greet, self._on_handshake)
         self.dialling = Dialling(
             reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
             on_quiet,
@@ -129,6 +129,7 @@ class Meetings:
             connection.say(answer)
             if isinstance(connection.handshake, Acceptor):
                 connection.named = connection.handshake.named
+                self.gate.strangers.heard(connection)
 
     def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
         if connection.dialled:
