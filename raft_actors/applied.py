@@ -23,7 +23,7 @@ from raft_actors.errors import (
     in_text,
 )
 from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.sessions import NEW, REPLY, Sessions, reply_at
+from raft_actors.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import SESSION, Snapshots
@@ -227,6 +227,8 @@ class Applied:
             command, request, time_ms = command_of(entry)
             if request[0] == NEW:
                 self.sessions.open(index, request[1], time_ms)
+            elif request[0] == END:
+                self.sessions.end(request[1])
             elif request[0]:
                 self.sessions.pass_over(request, command, index, time_ms)
         elif kind_of(entry) == VERSION:
@@ -254,6 +256,8 @@ class Applied:
             return self.run(command)
         if request[0] == NEW:
             return self.sessions.open(self.index + 1, request[1], time_ms)
+        if request[0] == END:
+            return self.sessions.end(request[1])
         return self.sessions.once(request, self.run, command, self.index + 1, time_ms)
 
     def run(self, command: bytes) -> bytes:

@@ -35,7 +35,7 @@ from raft_actors.future import Future
 from raft_actors.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
 from raft_actors.requests import READ, WRITE, read_request
-from raft_actors.sessions import NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.sessions import END, NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.timeouts import optional_seconds, seconds
 from raft_actors.views import Status, in_view
 
@@ -95,8 +95,13 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Take no more calls. Those under way end by themselves."""
+        """Take no more calls, and have the group forget the session of this handle.
+
+        Waits for nothing: calls under way end by themselves, and the last of them ends the session.
+        One that has a command in doubt expires by itself, for its outcome may still be asked for.
+        """
         self._closed = True
+        self._end_session()
 
     # What it is for.
 
@@ -360,6 +365,20 @@ class Cluster:
                 self._try_again(call)
         finally:
             call.end()
+            if self._closed:
+                self._end_session()
+
+    def _end_session(self) -> None:
+        """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
+        session, leader = self._session, self._finder.leader
+        if session is None or leader is None or self._peers.node.forked:
+            return
+        session.forget_ended()
+        if not session.under_way and not session.in_doubt:
+            self._session = None
+            with suppress(RaftError):
+                body = [WRITE, leader[0], b"", END, session.number]
+                self._peers.request(leader, body).abandon()
 
     def _judge(self, call: Call, answer: Any) -> None:
         """Learn from a refusal; raise what ends the call."""
@@ -436,6 +455,8 @@ class Cluster:
             and call.request[0] != NEW
             and (call.perhaps or not call.payload)
         ):
+            if call.session is not None:
+                call.session.in_doubt = True
             return OutcomeUnknown(
                 f"this command may have happened, or may still ({why}): settle it with "
                 f"cluster.outcome({call.request})",
@@ -473,6 +494,8 @@ class Cluster:
         if not call.is_replied():
             self._finder.lost(call.target)
         call.end()
+        if self._closed:
+            self._end_session()
 
 
 def checked_id(request_id: Any) -> RequestId:

@@ -7,6 +7,7 @@ A command's request id says what it is here:
 
     (0, any)              of no session: run each time it is committed
     (NEW, salt)           opens a session, and is answered ("ok", its number)
+    (END, number)         ends a session: its client is done
     (number, sequence)    run once; committed again, it gets its first answer again. One with an
                           empty payload runs nothing: it settles that what has not run never will
 
@@ -23,18 +24,22 @@ from raft_actors import terms
 from raft_actors.core.entry import RequestId
 
 __all__ = [
-    "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in", "said_in",
+    "END", "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in",
+    "said_in",
 ]  # fmt: skip
 
 NEW = (1 << 64) - 1
+END = NEW - 1
 REPLY = b"\xc1\xc1"
 """Begins the reply of a machine, which may look like an error of Raft's. Begins no term: one that
 begins with 0xC1 goes on in msgpack, which never uses it. Then come 8 bytes, the log index whose
 state it shows, and the reply."""
 REPLY_AT = Struct(">2sQ")
 
-SESSIONS_MAX = 1_000
+SESSIONS_MAX = 100_000
 """One more, and the one whose last command is the longest ago expires."""
+ANSWERS_MAX = 2_000_000
+"""Commands whose answers are known, in all sessions; of more, likewise. Some 200 MB."""
 SESSION_S = 3_600
 """Replicated time without a command after which a session expires."""
 SESSION_MS = SESSION_S * 1_000
@@ -42,10 +47,13 @@ WINDOW = 2_048
 """Sequences of a session, down from the newest, whose answers are known."""
 REPLY_BYTES_MAX = 256 * 1024
 """Kept for one session. When it is more, the older replies go until it is half of it."""
+REPLIES_BYTES_MAX = 256 * 1024 * 1024
+"""Kept for all. When it is more, those of the sessions unused for longest go likewise."""
 
 INDEX_BITS = 40
 SALT_BITS = 23
 
+ENDED = terms.dumps("ok")
 EXPIRED = terms.dumps(("error", "session_expired"))
 NOT_APPLIED = terms.dumps(("error", "not_applied"))
 FORGOTTEN = terms.dumps(("error", "reply_forgotten"))
@@ -105,13 +113,13 @@ class Session:
             self.newest = sequence
             self.replies, self.size = {sequence: reply}, len(reply)
         if self.size > REPLY_BYTES_MAX:
-            self.forget_replies(sequence)
+            self.forget_replies(REPLY_BYTES_MAX // 2, sequence)
 
-    def forget_replies(self, but: int) -> None:
-        """Forget older replies, but not that their commands have run."""
+    def forget_replies(self, bytes_max: int, but: int = -1) -> None:
+        """Forget older replies down to `bytes_max`, but not that their commands have run."""
         replies = self.replies
         for sequence, reply in replies.items():
-            if self.size <= REPLY_BYTES_MAX // 2:
+            if self.size <= bytes_max:
                 return
             if sequence != but and len(reply) > len(FORGOTTEN):
                 replies[sequence] = FORGOTTEN
@@ -119,14 +127,21 @@ class Session:
 
 
 class Sessions:
-    """All sessions, the one that was used longest ago first. `latest` stands last."""
+    """All sessions, the one that was used longest ago first. `latest` stands last.
 
-    __slots__ = ("by_number", "latest", "now_ms")
+    answers  how many are known, in all sessions
+    size     their bytes. Which replies are known may differ between replicas: see `pass_over`. So
+             by bytes replies are forgotten, and never sessions
+    """
+
+    __slots__ = ("answers", "by_number", "latest", "now_ms", "size")
 
     def __init__(self) -> None:
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
         self.now_ms = 0
+        self.answers = 0
+        self.size = 0
 
     def open(self, index: int, salt: int, time_ms: int) -> bytes:
         """Open a session by the entry at `index`, and return the encoded answer.
@@ -138,16 +153,25 @@ class Sessions:
         self.now_ms = max(self.now_ms, time_ms)
         self.expire()
         self.by_number[number] = self.latest = Session(self.now_ms)
-        if len(self.by_number) > SESSIONS_MAX:
-            self.by_number.popitem(last=False)
+        while len(self.by_number) > SESSIONS_MAX:
+            self.end(next(iter(self.by_number)))
         return terms.dumps(("ok", number))
+
+    def end(self, number: int) -> bytes:
+        """Forget a session, if there is one of this number; return the encoded answer."""
+        session = self.by_number.pop(number, None)
+        if session is not None:
+            self.answers -= len(session.replies)
+            self.size -= session.size
+        return ENDED
 
     def expire(self) -> None:
         """Forget those that were not used for SESSION_S."""
-        for number, session in list(self.by_number.items()):
-            if session.used_ms >= self.now_ms - SESSION_MS:
+        while self.by_number:
+            number = next(iter(self.by_number))
+            if self.by_number[number].used_ms >= self.now_ms - SESSION_MS:
                 return
-            del self.by_number[number]
+            self.end(number)
 
     def once(
         self, request: RequestId, run: Callable[[bytes], bytes], command: bytes,
@@ -175,8 +199,25 @@ class Sessions:
         answer = session.replies.get(sequence) if sequence <= session.newest else None
         if answer is None:
             answer = REPLY_AT.pack(REPLY, index) + run(command) if command else NOT_APPLIED
+            known, size = len(session.replies), session.size
             session.keep(sequence, answer)
+            self.answers += len(session.replies) - known
+            self.size += session.size - size
+            if self.answers > ANSWERS_MAX or self.size > REPLIES_BYTES_MAX:
+                self.make_room()
         return answer
+
+    def make_room(self) -> None:
+        """Keep to the bounds of all sessions together; those unused for longest go first."""
+        while self.answers > ANSWERS_MAX:
+            self.end(next(iter(self.by_number)))
+        if self.size > REPLIES_BYTES_MAX:
+            for session in self.by_number.values():
+                if self.size <= REPLIES_BYTES_MAX // 2:
+                    return
+                self.size -= session.size
+                session.forget_replies(0)
+                self.size += session.size
 
     def pass_over(self, request: RequestId, command: bytes, index: int, time_ms: int) -> None:
         """Note that a command has run in a life before this one; its reply is not known any more.
@@ -188,6 +229,7 @@ class Sessions:
             session = self.by_number[request[0]]
             session.replies[request[1]] = FORGOTTEN
             session.size += len(FORGOTTEN) - len(unknown)
+            self.size += len(FORGOTTEN) - len(unknown)
 
     def stored(self) -> Iterator[Any]:
         """Yield all of it, the time and a term for each session, for a snapshot."""
@@ -204,3 +246,5 @@ class Sessions:
             (number, Session(used_ms, newest, replies))
             for number, used_ms, newest, replies in sessions
         )
+        self.answers = sum(len(session.replies) for session in self.by_number.values())
+        self.size = sum(session.size for session in self.by_number.values())

@@ -21,9 +21,12 @@ PAUSE_S = 0.005
 
 
 class ClientSession:
-    """A session as the handle's threads share it. `next` is safe from any of them."""
+    """A session as the handle's threads share it. `next` is safe from any of them.
 
-    __slots__ = ("limit", "newest", "number", "sequences", "under_way")
+    in_doubt  whether somebody was told that nobody knows what became of one of its commands
+    """
+
+    __slots__ = ("in_doubt", "limit", "newest", "number", "sequences", "under_way")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -31,6 +34,7 @@ class ClientSession:
         self.newest = 0
         self.under_way: dict[int, Call] = {}
         self.limit = SPAN
+        self.in_doubt = False
 
     def next(self, call: "Call") -> RequestId:
         """Make `call` one of this session, and return its request id.

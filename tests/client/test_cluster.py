@@ -5,13 +5,15 @@ request id; a command in doubt that is repeated in a new session; a refusal at t
 an attempt in doubt, that says the command did not happen.
 """
 
+import asyncio
 import threading
 
 import pytest
 
-from raft_actors import Cluster, Node, Raft, StateMachine, terms
+from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, terms
 from raft_actors.errors import (
     CommandTooLarge,
+    NoConnection,
     NoLeader,
     NotApplied,
     OutcomeUnknown,
@@ -24,10 +26,11 @@ from raft_actors.future import Future
 from raft_actors.peers import Peers
 from raft_actors.raft import address_of
 from raft_actors.requests import READ, WRITE
-from raft_actors.sessions import NEW, REPLY_BYTES_MAX, SESSIONS_MAX
+from raft_actors.sessions import NEW, REPLY_BYTES_MAX
 from raft_actors.views import Configuration
 from tests.client.conftest import Counter
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 
 class Trouble:
@@ -318,9 +321,59 @@ def test_outcome_unknown_and_then_settled(counters, trouble, last):
 def expire(cluster):
     """Have so many sessions opened that those of before expire."""
     others = Cluster(cluster.members)
-    for _ in range(SESSIONS_MAX):
-        others._session = None
-        others._opened(others._deadline(10))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raft_actors.sessions.SESSIONS_MAX", 3)
+        for _ in range(3):
+            others._session = None
+            others._opened(others._deadline(10))
+
+
+def test_a_handle_that_is_closed_ends_its_session(make_peer):
+    """Planted: only take no more calls."""
+    name, _ = make_peer(Counter, log_store="memory")
+    Raft.set_configuration(name, [name])
+    sessions = peer_of(name).applied.sessions
+    with Cluster(name) as cluster:
+        cluster.write(1)
+        assert len(sessions.by_number) == 1
+    eventually(lambda: not sessions.by_number)
+    cluster.close()
+
+    asynchronous = AsyncCluster(name)
+    asyncio.run(asynchronous.write(1))
+    asynchronous.close()
+    eventually(lambda: not sessions.by_number)
+    Cluster(name).close()
+
+
+def test_what_is_under_way_when_its_handle_is_closed_ends_the_session_after(make_peer):
+    name, _ = make_peer(Counter, log_store="memory")
+    Raft.set_configuration(name, [name])
+    sessions = peer_of(name).applied.sessions
+    cluster = Cluster(name)
+    cluster.write(1)
+    call = cluster._begin(1, 10.0)
+    call.future = Future()  # its answer is not there yet
+    cluster.close()
+    cluster.close()
+    assert Raft.write(name, 0) == 2
+    assert len(sessions.by_number) == 1
+    call.future.set_exception(NoConnection("gone", was_sent=True))
+    assert cluster._finish(call) == 2, "sent again, it gets its first answer"
+    eventually(lambda: not sessions.by_number)
+
+
+def test_a_session_with_a_command_in_doubt_outlives_its_handle(make_peer):
+    """Planted: end it all the same. Then nobody could tell any more whether it happened."""
+    name, _ = make_peer(Counter, log_store="memory")
+    Raft.set_configuration(name, [name])
+    with Cluster(name) as cluster:
+        cluster.write(1)
+        call = cluster._begin(1, 0.05)
+        call.future = Future()
+        with pytest.raises(OutcomeUnknown) as unknown:
+            cluster._finish(call)
+    assert Cluster(name).outcome(unknown.value.request_id) == 2
 
 
 def test_session_expired_only_for_what_is_in_doubt(make_peer):

@@ -11,12 +11,12 @@ import pytest
 from raft_actors import StateMachine, terms
 from raft_actors.applied import Applied
 from raft_actors.sessions import (
+    END,
     FORGOTTEN,
     NEW,
     REPLY,
     REPLY_BYTES_MAX,
     SESSION_S,
-    SESSIONS_MAX,
     WINDOW,
     reply_at,
     reply_in,
@@ -120,10 +120,102 @@ def test_a_leap_of_sequences_costs_nothing_and_forgets_the_old(replica):
     assert replica.commit((session, 1 << 60), "b") == ("ok", 1)
 
 
-def test_the_session_unused_for_longest_expires(replica):
+def totals(sessions):
+    """What a table says of itself, and what is so."""
+    each = sessions.by_number.values()
+    return (sessions.answers, sessions.size), (
+        sum(len(session.replies) for session in each),
+        sum(sum(map(len, session.replies.values())) for session in each),
+    )
+
+
+def test_a_session_that_was_ended_is_gone_and_no_other(replica):
+    """Planted: leave it to expire."""
     first, second = replica.open(), replica.open()
     replica.commit((first, 1), "a")
-    for _ in range(SESSIONS_MAX - 1):
+    for number in (first, first, 12345):
+        assert replica.commit((END, number)) == "ok"
+    assert list(replica.applied.sessions.by_number) == [second]
+    assert replica.commit((first, 1), "a") == EXPIRED
+    assert replica.commit((first, 2), "b") == EXPIRED
+    assert replica.commit((second, 1), "c") == ("ok", 1)
+    said, so = totals(replica.applied.sessions)
+    assert said == so
+
+
+def test_a_thousand_and_one_sessions_live_side_by_side(replica):
+    """Planted: no more than 1,000; each that was used then cost the next one its session."""
+    numbers = [replica.open() for _ in range(1_001)]
+    for sequence in (1, 2):
+        for number in numbers:
+            assert replica.commit((number, sequence), "a")[0] == "ok"
+
+
+def test_all_sessions_together_know_so_many_answers(replica, monkeypatch):
+    monkeypatch.setattr("raft_actors.sessions.ANSWERS_MAX", 10)
+    first, second, third = (replica.open() for _ in range(3))
+    for number in (first, second):
+        for sequence in range(1, 5):
+            replica.commit((number, sequence), "a")
+    replica.commit((first, 5), "a")
+    replica.commit((third, 1), "a")
+    assert list(replica.applied.sessions.by_number) == [second, first, third]
+    replica.commit((third, 2), "a")
+    assert list(replica.applied.sessions.by_number) == [first, third]
+    assert replica.commit((second, 1), "a") == EXPIRED
+
+
+def test_by_their_bytes_replies_are_forgotten_and_no_session(replica, monkeypatch):
+    monkeypatch.setattr("raft_actors.sessions.REPLIES_BYTES_MAX", 3_000)
+    first, second = replica.open(), replica.open()
+    large = ("x" * 1_000, 0)
+    for number in (first, second):
+        replica.commit((number, 1), large)
+    assert replica.commit((first, 1), large) == large
+    replica.commit((first, 2), large)
+    assert replica.commit((second, 1), large) == ("error", "reply_forgotten")
+    assert len(replica.ran) == 3
+    assert len(replica.applied.sessions.by_number) == 2
+
+
+def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatch):
+    """From entries, from a snapshot, and after a restart with the state on disk."""
+    monkeypatch.setattr("raft_actors.sessions.ANSWERS_MAX", 60)
+    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 12)
+    monkeypatch.setattr("raft_actors.sessions.REPLIES_BYTES_MAX", 4_000)
+    chance = random.Random(5)
+    replica, restarted, numbers = Replica(), Table(), []
+    for index in range(1, 2_000):
+        what, at_s = chance.random(), index * 20
+        if what < 0.1 or not numbers:
+            numbers.append(replica.open(at_s=at_s))
+            restarted.open(index, 0, at_s * 1_000)
+        elif what < 0.15:
+            number = chance.choice(numbers)
+            replica.commit((END, number))
+            restarted.end(number)
+        else:
+            request = chance.choice(numbers[-15:]), chance.randrange(1, 40)
+            replica.commit(request, "x" * chance.randrange(200), at_s=at_s)
+            restarted.pass_over(request, b"command", index, at_s * 1_000)
+        table = replica.applied.sessions
+        other = Table()
+        if index % 100 == 0:
+            other.restore(table.stored())
+            assert totals(other) == totals(table)
+        for each in (table, restarted):
+            said, so = totals(each)
+            assert said == so
+        assert list(table.by_number) == list(restarted.by_number)
+        assert table.answers == restarted.answers
+        assert table.answers <= 60
+
+
+def test_the_session_unused_for_longest_expires(replica, monkeypatch):
+    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 1_000)
+    first, second = replica.open(), replica.open()
+    replica.commit((first, 1), "a")
+    for _ in range(999):
         replica.open()
     assert replica.commit((second, 1), "b") == EXPIRED
     assert replica.commit((first, 1), "a") == ("ok", 0)
