@@ -46,6 +46,7 @@ OnFrames = Callable[[list[Incoming]], None]
 OnNews = Callable[[str, str | None], None]
 """Called with a node's name and None when it is up, or the reason why it is down."""
 
+GONE = {"connection_closed", "restarted", "net_tick_timeout"}
 STOP_S = 5.0
 SOON_S = 0.001
 CROWD = 8
@@ -128,6 +129,7 @@ class Bridge:
         if node == self.me.name:
             return self._to_self(payload)
         link = self._link_with(node)
+        link.is_used = True
         queued = link.send(payload)
         if queued is None:
             return self.cast(node, kind, body)
@@ -148,6 +150,7 @@ class Bridge:
             self._to_self(local.pack((kind, body, answer.number)))
             return answer
         link = self._link_with(node)
+        link.is_used = True
         call = next(link.call_numbers)
         answer = Answer(link, call)
         if link.send(local.pack((kind, body, call)), call, answer) is None:
@@ -373,7 +376,10 @@ class Bridge:
         self._dispatch()
         if reason not in {"disconnect", "shutdown"}:
             link.outage_told = reason
-            links.warning("%s is gone (%s)", link.node, reason)
+            # Clients, to which nobody here has anything to say, come and go.
+            is_client = not (link.is_used or link.wished) and reason in GONE
+            level = logging.INFO if is_client else logging.WARNING
+            links.log(level, "%s is gone (%s)", link.node, reason)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
         self._on_news(link.node, reason)
@@ -420,12 +426,17 @@ class Bridge:
                     self._lose(link, "net_tick_timeout")
             elif now - connection.heard_at >= self.limits.ping_after_s:
                 connection.pinged_at = now
-                self.cast(link.node, PING, None)
+                self._say(link, PING)
         self._beating = bool(up)
         if up:
             self.reactor.after(self.limits.ping_after_s / 2, self._beat)
 
     # Frames.
+
+    def _say(self, link: Link, kind: int) -> None:
+        """Send a frame of the bridge's own."""
+        link.send(self._local.pack((kind, None)))
+        self._local.dirty.add(link)
 
     def _on_ready(self, connection: Connection, events: int) -> None:
         link = connection.link
@@ -488,7 +499,7 @@ class Bridge:
                 self._replies.append((answer, body, error))
         elif kind == PING:
             if call is None:
-                self.cast(link.node, PONG, None)
+                self._say(link, PONG)
             else:
                 self.reply(connection, call, None)
         elif kind != PONG:

@@ -65,6 +65,7 @@ class Link:
         self.node = node
         self.call_numbers = itertools.count(1)
         self.calls: dict[int, Answer] = {}
+        self.is_used = False  # somebody here has sent something that was no answer
 
         # Guarded by the lock.
         self.lock = threading.Lock()

@@ -846,3 +846,25 @@ def test_a_call_that_is_denied_when_a_node_is_forgotten_is_never_sent():
     link.lock = lock = LetsInAfterwards()
     link.forget()
     assert lock.answers[0].done() != bool(link._waiting)
+
+
+def test_that_a_client_has_gone_is_no_warning_and_that_a_node_in_use_has_is_one(make_node, caplog):
+    """Planted: warn of each."""
+    caplog.set_level(logging.INFO, "raft_actors.node.links")
+    host = make_node("host")
+    Collector(host)
+    for name, uses in (("client", False), ("member", True)):
+        node = make_node(name)
+        Collector(node)
+        ask(node, host.name, "anything")
+        assert node.ping(host.name) == "pong"
+        if uses:
+            ask(host, node.name, "anything")
+        node.stop()
+        eventually(lambda: host.list() == [])
+    told = {
+        record.getMessage().partition("@")[0]: record.levelname
+        for record in caplog.records
+        if "is gone (connection_closed)" in record.getMessage()
+    }
+    assert told == {"client": "INFO", "member": "WARNING"}
