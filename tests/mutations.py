@@ -30,7 +30,8 @@ SEEDS, STEPS = 400, 1_500
 SECONDS_MAX = 240
 NETS = (
     "tests/core", "tests/scenarios", "tests/simulation", "tests/peers/test_applied.py",
-    "tests/client/test_sessions.py", "tests/peers/test_upgrades.py",
+    "tests/client/test_sessions.py", "tests/client/test_in_doubt.py",
+    "tests/peers/test_upgrades.py",
 )  # fmt: skip
 """Tests of the protocol, without those that play seeds."""
 
@@ -748,6 +749,21 @@ MUTATIONS = (
         "an_expired_session_runs_again", "thesis 6.3", "sessions",
         "        if session.used_ms < self.now_ms - SESSION_MS:\n            self.expire()",
         "        if False:\n            self.expire()",
+    ),
+    Mutation(
+        "an_ended_session_still_counts", "decision: sessions", "sessions",
+        "            self.answers -= len(session.replies)\n",
+        "",
+    ),
+    Mutation(
+        "a_broken_link_loses_no_command", "thesis 6.3", "client/call",
+        "            self.perhaps |= error.was_sent\n",
+        "",
+    ),
+    Mutation(
+        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "cluster",
+        "        if session is None or call.perhaps:",
+        "        if session is None:",
     ),
     Mutation(
         "replicated_time_goes_back", "decision: sessions", "sessions",
