@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from raft_actors import terms
 from raft_actors.core.entry import RequestId
+from raft_actors.core.membership import is_address
 from raft_actors.core.messages import (
     CONSISTENCIES,
     LINEARIZABLE,
@@ -168,7 +169,3 @@ def is_change(value: Any) -> bool:
                 and all(map(is_address, (*members, *learners, *witnesses)))
             )
     return False
-
-
-def is_address(value: Any) -> bool:
-    return type(value) is tuple and tuple(map(type, value)) == (str, str)

@@ -508,25 +508,18 @@ def check_keys(value: Any) -> None:
 
 def check_depth(data: bytes | memoryview, value: Any) -> None:
     """Raise ValueError if what was read from `data` is deeper than `dumps` would make it."""
-    if len(data) <= DEPTH_MAX or len(bytes(data).translate(None, NOT_HEADS)) <= DEPTH_MAX:
+    if len(data) <= DEPTH_MAX or (type(value) is tuple and ATOMS.issuperset(map(type, value))):
+        return
+    if len(bytes(data).translate(None, NOT_HEADS)) <= DEPTH_MAX:
         return  # it has no more containers than that
-    layer = [value]
+    layer = [value] if type(value) in CONTAINERS else []
     for _ in range(DEPTH_MAX):
-        layer = [part for each in layer for part in containers_in(each)]
+        values = [each.values() for each in layer if type(each) is dict]
+        parts = chain(chain.from_iterable(layer), chain.from_iterable(values))
+        layer = [part for part in parts if type(part) in CONTAINERS]
         if not layer:
             return
     raise ValueError(f"it is nested deeper than {DEPTH_MAX} levels")
-
-
-def containers_in(value: Any) -> Iterable[Any]:
-    kind = type(value)
-    if kind is dict:
-        parts: Iterable[Any] = chain(value, value.values())
-    elif kind in CONTAINERS:
-        parts = value
-    else:
-        return ()
-    return [part for part in parts if type(part) in CONTAINERS]
 
 
 # Refusing: only after a failure, and slowly, the part at fault is looked for.

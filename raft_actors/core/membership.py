@@ -4,17 +4,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import chain
 from math import inf
 from typing import Any
 
 from raft_actors.core.quorum import majority_value
 
-__all__ = ["NOBODY", "Address", "Configuration", "in_order", "is_group", "named"]
+__all__ = ["NOBODY", "Address", "Configuration", "in_order", "is_address", "is_group", "named"]
 
 Address = tuple[str, str]
 """(peer name, node name)."""
 
+NAME_MAX = 256
 WISH = "?"
 
 
@@ -161,13 +161,13 @@ class Configuration:
 
     def is_well_formed(self) -> bool:
         """Tell whether all is what it is to be: addresses of two strs, numbers that count."""
-        named = [peer for peer, _incarnation in self.incarnations]
-        addresses = {*self.members, *self.learners, *self.old, *self.witnesses, *named}
-        words = [self.group, *chain.from_iterable(addresses)]
+        bound = [peer for peer, _incarnation in self.incarnations]
+        addresses = {*self.members, *self.learners, *self.old, *self.witnesses, *bound}
         numbers = [self.previous, *dict(self.incarnations).values()]
         return (
-            all(len(address) == 2 for address in addresses)
-            and all(type(word) is str and word.isascii() for word in words)
+            all(map(is_address, addresses))
+            and type(self.group) is str
+            and self.group.isascii()
             and all(type(number) is int and number >= 0 for number in numbers)
         )
 
@@ -229,6 +229,17 @@ class Configuration:
     def majorities(self) -> list[tuple[Address, ...]]:
         """The sets of voters of which a majority is needed. Nobody is no majority of nobody."""
         return [self.members, self.old] if self.old else [self.members]
+
+
+def is_address(value: Any) -> bool:
+    """Tell whether this may be an address: two names, of letters that any log holds."""
+    return (
+        type(value) is tuple
+        and tuple(map(type, value)) == (str, str)
+        and all(
+            0 < len(name) <= NAME_MAX and name.isascii() and name.isprintable() for name in value
+        )
+    )
 
 
 def is_group(group: str) -> bool:

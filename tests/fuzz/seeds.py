@@ -3,12 +3,15 @@
 To be sown again when a format of the wire changes. Nonces differ each time.
 """
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgpack
 
 from raft_actors import terms
+from raft_actors.core.entry import COMMAND, CONFIG, encode
+from raft_actors.core.membership import Configuration
 from raft_actors.wire.auth import Acceptor, Dialler
 from raft_actors.wire.frames import header
 from tests.fuzz.targets import COOKIE, HERE, THERE
@@ -51,11 +54,26 @@ def seeds() -> dict[str, list[bytes]]:
             ]]),
             pack(["kv", "kv", "", 7, 0, [[4, 1, 0, 0, 0, 0, []]]]),
         ],
+        "stepped": [
+            pack(["b", "z", "g", 0, 0, [each]])
+            for each in (
+                [4, 9, 1, 1, 2, 1, [encode(9, COMMAND, b"other")]],
+                [4, 9, 2, 1, 2, 1, [encode(9, CONFIG, odd_configuration())]],
+                [4, (1 << 62) - 1, 0, 0, 0, 1, []], [2, (1 << 62) - 1, 9, 9, True], [7, 1],
+                [10, 9, 9, 9, 40, 7, 0, b"x", 1], [5, 1 << 40, 1, 1],
+            )
+        ] + [pack(["a", "z", "", 0, 0, [[5, (1 << 62) - 1, 0, 0]]])],
         "requests": [
             pack([operation, "kv", terms.dumps(value), 1, 2])
             for operation, value in enumerate(REQUESTS)
+        ] + [
+            pack([2, "kv", terms.dumps(((("k\u00fc", "a\n@one"),), (), None, False)), 1, 2]),
+            pack([0, "kv", terms.dumps(datetime(2024, 2, 29, tzinfo=terms.UnknownZone.of("No"))),
+                  1, 2]),
         ],
-        "terms": [terms.dumps(value) for value in term_values()],
+        "terms": [terms.dumps(value) for value in term_values()] + [
+            terms.dumps_stored(value) for value in kept_values()
+        ],
         "mapper": [b"port a@one\n", b"port b@two\n", b"names\n", b""],
         "mapper_answers": [b"4001\n", b"none\n", b"70000\n", b" 1"],
         "names": [b"a@one", b"a", b"@", b"../a@b"],
@@ -69,3 +87,23 @@ def term_values() -> list[object]:
         date(2024, 2, 29), time(12, fold=1), datetime(2024, 2, 29, 12, tzinfo=ZoneInfo("Japan")),
         [{"k": [(), {}, set()]}, -1, b"", "\u00fc"],
     ]  # fmt: skip
+
+
+def kept_values() -> list[object]:
+    """What is kept and does not travel: `loads` refuses it, and so must all that is near it."""
+    deep: object = 1
+    for _ in range(terms.DEPTH_MAX + 1):
+        deep = [deep]
+    modulus = (1 << 61) - 1
+    return [
+        deep, {2**70: 1}, [{(1, (2**64,))}],
+        {5 + number * modulus: None for number in range(1, 250)},
+        {datetime(2024, 2, 29, tzinfo=ZoneInfo("Japan"))},
+        [time(1, tzinfo=terms.UnknownZone.of("No/Such"))],
+    ]  # fmt: skip
+
+
+def odd_configuration() -> bytes:
+    """One that follows on an entry that is none."""
+    fields = json.loads(Configuration(members=(("z", "z@z"),), group="0123456789abcdef").encode())
+    return json.dumps({**fields, "previous": 2}).encode()
