@@ -66,17 +66,23 @@ class Replicating(Leading):
         its file was looked at, and a damaged one for another.
         """
         server = self.server
+        if not server.keeps_no_state and not server.has_doubtful_snapshot():
+            if progress.shipment is None:
+                progress.shipment = Shipment(server.snapshot, now=server.now)
+            self.send_parts(member, progress, progress.shipment)
+        if progress.due:
+            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
+            progress.due = False
+
+    def send_parts(self, member: Address, progress: Progress, shipment: Shipment) -> None:
+        server, snapshot = self.server, shipment.snapshot
         chunk_bytes = min(server.config.snapshot_chunk_bytes, self.frame_bytes // 2)
-        shipment = progress.shipment
-        if shipment is None and not server.keeps_no_state and not server.has_doubtful_snapshot():
-            shipment = progress.shipment = Shipment(server.snapshot, now=server.now)
-        while shipment is not None and shipment.may_send(chunk_bytes):
-            snapshot = shipment.snapshot
+        while shipment.may_send(chunk_bytes):
             data = self.part_of(shipment, chunk_bytes)
             if not data:
-                progress.shipment = shipment = None
+                progress.shipment = None
                 server.doubt(snapshot)
-                break
+                return
             server.effects.early.append(
                 InstallSnapshot(
                     source=server.peer, target=member, group=server.group, term=server.term,
@@ -86,9 +92,6 @@ class Replicating(Leading):
                 )
             )  # fmt: skip
             shipment.sent_more(len(data), now=server.now)
-            progress.due = False
-        if progress.due:
-            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
             progress.due = False
 
     def part_of(self, shipment: Shipment, size: int) -> bytes:

@@ -222,6 +222,22 @@ def test_the_session_unused_for_longest_expires(replica, monkeypatch):
     assert replica.ran == ["a"]
 
 
+def test_a_restored_replica_forgets_the_same_session_as_the_others(replica, monkeypatch):
+    """Planted: a snapshot has them in the order in which they were opened, not used last; then a
+    command runs on some replicas, and not on others.
+    """
+    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 100)
+    sessions = [replica.open() for _ in range(100)]
+    replica.commit((sessions[0], 1), "used")
+    restored = Table()
+    restored.restore(list(replica.applied.sessions.stored()))
+    replica.open()
+    restored.open(replica.applied.index, 0, 0)
+    assert list(restored.by_number) == list(replica.applied.sessions.by_number)
+    assert sessions[0] in restored.by_number
+    assert sessions[1] not in restored.by_number
+
+
 def test_a_session_unused_for_an_hour_of_the_log_expires(replica):
     """Planted: leave the time of the last use as it was when the session was opened."""
     idle, busy = replica.open(at_s=1_000), replica.open(at_s=1_000)

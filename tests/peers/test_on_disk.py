@@ -260,6 +260,36 @@ def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tm
     assert Raft.read(name, "x") == 2
 
 
+class Counting(OnDiskStateMachine):
+    def handle_write(self, command, state):
+        state["runs"] = state.get("runs", 0) + 1
+        return state["runs"], state
+
+    def handle_read(self, query, state):
+        return state.get("runs", 0)
+
+
+def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tmp_path):
+    """Planted: the sessions are brought to one entry before the state; then it runs twice."""
+    options = {"data_dir": tmp_path / "data"}
+    name, _ = make_peer(Counting, **options)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    cluster = Cluster(name)
+    assert [cluster.write("run") for _ in range(3)] == [1, 2, 3]
+    session, index = cluster._session.number, peer_of(name).applied.index
+    Raft.stop(name)
+    cluster.close()
+    state = DiskDict(tmp_path / "data" / "machine")
+    assert (state.index, state["runs"]) == (index, 3)
+    state.close()
+    make_peer(Counting, name=name, **options)
+    eventually(lambda: Raft.read(name, "runs") == 3)
+    body = [WRITE, name, terms.dumps("run"), session, 3]
+    answer = peers_here().request((name, peers_here().node.name), body).get(5)
+    assert terms.loads(answer) == ("error", "reply_forgotten")
+    assert Raft.read(name, "runs") == 3
+
+
 PROGRAM = """
 import sys, time
 from pathlib import Path

@@ -3,6 +3,7 @@
 from itertools import count
 
 from raft_actors import Config, StateMachine
+from raft_actors.core.effects import Ballot
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.requests import TakeSnapshot
 from raft_actors.simulation.peer import Ticket
@@ -100,7 +101,7 @@ def behind():
 
 def test_a_follower_starts_wherever_it_ended_as_its_log_began_anew() -> None:
     """Planted: the log's new beginning is saved before its entries; then the ballot names a
-    configuration that is not there, in every life.
+    configuration that is not there.
     """
     for place in range(1, PLACES_MAX):
         world, whole, late = behind()
@@ -109,6 +110,8 @@ def test_a_follower_starts_wherever_it_ended_as_its_log_began_anew() -> None:
         world.step("c", late)
         if "c" in world.peers:
             break
+        disk = world.disks["c"]
+        assert Ballot(*disk.load().ballot).configuration <= disk.last_index, place
         world.start("c")
         world.ring(2.0)
         assert "c" in world.peers, place
