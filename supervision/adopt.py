@@ -23,7 +23,8 @@ def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
     Pykka's habit is kept: an exception in an ask only goes to the asker. `__init__`, on the
     starter's thread, is given the arguments; `start_link` waits until `on_start` is done.
 
-    Raises TypeError if the class uses a name that has a meaning in a Process.
+    Raises TypeError if the class uses a name that has a meaning in a Process; an attribute of such
+    a name is refused when it is set.
     """
     if issubclass(actor_class, Process):
         return actor_class
@@ -36,6 +37,18 @@ def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
     body: dict[str, Any] = {
         "__doc__": actor_class.__doc__,
         "__module__": actor_class.__module__,
+        "__setattr__": _set_attribute,
         "reply_errors": (Exception,),
     }
+    if actor_class.on_receive is not pykka.Actor.on_receive:
+        body["on_receive"] = actor_class.on_receive
     return type(actor_class.__name__, (Process, actor_class), body)
+
+
+def _set_attribute(self: Process, name: str, value: Any) -> None:
+    if name in RESERVED and not name.startswith("_Process__"):  # those are ours
+        raise TypeError(
+            f"{type(self).__name__} can't have an attribute {name}, which means something in a "
+            "Process: rename it, or make the class a Process"
+        )
+    super(Process, self).__setattr__(name, value)

@@ -2,23 +2,24 @@
 
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
-from pykka import ActorDeadError
+from pykka import ActorDeadError, messages
 from pykka._envelope import Envelope
 
+from supervision.child_spec import ChildSpec
 from supervision.children import Child, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
+from supervision.foreign import is_a, log, text_of
 from supervision.process import Process
 from supervision.ref import Signal, process_of, stop, tell_if_alive
+from supervision.reserved import is_ours
 from supervision.restarts import Pauses, RestartIntensity
 from supervision.timer import timer
 
 __all__ = ["SupervisorBase", "call", "check_intensity"]
-
-logger = logging.getLogger("supervision")
 
 
 @dataclass(slots=True)
@@ -37,20 +38,27 @@ class Retry(Signal):
 
 
 def call(supervisor: Any, verb: str, *arguments: Any) -> Any:
-    """Ask a supervisor, given as ref, proxy or name.
+    """Ask a supervisor, given as ref, proxy or name; or itself, on its own thread.
 
     Raises ActorDeadError if there is none, and TypeError if it is none, or one of the other kind.
     """
+    if is_a(supervisor, SupervisorBase):
+        return getattr(supervisor, f"_{verb}")(*arguments)
     ref = process_of(supervisor)
     if ref is None:
-        raise ActorDeadError(f"there is no process named {supervisor!r}")
+        raise ActorDeadError(f"there is no process named {text_of(supervisor)}")
     if not hasattr(ref.actor_class, f"_{verb}"):
         raise TypeError(f"{ref} is no supervisor that has {verb}")
     return ref.ask(Request(verb, arguments))
 
 
 class SupervisorBase(Process, type="supervisor"):
-    """A process that starts children, watches them by link, and ends them before itself."""
+    """A process that starts children, watches them by link, and ends them before itself.
+
+    An exception in an ask, or in a call by proxy, is for who asked: the tree below lives on.
+    """
+
+    reply_errors = (Exception,)
 
     clock: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
     """What restarts are timed by, in seconds."""
@@ -58,7 +66,7 @@ class SupervisorBase(Process, type="supervisor"):
     _intensity: RestartIntensity
     _pauses: Pauses
 
-    # -- the public calls
+    # -- the public calls: by proxy, too, as in `supervisor.proxy().which_children()`
 
     @staticmethod
     def which_children(
@@ -71,6 +79,16 @@ class SupervisorBase(Process, type="supervisor"):
     def count_children(supervisor: Any) -> dict[str, int]:
         """How many `specs`, of them `active` (alive now), `supervisors` and `workers`."""
         return cast(dict[str, int], call(supervisor, "count_children"))
+
+    @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """As Process.child_spec. Children given as an iterator are read, for all lives, here."""
+        if is_ours(cls):
+            args = tuple(tuple(each) if is_a(each, Iterator) else each for each in args)
+            kwargs = {
+                name: tuple(each) if is_a(each, Iterator) else each for name, each in kwargs.items()
+            }
+        return super().child_spec(*args, **kwargs)
 
     def stop(self: Any, reason: Reason = "normal", timeout: float | None = None) -> Any:
         """`Supervisor.stop(supervisor)`: as `supervision.stop`. A supervisor says `self.stop()`."""
@@ -96,7 +114,7 @@ class SupervisorBase(Process, type="supervisor"):
         try:
             flags = self.init(*args, **kwargs)
         except (ChildSpecError, OptionError) as error:
-            logger.error("%s can't start: %s", self, error)  # noqa: TRY400 - it says what to do
+            log(logging.ERROR, "%s can't start: %s", self._actor_ref, text_of(error, str))
             kind_of_error = "start_spec" if isinstance(error, ChildSpecError) else "supervisor_data"
             raise Stop((kind_of_error, error.reason)) from error
         if not isinstance(flags, kind):
@@ -109,7 +127,9 @@ class SupervisorBase(Process, type="supervisor"):
     def _start(self, child: Child) -> tuple[str, Any]:
         """Start and link; the answer of `children.start`."""
         answer, value = start(child.spec)
-        child.restarting = False
+        child.retry = None
+        if value is self._actor_ref:
+            return "error", ("bad_return", ("ok", value))
         if answer == "ok":
             child.ref = value
             self._link(value)
@@ -125,35 +145,42 @@ class SupervisorBase(Process, type="supervisor"):
         """Restart at once, or after the pause that the backoff asks for."""
         pause_s = self._pauses.pause_s()
         if pause_s:
-            logger.info("%s restarts child %r in %g s: %r", self, child.spec.id, pause_s, why)
-            child.restarting = True
-            timer.send_after(pause_s, self.actor_ref, Retry(child))
+            log(
+                logging.INFO, "%s restarts child %s in %g s: %s",
+                self._actor_ref, text_of(child.spec.id), pause_s, text_of(why),
+            )  # fmt: skip
+            self._retry_in(pause_s, child)
         else:
             self._try_restart(child, why)
 
     def _try_restart(self, child: Child, why: Reason) -> None:
+        me, name = self._actor_ref, text_of(child.spec.id)
         if self._intensity.allow():
-            logger.info("%s restarts child %r after: %r", self, child.spec.id, why)
+            log(logging.INFO, "%s restarts child %s after: %s", me, name, text_of(why))
             self._restart(child)
             return
-        logger.error(
-            "%s gives up: reached max_restart_intensity, %d in %s s, with child %r",
-            self,
-            self._intensity.max_restarts,
-            self._intensity.max_seconds,
-            child.spec.id,
-        )
+        log(
+            logging.ERROR,
+            "%s gives up: reached max_restart_intensity, %d in %s s, with child %s",
+            me, self._intensity.max_restarts, self._intensity.max_seconds, name,
+        )  # fmt: skip
         self.exit("shutdown")
 
     def _retry_later(self, child: Child, why: Reason) -> None:
         """Only the log hears of a failed restart; of a failed start whoever asked for it does."""
-        logger.error("%s could not restart child %r: %r", self, child.spec.id, why)
-        child.restarting = True
-        pause_s = self._pauses.pause_s()
+        name = text_of(child.spec.id)
+        log(
+            logging.ERROR, "%s could not restart child %s: %s",
+            self._actor_ref, name, text_of(why),
+        )  # fmt: skip
+        self._retry_in(self._pauses.pause_s(), child)
+
+    def _retry_in(self, pause_s: float, child: Child) -> None:
+        child.retry = Retry(child)
         if pause_s:
-            timer.send_after(pause_s, self.actor_ref, Retry(child))
+            timer.send_after(pause_s, self._actor_ref, child.retry)
         else:
-            tell_if_alive(self.actor_ref, Retry(child))
+            tell_if_alive(self._actor_ref, child.retry)
 
     def _which_children(self) -> list[tuple[Hashable, Any, str, tuple[Any, ...]]]:
         return [
@@ -176,11 +203,36 @@ class SupervisorBase(Process, type="supervisor"):
         return getattr(self, "_" + request.verb)(*request.arguments)
 
     def _receive_retry(self, envelope: Envelope[Retry]) -> None:
-        if envelope.message.child.restarting:
-            self._try_restart(envelope.message.child, "an attempt that failed, or a pause")
+        child = envelope.message.child
+        if child.retry is envelope.message:  # else it was started or ended meanwhile
+            self._try_restart(child, "an attempt that failed, or a pause")
+
+    def _receive_proxy(self, envelope: Envelope[Any]) -> Any:
+        """Do what is asked by proxy. What can't be done is told to who waits, or else logged."""
+        name = envelope.message.attr_path[0]
+        owner = next((base for base in type(self).__mro__ if name in vars(base)), None)
+        if not name.startswith("_") and (owner is None or not is_ours(owner)):
+            return self._handle_receive(envelope.message)  # what a subclass has for itself
+        try:
+            return self._proxied(envelope.message, name)
+        except Exception as error:
+            if envelope.reply_to is not None:
+                raise
+            log(logging.ERROR, "%s was told %s in vain", self._actor_ref, name, error=error)
+            return None
+
+    def _proxied(self, message: Any, name: str) -> Any:
+        if type(message) is messages.ProxySetAttr:
+            raise AttributeError(f"{self._actor_ref} needs its own {name}")
+        if type(message) is messages.ProxyCall and hasattr(type(self), f"_{name}"):
+            return getattr(self, name)(self, *message.args, **message.kwargs)  # a public call
+        return self._handle_receive(message)
 
     _special: ClassVar[dict[type, Any]] = {
         **Process._special,
+        messages.ProxyCall: _receive_proxy,
+        messages.ProxyGetAttr: _receive_proxy,
+        messages.ProxySetAttr: _receive_proxy,
         Request: _receive_request,
         Retry: _receive_retry,
     }
@@ -188,12 +240,13 @@ class SupervisorBase(Process, type="supervisor"):
 
 def check_intensity(max_restarts: Any, max_seconds: Any) -> None:
     """Raise OptionError unless these limit restarts."""
-    if not isinstance(max_restarts, int) or max_restarts < 0:
+    if not is_a(max_restarts, int) or max_restarts < 0:
         raise OptionError(
             ("invalid_intensity", max_restarts),
-            f"max_restarts must be a whole number >= 0, not {max_restarts!r}",
+            f"max_restarts must be a whole number >= 0, not {text_of(max_restarts)}",
         )
-    if not isinstance(max_seconds, int | float) or not max_seconds > 0:  # nor nan
+    if not is_a(max_seconds, int | float) or not max_seconds > 0:  # nor nan
         raise OptionError(
-            ("invalid_period", max_seconds), f"max_seconds must be above 0, not {max_seconds!r}"
+            ("invalid_period", max_seconds),
+            f"max_seconds must be above 0, not {text_of(max_seconds)}",
         )

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from supervision.errors import ChildSpecError, Reason, is_abnormal
+from supervision.foreign import class_name, is_a, says, text_of
 
 __all__ = ["ChildSpec", "Restart", "Shutdown", "check_options"]
 
@@ -22,7 +23,8 @@ class ChildSpec:
 
     id        names the child among its siblings; a DynamicSupervisor ignores it
     start     called on the supervisor's thread; returns `("ok", ref)` or a ref, `"ignore"`, or
-              `("error", reason)`. Raising is an error too. The ref is linked to the supervisor
+              `("error", reason)`. Raising is an error too. The ref is linked to the supervisor.
+              It is called for each life of the child: what its arguments hold, all lives share
     restart   "permanent": always; "transient": only after an abnormal end; "temporary": never
     shutdown  seconds to wait for its end before it is killed; "brutal_kill": at once;
               "infinity": however long. None: 5.0 for a worker, "infinity" for a supervisor
@@ -44,19 +46,21 @@ class ChildSpec:
             raise ChildSpecError("missing_id", "a child spec needs an id that names the child")
         try:
             hash(self.id)
-        except TypeError:
+        except Exception:
             raise ChildSpecError(
-                ("invalid_id", self.id), f"the id of a child must be hashable, not {self.id!r}"
+                ("invalid_id", self.id),
+                f"the id of a child must be hashable, not {text_of(self.id)}",
             ) from None
         if not callable(self.start):
             raise ChildSpecError(
                 ("invalid_start", self.start),
-                f"start of child {self.id!r} must be callable without arguments, "
-                f"not {self.start!r}; functools.partial keeps arguments",
+                f"start of child {text_of(self.id)} must be callable without arguments, "
+                f"not {text_of(self.start)}; functools.partial keeps arguments",
             )
-        if self.shutdown is None and self.type in TYPES:
-            object.__setattr__(self, "shutdown", 5.0 if self.type == "worker" else "infinity")
-        check_options(self.restart, self.shutdown, self.type, of=f"child {self.id!r}")
+        if self.shutdown is None:
+            is_worker = says(self.type, "worker")
+            object.__setattr__(self, "shutdown", 5.0 if is_worker else "infinity")
+        check_options(self.restart, self.shutdown, self.type, of=f"child {text_of(self.id)}")
 
     def restarts_after(self, reason: Reason) -> bool:
         """Whether the child is to be started again after it ended so."""
@@ -64,39 +68,40 @@ class ChildSpec:
 
     def __repr__(self) -> str:
         return (
-            f"ChildSpec({self.id!r}, {_call(self.start)}, {self.restart}, "
+            f"ChildSpec({text_of(self.id)}, {_call(self.start)}, {self.restart}, "
             f"shutdown={self.shutdown!r}, {self.type})"
         )
 
 
 def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  # noqa: A002
     """Raise ChildSpecError unless these are valid values for `of`."""
-    if restart not in RESTARTS:
+    if not any(says(restart, known) for known in RESTARTS):
         raise ChildSpecError(
             ("invalid_restart_type", restart),
-            f"restart of {of} must be one of {', '.join(RESTARTS)}, not {restart!r}",
+            f"restart of {of} must be one of {', '.join(RESTARTS)}, not {text_of(restart)}",
         )
-    if type not in TYPES:
+    if not any(says(type, known) for known in TYPES):
         raise ChildSpecError(
-            ("invalid_child_type", type), f"type of {of} must be worker or supervisor, not {type!r}"
+            ("invalid_child_type", type),
+            f"type of {of} must be worker or supervisor, not {text_of(type)}",
         )
-    if isinstance(shutdown, str):
-        valid = shutdown in ("brutal_kill", "infinity")
+    if is_a(shutdown, int | float):
+        valid = not is_a(shutdown, bool) and shutdown >= 0
     else:
-        valid = isinstance(shutdown, int | float) and not isinstance(shutdown, bool)
-        valid = valid and shutdown >= 0
+        valid = says(shutdown, "brutal_kill") or says(shutdown, "infinity")
     if not valid:
         raise ChildSpecError(
             ("invalid_shutdown", shutdown),
-            f'shutdown of {of} must be seconds >= 0, "brutal_kill" or "infinity", not {shutdown!r}',
+            f'shutdown of {of} must be seconds >= 0, "brutal_kill" or "infinity", '
+            f"not {text_of(shutdown)}",
         )
 
 
 def _call(start: Callable[[], Any]) -> str:
     if not isinstance(start, partial):
-        return getattr(start, "__qualname__", repr(start))
-    arguments = [repr(value) for value in start.args]
-    arguments += [f"{name}={value!r}" for name, value in start.keywords.items()]
+        return getattr(start, "__qualname__", class_name(start))
+    arguments = [text_of(value) for value in start.args]
+    arguments += [f"{name}={text_of(value)}" for name, value in start.keywords.items()]
     owner = getattr(getattr(start.func, "__self__", None), "__name__", "")
-    name = getattr(start.func, "__name__", repr(start.func))
+    name = getattr(start.func, "__name__", class_name(start.func))
     return f"{owner}{'.' if owner else ''}{name}({', '.join(arguments)})"

@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ import pykka
 
 from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
-from supervision.errors import ChildSpecError, Reason, reason_for
-from supervision.ref import Exit, ProcessRef, await_end, kill, tell_if_alive
+from supervision.errors import CallingSelf, ChildSpecError, reason_for
+from supervision.foreign import log, says, text_of
+from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
+from supervision.waits import Wait, await_end
 
 __all__ = ["Child", "ChildForm", "shut_down", "start", "to_spec"]
-
-logger = logging.getLogger("supervision")
 
 ChildForm = ChildSpec | type[Any] | tuple[type[Any], Any]
 """What may stand in a list of children; `to_spec` reads it."""
@@ -24,11 +25,18 @@ ChildForm = ChildSpec | type[Any] | tuple[type[Any], Any]
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A spec and what became of it: running, restarting (failed, tried again), or neither."""
+    """A spec and what became of it: running, restarting (failed, tried again), or neither.
+
+    retry   the message that will try again, while it is on its way
+    """
 
     spec: ChildSpec
     ref: ProcessRef[Any] | None = None
-    restarting: bool = False
+    retry: Any = None
+
+    @property
+    def restarting(self) -> bool:
+        return self.retry is not None
 
     @property
     def shown(self) -> ProcessRef[Any] | Literal["restarting", "undefined"]:
@@ -53,7 +61,7 @@ def to_spec(form: Any) -> ChildSpec:
     if not callable(make):
         raise ChildSpecError(
             ("invalid_child_spec", form),
-            f"{form!r} is no child: give a ChildSpec, a class that is a Process or a "
+            f"{text_of(form)} is no child: give a ChildSpec, a class that is a Process or a "
             "pykka.ThreadingActor or has a classmethod child_spec, or (class, argument)",
         )
     if isinstance(argument, dict):
@@ -62,7 +70,8 @@ def to_spec(form: Any) -> ChildSpec:
         spec = make(*argument) if isinstance(argument, tuple) else make(argument)
     if not isinstance(spec, ChildSpec):
         raise ChildSpecError(
-            ("invalid_child_spec", spec), f"child_spec of {owner!r} returned {spec!r}, no ChildSpec"
+            ("invalid_child_spec", spec),
+            f"child_spec of {text_of(owner)} returned {text_of(spec)}, no ChildSpec",
         )
     return spec
 
@@ -70,10 +79,13 @@ def to_spec(form: Any) -> ChildSpec:
 def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
     """Call `spec.start`: `("ok", ref)`, `("ignore", None)`, or `("error", reason)`."""
     try:
-        answer = spec.start()
+        return _read(spec.start(), spec)
     except BaseException as error:
-        logger.exception("start of child %r raised", spec.id)
+        log(logging.ERROR, "start of child %s raised", text_of(spec.id), error=error)
         return ("error", reason_for(error))
+
+
+def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
     match answer:
         case ("ok", ref) | ("ok", ref, _):
             pass
@@ -86,7 +98,10 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
     if isinstance(ref, ProcessRef):
         return ("ok", ref)
     if isinstance(ref, pykka.ActorRef):
-        logger.error("child %r is no process: use (%s, args)", spec.id, ref.actor_class.__name__)
+        log(
+            logging.ERROR, "child %s is no process: use (%s, args)",
+            text_of(spec.id), ref.actor_class.__name__,
+        )  # fmt: skip
         ref.stop(block=False)
     return ("error", ("bad_return", answer))
 
@@ -94,28 +109,40 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
 def shut_down(children: Iterable[Child]) -> None:
     """End these children with reason "shutdown", all at once, each within its own time.
 
-    One that has not ended when its `shutdown` seconds are over is killed. Unlink them first.
+    One that has not ended when its `shutdown` seconds are over is killed, and so is one that waits
+    for the end of who calls this. Unlink them first.
     """
     began = time.monotonic()
-    waiting: list[tuple[Child, ProcessRef[Any], queue.SimpleQueue[Reason]]] = []
+    waiting: list[tuple[Child, ProcessRef[Any], queue.SimpleQueue[Any]]] = []
     for child in children:
-        ref, child.ref, child.restarting = child.ref, None, False
+        ref, child.ref, child.retry = child.ref, None, None
         if ref is None:
             continue
-        if child.spec.shutdown == "brutal_kill":
+        if says(child.spec.shutdown, "brutal_kill"):
             kill(ref)
             continue
-        ended: queue.SimpleQueue[Reason] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         ref.watch(ended.put)
         tell_if_alive(ref, Exit("shutdown"))
         waiting.append((child, ref, ended))
-    for child, ref, ended in waiting:
-        budget_s = child.spec.shutdown
-        try:
-            if isinstance(budget_s, int | float):
-                await_end(ended, max(0.0, began + budget_s - time.monotonic()))
-            else:
-                await_end(ended, None)
-        except queue.Empty:
-            logger.warning("%s did not end within %s s: killed", ref, budget_s)
+    try:
+        with Wait(tuple(ref for _, ref, _ in waiting), "ended"):
+            for child, ref, ended in waiting:
+                _await_or_kill(child.spec.shutdown, ref, ended, began)
+    except CallingSelf as error:
+        for _, ref, _ in waiting:
+            log(logging.WARNING, "%s is killed: %s", ref, error)
             kill(ref)
+
+
+def _await_or_kill(
+    budget_s: Any, ref: ProcessRef[Any], ended: "queue.SimpleQueue[Any]", began: float
+) -> None:
+    left_s = None
+    if not says(budget_s, "infinity"):
+        left_s = min(max(0.0, began + budget_s - time.monotonic()), threading.TIMEOUT_MAX)
+    try:
+        await_end(ended, left_s)
+    except queue.Empty:
+        log(logging.WARNING, "%s did not end within %s s: killed", ref, budget_s)
+        kill(ref)

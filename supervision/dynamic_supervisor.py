@@ -8,8 +8,8 @@ from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
-from supervision.ref import ProcessRef
-from supervision.registry import resolve
+from supervision.foreign import is_a, says, text_of
+from supervision.ref import ProcessRef, process_of
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorFlags"]
 
@@ -36,14 +36,15 @@ def dynamic_supervisor_flags(
 
     Raises OptionError.
     """
-    if strategy != "one_for_one":
+    if not says(strategy, "one_for_one"):
         raise OptionError(
-            ("invalid_strategy", strategy), f"strategy can only be one_for_one, not {strategy!r}"
+            ("invalid_strategy", strategy),
+            f"strategy can only be one_for_one, not {text_of(strategy)}",
         )
-    if max_children != "infinity" and (not isinstance(max_children, int) or max_children < 0):
+    if not says(max_children, "infinity") and not (is_a(max_children, int) and max_children >= 0):  # type: ignore[operator]
         raise OptionError(
             ("invalid_max_children", max_children),
-            f'max_children must be a whole number >= 0 or "infinity", not {max_children!r}',
+            f'max_children must be a whole number >= 0 or "infinity", not {text_of(max_children)}',
         )
     check_intensity(max_restarts, max_seconds)
     return DynamicSupervisorFlags(max_children, max_restarts, max_seconds)
@@ -57,8 +58,8 @@ class DynamicSupervisor(SupervisorBase):
 
     init: ClassVar[Callable[..., DynamicSupervisorFlags]] = staticmethod(dynamic_supervisor_flags)
 
-    _running: dict[ProcessRef[Any], Child]
-    _restarting: list[Child]
+    _children_by_ref: dict[ProcessRef[Any], Child]
+    """Those that restart by the ref that they had last."""
     _max_children: int | Literal["infinity"]
 
     # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
@@ -78,59 +79,65 @@ class DynamicSupervisor(SupervisorBase):
 
     @staticmethod
     def terminate_child(supervisor: Any, child: Any) -> Any:
-        """Stop the child with this ref (proxy, name) for good: "ok", `("error", "not_found")`."""
-        return call(supervisor, "terminate_child", resolve(child))
+        """Stop the child with this ref (proxy, name) for good: "ok", `("error", "not_found")`.
+
+        One that restarts goes by the ref that it had last. Raises TypeError for what is no process.
+        """
+        return call(supervisor, "terminate_child", process_of(child))
 
     # -- life
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._running, self._restarting = {}, []
+        self._children_by_ref = {}
         flags: DynamicSupervisorFlags = self._flags(DynamicSupervisorFlags, args, kwargs)
         self._max_children = flags.max_children
 
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
-        child = self._running.pop(ref, None)
-        if child is None or not child.spec.restarts_after(reason):
+        child = self._children_by_ref.get(ref)
+        if child is None:
             return
         child.ref = None
-        self._try_restart(child, reason)
+        if child.spec.restarts_after(reason):
+            self._try_restart(child, reason)
+        else:
+            del self._children_by_ref[ref]
 
     def _restart(self, child: Child) -> None:
-        if child in self._restarting:
-            self._restarting.remove(child)
-        answer, ref = self._start(child)
+        before = next(ref for ref, each in self._children_by_ref.items() if each is child)
+        answer, value = self._start(child)
+        if answer == "error":
+            self._retry_later(child, value)
+            return
+        del self._children_by_ref[before]
         if answer == "ok":
-            self._running[ref] = child
-        elif answer == "error":
-            self._restarting.append(child)
-            self._retry_later(child, ref)
+            self._children_by_ref[value] = child
 
     def _wind_down(self) -> None:
-        self._shut_down(*self._running.values())
+        self._shut_down(*self._children_by_ref.values())
         super()._wind_down()
 
     # -- answers
 
     def _all(self) -> list[Child]:
-        return [*self._running.values(), *self._restarting]
+        return list(self._children_by_ref.values())
 
     def _which_children(self) -> list[tuple[Any, Any, str, tuple[Any, ...]]]:
         return [("undefined", *shown[1:]) for shown in super()._which_children()]
 
     def _start_child(self, spec: ChildSpec) -> Any:
         limit = self._max_children
-        if limit != "infinity" and len(self._running) + len(self._restarting) >= limit:
+        if limit != "infinity" and len(self._children_by_ref) >= limit:
             return ("error", "max_children")
         child = Child(spec)
         answer, value = self._start(child)
         if answer == "ignore":
             return "ignore"
         if answer == "ok":
-            self._running[value] = child
+            self._children_by_ref[value] = child
         return (answer, value)
 
-    def _terminate_child(self, ref: ProcessRef[Any]) -> Any:
-        child = self._running.pop(ref, None)
+    def _terminate_child(self, ref: ProcessRef[Any] | None) -> Any:
+        child = self._children_by_ref.pop(ref, None) if ref is not None else None
         if child is None:
             return ("error", "not_found")
         self._shut_down(child)

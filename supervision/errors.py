@@ -7,6 +7,8 @@ An exit reason is a plain term, so that it can be compared, logged and sent to a
 
 from typing import Any
 
+from supervision.foreign import class_name, is_a, says, text_of
+
 __all__ = [
     "CallingSelf",
     "ChildSpecError",
@@ -33,7 +35,7 @@ class StartError(SupervisionError):
     """A process did not get through its start; `reason` says why."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(f"start failed: {reason!r}")
+        super().__init__(f"start failed: {text_of(reason)}")
         self.reason = reason
 
 
@@ -41,14 +43,15 @@ class Exited(SupervisionError):
     """A process that was to be stopped had ended, or then ended, for another reason: `reason`."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(f"process ended: {reason!r}")
+        super().__init__(f"process ended: {text_of(reason)}")
         self.reason = reason
 
 
 class CallingSelf(SupervisionError):
-    """A process waits for itself, or in its `init` for who waits for that, which has no end.
+    """A process waits for itself, or for one that waits for its start or its end: for ever.
 
-    Call the method directly; or tell oneself something in `init`, and ask when that arrives.
+    Call the method directly; or tell oneself something in `init`, and ask when that arrives. Who is
+    being ended tells the other, and does not wait for the answer.
     """
 
 
@@ -82,16 +85,16 @@ class Stop(Exception):
 
 def reason_for(error: BaseException) -> Reason:
     """The exit reason of a process that ends by this exception."""
-    if isinstance(error, Stop | StartError):
-        return error.reason
-    return ("exception", type(error).__name__, str(error))
+    if is_a(error, Stop | StartError) and "reason" in vars(error):
+        return vars(error)["reason"]
+    return ("exception", class_name(error), text_of(error, str))
 
 
 def is_abnormal(reason: Reason) -> bool:
-    """Whether a transient child that ended so is started again, and a link breaks its parent.
+    """Whether a transient child that ended so is started again.
 
     All reasons are abnormal but `"normal"`, `"shutdown"` and `("shutdown", detail)`.
     """
-    if isinstance(reason, tuple) and len(reason) == 2:
-        return bool(reason[0] != "shutdown")
-    return reason not in ("normal", "shutdown")
+    if is_a(reason, tuple) and tuple.__len__(reason) == 2:
+        return not says(tuple.__getitem__(reason, 0), "shutdown")
+    return not (says(reason, "normal") or says(reason, "shutdown"))

@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, Full, SimpleQueue
+from threading import get_ident
 from typing import Any
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
-__all__ = ["Inbox", "dead_letter", "fail", "reply"]
+from supervision.foreign import is_a, text_of
+
+__all__ = ["Inbox", "dead_letter", "fail", "fail_future", "reply"]
 
 WAKE: Envelope[Any] = Envelope(None)
 """Lets a reader that waits on a closed inbox go; never handed to a process."""
@@ -29,11 +32,13 @@ class Inbox:
     current   what the reader handles now, or handled last
     closed    True from `close` on; every `put` that begins later is refused
     idle      the reader waits in `take`, and no `put` has ended since it began to
+    starting  the thread that starts the process, None from then on: what is put on it goes ahead of
+              what comes from elsewhere
     refuse    called with the envelopes nobody will handle, on the thread that found them
     waker     called after each `put`, if the reader may wait elsewhere than in `take`
     """
 
-    __slots__ = ("_queue", "closed", "current", "idle", "refuse", "taken", "waker")
+    __slots__ = ("_queue", "closed", "current", "idle", "refuse", "starting", "taken", "waker")
 
     def __init__(self, refuse: Callable[[list[Envelope[Any]]], None] | None = None) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
@@ -42,6 +47,7 @@ class Inbox:
         self.current: Envelope[Any] = WAKE
         self.closed = False
         self.idle = False
+        self.starting: int | None = None
         self.waker: Callable[[], None] | None = None
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -54,7 +60,10 @@ class Inbox:
             if envelope.reply_to is None:
                 raise ActorDeadError("the process has ended")
             return dead_letter(envelope)
-        self._queue.put(envelope)
+        if self.starting is not None and self.starting == get_ident():
+            self.taken.append(envelope)
+        else:
+            self._queue.put(envelope)
         self.idle = False
         if self.waker is not None:
             self.waker()
@@ -65,9 +74,10 @@ class Inbox:
     def take(self) -> None:
         """Wait until there is a message, then move all that wait into `taken`, in one go."""
         queue, taken = self._queue, self.taken
-        self.idle = True
-        taken.append(queue.get())
-        self.idle = False
+        if not taken:  # it told itself nothing in its start
+            self.idle = True
+            taken.append(queue.get())
+            self.idle = False
         try:
             for _ in range(queue.qsize()):
                 taken.append(queue.get_nowait())
@@ -125,10 +135,22 @@ def reply(envelope: Envelope[Any], answer: Any) -> None:
 
 
 def fail(envelope: Envelope[Any], error: BaseException) -> None:
-    """Raise `error` where the answer is awaited, unless there is an answer."""
+    """Raise `error` where the answer is awaited, unless there is an answer.
+
+    SystemExit and the like are for the process that raised them: its asker is told that it died.
+    """
     if envelope.reply_to is not None:
-        with suppress(Full):
-            envelope.reply_to.set_exception((type(error), error, error.__traceback__))
+        if not is_a(error, Exception):
+            dead = ActorDeadError(f"the process ended by {text_of(error)}")
+            dead.__cause__ = error
+            error = dead
+        fail_future(envelope.reply_to, error)
+
+
+def fail_future(future: Any, error: BaseException) -> None:
+    """Raise `error` from the future, unless it has its result."""
+    with suppress(Full):
+        future.set_exception((type(error), error, error.__traceback__))
 
 
 def dead_letter(envelope: Envelope[Any]) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from itertools import count
 
 from supervision.errors import Reason
+from supervision.foreign import is_interrupt, log, text_of
 
 __all__ = ["Cancel", "Lifeline", "Watcher"]
-
-logger = logging.getLogger("supervision")
 
 Watcher = Callable[[Reason], None]
 Cancel = Callable[[], None]
@@ -22,43 +21,60 @@ class Lifeline:
     fenced   True if it was killed: its thread may still run, but its word counts no more
     """
 
-    __slots__ = ("_keys", "_lock", "_watchers", "ended", "fenced")
+    __slots__ = ("_first", "_keys", "_lock", "_watchers", "ended", "fenced")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may watch while its thread does
         self._keys = count()
+        self._first: dict[int, Watcher] = {}
         self._watchers: dict[int, Watcher] = {}
         self.ended: tuple[Reason] | None = None
         self.fenced = False
 
-    def watch(self, watcher: Watcher) -> Cancel | None:
-        """Have `watcher(reason)` called at the end. None, and no call, if that was before."""
+    def watch(self, watcher: Watcher, *, first: bool = False) -> Cancel | None:
+        """Have `watcher(reason)` called at the end. None, and no call, if that was before.
+
+        first   before all that are not: it frees what others take as soon as they hear
+        """
+        watchers = self._first if first else self._watchers
+        key = next(self._keys)
         with self._lock:
             if self.ended:
                 return None
-            key = next(self._keys)
-            self._watchers[key] = watcher
-        return lambda: self._forget(key)
+            watchers[key] = watcher
 
-    def cut(self, reason: Reason, *, fenced: bool = False) -> bool:
-        """Settle the end, whose first caller wins. `tell` then tells it; returns False if late."""
+        def cancel() -> None:
+            with self._lock:
+                watchers.pop(key, None)
+
+        return cancel
+
+    def cut(self, ended: tuple[Reason], *, fenced: bool = False) -> None:
+        """Settle the end. The first caller wins: `ended` is then its tuple, and it calls `tell`."""
         with self._lock:
-            if self.ended:
-                return False
-            self.ended, self.fenced = (reason,), fenced
-            return True
+            if not self.ended:
+                self.ended, self.fenced = ended, fenced
 
     def tell(self) -> None:
-        """Call the watchers, those who came first first, on this thread. For the one who cut."""
-        assert self.ended
-        with self._lock:
-            watchers, self._watchers = self._watchers, {}
-        for watcher in watchers.values():
-            try:
-                watcher(self.ended[0])
-            except Exception:
-                logger.exception("a watcher of an ended process failed: %r", watcher)
+        """Call the watchers, those who came first first, on this thread. For the one who cut.
 
-    def _forget(self, key: int) -> None:
-        with self._lock:
-            self._watchers.pop(key, None)
+        One that raises is logged, and hides nothing from the others. A Ctrl-C meanwhile is raised
+        when all have heard.
+        """
+        assert self.ended
+        interrupt: BaseException | None = None
+        for watchers in (self._first, self._watchers):
+            while watchers:
+                watcher: Watcher | None = None
+                try:
+                    with self._lock:
+                        watcher = watchers.pop(next(iter(watchers)))
+                    watcher(self.ended[0])
+                except BaseException as error:
+                    if is_interrupt(error):
+                        interrupt = error
+                    elif watcher is not None:
+                        who = text_of(watcher)
+                        log(logging.ERROR, "a watcher of a process failed: %s", who, error=error)
+        if interrupt is not None:
+            raise interrupt

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 from supervision.errors import Reason
+from supervision.foreign import text_of
 from supervision.lifeline import Cancel
 from supervision.ref import current, tell_if_alive
 from supervision.registry import check_watched, resolve
@@ -36,7 +37,7 @@ class Monitor:
     cancel: Cancel
 
     def __repr__(self) -> str:
-        return f"<Monitor {self.ref} of {self.actor}>"
+        return f"<Monitor {self.ref} of {text_of(self.actor, str)}>"
 
 
 def monitor(target: Any, watcher: Any = None) -> Monitor:
@@ -52,7 +53,9 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
     if listener is None and watcher is None:
         raise TypeError("outside of a process, monitor needs a watcher: the ref to be told Down")
     if listener is None:
-        raise TypeError(f"a watcher is the ref of an actor, or its name: nobody is {watcher!r}")
+        raise TypeError(
+            f"a watcher is the ref of an actor, or its name: nobody is {text_of(watcher)}"
+        )
     number = next(_refs)
     ref = resolve(target)
     if ref is None:

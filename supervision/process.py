@@ -26,26 +26,23 @@ from pykka._envelope import Envelope
 
 from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, reason_for
+from supervision.foreign import is_a, is_interrupt, log, says, text_of
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Cancel, Watcher
 from supervision.ref import (
     ChildEnded,
+    Condition,
     Exit,
     ProcessRef,
     ReplyFuture,
-    await_end,
-    current,
-    here,
     kill,
     tell_if_alive,
 )
 from supervision.registry import Registry, names
 from supervision.reserved import check_names
+from supervision.waits import Wait, await_end, here, seconds
 
 __all__ = ["Process"]
-
-logger = logging.getLogger("supervision")
-logger.addHandler(logging.NullHandler())
 
 STARTED = object()
 IGNORED = object()
@@ -65,12 +62,11 @@ class Process(pykka.ThreadingActor):
     reply_errors: ClassVar[tuple[type[Exception], ...]] = ()
 
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
-    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     __exiting: tuple[Reason] | None = None
     __failure: BaseException | None = None  # that ended it
     __why: BaseException | None = None  # that it did not start
     __started = False
-    _on_started: "queue.SimpleQueue[Any]"
+    __on_started: "queue.SimpleQueue[Any]"
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Child spec defaults: `id`, `restart`, `shutdown`, `type`."""
@@ -88,8 +84,13 @@ class Process(pykka.ThreadingActor):
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Begin the life, given what `start` was given. The starter waits for the return.
 
-        Raising makes the start fail; Ignore and Stop are the polite ways.
+        Raising makes the start fail; Ignore and Stop are the polite ways. What it tells itself here
+        comes before what others send meanwhile: for work that the starter need not wait for.
         """
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle a message. Not overridden, it is logged."""
+        log(logging.WARNING, "%s was told %s, and does nothing", self._actor_ref, text_of(message))
 
     def on_drained(self) -> None:
         """Everything that waited in the inbox has been handled: do what is due once for it all."""
@@ -133,13 +134,16 @@ class Process(pykka.ThreadingActor):
     @classmethod
     def _bury(cls, ref: ProcessRef[Any], told: list[Any]) -> None:
         if cls.undelivered is Process.undelivered:
-            logger.warning("%s ended; %d unread, the first: %r", ref, len(told), told[0])
+            first = text_of(told[0])
+            log(logging.WARNING, "%s ended; %d unread, the first: %s", ref, len(told), first)
             return
         for message in told:
             try:
                 cls.undelivered(message)
-            except Exception:
-                logger.exception("%s.undelivered failed", cls.__name__)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                log(logging.ERROR, "%s.undelivered failed", cls.__name__, error=error)
 
     def asked_to_end(self, reason: Reason) -> None:
         """Someone, a supervisor most often, wants this process to end: do so.
@@ -150,8 +154,8 @@ class Process(pykka.ThreadingActor):
         self.exit(reason)
 
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:  # noqa: ARG002
-        """A process that this one started by `start_link` has ended: break, if it broke."""
-        if is_abnormal(reason):
+        """A process that this one started by `start_link` has ended: end too, unless "normal"."""
+        if not says(reason, "normal"):
             self.exit(reason)
 
     # -- what other threads may call
@@ -163,22 +167,27 @@ class Process(pykka.ThreadingActor):
         returned: tell it.
         """
         inbox, turn = self._actor_ref.actor_inbox, self.__turn
-        if not inbox.idle or inbox.waiting() or not turn.acquire(blocking=False):
+        if not inbox.idle or inbox.waiting() or turn._is_owned():
             return False
         host = getattr(here, "process", None)
-        here.process = self
-        try:
-            if not inbox.idle or inbox.closed:
+        try:  # and then acquire: a Ctrl-C in between would leave it held
+            if not turn.acquire(blocking=False) or not inbox.idle or inbox.closed:
                 return False
+            here.process = self
             self.__visited = True
             try:
                 self.on_visit(message)
             except BaseException as error:
                 self._crash(error)
+                if is_interrupt(error):
+                    raise
             return True
         finally:
             here.process = host
-            turn.release()
+            try:  # with nothing in between that a Ctrl-C could end
+                turn.release()
+            except RuntimeError:  # another thread has it
+                here.process = host
 
     # -- what a process may call on its own thread
 
@@ -228,10 +237,13 @@ class Process(pykka.ThreadingActor):
         name      registered before `init` runs, in `registry` or else `supervision.names`
         timeout   seconds to wait for `init`; then the process is killed. None: for ever
 
+        If the calling process ends meanwhile, the one that starts is killed.
+
         Returns `("ok", ref)`, `"ignore"`, or `("error", reason)`: the exit reason of the failed
         start, `("already_started", ref)` if the name is taken, or `"timeout"`.
         """
-        parent = getattr(here, "process", None)
+        parent: Process | None = getattr(here, "process", None)
+        timeout = None if timeout is None else seconds(timeout)
         try:
             process = cls._made(args, kwargs)
         except Stop as stopped:
@@ -239,30 +251,44 @@ class Process(pykka.ThreadingActor):
         except Ignore:
             return "ignore"
         except Exception as error:
-            logger.exception("%s could not be made", cls.__name__)
+            log(logging.ERROR, "%s could not be made", cls.__name__, error=error)
             return ("error", reason_for(error))
         ref = process.actor_ref
-        if name is not None:
-            ref.name = name
-            answer, holder = (names if registry is None else registry).register(name, ref)
-            if answer == "error":
-                ref._end("normal")
-                return ("error", ("already_started", holder[1]))
-        outcome = process._launch(args, kwargs, timeout)
-        if outcome is IGNORED:
-            return "ignore"
-        if outcome is not STARTED:
-            return ("error", outcome)
-        if parent is None:
-            ActorRegistry.register(ref)
-            _unregister_if_dead(ref)
+        unbind: Cancel | None = None
+        try:
+            if parent is not None:
+                unbind = parent._actor_ref.watch(lambda _reason: kill(ref))
+            if name is not None:
+                ref.name = name
+                answer, holder = (names if registry is None else registry).register(name, ref)
+                if answer == "error":
+                    ref._end("normal")
+                    return ("error", ("already_started", holder[1]))
+            outcome = process._launch(args, kwargs, timeout)
+            if outcome is IGNORED:
+                return "ignore"
+            if outcome is not STARTED:
+                return ("error", outcome)
+            if parent is None:
+                ActorRegistry.register(ref)
+                _unregister_if_dead(ref)
+            else:
+                parent._link(ref)
+        except BaseException:  # Ctrl-C: nobody would know of it
+            kill(ref)
+            raise
         else:
-            parent._link(ref)
-        return ("ok", ref)
+            return ("ok", ref)
+        finally:
+            if unbind is not None:
+                unbind()
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """The spec of a child started by `start_link` with these arguments."""
+        """The spec of a child started by `start_link` with these arguments, the same for each life.
+
+        What one life changes in them, the next one finds changed.
+        """
         options = {"id": cls.__name__, **cls._spec_options}
         return ChildSpec(start=partial(cls.start_link, *args, **kwargs), modules=(cls,), **options)
 
@@ -270,9 +296,10 @@ class Process(pykka.ThreadingActor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__children: dict[ProcessRef[Any], Cancel] = {}
-        self.__turn = threading.Lock()  # held by the thread that handles messages
+        self.__turn: Any = threading.RLock()  # held by the thread that handles messages
         self.__visited = False  # since `after_visits` was called
         super().__init__(*args, **kwargs)
+        self.actor_stopped._cond = Condition(threading.Lock())  # type: ignore[attr-defined]
         self._actor_ref: ProcessRef[Any] = ProcessRef(self)
 
     def __str__(self) -> str:
@@ -285,7 +312,9 @@ class Process(pykka.ThreadingActor):
 
     @staticmethod
     def _create_actor_inbox() -> Inbox:
-        return Inbox()
+        inbox = Inbox()
+        inbox.starting = threading.get_ident()
+        return inbox
 
     @staticmethod
     def _create_future() -> ReplyFuture:
@@ -303,14 +332,16 @@ class Process(pykka.ThreadingActor):
 
         Whatever ends the process during its start ends the wait.
         """
-        self._init_arguments = (args, kwargs)
-        self._on_started = queue.SimpleQueue()
+        self.__arguments = (args, kwargs)
+        self.__on_started = queue.SimpleQueue()
         ref = self.actor_ref
-        ref.starter = current()
-        cancel = ref.watch(self._on_started.put)
+        if ref._lifeline.ended:
+            return ref._lifeline.ended[0]  # with who starts it
+        cancel = ref.watch(self.__on_started.put)
         try:
-            self._start_actor_loop()
-            outcome = await_end(self._on_started, timeout)
+            with Wait((ref,), "started"):
+                self._start_actor_loop()
+                outcome = await_end(self.__on_started, timeout)
         except queue.Empty:
             kill(ref)
             outcome = "timeout"
@@ -320,8 +351,6 @@ class Process(pykka.ThreadingActor):
         except BaseException:  # Ctrl-C while waiting
             kill(ref)
             raise
-        finally:
-            ref.starter = None
         cancel()
         return outcome
 
@@ -333,28 +362,37 @@ class Process(pykka.ThreadingActor):
     def _live(self) -> None:
         """The thread's whole life."""
         here.process = self
-        args, kwargs = self._init_arguments
-        del self._init_arguments
+        try:
+            if self._get_started():
+                for stage in (self._run, self._wind_down):
+                    try:
+                        stage()
+                    except BaseException as error:
+                        self._crash(error)  # a defect of ours
+        finally:  # whatever happened: that somebody waits for the end for ever is worse
+            self._actor_ref._end(self.__exiting[0] if self.__exiting else "killed")
+
+    def _get_started(self) -> bool:
+        """Run `init` and `on_start`, and tell the starter what came of it."""
+        inbox: Inbox = self._actor_ref.actor_inbox
+        inbox.starting = threading.get_ident()
+        args, kwargs = self.__arguments
+        del self.__arguments
         try:
             self._begin(args, kwargs)
             self.on_start()
         except Ignore:
             self.__exiting = ("normal",)
-            self._on_started.put(IGNORED)
+            self.__on_started.put(IGNORED)
         except BaseException as error:
-            self.__why = error.__cause__ if isinstance(error, Stop) else error
+            self.__why = error.__cause__ if is_a(error, Stop) else error
             self._crash(error)
         else:
-            self.__started = True
-            self.actor_ref.starter = None  # before it knows, for we may be the first to go on
-            self._on_started.put(STARTED)
-            try:
-                self._run()
-                self._wind_down()
-            except BaseException as error:
-                self._crash(error)  # a defect of ours: that somebody waits for ever is worse
-        reason = self.__exiting[0] if self.__exiting else "killed"
-        self.actor_ref._end(reason)
+            self.__started = self._actor_ref.started = True
+            self.__on_started.put(STARTED)
+        finally:
+            inbox.starting = None
+        return self.__started
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.init(*args, **kwargs)
@@ -363,7 +401,7 @@ class Process(pykka.ThreadingActor):
         """Handle messages until the inbox is closed: by `exit`, by a crash, or by a kill."""
         inbox: Inbox = self.actor_ref.actor_inbox
         while not inbox.closed:
-            if not inbox.waiting():
+            if inbox.empty():
                 self._guarded(self.on_idle)
             inbox.take()
             with self.__turn:
@@ -384,7 +422,10 @@ class Process(pykka.ThreadingActor):
                 inbox.refuse([envelope])
                 break
             message = envelope.message
-            handler = special.get(type(message))
+            try:
+                handler = special.get(type(message))
+            except Exception:
+                handler = None  # a class that can't be hashed is none of ours
             try:
                 answer = on_receive(message) if handler is None else handler(self, envelope)
             except BaseException as error:
@@ -403,22 +444,24 @@ class Process(pykka.ThreadingActor):
                 self._crash(error)
 
     def _failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if envelope.reply_to is None or not isinstance(error, self.reply_errors):
+        only_told = envelope.reply_to is not None and is_a(error, self.reply_errors)
+        if not only_told or is_a(error, Stop):
             self._crash(error)
         fail(envelope, error)
 
     def _crash(self, error: BaseException) -> None:
         """End by this exception, whatever end was under way."""
         reason = reason_for(error)
-        if not isinstance(error, Stop):
+        if not is_a(error, Stop):
             self.__failure = error
+        self.__exiting = (reason,)
+        me = self._actor_ref
         if is_abnormal(reason) and not self.fenced:
             if self.__started:
-                logger.error("%s crashed: %r", self, error, exc_info=error)
+                log(logging.ERROR, "%s crashed: %s", me, text_of(error), error=error)
             else:  # its starter is told, and says so if it matters
-                logger.debug("%s did not start: %r", self, error, exc_info=error)
-        self.__exiting = (reason,)
-        self.actor_ref._close()
+                log(logging.DEBUG, "%s did not start: %s", me, text_of(error), error=error)
+        me._close()
 
     def _wind_down(self) -> None:
         """Run the hooks of the end. One that raises gives the reason, if there was none worse."""
@@ -435,8 +478,8 @@ class Process(pykka.ThreadingActor):
     def _let_go(self) -> None:
         try:
             self.abandoned()
-        except BaseException:
-            logger.exception("%s failed as its thread ended", self)
+        except BaseException as error:
+            log(logging.ERROR, "%s failed as its thread ended", self._actor_ref, error=error)
 
     def _run_last(self, hook: Watcher) -> None:
         if self.fenced:
@@ -445,7 +488,7 @@ class Process(pykka.ThreadingActor):
         try:
             hook(reason)
         except BaseException as error:
-            logger.exception("%s failed as it ended", self)
+            log(logging.ERROR, "%s failed as it ended", self._actor_ref, error=error)
             if not is_abnormal(reason):
                 self.__exiting = (reason_for(error),)
 

@@ -1,9 +1,9 @@
 """ProcessRef: how everyone else holds a process; and what one can do to a process by its ref."""
 
-import logging
 import queue
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pykka
@@ -11,21 +11,18 @@ from pykka import ActorDeadError, ActorRegistry, messages
 from pykka._envelope import Envelope
 
 from supervision.errors import CallingSelf, Exited, Reason
-from supervision.inbox import Inbox, dead_letter, reply
+from supervision.foreign import equal, is_a, text_of
+from supervision.inbox import Inbox, dead_letter, fail_future, reply
 from supervision.lifeline import Cancel, Lifeline, Watcher
 from supervision.registry import resolve
+from supervision.waits import Broken, Wait, await_end, here, seconds
 
 if TYPE_CHECKING:
     from supervision.process import Process
 
 __all__ = ["ProcessRef", "current", "exit_reason", "kill", "stop", "tell_if_alive"]
 
-logger = logging.getLogger("supervision")
-
 P = TypeVar("P", bound="Process")
-
-here = threading.local()
-"""`here.process` is the process whose thread this is."""
 
 
 class Signal:
@@ -49,19 +46,29 @@ class ChildEnded(Signal):
     reason: Reason
 
 
+class Condition(threading.Condition):
+    """`with` calls the methods of the lock itself, which are in C: no Ctrl-C leaves it held."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
 class ReplyFuture(pykka.ThreadingFuture[Any]):
     """Knows whom it waits for, so that waiting for oneself is an error and not a deadlock."""
 
     asked: "ProcessRef[Any] | None" = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = Condition()
+
     def get(self, *, timeout: float | None = None) -> Any:
-        if self.asked is not None and self._result is None and waits_for_us(self.asked):
-            if self.asked is current():
-                why = "waits for its own answer; call the method directly"
-            else:
-                why = f"waits until {current()} has started; tell oneself, and ask after `init`"
-            raise CallingSelf(f"{self.asked} {why}")
-        return super().get(timeout=timeout)
+        if timeout is not None:
+            timeout = seconds(timeout)
+        if self.asked is None or self._result is not None or current() is None:
+            return super().get(timeout=timeout)
+        with Wait((self.asked,), "answered", partial(fail_future, self)):
+            return super().get(timeout=timeout)
 
 
 class ProcessRef(pykka.ActorRef[P], Generic[P]):
@@ -72,12 +79,14 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     """
 
     name: Any = None
-    starter: "ProcessRef[Any] | None" = None
-    """The process that waits for this one to start."""
+    wait: Wait | None = None
+    """What its thread waits for."""
+    started = False
     actor_inbox: Inbox
 
     def __init__(self, actor: P) -> None:
         super().__init__(actor)
+        self.actor_class = type(actor)
         self._lifeline = Lifeline()
         self.actor_inbox.refuse = self._refuse
 
@@ -88,6 +97,8 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         inbox.put(Envelope(message))
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            timeout = seconds(timeout)
         future = super().ask(message, block=False)
         if isinstance(future, ReplyFuture):
             future.asked = self
@@ -99,19 +110,32 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         It runs on the thread that ends the process and must be quick. On a process that has ended
         already it runs here and now with "noproc".
         """
-        cancel = self._lifeline.watch(callback)
+        return self._watch(callback)
+
+    def watch_first(self, callback: Watcher) -> Cancel:
+        """As `watch`, but before all who watch: for what is to be free when they hear."""
+        return self._watch(callback, first=True)
+
+    def _watch(self, callback: Watcher, *, first: bool = False) -> Cancel:
+        cancel = self._lifeline.watch(callback, first=first)
         if cancel is None:
             callback("noproc")
             return _nothing
         return cancel
 
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            timeout = seconds(timeout)
+        stopped = super().stop(block=False)
+        return stopped.get(timeout=timeout) if block else stopped
+
     def __str__(self) -> str:
-        label = "" if self.name is None else f" {self.name!r}"
+        label = "" if self.name is None else f" {text_of(self.name)}"
         return f"{self.actor_class.__name__}{label} {self.actor_urn[-12:]}"
 
     def __repr__(self) -> str:
         ended = self._lifeline.ended
-        return f"<ProcessRef {self}{f', ended: {ended[0]!r}' if ended else ''}>"
+        return f"<ProcessRef {self}{f', ended: {text_of(ended[0])}' if ended else ''}>"
 
     def _close(self) -> None:
         """Take no more messages, and refuse those that wait."""
@@ -121,12 +145,16 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     def _end(self, reason: Reason, *, fenced: bool = False) -> bool:
         """The one way out, for the process itself and for who kills it. False if it had ended."""
         self._close()
-        if not self._lifeline.cut(reason, fenced=fenced):
-            return False
-        dead_letter(self.actor_inbox.current)  # still without its answer only if it was killed
-        ActorRegistry.unregister(self)
-        self._lifeline.tell()
-        return True
+        mine = (reason,)
+        try:
+            self._lifeline.cut(mine, fenced=fenced)
+            if self._lifeline.ended is mine:
+                dead_letter(self.actor_inbox.current)  # without its answer only if it was killed
+                ActorRegistry.unregister(self)
+        finally:  # also after a Ctrl-C: nobody else tells it
+            if self._lifeline.ended is mine:
+                self._lifeline.tell()
+        return self._lifeline.ended is mine
 
     def _refuse(self, envelopes: list[Envelope[Any]]) -> None:
         """Give each envelope that nobody will handle the end it deserves."""
@@ -136,7 +164,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
                 self._answer_at_end(envelope)
             elif envelope.reply_to is not None:
                 dead_letter(envelope)
-            elif not isinstance(envelope.message, Signal):
+            elif not is_a(envelope.message, Signal):
                 told.append(envelope.message)
         if told:
             self.actor_class._bury(self, told)
@@ -153,16 +181,6 @@ def current() -> ProcessRef[Any] | None:
     return None if process is None else process.actor_ref
 
 
-def waits_for_us(ref: ProcessRef[Any]) -> bool:
-    """Tell whether this process does nothing before the calling one has gone on: it is that one
-    itself, or waits for it to start, as a supervisor does.
-    """
-    waiting = current()
-    while waiting is not None and waiting is not ref:
-        waiting = waiting.starter
-    return waiting is not None
-
-
 def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -> str:
     """End a process after the messages that wait, and return "ok" when it has ended.
 
@@ -170,26 +188,26 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
     timeout   seconds to wait; None: for ever
 
     Raises Exited with "noproc" if there is none, or with the reason if it ended for another;
-    TimeoutError if it has not ended in time (the order stays); CallingSelf on oneself; TypeError
-    for what is no process.
+    TimeoutError if it has not ended in time (the order stays); CallingSelf on oneself, and on who
+    waits for our start or end; TypeError for what is no process, or no time.
     """
+    timeout_s = None if timeout is None else seconds(timeout)
     ref = process_of(target)
     if ref is None:
         raise Exited("noproc")
     if ref is current():
         raise CallingSelf(f"{ref} can't wait for its own end; call self.exit(reason)")
-    if waits_for_us(ref):
-        raise CallingSelf(f"{ref} waits until {current()} has started; raise Stop in `init`")
-    ended: queue.SimpleQueue[Reason] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
     cancel = ref.watch(ended.put)
-    tell_if_alive(ref, Exit(reason))
     try:
-        actual = await_end(ended, timeout)
+        with Wait((ref,), "ended", lambda error: ended.put(Broken(error))):
+            tell_if_alive(ref, Exit(reason))
+            actual = await_end(ended, timeout_s)
     except queue.Empty:
         raise TimeoutError(f"{ref} has not ended within {timeout} s") from None
     finally:
         cancel()
-    if actual != reason:
+    if not equal(actual, reason):
         raise Exited(actual)
     return "ok"
 
@@ -223,14 +241,9 @@ def process_of(target: Any) -> ProcessRef[Any] | None:
     if ref is None or isinstance(ref, ProcessRef):
         return ref
     raise TypeError(
-        f"{ref} is no process of this program: a plain actor becomes one by "
+        f"{text_of(ref, str)} is no process of this program: a plain actor becomes one by "
         "supervision.as_process(cls).start(), and others have a stop() of their own"
     )
-
-
-def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
-    """Get what comes, which may take any time if none is given. Raises queue.Empty."""
-    return ended.get(timeout=None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
 
 
 def tell_if_alive(ref: Any, message: Any) -> None:

@@ -12,9 +12,20 @@ from typing import Any
 
 from pykka import ActorProxy, ActorRegistry
 
+from supervision.foreign import Key, text_of
 from supervision.lifeline import Cancel
 
 __all__ = ["Registry", "names", "resolve"]
+
+
+class Holding:
+    """That a ref has a name. `cancel` is None until its end is watched."""
+
+    __slots__ = ("cancel", "ref")
+
+    def __init__(self, ref: Any) -> None:
+        self.ref = ref
+        self.cancel: Cancel | None = None
 
 
 class Registry:
@@ -24,9 +35,8 @@ class Registry:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._lock = threading.Lock()
-        self._refs: dict[Hashable, Any] = {}
-        self._watches: dict[Hashable, Cancel] = {}
+        self._lock = threading.RLock()  # a signal handler may come here while its thread is here
+        self._holdings: dict[Key | str, Holding] = {}
 
     def register(self, name: Hashable, ref: Any) -> tuple[str, Any]:
         """Give `name` to `ref`: `("ok", ref)` or `("error", ("already_registered", other_ref))`.
@@ -34,41 +44,44 @@ class Registry:
         Raises TypeError for a ref that can't be watched: its name would outlive it.
         """
         check_watched(ref)
-        with self._lock:
-            if name in self._refs:
-                return ("error", ("already_registered", self._refs[name]))
-            self._refs[name] = ref
-        cancel = ref.watch(lambda _reason: self._forget(name, ref))
-        with self._lock:
-            if self._refs.get(name) is ref:
-                self._watches[name] = cancel
+        key, mine = Key.of(name), Holding(ref)
+        watch = getattr(ref, "watch_first", ref.watch)
+        try:
+            with self._lock:
+                holder = self._holdings.setdefault(key, mine)
+            if holder is mine:
+                mine.cancel = watch(lambda _reason: self._forget(key, mine))
+        except BaseException:  # Ctrl-C: a name that is not watched would never be free again
+            self._forget(key, mine)
+            raise
+        if holder is not mine:
+            return ("error", ("already_registered", holder.ref))
         return ("ok", ref)
 
     def unregister(self, name: Hashable) -> None:
         """Free `name`, whoever has it. Nothing happens if nobody does."""
         with self._lock:
-            self._refs.pop(name, None)
-            cancel = self._watches.pop(name, None)
-        if cancel:
-            cancel()
+            holding = self._holdings.pop(Key.of(name), None)
+        if holding is not None and holding.cancel is not None:
+            holding.cancel()
 
     def whereis(self, name: Hashable) -> Any | None:
         """The ref that has this name, or None."""
-        return self._refs.get(name)
+        holding = self._holdings.get(Key.of(name))
+        return None if holding is None else holding.ref
 
     def names(self) -> list[Hashable]:
         """All names now held, oldest first."""
         with self._lock:
-            return list(self._refs)
+            return [key.thing if isinstance(key, Key) else key for key in self._holdings]
 
     def __repr__(self) -> str:
-        return f"Registry({', '.join(repr(name) for name in self.names())})"
+        return f"Registry({', '.join(text_of(name) for name in self.names())})"
 
-    def _forget(self, name: Hashable, ref: Any) -> None:
+    def _forget(self, key: Key | str, holding: Holding) -> None:
         with self._lock:
-            if self._refs.get(name) is ref:
-                del self._refs[name]
-                self._watches.pop(name, None)
+            if self._holdings.get(key) is holding:
+                del self._holdings[key]
 
 
 names = Registry()
@@ -89,7 +102,8 @@ def check_watched(ref: Any) -> None:
     """Raise TypeError unless the end of this one can be heard of."""
     if not hasattr(ref, "watch"):
         raise TypeError(
-            f"{ref} can't be watched: start its class as supervision.as_process(cls).start_link()"
+            f"{text_of(ref, str)} can't be watched: start its class as "
+            "supervision.as_process(cls).start_link()"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervision.errors import OptionError
+from supervision.foreign import is_a, text_of
 
 __all__ = ["Backoff", "Pauses", "RestartIntensity"]
 
@@ -24,10 +25,11 @@ class Backoff:
     max_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.first_s <= self.max_s:
+        pauses = (self.first_s, self.max_s)
+        if not all(is_a(pause, int | float) for pause in pauses) or not 0 < pauses[0] <= pauses[1]:
             raise OptionError(
-                ("invalid_backoff", (self.first_s, self.max_s)),
-                f"a backoff needs 0 < first_s <= max_s, not {self.first_s!r} and {self.max_s!r}",
+                ("invalid_backoff", pauses),
+                f"a backoff needs 0 < first_s <= max_s, not {text_of(pauses)}",
             )
 
 

@@ -11,6 +11,7 @@ from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
+from supervision.foreign import Key, equal, says, text_of
 from supervision.ref import ProcessRef
 from supervision.restarts import Backoff
 
@@ -49,30 +50,33 @@ def supervisor_flags(
 
     Raises ChildSpecError and OptionError.
     """
-    if strategy not in STRATEGIES:
+    if not any(says(strategy, known) for known in STRATEGIES):
         raise OptionError(
             ("invalid_strategy", strategy),
-            f"strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}",
+            f"strategy must be one of {', '.join(STRATEGIES)}, not {text_of(strategy)}",
         )
     check_intensity(max_restarts, max_seconds)
     if backoff is not None and not isinstance(backoff, Backoff):
         raise OptionError(
-            ("invalid_backoff", backoff), f"backoff must be a Backoff or None, not {backoff!r}"
+            ("invalid_backoff", backoff),
+            f"backoff must be a Backoff or None, not {text_of(backoff)}",
         )
     if isinstance(children, type) or not isinstance(children, Iterable):
         raise ChildSpecError(
-            ("invalid_children", children), f"children must be a list of them, not {children!r}"
+            ("invalid_children", children),
+            f"children must be a list of them, not {text_of(children)}",
         )
     specs = tuple(to_spec(form) for form in children)
-    seen = set()
+    seen: set[Key | str] = set()
     for spec in specs:
-        if spec.id in seen:
+        key = Key.of(spec.id)
+        if key in seen:
             raise ChildSpecError(
                 ("duplicate_child_name", spec.id),
-                f"two children have the id {spec.id!r}; dataclasses.replace(spec, id=...) tells "
-                "them apart",
+                f"two children have the id {text_of(spec.id)}; dataclasses.replace(spec, id=...) "
+                "tells them apart",
             )
-        seen.add(spec.id)
+        seen.add(key)
     return SupervisorFlags(specs, strategy, max_restarts, max_seconds, backoff)
 
 
@@ -207,7 +211,7 @@ class Supervisor(SupervisorBase):
         return self._children_in_order[::-1]
 
     def _find(self, id: Hashable) -> Child | None:  # noqa: A002
-        return next((child for child in self._children_in_order if child.spec.id == id), None)
+        return next((child for child in self._children_in_order if equal(child.spec.id, id)), None)
 
     def _stopped(self, id: Hashable) -> tuple[Child | None, str]:  # noqa: A002
         """The child if it is neither running nor restarting; else None and which."""

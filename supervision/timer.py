@@ -11,9 +11,10 @@ from typing import Any
 
 from pykka import ActorDeadError
 
-__all__ = ["Timer", "TimerHandle", "timer"]
+from supervision.foreign import is_interrupt, log, text_of
+from supervision.waits import seconds
 
-logger = logging.getLogger("supervision")
+__all__ = ["Timer", "TimerHandle", "timer"]
 
 CANCELLED_MAX = 64  # cancelled timers kept in the heap at least, before half of it may be swept
 
@@ -35,7 +36,7 @@ class TimerHandle:
 
     def __repr__(self) -> str:
         state = "waiting" if self.waiting else "done"
-        return f"<TimerHandle {self.message!r} to {self.ref}, {state}>"
+        return f"<TimerHandle {text_of(self.message)} to {text_of(self.ref, str)}, {state}>"
 
 
 class Timer:
@@ -54,7 +55,8 @@ class Timer:
         """Know of no message, and have no thread: at first, and in a forked child, where the
         thread is not, and what was set before comes to its receiver in the parent.
         """
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.RLock()  # a signal handler may set a timer while its thread does
+        self._changed = threading.Condition(self._lock)  # `with` is for the lock: see ref.Condition
         self._heap: list[tuple[float, int, TimerHandle]] = []
         self._order = count()  # equal deadlines fire in the order they were set
         self._cancelled = 0
@@ -64,12 +66,13 @@ class Timer:
         """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error.
 
         Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`; and
-        RuntimeError, nothing being set, when the system has no thread left for the first timer.
+        TypeError or ValueError for what is no number of seconds; RuntimeError, nothing being set, when
+        the system has no thread left for the first timer.
         """
         if not hasattr(ref, "tell"):
-            raise TypeError(f"a timer tells the ref of an actor, and {ref!r} is none")
-        handle = TimerHandle(self, self._clock() + max(0.0, delay_s), ref, message)
-        with self._changed:
+            raise TypeError(f"a timer tells the ref of an actor, and {text_of(ref)} is none")
+        handle = TimerHandle(self, self._clock() + seconds(delay_s), ref, message)
+        with self._lock:
             self._start_thread()
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
             if self._heap[0][2] is handle:
@@ -79,7 +82,7 @@ class Timer:
     def fire_due(self) -> float | None:
         """Send all that is due. Returns the seconds until the next is, or None without one."""
         while True:
-            with self._changed:
+            with self._lock:
                 handle = self._pop_due()
                 if handle is None:
                     return self._heap[0][0] - self._clock() if self._heap else None
@@ -87,11 +90,14 @@ class Timer:
                 handle.ref.tell(handle.message)
             except ActorDeadError:
                 pass
-            except Exception:
-                logger.exception("a timer could not tell %s", handle.ref)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                whom = text_of(handle.ref, str)
+                log(logging.ERROR, "a timer could not tell %s", whom, error=error)
 
     def __repr__(self) -> str:
-        return f"<Timer, {len(self._heap) - self._cancelled} waiting>"
+        return f"<Timer, {sum(entry[2].waiting for entry in self._heap)} waiting>"
 
     def _pop_due(self) -> TimerHandle | None:
         heap = self._heap
@@ -107,28 +113,33 @@ class Timer:
         return None
 
     def _cancel(self, handle: TimerHandle) -> bool:
-        with self._changed:
+        with self._lock:
             if not handle.waiting:
                 return False
             handle.waiting = False
             self._cancelled += 1
             if self._cancelled > max(CANCELLED_MAX, len(self._heap) // 2):
-                self._heap = [entry for entry in self._heap if entry[2].waiting]
-                heapq.heapify(self._heap)
-                self._cancelled = 0
+                self._sweep()
             return True
+
+    def _sweep(self) -> None:
+        """Take the cancelled out of the heap. A signal handler may set a timer meanwhile."""
+        heap, self._heap, self._cancelled = self._heap, [], 0
+        for entry in heap:
+            if entry[2].waiting:
+                heapq.heappush(self._heap, entry)
 
     def _start_thread(self) -> None:
         """Start the thread with the first message. One that can't be started is tried again."""
         if self._thread is None and not self._manual:
             thread = threading.Thread(target=self._run, name="timer", daemon=True)
             thread.start()
-            self._thread = thread
+            self._thread = thread  # not before it runs: a Ctrl-C in between would end all timers
 
     def _run(self) -> None:
         while True:
             self.fire_due()
-            with self._changed:
+            with self._lock:
                 if not self._heap:
                     self._changed.wait()
                 elif (pause_s := self._heap[0][0] - self._clock()) > 0:

@@ -1,0 +1,128 @@
+"""Who waits for whom, so that processes that wait for each other are told and not stuck.
+
+A process waits on its thread for one thing at a time: for the start of a child, for the end of
+others, for an answer. A circle of such waits has no end by itself, for no one in it goes on. It is
+broken at an answer that is awaited there, or at a `stop`: that one raises CallingSelf. Circles of
+nothing but asks are left alone: their timeouts end them, as in Pykka.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from supervision.errors import CallingSelf
+from supervision.foreign import text_of
+
+if TYPE_CHECKING:
+    from supervision.ref import ProcessRef
+
+__all__ = ["Wait", "await_end", "here", "seconds"]
+
+here = threading.local()
+"""`here.process` is the process whose thread this is."""
+
+
+class Wait:
+    """`with Wait(on, until, break_off):` around what waits; nothing outside of a process.
+
+    on         the processes waited for
+    until      what they must have done: "started", "ended", "answered"
+    break_off  called, on any thread, with the CallingSelf that ends this wait. None: it can't be
+
+    Entering it raises CallingSelf if it would close a circle in which no other can be broken off.
+    """
+
+    __slots__ = ("before", "break_off", "me", "on", "until")
+
+    def __init__(
+        self,
+        on: "tuple[ProcessRef[Any], ...]",
+        until: str,
+        break_off: Callable[[CallingSelf], None] | None = None,
+    ) -> None:
+        self.on, self.until, self.break_off = on, until, break_off
+        process = getattr(here, "process", None)
+        self.me: ProcessRef[Any] | None = None if process is None else process._actor_ref
+        self.before: Wait | None = None
+
+    def __enter__(self) -> None:
+        me = self.me
+        if me is None:
+            return
+        self.before, me.wait = me.wait, self
+        try:
+            for others in self._circles():
+                self._break(others)
+        except BaseException:
+            me.wait = self.before
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        if self.me is not None:
+            self.me.wait = self.before
+
+    def _circles(self) -> "Iterator[tuple[Wait, ...]]":
+        """The waits of the others in each circle that this one closes, the next one first."""
+        ways: list[tuple[ProcessRef[Any], tuple[Wait, ...]]] = [(ref, ()) for ref in self.on]
+        while ways:
+            ref, way = ways.pop()
+            if ref is self.me:
+                yield way
+            elif (wait := ref.wait) is not None and wait not in way:
+                ways += [(beyond, (*way, wait)) for beyond in wait.on if not wait.is_over(beyond)]
+
+    def is_over(self, ref: "ProcessRef[Any]") -> bool:
+        """Whether this one has done what it is waited for; who waits may not have noticed yet."""
+        return bool(ref._lifeline.ended) or (self.until == "started" and ref.started)
+
+    def _break(self, others: "tuple[Wait, ...]") -> None:
+        circle = (self, *others)
+        stuck = next((wait for wait in circle if wait.until != "answered"), None)
+        if others and stuck is None:
+            return None
+        if stuck is None:
+            why = f"{self.me} waits for its own answer; call the method directly"
+        else:
+            whom = circle[(circle.index(stuck) + 1) % len(circle)].me
+            why = f"{stuck.me} waits until {whom} has {stuck.until}; tell it, and don't wait for it"
+        error = CallingSelf(why)
+        if self.break_off is not None:
+            raise error
+        for wait in others:
+            if wait.break_off is not None:
+                return wait.break_off(error)
+        raise error
+
+
+class Broken:
+    """What a wait for an end is given in place of the reason, when it is broken off."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: CallingSelf) -> None:
+        self.error = error
+
+
+def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
+    """Get the reason that comes, which may take any time if none is given.
+
+    Raises queue.Empty, and CallingSelf if the wait is broken off.
+    """
+    reason = ended.get(timeout=timeout_s)
+    if type(reason) is Broken:
+        raise reason.error
+    return reason
+
+
+def seconds(timeout: Any) -> float:
+    """The seconds to wait: none for a negative number, as long as there is for infinity.
+
+    Raises TypeError for what is no number, and ValueError for nan.
+    """
+    if not isinstance(timeout, Real):
+        raise TypeError(f"seconds must be a number, not {text_of(timeout)}")
+    if timeout != timeout:
+        raise ValueError("seconds must be a number, not nan")
+    return min(max(float(timeout), 0.0), threading.TIMEOUT_MAX)
