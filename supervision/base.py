@@ -117,7 +117,7 @@ class SupervisorBase(Process, type="supervisor"):
             log(logging.ERROR, "%s can't start: %s", self._actor_ref, text_of(error, str))
             kind_of_error = "start_spec" if isinstance(error, ChildSpecError) else "supervisor_data"
             raise Stop((kind_of_error, error.reason)) from error
-        if not isinstance(flags, kind):
+        if not is_a(flags, kind):
             raise Stop(("bad_return", (type(self).__name__, "init", flags)))
         clock = type(self).clock
         self._intensity = RestartIntensity(flags.max_restarts, flags.max_seconds, clock)
@@ -245,7 +245,7 @@ def check_intensity(max_restarts: Any, max_seconds: Any) -> None:
             ("invalid_intensity", max_restarts),
             f"max_restarts must be a whole number >= 0, not {text_of(max_restarts)}",
         )
-    if not is_a(max_seconds, int | float) or not max_seconds > 0:  # nor nan
+    if not is_a(max_seconds, (int, float)) or not max_seconds > 0:  # nor nan
         raise OptionError(
             ("invalid_period", max_seconds),
             f"max_seconds must be above 0, not {text_of(max_seconds)}",

@@ -85,7 +85,7 @@ def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  
             ("invalid_child_type", type),
             f"type of {of} must be worker or supervisor, not {text_of(type)}",
         )
-    if is_a(shutdown, int | float):
+    if is_a(shutdown, (int, float)):
         valid = not is_a(shutdown, bool) and shutdown >= 0
     else:
         valid = says(shutdown, "brutal_kill") or says(shutdown, "infinity")

@@ -13,7 +13,7 @@ import pykka
 from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
 from supervision.errors import CallingSelf, ChildSpecError, reason_for
-from supervision.foreign import log, says, text_of
+from supervision.foreign import is_a, log, says, text_of
 from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
 from supervision.waits import Wait, await_end
 
@@ -52,11 +52,11 @@ def to_spec(form: Any) -> ChildSpec:
 
     Raises ChildSpecError.
     """
-    if isinstance(form, ChildSpec):
+    if is_a(form, ChildSpec):
         return form
-    owner, argument = form if isinstance(form, tuple) and len(form) == 2 else (form, ())
+    owner, argument = form if is_a(form, tuple) and len(form) == 2 else (form, ())
     make = getattr(owner, "child_spec", None)
-    if make is None and isinstance(owner, type) and issubclass(owner, pykka.ThreadingActor):
+    if make is None and is_a(owner, type) and issubclass(owner, pykka.ThreadingActor):
         make = as_process(owner).child_spec
     if not callable(make):
         raise ChildSpecError(
@@ -64,11 +64,11 @@ def to_spec(form: Any) -> ChildSpec:
             f"{text_of(form)} is no child: give a ChildSpec, a class that is a Process or a "
             "pykka.ThreadingActor or has a classmethod child_spec, or (class, argument)",
         )
-    if isinstance(argument, dict):
+    if is_a(argument, dict):
         spec = make(**argument)
     else:
-        spec = make(*argument) if isinstance(argument, tuple) else make(argument)
-    if not isinstance(spec, ChildSpec):
+        spec = make(*argument) if is_a(argument, tuple) else make(argument)
+    if not is_a(spec, ChildSpec):
         raise ChildSpecError(
             ("invalid_child_spec", spec),
             f"child_spec of {text_of(owner)} returned {text_of(spec)}, no ChildSpec",
@@ -86,18 +86,18 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
 
 
 def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
-    match answer:
-        case ("ok", ref) | ("ok", ref, _):
-            pass
-        case "ignore":
-            return ("ignore", None)
-        case ("error", reason):
-            return ("error", reason)
-        case ref:
-            pass
-    if isinstance(ref, ProcessRef):
+    if says(answer, "ignore"):
+        return ("ignore", None)
+    ref = answer
+    if is_a(answer, tuple) and len(answer) in (2, 3):
+        word, value = answer[:2]
+        if says(word, "error") and len(answer) == 2:
+            return ("error", value)
+        if says(word, "ok"):
+            ref = value
+    if is_a(ref, ProcessRef):
         return ("ok", ref)
-    if isinstance(ref, pykka.ActorRef):
+    if is_a(ref, pykka.ActorRef):
         log(
             logging.ERROR, "child %s is no process: use (%s, args)",
             text_of(spec.id), ref.actor_class.__name__,

@@ -41,7 +41,7 @@ def dynamic_supervisor_flags(
             ("invalid_strategy", strategy),
             f"strategy can only be one_for_one, not {text_of(strategy)}",
         )
-    if not says(max_children, "infinity") and not (is_a(max_children, int) and max_children >= 0):  # type: ignore[operator]
+    if not says(max_children, "infinity") and not (is_a(max_children, int) and max_children >= 0):
         raise OptionError(
             ("invalid_max_children", max_children),
             f'max_children must be a whole number >= 0 or "infinity", not {text_of(max_children)}',

@@ -85,7 +85,7 @@ class Stop(Exception):
 
 def reason_for(error: BaseException) -> Reason:
     """The exit reason of a process that ends by this exception."""
-    if is_a(error, Stop | StartError) and "reason" in vars(error):
+    if is_a(error, (Stop, StartError)) and "reason" in vars(error):
         return vars(error)["reason"]
     return ("exception", class_name(error), text_of(error, str))
 

@@ -8,12 +8,14 @@ looks at them. So nothing in this package formats, compares or tests such an obj
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 __all__ = ["Key", "class_name", "equal", "is_a", "is_interrupt", "log", "says", "text_of"]
 
 logger = logging.getLogger("supervision")
 logger.addHandler(logging.NullHandler())
+
+T = TypeVar("T")
 
 _name_of_class: Any = type.__dict__["__name__"]  # also where a metaclass has a name of its own
 
@@ -36,7 +38,7 @@ def class_name(thing: Any) -> str:
     return name
 
 
-def is_a(thing: Any, kind: Any) -> bool:
+def is_a(thing: Any, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
     """`isinstance` by the true class: `__class__` of the thing is not asked."""
     return issubclass(type(thing), kind)
 

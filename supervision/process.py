@@ -216,11 +216,16 @@ class Process(pykka.ThreadingActor):
         Raises StartError, with the exception that made `init` fail as its cause.
         """
         process = cls._made(args, kwargs)
-        outcome = process._launch(args, kwargs, timeout=None)
-        if outcome is STARTED:
-            ActorRegistry.register(process.actor_ref)
-            _unregister_if_dead(process.actor_ref)
-            return process.actor_ref
+        ref = process.actor_ref
+        try:
+            outcome = process._launch(args, kwargs, timeout=None)
+            if outcome is STARTED:
+                ActorRegistry.register(ref)
+                _unregister_if_dead(ref)
+                return ref
+        except BaseException:  # Ctrl-C: nobody would know of it
+            kill(ref)
+            raise
         raise StartError("ignore" if outcome is IGNORED else outcome) from process.__why
 
     @classmethod
@@ -299,7 +304,7 @@ class Process(pykka.ThreadingActor):
         self.__turn: Any = threading.RLock()  # held by the thread that handles messages
         self.__visited = False  # since `after_visits` was called
         super().__init__(*args, **kwargs)
-        self.actor_stopped._cond = Condition(threading.Lock())  # type: ignore[attr-defined]
+        self.actor_stopped._cond = Condition()  # type: ignore[attr-defined]
         self._actor_ref: ProcessRef[Any] = ProcessRef(self)
 
     def __str__(self) -> str:

@@ -1,7 +1,10 @@
 """ProcessRef: how everyone else holds a process; and what one can do to a process by its ref."""
 
 import queue
+import sys
 import threading
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -46,29 +49,81 @@ class ChildEnded(Signal):
     reason: Reason
 
 
-class Condition(threading.Condition):
-    """`with` calls the methods of the lock itself, which are in C: no Ctrl-C leaves it held."""
+class ReplyFuture(pykka.Future[Any]):
+    """Knows whom it waits for, so that waiting for oneself is an error and not a deadlock.
 
-    __enter__ = property(lambda self: self._lock.__enter__)
-    __exit__ = property(lambda self: self._lock.__exit__)
-
-
-class ReplyFuture(pykka.ThreadingFuture[Any]):
-    """Knows whom it waits for, so that waiting for oneself is an error and not a deadlock."""
+    Pykka's own waits by a threading.Condition, whose lock a Ctrl-C may leave held; then who
+    answers waits for it for ever.
+    """
 
     asked: "ProcessRef[Any] | None" = None
 
     def __init__(self) -> None:
         super().__init__()
-        self._condition = Condition()
+        self._lock = threading.RLock()
+        self._result: tuple[Any, BaseException | None, Any] | None = None
+        self._waiters: deque[queue.SimpleQueue[None]] = deque()
 
     def get(self, *, timeout: float | None = None) -> Any:
         if timeout is not None:
             timeout = seconds(timeout)
-        if self.asked is None or self._result is not None or current() is None:
-            return super().get(timeout=timeout)
-        with Wait((self.asked,), "answered", partial(fail_future, self)):
-            return super().get(timeout=timeout)
+        if self._result is None:
+            if self._get_hook is not None:
+                with self._lock:
+                    return super().get(timeout=timeout)
+            self._await(timeout)
+        assert self._result is not None
+        value, error, traceback = self._result
+        if error is not None:
+            # From where it was raised, and not from where it was raised again.
+            raise BaseException.with_traceback(error, traceback)
+        return value
+
+    def _await(self, timeout: float | None) -> None:
+        settled: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._waiters.append(settled)
+        try:
+            if self._result is not None:
+                return  # before it could see us
+            if self.asked is None or current() is None:
+                settled.get(timeout=timeout)
+            else:
+                with Wait((self.asked,), "answered", partial(fail_future, self)):
+                    settled.get(timeout=timeout)
+        except queue.Empty:
+            if self._result is None:
+                raise pykka.Timeout(f"{timeout} seconds") from None
+        finally:
+            with suppress(ValueError):
+                self._waiters.remove(settled)
+
+    def set(self, value: Any | None = None) -> None:
+        self._settle((value, None, None))
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        kind, error, traceback = exc_info or sys.exc_info()
+        self._settle((None, kind() if error is None and kind else error, traceback))
+
+    def _settle(self, result: tuple[Any, BaseException | None, Any]) -> None:
+        with self._lock:
+            if self._result is not None or self._get_hook is not None:
+                raise queue.Full
+            self._result = result
+        for settled in tuple(self._waiters):
+            settled.put(None)
+
+    def set_get_hook(self, func: Any) -> None:
+        with self._lock:
+            if self._result is not None:
+                raise queue.Full
+            super().set_get_hook(func)
+
+
+class Condition(threading.Condition):
+    """`with` calls the methods of the lock itself, which are in C: no Ctrl-C leaves it held."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
 
 
 class ProcessRef(pykka.ActorRef[P], Generic[P]):

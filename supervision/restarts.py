@@ -26,7 +26,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         pauses = (self.first_s, self.max_s)
-        if not all(is_a(pause, int | float) for pause in pauses) or not 0 < pauses[0] <= pauses[1]:
+        if not all(is_a(pause, (int, float)) for pause in pauses) or not 0 < pauses[0] <= pauses[1]:
             raise OptionError(
                 ("invalid_backoff", pauses),
                 f"a backoff needs 0 < first_s <= max_s, not {text_of(pauses)}",

@@ -11,7 +11,7 @@ from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import Key, equal, says, text_of
+from supervision.foreign import Key, equal, is_a, says, text_of
 from supervision.ref import ProcessRef
 from supervision.restarts import Backoff
 
@@ -56,12 +56,12 @@ def supervisor_flags(
             f"strategy must be one of {', '.join(STRATEGIES)}, not {text_of(strategy)}",
         )
     check_intensity(max_restarts, max_seconds)
-    if backoff is not None and not isinstance(backoff, Backoff):
+    if backoff is not None and not is_a(backoff, Backoff):
         raise OptionError(
             ("invalid_backoff", backoff),
             f"backoff must be a Backoff or None, not {text_of(backoff)}",
         )
-    if isinstance(children, type) or not isinstance(children, Iterable):
+    if is_a(children, type) or not is_a(children, Iterable):
         raise ChildSpecError(
             ("invalid_children", children),
             f"children must be a list of them, not {text_of(children)}",

@@ -143,3 +143,30 @@ def test_a_spec_with_an_id_of_its_own_is_fine():
     spec = ChildSpec("x", Worker.start_link)
     for _ in range(2):
         assert DynamicSupervisor.start_child(supervisor, spec)[0] == "ok"
+
+
+def test_a_child_that_restarts_goes_by_its_last_ref_and_can_be_terminated():
+    """Planted: not found, and the attempts never end."""
+    failing = Script(None, *[("error", "not now")] * 100_000)
+    _, supervisor = DynamicSupervisor.start_link(max_restarts=10**9)
+    _, ref = DynamicSupervisor.start_child(supervisor, failing.spec())
+    kill(ref)
+    eventually(lambda: failing.starts > 3)
+    assert DynamicSupervisor.count_children(supervisor)["specs"] == 1
+    assert DynamicSupervisor.terminate_child(supervisor, ref) == "ok"
+    starts = failing.starts
+    assert DynamicSupervisor.terminate_child(supervisor, ref) == ("error", "not_found")
+    assert DynamicSupervisor.count_children(supervisor)["specs"] == 0
+    assert failing.starts == starts
+    DynamicSupervisor.stop(supervisor)
+
+
+def test_a_child_that_restarted_goes_by_its_new_ref_alone():
+    _, supervisor = DynamicSupervisor.start_link()
+    _, ref = DynamicSupervisor.start_child(supervisor, Worker)
+    kill(ref)
+    eventually(lambda: DynamicSupervisor.count_children(supervisor)["active"] == 1)
+    [(_, again, _, _)] = DynamicSupervisor.which_children(supervisor)
+    assert DynamicSupervisor.terminate_child(supervisor, ref) == ("error", "not_found")
+    assert DynamicSupervisor.terminate_child(supervisor, again) == "ok"
+    DynamicSupervisor.stop(supervisor)

@@ -26,7 +26,7 @@ from supervision import (
     timer,
 )
 
-from .helpers import Worker, eventually
+from .helpers import Gate, Worker, eventually
 
 
 class Plain(pykka.ThreadingActor):
@@ -221,3 +221,61 @@ def test_once_it_has_started_a_child_may_ask_its_supervisor():
     [(_, patient, _, _)] = Supervisor.which_children(supervisor)
     assert patient.proxy().siblings.get(timeout=10) == [("Patient", patient, "worker", (Patient,))]
     stop(supervisor)
+
+
+@pytest.mark.parametrize("timeout", ["soon", math.nan, object(), [1]])
+def test_what_is_no_time_is_refused_before_anything_is_done(timeout):
+    """Planted: the order is given, and then the wait fails."""
+
+    class Counting(Process):
+        def init(self):
+            self.count = 0
+
+        def on_receive(self, _message):
+            self.count += 1
+
+    counting = Counting.start()
+    for wait in (
+        lambda: stop(counting, "normal", timeout),
+        lambda: counting.stop(timeout=timeout),
+        lambda: counting.ask("count", timeout=timeout),
+        lambda: Supervisor.stop(counting, timeout=timeout),
+        lambda: Worker.start_link(name="never", timeout=timeout),
+        lambda: timer.send_after(timeout, counting, "count"),
+    ):
+        with pytest.raises((TypeError, ValueError), match="seconds must be a number"):
+            wait()
+    assert counting.proxy().count.get(timeout=10) == 0
+    with pytest.raises((TypeError, ValueError), match="seconds must be a number"):
+        counting.ask("count", block=False).get(timeout=timeout)
+    assert names.whereis("never") is None
+    stop(counting)
+
+
+def test_less_than_no_time_is_none_and_all_the_time_is_allowed_everywhere():
+    worker = Worker.start()
+    assert worker.ask(1, timeout=math.inf) == 1
+    assert worker.ask(1, block=False).get(timeout=1e30) == 1
+    gate = Gate()
+    worker.tell(gate.hold)
+    with pytest.raises(pykka.Timeout):
+        worker.ask(1, timeout=-1)
+    with pytest.raises(TimeoutError):
+        stop(worker, timeout=-0.5)
+    gate.opened.set()
+    eventually(lambda: exit_reason(worker) == "normal")
+
+
+def test_a_backoff_is_of_numbers():
+    with pytest.raises(OptionError, match="first_s <= max_s"):
+        Backoff("2", 30)
+
+
+@pytest.mark.parametrize("raises", [ValueError, TypeError, SystemExit])
+def test_an_id_that_cant_be_hashed_is_refused_whatever_it_raises(raises):
+    class Id:
+        def __hash__(self):
+            raise raises
+
+    with pytest.raises((ValueError, SystemExit)):
+        ChildSpec(Id(), Worker.start_link)

@@ -148,3 +148,20 @@ def test_in_a_forked_child_no_process_of_its_parent_lives():
     assert os.waitpid(child, 0)[1] == 0
     assert names.whereis("forked") is worker
     stop(worker)
+
+
+def test_a_name_that_was_given_later_is_free_when_the_end_is_told():
+    """Whoever watched before it was given. Planted: watchers in the order in which they came."""
+    worker, found = Worker.start(), []
+    worker.watch(lambda _reason: found.append(names.whereis("late")))
+    names.register("late", worker)
+    stop(worker)
+    assert found == [None]
+
+
+def test_a_ref_may_have_a_name_only_once():
+    worker = Worker.start()
+    names.register("twice", worker)
+    assert names.register("twice", worker) == ("error", ("already_registered", worker))
+    stop(worker)
+    assert names.whereis("twice") is None

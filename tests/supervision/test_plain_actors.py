@@ -3,7 +3,7 @@
 import pykka
 import pytest
 
-from supervision import Process, Supervisor, as_process, exit_reason, names
+from supervision import Process, Supervisor, as_process, exit_reason, names, stop
 
 from .helpers import Worker, eventually
 
@@ -141,3 +141,70 @@ def test_a_child_stopped_by_its_ref_is_restarted_like_any_that_ended_normal():
     ref = children(supervisor)["Worker"]
     assert ref.stop() is True
     eventually(lambda: children(supervisor)["Worker"] is not ref)
+
+
+ATTRIBUTES = ("exit", "terminate", "init", "visit", "on_idle", "fenced", "_run", "_special")
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize("where", ["__init__", "on_start", "on_receive"])
+def test_an_attribute_that_means_something_else_is_refused_by_name(attribute, where):
+    """Planted: it takes the place of ours, and `on_stop` does not run."""
+    log = []
+
+    class Own(pykka.ThreadingActor):
+        def __init__(self):
+            super().__init__()
+            self.at("__init__")
+
+        def at(self, place):
+            if place == where:
+                setattr(self, attribute, object())
+
+        def on_start(self):
+            self.at("on_start")
+
+        def on_receive(self, _message):
+            self.at("on_receive")
+
+        def on_stop(self):
+            log.append("on_stop")
+
+    answer, outcome = as_process(Own).start_link()
+    if where == "on_receive":
+        with pytest.raises(TypeError, match=f"attribute {attribute}, "):
+            outcome.ask("now")
+        assert stop(outcome) == "ok"
+        assert log == ["on_stop"]
+    else:
+        assert answer == "error"
+        assert f"attribute {attribute}, " in str(outcome)
+
+
+def test_an_actor_keeps_its_own_way_to_set_attributes():
+    class Counting(pykka.ThreadingActor):
+        sets = 0
+
+        def __setattr__(self, name, value):
+            type(self).sets += 1
+            super().__setattr__(name, value)
+
+    before = Counting.sets
+    counting = as_process(Counting).start()
+    counting.proxy().own = 1
+    assert counting.proxy().own.get() == 1
+    assert counting.actor_class.sets > before
+    stop(counting)
+
+
+def test_a_message_that_an_actor_does_not_handle_is_logged_and_ends_nothing(caplog):
+    class Silent(pykka.ThreadingActor):
+        pass
+
+    class Mute:
+        __str__ = __repr__ = None
+
+    silent = as_process(Silent).start()
+    assert silent.ask(Mute()) is None
+    assert "Mute whose repr() fails" in caplog.text
+    stop(silent)

@@ -494,3 +494,75 @@ def test_a_process_may_finish_something_before_it_ends_as_asked():
     assert ref.ask("still there") == "shutdown"
     ref.tell("finished")
     eventually(lambda: exit_reason(ref) == "shutdown")
+
+
+class Continuing(Process):
+    """Tells itself what to do after its start."""
+
+    def __init__(self, log, gate):
+        super().__init__()
+        self.log, self.gate = log, gate
+        self.actor_ref.tell("__init__")
+
+    def init(self, _log, _gate):
+        self.gate.hold()
+        self.actor_ref.tell("init")
+        self.actor_ref.proxy().note.defer("proxy")
+
+    def on_start(self):
+        self.actor_ref.tell("on_start")
+
+    def note(self, what):
+        self.log.append(what)
+
+    def on_receive(self, message):
+        self.log.append(message)
+
+    def on_drained(self):
+        self.log.append("drained")
+
+
+def test_what_a_process_tells_itself_in_its_start_comes_before_all_else():
+    """Planted: behind what others sent to its name meanwhile."""
+    log, gate = [], Gate()
+    starter = Worker.start()
+    starter.tell(lambda _: Continuing.start_link(log, gate, name="continuing"))
+    assert gate.reached.wait(10)
+    ref = names.whereis("continuing")
+    ref.tell("other")
+    asked = ref.ask("asked", block=False)
+    gate.opened.set()
+    asked.get(timeout=10)
+    assert stop(ref) == "ok"
+    own = ["__init__", "init", "proxy", "on_start"]
+    assert log[:7] == [*own, "other", "asked", "drained"]
+    stop(starter)
+
+
+def test_what_a_process_told_itself_in_a_start_that_failed_is_undelivered():
+    unread = []
+
+    class Failing(Process):
+        def init(self):
+            self.actor_ref.tell("unread")
+            raise ValueError("no")
+
+        @staticmethod
+        def undelivered(message):
+            unread.append(message)
+
+    assert Failing.start_link()[0] == "error"
+    assert unread == ["unread"]
+
+
+def test_a_process_that_crashes_for_a_reason_of_ours_ends_in_order():
+    ended = []
+
+    class Clumsy(Worker):
+        def terminate(self, reason):
+            ended.append(reason)
+
+    Clumsy._handle_taken = None  # a defect of the machinery
+    clumsy = Clumsy.start()
+    clumsy.tell(1)
+    eventually(lambda: ended and ended == [exit_reason(clumsy)])

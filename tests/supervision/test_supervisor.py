@@ -4,13 +4,16 @@ Planted once to see it go red: children stopped in the order they started; rest_
 child after the one that ended; failed restarts not counted; `>` for `>=` in RestartIntensity.
 """
 
+from dataclasses import replace
 from functools import partial
+from unittest.mock import ANY
 
 import pytest
 
 from supervision import (
     Backoff,
     ChildSpec,
+    DynamicSupervisor,
     Exited,
     Process,
     Supervisor,
@@ -594,3 +597,125 @@ def test_one_that_is_killed_during_its_start_starts_no_more_children():
     children = [ChildSpec(label, partial(Deadly.start_link, label)) for label in "abc"]
     assert Supervisor.start_link(children, name="top") == ("error", "killed")
     assert begun == ["a"]
+
+
+def test_a_parent_ends_with_a_tree_that_gave_up():
+    """Planted: "shutdown" is taken for a normal end, and the parent lives with nothing below it."""
+    parent = Parent.start()
+    _, supervisor = parent.proxy().begin(Supervisor, [(Worker, {})]).get()
+    stop(supervisor, "shutdown")
+    assert eventually(lambda: exit_reason(parent)) == "shutdown"
+    parent = Parent.start()
+    _, child = parent.proxy().begin(Worker).get()
+    stop(child, ("shutdown", "detail"))
+    assert eventually(lambda: exit_reason(parent)) == ("shutdown", "detail")
+
+
+class Slow(Process):
+    def init(self, gate):
+        gate.hold()
+
+
+@pytest.mark.parametrize("end", [kill, lambda ref: ref._end("shutdown")])
+def test_a_child_that_starts_ends_with_its_parent(end):
+    """Planted: bound only after `init`, it holds its name until that returns."""
+    gate = Gate()
+    starter = Worker.start()
+    starter.tell(lambda _: Slow.start_link(gate, name="slow"))
+    assert gate.reached.wait(10)
+    child = names.whereis("slow")
+    end(starter)
+    assert names.whereis("slow") is None
+    assert exit_reason(child) == "killed"
+    gate.opened.set()
+
+
+def test_a_tree_that_starts_ends_with_who_starts_it():
+    gate = Gate()
+    inner = Supervisor.child_spec([(Slow, {"gate": gate, "name": "slow"})], name="inner")
+    starter = Worker.start()
+    starter.tell(lambda _: Supervisor.start_link([inner], name="outer"))
+    assert gate.reached.wait(10)
+    kill(starter)
+    eventually(lambda: not names.names())
+    gate.opened.set()
+
+
+BAD_CALLS = {
+    "too many": lambda proxy: proxy.which_children(proxy),
+    "too few": lambda proxy: proxy.terminate_child(),
+    "no child": lambda proxy: proxy.start_child(),
+    "init": lambda proxy: proxy.init(5),
+    "child_ended": lambda proxy: proxy.child_ended(),
+}
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_calls_by_proxy_are_answered_or_refused_and_end_nothing(kind):
+    """Planted: run without the supervisor, they end the whole tree."""
+    _, supervisor = kind.start_link()
+    kind.start_child(supervisor, (Worker, {"name": "worker"}))
+    worker, proxy = names.whereis("worker"), supervisor.proxy()
+    assert proxy.which_children().get() == kind.which_children(supervisor)
+    assert proxy.count_children().get() == kind.count_children(supervisor)
+    spec = replace(Worker.child_spec(name="another"), id="another")
+    answer, another = proxy.start_child(spec).get()
+    assert answer == "ok"
+    child = another if kind is DynamicSupervisor else "another"
+    assert proxy.terminate_child(child).get() == "ok"
+    assert proxy.start_child(5).get() == ("error", ("invalid_child_spec", 5))
+    for call in BAD_CALLS.values():
+        with pytest.raises((TypeError, ValueError)):
+            call(proxy).get(timeout=10)
+    proxy.which_children.defer("too", "many")
+    for name in ("child_ended", "exit"):
+        with pytest.raises(AttributeError):
+            setattr(proxy, name, None)
+    assert proxy.which_children().get() == [(ANY, worker, "worker", (Worker,))]
+    assert kind.stop(supervisor, timeout=10) == "ok"
+
+
+def test_a_supervisor_may_call_itself_on_its_own_thread():
+    class Own(Supervisor):
+        def mine(self):
+            return Supervisor.which_children(self)
+
+    _, own = Own.start_link([Worker])
+    assert own.proxy().mine().get(timeout=10) == Supervisor.which_children(own)
+    Supervisor.stop(own)
+
+
+@pytest.mark.parametrize("make", [iter, lambda specs: (spec for spec in specs)])
+def test_an_iterator_of_children_is_read_once_for_all_lives(make):
+    """Planted: used up by the first life, so that the second has no children."""
+    specs = [replace(Worker.child_spec(), id=name) for name in "abc"]
+    for child in (
+        Supervisor.child_spec(make(specs), name="inner"),
+        Supervisor.child_spec(children=make(specs), name="inner"),
+        (Supervisor, {"children": make(specs), "name": "inner"}),
+    ):
+        _, outer = Supervisor.start_link([child])
+        first = names.whereis("inner")
+        kill(first)
+        eventually(lambda first=first: names.whereis("inner") not in (None, first))
+        assert eventually(lambda: Supervisor.count_children("inner")["active"] == 3)
+        Supervisor.stop(outer)
+
+
+def test_an_attempt_that_was_overtaken_is_not_made():
+    """A restart that waits is void once its child was started otherwise."""
+    script = Script(None, ("error", "once"), None, ("error", "later"))
+    spec = script.spec()
+    _, supervisor = Supervisor.start_link([spec], max_restarts=100, backoff=Backoff(30.0, 30.0))
+    [(_, ref, _, _)] = Supervisor.which_children(supervisor)
+    kill(ref)
+    eventually(lambda: Supervisor.which_children(supervisor)[0][1] == "restarting")
+    child = supervisor._actor_weakref()._children_in_order[0]
+    overtaken = child.retry
+    assert Supervisor.terminate_child(supervisor, "scripted") == "ok"
+    assert Supervisor.restart_child(supervisor, "scripted")[0] == "ok"
+    starts = script.starts
+    supervisor.tell(overtaken)
+    assert Supervisor.count_children(supervisor)["active"] == 1
+    assert script.starts == starts
+    Supervisor.stop(supervisor)
