@@ -671,7 +671,7 @@ def test_calls_by_proxy_are_answered_or_refused_and_end_nothing(kind):
     for name in ("child_ended", "exit"):
         with pytest.raises(AttributeError):
             setattr(proxy, name, None)
-    assert proxy.which_children().get() == [(ANY, worker, "worker", (Worker,))]
+    assert (ANY, worker, "worker", (Worker,)) in proxy.which_children().get()
     assert kind.stop(supervisor, timeout=10) == "ok"
 
 
