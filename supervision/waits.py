@@ -121,7 +121,7 @@ def seconds(timeout: Any) -> float:
 
     Raises TypeError for what is no number, and ValueError for nan.
     """
-    if not isinstance(timeout, Real):
+    if type(timeout) is not float and not isinstance(timeout, Real):
         raise TypeError(f"seconds must be a number, not {text_of(timeout)}")
     if timeout != timeout:
         raise ValueError("seconds must be a number, not nan")
