@@ -66,8 +66,8 @@ class Timer:
         """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error.
 
         Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`; and
-        TypeError or ValueError for what is no number of seconds; RuntimeError, nothing being set, when
-        the system has no thread left for the first timer.
+        TypeError or ValueError for what is no number of seconds; RuntimeError, nothing being set,
+        when the system has no thread left for the first timer.
         """
         if not hasattr(ref, "tell"):
             raise TypeError(f"a timer tells the ref of an actor, and {text_of(ref)} is none")
