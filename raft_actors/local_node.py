@@ -360,7 +360,7 @@ class LocalNode:
             raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
         key = object()
         self._watchers[key] = watcher
-        if not hasattr(watcher, "watch"):  # a function, or a plain actor: found dead at the news
+        if not isinstance(watcher, supervision.ProcessRef):  # nobody tells that it has ended
             return lambda: self._watchers.pop(key, None)
         forget = watcher.watch(lambda _reason: self._watchers.pop(key, None))
 

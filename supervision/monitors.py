@@ -7,7 +7,7 @@ from typing import Any
 from supervision.errors import Reason
 from supervision.foreign import text_of
 from supervision.lifeline import Cancel
-from supervision.ref import current, tell_if_alive
+from supervision.ref import ProcessRef, current, tell_if_alive
 from supervision.registry import check_watched, resolve
 
 __all__ = ["Down", "Monitor", "demonitor", "monitor"]
@@ -63,8 +63,25 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
         return Monitor(number, target, lambda: None)
     check_watched(ref)
     actor = getattr(ref, "address", ref)
-    cancel = ref.watch(lambda reason: tell_if_alive(listener, Down(number, actor, reason)))
-    return Monitor(number, actor, cancel)
+    cancels: list[Cancel] = []
+    ended = False
+
+    def on_end(reason: Reason) -> None:
+        nonlocal ended
+        ended = True
+        cancel_all()
+        tell_if_alive(listener, Down(number, actor, reason))
+
+    def cancel_all(_reason: Reason = None) -> None:
+        for cancel in tuple(cancels):
+            cancel()
+
+    cancels.append(ref.watch(on_end))
+    if isinstance(listener, ProcessRef):  # else nobody tells that it has ended
+        cancels.append(listener.watch(cancel_all))
+        if ended:
+            cancel_all()
+    return Monitor(number, actor, cancel_all)
 
 
 def demonitor(monitor: Monitor) -> None:

@@ -739,8 +739,8 @@ MUTATIONS = (
     Mutation(
         "poison_command_ends_the_peer", "defect 17", "applied",
         "        except BaseException as error:  "
-        "# SystemExit of one command must not end every replica\n            if hasattr",
-        "        except ZeroDivisionError as error:\n            if hasattr",
+        "# SystemExit of one command must not end every replica\n            if depends",
+        "        except ZeroDivisionError as error:\n            if depends",
     ),
     Mutation(
         "a_command_that_raised_is_half_done", "DESIGN 4", "applied",

@@ -51,6 +51,28 @@ def test_a_cancelled_monitor_tells_nothing():
     assert seen(collector) == [Down(kept.ref, ref, "killed")]
 
 
+def test_a_monitor_is_forgotten_at_both_ends_when_either_has_ended():
+    """Planted: leave it with the target until that ends, and with the watcher until that does."""
+    target, watcher = Worker.start(), Worker.start()
+    before = len(target._lifeline._watchers), len(watcher._lifeline._watchers)
+
+    def are_forgotten():
+        return (len(target._lifeline._watchers), len(watcher._lifeline._watchers)) == before
+
+    for _ in range(3):
+        passing = Worker.start()
+        monitor(target, passing)
+        monitor(passing, watcher)
+        stop(passing)
+    eventually(are_forgotten)
+    demonitor(monitor(target, watcher))
+    assert are_forgotten()
+    monitor(target, passing)
+    assert are_forgotten(), "the watcher had ended before"
+    stop(target)
+    stop(watcher)
+
+
 def test_anything_with_watch_and_an_address_can_be_monitored():
     class Remote:
         address = ("peer", "node")
