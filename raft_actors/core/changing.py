@@ -34,6 +34,8 @@ class Changing(Replicating):
             self.call_off()
         problem = self.objection(event, target, as_it_is=as_it_is)
         if problem is not None:
+            if until is None:
+                until = server.now + server.config.max_election_timeout
             passes = self.passes_soon(problem, as_it_is=as_it_is)
             if not (passes and self.postpone(event, until)):
                 server.answer(event.ticket, ("error", problem))

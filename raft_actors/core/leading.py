@@ -139,15 +139,9 @@ class Leading(Role):
         is_new = self.server.now - self.began < self.server.config.max_election_timeout
         return is_new and any(self.progress[member].heard == -inf for member in members)
 
-    def postpone(self, event: "Configure | Transfer", until: float | None) -> bool:
-        """Have this judged again, when something commits and with each heartbeat, if it may wait.
-
-        until  when no longer; None when it comes for the first time
-        """
-        server = self.server
-        if until is None:
-            until = server.now + server.config.max_election_timeout
-        if server.now >= until or len(self.postponed) >= POSTPONED_MAX:
+    def postpone(self, event: Configure | Transfer, until: float) -> bool:
+        """Have this judged again, when something commits and with each heartbeat; may it wait?"""
+        if self.server.now >= until or len(self.postponed) >= POSTPONED_MAX:
             return False
         self.postponed.append((event, until))
         return True

@@ -9,7 +9,8 @@ from raft_actors.core.messages import Message, TimeoutNow, Transfer
 __all__ = ["Transferring"]
 
 HAND_OVER_S_MAX = 1.0
-"""Writers are sent away meanwhile, so not for long, whatever the election timeout."""
+"""Writers are sent away meanwhile, so not for long, whatever the election timeout; who asks for it
+may be about to end, and waits no longer for those that have not answered yet."""
 
 
 class Transferring(Leading):
@@ -46,6 +47,8 @@ class Transferring(Leading):
     def refuse_for_silence(
         self, event: Transfer, silent: list[Address], until: float | None
     ) -> None:
+        if until is None:
+            until = self.server.now + HAND_OVER_S_MAX
         if not (self.may_answer_yet(silent) and self.postpone(event, until)):
             self.server.answer(event.ticket, ("error", ("peers_not_responding", silent)))
 

@@ -11,6 +11,7 @@ from raft_actors import OnDiskStateMachine, Raft
 from raft_actors.commands import app
 from raft_actors.kv_store import KVStore
 from raft_actors.node import Node
+from raft_actors.replay import check
 from tests.nodes.helpers import eventually
 
 NAMES = ("one", "two", "three")
@@ -43,13 +44,15 @@ class Lost:
     """A group of NAMES with COUNT values of `size` characters, all of whose peers have stopped.
 
     backup  taken of the running group
+    traces  of all peers, before and after: the rules are kept throughout
     """
 
     def __init__(self, make_peer, tmp_path, *, machine=KVStore, size=SMALL, **options):
         self.make_peer, self.machine, self.size = make_peer, machine, size
         self.directory, self.backup = tmp_path, tmp_path / "backup"
+        self.traces = tmp_path / "traces"
         for name in NAMES:
-            make_peer(machine, name=name, data_dir=self.of(name), **options)
+            self.start(name, self.of(name), **options)
         assert Raft.set_configuration("one", NAMES)[0] == "ok"
         leader = Raft.leader("one")
         for number in range(COUNT):
@@ -61,6 +64,10 @@ class Lost:
         for name in NAMES:
             Raft.stop(name)
 
+    def start(self, name, path, **options):
+        options = {"data_dir": path, "trace": self.traces, **options}
+        assert self.make_peer(self.machine, name=name, **options)[1][0] == "ok"
+
     def of(self, name):
         return self.directory / "lost" / name
 
@@ -69,14 +76,13 @@ class Lost:
 
     def goes_on(self, name, path, **options):
         """Start `name` from `path`, let two others join, stop whoever leads, and look."""
-        options = {"data_dir": path, **options}
-        assert self.make_peer(self.machine, name=name, **options)[1][0] == "ok"
+        self.start(name, path, **options)
         eventually(lambda: Raft.leader(name) == here(name), 10)
         others = ("two", "three")  # with names of before, and disks of their own
         for other in others:
             answer = Raft.join(
                 self.machine, name=other, via=name, data_dir=self.directory / "new" / other,
-                timeout=20,
+                timeout=20, trace=self.traces,
             )  # fmt: skip
             assert answer[0] == "ok", answer
         assert answer[1]["members"] == sorted(map(here, (name, *others)))
@@ -88,6 +94,9 @@ class Lost:
         self.is_whole_at(leader)
         for other in others:
             assert "troubles" not in Raft.status(other)[1]
+            Raft.stop(other)
+            run("verify", self.directory / "new" / other)
+        assert [str(departure) for departure in check(self.traces).departures] == []
 
     def is_whole_at(self, peer):
         for number in range(COUNT):
@@ -174,11 +183,11 @@ def test_a_survivor_that_is_forced_together_with_a_fresh_peer_goes_on(lose, tmp_
     lost = lose(size=LARGE)
     path = lost.of("one")
     run("force-configuration", path, "one:nonode@nohost", "fresh:nonode@nohost", "--yes")
-    lost.make_peer(name="fresh", data_dir=tmp_path / "fresh")
-    lost.make_peer(name="one", data_dir=path)
+    lost.start("fresh", tmp_path / "fresh")
+    lost.start("one", path)
     eventually(lambda: Raft.leader("fresh") == here("one"), 10)
     Raft.stop("one")
-    lost.make_peer(name="one", data_dir=path)
+    lost.start("one", path)
     eventually(lambda: Raft.leader("one") is not None, 10)
     eventually(lambda: Raft.write(Raft.leader("one"), ("set", "after", 1))[0] == "ok", 10)
     assert Raft.remove_peer(Raft.leader("one"), "one")[0] == "ok"
