@@ -127,7 +127,7 @@ class PeerReplay:
         loaded.replace(what["base"] + 1, what["entries"])
         if what.get("configured"):
             loaded.configurations[what["configuration"]] = what["configured"]
-        is_forced = self.known and self.before["group"] not in ("", what["group"])
+        is_forced = self.known and "" != self.before["group"] != what["group"] != ""
         # Else `raft-actors recover force-configuration` has written to its directory meanwhile.
         if self.known and self.incarnation == what["incarnation"] and not is_forced:
             self.compare(loaded, (what["term"], what["vote"]))
