@@ -19,7 +19,7 @@ Fate = tuple[str, float, float]
 KINDS = frozenset({
     "deliver", "lose", "repeat", "tick", "write", "read", "open", "again", "crash", "die", "start",
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
-    "heal", "found", "transfer", "change",
+    "heal", "found", "jump", "transfer", "change",
 })  # fmt: skip
 """What may happen; `play.happen` knows how."""
 
@@ -38,6 +38,15 @@ class Plan:
     rates     how fast each peer's clock runs
     wall_rate how fast all wall clocks do: so that sessions expire within a short play
     encoded   whether messages pass through the bridge's codec
+    dead      those of the members that stay dead for a while after the fates: a bare majority is
+              to go on
+    lonely    whether nobody founds a group after the first wipe: one that left, and then lost its
+              disk, would found a second one
+    visits    whether peers that wait are stepped by who brings a message
+    sessions_max, sequences  sessions at once, and sequences of one whose answers are known; 0 for
+              what ships
+    others    configs that a peer may start again with
+    on_disk   whether the state is on disk
     """
 
     seed: int
@@ -55,6 +64,13 @@ class Plan:
     wall_rate: float
     encoded: bool
     fates: tuple[Fate, ...]
+    dead: str = ""
+    lonely: bool = False
+    visits: bool = False
+    sessions_max: int = 0
+    sequences: int = 0
+    others: tuple[Config, ...] = ()
+    on_disk: bool = False
 
 
 def draw(seed: int, steps: int) -> Plan:
@@ -119,7 +135,7 @@ def draw(seed: int, steps: int) -> Plan:
         fates=tuple(zip(kinds, first, second, strict=True)),
     )
     # Drawn last, so that the seeds of older versions still have their fates.
-    return replace(
+    plan = replace(
         plan,
         config=replace(
             config,
@@ -127,4 +143,65 @@ def draw(seed: int, steps: int) -> Plan:
             snapshot_trailing=choice((1, 3, 1_000)),
             snapshot_chunk_bytes=choice((40, 300, 1_000_000)),
         ),
+    )
+    return with_more(plan, changing=changing)
+
+
+ON_DISK_SEEDS = 40
+"""One in so many has its state on disk: it takes as long as several others."""
+
+
+def with_more(plan: Plan, *, changing: bool) -> Plan:
+    """Draw what came later, by a chance of its own; of the fates it replaces a few."""
+    luck = Random(f"{plan.seed}/more")  # noqa: S311
+    fates = list(plan.fates)
+
+    def scatter(share: float, kind: str) -> None:
+        for _ in range(round(share * len(fates) * luck.random())):
+            fates[luck.randrange(len(fates))] = kind, luck.random(), luck.random()
+
+    lonely = changing and luck.random() < 0.6
+    if lonely:
+        for kind in ("wipe", "reseed", "start"):
+            scatter(0.004, kind)
+    if luck.random() < 0.3:
+        scatter(0.01, "jump")
+    kinds = {kind for kind, _first, _second in fates}
+    others = list(plan.members)
+    luck.shuffle(others)
+    dead = others[: luck.randint(0, (len(others) - 1) // 2)]
+    small = luck.random() < 0.3
+    return replace(
+        plan,
+        fates=tuple(fates),
+        lonely=lonely,
+        dead="" if kinds & {"wipe", "change", "install"} else "".join(sorted(dead)),
+        visits=luck.random() < 0.3,
+        sessions_max=luck.choice((1, 2, 4)) if small else 0,
+        sequences=luck.choice((1, 2, 5)) if small else 0,
+        others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
+        on_disk=luck.random() < 1 / ON_DISK_SEEDS,
+    )
+
+
+def retuned(config: Config, luck: Random) -> Config:
+    """A config that a peer may have beside others of its group, or after its own.
+
+    Who has promised anything for leases may not lower its timeout (docs/decisions/reads.md).
+    """
+    choice = luck.choice
+    scale = choice((0.5, 1, 2)) if config.lease_clock_drift_max is None else 1
+    return replace(
+        config,
+        min_election_timeout=config.min_election_timeout * scale,
+        max_election_timeout=config.max_election_timeout * scale,
+        heartbeat_timeout=config.heartbeat_timeout * min(scale, 1),
+        append_bytes_max=choice((1, 60, 1_000_000)),
+        inflight_max=choice((1, 3, 64)),
+        log_cache_bytes=choice((1, 100, 1_000_000)),
+        apply_max=choice((1, 3, 1_000)),
+        proposals_max=choice((2, 20, 10_000)),
+        snapshot_entries=choice((1, 3, 10, 1_000_000)),
+        snapshot_trailing=choice((1, 3, 1_000)),
+        snapshot_chunk_bytes=choice((40, 300, 1_000_000)),
     )

@@ -24,12 +24,16 @@ class BadPlan(RaftError):
 def keep(plan: Plan, path: Path) -> None:
     """Write a plan to a file, which may be edited: a fate is (kind, first, second)."""
     told = asdict(plan)
-    usual = asdict(Config())
-    told["config"] = {name: value for name, value in told["config"].items() if value != usual[name]}
+    told["config"], told["others"] = unusual(plan.config), [*map(unusual, plan.others)]
     fates = ",\n  ".join(map(json.dumps, told.pop("fates")))
     head = json.dumps({"format": FORMAT, **told}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'{head[:-2]},\n "fates": [\n  {fates}\n ]\n}}\n')
+
+
+def unusual(config: Config) -> dict[str, Any]:
+    usual = asdict(Config())
+    return {name: value for name, value in asdict(config).items() if value != usual[name]}
 
 
 def kept(path: Path) -> Plan:
@@ -37,7 +41,8 @@ def kept(path: Path) -> Plan:
     try:
         told = json.loads(path.read_text())
         told_format = told.pop("format")
-        config, fates = told.pop("config"), told.pop("fates")
+        configs = [told.pop("config"), *told.pop("others", [])]
+        fates = told.pop("fates")
     except OSError as error:
         raise BadPlan(f"{path} can't be read: {error.strerror}") from error
     except (ValueError, KeyError, AttributeError) as error:
@@ -45,13 +50,15 @@ def kept(path: Path) -> Plan:
     if told_format != FORMAT:
         raise BadPlan(f"{path} is of format {told_format}, and this version plays {FORMAT}")
     refuse_unknown(path, told, {field.name for field in fields(Plan)}, "field of a plan")
-    refuse_unknown(path, config, {field.name for field in fields(Config)}, "field of Config")
+    for config in configs:
+        refuse_unknown(path, config, {field.name for field in fields(Config)}, "field of Config")
     refuse_unknown(path, dict.fromkeys(kind for kind, *_ in fates), KINDS, "kind of fate")
     try:
         told = {name: tuple(value) if isinstance(value, list) else value
                 for name, value in told.items()}  # fmt: skip
         told["fates"] = tuple((kind, float(first), float(second)) for kind, first, second in fates)
-        return Plan(config=Config(**config), **told)
+        config, *others = [Config(**config) for config in configs]
+        return Plan(config=config, others=tuple(others), **told)
     except (TypeError, ValueError) as error:
         raise BadPlan(f"{path} holds no plan of a simulation: {error}") from error
 

@@ -3,9 +3,13 @@
 from typing import Any
 from zlib import crc32
 
+from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.state_machine import StateMachine
 
-__all__ = ["Tally"]
+__all__ = ["DiskTally", "Tally"]
+
+
+KEYS = 7
 
 
 class Tally(StateMachine):
@@ -30,3 +34,26 @@ class Tally(StateMachine):
 
     def handle_read(self, query: Any, state: tuple[int, int]) -> Any:  # noqa: ARG002
         return state
+
+
+class DiskTally(OnDiskStateMachine):
+    """A tally on disk, and beside it what the count was when one of a few commands came last."""
+
+    def handle_write(self, command: Any, state: Any) -> Any:
+        count, checksum = state.get("tally", (0, 0))
+        after = (count + 1, crc32(b"%d of %d" % (command, self.current_version), checksum))
+        state["tally"] = after
+        key = f"last {command % KEYS}"
+        if key in state and count % KEYS == 0:
+            del state[key]
+        else:
+            state[key] = count
+        return after, state
+
+    def upgrade(self, state: Any, from_version: int) -> Any:
+        count, checksum = state.get("tally", (0, 0))
+        state["tally"] = count, crc32(b"upgraded from %d" % from_version, checksum)
+        return state
+
+    def handle_read(self, query: Any, state: Any) -> Any:  # noqa: ARG002
+        return state.get("tally", (0, 0))

@@ -4,7 +4,8 @@ Its lanes, applying and reading are those of `Peer`; only what reaches out of it
 the clock, chance, the store, the other peers and the timer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class WatchedApplied(Applied):
     def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
         self.request = request
         self.batch += 1
-        if self.batch > self.peer.world.config.apply_max:
+        if self.batch > self.peer.config.apply_max:
             raise Broken(f"{self.name} applies more than apply_max commands in one go")
         reply = super().write(command, request, time_ms)
         self.raise_fault()
@@ -241,7 +242,7 @@ class SimulatedPeer(Peer):
         self.world = world
         self.name = name
         self.address = address
-        self.config = world.config
+        self.config = world.config_of(random)
         self.store = world.disks[name]
         self.rate = world.rates[name]
         self.origin = random.uniform(0, 1_000)
@@ -272,6 +273,9 @@ class SimulatedPeer(Peer):
         self.persist(due)
         return took_s * self.rate
 
+    def wall_clock(self) -> float:
+        return self.world.wall_ms(self.name) / 1_000
+
     def clock(self) -> float:
         return self.origin + self.rate * self.world.now
 
@@ -282,16 +286,26 @@ class SimulatedPeer(Peer):
 
     def handle(self, events: list[Event]) -> None:
         """Take the events in one batch, as they would wait in the mailbox."""
+        with self.at_work(idle=not events and not self.told):
+            self.after_visits()
+            self.applied.batch = 0
+            told, self.told = self.told, []
+            self.on_receive(told + events)
+            self.on_drained()
+
+    def be_visited(self, events: list[Event]) -> None:
+        """Take the events on the thread that brings them; what is more than talk is left to do."""
+        with self.at_work(idle=False):
+            self.on_visit(events)
+
+    @contextmanager
+    def at_work(self, *, idle: bool) -> Iterator[None]:
         self.has_more = False
-        self.write_snapshots(idle=not events and not self.told)
+        self.write_snapshots(idle=idle)
         self.applied.replies.clear()
         self.applied.batch = 0
-        self.core.now, self.core.wall_ms = self.clock(), self.world.wall_ms(self.name)
-        told, self.told = self.told, []
         try:
-            for event in told + events:
-                self.take(event)
-            self.on_drained()
+            yield
         finally:
             self.applied.raise_fault()
         self.has_more |= bool(self.writing)

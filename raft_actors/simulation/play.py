@@ -1,14 +1,16 @@
 """Play: let a plan's fates happen, check after each, then heal and expect agreement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raft_actors import sessions
 from raft_actors.core.membership import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.simulation.checker import Broken
 from raft_actors.simulation.fates import Fate, Plan
-from raft_actors.simulation.machine import Tally
+from raft_actors.simulation.machine import DiskTally, Tally
 from raft_actors.simulation.world import World
 from raft_actors.state_machine import StateMachine
 
@@ -26,6 +28,7 @@ STALENESS_TIMEOUTS = 5
 """Longest election timeouts that a stale read allows at most."""
 VERSION_MAX = 3
 """Versions of the machine that are there in the end."""
+DAY_MS = 24 * 3_600_000
 BOUNDARIES = 12
 """A step has about as many places where its process may end."""
 
@@ -50,6 +53,7 @@ class Script:
     """What clients ask, of which machine, and how its states are compared.
 
     command   of its number and a draw, 0 to 1; `query` of a draw; `reads` tells whether to ask any
+    users     whether the machine is a user's
     picture   of a state: what is equal where states are, and stays when the state changes
     oldest    version of the machine that programs may have at first; each is upgraded to `newest`
     """
@@ -61,13 +65,15 @@ class Script:
     reads: bool = True
     oldest: int = 1
     newest: int = VERSION_MAX
+    users: bool = False
 
     def first_version(self, seed: int) -> int:
         """Half of a user's groups are founded at the newest version, as most are in life."""
-        return self.oldest if self.machine is Tally or seed % 2 else self.newest
+        return self.newest if self.users and seed % 2 == 0 else self.oldest
 
 
 TALLY = Script()
+TALLY_ON_DISK = Script(machine=DiskTally, picture=lambda state: dict(state.items()))
 
 
 def play(
@@ -77,13 +83,31 @@ def play(
 
     tell   is told everything that happens, in words
     """
+    if plan.on_disk and script is TALLY:
+        script = TALLY_ON_DISK
+    with bounds_of_sessions(plan):
+        return played(plan, script, tell)
+
+
+@contextmanager
+def bounds_of_sessions(plan: Plan) -> Iterator[None]:
+    before = sessions.SESSIONS_MAX, sessions.WINDOW
+    if plan.sessions_max:
+        sessions.SESSIONS_MAX, sessions.WINDOW = plan.sessions_max, plan.sequences
+    try:
+        yield
+    finally:
+        sessions.SESSIONS_MAX, sessions.WINDOW = before
+
+
+def played(plan: Plan, script: Script, tell: Callable[[str], None] | None) -> Failure | World:
     world: World | None = None
     after = 0
     try:
         world = World(
             plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
             version=script.first_version(plan.seed), rates=plan.rates, wall_rate=plan.wall_rate,
-            encoded=plan.encoded, tell=tell,
+            encoded=plan.encoded, others=plan.others, visits=plan.visits, tell=tell,
         )  # fmt: skip
         found(world, plan, plan.founder)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
@@ -194,11 +218,11 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             if other != name:
                 told_of(world, f"{name} hears that its connection to {other} broke")
                 world.lose_node(name, other)
-        case "found":
+        case "found" if not (plan.lonely and world.former):
             founder = plan.members[int(first * len(plan.members))] if plan.both else plan.founder
             if founder in world.peers and not world.is_stalled(founder):
                 found(world, plan, founder)
-        case "change":
+        case "change" if world.may_change():
             asked = whom(world, plan, name, second)
             if asked and world.peers[asked].core.configuration.members:
                 world.configure(asked, *wished(world, asked, first, second))
@@ -206,7 +230,9 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             world.transfer(name, names[int(second * len(names))])
         case "wipe" if world.may_wipe(name):
             world.wipe(name)
-        case "reseed":
+        case "jump":
+            jump(world, name, first, second)
+        case "reseed" if not plan.lonely or world.may_change():
             reseed(world, whom(world, plan, name, second))
 
 
@@ -232,6 +258,18 @@ def wear(world: World, name: str, draw: float, slow_s: float) -> None:
     else:
         world.slow[name] = slow_s
         told_of(world, f"{name}: each save takes {slow_s:.2f} s")
+
+
+def jump(world: World, name: str, first: float, second: float) -> None:
+    """Set the wall clock of a peer: by hours, or to where no clock should be."""
+    now = world.wall_ms(name)
+    if second < 0.2:
+        world.walls[name] -= now + int(first * DAY_MS)  # before 1970
+    elif second < 0.3:
+        world.walls[name] += 100_000 * DAY_MS
+    else:
+        world.walls[name] += int((first - 0.5) * DAY_MS)
+    told_of(world, f"{name}: its wall clock jumps by {world.wall_ms(name) - now} ms")
 
 
 def read(world: World, script: Script, asked: str, first: float, second: float) -> None:
@@ -307,12 +345,16 @@ def whom(world: World, plan: Plan, name: str, draw: float) -> str:
 
 def heal(world: World, plan: Plan, script: Script) -> None:
     """Expect that the healed world elects, agrees and takes a write, each in bounded time."""
+    longest_s = max(config.max_election_timeout for config in (plan.config, *plan.others))
+    step_s = longest_s * HEALING_TIMEOUTS / TRIES
+    dead = {name for name in plan.dead if name in plan.members}
+    if dead:
+        go_on_without(world, script, dead, step_s)
     world.recover()
-    step_s = plan.config.max_election_timeout * HEALING_TIMEOUTS / TRIES
     for _ in range(TRIES):
         if world.agrees():
             break
-        if not any(peer.core.configuration.members for peer in world.peers.values()):
+        if not world.is_founded():
             found(world, plan, min(name for name in plan.members if name in world.peers))
         world.ring(step_s)
     else:
@@ -322,11 +364,22 @@ def heal(world: World, plan: Plan, script: Script) -> None:
         )
     take_a_write(world, script, step_s)
     wait_for_version(world, step_s)
-    if script.machine is not Tally and min(world.versions.values()) < script.newest:
+    if script.users and min(world.versions.values()) < script.newest:
         for name in world.names:
             while world.versions[name] < script.newest:
                 world.install(name)
         wait_for_version(world, step_s)
+        take_a_write(world, script, step_s)
+
+
+def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -> None:
+    """Expect that those who live take a write, if they are more than half of a group's members and
+    the state is not with the dead alone."""
+    told_of(world, f"{' '.join(sorted(dead))} stay dead, and all else is healed")
+    for name in sorted(dead.intersection(world.peers)):
+        world.crash(name, 1.0)
+    world.recover(but=dead)
+    if world.is_founded() and world.has_the_state(set(world.names) - dead):
         take_a_write(world, script, step_s)
 
 

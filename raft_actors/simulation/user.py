@@ -81,6 +81,7 @@ class Simulation:
             raise MachineBroken(f"{machine.__name__}: {fault}") from fault
         script = Script(
             machine=tested,
+            users=True,
             oldest=oldest,
             newest=machine.version,
             command=lambda _number, draw: drawn(commands, draw),

@@ -5,7 +5,8 @@ Nothing moves by itself. Whoever holds the world lets messages arrive (`deliver`
 After each step of a peer the checker looks.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from math import inf
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -14,11 +15,12 @@ from typing import Any
 from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.effects import News, Trouble
-from raft_actors.core.entry import RequestId
+from raft_actors.core.entry import CONFIG, RequestId, kind_of, payload_of
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     LINEARIZABLE,
     STALE,
+    AppendEntries,
     Configure,
     Message,
     NodeLost,
@@ -49,6 +51,8 @@ WALL_MS = 1_000_000
 CLOCK_S = 1e-6
 """What rounding may make of two clocks."""
 DELIVERIES_MAX = 20_000
+FORGETTING_TIMEOUTS = 3
+"""Longest election timeouts after which it is known who has lost its disk."""
 ALARMS_MAX = 10_000
 """More than any stretch of a simulation has; what goes on longer goes on for ever."""
 
@@ -77,6 +81,9 @@ class World:
     rates     how fast each peer's clock runs; 1 is right
     wall_rate seconds of the wall clocks in one of the world's; `walls` says how they differ
     encoded   whether messages pass through the bridge's codec
+    configs   what a peer starts with: `config`, or one of some others
+    visits    decides which messages are handled by who brings them, where peers are visited
+    wiped_at  when a disk was lost last
     tell      told what happens, in words, if it is set
     """
 
@@ -92,6 +99,8 @@ class World:
         rates: tuple[float, ...] = (),
         wall_rate: float = 1.0,
         encoded: bool = False,
+        others: tuple[Config, ...] = (),
+        visits: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.names = list(names)
@@ -105,8 +114,11 @@ class World:
         luck = Random(f"{seed}/walls")  # noqa: S311
         self.walls = {name: luck.randrange(WALL_MS) for name in names}
         self.encoded = encoded
+        self.configs = (self.config, *others)
+        self.visits = Random(f"{seed}/visits") if visits else None  # noqa: S311
         self.tell = tell
         self.now = 0.0
+        self.wiped_at = -inf
         self.checker = Checker(self)
         self.disks = {name: PretendDisk(self, name) for name in names}
         self.peers: dict[str, SimulatedPeer] = {}
@@ -167,6 +179,10 @@ class World:
         else:
             self.step(name)
 
+    def config_of(self, random: Random) -> Config:
+        """The config that a peer starts with now."""
+        return self.config if len(self.configs) == 1 else random.choice(self.configs)
+
     def machine_of(self, name: str, machine: type[StateMachine]) -> StateMachine:
         """Return a machine of the version that this peer's program has."""
         made = machine()
@@ -191,14 +207,44 @@ class World:
         self.disks[name].crash(kept)
 
     def may_wipe(self, name: str) -> bool:
-        """A group keeps its promises while a majority keeps the disks that it knows."""
-        configuration = self.checker.configuration
-        kept = [
-            member
-            for member, incarnation in configuration.incarnations
-            if member[0] != name and self.disks[member[0]].incarnation == incarnation
-        ]
-        return bool(configuration.members) and configuration.has_quorum(kept)
+        """A group keeps its promises while a majority keeps the disks that it knows: of each
+        configuration that is in force, or may come to be.
+        """
+        return bool(self.checker.configuration.members) and all(
+            configuration.has_quorum([
+                member
+                for member, incarnation in configuration.incarnations
+                if member[0] != name and self.disks[member[0]].incarnation == incarnation
+            ])
+            for configuration in self.configurations()
+        )  # fmt: skip
+
+    def configurations(self) -> Iterator[Configuration]:
+        """The newest that is committed, and all that come after it: on disks, in the memory of
+        peers and in messages under way.
+        """
+        committed = self.checker.configuration
+        yield committed
+        under_way = [*self.wire, *(message for _when, message in self.late)]
+        places = [(disk.store.first, disk.store.log) for disk in self.disks.values()]
+        places += [(each.prev_index + 1, each.entries) for each in under_way
+                   if type(each) is AppendEntries]  # fmt: skip
+        for peer in self.peers.values():
+            log, due = peer.core.log, peer.due
+            first, last = max(log.base, committed.index) + 1, log.last_index
+            if due is not None and due.entries:  # on no disk, and not in memory any more
+                places.append((due.first, due.entries))
+                last = due.first - 1
+            if first <= last:
+                places.append((first, log.between(first, last)))
+        for first, entries in places:
+            for index, entry in enumerate(entries, first):
+                if index > committed.index and kind_of(entry) == CONFIG:
+                    yield Configuration.decode(payload_of(entry), index)
+
+    def may_change(self) -> bool:
+        """Nobody can know that a disk was lost while its peer may still be taken for well."""
+        return self.now >= self.wiped_at + FORGETTING_TIMEOUTS * self.config.max_election_timeout
 
     def wipe(self, name: str) -> None:
         """Destroy a disk. Its peer may start again, with an empty one and another incarnation: it
@@ -209,6 +255,7 @@ class World:
             self.crash(name)
         if self.tell:
             self.tell(f"{name}: its disk is gone")
+        self.wiped_at = self.now
         disk = self.disks[name]
         self.former[name, disk.incarnation] = disk.store.first, list(disk.store.log)
         disk.destroy()
@@ -226,7 +273,10 @@ class World:
         """Let a peer take the events in one batch and do what follows."""
         peer = self.busy = self.peers[name]
         try:
-            peer.handle(list(events))
+            if self.visits and events and not peer.has_more and self.visits.random() < 0.7:
+                peer.be_visited(list(events))
+            else:
+                peer.handle(list(events))
         except Crash:
             self.end_in_the_middle(peer)
         except StoreError:
@@ -237,7 +287,8 @@ class World:
             self.checker.left_behind(peer)
             self.install(name)  # what its message says to do
         else:
-            self.checker.look(peer)
+            if peer.due is None:  # else what a visit has left is not done, and so not to be seen
+                self.checker.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
@@ -350,7 +401,7 @@ class World:
             peer = self.peers.get(name)
             if peer is None or late >> place & 1 or self.is_stalled(name):
                 continue
-            if peer.core.alarm <= peer.clock():
+            if peer.due is None and peer.core.alarm <= peer.clock():
                 self.ring_at(peer)
             elif peer.has_more:
                 self.step(name)
@@ -375,8 +426,8 @@ class World:
             self.ring_at(self.peers[name])
         raise Broken(f"{ALARMS_MAX} alarms within {seconds} s")
 
-    def recover(self) -> None:
-        """End every trouble: all messages under way are lost, then none; all run."""
+    def recover(self, but: Collection[str] = ()) -> None:
+        """End every trouble: all messages under way are lost, then none; all `but` some run."""
         self.heal()
         self.wire.clear()
         self.late.clear()
@@ -385,7 +436,7 @@ class World:
         self.stalled.clear()
         self.fuse, self.drag = 0, 0.0
         for name in self.names:
-            if name not in self.peers:
+            if name not in self.peers and name not in but:
                 self.start(name)
 
     # Clients.
@@ -496,6 +547,43 @@ class World:
     def leader(self) -> SimulatedPeer | None:
         """The leader of the newest term that has one running."""
         return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
+
+    def is_founded(self) -> bool:
+        """Tell whether a peer that runs has heard of a configuration."""
+        return any(peer.core.configuration.members for peer in self.peers.values())
+
+    def has_the_state(self, living: set[str]) -> bool:
+        """Tell whether one of them keeps the state as it is committed, or can be brought there by
+        the others: a witness has only its log. And whether they are more than half of the members
+        by their disks: a founder may not know them all yet.
+        """
+        if not all(
+            configuration.has_quorum([
+                member for member, incarnation in configuration.incarnations
+                if member[0] in living and self.disks[member[0]].incarnation == incarnation
+            ])
+            for configuration in self.configurations() if configuration.members
+        ):  # fmt: skip
+            return False
+        disks, end = self.disks, len(self.checker.committed)
+        held = {name: self.held_by(name) for name in living}
+        return any(
+            held[keeper] == end
+            or any(held[name] == end and (name not in self.witnesses
+                                          or disks[name].store.first <= held[keeper] + 1)
+                   for name in living)
+            for keeper in living - self.witnesses
+        )  # fmt: skip
+
+    def held_by(self, name: str) -> int:
+        """Up to which index a disk holds what is committed."""
+        store, committed = self.disks[name].store, self.checker.committed
+        index = store.first - 1
+        for entry in store.log:
+            if index >= len(committed) or entry != committed[index]:
+                break
+            index += 1
+        return index
 
     def has_moved_on(self) -> bool:
         """Tell whether the group runs as the newest version that every member has."""
