@@ -45,7 +45,7 @@ class Plan:
     visits    whether peers that wait are stepped by who brings a message
     sessions_max, sequences  sessions at once, and sequences of one whose answers are known; 0 for
               what ships
-    others    configs that a peer may start again with
+    others    configs that peers may start with, too
     on_disk   whether the state is on disk
     """
 
@@ -166,16 +166,22 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
             scatter(0.004, kind)
     if luck.random() < 0.3:
         scatter(0.01, "jump")
-    kinds = {kind for kind, _first, _second in fates}
-    others = list(plan.members)
-    luck.shuffle(others)
-    dead = others[: luck.randint(0, (len(others) - 1) // 2)]
     small = luck.random() < 0.3
+    if small:
+        scatter(0.04, "open")
+    dead, witnesses = "", plan.witnesses
+    if not {kind for kind, _first, _second in fates} & {"wipe", "change", "install"}:
+        members = list(plan.members)
+        luck.shuffle(members)
+        dead = "".join(sorted(members[: luck.randint(0, (len(members) - 1) // 2)]))
+        if dead and luck.random() < 0.5:
+            witnesses = luck.choice(members)
     return replace(
         plan,
         fates=tuple(fates),
         lonely=lonely,
-        dead="" if kinds & {"wipe", "change", "install"} else "".join(sorted(dead)),
+        dead=dead,
+        witnesses=witnesses,
         visits=luck.random() < 0.3,
         sessions_max=luck.choice((1, 2, 4)) if small else 0,
         sequences=luck.choice((1, 2, 5)) if small else 0,
@@ -185,12 +191,9 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
 
 
 def retuned(config: Config, luck: Random) -> Config:
-    """A config that a peer may have beside others of its group, or after its own.
-
-    Who has promised anything for leases may not lower its timeout (docs/decisions/reads.md).
-    """
+    """A config that a peer may have beside others of its group, or after its own."""
     choice = luck.choice
-    scale = choice((0.5, 1, 2)) if config.lease_clock_drift_max is None else 1
+    scale = choice((0.5, 1, 2))
     return replace(
         config,
         min_election_timeout=config.min_election_timeout * scale,

@@ -242,7 +242,7 @@ class SimulatedPeer(Peer):
         self.world = world
         self.name = name
         self.address = address
-        self.config = world.config_of(random)
+        self.config = world.config_of(name, random)
         self.store = world.disks[name]
         self.rate = world.rates[name]
         self.origin = random.uniform(0, 1_000)

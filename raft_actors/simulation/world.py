@@ -179,8 +179,12 @@ class World:
         else:
             self.step(name)
 
-    def config_of(self, random: Random) -> Config:
-        """The config that a peer starts with now."""
+    def config_of(self, name: str, random: Random) -> Config:
+        """The config that a peer starts with now. Who has promised anything for leases may not
+        lower its timeout, and keeps its own (docs/decisions/reads.md).
+        """
+        if self.config.lease_clock_drift_max is not None:
+            return self.configs[self.names.index(name) % len(self.configs)]
         return self.config if len(self.configs) == 1 else random.choice(self.configs)
 
     def machine_of(self, name: str, machine: type[StateMachine]) -> StateMachine:
