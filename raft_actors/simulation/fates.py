@@ -168,7 +168,8 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         scatter(0.01, "jump")
     small = luck.random() < 0.3
     if small:
-        scatter(0.04, "open")
+        for kind in ("open", "write", "write", "crash", "start"):
+            scatter(0.04, kind)
     dead, witnesses = "", plan.witnesses
     if not {kind for kind, _first, _second in fates} & {"wipe", "change", "install"}:
         members = list(plan.members)
@@ -183,6 +184,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         dead=dead,
         witnesses=witnesses,
         visits=luck.random() < 0.3,
+        wall_rate=1 if small else plan.wall_rate,  # or sessions expire by time before that
         sessions_max=luck.choice((1, 2, 4)) if small else 0,
         sequences=luck.choice((1, 2, 5)) if small else 0,
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),

@@ -287,8 +287,10 @@ class SimulatedPeer(Peer):
     def handle(self, events: list[Event]) -> None:
         """Take the events in one batch, as they would wait in the mailbox."""
         with self.at_work(idle=not events and not self.told):
-            self.after_visits()
-            self.applied.batch = 0
+            if self.due is not None:
+                self.after_visits()
+                self.world.checker.look(self)
+                self.applied.batch = 0
             told, self.told = self.told, []
             self.on_receive(told + events)
             self.on_drained()

@@ -157,11 +157,10 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             if asked:
                 number = world.requests
                 count = (1, 1, 3)[int(second * 1_000) % 3]
-                session = int(second * 10_000) % (2 * len(world.sessions) + 1) - 1
                 world.write(
                     asked,
                     *[script.command(number + n + 1, first) for n in range(count)],
-                    session=session if session < len(world.sessions) else -1,
+                    session=session_for(world, plan, second),
                 )
         case "open":
             asked = whom(world, plan, name, second)
@@ -234,6 +233,18 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             jump(world, name, first, second)
         case "reseed" if not plan.lonely or world.may_change():
             reseed(world, whom(world, plan, name, second))
+
+
+def session_for(world: World, plan: Plan, draw: float) -> int:
+    """The place of the session that a client writes in; -1 for none.
+
+    Where there may be few at once, it is one of the newest: the others are gone.
+    """
+    opened, draw = len(world.sessions), int(draw * 10_000)
+    if plan.sessions_max and opened:
+        return opened - 1 - draw % min(opened, plan.sessions_max + 1)
+    session = draw % (2 * opened + 1) - 1
+    return session if session < opened else -1
 
 
 def found(world: World, plan: Plan, founder: str) -> None:

@@ -35,10 +35,12 @@ def leases(seed: int, assumed: float | None = None) -> Plan:
         inflight_max=64, append_bytes_max=1_000_000, proposals_max=10_000, apply_max=1_000,
         lease_clock_drift_max=drift,
     )  # fmt: skip
+    shorter = replace(config, min_election_timeout=0.5, max_election_timeout=0.55)
     kinds = luck.choices(tuple(ODDS), tuple(ODDS.values()), k=2_500)
     return replace(
-        plan, names=names, members=names, founder="a", both=False, config=config, pace=0.12,
-        window=1, batch=5, aim=0.95, rates=rates,
+        plan, names=names, members=names, witnesses="", dead="", founder="a",
+        others=(shorter, shorter) if seed % 2 else (), on_disk=False, both=False, config=config,
+        pace=0.12, window=1, batch=5, aim=0.95, rates=rates,
         encoded=False, fates=tuple((kind, luck.random(), luck.random()) for kind in kinds),
     )  # fmt: skip
 
@@ -68,3 +70,14 @@ def test_no_lease_read_is_stale_while_the_clocks_keep_to_what_is_assumed(monkeyp
 def test_clocks_that_drift_further_than_assumed_let_stale_reads_through():
     """So the test above would see it."""
     assert stale([leases(seed, assumed=0.0) for seed in range(SEEDS)])
+
+
+def test_a_leader_that_trusts_its_own_timeout_and_no_promise_is_seen(monkeypatch):
+    """In half of the seeds most members promise less than the founder."""
+    held = Lease.promised_until
+    monkeypatch.setattr(
+        Lease,
+        "promised_until",
+        lambda self, number, promise_ms: held(self, number, promise_ms and 1_000),
+    )
+    assert stale([leases(seed) for seed in range(SEEDS)])

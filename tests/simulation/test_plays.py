@@ -1,0 +1,239 @@
+"""Each play finds the bug that it is for; planted here, for it is not there."""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count, repeat
+
+import pytest
+
+from raft_actors import peer as peers
+from raft_actors.config import Config
+from raft_actors.core.entry import CONFIG, encode
+from raft_actors.core.membership import Configuration
+from raft_actors.core.messages import AppendEntries
+from raft_actors.peer import Peer
+from raft_actors.sessions import Sessions
+from raft_actors.simulation.checker import Broken, Checker
+from raft_actors.simulation.fates import Plan, draw
+from raft_actors.simulation.machine import DiskTally
+from raft_actors.simulation.play import Failure, play
+from raft_actors.simulation.world import World
+
+STEPS = 600
+
+
+def plans(what: str, steps: int = STEPS) -> Iterator[Plan]:
+    return (plan for seed in count() if getattr(plan := draw(seed, steps), what))
+
+
+def first_failure(some: Iterator[Plan], plays_max: int) -> str:
+    for _ in range(plays_max):
+        end = play(next(some))
+        if isinstance(end, Failure):
+            return end.complaint
+    return ""
+
+
+def on_disk() -> Iterator[Plan]:
+    return (replace(draw(seed, STEPS), on_disk=True) for seed in count())
+
+
+def test_every_play_is_drawn() -> None:
+    drawn = [draw(seed, STEPS) for seed in range(200)]
+    for what in ("dead", "lonely", "visits", "sessions_max", "others", "on_disk"):
+        assert sum(bool(getattr(plan, what)) for plan in drawn) > 1, what
+    kinds = [{kind for kind, _first, _second in plan.fates} for plan in drawn]
+    assert sum({"wipe", "change"} <= each for each in kinds) > 10
+    assert sum("jump" in each for each in kinds) > 10
+
+
+# A minority stays dead.
+
+
+def test_a_group_that_needs_everybody_is_seen(monkeypatch) -> None:
+    monkeypatch.setattr(
+        Configuration, "has_quorum",
+        lambda self, granted: {*self.members, *self.old} <= set(granted),
+    )  # fmt: skip
+    monkeypatch.setattr(Checker, "check_quorum_holds", lambda *_arguments: None)
+    monkeypatch.setattr(World, "has_the_state", lambda _world, _living: True)
+    assert "no write succeeds" in first_failure(plans("dead"), 20)
+
+
+def test_who_lives_keeps_the_state_or_can_be_brought_up_to_date() -> None:
+    world = World("abc", config=Config(log_store="memory"))
+    world.configure("a", "abc", "", "c")
+    world.settle()
+    world.ring(0.5)
+    for living in ("abc", "ab", "ac", "bc"):
+        assert world.has_the_state(set(living)), living
+    assert not world.has_the_state({"a"})
+    world.isolate("b")
+    world.write("a")
+    world.settle()
+    assert world.has_the_state(set("bc")), "c has what b lacks in its log"
+    world.disks["c"].compact(world.checker.commands[-1], 1)
+    world.disks["c"].sync()
+    assert not world.has_the_state(set("bc")), "c has no state to send, nor the entry any more"
+
+
+# Changes of members and wiped disks in one play.
+
+
+def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
+    """Wherever that is written: in a log, in a message, on the disk of a peer that is down."""
+    config = Config(log_store="memory")
+    world = World("abcd", config=config)
+    world.configure("a", "abc")
+    world.settle()
+    world.ring(0.5)
+    world.wipe("c")
+    assert not world.may_wipe("b")
+    world = World("abcd", config=config)
+    world.configure("a", "abc")
+    world.settle()
+    world.ring(0.5)
+    assert world.may_wipe("b")
+    leader = world.peers["a"].core
+    smaller = replace(leader.configuration, members=(world.address("b"),), old=())
+    frame = encode(leader.term, CONFIG, smaller.encode())
+    index = leader.log.last_index + 1
+    message = AppendEntries(
+        source=world.address("a"), target=world.address("b"), group=leader.group,
+        term=leader.term, prev_index=index - 1, prev_term=leader.term, entries=[frame], commit=0,
+        round=0,
+    )  # fmt: skip
+    world.wire.append(message)
+    assert not world.may_wipe("b")
+    world.late, world.wire = [(9.0, message)], []
+    assert not world.may_wipe("b")
+    world.late = []
+    assert world.may_wipe("b")
+    world.disks["b"].store.save(None, index, [frame])
+    world.crash("b")
+    assert not world.may_wipe("b")
+
+
+def test_nobody_changes_what_a_lost_disk_may_be_needed_for() -> None:
+    world = World("abc", config=Config(log_store="memory"))
+    assert world.may_change()
+    world.configure("a")
+    world.settle()
+    world.wipe("b")
+    assert not world.may_change()
+    world.ring(5)
+    assert world.may_change()
+
+
+# A state on disk.
+
+
+def test_sessions_that_a_restart_forgets_are_seen(monkeypatch) -> None:
+    monkeypatch.setattr(Sessions, "pass_over", lambda *_arguments: None)
+    assert re.search("replicas differ|runs command .* twice", first_failure(on_disk(), 60))
+
+
+def world_on_disk(names: str = "abc") -> World:
+    world = World(names, config=Config(log_store="memory"), machine=DiskTally,
+                  picture=lambda state: dict(state.items()))  # fmt: skip
+    world.configure("a")
+    world.settle()
+    return world
+
+
+def test_a_power_cut_leaves_what_was_synced_and_a_kill_what_was_written() -> None:
+    world = world_on_disk()
+    try:
+        world.write("a", 1)
+        world.ring(0.5)
+        world.peers["c"].applied.on_disk.sync()
+        world.write("a", 2)
+        world.ring(0.5)
+        for kept, count_then in ((0.9, 2), (0.1, 1)):
+            world.crash("c", kept)
+            world.isolate("c")
+            world.start("c")
+            assert world.peers["c"].applied.state["tally"][0] == count_then
+        world.heal()
+        world.ring(0.5)
+        assert world.peers["c"].applied.state["tally"][0] == 2
+    finally:
+        world.close()
+
+
+def test_a_state_on_disk_that_differs_after_a_restart_is_seen() -> None:
+    world = world_on_disk()
+    try:
+        world.write("a", 1)
+        world.ring(0.5)
+        state = world.peers["c"].applied.on_disk
+        state["tally"] = (7, 7)
+        state.commit()
+        state.flush(state.index)
+        world.crash("c", 1.0)
+        with pytest.raises(Broken, match="on its disk, as that after entry"):
+            world.start("c")
+    finally:
+        world.close()
+
+
+# Peers that are stepped by who brings a message.
+
+
+def test_a_visit_that_speaks_before_the_save_is_seen(monkeypatch) -> None:
+    def hasty(self, message) -> None:
+        self.on_receive(message)
+        self.due = due = self.core.flush()
+        self.say(due.send)
+        due.send = []
+        if self.is_talk(due):
+            self.carry_out(due)
+        else:
+            self.go_on_soon()
+
+    monkeypatch.setattr(Peer, "on_visit", hasty)
+    assert "on disk" in first_failure(plans("visits"), 10)
+
+
+# Few sessions, short memories.
+
+
+def test_sessions_that_change_places_in_a_snapshot_are_seen(monkeypatch) -> None:
+    def stored(self):
+        yield self.now_ms
+        for number, session in sorted(self.by_number.items(), key=lambda pair: pair[0]):
+            yield number, session.used_ms, session.newest, tuple(session.replies.items())
+
+    monkeypatch.setattr(Sessions, "stored", stored)
+    assert "replicas differ" in first_failure(plans("sessions_max", 1_000), 60)
+
+
+# Clocks that jump, and configs of others.
+
+
+def test_a_clock_that_no_entry_can_hold_is_seen(monkeypatch) -> None:
+    monkeypatch.setattr(peers, "milliseconds", lambda wall_s: int(wall_s * 1_000))
+    jumping = (plan for plan in map(draw, count(), repeat(STEPS))
+               if any(kind == "jump" for kind, _first, _second in plan.fates))  # fmt: skip
+    assert "raised" in first_failure(jumping, 30)
+    with pytest.raises(struct.error):
+        encode(1, CONFIG, time_ms=-1)
+
+
+def test_peers_start_with_other_configs() -> None:
+    other = Config(log_store="memory", apply_max=7)
+    world = World("abc", config=Config(log_store="memory"), others=(other,))
+    seen = set()
+    for _ in range(20):
+        seen |= {peer.config.apply_max for peer in world.peers.values()}
+        world.crash("a")
+        world.start("a")
+    assert seen == {7, world.config.apply_max}
+    leases = replace(world.config, lease_clock_drift_max=0.1)
+    world = World("abc", config=leases, others=(replace(leases, apply_max=7),))
+    for _ in range(5):
+        world.crash("b")
+        world.start("b")
+        assert world.peers["b"].config.apply_max == 7, "a promise may not become shorter"
