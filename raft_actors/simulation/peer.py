@@ -91,11 +91,12 @@ class WatchedApplied(Applied):
         self.ran: set[RequestId] = set()
         self.request: RequestId = (0, 0)
         self.batch = 0
+        self.apply_max = peer.config.apply_max
 
     def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
         self.request = request
         self.batch += 1
-        if self.batch > self.peer.config.apply_max:
+        if self.batch > self.apply_max:
             raise Broken(f"{self.name} applies more than apply_max commands in one go")
         reply = super().write(command, request, time_ms)
         self.raise_fault()
