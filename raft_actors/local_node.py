@@ -1,7 +1,9 @@
 """LocalNode: one node with all that belongs to it. A process has one at most, but for tests."""
 
+import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -143,32 +145,38 @@ class LocalNode:
             self.host, self.port = listener.getsockname()[:2]
             mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
             self._entry = self._files.claim(self.name, self.host, self.port)
-        except BaseException:
-            listener.close()
-            raise
-        me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
-        bridge = Bridge(
-            me, cookie, listener, directory, self._on_news,
-            queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
-        )  # fmt: skip
-        self._actors.serve(bridge)
-        for kind, handler in self._handlers.items():
-            bridge.on_frames(kind, handler)
-        self._bridge = bridge
-        self._mapper = None
-        if mapper_place is not None:
-            self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
-            bridge.reactor.post(self._mapper.open)
-        bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
-        try:
+            me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
+            bridge = Bridge(
+                me, cookie, listener, directory, self._on_news,
+                queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
+            )  # fmt: skip
+            self._actors.serve(bridge)
+            for kind, handler in self._handlers.items():
+                bridge.on_frames(kind, handler)
+            self._bridge = bridge
+            self._mapper = None
+            if mapper_place is not None:
+                self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
+                bridge.reactor.post(self._mapper.open)
+            bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
             bridge.start()
-        except RuntimeError as error:  # the system has no thread left
-            self._bridge = None
-            self._files.release(self._entry)
-            listener.close()
-            raise RaftError(f"node {self.name} can't start: {error}") from error
+        except BaseException as error:  # Ctrl-C, too: its name must be free again
+            self._take_back(listener)
+            if isinstance(error, RuntimeError):  # the system has no thread left
+                raise RaftError(f"node {self.name} can't start: {error}") from error
+            raise
         logger.info("node %s listens at %s", self.name, Place(self.host, self.port))
         return self
+
+    def _take_back(self, listener: socket.socket) -> None:
+        """Undo a start that was not finished."""
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            with contextlib.suppress(RuntimeError):  # its thread has not started
+                bridge.stop()
+        if self._entry is not None:
+            self._files.release(self._entry)
+        listener.close()
 
     def _keep_port_file(self) -> None:
         """Write the port file again when it was swept, as a logout does; now and then, for ever."""

@@ -59,9 +59,13 @@ class Node:
                 name, host=host, port=port, cookie=cookie, config=config,
                 registry=supervision.names,
             )  # fmt: skip
-            cls._current = node  # first: Ctrl-C may come as it has just started
-            node.start()
             atexit.register(node.stop)
+            try:
+                cls._current = node  # first: Ctrl-C may come as it has just started
+                node.start()
+            except BaseException:
+                atexit.unregister(node.stop)
+                raise
             return node.name
 
     @classmethod

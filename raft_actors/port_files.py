@@ -14,8 +14,9 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from io import BufferedWriter
 from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
@@ -50,10 +51,12 @@ class PortFiles:
         Raises NameTaken, naming the process, when a live process has the name; RaftError when the
         directory can't be used.
         """
+        entry: PortEntry | None = None
         try:
             entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
             make_private(self.directory)
-            with self._locked():
+            with self._lock_file() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 holder = self.read(node)
                 if holder is not None:
                     raise NameTaken(
@@ -61,6 +64,10 @@ class PortFiles:
                         "stop it or take another name"
                     )
                 self._write(entry)
+        except KeyboardInterrupt:  # it may have been written
+            if entry is not None:
+                self.release(entry)
+            raise
         except OSError as error:
             raise RaftError(
                 f"nodes of this host can't find each other ({error}): see to that directory, or "
@@ -77,7 +84,8 @@ class PortFiles:
             return ""
         make_private(self.directory)
         try:
-            with self._locked(fcntl.LOCK_NB):
+            with self._lock_file() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 holder = self.read(entry.node)
                 if holder is None:
                     self._write(entry)
@@ -99,7 +107,8 @@ class PortFiles:
 
     def release(self, entry: PortEntry) -> None:
         """Remove the port file, unless it is somebody else's by now."""
-        with contextlib.suppress(OSError), self._locked():
+        with contextlib.suppress(OSError), self._lock_file() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if parse(self.directory / entry.node) == entry:
                 (self.directory / entry.node).unlink()
 
@@ -111,14 +120,9 @@ class PortFiles:
             return None
         return entry
 
-    @contextlib.contextmanager
-    def _locked(self, how: int = 0) -> Iterator[None]:
-        descriptor = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | how)
-            yield
-        finally:
-            os.close(descriptor)
+    def _lock_file(self) -> BufferedWriter:
+        """Open what is locked; as a file, which closes itself and is left locked by no Ctrl-C."""
+        return open(self.directory / ".lock", "ab", opener=partial(os.open, mode=0o600))
 
 
 def runtime_dir() -> Path:

@@ -6,39 +6,13 @@ KeyboardInterrupt is raised at each of these instants in turn.
 
 import sys
 import threading
-from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import pytest
 
-import raft_actors
 from raft_actors import Cluster, RaftError
 from raft_actors.future import Future
-
-PACKAGE = str(Path(raft_actors.__file__).parent)
-
-
-@contextmanager
-def interrupted_at(turn):
-    """Raise KeyboardInterrupt at the instant `turn` within; yield a list of those there were."""
-    seen = []
-
-    def on_event(frame, event, called):
-        if event not in {"call", "c_return"} or not frame.f_code.co_filename.startswith(PACKAGE):
-            return
-        seen.append((frame.f_code.co_name, event, getattr(called, "__name__", "")))
-        if len(seen) == turn:
-            sys.setprofile(None)
-            raise KeyboardInterrupt
-
-    try:
-        sys.setprofile(on_event)
-        yield seen
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.setprofile(None)
+from tests.nodes.helpers import interrupted_at
 
 
 def elsewhere(work):

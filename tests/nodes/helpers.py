@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgpack
@@ -19,6 +20,7 @@ from raft_actors.wire.frames import HEADER_BYTES, header
 ROOT = Path(__file__).parent.parent.parent
 
 KIND = 16
+PACKAGE = str(ROOT / "raft_actors")
 
 
 def eventually(predicate, timeout_s=10.0):
@@ -163,3 +165,25 @@ NODE = """
         print(eval(line))
 """
 """A node that answers with the value of each line it is given."""
+
+
+@contextmanager
+def interrupted_at(turn):
+    """Raise KeyboardInterrupt at the instant `turn` within; yield a list of those there were."""
+    seen = []
+
+    def on_event(frame, event, called):
+        if event not in {"call", "c_return"} or not frame.f_code.co_filename.startswith(PACKAGE):
+            return
+        seen.append((frame.f_code.co_name, event, getattr(called, "__name__", "")))
+        if len(seen) == turn:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    try:
+        sys.setprofile(on_event)
+        yield seen
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.setprofile(None)

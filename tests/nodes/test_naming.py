@@ -1,12 +1,14 @@
 """Names, and how nodes of one user on one host find each other by them."""
 
 import errno
+import gc
 import json
 import os
 import shutil
 import signal
 import stat
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ from raft_actors.config import Config
 from raft_actors.errors import BadName, NameTaken, RaftError
 from raft_actors.local_node import LocalNode
 from raft_actors.names import node_name, short_host_name
+from raft_actors.node import Node
 from raft_actors.port_files import PortFiles, runtime_dir, start_time
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import NODE, eventually
+from tests.nodes.helpers import NODE, eventually, interrupted_at
 
 
 def test_a_short_name_gets_this_hosts_short_name():
@@ -282,3 +285,17 @@ def test_two_machines_of_one_name_do_not_take_the_connection_from_each_other(
     eventually(lambda: dropped in caplog.text and reached in caplog.text)
     twins[1].stop()
     assert twins[0].connect(c.name) or twins[0].connect(c.name)  # the name is free
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # half-made sockets
+def test_ctrl_c_at_any_instant_of_a_start_leaves_the_name_free():
+    """Planted: give the port file back only where the directory of ports refuses it."""
+    for turn in count(1):
+        with interrupted_at(turn) as seen:
+            Node.start("a")
+        Node.stop()
+        assert Node.start("a").startswith("a@"), seen[-1]
+        Node.stop()
+        if len(seen) < turn:
+            break
+    gc.collect()
