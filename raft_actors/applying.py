@@ -128,7 +128,7 @@ class Applying:
             self.step(SnapshotRefused(chunk.index))
         else:
             self.snapshotting.give_up()
-            if self.address in snapshot.configuration.witnesses:
+            if snapshot.configuration.makes_stateless(self.address, self.core.incarnation):
                 self.core.stateless = True
                 self.forget_state()
             self.applied.restore(snapshots, snapshot)
@@ -141,7 +141,7 @@ class Applying:
 
     def take_part(self, configuration: Configuration) -> None:
         """Take the part that a committed configuration gives this peer."""
-        if self.address in configuration.witnesses:
+        if configuration.makes_stateless(self.address, self.core.incarnation):
             self.core.stateless = True
         elif self.core.stateless and self.address in configuration.everyone:
             logger.error(

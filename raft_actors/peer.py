@@ -156,7 +156,7 @@ class Peer(Applying, Answering, Process):
         """
         found = recover(self.store, self.config)
         snapshots, snapshot = self.store.snapshots, found.snapshot
-        stateless = self.address in snapshot.configuration.witnesses or (
+        stateless = snapshot.configuration.makes_stateless(self.address, found.incarnation) or (
             snapshot.index > 0 and snapshots.header(snapshot).kind == WITNESS
         )
         self.applied = applied = (

@@ -201,6 +201,14 @@ class Configuration:
                 return incarnation
         return 0
 
+    def makes_stateless(self, peer: Address, incarnation: int) -> bool:
+        """Tell whether this data directory is that of a witness.
+
+        A log tells of witnesses of before, too: of a member that was removed, or of the group that
+        this one was restored from. One that has a name of theirs is no witness by that.
+        """
+        return peer in self.witnesses and self.incarnation_of(peer) == incarnation
+
     def counts(self, peer: Address, incarnation: int) -> bool:
         """Tell whether a vote or an acknowledgement by this data directory counts for `peer`.
 

@@ -47,13 +47,15 @@ class Lost:
     traces  of all peers, before and after: the rules are kept throughout
     """
 
-    def __init__(self, make_peer, tmp_path, *, machine=KVStore, size=SMALL, **options):
+    def __init__(
+        self, make_peer, tmp_path, *, machine=KVStore, size=SMALL, witnesses=(), **options
+    ):
         self.make_peer, self.machine, self.size = make_peer, machine, size
         self.directory, self.backup = tmp_path, tmp_path / "backup"
         self.traces = tmp_path / "traces"
         for name in NAMES:
             self.start(name, self.of(name), **options)
-        assert Raft.set_configuration("one", NAMES)[0] == "ok"
+        assert Raft.set_configuration("one", NAMES, witnesses=witnesses)[0] == "ok"
         leader = Raft.leader("one")
         for number in range(COUNT):
             written = Raft.write(leader, ("set", number, self.value(number)), timeout=10)
@@ -93,14 +95,16 @@ class Lost:
         eventually(lambda: Raft.write(leader, ("set", "after", 1))[0] == "ok", 10)
         self.is_whole_at(leader)
         for other in others:
+            self.is_whole_at(other, consistency="stale")
             assert "troubles" not in Raft.status(other)[1]
             Raft.stop(other)
             run("verify", self.directory / "new" / other)
         assert [str(departure) for departure in check(self.traces).departures] == []
 
-    def is_whole_at(self, peer):
+    def is_whole_at(self, peer, **options):
         for number in range(COUNT):
-            assert Raft.read(peer, ("get", number), timeout=10) == ("ok", self.value(number))
+            answer = Raft.read(peer, ("get", number), timeout=10, **options)
+            assert answer == ("ok", self.value(number))
 
 
 def applied_at(name):
@@ -121,6 +125,12 @@ SHAPES = {
     "behind a snapshot": {"snapshot_entries": 8, "snapshot_trailing": 1},
     "behind a large snapshot": {"size": LARGE, "snapshot_entries": 8, "snapshot_trailing": 1},
     "on disk": {"machine": Ledger},
+    "with a witness": {"witnesses": ("three",)},
+    "with a witness, behind a snapshot": {
+        "witnesses": ("three",),
+        "snapshot_entries": 8,
+        "snapshot_trailing": 1,
+    },
 }
 
 

@@ -1,5 +1,7 @@
 """A witness among real peers: it votes, keeps the log, and has no state."""
 
+import pytest
+
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.node import Node
@@ -98,6 +100,30 @@ def test_a_witness_far_behind_takes_a_snapshot_and_no_state(make_peer, tmp_path)
     make_peer(name=witness, snapshot_trailing=1)
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 20)
     assert isinstance(peer_of(witness).applied, Witnessed)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_with_an_empty_directory_a_witness_comes_back_as_a_member_with_a_state(
+    make_peer, tmp_path, compacted
+):
+    """The log, or the snapshot, that it gets names it as the witness that it was.
+
+    Planted: whoever has a witness's name is one.
+    """
+    names = form(make_peer, snapshot_trailing=1)
+    witness, leader = names[2], Raft.leader(names[0])
+    for number in range(10):
+        write(names[:2], number, number)
+    if compacted:
+        assert Raft.snapshot(leader)[0] == "ok"
+    assert Raft.remove_peer(leader, witness)[0] == "ok"
+    Raft.stop_peer(witness)
+    make_peer(name=witness, data_dir=tmp_path / "empty")
+    assert Raft.add_peer(leader, witness)[0] == "ok"
+    applied = Raft.status(leader)[1]["last_applied"]
+    eventually(lambda: Raft.status(witness)[1]["last_applied"] >= applied)
+    assert Raft.read(witness, ("get", 9), consistency="stale") == ("ok", 9)
+    assert "witnesses" not in Raft.status(leader)[1]["configuration"]
 
 
 def test_a_witnesss_directory_is_refused_to_a_member_with_a_state(make_peer, caplog):
