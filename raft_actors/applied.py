@@ -105,7 +105,7 @@ class Applied:
             except Exception as error:
                 raise UpgradeFailed(
                     f"{self.name}: {type(machine).__name__}.upgrade(state, {step}) raised "
-                    f"{type(error).__name__}: {error}; every replica stops at entry "
+                    f"{': '.join(in_text(error))}; every replica stops at entry "
                     f"{self.index + 1}: install a version whose upgrade works"
                 ) from error
             self.state = state
@@ -184,7 +184,7 @@ class Applied:
         except Exception as error:
             raise RaftError(
                 f"{type(self.machine).__name__}.restore could not take the snapshot of entry "
-                f"{snapshot.index}: {type(error).__name__}: {error}; run the version that took it"
+                f"{snapshot.index}: {': '.join(in_text(error))}; run the version that took it"
             ) from error
         return state
 

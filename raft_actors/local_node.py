@@ -453,7 +453,7 @@ class LocalNode:
                 (watcher.tell if hasattr(watcher, "tell") else watcher)(news)
             except pykka.ActorDeadError:
                 self._watchers.pop(key, None)
-            except Exception:
+            except BaseException:  # SystemExit, say: the others are to hear, too
                 logger.exception("a watcher of nodes raised on %r", news)
 
 

@@ -52,7 +52,7 @@ from raft_actors.stores import Mark, open_store
 from raft_actors.stores.directory import is_in_use
 from raft_actors.trace import Trace, open_trace
 from raft_actors.troubles import HEALS, in_words
-from supervision import Process, tell_if_alive, timer
+from supervision import Process, tell_if_alive, text_of, timer
 
 if TYPE_CHECKING:
     from raft_actors.peers import Peers
@@ -247,7 +247,9 @@ class Peer(Applying, Answering, Process):
         elif kind is WriterEnded:
             self.snapshotting.ended(event)
         else:  # any actor may be told anything, by its name and from other nodes too
-            logger.warning("%s was told what it does not understand: %.200r", self.name, event)
+            logger.warning(
+                "%s was told what it does not understand: %.200s", self.name, text_of(event)
+            )
 
     def look_at_disk_later(self) -> None:
         self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 import pykka
 
 from raft_actors import terms
-from raft_actors.errors import FrameTooLarge, NoConnection, NoNode, NoProcess, RaftError
+from raft_actors.errors import (
+    FrameTooLarge,
+    NoConnection,
+    NoNode,
+    NoProcess,
+    RaftError,
+    in_text,
+)
 from raft_actors.future import Future
 from raft_actors.timeouts import optional_seconds
 from raft_actors.wire.codec import ACTOR
@@ -262,4 +269,4 @@ def reason_in(answer: Future[Any]) -> Any:
     except (NoConnection, NoNode, FrameTooLarge):
         return "noconnection"
     except (RemoteError, NoProcess) as error:
-        return ("exception", type(error).__name__, str(error))
+        return ("exception", *in_text(error))

@@ -17,7 +17,7 @@ from raft_actors import terms
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import SnapshotChecked, SnapshotTaken
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.errors import RaftError
+from raft_actors.errors import RaftError, in_text
 from raft_actors.state_image import StateImage
 from raft_actors.stores.snapshots import Draft, Header
 from supervision import tell_if_alive
@@ -68,7 +68,7 @@ class Writer:
                     return
             ended = WriterEnded(self, draft.finish(reached=True))
         except Exception as error:
-            ended = WriterEnded(self, None, f"{type(error).__name__}: {error}")
+            ended = WriterEnded(self, None, ": ".join(in_text(error)))
             with suppress(RaftError):  # it may have filled the disk: the log needs the room
                 draft.abandon()
         self.done(ended)
@@ -139,7 +139,7 @@ class Snapshotting:
             if not self.image.take_in(clock() + self.slice_s, clock):
                 return True
         except Exception as error:  # the machine's, or a state that can't be encoded
-            self.failed(f"{type(error).__name__}: {error}")
+            self.failed(": ".join(in_text(error)))
             return False
         self.write()
         return False
@@ -158,7 +158,7 @@ class Snapshotting:
             self.failed(str(error))
             return False
         except Exception as error:  # of the machine's own `snapshot`
-            self.failed(f"{type(error).__name__}: {error}", error)
+            self.failed(": ".join(in_text(error)), error)
             return False
         self.header = Header(
             applied.index, core.log.term_at(applied.index), configuration.encode(),

@@ -14,6 +14,7 @@ from supervision.errors import (
     SupervisionError,
     is_abnormal,
 )
+from supervision.foreign import text_of
 from supervision.inbox import Inbox
 from supervision.monitors import Down, Monitor, demonitor, monitor
 from supervision.process import Process
@@ -57,5 +58,6 @@ __all__ = [
     "names",
     "stop",
     "tell_if_alive",
+    "text_of",
     "timer",
 ]

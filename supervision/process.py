@@ -39,7 +39,7 @@ from supervision.ref import (
     tell_if_alive,
 )
 from supervision.registry import Registry, names
-from supervision.reserved import check_names
+from supervision.reserved import check_attributes, check_names
 from supervision.waits import Wait, await_end, here, seconds
 
 __all__ = ["Process"]
@@ -386,6 +386,7 @@ class Process(pykka.ThreadingActor):
         try:
             self._begin(args, kwargs)
             self.on_start()
+            check_attributes(self)
         except Ignore:
             self.__exiting = ("normal",)
             self.__on_started.put(IGNORED)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pykka
 
-__all__ = ["check_names"]
+__all__ = ["check_attributes", "check_names", "is_ours"]
 
 
 def check_names(cls: type[Any]) -> None:
@@ -26,6 +26,20 @@ def check_names(cls: type[Any]) -> None:
             f"{cls.__name__} can't have {', '.join(taken)}, which the machinery of "
             f"{cls.__mro__[1].__name__} needs: rename it"
         )
+
+
+def check_attributes(process: Any) -> None:
+    """Raise TypeError if the process has an attribute in the place of a method of ours.
+
+    What can be called may take its place: a hook for this process alone.
+    """
+    cls = type(process)
+    for name, value in vars(process).items():
+        if callable(getattr(cls, name, None)) and not callable(value):
+            raise TypeError(
+                f"{cls.__name__} can't have an attribute {name}, which is a method of a Process: "
+                "rename it"
+            )
 
 
 def is_ours(cls: type[Any]) -> bool:

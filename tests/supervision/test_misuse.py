@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 import time
 
 import pykka
@@ -279,3 +280,28 @@ def test_an_id_that_cant_be_hashed_is_refused_whatever_it_raises(raises):
 
     with pytest.raises((ValueError, SystemExit)):
         ChildSpec(Id(), Worker.start_link)
+
+
+@pytest.mark.parametrize("attribute", ["exit", "terminate", "init", "on_drained", "_run"])
+def test_an_attribute_in_the_place_of_a_method_is_refused_by_name(attribute):
+    """Planted: the process starts, and breaks where the method is needed."""
+
+    class Own(Process):
+        def init(self):
+            setattr(self, attribute, threading.Event())
+
+    answer, (_, name, text) = Own.start_link()
+    assert (answer, name) == ("error", "TypeError")
+    assert f"attribute {attribute}, " in text
+
+
+def test_a_process_may_have_a_hook_of_its_own():
+    idle = threading.Event()
+
+    class Own(Process):
+        def init(self):
+            self.on_idle = idle.set
+
+    own = Own.start()
+    assert idle.wait(10)
+    stop(own)
