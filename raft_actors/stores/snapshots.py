@@ -138,9 +138,10 @@ class Snapshots:
         return mark_of(snapshot) in self.files.names()
 
     def reached(self, snapshot: Snapshot) -> None:
-        """See `note_reached`."""
-        if snapshot.index and not self.is_reached(snapshot):
-            note_reached(self.files, snapshot)
+        """See `note_reached`. A full disk has room for it another time."""
+        with suppress(StoreError):
+            if snapshot.index and not self.is_reached(snapshot):
+                note_reached(self.files, snapshot)
 
     def prune(self, keep: Iterable[Snapshot]) -> None:
         """Remove every snapshot but these, and what is left of drafts."""

@@ -33,7 +33,7 @@ def disk(tmp_path):
 
 
 def frames(first, last, what=b"entry"):
-    return [b"%b %d" % (what, number) * 20 for number in range(first, last + 1)]
+    return [b"%b %d" % (what, number) * 200 for number in range(first, last + 1)]
 
 
 STEPS = (
@@ -54,8 +54,9 @@ import sys
 from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER, STEPS
-from raft_actors.stores import open_store
+from raft_actors.stores import open_store, rocks
 path, kind = sys.argv[1:]
+rocks.MEMTABLE_BYTES = 1 << 16  # so that a save begins another write-ahead log now and then
 Path(path).parent.mkdir()  # by a life that was killed before it had synced anything
 store = open_store(kind, path, OWNER)
 for number, step in enumerate(STEPS, 1):

@@ -1,11 +1,13 @@
-"""What RocksDB, its binding and LMDB are taken at their word for, asked of the real ones.
+"""What RocksDB, its binding, LMDB and msgpack are taken at their word for, asked of the real ones.
 
 Each test goes red with a version that breaks the promise, and says who lives by it.
 """
 
+import math
 import threading
 
 import lmdb
+import msgpack
 import pytest
 from rocksdict import Options, Rdict, WriteBatch
 
@@ -200,3 +202,50 @@ def test_a_transaction_of_lmdb_reads_what_the_one_before_has_written(environment
             transaction.put(b"%d" % number, bytes(5_000))
         with environment.begin() as transaction:
             assert transaction.get(b"a") == b"%d" % number
+
+
+def test_keys_that_are_out_of_order_are_not_appended_by_lmdb(environment):
+    """`LmdbStore` appends entries so, and takes a smaller number for damage."""
+    with environment.begin(write=True) as transaction:
+        transaction.put(b"e5", b"there")
+        _, added = transaction.cursor().putmulti([(b"e4", b""), (b"e6", b"")], append=True)
+        assert added == 1
+        assert [key for key, _ in transaction.cursor()] == [b"e5", b"e6"]
+        _, added = transaction.cursor().putmulti([(b"e7", b""), (b"e8", b"")], append=True)
+        assert added == 2
+        assert not transaction.delete(b"e9")
+        assert transaction.delete(b"e8")
+        assert transaction.stat()["entries"] == 3
+
+
+VALUES = [
+    None, True, False, 0, -1, 1, 127, 128, -33, -(1 << 63), (1 << 64) - 1, 0.0, -0.0, 1e308,
+    math.inf, "", "a", "\0", "\N{SNOWMAN}" * 40_000, b"", b"a", b"\xc1" * 70_000,
+]  # fmt: skip
+
+
+def test_msgpack_gives_back_what_it_was_given_and_of_the_same_type():
+    """Entries, replies and snapshots are such bytes, and equal on every replica."""
+    for value in [*VALUES, tuple(VALUES), {value: value for value in VALUES}]:
+        data = msgpack.Packer().pack(value)
+        assert data == msgpack.Packer().pack(value)
+        assert data[0] != 0xC1  # which marks what msgpack alone can't tell
+        found = msgpack.unpackb(data, use_list=False, strict_map_key=False)
+        assert found == value
+        assert type(found) is type(value)
+        if type(value) is tuple:
+            assert list(map(type, found)) == list(map(type, value))
+            assert list(map(repr, found)) == list(map(repr, value))  # -0.0 is no 0.0
+
+
+def test_msgpack_refuses_what_it_can_not_give_back():
+    for value in (1 << 64, -(1 << 63) - 1):
+        with pytest.raises(OverflowError):
+            msgpack.Packer().pack(value)
+    with pytest.raises(UnicodeEncodeError):
+        msgpack.Packer().pack("\ud800")
+    for cut in (b"", b"\x92\x01", b"\xc4\x05ab"):
+        with pytest.raises(ValueError, match=r"incomplete|out of data|Unpack failed"):
+            msgpack.unpackb(cut)
+    with pytest.raises(msgpack.ExtraData):
+        msgpack.unpackb(b"\x01\x02")
