@@ -66,11 +66,11 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 f"it has founded no group, for {trouble.detail} did not answer: see that they run "
                 "and are named as they should be, and found it again"
             )
-        case "contradicts_committed":
+        case "impossible_entries":
             return (
-                f"{other} sends as a leader other entries than those that are committed here, "
-                "which no leader of this group does: they are not taken. Find out what runs under "
-                "that name, and stop it; if it is a member, compare its log with the others' "
+                f"{other} sends as a leader entries that no leader of this group has, in the place "
+                "of committed ones for instance: they are not taken. Find out what runs under that "
+                "name, and stop it; if it is a member, compare its log with the others' "
                 "(raft-actors recover entries)"
             )
         case "damaged_snapshot":

@@ -138,8 +138,8 @@ class Follower(Role):
             self.reject(request)
             return
 
-        if server.contradicts_committed(prev, entries):
-            server.note(Trouble("contradicts_committed", request.source))
+        if entries and not server.are_a_leaders(prev, entries):
+            server.note(Trouble("impossible_entries", request.source))
             return
         server.extend(prev, entries)
         server.commit_to(min(request.commit, match))

@@ -247,7 +247,7 @@ class Leader(Changing, Transferring):
         """Two leaders in one term would end all promises: stop here and be restarted. What is no
         member can't lead this term, whatever it says.
         """
-        if self.server.knows(request.source):
+        if request.source in self.server.voters.everyone:
             raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
     def leave(self) -> None:

@@ -296,7 +296,9 @@ class Server:
     def knows(self, peer: Address) -> bool:
         """Tell whether this peer asks that one anything, so that it may answer."""
         role = self.role
-        return peer in self.voters.everyone or (isinstance(role, Leader) and peer in role.progress)
+        return peer in self.voters.everyone or (
+            isinstance(role, Leader) and peer in role.progress and peer not in role.leaving
+        )
 
     def hear_member(self, founding: Founding, reply: Message) -> None:
         """Note who has answered a founder, with which disk, and whether it is of a group."""
@@ -458,11 +460,26 @@ class Server:
         self.log.append(entries)
         self.note_configurations(first, entries)
 
-    def contradicts_committed(self, prev_index: int, entries: list[bytes]) -> bool:
-        """Tell whether these entries would replace a committed one, as no leader's do (§5.4.3)."""
+    def are_a_leaders(self, prev_index: int, entries: list[bytes]) -> bool:
+        """Tell whether a leader of this group may have sent these: it replaces no committed entry
+        (§5.4.3), and its configurations follow on each other. One that names another entry as the
+        configuration before it would end each life of a peer that has to cut it off its log.
+        """
         last = min(self.commit_index, prev_index + len(entries))
         count = last - prev_index
-        return count > 0 and self.log.between(prev_index + 1, last) != entries[:count]
+        if count > 0 and self.log.between(prev_index + 1, last) != entries[:count]:
+            return False
+        if CONFIG in map(kind_of, entries):
+            before = self.configuration
+            while before.index > prev_index:
+                before = self.configuration_at(before.previous)
+            for index, entry in enumerate(entries, prev_index + 1):
+                if kind_of(entry) == CONFIG:
+                    after = Configuration.decode(payload_of(entry), index)
+                    if after.previous != before.index:
+                        return False
+                    before = after
+        return True
 
     def extend(self, prev_index: int, entries: list[bytes]) -> None:
         """Take a leader's entries into the log; see `Log.extend`."""

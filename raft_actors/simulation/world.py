@@ -326,8 +326,8 @@ class World:
             self.tell(f"{name}: {news.role} in term {news.term}{whom}")
 
     def complained(self, name: str, trouble: Trouble) -> None:
-        if trouble.what == "contradicts_committed":  # strangers there are none here
-            raise Broken(f"{trouble.peer} sent {name} another entry for a committed one (§5.4.3)")
+        if trouble.what == "impossible_entries":  # strangers there are none here
+            raise Broken(f"{trouble.peer} sent {name} what no leader may have (§5.4.3)")
         if self.tell:
             self.tell(f"{name}: trouble with {trouble.peer[0]}, {trouble.what.replace('_', ' ')}")
 

@@ -3,9 +3,11 @@
 Whoever holds the cookie can send such a message: one frame must not end a group.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from raft_actors.core.entry import COMMAND, encode
+from raft_actors.core.entry import COMMAND, CONFIG, encode
 from raft_actors.core.messages import (
     AppendEntries,
     AppendReply,
@@ -116,7 +118,7 @@ def test_a_committed_entry_is_never_replaced_whoever_says_it_leads() -> None:
         )  # fmt: skip
         world.step("c", message)
     assert server.log.between(1, index) == kept
-    assert [*server.troubles] == ["contradicts_committed"]
+    assert [*server.troubles] == ["impossible_entries"]
     world.ring(3)
     leader = next(name for name, _ in world.leaders())
     world.propose(leader, b"after")
@@ -129,6 +131,43 @@ def test_a_stranger_that_says_it_leads_this_term_does_not_end_its_leader() -> No
     world = founded()
     world.step("a", claim(AppendEntries, world, "a", 1, **FIELDS[AppendEntries]))
     assert world.role("a") == "leader"
+
+
+def test_a_stranger_that_asked_for_a_vote_before_does_not_end_a_leader_either() -> None:
+    world = founded()
+    for kind, term, fields in (
+        (RequestPreVote, 1, {"last_index": 9, "last_term": 9}),
+        (AppendEntries, 1, FIELDS[AppendEntries]),
+        (AppendReply, 1000, FIELDS[AppendReply]),
+    ):
+        world.step("a", claim(kind, world, "a", term, **fields))
+    assert (world.role("a"), world.servers["a"].term) == ("leader", 1)
+
+
+@pytest.mark.parametrize("previous", [0, 2, 3])
+def test_a_configuration_that_follows_on_no_configuration_is_not_taken(previous: int) -> None:
+    """Cut off the log again, it had the peer look for a configuration where there is none, in this
+    life and in every one after it. Found by a storm of messages."""
+    world = founded()
+    for value in (b"x", b"y"):
+        world.propose("a", value)
+        world.settle()
+    world.ring(0.2)
+    server = world.servers["c"]
+    last = server.log.last_index
+    odd = replace(server.configuration, previous=previous)
+    message = claim(
+        AppendEntries, world, "c", server.term + 1, prev_index=last, prev_term=server.term,
+        commit=0, round=1, entries=[encode(server.term + 1, CONFIG, odd.encode())],
+    )  # fmt: skip
+    world.step("c", message)
+    assert server.log.last_index == last
+    assert [*server.troubles] == ["impossible_entries"]
+    world.crash("c")
+    world.start("c")
+    world.ring(3)
+    world.settle()
+    assert len(list(world.leaders())) == 1
 
 
 def test_only_its_leader_orders_a_follower_to_stand() -> None:
