@@ -128,7 +128,7 @@ class Dialling:
             self._try(attempt, found)
         elif not link.looking_up:  # an earlier look-up may hang longer than its dial
             looking = threading.Thread(
-                target=self._look_up, args=(attempt, found), name="raft_actors-look-up", daemon=True
+                target=self._look_up, args=(link, found), name="raft_actors-look-up", daemon=True
             )
             try:
                 looking.start()
@@ -137,7 +137,7 @@ class Dialling:
             else:
                 link.looking_up = True
 
-    def _look_up(self, attempt: Attempt, find: Callable[[float], list[Place]]) -> None:
+    def _look_up(self, link: Link, find: Callable[[float], list[Place]]) -> None:
         """Find the places of a node, on a thread of its own since name services block."""
         found: list[Place] | str = "its address could not be looked up"
         try:
@@ -145,11 +145,13 @@ class Dialling:
         except (OSError, NotFound, ValueError) as error:
             found = str(error)
         finally:
-            self._reactor.post(lambda: self._on_found(attempt, found))
+            self._reactor.post(lambda: self._on_found(link, found))
 
-    def _on_found(self, attempt: Attempt, found: list[Place] | str) -> None:
-        attempt.link.looking_up = False
-        if attempt.over:
+    def _on_found(self, link: Link, found: list[Place] | str) -> None:
+        """Use what was found for the dial of now: the one that it was looked up for may be over."""
+        link.looking_up = False
+        attempt = link.attempt
+        if attempt is None or attempt.connection is not None:
             return
         if isinstance(found, list):
             self._try(attempt, found)

@@ -22,6 +22,8 @@ ADDRESS = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?"
 )
 
+UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
 
 class NotFound(RaftError):
     """No address is known for this node; the message says where it was looked for."""
@@ -74,6 +76,8 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Place]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
+        if error.errno not in UNKNOWN:
+            raise NotFound(f"host {host!r} can't be looked up: {error.strerror}") from None
         raise NotFound(
             f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"

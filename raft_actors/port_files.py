@@ -133,7 +133,13 @@ def runtime_dir() -> Path:
     session = os.environ.get("XDG_RUNTIME_DIR")
     if session:
         return Path(session) / "raft_actors"
-    return Path(tempfile.gettempdir()) / f"raft_actors-{os.geteuid()}"
+    try:
+        return Path(tempfile.gettempdir()) / f"raft_actors-{os.geteuid()}"
+    except FileNotFoundError as error:
+        raise RaftError(
+            f"there is no place for the files by which nodes of this host find each other "
+            f"({error.strerror}): set RAFT_ACTORS_RUNTIME_DIR to a directory"
+        ) from None
 
 
 def make_private(directory: Path) -> None:

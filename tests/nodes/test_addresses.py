@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from raft_actors.config import Config
 from raft_actors.discovery import Directory, NotFound, Place, parse_address
 from raft_actors.errors import RaftError
 from raft_actors.gate import listen
+from raft_actors.limits import BridgeLimits
 from raft_actors.port_files import PortFiles
 from tests.nodes.helpers import eventually, open_files
 
@@ -188,3 +190,31 @@ def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
     )
     assert "defect" not in caplog.text
     eventually(lambda: a.ping(b.name) == "pong")
+
+
+def test_a_name_service_that_is_slower_than_a_dial_is_waited_for(make_node, monkeypatch):
+    """Planted: what is found when its dial is over is thrown away; then each dial begins anew."""
+    b = make_node("b@one")
+    patience = BridgeLimits(handshake_s=0.5, redial_max_s=0.05)
+    known = Config(nodes={b.name: f"localhost:{b.port}"})
+    a = make_node("a@one", config=known, limits=patience)
+
+    def slow(*arguments, **options):
+        time.sleep(0.8)
+        return LOOK_UP(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    assert a.connect(b.name) is False  # and it goes on trying
+    eventually(lambda: a.list() == [b.name])
+
+
+def test_a_name_service_that_is_out_of_order_is_not_told_as_an_unknown_host(
+    make_node, monkeypatch, caplog
+):
+    def out_of_order(*_arguments, **_options):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    a = make_node("a@one", config=Config(nodes={"b@one": "somewhere:1"}))
+    monkeypatch.setattr(socket, "getaddrinfo", out_of_order)
+    assert a.ping("b@one") == "pang"
+    assert "host 'somewhere' can't be looked up: Temporary failure in name" in caplog.text

@@ -299,3 +299,14 @@ def test_ctrl_c_at_any_instant_of_a_start_leaves_the_name_free():
         if len(seen) < turn:
             break
     gc.collect()
+
+
+def test_a_system_without_a_temporary_directory_is_told_what_to_set(monkeypatch):
+    def none_there():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    for name in ("RAFT_ACTORS_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tempfile.gettempdir", none_there)
+    with pytest.raises(RaftError, match=r"set RAFT_ACTORS_RUNTIME_DIR to a directory"):
+        LocalNode("a")
