@@ -10,12 +10,11 @@ __all__ = ["Crowd"]
 
 T = TypeVar("T")
 
-GONE = object()
 MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:10.0.0.1 is an address of IPv4
 
 
-class Place(Generic[T]):
-    """Who comes from one place, each in order."""
+class Source(Generic[T]):
+    """Who comes from one network, each in order."""
 
     __slots__ = ("heard", "silent")
 
@@ -51,8 +50,8 @@ class Crowd(Generic[T]):
         self._drop = drop
         self._count_max = count_max
         self._patience_s = patience_s
-        self._due: dict[T, tuple[float, str]] = {}  # and its place; in order, as all have one time
-        self._places: dict[str, Place[T]] = {}
+        self._due: dict[T, tuple[float, str]] = {}  # and its source; in order, as all have one time
+        self._sources: dict[str, Source[T]] = {}
         self._timer_set = False
 
     def __len__(self) -> int:
@@ -67,29 +66,29 @@ class Crowd(Generic[T]):
     def add(self, member: T, address: str) -> None:
         """Take `member` in, which comes from the IP address `address`."""
         if len(self._due) >= self._count_max:
-            largest = max(self._places.values(), key=len)
+            largest = max(self._sources.values(), key=len)
             self._end(largest.first(), "too many strangers at once")
         name = network_of(address)
         self._due[member] = self._reactor.now + self._patience_s, name
-        self._places.setdefault(name, Place()).silent[member] = None
+        self._sources.setdefault(name, Source()).silent[member] = None
         self._set_timer()
 
     def heard(self, member: T) -> None:
         """Note that `member` has said something of sense."""
         due = self._due.get(member)
         if due is not None:
-            place = self._places[due[1]]
-            if place.silent.pop(member, GONE) is None:
-                place.heard[member] = None
+            source = self._sources[due[1]]
+            source.silent.pop(member, None)
+            source.heard[member] = None
 
     def remove(self, member: T) -> None:
         due = self._due.pop(member, None)
         if due is not None:
-            place = self._places[due[1]]
-            place.silent.pop(member, None)
-            place.heard.pop(member, None)
-            if not len(place):
-                del self._places[due[1]]
+            source = self._sources[due[1]]
+            source.silent.pop(member, None)
+            source.heard.pop(member, None)
+            if not len(source):
+                del self._sources[due[1]]
 
     def _set_timer(self) -> None:
         if self._due and not self._timer_set:
@@ -99,7 +98,7 @@ class Crowd(Generic[T]):
 
     def _on_timer(self) -> None:
         self._timer_set = False
-        for member, (due, _place) in tuple(self._due.items()):
+        for member, (due, _name) in tuple(self._due.items()):
             if due > self._reactor.now:
                 break
             self._end(member, f"no handshake within {self._patience_s:g} s")
