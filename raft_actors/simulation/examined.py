@@ -86,24 +86,31 @@ def picture(state: Any) -> Picture:
     return Picture(frozen(state))
 
 
-def frozen(value: Any) -> Any:
-    """Return a copy that shares nothing with `value`, and is equal if the contents are."""
-    if isinstance(value, dict):
-        return {deepcopy(key): frozen(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        parts = [frozen(each) for each in value]
-        return tuple(parts) if isinstance(value, tuple) else parts
+def frozen(value: Any, above: tuple[int, ...] = ()) -> Any:
+    """Return a copy that shares nothing with `value`, and is equal if the contents are.
+
+    above   ids of the parts that this one is a part of; it may lead back to one of them
+    """
     if isinstance(value, float) and value != value:
         return "nan"  # of which no two are equal
+    if id(value) in above:
+        return ("above", len(above) - above.index(id(value)))
+    above = (*above, id(value))
+    if isinstance(value, dict):
+        return {deepcopy(key): frozen(each, above) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [frozen(each, above) for each in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
     kind: Any = type(value)
     if hasattr(kind, "frozen") and hasattr(kind, "refill"):  # a DiskDict
         return frozen(dict(value.items()))
     if kind.__eq__ is not object.__eq__:
-        return deepcopy(value)
+        with suppress(Exception):  # what can't be copied, a lock say, may be a part of it
+            return deepcopy(value)
     slots = [name for cls in kind.__mro__ for name in getattr(cls, "__slots__", ())]
     fields = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     fields.update(getattr(value, "__dict__", {}))
-    return (kind.__name__, {name: frozen(each) for name, each in fields.items()})
+    return (kind.__name__, {name: frozen(each, above) for name, each in fields.items()})
 
 
 def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachine]:
@@ -111,6 +118,8 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
 
     Raises Fault if no machine can be made of it at all.
     """
+    if not isinstance(machine, type) or not issubclass(machine, StateMachine):
+        raise Fault(f"give the class of a machine, a StateMachine, not {machine!r}")
     made(machine)
     on_disk = issubclass(machine, OnDiskStateMachine)
     base: Any = OnDiskStateMachine if on_disk else StateMachine

@@ -118,7 +118,7 @@ def played(plan: Plan, script: Script, tell: Callable[[str], None] | None) -> Fa
     except Broken as broken:
         return Failure(plan, after, str(broken))
     except Exception as error:  # the code under test may raise anything
-        who = world.busy.name if world is not None and world.busy else "a peer that starts"
+        who = world.busy.name if world is not None and world.busy else "the simulation"
         return Failure(plan, after, f"{who} raised {error!r}")
     finally:
         if world is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from raft_actors import terms
 from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.simulation.examined import Fault, Findings, examined, picture
 from raft_actors.simulation.fates import Plan, draw
@@ -78,7 +79,12 @@ class Simulation:
         try:
             tested = examined(machine, findings)
         except Fault as fault:
-            raise MachineBroken(f"{machine.__name__}: {fault}") from fault
+            name = getattr(machine, "__name__", type(machine).__name__)
+            raise MachineBroken(f"{name}: {fault}") from fault
+        refuse_unusable(commands, "commands")
+        refuse_unusable(queries, "queries")
+        if not commands:
+            raise ValueError("commands: give some to draw from, or a function that makes them")
         script = Script(
             machine=tested,
             users=True,
@@ -133,6 +139,13 @@ class Simulation:
             f"Again: raft_simulation.run({name}, ..., seed={seed})",
             f"Also with another raft_actors: raft_simulation.run({name}, ..., plan={str(path)!r})",
         ])  # fmt: skip
+
+
+def refuse_unusable(choices: Sequence[Any] | Callable[[float], Any], what: str) -> None:
+    """Raise TypeError for what no client could send."""
+    if not callable(choices):
+        for place, each in enumerate(choices):
+            terms.dumps(each, f"{what}[{place}]")
 
 
 def drawn(choices: Sequence[Any] | Callable[[float], Any], draw: float) -> Any:

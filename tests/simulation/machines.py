@@ -1,6 +1,8 @@
 """Machines that are wrong in one way each, and one that is right."""
 
+import math
 import random
+import threading
 import time
 from datetime import date
 
@@ -243,6 +245,60 @@ class Boards(StateMachine):
         board = Plain()
         board.values += data
         return board
+
+
+class Twig:
+    """Leads back to where it grew, and holds what can't be copied."""
+
+    def __init__(self, below=None):
+        self.below = below
+        self.lock = threading.Lock()
+        self.twigs = []
+
+    def __eq__(self, other):
+        return isinstance(other, Twig) and len(self.twigs) == len(other.twigs)
+
+    __hash__ = None
+
+
+class Tree(StateMachine):
+    """Right, with a state that leads back to itself."""
+
+    def init(self, name):
+        return Twig()
+
+    def handle_write(self, command, state):
+        state.twigs.append(Twig(state))
+        return len(state.twigs), state
+
+    def handle_read(self, query, state):
+        return len(state.twigs)
+
+
+class NotANumber(StateMachine):
+    """Right, though nothing that it keeps is equal to itself."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        return math.nan, {**state, command: math.nan}
+
+    def handle_read(self, query, state):
+        return state.get(query)
+
+
+class Holder(StateMachine):
+    """Right: None says that nobody holds it, as in the beginning."""
+
+    def init(self, name):
+        return None
+
+    def handle_write(self, command, state):
+        return "ok", command if state is None else None
+
+    def handle_read(self, query, state):
+        return state
 
 
 class RestoresLess(Boards):

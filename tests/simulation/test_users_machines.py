@@ -64,11 +64,27 @@ def test_a_wrong_machine_is_found(machine, commands, complaint) -> None:
 
 
 @pytest.mark.parametrize(
-    "machine", [machines.Boards, machines.Second, machines.Cached, machines.Words]
-)
+    "machine",
+    [machines.Boards, machines.Second, machines.Cached, machines.Words, machines.NotANumber,
+     machines.Holder],
+)  # fmt: skip
 def test_a_right_machine_of_any_kind_passes(machine, caplog) -> None:
     assert run(machine, ["x", "y"], ["x"]).acknowledged > 50
     assert "no snapshots" not in caplog.text
+
+
+def test_a_state_may_lead_back_to_itself() -> None:
+    assert run(machines.Tree, ["x", "y"], ["x"]).acknowledged > 50
+
+
+def test_what_is_no_machine_and_no_command_is_told() -> None:
+    for wrong in (machines.Right(), int):
+        with pytest.raises(MachineBroken, match="give the class of a machine"):
+            run(wrong, ["x"])
+    with pytest.raises(TypeError, match=r"commands\[1\]: an object can't be encoded"):
+        run(machines.Right, ["x", object()])
+    with pytest.raises(ValueError, match="commands: give some"):
+        run(machines.Right, [])
 
 
 def test_reads_answer_from_the_state() -> None:
