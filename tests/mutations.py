@@ -514,6 +514,26 @@ MUTATIONS = (
         "            incarnations=self.incarnations,",
     ),
     Mutation(
+        "a_witness_by_its_name_alone", "witnesses; identity", "core/membership",
+        "return peer in self.witnesses and self.incarnation_of(peer) == incarnation",
+        "return peer in self.witnesses",
+    ),
+    Mutation(
+        "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replicating",
+        "min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)",
+        "server.config.command_bytes_max",
+    ),
+    Mutation(
+        "appends_as_large_as_its_own_frames", "docs/config.md", "core/replicating",
+        "min(config.append_bytes_max, self.frame_bytes // 2)",
+        "config.append_bytes_max",
+    ),
+    Mutation(
+        "who_can_not_be_sent_an_entry_is_no_trouble", "docs/config.md", "core/replicating",
+        "        if size <= holds - ENVELOPE_BYTES:",
+        "        if True:",
+    ),
+    Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
         "        if change.racing:\n            return",
         "        if False:\n            return",

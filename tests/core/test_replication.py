@@ -5,6 +5,7 @@ from dataclasses import replace
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, NOOP, encode, payload_of
 from raft_actors.core.messages import (
+    NO_FRAMES,
     AppendEntries,
     AppendRejected,
     AppendReply,
@@ -260,3 +261,59 @@ def test_an_entry_carries_its_request_id() -> None:
     world.step("a", Propose(b"x", Ticket("write"), (7, 8)))
     assert request_of(world.entries("a")[-1]) == (7, 8)
     assert payload_of(world.entries("a")[-1]) == b"x"
+
+
+def with_small_frames_to_c(holds: int) -> World:
+    world = World("abc", config=Config(log_store="memory", command_bytes_max=10 * holds))
+    world.configure("a")
+    world.ring(0.2)
+    bound = {address("c"): holds}
+    world.servers["a"].frame_bytes_max = lambda peer: bound.get(peer, NO_FRAMES)
+    return world
+
+
+def test_what_the_smallest_frame_holds_bounds_what_is_admitted_and_sent_at_once() -> None:
+    """Else one large command stops the group: it is sent again and again, and nothing after it.
+
+    Planted: a_leader_asks_its_own_bound_alone, appends_as_large_as_its_own_frames.
+    """
+    holds = 100_000
+    world = with_small_frames_to_c(holds)
+    world.ring(0.2)
+    refused = world.propose("a", b"x" * 40_000)[0]
+    assert refused.answer == ("error", "command_too_large")
+    world.isolate("c")
+    tickets = world.propose("a", *[b"x" * 30_000] * 10)
+    world.ring(0.1)
+    assert {ticket.answer[0] for ticket in tickets} == {"ok"}
+    world.wire.clear()
+    world.heal()
+    sizes = []
+    for _ in range(200):
+        if world.servers["c"].commit_index == world.servers["a"].commit_index:
+            break
+        if not world.wire:
+            world.tick("a")
+        sizes += [sum(map(len, getattr(each, "entries", ()))) for each in world.wire]
+        world.deliver(world.wire.pop(0))
+    assert 0 < max(sizes) <= holds // 2
+    assert world.machines["c"].commands == world.machines["a"].commands
+
+
+def test_a_follower_that_no_frame_brings_an_entry_is_a_trouble_until_it_has_it() -> None:
+    """Planted: who_can_not_be_sent_an_entry_is_no_trouble."""
+    world = with_small_frames_to_c(100_000)
+    world.isolate("c")
+    leader = world.servers["a"]
+    leader.role.command_bytes_max = 1_000_000  # it was admitted before that was known
+    ticket = world.propose("a", b"x" * 200_000)[0]
+    world.ring(0.2)
+    assert ticket.answer[0] == "ok"
+    world.heal()
+    world.ring(0.3)
+    assert leader.troubles["entry_too_large"].peer == address("c")
+    assert world.machines["c"].commands == []
+    leader.frame_bytes_max = lambda _peer: NO_FRAMES
+    world.ring(0.3)
+    assert world.machines["c"].commands == world.machines["a"].commands
+    assert leader.troubles == {}

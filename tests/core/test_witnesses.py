@@ -171,3 +171,13 @@ def test_the_others_stand_first() -> None:
         world.crash("a")
         world.ring(1.5)
         assert world.role("b") == "leader"
+
+
+def test_a_witness_is_its_data_directory_and_not_its_name() -> None:
+    """The log tells of witnesses that were removed, too. Planted: a_witness_by_its_name_alone."""
+    world = group_of("abw", "w")
+    configuration = world.servers["a"].configuration
+    incarnation = world.disks["w"].incarnation
+    assert configuration.makes_stateless(address("w"), incarnation)
+    assert not configuration.makes_stateless(address("w"), incarnation + 1)
+    assert not configuration.makes_stateless(address("a"), world.disks["a"].incarnation)
