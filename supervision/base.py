@@ -209,20 +209,31 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _receive_proxy(self, envelope: Envelope[Any]) -> Any:
         """Do what is asked by proxy. What can't be done is told to who waits, or else logged."""
-        name = envelope.message.attr_path[0]
-        owner = next((base for base in type(self).__mro__ if name in vars(base)), None)
-        if not name.startswith("_") and (owner is None or not is_ours(owner)):
-            return self._handle_receive(envelope.message)  # what a subclass has for itself
+        message: Any = envelope.message
+        if self._is_of_subclass(*message.attr_path[:1]):
+            return self._handle_receive(message)
         try:
-            return self._proxied(envelope.message, name)
+            return self._proxied(message)
         except Exception as error:
             if envelope.reply_to is not None:
                 raise
-            log(logging.ERROR, "%s was told %s in vain", self._actor_ref, name, error=error)
+            what = text_of(message.attr_path)
+            log(logging.ERROR, "%s was told %s in vain", self._actor_ref, what, error=error)
             return None
 
-    def _proxied(self, message: Any, name: str) -> Any:
-        if type(message) is messages.ProxySetAttr:
+    def _is_of_subclass(self, name: Any = "") -> bool:
+        """Whether the attribute is what a subclass of ours has for itself, or its instance."""
+        if not is_a(name, str) or name.startswith("_"):
+            return False
+        owner = next((base for base in type(self).__mro__ if name in vars(base)), None)
+        if owner is None:
+            return name in vars(self)
+        return not is_ours(owner) and owner not in Process.__mro__
+
+    def _proxied(self, message: Any) -> Any:
+        name = message.attr_path[0]
+        is_set = type(message) is messages.ProxySetAttr
+        if name.startswith("_") or (is_set and hasattr(type(self), name)):
             raise AttributeError(f"{self._actor_ref} needs its own {name}")
         if type(message) is messages.ProxyCall and hasattr(type(self), f"_{name}"):
             return getattr(self, name)(self, *message.args, **message.kwargs)  # a public call

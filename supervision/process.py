@@ -375,6 +375,7 @@ class Process(pykka.ThreadingActor):
                     except BaseException as error:
                         self._crash(error)  # a defect of ours
         finally:  # whatever happened: that somebody waits for the end for ever is worse
+            here.process = None  # who hears of the end starts no child of the dead
             self._actor_ref._end(self.__exiting[0] if self.__exiting else "killed")
 
     def _get_started(self) -> bool:

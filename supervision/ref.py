@@ -1,5 +1,6 @@
 """ProcessRef: how everyone else holds a process; and what one can do to a process by its ref."""
 
+import os
 import queue
 import sys
 import threading
@@ -8,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 import pykka
 from pykka import ActorDeadError, ActorRegistry, messages
@@ -144,6 +146,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         self.actor_class = type(actor)
         self._lifeline = Lifeline()
         self.actor_inbox.refuse = self._refuse
+        _made.add(self)
 
     def tell(self, message: Any) -> None:
         inbox = self.actor_inbox
@@ -192,6 +195,14 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         ended = self._lifeline.ended
         return f"<ProcessRef {self}{f', ended: {text_of(ended[0])}' if ended else ''}>"
 
+    def _forget_thread(self) -> None:
+        """In a forked child: it is not there, and nobody will answer."""
+        self._lifeline = Lifeline()
+        self._lifeline.cut(("noproc",))
+        self.actor_inbox.closed = True
+        self.actor_stopped = threading.Event()
+        self.actor_stopped.set()
+
     def _close(self) -> None:
         """Take no more messages, and refuse those that wait."""
         self.actor_stopped.set()
@@ -228,6 +239,19 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         """Answer Pykka's stop when the process has really ended."""
         if self._lifeline.watch(lambda _reason: reply(envelope, None)) is None:
             reply(envelope, None)
+
+
+_made: WeakSet[ProcessRef[Any]] = WeakSet()
+
+
+def _after_fork() -> None:
+    me = current()  # whose thread forked lives on there
+    for ref in tuple(_made):
+        if ref is not me:
+            ref._forget_thread()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def current() -> ProcessRef[Any] | None:

@@ -1,12 +1,13 @@
 """Monitors tell one Down each; names are held by one live process each."""
 
 import os
+import signal
 import threading
 
 import pykka
 import pytest
 
-from supervision import Down, Registry, demonitor, kill, monitor, names, stop
+from supervision import Down, Exited, Registry, demonitor, kill, monitor, names, stop
 
 from .helpers import Collector, Worker, boom, eventually, seen
 
@@ -187,3 +188,31 @@ def test_a_ref_may_have_a_name_only_once():
     assert names.register("twice", worker) == ("error", ("already_registered", worker))
     stop(worker)
     assert names.whereis("twice") is None
+
+
+def test_in_a_forked_child_a_process_of_its_parent_is_dead_to_those_who_hold_its_ref():
+    """Planted: an ask there waits for ever for a thread that is not there."""
+    worker = Worker.start()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        dead = []
+        for use in (lambda: worker.ask(1), lambda: worker.tell(1), lambda: stop(worker)):
+            try:
+                use()
+            except (pykka.ActorDeadError, Exited):
+                dead.append(use)
+        os._exit(len(dead) if not worker.is_alive() else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    assert worker.ask(1) == 1
+    stop(worker)
+
+
+def test_who_hears_of_an_end_may_start_a_process():
+    """Planted: it is the child of the dead, and ends with it."""
+    worker = Worker.start()
+    worker.watch(lambda _reason: Worker.start_link(name="born"))
+    stop(worker)
+    eventually(lambda: names.whereis("born"))
+    assert names.whereis("born").ask(1) == 1
+    stop("born")

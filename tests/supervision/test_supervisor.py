@@ -9,6 +9,7 @@ from functools import partial
 from unittest.mock import ANY
 
 import pytest
+from pykka import messages
 
 from supervision import (
     Backoff,
@@ -718,4 +719,16 @@ def test_an_attempt_that_was_overtaken_is_not_made():
     supervisor.tell(overtaken)
     assert Supervisor.count_children(supervisor)["active"] == 1
     assert script.starts == starts
+    Supervisor.stop(supervisor)
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("nobody",), ("on_failure",), ("__init__",), (5,), ("a", "b")]
+)
+def test_no_proxy_message_that_makes_no_sense_ends_a_supervisor(path):
+    _, supervisor = Supervisor.start_link([Worker])
+    for message in (messages.ProxyCall(path, (1,), {}), messages.ProxyGetAttr(path)):
+        supervisor.tell(message)
+        supervisor.ask(message, block=False)
+    assert Supervisor.count_children(supervisor)["active"] == 1
     Supervisor.stop(supervisor)
