@@ -31,7 +31,7 @@ class Wait:
     until      what they must have done: "started", "ended", "answered"
     break_off  called, on any thread, with the CallingSelf that ends this wait. None: it can't be
 
-    Entering it raises CallingSelf if it would close a circle in which no other can be broken off.
+    Entering it raises CallingSelf if it closes a circle that is to be broken here.
     """
 
     __slots__ = ("before", "break_off", "me", "on", "until")
@@ -78,22 +78,23 @@ class Wait:
         return bool(ref._lifeline.ended) or (self.until == "started" and ref.started)
 
     def _break(self, others: "tuple[Wait, ...]") -> None:
+        """Break the circle at the first that can be broken off, from the one on who is to end or
+        to start: whoever waits for that one's answer, or is asked by it, is not to blame.
+        """
         circle = (self, *others)
-        stuck = next((wait for wait in circle if wait.until != "answered"), None)
-        if others and stuck is None:
-            return None
-        if stuck is None:
-            why = f"{self.me} waits for its own answer; call the method directly"
-        else:
-            whom = circle[(circle.index(stuck) + 1) % len(circle)].me
-            why = f"{stuck.me} waits until {whom} has {stuck.until}; tell it, and don't wait for it"
-        error = CallingSelf(why)
-        if self.break_off is not None:
+        at = next((at for at, wait in enumerate(circle) if wait.until != "answered"), None)
+        if at is None:
+            if not others:
+                raise CallingSelf(f"{self.me} waits for its own answer; call the method directly")
+            return
+        stuck, order = circle[at], (*circle[at + 1 :], *circle[: at + 1])
+        error = CallingSelf(
+            f"{stuck.me} waits until {order[0].me} has {stuck.until}; tell it, and don't wait"
+        )
+        broken = next((wait for wait in order if wait.break_off is not None), self)
+        if broken is self or broken.break_off is None:
             raise error
-        for wait in others:
-            if wait.break_off is not None:
-                return wait.break_off(error)
-        raise error
+        broken.break_off(error)
 
 
 class Broken:

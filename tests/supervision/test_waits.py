@@ -228,3 +228,25 @@ def test_those_that_only_ask_each_other_are_left_to_their_timeouts():
     assert one.ask(other) == "answer"
     stop(one)
     stop(other)
+
+
+def test_those_who_are_asked_on_the_way_are_not_broken_off(log):
+    """The one who closes the circle is not the one who is to end. Planted: it crashes by it."""
+    gate = Gate()
+    one, two = Helper.start(), Helper.start()
+    child = ChildSpec("child", lambda: Careful.start_link(log, name="child"), shutdown=LONG_S)
+    _, top = Supervisor.start_link([child], name="top")
+    names.whereis("child").tell(
+        lambda: (gate.hold(), one.ask(lambda: two.ask(lambda: Supervisor.count_children("top"))))
+    )
+    assert gate.reached.wait(10)
+    ended = aside(Supervisor.terminate_child, top, "child")
+    eventually(lambda: top.wait is not None)
+    gate.opened.set()
+    assert ended() == "ok"
+    assert isinstance(log[0], CallingSelf)
+    assert log[1:] == ["shutdown"]
+    for helper in (one, two):
+        assert helper.ask(lambda: "alive", timeout=SOON_S) == "alive"
+        stop(helper)
+    stop(top)
