@@ -40,6 +40,8 @@ PROVOKED_BY = {
     "StoreError": "stores/test_lmdb.py::test_without_the_package_the_command_to_run_is_named",
     "LogCompacted": "stores/test_contract.py::test_compacted_entries_are_gone_and_said_to_be",
     "MachineTooOld": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
+    "HostError": "peers/test_applied.py::"
+    "test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer",
     "UpgradeFailed": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
     "redirect": "peers/test_raft.py::test_writing_reading_and_being_redirected",
     "election_in_progress": "client/test_cluster.py::test_outcome_unknown_and_then_settled",

@@ -119,9 +119,8 @@ def test_a_crowd_of_clients_is_served_and_forgotten(server, make_node):  # noqa:
     before = process.memory_info().rss
     crowd = [connected(server, f"crowd{number}@here") for number in range(CROWD)]
     most = process.memory_info().rss
-    pack = node._bridge._local.pack
     for number, insider in enumerate(crowd):
-        insider.say(pack([CLIENT, request(number), 1]))
+        insider.send_frame([CLIENT, request(number), 1])
     for insider in crowd:
         assert insider.hear()
     assert (most - before) / CROWD < 24 * KIB, f"{(most - before) // CROWD} bytes a client"
@@ -142,12 +141,12 @@ def test_a_client_that_never_reads_its_answers_is_cut_off_and_costs_no_more(
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
     deaf = connected(server, "deaf@here")
-    pack, went = node._bridge._local.pack, []
+    went = []
 
     def pester():
         try:
             for number in range(2_000):  # 200 MB of answers
-                deaf.say(pack([CLIENT, request(number, value), number]))
+                deaf.send_frame([CLIENT, request(number, value), number])
         except OSError:
             went.append("cut off")
 
