@@ -5,6 +5,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable
+from reprlib import repr as shortened
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,8 @@ class ActorService:
 
     def _serve_one(self, frame: Incoming) -> None:
         verb, name, *arguments = frame.body
-        if frame.call is None and verb not in CASTS:
-            raise ValueError(f"{verb!r:.100} that wants no answer")
+        if verb not in (CASTS if frame.call is None else {*self.VERBS, *CASTS}):
+            raise ValueError(f"{shortened(verb)} is not asked of an actor in this way")
         ref = self._node.offered(name)
         if verb == "unwatch":
             cancel = self._watched.pop((frame.node, arguments[0]), None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 from pathlib import Path
 from random import Random
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from pykka.messages import ProxyCall
@@ -74,6 +75,9 @@ TOGETHER = 5
 
 EVENTS = frozenset(Follower.handlers)
 """What the core takes, in whatever role."""
+
+TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
+"""What a list may hold that a peer is told. One of anything else came from another node."""
 
 NO_PEER = ("error", "no_peer")
 
@@ -204,7 +208,7 @@ class Peer(Applying, Answering, Process):
             self.backlog.taken(message)
             for event in message:
                 self.take(event)
-        elif kind is list:
+        elif kind is list and message and type(message[0]) in TAKEN:
             for event in message:
                 self.take(event)
         elif kind is NodeDown:
@@ -248,7 +252,7 @@ class Peer(Applying, Answering, Process):
             self.snapshotting.ended(event)
         else:  # any actor may be told anything, by its name and from other nodes too
             logger.warning(
-                "%s was told what it does not understand: %.200s", self.name, text_of(event)
+                "%s was told what it does not understand: %s", self.name, text_of(event, shortened)
             )
 
     def look_at_disk_later(self) -> None:

@@ -211,7 +211,7 @@ class Snapshots:
         for count, payload in enumerate(self.blocks(name)):
             kind = payload[:1]
             if kind == END:
-                if terms.loads_stored(payload[1:]) == count:
+                if payload == END + terms.dumps(count):
                     return
                 break
             if kind != HEADER:
@@ -233,7 +233,7 @@ class Snapshots:
         for count, payload in enumerate(blocks(self.files, name, remedy)):
             first = first or payload
             total = crc32(payload, crc32(head_of(payload), total))
-            whole = payload[:1] == END and terms.loads_stored(payload[1:]) == count
+            whole = payload == END + terms.dumps(count)
         if not whole or total != checksum or self.files.size(name) != size:
             raise StoreCorrupt(f"{name} is not what was written; {remedy}")
         index, term = numbers_in(name)[:2]
@@ -255,7 +255,11 @@ def header_in(name: str, payload: bytes, expected: tuple[int, int], remedy: str)
             f"{name} has format {version!r}, and this version of raft_actors knows format "
             f"{FORMAT}: use the version that wrote it"
         )
-    header = Header(**fields)
+    try:
+        header = Header(**fields)
+        Configuration.decode(header.configuration, header.configured)
+    except (ValueError, TypeError) as error:
+        raise StoreCorrupt(f"{name} has a header that nobody writes: {error}; {remedy}") from error
     if (header.index, header.term) != expected:
         raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {remedy}")
     return header

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
+from reprlib import repr as shortened
 from typing import Any
 
 from raft_actors.core import messages
@@ -116,7 +117,7 @@ def unpack(
     except (TypeError, ValueError):
         raise ValueError("a peer message that is no list") from None
     if type(number) is not int or not 0 <= number < len(KINDS):
-        raise ValueError(f"no peer message of this version: {number!r}")
+        raise ValueError(f"no peer message of this version: {shortened(number)}")
     kind, names = KINDS[number], NAMES[number]
     if len(values) < NEEDED[number] or list(map(type, values)) != TYPES[number][: len(values)]:
         raise ValueError(f"a {kind.__name__} with fields of the wrong types")

@@ -1,13 +1,18 @@
 """Snapshots on a disk: what is left of those that could not be written."""
 
 import resource
+from dataclasses import asdict
+from zlib import crc32
 
 import pytest
 
+from raft_actors import terms
 from raft_actors.core.membership import NOBODY
-from raft_actors.errors import StoreError
-from raft_actors.stores.files import DiskFiles
-from raft_actors.stores.snapshots import Header, Snapshots
+from raft_actors.core.snapshot import Incoming
+from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.stores.blocks import framed
+from raft_actors.stores.files import DiskFiles, MemoryFiles
+from raft_actors.stores.snapshots import END, FORMAT, HEADER, MAGIC, Header, Snapshots
 
 
 def test_of_a_draft_that_could_not_be_begun_nothing_stays(tmp_path):
@@ -20,4 +25,19 @@ def test_of_a_draft_that_could_not_be_begun_nothing_stays(tmp_path):
             snapshots.draft(Header(1, 1, NOBODY.encode(), 0, "term"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert snapshots.files.names() == []
+
+
+@pytest.mark.parametrize("changed", [{"configuration": b"junk"}, {"more": 1}, {"configuration": 7}])
+@pytest.mark.parametrize("end", [True, False])
+def test_what_was_sent_as_a_snapshot_and_is_none_is_refused_in_words(changed, end):
+    """Whatever its checksum says: else it would end the peer that puts it together."""
+    fields = {**asdict(Header(3, 1, NOBODY.encode(), 0, "term")), **changed}
+    ends = END + (terms.dumps(1) if end else b"\xc1")
+    data = framed(HEADER + terms.dumps((MAGIC, FORMAT, fields))) + framed(ends)
+    snapshots = Snapshots(MemoryFiles())
+    incoming = Incoming(3, 1, len(data), crc32(data))
+    snapshots.receive(incoming, 0, data)
+    with pytest.raises(StoreCorrupt):
+        snapshots.finish(incoming)
     assert snapshots.files.names() == []
