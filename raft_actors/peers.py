@@ -247,8 +247,7 @@ class Peers:
         for ((name, node), *about), batch in away.items():
             try:
                 version = self.node.version_with(node)
-                frame_bytes = min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2)
-                for part in [batch] if len(batch) == 1 else in_frames(batch, frame_bytes):
+                for part in [batch] if len(batch) == 1 else self.in_frames(batch, node):
                     packed = [said for each in part if (said := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
@@ -256,6 +255,9 @@ class Peers:
                     self.node.flush()
             except RaftError as error:
                 self.complain(node, error)
+
+    def in_frames(self, batch: list[Message], node: str) -> Iterator[list[Message]]:
+        return in_frames(batch, min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2))
 
     def frame_bytes_max_to(self, peer: Address) -> int:
         """Return how many bytes one frame to this peer's node holds. Here there are no frames."""
