@@ -1,6 +1,5 @@
 """LocalNode: one node with all that belongs to it. A process has one at most, but for tests."""
 
-import contextlib
 import logging
 import os
 import socket
@@ -140,6 +139,7 @@ class LocalNode:
             raise RaftError(f"node {self.name} was started already; make a new one")
         cookie = find_cookie(self._cookie)
         directory = Directory(self._files, static_addresses(self.config.nodes))
+        bridge: Bridge | None = None
         listener = listen(self.host, self.port)
         try:
             self.host, self.port = listener.getsockname()[:2]
@@ -161,19 +161,18 @@ class LocalNode:
             bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
             bridge.start()
         except BaseException as error:  # Ctrl-C, too: its name must be free again
-            self._take_back(listener)
+            self._take_back(listener, bridge)
             if isinstance(error, RuntimeError):  # the system has no thread left
                 raise RaftError(f"node {self.name} can't start: {error}") from error
             raise
         logger.info("node %s listens at %s", self.name, Place(self.host, self.port))
         return self
 
-    def _take_back(self, listener: socket.socket) -> None:
+    def _take_back(self, listener: socket.socket, bridge: Bridge | None) -> None:
         """Undo a start that was not finished."""
-        bridge, self._bridge = self._bridge, None
+        self._bridge = None
         if bridge is not None:
-            with contextlib.suppress(RuntimeError):  # its thread has not started
-                bridge.stop()
+            bridge.stop()
         if self._entry is not None:
             self._files.release(self._entry)
         listener.close()

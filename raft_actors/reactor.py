@@ -75,12 +75,8 @@ class Reactor:
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
-        """Raises RuntimeError when the system has no thread left; then nothing stays open."""
-        try:
-            self._thread.start()
-        except RuntimeError:
-            self._close()
-            raise
+        """Raises RuntimeError when the system has no thread left; then `stop` closes all."""
+        self._thread.start()
 
     def stop(self, last_work: Callable[[], None], timeout_s: float) -> None:
         """Run `last_work` on the thread, end it, and wait for that, unless this is the thread."""
@@ -89,6 +85,10 @@ class Reactor:
             self._stopping = True
             last_work()
 
+        if self._thread.ident is None:  # it never started, or will find that it is to end
+            self._stopping = True
+            self._close()
+            return
         self.post(stop)
         if not self.is_current():
             self._thread.join(timeout_s)
