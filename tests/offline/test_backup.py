@@ -343,13 +343,13 @@ backup.import_backup(Path(sys.argv[1]), Path(sys.argv[2]), peer=("restored", "z@
 """
 
 
-@pytest.mark.parametrize("step", ["restore", "begin", "force", "check", "sync_directory"])
+@pytest.mark.parametrize("step", ["restore", "begin", "force", "check", "sync_names"])
 def test_killed_at_any_step_an_import_leaves_nothing_or_all(tmp_path, file, step):
     run("export", make("lmdb", tmp_path / "peer", snapshot=100, compacted=50), file)
     new = tmp_path / "new"
     killed = subprocess.run([sys.executable, "-c", KILLED.format(step=step), str(file), str(new)])
     assert killed.returncode == -9
-    assert new.exists() == (step == "sync_directory")
+    assert new.exists() == (step == "sync_names")
     if not new.exists():
         assert restore(file, new).exit_code == 0
     assert run("verify", new).exit_code == 0
