@@ -72,6 +72,7 @@ def test_what_a_node_knows_of_peers_that_came_and_went_is_bounded(make_peer, mon
     assert len(peers.members.keys() & set(names)) == 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # other tests' waste
 def test_a_node_that_is_stopped_is_forgotten():
     """Planted: hold all peers in a table by node, whose values hold the node."""
     node = LocalNode("gone")
