@@ -209,3 +209,29 @@ def test_a_handover_that_nobody_asked_for_is_given_up_after_its_time_too() -> No
     ticket = world.propose("a", b"taken")[0]
     world.ring(0.1)
     assert ticket.answer == ("ok", b"taken")
+
+
+def test_a_new_leader_hands_over_as_soon_as_somebody_has_answered_it() -> None:
+    """Nobody has had the time yet, which is no reason to refuse; nor to order the dead to stand."""
+    world = world_with_leader()
+    world.ring(1)
+    world.crash("c")
+    world.promote("b")
+    ticket, wanted = transfer(world, "b"), transfer(world, "b", to="c")
+    assert (ticket.answer, wanted.answer) == (None, None)
+    world.ring(0.2)
+    assert ticket.answer == ("ok", address("a"))
+    assert world.role("a") == "leader"
+    assert wanted.answer[0] == "error"
+
+
+def test_a_new_leader_that_nobody_answers_refuses_to_hand_over() -> None:
+    world = world_with_leader()
+    world.ring(1)
+    world.promote("b")
+    world.isolate("b")
+    ticket = transfer(world, "b", to="c")
+    world.ring(2)
+    assert ticket.answer in (
+        ("error", ("peers_not_responding", [address("c")])), ("error", "election_in_progress"),
+    )  # fmt: skip
