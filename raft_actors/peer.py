@@ -208,7 +208,7 @@ class Peer(Applying, Answering, Process):
             self.backlog.taken(message)
             for event in message:
                 self.take(event)
-        elif kind is list and message and type(message[0]) in TAKEN:
+        elif kind is list and (not message or type(message[0]) in TAKEN):
             for event in message:
                 self.take(event)
         elif kind is NodeDown:
