@@ -172,26 +172,60 @@ def test_a_state_with_a_damaged_table_is_an_error_and_no_shorter_state(tmp_path)
     del caught
 
 
-@pytest.mark.parametrize("file", ["*.log", "MANIFEST-*"])
-def test_a_flipped_bit_in_the_type_of_a_record_hangs_no_state_on_disk(tmp_path, file):
+def test_a_flipped_bit_in_the_type_of_a_record_hangs_no_state_on_disk(tmp_path):
     """Planted: RocksDB looks by itself; then it takes the rest for an older use of the file, or
     looks for what follows for ever and holds the interpreter.
     """
     path = tmp_path / "machine"
     filled_dict(path, 10).close()
-    state = DiskDict(path)
+    (manifest,) = path.glob("MANIFEST-*")
+    content = bytearray(manifest.read_bytes())
+    content[6] = 5
+    manifest.write_bytes(content)
+    with pytest.raises(StoreError, match=r"never written to it.*move it away, and the peer makes"):
+        DiskDict(path)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from raft_actors import disk_dict
+state = disk_dict.DiskDict(Path(sys.argv[1]))
+for index in range(1, 3_001):
+    state[f"{index:05}"] = "x" * 1_000
+    state.commit()
+    state.flush(index)
+    if index in (700, 1_900):
+        state.sync()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_state_is_that_after_its_index_and_not_older_than_its_last_sync(tmp_path):
+    """Planted: nothing is flushed by `sync`."""
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "machine")], check=False)
+    state = DiskDict(tmp_path / "machine")
+    assert state.index >= 1_900
+    assert [key for key, _ in state.items()] == [
+        f"{index:05}" for index in range(1, state.index + 1)
+    ]
+    state.close()
+
+
+def test_a_state_on_disk_has_no_log_whose_end_could_be_missing(tmp_path):
+    """Planted: RocksDB's own write-ahead log. Where the end of one is lost, and the next is there,
+    RocksDB goes on behind the gap: then the state has an index, and lacks what came before it.
+    """
+    state = filled_dict(tmp_path / "machine")
+    state.sync()
     state["more"] = 1
     state.commit()
     state.flush(2)
-    copy = tmp_path / "copy"
-    shutil.copytree(path, copy)
+    assert [log.stat().st_size for log in (tmp_path / "machine").glob("*.log")] == [0]
     state.close()
-    (log,) = [each for each in copy.glob(file) if each.stat().st_size]
-    content = bytearray(log.read_bytes())
-    content[6] = 5
-    log.write_bytes(content)
-    with pytest.raises(StoreError, match=r"never written to it.*move it away, and the peer makes"):
-        DiskDict(copy)
+    state = DiskDict(tmp_path / "machine")
+    assert (state.index, state["more"]) == (2, 1)
+    state.close()
 
 
 def test_a_state_that_was_being_replaced_begins_empty(tmp_path):

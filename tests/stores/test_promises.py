@@ -4,6 +4,8 @@ Each test goes red with a version that breaks the promise, and says who lives by
 """
 
 import math
+import subprocess
+import sys
 import threading
 
 import lmdb
@@ -132,7 +134,7 @@ def test_rocksdb_tells_of_a_damaged_block_whoever_asks_for_it(tmp_path):
 
 
 def test_a_batch_of_rocksdb_is_there_whole_or_not_at_all_wherever_its_log_was_cut(tmp_path):
-    """A state on disk is that after its index; a log has its ballot."""
+    """A log has its ballot."""
     database = opened(tmp_path / "rocks")
     for turn in range(1, 9):
         put(database, [b"index", *KEYS[:5]], b"%d" % turn)
@@ -156,6 +158,39 @@ def test_a_batch_of_rocksdb_is_there_whole_or_not_at_all_wherever_its_log_was_cu
         found.add(value)
         database.close()
     assert found >= {None, b"1", b"4", b"7"}
+
+
+FILLER = """
+import os, sys
+from rocksdict import Options, Rdict, WriteBatch, WriteOptions
+options = Options(raw_mode=True)
+options.create_if_missing(True)
+options.set_write_buffer_size(1 << 16)  # it is full many times
+database = Rdict(sys.argv[1], options)
+writing = WriteOptions()
+writing.disable_wal = True
+database.set_write_options(writing)
+for number in range(1, 3_001):
+    batch = WriteBatch(raw_mode=True)
+    batch.put(b"index", b"%d" % number)
+    batch.put(b"k%05d" % number, b"x" * 900)
+    if number % 7 == 0:
+        batch.delete(b"k%05d" % (number - 3))
+    database.write(batch)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_rocksdb_has_without_its_log_is_all_up_to_a_batch(tmp_path):
+    """A state on disk is that after its index, wherever its process was killed."""
+    subprocess.run([sys.executable, "-c", FILLER, str(tmp_path / "rocks")], check=False)
+    database = opened(tmp_path / "rocks")
+    index = int(database.get(b"index"))
+    assert index > 1_000
+    there = {number for number in range(1, 3_001) if database.get(b"k%05d" % number) is not None}
+    gone = {number - 3 for number in range(7, index + 1, 7)}
+    assert there == set(range(1, index + 1)) - gone
+    database.close()
 
 
 @pytest.fixture
