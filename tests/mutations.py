@@ -983,6 +983,22 @@ MUTATIONS = (
         "        if session is None or sequence < session.newest - WINDOW:",
     ),
     Mutation(
+        "a_visit_speaks_before_the_save", "Figure 2, answers", "peer",
+        "        else:\n            self.go_on_soon()\n\n    def after_visits",
+        "        else:\n            self.say(due.send)\n            due.send = []\n"
+        "            self.go_on_soon()\n\n    def after_visits",
+    ),
+    Mutation(
+        "a_lease_as_long_as_the_leaders_timeout", "thesis 6.4.1; decision: reads", "core/leader",
+        "self.lease.promised_until(reply.round, reply.promise_ms)",
+        "self.lease.promised_until(reply.round, self.server.promise_ms)",
+    ),
+    Mutation(
+        "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md", "peer",
+        "    return min(max(int(wall_s * 1000), 0), TIME_MAX)",
+        "    return int(wall_s * 1000)",
+    ),
+    Mutation(
         "machine_not_restored", "Figure 13, InstallSnapshot 8", "applying",
         "            self.applied.restore(snapshots, snapshot)",
         "            self.applied.index = snapshot.index",

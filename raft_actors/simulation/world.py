@@ -212,16 +212,11 @@ class World:
 
     def may_wipe(self, name: str) -> bool:
         """A group keeps its promises while a majority keeps the disks that it knows: of each
-        configuration that is in force, or may come to be.
+        configuration that is in force, or may come to be. And while one of them keeps the state.
         """
-        return bool(self.checker.configuration.members) and all(
-            configuration.has_quorum([
-                member
-                for member, incarnation in configuration.incarnations
-                if member[0] != name and self.disks[member[0]].incarnation == incarnation
-            ])
-            for configuration in self.configurations()
-        )  # fmt: skip
+        return bool(self.checker.configuration.members) and self.has_the_state(
+            {*self.names} - {name}
+        )
 
     def configurations(self) -> Iterator[Configuration]:
         """The newest that is committed, and all that come after it: on disks, in the memory of
@@ -569,15 +564,21 @@ class World:
             for configuration in self.configurations() if configuration.members
         ):  # fmt: skip
             return False
-        disks, end = self.disks, len(self.checker.committed)
-        held = {name: self.held_by(name) for name in living}
-        return any(
-            held[keeper] == end
-            or any(held[name] == end and (name not in self.witnesses
-                                          or disks[name].store.first <= held[keeper] + 1)
-                   for name in living)
-            for keeper in living - self.witnesses
-        )  # fmt: skip
+        held, end = {name: self.held_by(name) for name in living}, len(self.checker.committed)
+        members = self.members_in(living)
+        able = [name for name in members if held[name] == end]
+        if any(name not in self.witnesses for name in able):
+            return True
+        first = max((self.disks[name].store.first for name in able), default=inf)  # any may lead
+        return any(first <= held[name] + 1 for name in members - self.witnesses)
+
+    def members_in(self, names: set[str]) -> set[str]:
+        """Those that the newest committed configuration has for members, by the disks they have."""
+        known = self.checker.configuration
+        return {
+            name for name in names
+            if not known.members or known.counts(self.address(name), self.disks[name].incarnation)
+        }  # fmt: skip
 
     def held_by(self, name: str) -> int:
         """Up to which index a disk holds what is committed."""

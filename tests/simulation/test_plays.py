@@ -116,6 +116,15 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
     assert not world.may_wipe("b")
 
 
+def test_the_last_disk_with_the_state_does_not_go() -> None:
+    world = World("abc", config=Config(log_store="memory"))
+    world.configure("a", "abc", "", "bc")
+    world.settle()
+    world.ring(0.5)
+    assert world.may_wipe("b")
+    assert not world.may_wipe("a")
+
+
 def test_nobody_changes_what_a_lost_disk_may_be_needed_for() -> None:
     world = World("abc", config=Config(log_store="memory"))
     assert world.may_change()
