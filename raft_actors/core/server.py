@@ -466,14 +466,15 @@ class Server:
         configuration before it would end each life of a peer that has to cut it off its log.
         """
         last = min(self.commit_index, prev_index + len(entries))
-        count = last - prev_index
-        if count > 0 and self.log.between(prev_index + 1, last) != entries[:count]:
+        known = max(0, last - prev_index)
+        if known and self.log.between(prev_index + 1, last) != entries[:known]:
             return False
-        if CONFIG in map(kind_of, entries):
-            before = self.configuration
-            while before.index > prev_index:
+        new = entries[known:]
+        if CONFIG in map(kind_of, new):
+            before, first = self.configuration, prev_index + known + 1
+            while before.index >= first:
                 before = self.configuration_at(before.previous)
-            for index, entry in enumerate(entries, prev_index + 1):
+            for index, entry in enumerate(new, first):
                 if kind_of(entry) == CONFIG:
                     after = Configuration.decode(payload_of(entry), index)
                     if after.previous != before.index:

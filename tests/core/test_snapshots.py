@@ -5,6 +5,7 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, encode
 from raft_actors.core.messages import (
+    AppendEntries,
     AppendRejected,
     AppendReply,
     InstallSnapshot,
@@ -36,8 +37,6 @@ def follower(terms=(1, 1, 1, 1, 1)):
 
 
 def append(server, terms):
-    from raft_actors.core.messages import AppendEntries
-
     return AppendEntries(
         source=address("a"), target=address("b"), group=server.group, term=terms[-1],
         prev_index=1, prev_term=1, commit=1, round=0,
@@ -261,3 +260,26 @@ def test_a_snapshot_that_can_not_be_read_ends_no_leader() -> None:
     _, server, snapshot = shipping()
     server.snapshots.error = StoreError("gone")
     assert server.flush().doubted is snapshot
+
+
+def test_an_old_append_with_the_configuration_that_is_in_the_snapshot_is_taken_as_known() -> None:
+    """Planted: look for the configuration before it, where only the newest is left: for ever."""
+    world = World("abc", config=Config(log_store="memory", snapshot_trailing=1_000))
+    world.configure("a")
+    world.settle()
+    world.propose("a", b"x")
+    world.settle()
+    world.ring(0.2)
+    server = world.servers["b"]
+    server.step(SnapshotTaken(Snapshot(server.commit_index, 1, server.configuration)))
+    server.flush()
+    assert 0 < server.configuration.index <= server.snapshot.index
+    assert server.log.base == 0
+    server.step(
+        AppendEntries(
+            source=address("a"), target=address("b"), group=server.group, term=server.term,
+            prev_index=0, prev_term=0, commit=1, round=9, entries=server.log.between(1, 2),
+        )
+    )  # fmt: skip
+    assert [m.match for m in server.flush().send if isinstance(m, AppendReply)] == [2]
+    assert not server.troubles
