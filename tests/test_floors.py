@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "terms wire": {"msgpack"},
     "stores": {"msgpack", "rocksdict", "lmdb"},
     "disk_dict": {"rocksdict"},
+    "simulation": {"msgpack", "pykka", "rocksdict"},
     "raft client cluster async_cluster __init__ launch cli __main__": {"pykka"},
     "commands": {"typer"},
     "shell": {"IPython", "pygments", "prompt_toolkit", "traitlets", "pykka"},

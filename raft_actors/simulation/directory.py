@@ -57,7 +57,7 @@ class StateDirectory:
         def watched_sync() -> None:
             world.boundary()
             sync()
-            self.keep()
+            self.keep(state)
             world.boundary()
 
         def watched_frozen() -> Frozen:
@@ -76,9 +76,12 @@ class StateDirectory:
         state.write = watched_write  # type: ignore[method-assign]
         state.sync = watched_sync  # type: ignore[method-assign]
 
-    def keep(self) -> None:
+    def keep(self, state: "DiskDict") -> None:
+        """Keep what was just synced. The database compacts by itself: its files come and go."""
+        from rocksdict import Checkpoint
+
         shutil.rmtree(self.synced, ignore_errors=True)
-        shutil.copytree(self.path, self.synced, ignore=shutil.ignore_patterns("LOCK", "LOG*"))
+        Checkpoint(state.db).create_checkpoint(str(self.synced))
 
     def crash(self, *, power: bool) -> None:
         """End the owner's process; without power, what was not synced is gone."""
