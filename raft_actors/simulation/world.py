@@ -16,6 +16,7 @@ from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.effects import News, Trouble
 from raft_actors.core.entry import CONFIG, RequestId, kind_of, payload_of
+from raft_actors.core.leader import Leader
 from raft_actors.core.membership import Address, Configuration
 from raft_actors.core.messages import (
     LINEARIZABLE,
@@ -213,9 +214,13 @@ class World:
     def may_wipe(self, name: str) -> bool:
         """A group keeps its promises while a majority keeps the disks that it knows: of each
         configuration that is in force, or may come to be. And while one of them keeps the state.
+
+        No leader can know that a newcomer lost its disk after it was heard of last.
         """
-        return bool(self.checker.configuration.members) and self.has_the_state(
-            {*self.names} - {name}
+        return (
+            bool(self.checker.configuration.members)
+            and not any(is_asked_for_a_change(leader) for leader in self.leaders())
+            and self.has_the_state({*self.names} - {name})
         )
 
     def configurations(self) -> Iterator[Configuration]:
@@ -662,3 +667,9 @@ def map_wire(message: Message) -> Message:
         packed, message.source, message.target, message.group,
         (message.source_incarnation, message.target_incarnation),
     )  # fmt: skip
+
+
+def is_asked_for_a_change(leader: SimulatedPeer) -> bool:
+    role = leader.core.role
+    assert isinstance(role, Leader)
+    return role.change is not None or bool(role.postponed)

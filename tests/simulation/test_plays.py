@@ -116,6 +116,18 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
     assert not world.may_wipe("b")
 
 
+def test_no_disk_goes_while_a_change_is_asked_for() -> None:
+    """A newcomer that lost its disk after its last word is needed by a change that no leader would
+    have begun (seed 101775 of 500 steps)."""
+    world = World("abcd", config=Config(log_store="memory"))
+    world.configure("a", "abc")
+    world.settle()
+    world.ring(0.5)
+    assert world.may_wipe("d")
+    world.configure("a", "abcd")
+    assert not world.may_wipe("d")
+
+
 def test_the_last_disk_with_the_state_does_not_go() -> None:
     world = World("abc", config=Config(log_store="memory"))
     world.configure("a", "abc", "", "bc")
