@@ -56,7 +56,9 @@ class Trace:
         self.lines: list[str] = []
         self.log_end = (0, 0)
         self.unsaved = 0
-        self.applied = core.snapshot.index
+        self.applied = (
+            core.commit_index
+        )  # at a start what is applied: the snapshot, or the state on disk
         self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 

@@ -296,8 +296,10 @@ class World:
         self.fuse, self.drag, self.busy = 0, 0.0, None
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
-        kept = self.disks[peer.name].snapshots.newest()
-        if kept is not None and kept.index > peer.seen:
+        kept, on_disk = self.disks[peer.name].snapshots.newest(), peer.applied.on_disk
+        if (kept is not None and kept.index > peer.seen) or (
+            on_disk is not None and on_disk.index > peer.seen
+        ):
             self.checker.look(peer)  # what it took for committed survives it
         self.crash(peer.name, self.random.random())
 
