@@ -56,9 +56,7 @@ class Trace:
         self.lines: list[str] = []
         self.log_end = (0, 0)
         self.unsaved = 0
-        self.applied = (
-            core.commit_index
-        )  # at a start what is applied: the snapshot, or the state on disk
+        self.applied = core.commit_index  # of the snapshot, or of the state on disk, at a start
         self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 
