@@ -1,5 +1,6 @@
 """Spent: what processes have used so far: processor time, and how often they woke."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,9 @@ def spent(*pids: int) -> Spent:
         times = psutil.Process(pid).cpu_times()
         wakes = 0
         for task in Path(f"/proc/{pid}/task").iterdir():
-            for line in (task / "status").read_text().splitlines():
-                if line.startswith("voluntary_ctxt_switches"):
-                    wakes += int(line.split()[1])
+            with suppress(FileNotFoundError):  # a thread that ends now
+                for line in (task / "status").read_text().splitlines():
+                    if line.startswith("voluntary_ctxt_switches"):
+                        wakes += int(line.split()[1])
         total += Spent(times.user, times.system, wakes)
     return total

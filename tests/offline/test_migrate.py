@@ -153,7 +153,7 @@ def test_what_the_operating_system_refuses_is_told_in_words(kind, path, monkeypa
         raise OSError(30, "Read-only file system", str(path / "store.json"))
 
     monkeypatch.setattr(StoreDirectory, "switch", refuse)
-    with pytest.raises(StoreError, match=rf"^{path}/store.json: Read-only file system$"):
+    with pytest.raises(StoreError, match=rf"^{path}/store.json: Read-only file system; see that"):
         migrate(path, OTHER[kind])
     assert holds_everything(path)
 
