@@ -150,10 +150,7 @@ def test_a_handle_starts_no_thread_and_can_be_left_without_closing(counters):
 @pytest.fixture
 def interrupt_soon():
     """Sends this process SIGINT as a terminal does, while the main thread waits."""
-    # Who is started by a shell's background job ignores SIGINT.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    signal.signal(signal.SIGINT, before)
+    return lambda: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated, interrupt_soon):

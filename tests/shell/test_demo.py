@@ -25,8 +25,6 @@ def start(directory: Path) -> subprocess.Popen[str]:
         DEMO, text=True, cwd=directory, start_new_session=True,
         env=os.environ | home | {"TMPDIR": str(directory)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        # A shell's background job ignores SIGINT, and so would all that these tests start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
