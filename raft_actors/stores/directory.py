@@ -54,7 +54,7 @@ class StoreDirectory:
         self.lock: int | None = None
         self.is_new = False
         self.incarnation = 0
-        self.opened: list[tuple[Path, tuple[int, int]]] = []
+        self.opened: list[tuple[str, tuple[int, int]]] = []
 
     def open(self, owner: Owner | None, mark: Mark | None = None) -> None:
         """Lock the directory; it is made when it is not there. `is_new` tells whether a database
@@ -99,7 +99,7 @@ class StoreDirectory:
 
     def remember(self) -> None:
         """Note which files these are, once the database is open: `check` looks for them."""
-        self.opened = [(path, identity(path)) for path in (self.lock_file, self.database)]
+        self.opened = [(str(path), identity(path)) for path in (self.lock_file, self.database)]
 
     def check(self) -> None:
         """Raise StoreError unless the directory and the database are those that were opened.
@@ -107,7 +107,10 @@ class StoreDirectory:
         The system lets a process write on to files that were removed.
         """
         try:
-            if all(identity(path) == known for path, known in self.opened):
+            for path, known in self.opened:
+                if identity(path) != known:
+                    break
+            else:
                 return
         except FileNotFoundError:
             pass
@@ -299,8 +302,8 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def identity(path: Path) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116 - each save waits for it
+def identity(path: Path | str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - each save waits for it, with the text at hand
     return status.st_dev, status.st_ino
 
 
