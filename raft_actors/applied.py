@@ -360,14 +360,22 @@ class Applied:
         logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
 
 
-def depends_on_host(error: BaseException | None) -> bool:
+def depends_on_host(error: BaseException) -> bool:
     """Tell whether a command that raised this here may do otherwise on another replica. An OSError
     with a number comes from the operating system; one without is the machine's own.
+
+    What led to it counts, too, and may lead back to itself: `raise error from error`.
     """
-    while error is not None:
-        if isinstance(error, HOSTS_OWN) or (isinstance(error, OSError) and error.errno is not None):
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, HOSTS_OWN) or (isinstance(one, OSError) and one.errno is not None):
             return True
-        error = error.__cause__ or error.__context__
+        seen.add(id(one))
+        waiting += one.__cause__, one.__context__
     return False
 
 

@@ -11,7 +11,8 @@ from raft_actors.applied import Applied, reply_of
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
 
-HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise"]
+HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
+             "another cause"]  # fmt: skip
 
 
 def too_deep():
@@ -49,6 +50,14 @@ class Accounts(StateMachine):
                     too_deep()
                 except RecursionError:
                     raise ValueError("cannot do that") from None
+            case "another cause":
+                try:
+                    too_deep()
+                except RecursionError:
+                    raise ValueError("cannot do that") from KeyError("an account")
+            case "its own cause":
+                error = ValueError("cannot do that")
+                raise error from error
             case ("raise", name):
                 raise getattr(builtins, name)("the account's owner alone")
             case ("as text", value):
@@ -106,6 +115,7 @@ def accounts():
         ("odd reply", "TypeError", "reply"),
         ("no pair", "TypeError", "(reply, state)"),
         ("ugly", "ValueError", "udcff"),
+        ("its own cause", "ValueError", "cannot do that"),
     ],
 )
 def test_a_command_that_raises_is_its_writers_answer_and_changes_nothing(
