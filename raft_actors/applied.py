@@ -364,7 +364,8 @@ def depends_on_host(error: BaseException) -> bool:
     """Tell whether a command that raised this here may do otherwise on another replica. An OSError
     with a number comes from the operating system; one without is the machine's own.
 
-    What led to it counts, too, and may lead back to itself: `raise error from error`.
+    What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
+    error`.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -376,6 +377,8 @@ def depends_on_host(error: BaseException) -> bool:
             return True
         seen.add(id(one))
         waiting += one.__cause__, one.__context__
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
     return False
 
 

@@ -12,7 +12,7 @@ from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
-             "another cause"]  # fmt: skip
+             "another cause", "in a group"]  # fmt: skip
 
 
 def too_deep():
@@ -55,6 +55,8 @@ class Accounts(StateMachine):
                     too_deep()
                 except RecursionError:
                     raise ValueError("cannot do that") from KeyError("an account")
+            case "in a group":
+                raise ExceptionGroup("two", [KeyError("an account"), MemoryError()])
             case "its own cause":
                 error = ValueError("cannot do that")
                 raise error from error
