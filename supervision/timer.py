@@ -71,7 +71,7 @@ class Timer:
         """
         if not hasattr(ref, "tell"):
             raise TypeError(f"a timer tells the ref of an actor, and {text_of(ref)} is none")
-        handle = TimerHandle(self, self._clock() + seconds(delay_s), ref, message)
+        handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
         with self._lock:
             self._start_thread()
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))

@@ -13,7 +13,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from supervision.errors import CallingSelf
-from supervision.foreign import text_of
+from supervision.foreign import is_a, text_of
 
 if TYPE_CHECKING:
     from supervision.ref import ProcessRef
@@ -117,13 +117,13 @@ def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
     return reason
 
 
-def seconds(timeout: Any) -> float:
+def seconds(value: Any, what: str = "timeout") -> float:
     """The seconds to wait: none for a negative number, as long as there is for infinity.
 
-    Raises TypeError for what is no number, and ValueError for nan.
+    Raises TypeError for what is no number, True among it, and ValueError for nan.
     """
-    if type(timeout) is not float and not isinstance(timeout, Real):
-        raise TypeError(f"seconds must be a number, not {text_of(timeout)}")
-    if timeout != timeout:
-        raise ValueError("seconds must be a number, not nan")
-    return min(max(float(timeout), 0.0), threading.TIMEOUT_MAX)
+    if type(value) is not float and (is_a(value, bool) or not isinstance(value, Real)):
+        raise TypeError(f"{what} must be a number of seconds, not {text_of(value)}")
+    if value != value:
+        raise ValueError(f"{what} must be a number of seconds, not nan")
+    return min(max(float(value), 0.0), threading.TIMEOUT_MAX)
