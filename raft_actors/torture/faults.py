@@ -306,32 +306,39 @@ def file_limit(world: World) -> Iterator[str]:
 # Members.
 
 
-@contextmanager
-def remove_member(world: World) -> Iterator[str]:
-    """A member leaves, and comes back with the disk that it had."""
+def out_for_a_while(world: World, take_out: Callable[[str], str]) -> Iterator[str]:
+    """Have a member out of the group. One at a time: else a majority of the disks may be gone."""
     victim = world.one()
     if not world.members.take_back(CHANGE_S):
         yield f"{world.members.out} is still to come back"
         return
-    removed = world.members.remove(victim, CHANGE_S)
+    what = take_out(victim)
     try:
-        yield f"{victim} is removed" if removed else f"{victim} is being removed"
+        yield what
     finally:
         world.members.take_back(CHANGE_S)
+
+
+@contextmanager
+def remove_member(world: World) -> Iterator[str]:
+    """A member leaves, and comes back with the disk that it had."""
+
+    def take_out(victim: str) -> str:
+        removed = world.members.remove(victim, CHANGE_S)
+        return f"{victim} is removed" if removed else f"{victim} is being removed"
+
+    yield from out_for_a_while(world, take_out)
 
 
 @contextmanager
 def wipe_member(world: World) -> Iterator[str]:
     """A member loses its disk, and comes back with an empty one: removed, and added again."""
-    victim = world.one()
-    if not world.members.take_back(CHANGE_S):
-        yield f"{world.members.out} is still to come back"
-        return
-    world.members.wipe(victim)
-    try:
-        yield f"{victim} has lost its disk"
-    finally:
-        world.members.take_back(CHANGE_S)
+
+    def take_out(victim: str) -> str:
+        world.members.wipe(victim)
+        return f"{victim} has lost its disk"
+
+    yield from out_for_a_while(world, take_out)
 
 
 GROUPS: dict[str, dict[str, Fault]] = {

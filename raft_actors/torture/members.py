@@ -36,7 +36,7 @@ class Members:
             raise TortureFailed(f"set_configuration answered {self.answer!r}")
 
     def remove(self, name: str, limit_s: float) -> bool:
-        """Take a node out of the group. Whether that is so, or may be, soon: returns its answer."""
+        """Take a node out of the group. False where nobody confirmed it: it may still happen."""
         self.out = name
         return self.has_become(self.others(name), limit_s)
 
