@@ -172,7 +172,7 @@ def test_memory_and_descriptors_stay_flat_under_many_strangers(make_node):
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
         tracemalloc.stop()
-    assert open_files() == files
+    eventually(lambda: open_files() <= files)  # fewer: what an earlier test left is closed late
 
 
 def test_a_stranger_in_the_middle_of_a_handshake_costs_a_few_kib(make_node, strangers):
