@@ -25,9 +25,9 @@ from benchmarks.systems import System
 from benchmarks.systems.etcd import Etcd
 from benchmarks.systems.ours import RaftActors
 from benchmarks.systems.pysyncobj import PySyncObj, PySyncObjJournal
-from raft_actors.bench.loads import WORKS
-from raft_actors.bench.run import figures_of, floor_text
-from raft_actors.bench.table import UNITS, figures_table
+from raft_actors.tools.bench.loads import WORKS
+from raft_actors.tools.bench.run import figures_of, floor_text
+from raft_actors.tools.bench.table import UNITS, figures_table
 
 console = Console()
 

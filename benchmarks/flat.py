@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from benchmarks.spent import spent
-from raft_actors.bench.trio import NAMES, Trio
+from raft_actors.tools.bench.trio import NAMES, Trio
 
 
 def main(

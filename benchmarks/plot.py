@@ -5,7 +5,7 @@ from html import escape
 from math import log10
 from statistics import median
 
-from raft_actors.bench.table import UNITS, shown
+from raft_actors.tools.bench.table import UNITS, shown
 
 __all__ = ["svg_of"]
 

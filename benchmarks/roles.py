@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.spent import Spent, spent
-from raft_actors.bench.loads import WORKS
-from raft_actors.bench.trio import NAMES, Trio
+from raft_actors.tools.bench.loads import WORKS
+from raft_actors.tools.bench.trio import NAMES, Trio
 
 
 def main(

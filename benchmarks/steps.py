@@ -24,12 +24,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from raft_actors.bench import machine
-from raft_actors.bench.loads import WORKS
-from raft_actors.bench.trio import NAMES, Trio
 from raft_actors.cluster import Cluster
-from raft_actors.link import Link
 from raft_actors.stores.durable import DurableStore
+from raft_actors.tools.bench import map_machine as machine
+from raft_actors.tools.bench.loads import WORKS
+from raft_actors.tools.bench.trio import NAMES, Trio
+from raft_actors.transport.link import Link
 
 DIRECTORY = "RAFT_ACTORS_BENCH_STEPS"
 MARKS = ("calls", "answered", "woke", "sent", "saves", "saved")

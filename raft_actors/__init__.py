@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from raft_actors.cluster import Cluster
     from raft_actors.config import Config
     from raft_actors.errors import RaftError
-    from raft_actors.node import Node
+    from raft_actors.machine.state_image import Frozen
+    from raft_actors.machine.undo_dict import UndoDict
+    from raft_actors.node.node import Node
     from raft_actors.on_disk import OnDiskStateMachine
     from raft_actors.raft import Raft
-    from raft_actors.state_image import Frozen
     from raft_actors.state_machine import StateMachine
-    from raft_actors.undo import UndoDict
     from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
@@ -38,14 +38,14 @@ PLACES = {
     "Cluster": "raft_actors.cluster",
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
-    "Frozen": "raft_actors.state_image",
+    "Frozen": "raft_actors.machine.state_image",
     "Node": "raft_actors.node",
     "OnDiskStateMachine": "raft_actors.on_disk",
     "Raft": "raft_actors.raft",
     "RaftError": "raft_actors.errors",
     "StateMachine": "raft_actors.state_machine",
     "Supervisor": "supervision",
-    "UndoDict": "raft_actors.undo",
+    "UndoDict": "raft_actors.machine.undo_dict",
 }
 
 check_surroundings()

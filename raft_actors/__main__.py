@@ -1,6 +1,6 @@
 """`python -m raft_actors`: the same as `raft-actors`."""
 
-from raft_actors.cli import main
+from raft_actors.tools.cli import main
 
 if __name__ == "__main__":
     main()

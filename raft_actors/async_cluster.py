@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
-from raft_actors.client.async_watch import AsyncLeaderWatch
+from raft_actors.client.async_wait import there
 from raft_actors.client.call import Call
-from raft_actors.client.there import there
+from raft_actors.client.views import Status
 from raft_actors.cluster import Cluster
+from raft_actors.core.configuration import Address
 from raft_actors.core.entry import RequestId
-from raft_actors.core.membership import Address
 from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.raft import PeerRef
 from raft_actors.timeouts import optional_seconds
-from raft_actors.views import Status
 
 __all__ = ["AsyncCluster"]
 

@@ -8,15 +8,16 @@ from functools import partial
 from secrets import randbits
 from typing import Any
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.client.call import Call
-from raft_actors.client.finder import Finder, status_in, time_until
+from raft_actors.client.leader_finder import Finder, status_in, time_until
+from raft_actors.client.leader_watch import LeaderWatch
 from raft_actors.client.pipeline import Pipeline
-from raft_actors.client.places import Places
+from raft_actors.client.read_targets import Places
 from raft_actors.client.session import SPAN, ClientSession
-from raft_actors.client.watch import LeaderWatch
+from raft_actors.client.views import Status, in_view
+from raft_actors.core.configuration import Address, named
 from raft_actors.core.entry import RequestId
-from raft_actors.core.membership import Address, named
 from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE
 from raft_actors.errors import (
     CommandTooLarge,
@@ -32,12 +33,11 @@ from raft_actors.errors import (
     Unavailable,
 )
 from raft_actors.future import Future
-from raft_actors.peers import peers_here
+from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.peer.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
-from raft_actors.requests import READ, WRITE, read_request
-from raft_actors.sessions import END, NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.replica.requests import READ, WRITE, read_request
 from raft_actors.timeouts import optional_seconds, seconds
-from raft_actors.views import Status, in_view
 
 __all__ = ["Cluster"]
 
@@ -270,7 +270,7 @@ class Cluster:
         at: PeerRef | None,
     ) -> Call:
         """Make the call of a read, not sent yet."""
-        payload = REPLY + terms.dumps(query, "query")
+        payload = REPLY + encoding.dumps(query, "query")
         operation, payload = read_request(payload, consistency, max_staleness_s, after)
         call = Call(operation, payload, self._deadline(timeout))
         if consistency in (FOLLOWER, STALE):
@@ -292,7 +292,7 @@ class Cluster:
 
         Opens a session and finds the leader, if none is given nor known, and waits for that.
         """
-        payload = terms.dumps(command, "command")
+        payload = encoding.dumps(command, "command")
         if len(payload) > self._command_bytes_max:
             raise CommandTooLarge(
                 f"{len(payload)} bytes are more than Config.command_bytes_max "
@@ -308,7 +308,7 @@ class Cluster:
             raise
 
     def _begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
-        payload = REPLY + terms.dumps(query, "query")
+        payload = REPLY + encoding.dumps(query, "query")
         return self._sent(Call(READ, payload, self._deadline(timeout)), together=together)
 
     def _opened(self, deadline: float) -> ClientSession:
@@ -354,8 +354,8 @@ class Cluster:
                         index, reply = reply_in(answer)
                         if index > self.token:
                             self.token = index
-                        return terms.loads_stored(reply) if reply else index
-                    answer = terms.loads_stored(answer)
+                        return encoding.loads_stored(reply) if reply else index
+                    answer = encoding.loads_stored(answer)
                     if call.request[0] == NEW and answer[0] == "ok":
                         return answer[1]
                 elif type(answer) is list:

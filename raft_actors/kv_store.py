@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from raft_actors.machine.undo_dict import UndoDict
 from raft_actors.state_machine import StateMachine
-from raft_actors.undo import UndoDict
 
 __all__ = ["KVStore"]
 

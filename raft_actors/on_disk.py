@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.state_image import Frozen
+from raft_actors.machine.state_image import Frozen
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores import cannot_import
 
 if TYPE_CHECKING:
-    from raft_actors.disk_dict import DiskDict
+    from raft_actors.machine.disk_dict import DiskDict
 
 __all__ = ["OnDiskStateMachine"]
 
@@ -26,7 +26,7 @@ class OnDiskStateMachine(StateMachine):
 
     def init(self, name: str) -> "DiskDict":
         try:
-            from raft_actors.disk_dict import DiskDict  # RocksDB, for those who use it
+            from raft_actors.machine.disk_dict import DiskDict  # RocksDB, for those who use it
         except ImportError as error:
             name = type(self).__name__
             raise cannot_import(error, f"{name}'s state on disk", "rocksdict",

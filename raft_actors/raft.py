@@ -12,19 +12,21 @@ from typing import Any
 
 import pykka
 
-from raft_actors import terms
+from raft_actors import encoding
+from raft_actors.client.backup import download
+from raft_actors.client.views import Configuration, Entry, Status, viewed
 from raft_actors.config import Config
-from raft_actors.core.membership import Address
+from raft_actors.core.configuration import Address
 from raft_actors.core.messages import FOLLOWER
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
-from raft_actors.download import download
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
+from raft_actors.machine.sessions import REPLY, reply_in
 from raft_actors.names import check_node_name
-from raft_actors.node import RemoteRef
+from raft_actors.node.node import RemoteRef
 from raft_actors.paths import absolute
-from raft_actors.peers import check_peer_name, directories_of_tests, listed, peers_here
-from raft_actors.requests import (
+from raft_actors.peer.peers import check_peer_name, directories_of_tests, listed, peers_here
+from raft_actors.replica.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
@@ -37,10 +39,8 @@ from raft_actors.requests import (
     next_request,
     read_request,
 )  # fmt: skip
-from raft_actors.sessions import REPLY, reply_in
 from raft_actors.state_machine import StateMachine
 from raft_actors.timeouts import seconds
-from raft_actors.views import Configuration, Entry, Status, viewed
 from supervision import ProcessRef
 
 __all__ = ["Raft"]
@@ -198,7 +198,7 @@ class Raft:
         the data directory is of another. Those that may pass were tried again until `timeout`.
         Raises ValueError for a bad name or config.
         """
-        from raft_actors.joining import join  # it is made of these calls
+        from raft_actors.client.membership import join  # it is made of these calls
 
         seconds(timeout)
         check_part(learner, witness)
@@ -216,7 +216,7 @@ class Raft:
         `("error", "no_peer")` if it does not run, `("error", ("last_member", text))`, or what
         kept the leader from the change until `timeout`.
         """
-        from raft_actors.joining import leave
+        from raft_actors.client.membership import leave
 
         seconds(timeout)
         return leave(peer, timeout)
@@ -304,7 +304,7 @@ class Raft:
 
         Raises TypeError for a command that can't be encoded, naming the part.
         """
-        payload = terms.dumps(command, "command")
+        payload = encoding.dumps(command, "command")
         return found_instead(request(leader, WRITE, payload, timeout, OUTCOME_UNKNOWN), timeout)
 
     @staticmethod
@@ -324,7 +324,9 @@ class Raft:
 
         Errors as for `write`, and `"too_stale"`; all of them are safe to try again.
         """
-        operation, payload = read_request(terms.dumps(query, "query"), consistency, max_staleness_s)
+        operation, payload = read_request(
+            encoding.dumps(query, "query"), consistency, max_staleness_s
+        )
         return found_instead(request(peer, operation, payload, timeout, NO_NODE), timeout)
 
     @staticmethod
@@ -530,7 +532,7 @@ def configure(
 
 
 def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:
-    return request(peer, operation, terms.dumps(arguments), timeout, NO_NODE)
+    return request(peer, operation, encoding.dumps(arguments), timeout, NO_NODE)
 
 
 def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
@@ -565,7 +567,9 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
         return ("error", "command_too_large")
     if isinstance(answer, bytes):
         return (
-            ("ok", reply_in(answer)[0]) if answer.startswith(REPLY) else terms.loads_stored(answer)
+            ("ok", reply_in(answer)[0])
+            if answer.startswith(REPLY)
+            else encoding.loads_stored(answer)
         )
     return Elsewhere((name, node), [(other, place) for other, place in answer])
 

@@ -88,6 +88,6 @@ class StateMachine:
 
         So `(KVStore, {"name": "peer1"})` stands among a supervisor's children.
         """
-        from raft_actors.peers import peer_spec  # the floors above build on this one
+        from raft_actors.peer.peers import peer_spec  # the floors above build on this one
 
         return peer_spec(cls, name=name, **options)

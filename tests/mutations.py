@@ -44,8 +44,8 @@ HEAD = ("| planted bug | rule | module | test | simulation |", "|---|---|---|---
 NOTHING = "**nothing**"
 
 PLAY = f"""
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.play import Failure, play
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.runner import Failure, play
 for seed in range({SEEDS}):
     end = play(draw(seed, {STEPS}))
     if isinstance(end, Failure):
@@ -123,7 +123,7 @@ MUTATIONS = (
         "        self.ballot = Ballot(term or self.term, None, self.ballot.configuration)",
     ),
     Mutation(
-        "quorum_off_by_one_in_elections", "§5.2", "core/membership",
+        "quorum_off_by_one_in_elections", "§5.2", "core/configuration",
         "2 * len(voters.intersection(part)) > len(part)",
         "2 * len(voters.intersection(part)) >= len(part)",
     ),
@@ -171,12 +171,12 @@ MUTATIONS = (
         "        if True:\n            self.commit_index = index",
     ),
     Mutation(
-        "figure_8_commit", "§5.4.2", "core/replicating",
+        "figure_8_commit", "§5.4.2", "core/replication",
         "if index > server.commit_index and index >= self.first:",
         "if index > server.commit_index:",
     ),
     Mutation(
-        "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/replicating",
+        "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/replication",
         "self.reached(MATCH, own=self.written)",
         "self.reached(MATCH, own=self.server.log.last_index)",
     ),
@@ -217,13 +217,13 @@ MUTATIONS = (
         "            pass",
     ),
     Mutation(
-        "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/replicating",
+        "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/replication",
         "self.reads.confirmed(self.reached(ROUND, own=self.reads.round))",
         "self.reads.confirmed(max([known.round for known in self.progress.values()] or "
         "[self.reads.round]))",
     ),
     Mutation(
-        "read_released_by_an_older_round", "thesis 6.4; defect 12", "core/reads",
+        "read_released_by_an_older_round", "thesis 6.4; defect 12", "core/read_index",
         "        self.round += 1\n        self.started.append((self.round, self.waiting))",
         "        self.started.append((self.round, self.waiting))\n        self.round += 1",
     ),
@@ -293,7 +293,7 @@ MUTATIONS = (
         "        if False:\n            self.promise()",
     ),
     Mutation(
-        "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/transferring",
+        "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/leadership_transfer",
         "        self.lease.broken = True",
         "        pass",
     ),
@@ -338,7 +338,7 @@ MUTATIONS = (
         "        self.probing = False",
     ),
     Mutation(
-        "hint_ignored", "§5.3, last part", "core/replicating",
+        "hint_ignored", "§5.3, last part", "core/replication",
         "            progress.rejected(reply.prev_index, self.agreed(reply))",
         "            progress.rejected(reply.prev_index, reply.prev_index - 1)",
     ),
@@ -358,37 +358,37 @@ MUTATIONS = (
         "                pass",
     ),
     Mutation(
-        "joint_quorum_as_union", "§6", "core/membership",
+        "joint_quorum_as_union", "§6", "core/configuration",
         "        return all(2 * len",
         "        return any(2 * len",
     ),
     Mutation(
-        "joint_commit_by_either_majority", "§6", "core/membership",
+        "joint_commit_by_either_majority", "§6", "core/configuration",
         "        return min(\n            majority_value",
         "        return max(\n            majority_value",
     ),
     Mutation(
-        "change_without_a_joint_configuration", "§6", "core/membership",
+        "change_without_a_joint_configuration", "§6", "core/configuration",
         "        old = () if voters == self.members else self.members",
         "        old = ()",
     ),
     Mutation(
-        "joint_configuration_never_ends", "§6", "core/changing",
+        "joint_configuration_never_ends", "§6", "core/reconfiguration",
         "        if configuration.old and configuration.index <= self.server.commit_index:",
         "        if False:",
     ),
     Mutation(
-        "joint_configuration_ends_uncommitted", "§6", "core/changing",
+        "joint_configuration_ends_uncommitted", "§6", "core/reconfiguration",
         "        if configuration.old and configuration.index <= self.server.commit_index:",
         "        if configuration.old:",
     ),
     Mutation(
-        "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/changing",
+        "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/reconfiguration",
         " or max(in_force.index, self.first) > self.server.commit_index",
         " or False",
     ),
     Mutation(
-        "new_leader_takes_everybody_for_alive", "thesis 6.2, 4.2.1", "core/replicating",
+        "new_leader_takes_everybody_for_alive", "thesis 6.2, 4.2.1", "core/replication",
         "        server = self.server\n        return Progress(\n            next_index="
         "server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)\n        )",
         "        server = self.server\n        progress = Progress(\n            next_index="
@@ -396,27 +396,27 @@ MUTATIONS = (
         "        progress.heard = server.now\n        return progress",
     ),
     Mutation(
-        "guard_is_not_asked_again", "thesis 4.2.1", "core/changing",
+        "guard_is_not_asked_again", "thesis 4.2.1", "core/reconfiguration",
         "if problem := self.would_lose_quorum(target):",
         "if problem := None:",
     ),
     Mutation(
-        "guard_forgets_the_disks_that_are_learned", "identity", "core/changing",
+        "guard_forgets_the_disks_that_are_learned", "identity", "core/reconfiguration",
         "        would_be = target.bound(self.heard_incarnations())",
         "        would_be = target",
     ),
     Mutation(
-        "newcomer_races_for_ever", "thesis 4.2.1", "core/change",
+        "newcomer_races_for_ever", "thesis 4.2.1", "core/membership_change",
         "        self.rounds += 1\n",
         "",
     ),
     Mutation(
-        "a_change_is_never_called_off", "docs/membership.md", "core/changing",
+        "a_change_is_never_called_off", "docs/membership.md", "core/reconfiguration",
         "            self.call_off()\n",
         "            pass\n",
     ),
     Mutation(
-        "a_change_in_the_log_is_called_off", "§6", "core/changing",
+        "a_change_in_the_log_is_called_off", "§6", "core/reconfiguration",
         "if self.change is not None and not self.change.appended:\n            self.give_up(",
         "if self.change is not None:\n            self.give_up(",
     ),
@@ -436,12 +436,12 @@ MUTATIONS = (
         "and True",
     ),
     Mutation(
-        "a_witness_waits_for_its_own_first_entry", "witnesses", "core/transferring",
+        "a_witness_waits_for_its_own_first_entry", "witnesses", "core/leadership_transfer",
         "if all(ticket is None for ticket in self.tickets):",
         "if not self.tickets:",
     ),
     Mutation(
-        "a_witness_stays_while_members_change", "witnesses", "core/transferring",
+        "a_witness_stays_while_members_change", "witnesses", "core/leadership_transfer",
         "        if self.handing is None and keeper",
         "        if self.handing is None and not self.is_changing() and keeper",
     ),
@@ -455,7 +455,7 @@ MUTATIONS = (
         "        return self.server.now < until",
     ),
     Mutation(
-        "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10", "core/transferring",
+        "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10", "core/leadership_transfer",
         "        handing, self.handing = self.handing, None\n",
         "        handing, self.handing = self.handing, None\n"
         "        self.lease.broken = self.lease.drift_max is None\n",
@@ -492,12 +492,12 @@ MUTATIONS = (
         "            pass",
     ),
     Mutation(
-        "an_older_copy_counts_again_at_once", "identity", "core/changing",
+        "an_older_copy_counts_again_at_once", "identity", "core/reconfiguration",
         "        if self.lost.intersection(dict(known.incarnations)):",
         "        if False:",
     ),
     Mutation(
-        "a_suspect_is_asked_when_somebody_reads", "identity", "core/replicating",
+        "a_suspect_is_asked_when_somebody_reads", "identity", "core/replication",
         "            self.reads.renew = True\n            progress.suspected",
         "            progress.suspected",
     ),
@@ -507,34 +507,34 @@ MUTATIONS = (
         "self.agree(chunk.source, server.log.last_index, chunk.round)",
     ),
     Mutation(
-        "who_left_is_known_by_its_old_disk", "identity", "core/membership",
+        "who_left_is_known_by_its_old_disk", "identity", "core/configuration",
         "            witnesses=in_order({*self.witnesses}.intersection(self.members)),\n"
         "            incarnations=tuple(pair for pair in self.incarnations if pair[0] in staying),",
         "            witnesses=in_order({*self.witnesses}.intersection(self.members)),\n"
         "            incarnations=self.incarnations,",
     ),
     Mutation(
-        "a_witness_by_its_name_alone", "witnesses; identity", "core/membership",
+        "a_witness_by_its_name_alone", "witnesses; identity", "core/configuration",
         "return peer in self.witnesses and self.incarnation_of(peer) == incarnation",
         "return peer in self.witnesses",
     ),
     Mutation(
-        "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replicating",
+        "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replication",
         "min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)",
         "server.config.command_bytes_max",
     ),
     Mutation(
-        "appends_as_large_as_its_own_frames", "docs/config.md", "core/replicating",
+        "appends_as_large_as_its_own_frames", "docs/config.md", "core/replication",
         "min(config.append_bytes_max, self.frame_bytes // 2)",
         "config.append_bytes_max",
     ),
     Mutation(
-        "who_can_not_be_sent_an_entry_is_no_trouble", "docs/config.md", "core/replicating",
+        "who_can_not_be_sent_an_entry_is_no_trouble", "docs/config.md", "core/replication",
         "        if size <= holds - ENVELOPE_BYTES:",
         "        if True:",
     ),
     Mutation(
-        "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
+        "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/reconfiguration",
         "        if change.racing:\n            return",
         "        if False:\n            return",
     ),
@@ -544,12 +544,12 @@ MUTATIONS = (
         "        if True:",
     ),
     Mutation(
-        "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leading",
+        "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leader_base",
         "for peer, known in self.progress.items() if known.counts}",
         "for peer, known in self.progress.items()}",
     ),
     Mutation(
-        "an_unknown_disk_counts", "identity", "core/membership",
+        "an_unknown_disk_counts", "identity", "core/configuration",
         "self.incarnation_of(peer) == incarnation != 0",
         "self.incarnation_of(peer) in (0, incarnation)",
     ),
@@ -559,7 +559,7 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/changing",
+        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/reconfiguration",
         "        if self.is_unsettled() or self.handing is not None:",
         "        if False:",
     ),
@@ -574,12 +574,12 @@ MUTATIONS = (
         "        if self.won():",
     ),
     Mutation(
-        "lost_acknowledgements_count", "Figure 2: State; identity", "core/replicating",
+        "lost_acknowledgements_count", "Figure 2: State; identity", "core/replication",
         "        self.lost.add(peer)\n",
         "",
     ),
     Mutation(
-        "an_old_denial_is_believed", "identity", "core/replicating",
+        "an_old_denial_is_believed", "identity", "core/replication",
         "        if reply.round < asked or reply.prev_index > match:",
         "        if False:",
     ),
@@ -594,17 +594,17 @@ MUTATIONS = (
         "        if False:\n            self.hand_over_state()",
     ),
     Mutation(
-        "an_office_goes_to_a_witness", "witnesses", "core/leading",
+        "an_office_goes_to_a_witness", "witnesses", "core/leader_base",
         "        return [member for member in self.server.others() if member not in witnesses]",
         "        return self.server.others()",
     ),
     Mutation(
-        "a_witness_sends_its_snapshot", "witnesses", "core/replicating",
+        "a_witness_sends_its_snapshot", "witnesses", "core/replication",
         "        if not server.keeps_no_state and not server.has_doubtful_snapshot():",
         "        if not server.has_doubtful_snapshot():",
     ),
     Mutation(
-        "a_member_forgets_its_state", "witnesses", "core/changing",
+        "a_member_forgets_its_state", "witnesses", "core/reconfiguration",
         "        if changing:\n            return",
         "        if False:\n            return",
     ),
@@ -614,12 +614,12 @@ MUTATIONS = (
         "            return True",
     ),
     Mutation(
-        "founders_share_an_id", "founding_a_group", "core/membership",
+        "founders_share_an_id", "founding_a_group", "core/configuration",
         "        group = digest((self.members, founder, incarnations[founder]))",
         "        group = digest(self.members)",
     ),
     Mutation(
-        "learners_vote", "thesis 4.2.1", "core/membership",
+        "learners_vote", "thesis 4.2.1", "core/configuration",
         "        return [self.members, self.old] if self.old else [self.members]",
         "        members = self.members + self.learners\n"
         "        return [members, self.old] if self.old else [members]",
@@ -661,24 +661,24 @@ MUTATIONS = (
     ),
     Mutation(
         "slow_leader_hands_over_to_a_slower_one", "docs/decisions/slow_disks.md",
-        "core/transferring",
+        "core/leadership_transfer",
         "        quicker = self.fittest(self.written)",
         "        quicker = self.fittest()",
     ),
     Mutation(
-        "who_ends_names_no_successor", "thesis 3.10", "core/transferring",
+        "who_ends_names_no_successor", "thesis 3.10", "core/leadership_transfer",
         "        return [] if successor == self.server.peer else",
         "        return [] if successor else",
     ),
     Mutation(
-        "a_majority_moves_the_version", "docs/upgrades.md", "core/changing",
+        "a_majority_moves_the_version", "docs/upgrades.md", "core/reconfiguration",
         "        newest = min("
         "[server.machine, *(self.progress[other].machine for other in others)])",
         "        newest = sorted([server.machine, "
         "*(self.progress[o].machine for o in others)])[(len(others) + 1) // 2]",
     ),
     Mutation(
-        "learners_move_no_version", "docs/upgrades.md", "core/changing",
+        "learners_move_no_version", "docs/upgrades.md", "core/reconfiguration",
         "        others = {*server.voters.everyone} - {server.peer}\n        newest",
         "        others = {*server.others()}\n        newest",
     ),
@@ -693,18 +693,18 @@ MUTATIONS = (
         "        works = self.progress or self.postponed",
     ),
     Mutation(
-        "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "applied",
+        "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "machine/replicated_state",
         "        machine.current_version = 1\n",
         "        machine.current_version = machine.version\n",
     ),
     Mutation(
-        "upgrades_are_skipped", "docs/upgrades.md", "applied",
+        "upgrades_are_skipped", "docs/upgrades.md", "machine/replicated_state",
         "                state = machine.upgrade(self.state, step)",
         "                step = version - 1\n"
         "                state = machine.upgrade(self.state, step)",
     ),
     Mutation(
-        "successor_told_too_early", "thesis 3.10", "core/transferring",
+        "successor_told_too_early", "thesis 3.10", "core/leadership_transfer",
         "            if self.progress[handing.target].match == last_index:",
         "            if True:",
     ),
@@ -724,61 +724,61 @@ MUTATIONS = (
         "        self.beat_at = server.now + 0.025",
     ),
     Mutation(
-        "speaks_before_it_writes", "Figure 2; DESIGN lanes", "peer",
+        "speaks_before_it_writes", "Figure 2; DESIGN lanes", "peer/peer",
         "        core, peers, trace = self.core, self.peers, self.trace\n",
         "        core, peers, trace = self.core, self.peers, self.trace\n"
         "        peers.send(due.send)\n",
     ),
     Mutation(
-        "counts_its_log_before_it_writes", "thesis 10.2.1", "peer",
+        "counts_its_log_before_it_writes", "thesis 10.2.1", "peer/peer",
         "        core, peers, trace = self.core, self.peers, self.trace\n",
         "        core, peers, trace = self.core, self.peers, self.trace\n"
         "        self.step(Written(last_index=core.log.last_index, "
         "last_term=core.log.last_term))\n        self.apply()\n",
     ),
     Mutation(
-        "reads_before_it_has_applied", "thesis 6.4; defect 11", "applying",
+        "reads_before_it_has_applied", "thesis 6.4; defect 11", "replica/applier",
         "            if read.index <= self.applied.index:",
         "            if True:",
     ),
     Mutation(
-        "replies_go_to_the_wrong_writers", "defect 13", "applying",
+        "replies_go_to_the_wrong_writers", "defect 13", "replica/applier",
         "        own = replies[len(replies) - len(tickets) :]",
         "        own = replies[: len(tickets)]",
     ),
     Mutation(
-        "applies_the_whole_log_in_one_go", "defect 19", "applying",
+        "applies_the_whole_log_in_one_go", "defect 19", "replica/applier",
         "        last = min(core.commit_index, applied.index + self.config.apply_max)",
         "        last = core.commit_index",
     ),
     Mutation(
-        "applies_an_entry_twice", "§5.3", "applying",
+        "applies_an_entry_twice", "§5.3", "replica/applier",
         "        first = applied.index + 1",
         "        first = max(1, applied.index)",
     ),
     Mutation(
-        "poison_command_ends_the_peer", "defect 17", "applied",
+        "poison_command_ends_the_peer", "defect 17", "machine/replicated_state",
         "        except BaseException as error:  "
         "# SystemExit of one command must not end every replica\n            if depends",
         "        except ZeroDivisionError as error:\n            if depends",
     ),
     Mutation(
-        "a_command_that_raised_is_half_done", "DESIGN 4", "applied",
+        "a_command_that_raised_is_half_done", "DESIGN 4", "machine/replicated_state",
         "                state.rollback()",
         "                pass",
     ),
     Mutation(
-        "a_retry_runs_again", "thesis 6.3; defect 18", "sessions",
+        "a_retry_runs_again", "thesis 6.3; defect 18", "machine/sessions",
         "        if answer is None:",
         "        if True:",
     ),
     Mutation(
-        "an_expired_session_runs_again", "thesis 6.3", "sessions",
+        "an_expired_session_runs_again", "thesis 6.3", "machine/sessions",
         "        if session.used_ms < self.now_ms - SESSION_MS:\n            self.expire()",
         "        if False:\n            self.expire()",
     ),
     Mutation(
-        "an_ended_session_still_counts", "decision: sessions", "sessions",
+        "an_ended_session_still_counts", "decision: sessions", "machine/sessions",
         "            self.answers -= len(session.replies)\n",
         "",
     ),
@@ -793,12 +793,12 @@ MUTATIONS = (
         "        if session is None:",
     ),
     Mutation(
-        "replicated_time_goes_back", "decision: sessions", "sessions",
+        "replicated_time_goes_back", "decision: sessions", "machine/sessions",
         "        if time_ms > self.now_ms:",
         "        if True:",
     ),
     Mutation(
-        "a_retry_gets_another_reply", "thesis 6.3", "sessions",
+        "a_retry_gets_another_reply", "thesis 6.3", "machine/sessions",
         "            session.keep(sequence, answer)",
         "            session.keep(sequence, FORGOTTEN)",
     ),
@@ -853,7 +853,7 @@ MUTATIONS = (
         "        if index <= 0:\n            return self.snapshot.configuration",
     ),
     Mutation(
-        "uncommitted_configuration_in_the_snapshot", "§7", "snapshotting",
+        "uncommitted_configuration_in_the_snapshot", "§7", "replica/snapshotter",
         "    while configuration.index > index:",
         "    while False and configuration.index > index:",
     ),
@@ -863,46 +863,46 @@ MUTATIONS = (
         "        self.base = through",
     ),
     Mutation(
-        "sessions_not_in_the_snapshot", "thesis 6.3", "applied",
+        "sessions_not_in_the_snapshot", "thesis 6.3", "machine/replicated_state",
         "return StateImage(self.machine.snapshot(self.state), self.sessions.stored())",
         "return StateImage(self.machine.snapshot(self.state), ())",
     ),
     Mutation(
-        "commands_applied_while_a_state_is_taken_in", "§7", "peer",
+        "commands_applied_while_a_state_is_taken_in", "§7", "peer/peer",
         "        if self.snapshotting.image is None:\n            self.apply()",
         "        self.apply()",
     ),
     Mutation(
-        "newer_snapshot_than_log_not_noticed", "Figure 13, a crash in between", "recovery",
+        "newer_snapshot_than_log_not_noticed", "Figure 13, a crash in between", "replica/recovery",
         "    if log.term_at(snapshot.index) != snapshot.term:",
         "    if log.last_index < snapshot.index:",
     ),
     Mutation(
         "recovery_keeps_the_configuration_of_the_log_before", "Figure 13, InstallSnapshot 7",
-        "recovery",
+        "replica/recovery",
         "        ballot = replace(ballot, configuration=snapshot.configuration.index)\n"
         "        store.restart(ballot.stored()",
         "        store.restart(ballot.stored()",
     ),
     Mutation(
         "log_that_lost_what_was_durable_is_taken_for_a_crash", "Figure 2: persistent state",
-        "recovery",
+        "replica/recovery",
         "        if store.snapshots.is_reached(snapshot):",
         "        if False and store.snapshots.is_reached(snapshot):",
     ),
     Mutation(
-        "log_begins_anew_in_two_saves", "all of a save or nothing", "peer",
+        "log_begins_anew_in_two_saves", "all of a save or nothing", "peer/peer",
         "            self.store.restart(ballot, *due.restart, due.entries)\n        else:",
         "            self.store.restart(ballot, *due.restart)\n"
         "        if due.restart is None or due.entries:",
     ),
     Mutation(
-        "refused_snapshot_is_not_looked_at", "docs/snapshots.md", "core/replicating",
+        "refused_snapshot_is_not_looked_at", "docs/snapshots.md", "core/replication",
         "            progress.shipment = None\n            self.server.doubt(shipment.snapshot)",
         "            progress.shipment = None",
     ),
     Mutation(
-        "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "snapshotting",
+        "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "replica/snapshotter",
         "        if peer.core.damaged is not None:\n            return True",
         "",
         DISK_NETS,
@@ -922,43 +922,43 @@ MUTATIONS = (
         DISK_NETS,
     ),
     Mutation(
-        "save_is_not_synced", "Figure 2: before responding", "stores/rocks",
+        "save_is_not_synced", "Figure 2: before responding", "stores/rocksdb",
         "            database.flush_wal(True)\n\n    def forget",
         "            database.flush_wal(False)\n\n    def forget",
         DISK_NETS,
     ),
     Mutation(
-        "new_beginning_is_not_synced", "Figure 2: before responding", "stores/rocks",
+        "new_beginning_is_not_synced", "Figure 2: before responding", "stores/rocksdb",
         "            database.flush_wal(True)\n\n    def slice",
         "            database.flush_wal(False)\n\n    def slice",
         DISK_NETS,
     ),
     Mutation(
-        "new_directory_is_not_on_disk", "Figure 2: before responding", "stores/directory",
+        "new_directory_is_not_on_disk", "Figure 2: before responding", "stores/data_directory",
         "        sync_names(self.path, self.absent)\n",
         "",
         DISK_NETS,
     ),
     Mutation(
-        "truncation_leaves_one_entry", "§5.3", "stores/rocks",
+        "truncation_leaves_one_entry", "§5.3", "stores/rocksdb",
         "        if first and end <= self.last:",
         "        if first and end < self.last:",
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_state_is_frozen_later", "§7", "disk_dict",
+        "on_disk_state_is_frozen_later", "§7", "machine/disk_dict",
         "            self.tried(lambda: cursor.seek(FIRST_KEY))",
         "            cursor = self.db.iter()\n            cursor.seek(FIRST_KEY)",
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_state_ends_at_damage", "every promise of a library is asked for", "disk_dict",
+        "on_disk_state_ends_at_damage", "every promise of a library is asked for", "machine/disk_dict",
         "    cursor.status()\n",
         "",
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_the_last_command_may_run_again", "thesis 6.3", "applied",
+        "on_disk_the_last_command_may_run_again", "thesis 6.3", "machine/replicated_state",
         "        while index < self.index:\n"
         "            for entry in log.some(index + 1, self.index):",
         "        while index < self.index - 1:\n"
@@ -966,24 +966,24 @@ MUTATIONS = (
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md", "applied",
+        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md", "machine/replicated_state",
         "                self.sessions.open(index, request[1], time_ms)",
         "                self.sessions.open(index, request[1], 0)",
         DISK_NETS,
     ),
     Mutation(
-        "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "sessions",
+        "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "machine/sessions",
         "        for number, session in self.by_number.items():\n            yield number",
         "        for number, session in sorted(self.by_number.items(), key=lambda each: each[0]):\n"
         "            yield number",
     ),
     Mutation(
-        "window_off_by_one", "thesis 6.3", "sessions",
+        "window_off_by_one", "thesis 6.3", "machine/sessions",
         "        if session is None or sequence <= session.newest - WINDOW:",
         "        if session is None or sequence < session.newest - WINDOW:",
     ),
     Mutation(
-        "a_visit_speaks_before_the_save", "Figure 2, answers", "peer",
+        "a_visit_speaks_before_the_save", "Figure 2, answers", "peer/peer",
         "        else:\n            self.go_on_soon()\n\n    def after_visits",
         "        else:\n            self.say(due.send)\n            due.send = []\n"
         "            self.go_on_soon()\n\n    def after_visits",
@@ -994,22 +994,22 @@ MUTATIONS = (
         "self.lease.promised_until(reply.round, self.server.promise_ms)",
     ),
     Mutation(
-        "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md", "peer",
+        "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md", "peer/peer",
         "    return min(max(int(wall_s * 1000), 0), TIME_MAX)",
         "    return int(wall_s * 1000)",
     ),
     Mutation(
-        "machine_not_restored", "Figure 13, InstallSnapshot 8", "applying",
+        "machine_not_restored", "Figure 13, InstallSnapshot 8", "replica/applier",
         "            self.applied.restore(snapshots, snapshot)",
         "            self.applied.index = snapshot.index",
     ),
     Mutation(
-        "version_forgotten_in_a_snapshot", "docs/upgrades.md", "snapshotting",
+        "version_forgotten_in_a_snapshot", "docs/upgrades.md", "replica/snapshotter",
         "configuration.index, self.image.kind, applied.version,",
         "configuration.index, self.image.kind,",
     ),
     Mutation(
-        "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "applied",
+        "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "machine/replicated_state",
         "        machine.current_version = header.machine",
         "        machine.current_version = version",
     ),

@@ -131,7 +131,9 @@ def test_the_core_imports_itself_errors_config_and_data_tools(path: Path) -> Non
             assert top in DATA_TOOLS.split(), f"the core is pure: {name} is not for it"
 
 
-@pytest.mark.parametrize("module", ["raft_actors", "raft_actors.launch", "raft_actors.commands"])
+@pytest.mark.parametrize(
+    "module", ["raft_actors", "raft_actors.launch", "raft_actors.tools.commands"]
+)
 def test_a_node_without_a_prompt_does_not_load_ipython(module: str) -> None:
     code = f"import sys, {module}; print('IPython' in sys.modules)"
     answer = subprocess.run(

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from raft_actors.commands import app
+from raft_actors.tools.commands import app
 from tests.shell.terminal import environment
 
 ROOT = Path(__file__).parent.parent

@@ -86,7 +86,7 @@ def test_a_store_whose_package_is_missing_says_what_to_install(
 
 
 def test_a_state_on_disk_without_rocksdb_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "raft_actors.disk_dict", raising=False)
+    monkeypatch.delitem(sys.modules, "raft_actors.machine.disk_dict", raising=False)
     monkeypatch.setitem(sys.modules, "rocksdict", None)
     with pytest.raises(StoreError, match="pip install rocksdict"):
         OnDiskStateMachine().init("peer1")
@@ -98,7 +98,7 @@ def test_the_pytest_plugin_alone_loads_next_to_nothing():
 import sys
 import pytest
 before = set(sys.modules)
-import raft_actors.pytest_plugin
+import raft_actors.testing.pytest_plugin
 new = {name for name in set(sys.modules) - before if name.startswith(("raft", "superv"))}
 assert len(new) < 5, new
 """

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_actors.undo import UndoDict
+from raft_actors.machine.undo_dict import UndoDict
 
 unhurried = settings(deadline=None)
 

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from raft_actors.config import Config
+from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Ballot
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
     AppendEntries,
     AppendReply,

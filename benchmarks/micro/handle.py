@@ -25,13 +25,13 @@ from statistics import median
 from typing import Any
 
 from benchmarks.spent import spent
-from raft_actors import Cluster, Raft, terms
-from raft_actors.bench.loads import KEYS, VALUE
-from raft_actors.bench.trio import NAMES, Trio
+from raft_actors import Cluster, Raft, encoding
 from raft_actors.client.pipeline import SENT_TOGETHER, Pending
 from raft_actors.future import Future
-from raft_actors.peers import peers_here
-from raft_actors.requests import WRITE, next_request
+from raft_actors.peer.peers import peers_here
+from raft_actors.replica.requests import WRITE, next_request
+from raft_actors.tools.bench.loads import KEYS, VALUE
+from raft_actors.tools.bench.trio import NAMES, Trio
 
 THREADS, OUTSTANDING = 64, 1_000
 PATIENCE_S = 30.0
@@ -72,13 +72,13 @@ def bare_pipeline(leader: tuple[str, str], seconds: float, *, together: bool) ->
         future = waiting.popleft()
         if not future.done():
             peers.node.flush()
-        answer = terms.loads(future.get(PATIENCE_S))
+        answer = encoding.loads(future.get(PATIENCE_S))
         assert answer == "ok", answer
 
     while time.perf_counter() < ends:
         if len(waiting) >= OUTSTANDING:
             fetch()
-        payload = terms.dumps(("set", KEYS[count % len(KEYS)], VALUE), "command")
+        payload = encoding.dumps(("set", KEYS[count % len(KEYS)], VALUE), "command")
         body = [WRITE, leader[0], payload, *next_request()]
         waiting.append(peers.request(leader, body, flush=not together))
         count += 1

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgpack  # type: ignore[import-untyped]
 import typer
 
-from raft_actors.terms import dumps, loads
+from raft_actors.encoding import dumps, loads
 
 VALUES: dict[str, Any] = {
     "small command": ("set", "key", "v" * 64),

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from raft_actors.bench.loads import Load, Measured
+from raft_actors.tools.bench.loads import Load, Measured
 
 __all__ = ["System"]
 

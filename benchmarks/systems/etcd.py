@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.systems import System
-from raft_actors.bench.loads import KEYS, VALUE, Load, Measured
+from raft_actors.tools.bench.loads import KEYS, VALUE, Load, Measured
 
 __all__ = ["Etcd"]
 

@@ -1,8 +1,8 @@
-"""raft_actors at its defaults, through its public client; see `raft_actors.bench`."""
+"""raft_actors at its defaults, through its public client; see `raft_actors.tools.bench`."""
 
 from benchmarks.systems import System
-from raft_actors.bench.loads import Load, Measured
-from raft_actors.bench.trio import NAMES, Trio
+from raft_actors.tools.bench.loads import Load, Measured
+from raft_actors.tools.bench.trio import NAMES, Trio
 
 __all__ = ["RaftActors"]
 

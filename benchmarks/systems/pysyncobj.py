@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.systems import System
 from benchmarks.systems.etcd import free_port
-from raft_actors.bench.loads import KEYS, Load, Measured
+from raft_actors.tools.bench.loads import KEYS, Load, Measured
 
 __all__ = ["PySyncObj", "PySyncObjJournal"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raft_actors.core.entry import RequestId
 from raft_actors.errors import Overloaded
-from raft_actors.sessions import WINDOW
+from raft_actors.machine.sessions import WINDOW
 
 if TYPE_CHECKING:
     from raft_actors.client.call import Call

@@ -31,7 +31,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.role import Handlers, Role
 
 if TYPE_CHECKING:
-    from raft_actors.core.membership import Address
+    from raft_actors.core.configuration import Address
     from raft_actors.core.server import Server
 
 __all__ = ["Candidate", "PreCandidate"]

@@ -7,7 +7,7 @@ durability: what promises something to another peer or to a client leaves after 
 from dataclasses import dataclass, field
 from typing import Any
 
-from raft_actors.core.membership import Address
+from raft_actors.core.configuration import Address
 from raft_actors.core.messages import InstallSnapshot, Message
 from raft_actors.core.snapshot import Snapshot
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.follower_reads import FollowerReads, Waiting
-from raft_actors.core.membership import Address
 from raft_actors.core.messages import (
     FOLLOWER,
     STALE,

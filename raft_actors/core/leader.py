@@ -3,10 +3,10 @@
 from math import inf
 from typing import TYPE_CHECKING
 
-from raft_actors.core.changing import Changing
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
-from raft_actors.core.leading import HEARD, PROMISED
+from raft_actors.core.leader_base import HEARD, PROMISED
+from raft_actors.core.leadership_transfer import Transferring
 from raft_actors.core.messages import (
     LEASE,
     STALE,
@@ -34,8 +34,8 @@ from raft_actors.core.messages import (
     VoteReply,
     Written,
 )
+from raft_actors.core.reconfiguration import Changing
 from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
-from raft_actors.core.transferring import Transferring
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server

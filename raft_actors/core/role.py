@@ -26,7 +26,7 @@ from raft_actors.core.messages import (
 )
 
 if TYPE_CHECKING:
-    from raft_actors.core.membership import Address
+    from raft_actors.core.configuration import Address
     from raft_actors.core.server import Server
 
 __all__ = ["ELECTION_IN_PROGRESS", "OUTCOME_UNKNOWN", "TOO_STALE", "Handlers", "Role", "redirect"]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.candidate import Candidate, PreCandidate
+from raft_actors.core.configuration import Address, Configuration, is_group, named
 from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Address, Configuration, is_group, named
 from raft_actors.core.messages import (
     NO_FRAMES,
     AppendEntries,

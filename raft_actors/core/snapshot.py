@@ -9,7 +9,7 @@ A leader sends it to a follower whose log ends before the leader's begins, in ch
 from dataclasses import dataclass
 from typing import Protocol
 
-from raft_actors.core.membership import NOBODY, Configuration
+from raft_actors.core.configuration import NOBODY, Configuration
 
 __all__ = ["CHUNKS_MAX", "NO_SNAPSHOT", "Incoming", "Shipment", "Snapshot", "SnapshotReader"]
 

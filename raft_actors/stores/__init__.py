@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.errors import StoreError
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, LogStore, Mark, Saved, new_incarnation
+from raft_actors.stores.log_store import (
+    FRESH_BALLOT,
+    Ballot,
+    LogStore,
+    Mark,
+    Saved,
+    new_incarnation,
+)
 
 if TYPE_CHECKING:
     from raft_actors.stores.durable import DurableStore
@@ -56,7 +63,7 @@ def durable_kind(kind: str) -> "type[DurableStore[Any]]":
     """
     try:
         if kind == "rocksdb":
-            from raft_actors.stores.rocks import RocksStore
+            from raft_actors.stores.rocksdb import RocksStore
 
             return RocksStore
         if kind == "lmdb":

@@ -11,12 +11,12 @@ from shutil import disk_usage
 from struct import Struct
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.errors import REJOIN, LogCompacted, RaftError, StoreCorrupt, StoreError
-from raft_actors.stores.directory import Owner, StoreDirectory
+from raft_actors.stores.data_directory import Owner, StoreDirectory
 from raft_actors.stores.files import DiskFiles, advice_on
+from raft_actors.stores.log_store import FRESH_BALLOT, Ballot, Mark, Saved
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, Mark, Saved
 
 __all__ = ["BALLOT", "BASE", "DurableStore", "index_of", "key"]
 
@@ -157,7 +157,7 @@ class DurableStore(Generic[Database]):
     def load(self) -> Saved:
         stored = self.get(BALLOT)
         try:
-            ballot = terms.loads_stored(stored) if stored else FRESH_BALLOT
+            ballot = encoding.loads_stored(stored) if stored else FRESH_BALLOT
             return Saved(ballot, self.first, self.last, self.base_term, self.directory.incarnation)
         except ValueError as error:
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REJOIN}") from error
@@ -168,7 +168,7 @@ class DurableStore(Generic[Database]):
         last = first + len(entries) - 1 if first else self.last
         if ballot is None and not entries and last == self.last:
             return
-        records = {} if ballot is None else {BALLOT: terms.dumps(ballot, "ballot")}
+        records = {} if ballot is None else {BALLOT: encoding.dumps(ballot, "ballot")}
         self.write(records, first, entries)
         self.last = last
         self.check()
@@ -192,7 +192,7 @@ class DurableStore(Generic[Database]):
         self.first, self.base_term = through + 1, term
 
     def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
-        records = {BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
+        records = {BALLOT: encoding.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
         self.clear(records, index + 1, entries)
         self.first, self.last, self.base_term = index + 1, index + len(entries), term
         self.check()

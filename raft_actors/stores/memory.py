@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
 from raft_actors.stores.files import MemoryFiles
+from raft_actors.stores.log_store import FRESH_BALLOT, Ballot, Mark, Saved, new_incarnation
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.stores.store import FRESH_BALLOT, Ballot, Mark, Saved, new_incarnation
 
 __all__ = ["MemoryStore"]
 

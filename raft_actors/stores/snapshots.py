@@ -23,8 +23,8 @@ from re import compile as pattern
 from typing import Any
 from zlib import crc32
 
-from raft_actors import terms
-from raft_actors.core.membership import Configuration
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.snapshot import Incoming, Snapshot
 from raft_actors.errors import REJOIN, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed, head_of
@@ -48,7 +48,7 @@ class Header:
 
     index, term     of the last entry that it stands for
     configuration   the newest at or before it, encoded; `configured` is that one's index
-    kind            how the pieces of the state are put together; see `raft_actors.state_image`
+    kind            how the pieces of the state are put together; see `raft_actors.machine.state_image`
     machine         the version of the state machine that the state is of
     """
 
@@ -60,7 +60,7 @@ class Header:
     machine: int = 1
 
     def encode(self) -> bytes:
-        return HEADER + terms.dumps((MAGIC, FORMAT, asdict(self)))
+        return HEADER + encoding.dumps((MAGIC, FORMAT, asdict(self)))
 
 
 class Draft:
@@ -91,7 +91,7 @@ class Draft:
 
         reached  whether it is of the log beside it, which then has its last entry durably
         """
-        self.add(END + terms.dumps(self.count))
+        self.add(END + encoding.dumps(self.count))
         header = self.header
         configuration = Configuration.decode(header.configuration, header.configured)
         snapshot = Snapshot(header.index, header.term, configuration, self.size, self.checksum)
@@ -211,11 +211,11 @@ class Snapshots:
         for count, payload in enumerate(self.blocks(name)):
             kind = payload[:1]
             if kind == END:
-                if payload == END + terms.dumps(count):
+                if payload == END + encoding.dumps(count):
                     return
                 break
             if kind != HEADER:
-                yield kind, terms.loads_stored(memoryview(payload)[1:])
+                yield kind, encoding.loads_stored(memoryview(payload)[1:])
         raise StoreCorrupt(f"{name} ends too early; {REJOIN}")
 
     def look_at(self, snapshot: Snapshot) -> str:
@@ -233,7 +233,7 @@ class Snapshots:
         for count, payload in enumerate(blocks(self.files, name, remedy)):
             first = first or payload
             total = crc32(payload, crc32(head_of(payload), total))
-            whole = payload == END + terms.dumps(count)
+            whole = payload == END + encoding.dumps(count)
         if not whole or total != checksum or self.files.size(name) != size:
             raise StoreCorrupt(f"{name} is not what was written; {remedy}")
         index, term = numbers_in(name)[:2]
@@ -245,7 +245,7 @@ class Snapshots:
 
 def header_in(name: str, payload: bytes, expected: tuple[int, int], remedy: str) -> Header:
     try:
-        magic, version, fields = terms.loads_stored(payload[1:])
+        magic, version, fields = encoding.loads_stored(payload[1:])
     except (ValueError, TypeError):
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:

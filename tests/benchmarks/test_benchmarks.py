@@ -11,8 +11,8 @@ import pytest
 from benchmarks import steps
 from benchmarks.plot import svg_of
 from benchmarks.systems.etcd import is_whole
-from raft_actors.bench.loads import Measured
-from raft_actors.bench.table import UNITS, figures_table
+from raft_actors.tools.bench.loads import Measured
+from raft_actors.tools.bench.table import UNITS, figures_table
 
 ROOT = Path(__file__).parent.parent.parent
 

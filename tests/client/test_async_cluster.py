@@ -11,12 +11,12 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.client.call import Call
-from raft_actors.client.finder import Finder
+from raft_actors.client.leader_finder import Finder
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.errors import NoConnection, NoLeader, NotApplied
 from raft_actors.future import Future
-from raft_actors.peers import Peers
-from raft_actors.requests import WRITE
+from raft_actors.peer.peers import Peers
+from raft_actors.replica.requests import WRITE
 from tests.client.conftest import Counter
 
 

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, terms
+from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, encoding
+from raft_actors.client.views import Configuration
 from raft_actors.errors import (
     CommandTooLarge,
     NoConnection,
@@ -23,11 +24,10 @@ from raft_actors.errors import (
     Unavailable,
 )
 from raft_actors.future import Future
-from raft_actors.peers import Peers
+from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
+from raft_actors.peer.peers import Peers
 from raft_actors.raft import address_of
-from raft_actors.requests import READ, WRITE
-from raft_actors.sessions import NEW, REPLY_BYTES_MAX
-from raft_actors.views import Configuration
+from raft_actors.replica.requests import READ, WRITE
 from tests.client.conftest import Counter
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
@@ -77,7 +77,7 @@ def answered(answer):
     from raft_actors.future import Future
 
     future = Future()
-    future.set(terms.dumps(answer))
+    future.set(encoding.dumps(answer))
     return future
 
 
@@ -322,7 +322,7 @@ def expire(cluster):
     """Have so many sessions opened that those of before expire."""
     others = Cluster(cluster.members)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raft_actors.sessions.SESSIONS_MAX", 3)
+        patch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 3)
         for _ in range(3):
             others._session = None
             others._opened(others._deadline(10))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors import Cluster, Raft, errors, terms
+from raft_actors import Cluster, Raft, encoding, errors
 from raft_actors.errors import CommandTooLarge, FrameTooLarge, OutcomeUnknown
 from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
-from raft_actors.peers import CLIENT, peers_of
-from raft_actors.requests import READ, WRITE
+from raft_actors.peer.peers import CLIENT, peers_of
+from raft_actors.replica.requests import READ, WRITE
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.peers.test_between_nodes import KIB, group  # noqa: F401 - fixture
 
@@ -135,7 +135,7 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     for key in range(4):
         assert group.write(key, "x" * 50 * KIB)[0] == "ok"
     monkeypatch.setattr(KVStore, "handle_read", lambda _machine, _query, state: dict(state))
-    answer = group.ask(follower, leader, READ, terms.dumps("all"))
+    answer = group.ask(follower, leader, READ, encoding.dumps("all"))
     assert answer[:1] == ("error",)
     assert answer[1][0] == "reply_too_large"
     cluster = Cluster(leader)
@@ -172,11 +172,11 @@ def test_a_command_that_fits_no_frame_of_the_other_node(group, make_node, monkey
 
 def test_a_request_of_another_version(group):  # noqa: F811
     node, (name, leader) = group.nodes[1], group.members[0]
-    answer = node.call(leader, CLIENT, [200, name, terms.dumps(()), 0, 1])
+    answer = node.call(leader, CLIENT, [200, name, encoding.dumps(()), 0, 1])
     node.flush()
-    error, (reason, text) = terms.loads(answer.get(10))
+    error, (reason, text) = encoding.loads(answer.get(10))
     assert (error, reason) == ("error", "bad_request")
     assert "version" in text
-    answer = node.call(leader, CLIENT, [WRITE, name, terms.dumps(("set", 1, 1)), 0, 1])
+    answer = node.call(leader, CLIENT, [WRITE, name, encoding.dumps(("set", 1, 1)), 0, 1])
     node.flush()
-    assert terms.loads(answer.get(10))[0] == "ok"
+    assert encoding.loads(answer.get(10))[0] == "ok"

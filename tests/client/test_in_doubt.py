@@ -6,10 +6,10 @@ in doubt; what is in doubt is sent again.
 
 import pytest
 
-from raft_actors import Cluster, Raft, terms
+from raft_actors import Cluster, Raft, encoding
 from raft_actors.errors import NoConnection, SessionExpired
 from raft_actors.future import Future
-from raft_actors.sessions import REPLY
+from raft_actors.machine.sessions import REPLY
 from tests.client.conftest import Counter
 
 
@@ -30,7 +30,7 @@ def broken(was_sent):
 
 def refused(reason):
     future = Future()
-    future.set(terms.dumps(("error", reason)))
+    future.set(encoding.dumps(("error", reason)))
     return future
 
 
@@ -39,7 +39,7 @@ def in_an_expired_session(cluster, answer):
     call = cluster._begin(1, None)
     assert call.future.get(10).startswith(REPLY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raft_actors.sessions.SESSIONS_MAX", 1)
+        patch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 1)
         other = Cluster(cluster.members)
         other.write(0)
     call.future = answer

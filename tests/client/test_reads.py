@@ -6,8 +6,8 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
-from raft_actors.peers import Peers
-from raft_actors.requests import READ, READ_AS
+from raft_actors.peer.peers import Peers
+from raft_actors.replica.requests import READ, READ_AS
 from tests.client.conftest import Counter
 
 

@@ -8,9 +8,9 @@ import random
 
 import pytest
 
-from raft_actors import StateMachine, terms
-from raft_actors.applied import Applied
-from raft_actors.sessions import (
+from raft_actors import StateMachine, encoding
+from raft_actors.machine.replicated_state import Applied
+from raft_actors.machine.sessions import (
     END,
     FORGOTTEN,
     NEW,
@@ -21,7 +21,7 @@ from raft_actors.sessions import (
     reply_at,
     reply_in,
 )
-from raft_actors.sessions import Sessions as Table
+from raft_actors.machine.sessions import Sessions as Table
 
 EXPIRED = ("error", "session_expired")
 
@@ -49,10 +49,10 @@ class Replica:
 
     def commit(self, request, command=None, at_s=0):
         """Apply one more entry, stamped `at_s`; None is an empty payload."""
-        payload = b"" if command is None else terms.dumps(command)
+        payload = b"" if command is None else encoding.dumps(command)
         answer = self.applied.write(payload, request, at_s * 1_000)
         self.applied.index += 1
-        return terms.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
+        return encoding.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
 
     def open(self, salt=0, at_s=0):
         ok, number = self.commit((NEW, salt), at_s=at_s)
@@ -152,7 +152,7 @@ def test_a_thousand_and_one_sessions_live_side_by_side(replica):
 
 
 def test_all_sessions_together_know_so_many_answers(replica, monkeypatch):
-    monkeypatch.setattr("raft_actors.sessions.ANSWERS_MAX", 10)
+    monkeypatch.setattr("raft_actors.machine.sessions.ANSWERS_MAX", 10)
     first, second, third = (replica.open() for _ in range(3))
     for number in (first, second):
         for sequence in range(1, 5):
@@ -166,7 +166,7 @@ def test_all_sessions_together_know_so_many_answers(replica, monkeypatch):
 
 
 def test_by_their_bytes_replies_are_forgotten_and_no_session(replica, monkeypatch):
-    monkeypatch.setattr("raft_actors.sessions.REPLIES_BYTES_MAX", 3_000)
+    monkeypatch.setattr("raft_actors.machine.sessions.REPLIES_BYTES_MAX", 3_000)
     first, second = replica.open(), replica.open()
     large = ("x" * 1_000, 0)
     for number in (first, second):
@@ -180,9 +180,9 @@ def test_by_their_bytes_replies_are_forgotten_and_no_session(replica, monkeypatc
 
 def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatch):
     """From entries, from a snapshot, and after a restart with the state on disk."""
-    monkeypatch.setattr("raft_actors.sessions.ANSWERS_MAX", 60)
-    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 12)
-    monkeypatch.setattr("raft_actors.sessions.REPLIES_BYTES_MAX", 4_000)
+    monkeypatch.setattr("raft_actors.machine.sessions.ANSWERS_MAX", 60)
+    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 12)
+    monkeypatch.setattr("raft_actors.machine.sessions.REPLIES_BYTES_MAX", 4_000)
     chance = random.Random(5)
     replica, restarted, numbers = Replica(), Table(), []
     for index in range(1, 2_000):
@@ -212,7 +212,7 @@ def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatc
 
 
 def test_the_session_unused_for_longest_expires(replica, monkeypatch):
-    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 1_000)
+    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 1_000)
     first, second = replica.open(), replica.open()
     replica.commit((first, 1), "a")
     for _ in range(999):
@@ -226,7 +226,7 @@ def test_a_restored_replica_forgets_the_same_session_as_the_others(replica, monk
     """Planted: a snapshot has them in the order in which they were opened, not used last; then a
     command runs on some replicas, and not on others.
     """
-    monkeypatch.setattr("raft_actors.sessions.SESSIONS_MAX", 100)
+    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 100)
     sessions = [replica.open() for _ in range(100)]
     replica.commit((sessions[0], 1), "used")
     restored = Table()
@@ -273,10 +273,10 @@ def test_opening_a_session_forgets_the_expired_ones(replica):
 
 def test_a_command_shows_the_index_at_which_it_ran_first(replica):
     session = replica.open()
-    first = replica.applied.write(terms.dumps("a"), (session, 1))
+    first = replica.applied.write(encoding.dumps("a"), (session, 1))
     assert reply_in(first)[0] == replica.applied.index + 1
     replica.applied.index += 5
-    assert replica.applied.write(terms.dumps("a"), (session, 1)) == first
+    assert replica.applied.write(encoding.dumps("a"), (session, 1)) == first
 
 
 def test_an_entry_that_opens_a_session_and_comes_twice_opens_two(replica):
@@ -301,7 +301,7 @@ def test_large_replies_are_forgotten_but_not_that_their_commands_ran(replica):
     large = ("reply", "x" * (REPLY_BYTES_MAX // 4))
     for sequence in range(1, 6):
         replica.commit((session, sequence), large)
-    assert replica.commit((session, 1), large) == terms.loads(FORGOTTEN)
+    assert replica.commit((session, 1), large) == encoding.loads(FORGOTTEN)
     assert replica.commit((session, 5), large) == large, "the newest is kept"
     assert len(replica.ran) == 5
     kept = replica.applied.sessions.by_number[session]
@@ -310,7 +310,7 @@ def test_large_replies_are_forgotten_but_not_that_their_commands_ran(replica):
 
 def test_a_reply_that_looks_like_an_error_of_rafts_is_told_apart(replica):
     session = replica.open()
-    payload = terms.dumps(EXPIRED)
+    payload = encoding.dumps(EXPIRED)
     assert replica.applied.write(payload, (session, 1)) == reply_at(2, payload)
     assert replica.applied.read(REPLY + payload) == reply_at(1, payload)
     assert replica.applied.read(payload) == payload
@@ -325,9 +325,9 @@ def test_a_replica_that_was_restored_goes_on_as_the_others():
     other.applied.index = one.applied.index
     for step in range(6_000):
         if step % 1_500 == 0:
-            stored = terms.dumps(list(one.applied.sessions.stored()))
+            stored = encoding.dumps(list(one.applied.sessions.stored()))
             other.applied.sessions = Table()
-            other.applied.sessions.restore(terms.loads(stored))
+            other.applied.sessions.restore(encoding.loads(stored))
             other.applied.state = list(one.ran)
         request = (luck.choice(sessions), max(1, step // 2 + luck.randrange(-900, 900)))
         command = ("reply", "x" * luck.randrange(600))

@@ -7,7 +7,7 @@ import pytest
 from raft_actors import Cluster, Frozen, Node, Raft
 from raft_actors.errors import Unavailable
 from raft_actors.events import subscribe
-from raft_actors.sessions import NEW
+from raft_actors.machine.sessions import NEW
 
 
 @pytest.mark.parametrize("request_id", [5, None, "x", "ab", (0, 0), (NEW, 1), (1, 2, 3), (1, "2")])

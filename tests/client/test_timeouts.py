@@ -11,7 +11,7 @@ from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.config import Config
 from raft_actors.errors import NotApplied
 from raft_actors.future import Future
-from raft_actors.remote import RemoteFuture
+from raft_actors.node.remote_ref import RemoteFuture
 from raft_actors.timeouts import optional_seconds, seconds
 from tests.client.conftest import Counter
 

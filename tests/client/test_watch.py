@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Raft, terms
-from raft_actors.client.finder import Finder
-from raft_actors.client.watch import Leadership, Observer
+from raft_actors import AsyncCluster, Cluster, Raft, encoding
+from raft_actors.client.leader_finder import Finder
+from raft_actors.client.leader_watch import Leadership, Observer
 from raft_actors.core.server import Server
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
@@ -86,7 +86,7 @@ def status(term, leader, ready=True):
     future = Future()
     view = {"index": 0, "members": []}
     said = {"current_term": term, "leader": leader, "ready": ready, "configuration": view}
-    future.set(terms.dumps(("ok", said)))
+    future.set(encoding.dumps(("ok", said)))
     return future
 
 
@@ -148,7 +148,7 @@ class Group:
     def ask(self, address):
         self.asked.append(address)
         answer = Future()
-        answer.set(terms.dumps(("ok", self.statuses[address])))
+        answer.set(encoding.dumps(("ok", self.statuses[address])))
         return answer
 
     def learn(self, _status):

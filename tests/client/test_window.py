@@ -20,8 +20,8 @@ from raft_actors.errors import (
     Overloaded,
 )
 from raft_actors.future import Future
-from raft_actors.peers import Peers
-from raft_actors.requests import WRITE
+from raft_actors.peer.peers import Peers
+from raft_actors.replica.requests import WRITE
 
 
 def writing(seconds):

@@ -11,9 +11,9 @@ import threading
 from pathlib import Path
 
 from raft_actors import Supervisor, events
-from raft_actors.cli import main
-from raft_actors.torture.child import Disk, slow_down_saves
-from raft_actors.torture.disks import SmallDisk, limit_file_size
+from raft_actors.tools.cli import main
+from raft_actors.tools.torture.child import Disk, slow_down_saves
+from raft_actors.tools.torture.disks import SmallDisk, limit_file_size
 from tests.client.conftest import Counter
 
 FILE_BYTES_MAX = 1_000

@@ -16,7 +16,7 @@ from tests.nodes.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = "abc"
-STARTER = "raft_actors.demo:start_store"
+STARTER = "raft_actors.tools.demo:start_store"
 
 
 class Load:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 from raft_actors import Raft
-from raft_actors.offline.examine import examine
-from raft_actors.offline.stopped import stopped
+from raft_actors.tools.offline.examine import examine
+from raft_actors.tools.offline.stopped_peer import stopped
 from tests.cluster.stage import NAMES
 from tests.cluster.test_crashes import Writers
 from tests.nodes.helpers import eventually

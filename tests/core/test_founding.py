@@ -1,6 +1,6 @@
 """Founding a group: the configuration becomes the first entry of the first leader."""
 
-from raft_actors.core.membership import Configuration
+from raft_actors.core.configuration import Configuration
 from tests.core.world import Disk, World, address
 
 

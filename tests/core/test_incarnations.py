@@ -3,9 +3,9 @@ persistent state) must not be promised again under the same name."""
 
 from dataclasses import replace
 
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, encode, kind_of
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendRejected, AppendReply, Configure, RequestVote, VoteReply
 from tests.core.world import Disk, Ticket, World, address
 

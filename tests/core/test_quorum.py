@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.core.membership import NOBODY, Configuration
+from raft_actors.core.configuration import NOBODY, Configuration
 from raft_actors.core.quorum import majority_value
 
 

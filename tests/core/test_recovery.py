@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import COMMAND, encode
-from raft_actors.core.membership import Configuration
 from raft_actors.errors import StoreCorrupt
-from raft_actors.recovery import recover
+from raft_actors.replica.recovery import recover
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Header
 

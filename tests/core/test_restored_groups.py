@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import COMMAND, CONFIG, encode
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import FOLLOWER, Configure
 from tests.core.world import Disk, Ticket, World, address
 

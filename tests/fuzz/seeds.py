@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 
-from raft_actors import terms
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, encode
-from raft_actors.core.membership import Configuration
-from raft_actors.wire.auth import Acceptor, Dialler
 from raft_actors.wire.frames import header
+from raft_actors.wire.handshake import Acceptor, Dialler
 from tests.fuzz.targets import COOKIE, HERE, THERE
 
 __all__ = ["seeds"]
@@ -64,15 +64,15 @@ def seeds() -> dict[str, list[bytes]]:
             )
         ] + [pack(["a", "z", "", 0, 0, [[5, (1 << 62) - 1, 0, 0]]])],
         "requests": [
-            pack([operation, "kv", terms.dumps(value), 1, 2])
+            pack([operation, "kv", encoding.dumps(value), 1, 2])
             for operation, value in enumerate(REQUESTS)
         ] + [
-            pack([2, "kv", terms.dumps(((("k\u00fc", "a\n@one"),), (), None, False)), 1, 2]),
-            pack([0, "kv", terms.dumps(datetime(2024, 2, 29, tzinfo=terms.UnknownZone.of("No"))),
+            pack([2, "kv", encoding.dumps(((("k\u00fc", "a\n@one"),), (), None, False)), 1, 2]),
+            pack([0, "kv", encoding.dumps(datetime(2024, 2, 29, tzinfo=encoding.UnknownZone.of("No"))),
                   1, 2]),
         ],
-        "terms": [terms.dumps(value) for value in term_values()] + [
-            terms.dumps_stored(value) for value in kept_values()
+        "terms": [encoding.dumps(value) for value in term_values()] + [
+            encoding.dumps_stored(value) for value in kept_values()
         ],
         "mapper": [b"port a@one\n", b"port b@two\n", b"names\n", b""],
         "mapper_answers": [b"4001\n", b"none\n", b"70000\n", b" 1"],
@@ -92,14 +92,14 @@ def term_values() -> list[object]:
 def kept_values() -> list[object]:
     """What is kept and does not travel: `loads` refuses it, and so must all that is near it."""
     deep: object = 1
-    for _ in range(terms.DEPTH_MAX + 1):
+    for _ in range(encoding.DEPTH_MAX + 1):
         deep = [deep]
     modulus = (1 << 61) - 1
     return [
         deep, {2**70: 1}, [{(1, (2**64,))}],
         {5 + number * modulus: None for number in range(1, 250)},
         {datetime(2024, 2, 29, tzinfo=ZoneInfo("Japan"))},
-        [time(1, tzinfo=terms.UnknownZone.of("No/Such"))],
+        [time(1, tzinfo=encoding.UnknownZone.of("No/Such"))],
     ]  # fmt: skip
 
 

@@ -15,22 +15,29 @@ from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
-from raft_actors import peer as peers
-from raft_actors import terms
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, encode
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import Configure, Message, Propose, Query, Transfer
 from raft_actors.core.server import TERMS_AT_ONCE
 from raft_actors.errors import BadName, HostError
 from raft_actors.names import check_node_name
-from raft_actors.port_files import PortFiles
-from raft_actors.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
-from raft_actors.requests import Ask, event_of
-from raft_actors.wire import messages
-from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Identity, Peer, Refusal
-from raft_actors.wire.codec import make_packer, unpack, unpack_frames
+from raft_actors.node.port_files import PortFiles
+from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
+from raft_actors.peer import message_codec as messages
+from raft_actors.peer import peer as peers
+from raft_actors.replica.requests import Ask, event_of
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_codec import make_packer, unpack, unpack_frames
 from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
+from raft_actors.wire.handshake import (
+    HANDSHAKE_BYTES_MAX,
+    Acceptor,
+    Dialler,
+    Identity,
+    Peer,
+    Refusal,
+)
 from raft_actors.wire.versions import newest
 from tests.core.world import World, address
 from tests.terms.test_terms import alike
@@ -173,22 +180,22 @@ def loaded_terms(data: bytes) -> None:
     """
     began = time.process_time()
     try:
-        terms.unknown_zones(data)
-        value = terms.loads(data)
+        encoding.unknown_zones(data)
+        value = encoding.loads(data)
     except (ValueError, HostError):
         return
     finally:
         assert time.process_time() - began < SECONDS_MAX, "it takes long for so few bytes"
     kept = [{"a command": value}, (value,)]
-    written = terms.dumps_stored(kept)
-    again = terms.loads_stored(written)
+    written = encoding.dumps_stored(kept)
+    again = encoding.loads_stored(written)
     assert alike(again, kept), (again, kept)
-    assert terms.dumps_stored(again) == written
+    assert encoding.dumps_stored(again) == written
     try:
-        travels = terms.dumps(value)
+        travels = encoding.dumps(value)
     except ValueError:
         return  # it ends in a date, which is one level when it is written
-    assert alike(terms.loads(travels), value)
+    assert alike(encoding.loads(travels), value)
 
 
 def peer_messages(data: bytes) -> None:

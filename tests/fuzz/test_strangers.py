@@ -14,9 +14,9 @@ import struct
 import msgpack
 import pytest
 
-from raft_actors.wire.auth import HANDSHAKE_BYTES_MAX, Dialler, Identity
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
+from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, Dialler, Identity
 from tests.nodes.helpers import Script
 
 KIB = 1024
@@ -27,7 +27,7 @@ MAPPER = "127.0.0.1"
 
 NODE = """
 import gc, sys, threading, tracemalloc
-from raft_actors.node import LocalNode
+from raft_actors.node.node import LocalNode
 from supervision import Process
 
 class Actor(Process):

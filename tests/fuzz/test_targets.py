@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.core.entry import COMMAND, encode
 from raft_actors.core.messages import Propose
-from raft_actors.requests import event_of
-from raft_actors.wire import messages
+from raft_actors.peer import message_codec as messages
+from raft_actors.replica.requests import event_of
 from raft_actors.wire.frames import FrameReader, header
 from raft_actors.wire.versions import newest
 from tests.fuzz.seeds import seeds
@@ -123,21 +123,21 @@ def test_a_batch_of_no_known_sender_receiver_or_group_is_refused(source, target,
         (0, b"", (1, 1 << 64)),
         (0, b"", (1, "2")),
         (1, None, (1, 2)),
-        (2, terms.dumps("kv"), (1, 2)),
-        (2, terms.dumps((("kv", "a@one"), "b")), (1, 2)),
-        (2, terms.dumps((([], "a@one"),)), (1, 2)),
-        (3, terms.dumps((1,)), (1, 2)),
-        (4, terms.dumps(None), (1, 2)),
-        (5, terms.dumps(()), (1, 2)),
-        (5, terms.dumps(("x",)), (1, 2)),
-        (7, terms.dumps(["kv", "a@one"]), (1, 2)),
-        (8, terms.dumps(()), (1, 2)),
-        (8, terms.dumps((b"", "eventual", None, 0)), (1, 2)),
-        (8, terms.dumps((b"", "stale", float("nan"), 0)), (1, 2)),
-        (8, terms.dumps((b"", "stale", None, -1)), (1, 2)),
-        (9, terms.dumps((1,)), (1, 2)),
-        (10, terms.dumps(()), (1, 2)),
-        (-1, terms.dumps(()), (1, 2)),
+        (2, encoding.dumps("kv"), (1, 2)),
+        (2, encoding.dumps((("kv", "a@one"), "b")), (1, 2)),
+        (2, encoding.dumps((([], "a@one"),)), (1, 2)),
+        (3, encoding.dumps((1,)), (1, 2)),
+        (4, encoding.dumps(None), (1, 2)),
+        (5, encoding.dumps(()), (1, 2)),
+        (5, encoding.dumps(("x",)), (1, 2)),
+        (7, encoding.dumps(["kv", "a@one"]), (1, 2)),
+        (8, encoding.dumps(()), (1, 2)),
+        (8, encoding.dumps((b"", "eventual", None, 0)), (1, 2)),
+        (8, encoding.dumps((b"", "stale", float("nan"), 0)), (1, 2)),
+        (8, encoding.dumps((b"", "stale", None, -1)), (1, 2)),
+        (9, encoding.dumps((1,)), (1, 2)),
+        (10, encoding.dumps(()), (1, 2)),
+        (-1, encoding.dumps(()), (1, 2)),
     ],
 )
 def test_a_request_that_would_end_the_peer_is_refused(operation, payload, request_id):
@@ -165,10 +165,10 @@ PLANTED = {
         WithoutLimit,
     ),
     "codec": ("tests.fuzz.targets.unpack_frames", lambda data: [[data]]),
-    "acceptor": ("raft_actors.wire.auth.check_mac", lambda *_arguments: None),
-    "dialler": ("raft_actors.wire.auth.check_mac", lambda *_arguments: None),
-    "terms": ("raft_actors.terms.loads", lambda data: [data]),
-    "messages": ("raft_actors.wire.messages.pack", lambda message: [message.term]),
+    "acceptor": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
+    "dialler": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
+    "terms": ("raft_actors.encoding.loads", lambda data: [data]),
+    "messages": ("raft_actors.peer.message_codec.pack", lambda message: [message.term]),
     "stepped": ("raft_actors.core.server.Server.are_a_leaders", lambda *_arguments: True),
     "requests": ("tests.fuzz.targets.event_of", lambda _o, payload, ids, _t: Propose(None, 0, ids)),
     "mapper": ("tests.fuzz.targets.answer", lambda *_arguments: b"40123\n"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from raft_actors.limits import BridgeLimits
-from raft_actors.node import LocalNode
+from raft_actors.node.node import LocalNode
+from raft_actors.transport.limits import BridgeLimits
 from tests.nodes.helpers import Script
 
 QUICK = BridgeLimits(

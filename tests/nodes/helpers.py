@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgpack
 
-from raft_actors.wire.auth import Acceptor, Dialler, Identity
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import FrameMac
 from raft_actors.wire.frames import HEADER_BYTES, header
+from raft_actors.wire.handshake import Acceptor, Dialler, Identity
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -159,7 +159,7 @@ class Script:
 
 NODE = """
     import sys
-    from raft_actors.node import Node
+    from raft_actors.node.node import Node
     print(Node.start(sys.argv[1]))
     for line in sys.stdin:
         print(eval(line))

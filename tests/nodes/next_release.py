@@ -7,11 +7,11 @@ says it to everybody with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` names the ve
 import os
 from dataclasses import dataclass
 
-from raft_actors.cli import main
 from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import TimeoutNow
+from raft_actors.tools.cli import main
 from raft_actors.wire import messages, versions
 
 
@@ -50,7 +50,7 @@ def heard(role, message):
 
 if __name__ == "__main__":
     become_next()
-    from raft_actors import peer
+    from raft_actors.peer import peer
 
     peer.EVENTS = frozenset(Follower.handlers)
     main()

@@ -9,11 +9,11 @@ import time
 import pytest
 
 from raft_actors.config import Config
-from raft_actors.discovery import Directory, NotFound, Place, parse_address
 from raft_actors.errors import RaftError
-from raft_actors.gate import listen
-from raft_actors.limits import BridgeLimits
-from raft_actors.port_files import PortFiles
+from raft_actors.node.discovery import Directory, NotFound, Place, parse_address
+from raft_actors.node.port_files import PortFiles
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.listener import listen
 from tests.nodes.helpers import eventually, open_files
 
 LOOK_UP = socket.getaddrinfo

@@ -12,9 +12,9 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoProcess
 from raft_actors.future import Future
-from raft_actors.limits import BridgeLimits
-from raft_actors.link import Link
-from raft_actors.node import NodeDown, NodeUp
+from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.link import Link
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import LENGTH
 from tests.nodes.conftest import QUICK
@@ -25,7 +25,7 @@ SMALL_FRAMES = Config(frame_bytes_max=1 * MIB, command_bytes_max=MIB // 2)
 
 PEER = """
     import sys
-    from raft_actors.node import LocalNode
+    from raft_actors.node.node import LocalNode
     node = LocalNode(sys.argv[1]).start()
     seen = []
     def on_frames(frames):
@@ -578,7 +578,7 @@ def test_the_facade_in_a_process_of_its_own(make_script, make_node):
         """
         import sys, threading
         before = threading.active_count()
-        from raft_actors.node import Node
+        from raft_actors.node.node import Node
         from raft_actors.errors import NoNode, RaftError
         assert threading.active_count() == before, "importing starts no thread"
         print(Node.self(), Node.list(), Node.whereis("nobody"))
@@ -623,7 +623,7 @@ def test_a_forked_child_is_no_node_and_leaves_its_parents_alone(make_script, mak
         """
         import os, sys, warnings
         warnings.simplefilter("ignore")
-        from raft_actors.node import Node
+        from raft_actors.node.node import Node
         name = Node.start("f")
         print(name)
         sys.stdin.readline()
@@ -652,7 +652,7 @@ def test_a_forked_child_sends_nothing_of_what_its_parent_has_queued(make_script,
         """
         import os, sys, warnings
         warnings.simplefilter("ignore")
-        from raft_actors.node import LocalNode
+        from raft_actors.node.node import LocalNode
         node, to = LocalNode("f").start(), sys.stdin.readline().strip()
         assert node.connect(to)
         for number in range(5):
@@ -697,7 +697,7 @@ def test_ctrl_c_in_asking_the_bridge_for_something_leaves_it_to_the_next_one(pai
 
 def test_a_dial_that_is_reset_as_soon_as_it_connects_is_a_failed_dial():
     """Between the two looks at the socket: found by torture, as a traceback in the log."""
-    from raft_actors.dialling import why_not_connected
+    from raft_actors.transport.dialer import why_not_connected
 
     with socket.socket() as never_connected:
         assert "not connected" in why_not_connected(never_connected)

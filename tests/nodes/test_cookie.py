@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from raft_actors.cookie import cookie_path, find_cookie, read_or_create
-from raft_actors.launch import Plan
+from raft_actors.node.cookie_file import cookie_path, find_cookie, read_or_create
+from raft_actors.tools.launch import Plan
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from tests.nodes.helpers import eventually
 

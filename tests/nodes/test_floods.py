@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from raft_actors.crowd import network_of
-from raft_actors.limits import BridgeLimits
-from raft_actors.wire.auth import Dialler, Identity
+from raft_actors.transport.expiring_set import network_of
+from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
+from raft_actors.wire.handshake import Dialler, Identity
 from tests.nodes.helpers import Insider, eventually
 
 COOKIE = "known to those who belong here"

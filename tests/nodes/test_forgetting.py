@@ -7,7 +7,7 @@ import pykka
 import pytest
 
 from raft_actors.errors import NoConnection
-from raft_actors.remote import AskTimeout
+from raft_actors.node.remote_ref import AskTimeout
 from supervision import Process, demonitor, monitor
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import Collector, ask, eventually, send

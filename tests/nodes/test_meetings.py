@@ -9,9 +9,9 @@ import socket
 import msgpack
 import pytest
 
-from raft_actors.limits import BridgeLimits
-from raft_actors.node import NodeDown, NodeUp
-from raft_actors.wire.auth import Refusal
+from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.wire.handshake import Refusal
 from tests.nodes.helpers import KIND, Collector, Insider, eventually, send
 
 LARGER, SMALLER = "x@two", "X@two"

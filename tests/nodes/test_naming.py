@@ -15,10 +15,10 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import BadName, NameTaken, RaftError
-from raft_actors.local_node import LocalNode
 from raft_actors.names import node_name, short_host_name
-from raft_actors.node import Node
-from raft_actors.port_files import PortFiles, runtime_dir, start_time
+from raft_actors.node.local_node import LocalNode
+from raft_actors.node.node import Node
+from raft_actors.node.port_files import PortFiles, runtime_dir, start_time
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import NODE, eventually, interrupted_at
 
@@ -154,7 +154,7 @@ def test_the_mean_command_of_a_process_does_not_confuse_its_start_time(make_scri
 def test_no_more_than_one_of_many_that_start_at_once_gets_the_name(make_script):
     source = """
         import sys
-        from raft_actors.node import Node
+        from raft_actors.node.node import Node
         from raft_actors.errors import NameTaken
         print("ready"); sys.stdin.readline()
         try:

@@ -6,10 +6,10 @@ import socket
 import pytest
 
 from raft_actors.config import Config
-from raft_actors.discovery import Directory, NotFound, Place, parse_address, static_addresses
 from raft_actors.errors import BadName
-from raft_actors.port_files import PortFiles
-from raft_actors.port_mapper import ask_mapper, mapper_port, mapper_wanted
+from raft_actors.node.discovery import Directory, NotFound, Place, parse_address, static_addresses
+from raft_actors.node.port_files import PortFiles
+from raft_actors.node.port_mapper import ask_mapper, mapper_port, mapper_wanted
 from tests.nodes.helpers import Collector, ask, eventually
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from raft_actors.reactor import Reactor
+from raft_actors.transport.reactor import Reactor
 from tests.nodes.helpers import eventually
 
 

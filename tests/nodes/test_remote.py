@@ -10,18 +10,18 @@ import pykka
 import pytest
 
 import supervision
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
-from raft_actors.node import NodeDown, NodeUp
-from raft_actors.remote import AskTimeout, RemoteError, RemoteRef
-from raft_actors.wire.codec import ACTOR
+from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
+from raft_actors.wire.frame_codec import ACTOR
 from tests.nodes.helpers import eventually
 
 HOST_SCRIPT = """
     import sys
     import supervision
-    from raft_actors.node import Node
+    from raft_actors.node.node import Node
     class Echo(supervision.Process):
         def on_receive(self, message):
             if message == "crash":
@@ -336,7 +336,7 @@ def test_what_is_private_to_an_actor_stays_so(pair, keep):
         remote.proxy()._secret
     with pytest.raises(AttributeError, match="private"):
         remote.proxy()._secret = 1
-    from raft_actors.remote import encode
+    from raft_actors.node.remote_ref import encode
 
     for path in (("_secret",), ("track", "__class__"), ("__init__", "__globals__")):
         with pytest.raises(RemoteError, match=r"AttributeError: .* is private"):
@@ -351,7 +351,7 @@ def test_a_proxy_goes_into_what_is_marked_traversable_only(keep, path, what):
     """Else whoever holds the cookie reaches a path of a store, and writes any file by it."""
     ref, remote = keep()
     more = {"get": (), "call": ((), {}), "set": (1,)}[what]
-    order = terms.dumps((what, path, *more))
+    order = encoding.dumps((what, path, *more))
     with pytest.raises(RemoteError, match=r"AttributeError: .* traversable"):
         remote._call("proxy", order).get(timeout=10)
     remote._node.cast(remote.address[1], ACTOR, ["defer", "keeper", order])
@@ -392,9 +392,9 @@ def test_an_order_that_wants_no_answer_where_one_is_given_ends_nobody(keep):
     """Planted before: the answer had nobody to go to, and the actor ended by that."""
     ref, remote = keep()
     node = remote.address[1]
-    for verb, *rest in (("ask", terms.dumps(1)), ("stop",), ("alive",), ("watch", 1), ("none",)):
+    for verb, *rest in (("ask", encoding.dumps(1)), ("stop",), ("alive",), ("watch", 1), ("none",)):
         remote._node.cast(node, ACTOR, [verb, "keeper", *rest])
-    remote._node.cast(node, ACTOR, ["proxy", "keeper", terms.dumps(("get", ("size",)))])
+    remote._node.cast(node, ACTOR, ["proxy", "keeper", encoding.dumps(("get", ("size",)))])
     assert remote.ask("last", timeout=10) == ("heard", "last")
     assert ref.is_alive()
 

@@ -10,11 +10,11 @@ import msgpack
 import pytest
 
 from raft_actors.errors import NoConnection
-from raft_actors.limits import BridgeLimits
-from raft_actors.wire.auth import Dialler, Identity
+from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
+from raft_actors.wire.handshake import Dialler, Identity
 from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, open_files
 
 IMPATIENT = BridgeLimits(handshake_s=0.3)

@@ -1,10 +1,10 @@
 """Directories as stopped peers leave them."""
 
-from raft_actors import terms
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
-from raft_actors.core.membership import Configuration
 from raft_actors.stores import open_store
-from raft_actors.stores.directory import read_record
+from raft_actors.stores.data_directory import read_record
 from raft_actors.stores.snapshots import PIECE, Header
 
 OWNER = ("kv", "a@host")
@@ -16,7 +16,7 @@ def founding(members=MEMBERS):
 
 
 def command(number, term):
-    return encode(term, COMMAND, terms.dumps(("set", f"key{number}", "v" * 100)), (number, 1))
+    return encode(term, COMMAND, encoding.dumps(("set", f"key{number}", "v" * 100)), (number, 1))
 
 
 def log_of(count, members=MEMBERS):
@@ -45,7 +45,7 @@ def make(kind, path, *, count=200, compacted=0, snapshot=0, owner=OWNER, members
 
 def take_snapshot(store, index, term, members=MEMBERS, kind="term"):
     draft = store.snapshots.draft(Header(index, term, founding(members).encode(), 1, kind))
-    draft.add(PIECE + terms.dumps({f"key{number}": "v" * 100 for number in range(3, index + 1)}))
+    draft.add(PIECE + encoding.dumps({f"key{number}": "v" * 100 for number in range(3, index + 1)}))
     return draft.finish()
 
 

@@ -9,18 +9,13 @@ from contextlib import closing
 
 import pytest
 
-from raft_actors import terms
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import command_of
-from raft_actors.core.membership import Configuration
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
-from raft_actors.offline import backup
-from raft_actors.offline.backup import drafted, export_backup, verify_backup
-from raft_actors.offline.examine import Examined
-from raft_actors.offline.force import CannotForce
-from raft_actors.offline.stopped import batches, stopped
 from raft_actors.stores import open_store
-from raft_actors.stores.backup import (
+from raft_actors.stores.backup_file import (
     BackupHeader,
     BackupWriter,
     blocks_of,
@@ -28,6 +23,11 @@ from raft_actors.stores.backup import (
 )
 from raft_actors.stores.blocks import framed
 from raft_actors.stores.snapshots import Snapshots
+from raft_actors.tools.offline import backup
+from raft_actors.tools.offline.backup import drafted, export_backup, verify_backup
+from raft_actors.tools.offline.examine import Examined
+from raft_actors.tools.offline.force_configuration import CannotForce
+from raft_actors.tools.offline.stopped_peer import batches, stopped
 from tests.offline.directories import OWNER, founding, log_of, make, record_of, take_snapshot
 from tests.offline.test_examine import run
 
@@ -336,7 +336,7 @@ def test_what_is_no_backup_is_refused(tmp_path, file, content):
 KILLED = """
 import os, sys
 from pathlib import Path
-from raft_actors.offline import backup
+from raft_actors.tools.offline import backup
 backup.{step} = lambda *_, **__: os.kill(os.getpid(), 9)
 backup.import_backup(Path(sys.argv[1]), Path(sys.argv[2]), peer=("restored", "z@elsewhere"),
                      kind="rocksdb")
@@ -357,6 +357,6 @@ def test_killed_at_any_step_an_import_leaves_nothing_or_all(tmp_path, file, step
 
 
 def test_terms_of_a_newer_version_are_refused(file):
-    file.write_bytes(framed(b"h" + terms.dumps(("raft_actors backup", 99, {}))))
+    file.write_bytes(framed(b"h" + encoding.dumps(("raft_actors backup", 99, {}))))
     with pytest.raises(StoreCorrupt, match="has format 99, and this version"):
         run("verify", file)

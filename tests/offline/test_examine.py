@@ -9,13 +9,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from raft_actors import terms
-from raft_actors.commands import app
+from raft_actors import encoding
 from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
-from raft_actors.stores.directory import FORMAT, write_record
+from raft_actors.stores.data_directory import FORMAT, write_record
 from raft_actors.stores.durable import key
+from raft_actors.tools.commands import app
 from tests.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
 
 
@@ -213,9 +213,9 @@ def test_entries_that_are_none_are_shown_with_what_is_wrong(kind, path):
 
 def test_what_is_not_in_the_encoding_of_the_terminal_is_shown_as_numbers(path):
     store = open_store("lmdb", path, OWNER)
-    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, terms.dumps("é"))])
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, encoding.dumps("é"))])
     store.close()
-    code = "from raft_actors.cli import main; main()"
+    code = "from raft_actors.tools.cli import main; main()"
     answer = subprocess.run(
         [sys.executable, "-c", code, "recover", "entries", path], capture_output=True, text=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
@@ -338,8 +338,8 @@ BELIEVED = {
 COMMANDS = """
 import sys
 from typer.testing import CliRunner
-from raft_actors import terms
-from raft_actors.commands import app
+from raft_actors import encoding
+from raft_actors.tools.commands import app
 path = sys.argv[1]
 for order in (
     ["recover", "inspect", path],

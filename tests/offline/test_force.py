@@ -7,15 +7,15 @@ import time
 
 import pytest
 
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode, kind_of, term_of
-from raft_actors.core.membership import Configuration
 from raft_actors.errors import BadName, DataDirInUse
 from raft_actors.names import short_host_name
-from raft_actors.offline.examine import examine
-from raft_actors.offline.force import CannotForce
-from raft_actors.offline.stopped import stopped
 from raft_actors.stores import open_store
+from raft_actors.tools.offline.examine import examine
+from raft_actors.tools.offline.force_configuration import CannotForce
+from raft_actors.tools.offline.stopped_peer import stopped
 from tests.offline.directories import MEMBERS, OWNER, founding, make, take_snapshot
 from tests.offline.test_examine import run
 

@@ -8,13 +8,13 @@ from itertools import cycle
 import pytest
 from typer.testing import CliRunner
 
-from raft_actors.commands import app
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
-from raft_actors.offline import migrate as module
-from raft_actors.offline.migrate import migrate
-from raft_actors.offline.stopped import stopped
 from raft_actors.stores import Saved, open_store
-from raft_actors.stores.directory import StoreDirectory
+from raft_actors.stores.data_directory import StoreDirectory
+from raft_actors.tools.commands import app
+from raft_actors.tools.offline import migrate as module
+from raft_actors.tools.offline.migrate import migrate
+from raft_actors.tools.offline.stopped_peer import stopped
 from tests.offline.directories import record_of
 
 OWNER = ("counter", "a@host")
@@ -113,9 +113,9 @@ STEPS = {
 CHILD = """
 import os, sys
 from pathlib import Path
-from raft_actors.offline import migrate
+from raft_actors.tools.offline import migrate
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.directory import StoreDirectory
+from raft_actors.stores.data_directory import StoreDirectory
 {step}
 migrate.migrate(Path(sys.argv[1]), sys.argv[2])
 """

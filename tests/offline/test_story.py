@@ -6,8 +6,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from raft_actors.commands import app
-from raft_actors.core.membership import Configuration
+from raft_actors.core.configuration import Configuration
+from raft_actors.tools.commands import app
 from tests.offline.directories import make, record_of
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "recovery.md"
@@ -43,6 +43,6 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path, monkeypatch):
 
 
 def subcommands():
-    from raft_actors.offline.commands import recover
+    from raft_actors.tools.offline.commands import recover
 
     return [each.name for each in recover.registered_commands]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
-from raft_actors.applied import Applied, reply_of
+from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, encoding
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
+from raft_actors.machine.replicated_state import Applied, reply_of
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
              "another cause", "in a group"]  # fmt: skip
@@ -96,11 +96,11 @@ class InPlace(Accounts):
 
 
 def write(applied, command):
-    return terms.loads(applied.write(terms.dumps(command)))
+    return encoding.loads(applied.write(encoding.dumps(command)))
 
 
 def read(applied, query):
-    return terms.loads(applied.read(terms.dumps(query)))
+    return encoding.loads(applied.read(encoding.dumps(query)))
 
 
 @pytest.fixture
@@ -161,28 +161,28 @@ def test_a_machine_may_raise_errors_of_the_system_for_reasons_of_its_own(account
 )  # fmt: skip
 def test_a_command_that_is_no_term_has_one_reply_whatever_read_it(accounts, data):
     """The words of msgpack, and of Python, differ from version to version."""
-    assert terms.loads(accounts.write(data)) == (
+    assert encoding.loads(accounts.write(data)) == (
         "error", ("exception", "ValueError", "the command is no term"),
     )  # fmt: skip
 
 
 def test_a_command_with_a_time_zone_that_is_not_known_here_is_applied_as_everywhere(accounts):
     data = dumps_with_zone("Mars/Base")
-    assert terms.loads(accounts.write(data)) == ("ok", "when")
-    again = terms.loads_stored(terms.dumps_stored(accounts.state))
+    assert encoding.loads(accounts.write(data)) == ("ok", "when")
+    again = encoding.loads_stored(encoding.dumps_stored(accounts.state))
     assert repr(again["when"].tzinfo) == "UnknownZone('Mars/Base')"
     with pytest.raises(HostError, match="Mars/Base"):
-        accounts.write(terms.dumps(("as text", terms.loads(data)[2])))
+        accounts.write(encoding.dumps(("as text", encoding.loads(data)[2])))
 
 
 def dumps_with_zone(key):
-    when = datetime(2026, 1, 1, tzinfo=terms.UnknownZone.of(key))
-    return terms.dumps(("set", "when", when))
+    when = datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of(key))
+    return encoding.dumps(("set", "when", when))
 
 
 def test_a_reader_that_asks_too_much_of_the_host_gets_an_error_and_ends_nobody(accounts):
     assert read(accounts, "too deep")[1][:2] == ("exception", "RecursionError")
-    query = terms.loads(dumps_with_zone("Mars/Base"))[2]
+    query = encoding.loads(dumps_with_zone("Mars/Base"))[2]
     assert read(accounts, ("as text", query))[1][:2] == ("exception", "HostError")
 
 

@@ -8,11 +8,11 @@ import time
 import psutil
 import pytest
 
-from raft_actors import Config, terms
-from raft_actors.backlog import Backlog
+from raft_actors import Config, encoding
 from raft_actors.core.messages import Propose, Query
-from raft_actors.peers import CLIENT, peers_of
-from raft_actors.requests import WRITE
+from raft_actors.peer.admission import Backlog
+from raft_actors.peer.peers import CLIENT, peers_of
+from raft_actors.replica.requests import WRITE
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import Insider, Script, eventually
 
@@ -88,12 +88,12 @@ def connected(server, name):
 
 
 def request(number, value=1):
-    return [WRITE, "kv", terms.dumps(("set", number % 100, value)), 0, number]
+    return [WRITE, "kv", encoding.dumps(("set", number % 100, value)), 0, number]
 
 
 def answers(futures, patience_s=60.0):
     deadline = time.monotonic() + patience_s
-    return [terms.loads(each.get(max(0.0, deadline - time.monotonic()))) for each in futures]
+    return [encoding.loads(each.get(max(0.0, deadline - time.monotonic()))) for each in futures]
 
 
 def write(node, server, number=1):

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from raft_actors import Raft, StateMachine
-from raft_actors import download as module
-from raft_actors.stores.backup import read_header
+from raft_actors.client import backup as module
+from raft_actors.stores.backup_file import read_header
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 

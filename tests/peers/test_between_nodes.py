@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from raft_actors import Config, Raft, terms
+from raft_actors import Config, Raft, encoding
 from raft_actors.kv_store import KVStore
-from raft_actors.limits import BridgeLimits
-from raft_actors.peers import CLIENT, RAFT, peers_of
-from raft_actors.reactor import AT_IT
-from raft_actors.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
+from raft_actors.peer.peers import CLIENT, RAFT, peers_of
+from raft_actors.replica.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.reactor import AT_IT
 from supervision import kill
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually
@@ -27,7 +27,7 @@ SILENT = BridgeLimits(ping_after_s=600.0)
 
 
 def change_to(members):
-    return terms.dumps((tuple(members), (), None, False))
+    return encoding.dumps((tuple(members), (), None, False))
 
 
 class Group:
@@ -57,15 +57,15 @@ class Group:
         assert answer[0] == "ok", answer
 
     def ask(self, node, address, operation, payload=None):
-        payload = terms.dumps(()) if payload is None else payload
+        payload = encoding.dumps(()) if payload is None else payload
         answer = peers_of(node).request(address, [operation, address[0], payload, 0, 1]).get(10)
-        return terms.loads(answer) if isinstance(answer, bytes) else answer
+        return encoding.loads(answer) if isinstance(answer, bytes) else answer
 
     def status(self, node):
         return self.ask(node, ("kv", node.name), STATUS)[1]
 
     def write(self, key, value):
-        return self.ask(self.nodes[0], self.members[0], WRITE, terms.dumps(("set", key, value)))
+        return self.ask(self.nodes[0], self.members[0], WRITE, encoding.dumps(("set", key, value)))
 
     def peer(self, node):
         return peers_of(node).running["kv"]
@@ -210,14 +210,14 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(
 
     monkeypatch.setattr(MemoryStore, "save", slow)
     future = peers_of(a).request(
-        group.members[0], [WRITE, "kv", terms.dumps(("set", "k", 1)), 0, 1]
+        group.members[0], [WRITE, "kv", encoding.dumps(("set", "k", 1)), 0, 1]
     )
     try:
         eventually(lambda: group.status(b)["last_index"] == before + 1, 4)
         assert not future.done()
     finally:
         release.set()
-    assert terms.loads(future.get(5)) == ("ok", "k", 1)
+    assert encoding.loads(future.get(5)) == ("ok", "k", 1)
     assert group.peer(a) is leader
     group.end()
 
@@ -226,7 +226,7 @@ def test_a_request_that_wants_no_answer_harms_nobody(group):
     """Planted: answer it all the same, and the peer ends."""
     a, b, _c = group.nodes
     leader = group.peer(a)
-    b.cast(a.name, CLIENT, [WRITE, "kv", terms.dumps(("set", "k", 1)), 0, 1])
+    b.cast(a.name, CLIENT, [WRITE, "kv", encoding.dumps(("set", "k", 1)), 0, 1])
     b.cast(a.name, CLIENT, [STOP, "kv", b"", 1, 1])
     b.cast(a.name, CLIENT, [STOP, ["kv"], b"", 1, 1])
     assert group.ask(b, group.members[0], STATUS)[0] == "ok"
@@ -250,7 +250,7 @@ def test_an_entry_that_is_no_term_can_be_looked_at(group):
     answer = group.ask(a, group.members[0], WRITE, b"\xc1")
     assert answer[1][0] == "exception"
     last = group.status(a)["last_index"]
-    ok, entry = group.ask(a, group.members[0], ENTRY, terms.dumps((last,)))
+    ok, entry = group.ask(a, group.members[0], ENTRY, encoding.dumps((last,)))
     assert (ok, entry["data"]) == ("ok", b"\xc1")
     assert group.peer(a) is leader
 
@@ -277,13 +277,13 @@ def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, t
         return peers_of(b).request(address, body)
 
     try:
-        assert terms.loads(ask(CONFIGURE, change_to([address])).get(10))[0] == "ok"
-        write = ask(WRITE, terms.dumps(("set", "key", 1)))
+        assert encoding.loads(ask(CONFIGURE, change_to([address])).get(10))[0] == "ok"
+        write = ask(WRITE, encoding.dumps(("set", "key", 1)))
         for _ in range(3):
             assert b.ping(a.name) == "pong"
         assert not write.done()
         Hanging.go_on.set()
-        assert terms.loads(write.get(10)) == ("ok", "key", 1)
+        assert encoding.loads(write.get(10)) == ("ok", "key", 1)
         eventually(lambda: a._bridge.reactor._away_since == AT_IT)
         assert b.ping(a.name) == "pong"
     finally:
@@ -299,7 +299,7 @@ def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_pat
         assert peers.start(KVStore, name, Config.of(SMALL, data_dir=tmp_path / name))[0] == "ok"
         address = (name, a.name)
         founded = peers_of(b).request(address, [CONFIGURE, name, change_to([address]), 0, 1])
-        assert terms.loads(founded.get(10))[0] == "ok"
+        assert encoding.loads(founded.get(10))[0] == "ok"
     assert b.ping(a.name) == "pong"
     eventually(lambda: reactor._away_since != AT_IT)
     peers.stop("two")
@@ -343,13 +343,13 @@ def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
     address = ("kv", b.name)
 
     def ask(operation, payload, number):
-        return here.request(address, [operation, "kv", terms.dumps(payload), 0, number])
+        return here.request(address, [operation, "kv", encoding.dumps(payload), 0, number])
 
-    assert terms.loads(ask(CONFIGURE, ((address,), (), None, False, ()), 1).get(10))[0] == "ok"
+    assert encoding.loads(ask(CONFIGURE, ((address,), (), None, False, ()), 1).get(10))[0] == "ok"
     ask(WRITE, "wait", 2)
     assert gated.entered.wait(10)
     waits = ask(WRITE, ("set", "b", 2), 3)
     eventually(lambda: there.hosted[there.running["kv"]].backlog.count_in == 3)
     kill(there.supervisors["kv"])
     kill(there.running["kv"])
-    assert terms.loads(waits.get(10)) == ("error", "no_peer")
+    assert encoding.loads(waits.get(10)) == ("error", "no_peer")

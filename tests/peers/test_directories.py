@@ -7,8 +7,8 @@ import pytest
 import supervision
 from raft_actors import Config, Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.peer import LOOK
-from raft_actors.peers import peers_here, peers_of
+from raft_actors.peer.peer import LOOK
+from raft_actors.peer.peers import peers_here, peers_of
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually
 

@@ -8,14 +8,14 @@ import pykka
 import pytest
 
 import supervision
-from raft_actors import Node, Raft, StateMachine, terms
+from raft_actors import Node, Raft, StateMachine, encoding
 from raft_actors.core.log import READ_AT_ONCE
 from raft_actors.kv_store import KVStore
-from raft_actors.peer import TICK
-from raft_actors.peers import peers_here, stop_trees
-from raft_actors.requests import CONFIGURE, STATUS, WRITE
+from raft_actors.peer.peer import TICK
+from raft_actors.peer.peers import peers_here, stop_trees
+from raft_actors.replica.requests import CONFIGURE, STATUS, WRITE
 from raft_actors.stores.memory import MemoryStore
-from raft_actors.stores.rocks import RocksStore
+from raft_actors.stores.rocksdb import RocksStore
 from supervision import Process, timer
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
@@ -38,13 +38,13 @@ def test_a_peer_that_is_killed_at_work_is_started_again_from_its_store(make_peer
     """The thread of the killed still has the store. Planted: never close it, or don't wait."""
     name, ref = lone(make_peer, gated, log_store=store)
     assert Raft.write(name, ("set", "a", 1)) == ("ok", "a", 1)
-    stuck = request(name, WRITE, terms.dumps("wait"))
+    stuck = request(name, WRITE, encoding.dumps("wait"))
     assert gated.entered.wait(10)
     supervision.kill(ref)
     assert peers_here().running.get(name) is not ref
     assert not stuck.done()
     gated.gate.set()
-    assert terms.loads(stuck.get(10)) in {"waited", ("error", "outcome_unknown")}
+    assert encoding.loads(stuck.get(10)) in {"waited", ("error", "outcome_unknown")}
     eventually(lambda: Raft.read(name, ("get", "a")) == ("ok", 1))
 
 
@@ -54,20 +54,23 @@ def test_a_killed_leader_leaves_no_request_unanswered(trio):
     for other in others:
         assert Raft.stop(other) == "ok"
     last = Raft.status(name)[1]["last_index"]
-    writing = request(name, WRITE, terms.dumps(("set", "a", 1)))
+    writing = request(name, WRITE, encoding.dumps(("set", "a", 1)))
     eventually(lambda: Raft.status(name)[1]["last_index"] == last + 1)
     supervision.kill(peers_here().running[name])
-    assert terms.loads(writing.get(10)) == ("error", "outcome_unknown")
+    assert encoding.loads(writing.get(10)) == ("error", "outcome_unknown")
 
 
 def test_a_request_to_a_peer_that_is_just_ending_is_answered(make_peer, gated):
     """Planted: tell it, whether or not its inbox still takes anything."""
     name, ref = lone(make_peer, gated, log_store="memory")
-    request(name, WRITE, terms.dumps("wait"))
+    request(name, WRITE, encoding.dumps("wait"))
     assert gated.entered.wait(10)
     ref._close()
     assert name in peers_here().running
-    assert terms.loads(request(name, STATUS, terms.dumps(())).get(1)) == ("error", "restarting")
+    assert encoding.loads(request(name, STATUS, encoding.dumps(())).get(1)) == (
+        "error",
+        "restarting",
+    )
     gated.gate.set()
 
 
@@ -83,9 +86,9 @@ def test_what_a_crashing_batch_owes_is_still_answered(make_peer, monkeypatch):
 
     monkeypatch.setattr(MemoryStore, "save", broken)
     futures = [
-        request(name, WRITE, terms.dumps(("set", 1, 1))),
-        request(name, CONFIGURE, terms.dumps(((), (), None, False))),
-        request(name, STATUS, terms.dumps(())),
+        request(name, WRITE, encoding.dumps(("set", 1, 1))),
+        request(name, CONFIGURE, encoding.dumps(((), (), None, False))),
+        request(name, STATUS, encoding.dumps(())),
     ]
     for future in futures:
         future.get(5)
@@ -96,10 +99,10 @@ def test_who_founds_a_group_is_answered_when_the_founder_ends(make_peer):
     name, _ = make_peer(log_store="memory")
     here = peers_here().node.name
     members = tuple((each, here) for each in (name, "nobody", "noone"))
-    founding = request(name, CONFIGURE, terms.dumps((members, (), None, False)))
+    founding = request(name, CONFIGURE, encoding.dumps((members, (), None, False)))
     eventually(lambda: Raft.status(name)[1]["current_state"] == "pre_candidate")
     assert Raft.stop(name) == "ok"
-    assert terms.loads(founding.get(1)) == ("error", "peers_not_responding")
+    assert encoding.loads(founding.get(1)) == ("error", "peers_not_responding")
 
 
 def test_a_second_start_of_a_name_does_not_hide_the_first(make_peer, tmp_path):
@@ -114,7 +117,7 @@ def test_a_second_start_of_a_name_does_not_hide_the_first(make_peer, tmp_path):
 def test_of_two_who_stop_a_peer_both_are_answered(make_peer, gated):
     """Planted: let the slower one's Exited escape."""
     name, _ = lone(make_peer, gated, log_store="memory")
-    request(name, WRITE, terms.dumps("wait"))
+    request(name, WRITE, encoding.dumps("wait"))
     assert gated.entered.wait(10)
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(Raft.stop(name))) for _ in range(4)]
@@ -180,7 +183,7 @@ class Curious(StateMachine):
 
     def handle_write(self, command, state):
         if type(self).asked is None:
-            type(self).asked = request(self.name, STATUS, terms.dumps(()))
+            type(self).asked = request(self.name, STATUS, encoding.dumps(()))
         self.answered.append(self.asked.done())
         return command, state
 
@@ -192,9 +195,9 @@ def test_slow_commands_leave_time_for_the_rest(make_peer):
     """A backlog of them would cost a leader its office. Planted: apply all that is committed."""
     name, ref = lone(make_peer, Curious, log_store="memory", heartbeat_timeout=1e-9)
     peers = peers_here()
-    requests = [[WRITE, name, terms.dumps(n), 0, n] for n in range(30)]
+    requests = [[WRITE, name, encoding.dumps(n), 0, n] for n in range(30)]
     futures = [peers.request((name, peers.node.name), each) for each in requests]
-    assert [terms.loads(future.get(10)) for future in futures] == list(range(30))
+    assert [encoding.loads(future.get(10)) for future in futures] == list(range(30))
     assert not Curious.answered[0]
     assert any(Curious.answered), "the peer looked around in between"
     assert ref.is_alive()
@@ -203,10 +206,10 @@ def test_slow_commands_leave_time_for_the_rest(make_peer):
 def test_a_peer_stopped_in_the_middle_of_a_backlog_has_not_crashed(make_peer, gated, caplog):
     """Planted: tell oneself to go on, although the inbox is closed."""
     name, ref = lone(make_peer, gated, log_store="memory", apply_max=1)
-    request(name, WRITE, terms.dumps("wait"))
+    request(name, WRITE, encoding.dumps("wait"))
     assert gated.entered.wait(10)
     for n in range(5):
-        request(name, WRITE, terms.dumps(("set", n, n)))
+        request(name, WRITE, encoding.dumps(("set", n, n)))
     ended = []
     ref.watch(ended.append)
     ref.stop(block=False)

@@ -5,12 +5,12 @@ from math import isclose
 
 import pytest
 
-from raft_actors import Config, terms
+from raft_actors import Config, encoding
 from raft_actors.core.server import Server
 from raft_actors.kv_store import KVStore
-from raft_actors.limits import BridgeLimits
-from raft_actors.peers import peers_of
-from raft_actors.requests import CONFIGURE, READ, WRITE
+from raft_actors.peer.peers import peers_of
+from raft_actors.replica.requests import CONFIGURE, READ, WRITE
+from raft_actors.transport.limits import BridgeLimits
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually
 
@@ -47,12 +47,12 @@ class Groups:
                 config = Config(log_store="memory", data_dir=path, **options)
                 assert peers_of(node).start(Watched, name, config)[0] == "ok"
             members = tuple((name, node.name) for node in self.nodes)
-            payload = terms.dumps((members, (), None, False))
+            payload = encoding.dumps((members, (), None, False))
             assert self.ask(self.nodes[0], name, CONFIGURE, payload)[0] == "ok"
 
     def ask(self, node, name, operation, payload):
         body = [operation, name, payload, 0, 1]
-        return terms.loads(peers_of(node).request((name, node.name), body).get(10))
+        return encoding.loads(peers_of(node).request((name, node.name), body).get(10))
 
     def peer(self, node, name):
         peers = peers_of(node)
@@ -71,7 +71,7 @@ class Groups:
         return leaders[0]
 
     def write(self, name, key, value):
-        payload = terms.dumps(("set", key, value))
+        payload = encoding.dumps(("set", key, value))
 
         def written():
             return self.ask(self.leader(name), name, WRITE, payload) == ("ok", key, value)
@@ -115,7 +115,7 @@ def test_a_machine_runs_on_its_peers_own_thread_only(groups):
             three.write(name, str(number), number)
     for name in NAMES:
         leader = three.leader(name)
-        answer = three.ask(leader, name, READ, terms.dumps(("get", "19")))
+        answer = three.ask(leader, name, READ, encoding.dumps(("get", "19")))
         assert answer == ("ok", 19)
         for node in three.nodes:
             peer = three.peer(node, name)
@@ -143,7 +143,7 @@ def test_a_machine_that_blocks_stops_no_other_group(groups, monkeypatch):
 
     monkeypatch.setattr(Watched, "handle_write", slow)
     leader = three.leader("one")
-    payload = terms.dumps(("set", "block", 1))
+    payload = encoding.dumps(("set", "block", 1))
     waiting = peers_of(leader).request(("one", leader.name), [WRITE, "one", payload, 0, 2])
     assert reached.wait(10)
     terms_before = {name: three.peer(leader, name).core.term for name in NAMES[1:]}

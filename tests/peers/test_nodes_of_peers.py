@@ -8,8 +8,8 @@ import pytest
 from raft_actors import Config, Node, Raft, Supervisor
 from raft_actors.errors import RaftError
 from raft_actors.kv_store import KVStore
-from raft_actors.node import LocalNode
-from raft_actors.peers import STOPPED_MAX, peers_here, peers_of
+from raft_actors.node.node import LocalNode
+from raft_actors.peer.peers import STOPPED_MAX, peers_here, peers_of
 from supervision import exit_reason
 from supervision import stop as stop_process
 from tests.nodes.helpers import eventually
@@ -62,7 +62,7 @@ def test_a_node_is_not_started_over_peers_of_no_node(make_peer, tmp_path, monkey
 
 
 def test_what_a_node_knows_of_peers_that_came_and_went_is_bounded(make_peer, monkeypatch):
-    monkeypatch.setattr("raft_actors.peers.STOPPED_MAX", 2)
+    monkeypatch.setattr("raft_actors.peer.peers.STOPPED_MAX", 2)
     assert STOPPED_MAX > 2
     peers = peers_here()
     names = [make_peer()[0] for _ in range(4)]

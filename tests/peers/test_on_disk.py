@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from raft_actors import Cluster, OnDiskStateMachine, Raft, terms
-from raft_actors.disk_dict import DiskDict
+from raft_actors import Cluster, OnDiskStateMachine, Raft, encoding
 from raft_actors.errors import StoreError
-from raft_actors.peers import peers_here
-from raft_actors.requests import WRITE
+from raft_actors.machine.disk_dict import DiskDict
+from raft_actors.peer.peers import peers_here
+from raft_actors.replica.requests import WRITE
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 from tests.peers.test_snapshots import compact
@@ -128,7 +128,7 @@ def filled_dict(path, count=2_500):
 
 def in_pieces(pieces):
     return {
-        key[1:].decode(): terms.loads(value)
+        key[1:].decode(): encoding.loads(value)
         for keys, values in pieces
         for key, value in zip(keys, values, strict=True)
     }
@@ -189,7 +189,7 @@ def test_a_flipped_bit_in_the_type_of_a_record_hangs_no_state_on_disk(tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from raft_actors import disk_dict
+from raft_actors.machine import disk_dict
 state = disk_dict.DiskDict(Path(sys.argv[1]))
 for index in range(1, 3_001):
     state[f"{index:05}"] = "x" * 1_000
@@ -289,9 +289,9 @@ def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tm
     cluster.close()  # too late to end its session
     make_peer(Ledger, name=name, **options)
     eventually(lambda: Raft.read(name, "x") == 2)
-    body = [WRITE, name, terms.dumps(("set", "x", 1)), session, 1]
+    body = [WRITE, name, encoding.dumps(("set", "x", 1)), session, 1]
     answer = peers_here().request((name, peers_here().node.name), body).get(5)
-    assert terms.loads(answer) == ("error", "reply_forgotten")
+    assert encoding.loads(answer) == ("error", "reply_forgotten")
     assert Raft.read(name, "x") == 2
 
 
@@ -319,9 +319,9 @@ def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make
     state.close()
     make_peer(Counting, name=name, **options)
     eventually(lambda: Raft.read(name, "runs") == 3)
-    body = [WRITE, name, terms.dumps("run"), session, 3]
+    body = [WRITE, name, encoding.dumps("run"), session, 3]
     answer = peers_here().request((name, peers_here().node.name), body).get(5)
-    assert terms.loads(answer) == ("error", "reply_forgotten")
+    assert encoding.loads(answer) == ("error", "reply_forgotten")
     assert Raft.read(name, "runs") == 3
 
 

@@ -4,11 +4,11 @@ import pytest
 
 import supervision
 from raft_actors import Config, Raft
-from raft_actors.cookie import cookie_path
-from raft_actors.local_node import LocalNode
 from raft_actors.names import short_host_name
-from raft_actors.peers import peer_spec, peers_of
-from raft_actors.port_files import PortFiles
+from raft_actors.node.cookie_file import cookie_path
+from raft_actors.node.local_node import LocalNode
+from raft_actors.node.port_files import PortFiles
+from raft_actors.peer.peers import peer_spec, peers_of
 from raft_actors.wire.cookie import UnsafeCookie
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually

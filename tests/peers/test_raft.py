@@ -8,12 +8,12 @@ from datetime import datetime
 import pytest
 
 import supervision
-from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, terms
+from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, encoding
 from raft_actors.core.messages import CONSISTENCIES, Propose
 from raft_actors.errors import BadName, NoLeader, RaftError, Unavailable
 from raft_actors.kv_store import KVStore
-from raft_actors.peers import peers_here
-from raft_actors.requests import WRITE, next_request
+from raft_actors.peer.peers import peers_here
+from raft_actors.replica.requests import WRITE, next_request
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 
@@ -587,7 +587,7 @@ def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer,
     waiting = [request_of(name, "wait")]
     assert gated.entered.wait(30)
     waiting += [request_of(name, "wait") for _ in range(100)]
-    refused = [terms.loads(future.get(1)) for future in waiting if future.done()]
+    refused = [encoding.loads(future.get(1)) for future in waiting if future.done()]
     assert refused == [("error", "overloaded")] * 80
     assert Raft.write(name, ("set", "a", 1), timeout=1) == ("error", "overloaded")
     gated.gate.set()
@@ -596,7 +596,7 @@ def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer,
 
 
 def request_of(name, command):
-    body = [WRITE, name, terms.dumps(command), *next_request()]
+    body = [WRITE, name, encoding.dumps(command), *next_request()]
     return peers_here().request((name, HERE), body)
 
 
@@ -730,7 +730,7 @@ def test_what_is_accepted_can_be_in_a_snapshot_and_be_shown(make_peer):
     name, _ = make_peer(Box)
     assert Raft.set_configuration(name, [name])[0] == "ok"
     deep = 0
-    for _ in range(terms.DEPTH_MAX - 1):
+    for _ in range(encoding.DEPTH_MAX - 1):
         deep = [deep]
     assert Raft.write(name, ("put", "deep", deep)) == "ok"
     ok, entry = Raft.get_entry(name, Raft.status(name)[1]["last_index"])
@@ -747,7 +747,7 @@ def test_a_command_with_a_time_zone_that_its_leader_does_not_know_is_not_in_the_
     name, _ = make_peer()
     assert Raft.set_configuration(name, [name])[0] == "ok"
     before = Raft.status(name)[1]["last_index"]
-    when = datetime(2026, 1, 1, tzinfo=terms.UnknownZone.of("Mars/Base"))
+    when = datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of("Mars/Base"))
     with pytest.raises(ValueError, match="Mars/Base"):
         Raft.write(name, ("set", "when", when))
     assert Raft.status(name)[1]["last_index"] == before

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from raft_actors import OnDiskStateMachine, Raft
-from raft_actors.commands import app
 from raft_actors.kv_store import KVStore
-from raft_actors.node import Node
-from raft_actors.replay import check
+from raft_actors.node.node import Node
+from raft_actors.tools.commands import app
+from raft_actors.tools.trace_check import check
 from tests.nodes.helpers import eventually
 
 NAMES = ("one", "two", "three")

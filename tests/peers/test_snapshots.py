@@ -13,9 +13,9 @@ from raft_actors import Frozen, Raft, StateMachine, UndoDict
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.kv_store import KVStore
-from raft_actors.peers import peers_here
-from raft_actors.recovery import recover
-from raft_actors.snapshotting import Writer, WriterEnded
+from raft_actors.peer.peers import peers_here
+from raft_actors.replica.recovery import recover
+from raft_actors.replica.snapshotter import Writer, WriterEnded
 from raft_actors.stores import open_store
 from raft_actors.stores.files import DiskFiles
 from raft_actors.stores.snapshots import Snapshots
@@ -262,8 +262,8 @@ def test_a_backup_of_a_snapshot_that_is_gone_is_an_error_and_ends_no_peer(make_p
 
 def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
     """A command that was answered before the snapshot does not run again after a restart."""
-    from raft_actors import Cluster, terms
-    from raft_actors.requests import WRITE
+    from raft_actors import Cluster, encoding
+    from raft_actors.replica.requests import WRITE
 
     options = {"data_dir": tmp_path / "data", "snapshot_trailing": 1}
     name = lone(make_peer, **options)
@@ -275,7 +275,7 @@ def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
     Raft.stop(name)
     make_peer(name=name, **options)
     eventually(lambda: Raft.read(name, ("get", "x")) == ("ok", 2))
-    body = [WRITE, name, terms.dumps(("set", "x", 1)), session, 1]
+    body = [WRITE, name, encoding.dumps(("set", "x", 1)), session, 1]
     peers_here().request((name, peers_here().node.name), body).get(5)
     assert Raft.read(name, ("get", "x")) == ("ok", 2)
 
@@ -359,9 +359,9 @@ def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path, store):
         child.stdout.close()
     opened = open_store(store, tmp_path / "data")
     try:
-        from raft_actors.applied import Applied
         from raft_actors.config import Config
         from raft_actors.core.entry import COMMAND, kind_of, payload_of
+        from raft_actors.machine.replicated_state import Applied
 
         found = recover(opened, Config(log_store=store))
         assert found.snapshot.index > 300
@@ -437,7 +437,7 @@ def test_who_waits_for_a_snapshot_that_is_given_up_gets_the_next(make_peer, held
 
 
 def test_a_peer_that_ends_answers_who_waits_for_its_snapshot(make_peer, held_writer, monkeypatch):
-    monkeypatch.setattr("raft_actors.snapshotting.WRITER_S", 0.01)
+    monkeypatch.setattr("raft_actors.replica.snapshotter.WRITER_S", 0.01)
     name = lone(make_peer)
     write_many(name, 3)
     with ThreadPoolExecutor() as pool:

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from raft_actors import Raft, terms
-from raft_actors.disk_watch import DiskWatch
-from raft_actors.peers import CLIENT, peers_here, peers_of
-from raft_actors.requests import STOP
+from raft_actors import Raft, encoding
+from raft_actors.peer.disk_watchdog import DiskWatch
+from raft_actors.peer.peers import CLIENT, peers_here, peers_of
+from raft_actors.replica.requests import STOP
 from supervision import timer
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import ask
@@ -53,7 +53,7 @@ def test_a_stop_from_another_node_that_gets_no_thread_is_answered(make_node, no_
     assert a.ping(b.name) == "pong"
     no_thread("stop-")
     answer = ask(a, b.name, [STOP, "p", b"", 0, 1], kind=CLIENT)
-    assert terms.loads(answer) == ("error", "overloaded")
+    assert encoding.loads(answer) == ("error", "overloaded")
 
 
 def test_a_disk_is_watched_again_after_its_timer_got_no_thread(monkeypatch):

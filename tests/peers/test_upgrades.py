@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from raft_actors import Raft, StateMachine
-from raft_actors.applied import Applied
 from raft_actors.core.entry import encode
 from raft_actors.errors import MachineTooOld, UpgradeFailed
+from raft_actors.machine.replicated_state import Applied
 from raft_actors.stores import open_store
 from tests.nodes.helpers import eventually
 

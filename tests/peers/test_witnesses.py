@@ -4,8 +4,8 @@ import pytest
 
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.node import Node
-from raft_actors.witness import Witnessed
+from raft_actors.machine.witness_state import Witnessed
+from raft_actors.node.node import Node
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 

@@ -8,8 +8,9 @@ tests write what happens now; the diff is to be read like code.
 from dataclasses import replace
 from typing import Any
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -20,12 +21,11 @@ from raft_actors.core.entry import (
     term_of,
     version_of,
 )
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries, Message, NodeLost, Tick
-from raft_actors.simulation.checker import Broken
-from raft_actors.simulation.telling import told
-from raft_actors.simulation.world import World
 from raft_actors.state_machine import StateMachine
+from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.transcript import told
+from raft_actors.testing.simulation.world import World
 
 OPTIONS = {
     "append_bytes_max": int, "inflight_max": int, "apply_max": int,
@@ -102,7 +102,7 @@ class Script:
         )
         frames = [encode(log[0], CONFIG, members.encode())]
         for index, entry_term in enumerate(log[1:], 2):
-            command = terms.dumps(f"{chr(95 + index)}={entry_term}")
+            command = encoding.dumps(f"{chr(95 + index)}={entry_term}")
             frames.append(encode(entry_term, COMMAND, command, (entry_term, index)))
         store = world.disks[name].store
         vote = next((world.address(word[5:]) for word in words if word[:5] == "vote="), None)
@@ -299,7 +299,7 @@ class Script:
 def entry_word(entry: bytes) -> str:
     kind = kind_of(entry)
     if kind == COMMAND:
-        return f"{term_of(entry)}:{terms.loads(payload_of(entry))}"
+        return f"{term_of(entry)}:{encoding.loads(payload_of(entry))}"
     if kind == VERSION:
         return f"{term_of(entry)}:version {version_of(entry)}"
     if kind == CONFIG:

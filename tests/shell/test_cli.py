@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
+from raft_actors.tools.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
 from tests.shell.terminal import environment
 
 HOST = socket.gethostname().partition(".")[0]

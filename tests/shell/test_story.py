@@ -158,7 +158,7 @@ def test_what_the_library_says_is_wrong_is_one_line_and_a_bug_of_ones_own_has_it
         shown = shell.run(call)
         assert shown.startswith(line)
         assert "Traceback" not in shown
-    assert "raft_actors/shell.py" not in shell.run("1 / 0")
+    assert "raft_actors/tools/shell.py" not in shell.run("1 / 0")
     assert "Traceback" in shell.run("1 / 0")
     shell.run('Raft.get_entry("peer1", "1")')
     assert "in Raft.get_entry" in shell.run("%tb")

@@ -7,7 +7,7 @@ import time
 from datetime import date
 
 from raft_actors import OnDiskStateMachine, StateMachine, UndoDict
-from raft_actors.state_image import Frozen
+from raft_actors.machine.state_image import Frozen
 
 
 class Right(StateMachine):

@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, NOOP, encode
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendReply, Query, VoteReply
-from raft_actors.simulation.checker import Broken
-from raft_actors.simulation.disk import PretendDisk
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.peer import Ticket
-from raft_actors.simulation.play import Failure, play
-from raft_actors.simulation.world import World
 from raft_actors.state_machine import StateMachine
+from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.peer import Ticket
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.runner import Failure, play
+from raft_actors.testing.simulation.world import World
 
 
 def world_with_leader(names: str = "abc", **options) -> World:
@@ -32,7 +32,7 @@ def message(world: World, kind: type, source: str, target: str, **fields):
 
 def frames(*entry_terms: int) -> list[bytes]:
     return [
-        encode(term, COMMAND, terms.dumps(n), (9, n)) for n, term in enumerate(entry_terms, 100)
+        encode(term, COMMAND, encoding.dumps(n), (9, n)) for n, term in enumerate(entry_terms, 100)
     ]
 
 
@@ -226,7 +226,7 @@ def test_a_stale_read_is_seen() -> None:
     core = world.peers["b"].core
     ticket = Ticket(world, "read")
     core.become_leader()
-    core.role.on_query(Query(terms.dumps(None), ticket))
+    core.role.on_query(Query(encoding.dumps(None), ticket))
     core.effects.reads += core.role.reads.abandoned()
     core.effects.reads[0].index = 0
     world.checker.leader_of.clear()
@@ -238,7 +238,7 @@ def test_a_refused_command_that_happens_is_seen() -> None:
     world = world_with_leader()
     ticket = world.write("a")[0]
     world.busy = world.peers["a"]
-    ticket.set(terms.dumps(("error", "overloaded")))
+    ticket.set(encoding.dumps(("error", "overloaded")))
     with pytest.raises(Broken, match=r"was refused, and then committed"):
         world.settle()
 
@@ -249,7 +249,7 @@ def test_a_command_that_is_committed_and_refused_is_seen() -> None:
     world.settle()
     world.busy = world.peers["a"]
     with pytest.raises(Broken, match="refused after it"):
-        ticket.set(terms.dumps(("error", "overloaded")))
+        ticket.set(encoding.dumps(("error", "overloaded")))
 
 
 def test_a_reply_to_another_command_is_seen() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from raft_actors.core.lease import Lease
 from raft_actors.core.messages import LEASE
-from raft_actors.simulation import play as playing
-from raft_actors.simulation.fates import Plan, draw
-from raft_actors.simulation.play import Failure, play
+from raft_actors.testing.simulation import runner as playing
+from raft_actors.testing.simulation.plan import Plan, draw
+from raft_actors.testing.simulation.runner import Failure, play
 
 DRIFT = 0.3
 SEEDS = 100

@@ -8,18 +8,18 @@ from itertools import count, repeat
 
 import pytest
 
-from raft_actors import peer as peers
 from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, encode
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries
-from raft_actors.peer import Peer
-from raft_actors.sessions import Sessions
-from raft_actors.simulation.checker import Broken, Checker
-from raft_actors.simulation.fates import Plan, draw
-from raft_actors.simulation.machine import DiskTally
-from raft_actors.simulation.play import Failure, play
-from raft_actors.simulation.world import World
+from raft_actors.machine.sessions import Sessions
+from raft_actors.peer import peer as peers
+from raft_actors.peer.peer import Peer
+from raft_actors.testing.simulation.checker import Broken, Checker
+from raft_actors.testing.simulation.plan import Plan, draw
+from raft_actors.testing.simulation.runner import Failure, play
+from raft_actors.testing.simulation.tally import DiskTally
+from raft_actors.testing.simulation.world import World
 
 STEPS = 600
 

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[2]
 def users_tests(pytester):
     """Run a user's test file with the plugin, installed or not; return the result."""
     installed = any(
-        point.value == "raft_actors.pytest_plugin"
+        point.value == "raft_actors.testing.pytest_plugin"
         for point in importlib.metadata.entry_points(group="pytest11")
     )
-    plugin = [] if installed else ["-p", "raft_actors.pytest_plugin"]
+    plugin = [] if installed else ["-p", "raft_actors.testing.pytest_plugin"]
 
     def run(text: str, *options: str):
         pytester.makepyfile(text)
@@ -28,7 +28,7 @@ def users_tests(pytester):
 
 
 def test_the_package_offers_the_plugin() -> None:
-    assert "raft_actors = raft_actors.pytest_plugin" in (ROOT / "setup.cfg").read_text()
+    assert "raft_actors = raft_actors.testing.pytest_plugin" in (ROOT / "setup.cfg").read_text()
 
 
 def test_a_simulation_in_a_users_test(users_tests) -> None:
@@ -82,7 +82,7 @@ def test_real_peers_in_a_users_test(users_tests) -> None:
 
         def test_nothing_is_left_running():
             import threading
-            from raft_actors.peers import peers_here
+            from raft_actors.peer.peers import peers_here
             assert peers_here().running == {}
         """,
         "-p", "no:randomly",
@@ -95,9 +95,9 @@ def test_the_plugin_loads_nothing_by_itself(users_tests) -> None:
         """
         def test_nothing():
             import sys
-            assert "raft_actors.simulation.play" not in sys.modules
+            assert "raft_actors.testing.simulation.runner" not in sys.modules
             assert "rocksdict" not in sys.modules
-            assert "raft_actors.local_cluster" not in sys.modules
+            assert "raft_actors.testing.local_cluster" not in sys.modules
         """
     )
     result.assert_outcomes(passed=1)

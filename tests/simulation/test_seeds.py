@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.play import Failure, play, transcript
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.runner import Failure, play, transcript
 
 SEEDS = int(os.environ.get("RAFT_SEEDS", "1000"))
 STEPS = int(os.environ.get("RAFT_STEPS", "600"))
@@ -38,8 +38,8 @@ def test_the_seeds_do_something() -> None:
 def test_a_seed_tells_the_whole_story() -> None:
     """In every process: nothing hangs on the order of a set or on `hash`."""
     code = (
-        "from raft_actors.simulation.fates import draw\n"
-        "from raft_actors.simulation.play import transcript\n"
+        "from raft_actors.testing.simulation.plan import draw\n"
+        "from raft_actors.testing.simulation.runner import transcript\n"
         "print('\\n'.join(line for seed in range(8) for line in transcript(draw(seed, 300))))"
     )
     here = "\n".join(line for seed in range(8) for line in transcript(draw(seed, 300))) + "\n"

@@ -7,11 +7,11 @@ from itertools import islice
 import pytest
 
 from raft_actors.core.follower import Follower
-from raft_actors.simulate import run_plan, run_simulation
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.kept import BadPlan, keep, kept
-from raft_actors.simulation.play import Failure, play, transcript
-from raft_actors.simulation.shrink import shrink
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.plan_file import BadPlan, keep, kept
+from raft_actors.testing.simulation.runner import Failure, play, transcript
+from raft_actors.testing.simulation.shrink import shrink
+from raft_actors.tools.simulate import run_plan, run_simulation
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_kept_plan_is_played_whatever_the_seed_draws(two_votes, tmp_path, monk
     failure = shortest_failure()
     path = tmp_path / "plans" / "two_votes.json"
     keep(failure.plan, path)
-    monkeypatch.setattr("raft_actors.simulation.fates.Random", None)
+    monkeypatch.setattr("raft_actors.testing.simulation.plan.Random", None)
     plan = kept(path)
     assert plan == failure.plan
     assert play(plan) == failure

@@ -5,9 +5,9 @@ from itertools import count
 from raft_actors import Config, StateMachine
 from raft_actors.core.effects import Ballot
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
-from raft_actors.requests import TakeSnapshot
-from raft_actors.simulation.peer import Ticket
-from raft_actors.simulation.world import World
+from raft_actors.replica.requests import TakeSnapshot
+from raft_actors.testing.simulation.peer import Ticket
+from raft_actors.testing.simulation.world import World
 
 COLUMNS = 5
 PLACES_MAX = 50

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from raft_actors.kv_store import KVStore
-from raft_actors.simulation.examined import picture
-from raft_actors.simulation.user import MachineBroken, Simulation
+from raft_actors.testing.simulation.machine_checks import picture
+from raft_actors.testing.simulation.machine_simulation import MachineBroken, Simulation
 from tests.simulation import machines
 
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
-from raft_actors.offline.stopped import stopped
 from raft_actors.stores import open_store
-from raft_actors.stores.directory import kind_of, read_record, write_record
+from raft_actors.stores.data_directory import kind_of, read_record, write_record
+from raft_actors.tools.offline.stopped_peer import stopped
 
 
 def test_a_store_of_another_kind_is_refused(tmp_path):

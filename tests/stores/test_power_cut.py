@@ -5,15 +5,15 @@ It is played against the stores that ship, from the system calls of a real run: 
 
 import pytest
 
-from raft_actors import terms
-from raft_actors.core.membership import Configuration
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.snapshot import Incoming
-from raft_actors.offline.backup import verify_backup
 from raft_actors.stores import open_store
-from raft_actors.stores.directory import kind_of
+from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import PIECE, Header, Snapshots
+from raft_actors.tools.offline.backup import verify_backup
 from tests.stores.power_cut import cuts_of, traced
 
 KINDS = ("rocksdb", "lmdb")
@@ -120,7 +120,7 @@ store.close()
 def taken(snapshots, index):
     configuration = Configuration.founding([OWNER])
     draft = snapshots.draft(Header(index, 1, configuration.encode(), 1, "term"))
-    draft.add(PIECE + terms.dumps("x" * 100_000))
+    draft.add(PIECE + encoding.dumps("x" * 100_000))
     return draft.finish(reached=True)
 
 
@@ -157,7 +157,7 @@ from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER, STEPS
 from raft_actors.stores import open_store
-from raft_actors.offline.migrate import migrate
+from raft_actors.tools.offline.migrate import migrate
 path, kind, to = sys.argv[1:]
 store = open_store(kind, path, OWNER)
 for number, step in enumerate(STEPS[:4], 1):
@@ -200,8 +200,8 @@ from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER
 from tests.offline.directories import make
-from raft_actors.offline.backup import export_backup, import_backup
-from raft_actors.offline.stopped import stopped
+from raft_actors.tools.offline.backup import export_backup, import_backup
+from raft_actors.tools.offline.stopped_peer import stopped
 disk = Path(sys.argv[1])
 make("lmdb", disk / "peer")
 with stopped(disk / "peer") as store:

@@ -8,8 +8,8 @@ import pytest
 
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import Saved
-from raft_actors.stores.rocks import RocksStore
-from raft_actors.stores.rocks_wal import complaint_of, has_right_checksum, is_torn
+from raft_actors.stores.rocksdb import RocksStore
+from raft_actors.stores.rocksdb_wal import complaint_of, has_right_checksum, is_torn
 from tests.stores.helpers import filled
 
 
@@ -32,7 +32,7 @@ def test_a_save_syncs_once_and_a_save_of_nothing_does_not(path, tmp_path):
         pytest.skip("strace is not installed")
     code = (
         "import os, sys\n"
-        "from raft_actors.stores.rocks import RocksStore\n"
+        "from raft_actors.stores.rocksdb import RocksStore\n"
         "store = RocksStore(sys.argv[1])\n"
         "store.save((1, None), 1, [b'x'] * 100)\n"
         "os.write(2, b'MARK')\n"
@@ -268,7 +268,7 @@ def test_a_process_without_file_descriptors_is_not_told_of_damage(path, tmp_path
     code = (
         "import os, resource, sys\n"
         "from raft_actors.errors import StoreError\n"
-        "from raft_actors.stores.rocks import RocksStore\n"
+        "from raft_actors.stores.rocksdb import RocksStore\n"
         "_, most = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))\n"
         "held = []\n"

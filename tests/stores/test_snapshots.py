@@ -6,8 +6,8 @@ from zlib import crc32
 
 import pytest
 
-from raft_actors import terms
-from raft_actors.core.membership import NOBODY
+from raft_actors import encoding
+from raft_actors.core.configuration import NOBODY
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores.blocks import framed
@@ -33,8 +33,8 @@ def test_of_a_draft_that_could_not_be_begun_nothing_stays(tmp_path):
 def test_what_was_sent_as_a_snapshot_and_is_none_is_refused_in_words(changed, end):
     """Whatever its checksum says: else it would end the peer that puts it together."""
     fields = {**asdict(Header(3, 1, NOBODY.encode(), 0, "term")), **changed}
-    ends = END + (terms.dumps(1) if end else b"\xc1")
-    data = framed(HEADER + terms.dumps((MAGIC, FORMAT, fields))) + framed(ends)
+    ends = END + (encoding.dumps(1) if end else b"\xc1")
+    data = framed(HEADER + encoding.dumps((MAGIC, FORMAT, fields))) + framed(ends)
     snapshots = Snapshots(MemoryFiles())
     incoming = Incoming(3, 1, len(data), crc32(data))
     snapshots.receive(incoming, 0, data)

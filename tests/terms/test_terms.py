@@ -21,9 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_actors.errors import HostError
-from raft_actors.sessions import REPLY
-from raft_actors.terms import (
+from raft_actors.encoding import (
     CROWD,
     DEPTH_MAX,
     STORED_DEPTH_MAX,
@@ -34,6 +32,8 @@ from raft_actors.terms import (
     loads_stored,
     unknown_zones,
 )
+from raft_actors.errors import HostError
+from raft_actors.machine.sessions import REPLY
 
 some = settings(max_examples=60, deadline=None)
 
@@ -507,7 +507,7 @@ def test_what_dumps_cannot_have_written_is_refused(data):
 CLAIMS = """
 import sys
 from pathlib import Path
-from raft_actors.terms import loads
+from raft_actors.encoding import loads
 count = 1_000_000
 data = (b"\\xdd" + count.to_bytes(4, "big")) * 1000 + bytes(count)
 for head in (b"", b"\\xc1"):
@@ -533,7 +533,7 @@ def test_claimed_lengths_take_no_memory():
 
 
 WITHOUT_C = """
-from raft_actors.terms import dumps, loads
+from raft_actors.encoding import dumps, loads
 value = [(1, [2]), {"a": [{3}, ()]}, frozenset({(4,)})]
 assert loads(dumps(value)) == value, loads(dumps(value))
 """

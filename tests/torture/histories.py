@@ -2,7 +2,7 @@
 
 from itertools import combinations, permutations
 
-from raft_actors.torture.operation import CAS, OK, READ, UNKNOWN, WRITE, Operation
+from raft_actors.tools.torture.operation import CAS, OK, READ, UNKNOWN, WRITE, Operation
 
 
 def read(seen, invoked, completed, **fields):

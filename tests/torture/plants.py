@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raft_actors import terms
+from raft_actors import encoding
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import Propose, Query, Tick
 from raft_actors.core.role import Role
-from raft_actors.peer import Peer
-from raft_actors.sessions import NOT_APPLIED, Sessions, reply_at
-from raft_actors.stores.rocks import RocksStore
-from raft_actors.torture import child
-from raft_actors.torture.driver import TorturePlan, run_torture
-from raft_actors.torture.machine import Registers
+from raft_actors.machine.sessions import NOT_APPLIED, Sessions, reply_at
+from raft_actors.peer.peer import Peer
+from raft_actors.stores.rocksdb import RocksStore
+from raft_actors.tools.torture import child
+from raft_actors.tools.torture.driver import TorturePlan, run_torture
+from raft_actors.tools.torture.registers import Registers
 
 FORGOTTEN = 25
 
@@ -70,9 +70,11 @@ def acknowledges_at_once() -> Any:
     propose = Leader.on_propose
 
     def on_propose(self, event):
-        match terms.loads(event.command) if event.command else None:  # a session is opened by none
+        match (
+            encoding.loads(event.command) if event.command else None
+        ):  # a session is opened by none
             case ("write", _key, value):
-                event.ticket.set(terms.dumps(("ok", value)))
+                event.ticket.set(encoding.dumps(("ok", value)))
         propose(self, event)
 
     Leader.handlers = Leader.handlers | {Propose: on_propose}

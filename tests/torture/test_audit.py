@@ -4,11 +4,11 @@ Planted once in the audit, each seen red here: a lost cas not looked for; only t
 looked at; a run without any acknowledged change passed.
 """
 
-from raft_actors.torture.audit import audit
-from raft_actors.torture.linearizability import BROKEN
-from raft_actors.torture.nemesis import Strike
-from raft_actors.torture.operation import REFUSED, UNKNOWN
-from raft_actors.torture.page import page
+from raft_actors.tools.torture.audit import audit
+from raft_actors.tools.torture.history_page import page
+from raft_actors.tools.torture.linearizability import BROKEN
+from raft_actors.tools.torture.nemesis import Strike
+from raft_actors.tools.torture.operation import REFUSED, UNKNOWN
 from tests.torture.histories import cas, read, write
 
 GOOD = [

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIMITED = """
 import os, sys
 from pathlib import Path
-from raft_actors.torture.disks import limit_file_size
+from raft_actors.tools.torture.disks import limit_file_size
 path = Path(sys.argv[1]) / "file"
 limit_file_size(os.getpid(), 1000)
 try:
@@ -26,7 +26,7 @@ print(path.write_bytes(b"x" * 2000))
 FULL = """
 import sys
 from pathlib import Path
-from raft_actors.torture.disks import SmallDisk
+from raft_actors.tools.torture.disks import SmallDisk
 disk = SmallDisk.mount(Path(sys.argv[1]))
 if disk is None:
     sys.exit("none")

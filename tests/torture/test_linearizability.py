@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_actors.torture.linearizability import BROKEN, LINEARIZABLE, TOO_HARD, check
-from raft_actors.torture.narrowing import narrow
-from raft_actors.torture.operation import CAS, OK, READ, REFUSED, UNKNOWN, WRITE, Operation
+from raft_actors.tools.torture.linearizability import BROKEN, LINEARIZABLE, TOO_HARD, check
+from raft_actors.tools.torture.narrowing import narrow
+from raft_actors.tools.torture.operation import CAS, OK, READ, REFUSED, UNKNOWN, WRITE, Operation
 from tests.torture.histories import cas, is_linearizable, read, write
 
 WRONG = {

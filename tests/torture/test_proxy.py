@@ -15,8 +15,8 @@ import pytest
 
 from raft_actors import Config
 from raft_actors.names import node_name
-from raft_actors.node import LocalNode
-from raft_actors.torture.proxy import Proxy
+from raft_actors.node.node import LocalNode
+from raft_actors.tools.torture.proxy import Proxy
 from tests.nodes.helpers import Collector, eventually, send
 
 SILENCE_S = 0.15

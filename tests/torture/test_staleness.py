@@ -2,8 +2,8 @@
 
 import pytest
 
-from raft_actors.torture.operation import STALE, WRITE, Operation
-from raft_actors.torture.staleness import Staleness, look_for_staler
+from raft_actors.tools.torture.operation import STALE, WRITE, Operation
+from raft_actors.tools.torture.staleness import Staleness, look_for_staler
 
 SECOND = 1_000_000_000
 

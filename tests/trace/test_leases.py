@@ -1,8 +1,8 @@
 """What was promised to a leader with a lease is kept, also by who has lost its link to it."""
 
 from raft_actors.config import Config
-from raft_actors.replay import check
-from raft_actors.simulation.world import World
+from raft_actors.testing.simulation.world import World
+from raft_actors.tools.trace_check import check
 from tests.trace.test_rules import Traces, message, peer
 from tests.trace.traced import traces_into
 

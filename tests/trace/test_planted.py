@@ -7,15 +7,15 @@ from unittest import mock
 
 import pytest
 
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import RequestVote
-from raft_actors.replay import check
-from raft_actors.simulation.disk import PretendDisk
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.play import play
+from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.runner import play
+from raft_actors.tools.trace_check import check
 from tests.trace.traced import traces_into
 
 SEEDS = 60

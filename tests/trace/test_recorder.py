@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors import Raft, trace
+from raft_actors import Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.local_node import LocalNode
-from raft_actors.peer import Peer
-from raft_actors.peers import Peers
-from raft_actors.replay import check
-from raft_actors.trace import Trace
+from raft_actors.node.local_node import LocalNode
+from raft_actors.peer.peer import Peer
+from raft_actors.peer.peers import Peers
+from raft_actors.replica import trace
+from raft_actors.replica.trace import Trace
+from raft_actors.tools.trace_check import check
 from tests.cluster.stage import NAMES, Stage
 from tests.nodes.helpers import eventually
 

@@ -11,12 +11,12 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.core.messages import AppendEntries, AppendReply, InstallSnapshot
-from raft_actors.replay import check
-from raft_actors.replay.rules import RULES
-from raft_actors.replay.telling import run_check
-from raft_actors.simulation.fates import draw
-from raft_actors.simulation.play import Failure, play
-from raft_actors.simulation.world import World
+from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.runner import Failure, play
+from raft_actors.testing.simulation.world import World
+from raft_actors.tools.trace_check import check
+from raft_actors.tools.trace_check.report import run_check
+from raft_actors.tools.trace_check.rules import RULES
 from tests.trace.traced import traces_into
 
 STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term", "configuration",

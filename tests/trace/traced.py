@@ -3,8 +3,8 @@
 from contextlib import contextmanager
 from unittest import mock
 
-from raft_actors.simulation.peer import SimulatedPeer
-from raft_actors.trace import Trace
+from raft_actors.replica.trace import Trace
+from raft_actors.testing.simulation.peer import SimulatedPeer
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def traces_into(directory):
             traces.append(self.trace)
 
     try:
-        with mock.patch("raft_actors.simulation.world.SimulatedPeer", TracedPeer):
+        with mock.patch("raft_actors.testing.simulation.world.SimulatedPeer", TracedPeer):
             yield
     finally:
         for trace in traces:

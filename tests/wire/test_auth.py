@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.auth import (
+from raft_actors.wire.cookie import Cookie, UnsafeCookie
+from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.handshake import (
     HANDSHAKE_BYTES_MAX,
     Acceptor,
     Dialler,
@@ -14,8 +16,6 @@ from raft_actors.wire.auth import (
     Refusal,
     refuse,
 )
-from raft_actors.wire.cookie import Cookie, UnsafeCookie
-from raft_actors.wire.frames import ProtocolError
 
 A = Identity("a@one", b"aaaaaaaa", 1_000_000)
 B = Identity("b@two", b"bbbbbbbb", 2_000_000)

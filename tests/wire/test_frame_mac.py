@@ -2,9 +2,9 @@
 
 import pytest
 
-from raft_actors.wire.auth import Acceptor, Dialler
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.handshake import Acceptor, Dialler
 from tests.wire.test_auth import COOKIE, A, B, meet
 
 KEY = b"k" * 32

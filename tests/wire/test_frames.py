@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.codec import join_frames, make_packer, unpack, unpack_frame, unpack_frames
+from raft_actors.wire.frame_codec import (
+    join_frames,
+    make_packer,
+    unpack,
+    unpack_frame,
+    unpack_frames,
+)
 from raft_actors.wire.frames import FrameReader, ProtocolError, header
 
 payloads = st.lists(st.binary(max_size=300), max_size=12)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, encode, encode_version
-from raft_actors.core.membership import Configuration
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
-from raft_actors.wire.messages import pack, unpack
+from raft_actors.peer.message_codec import pack, unpack
 
 A, B = ("kv", "a@one"), ("kv", "b@two")
 TERM = 7

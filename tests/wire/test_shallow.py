@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.auth import Acceptor, Dialler, Identity
-from raft_actors.wire.codec import unpack
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.depth_check import check_shallow
+from raft_actors.wire.frame_codec import unpack
 from raft_actors.wire.frames import ProtocolError
-from raft_actors.wire.shallow import check_shallow
+from raft_actors.wire.handshake import Acceptor, Dialler, Identity
 
 HERE = Identity("a@one", b"aaaaaaaa", 1 << 20)
 atoms = (

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
-from raft_actors.wire import messages as wire
+from raft_actors.peer import message_codec as wire
 from raft_actors.wire import versions
-from raft_actors.wire.auth import Acceptor, Dialler, Refusal
+from raft_actors.wire.handshake import Acceptor, Dialler, Refusal
 from tests.wire.test_auth import COOKIE, A, B, meet
 
 ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}

@@ -1,0 +1,48 @@
+"""Who leads, as a stream for asyncio; see `raft_actors.client.leader_watch`."""
+
+import asyncio
+
+from raft_actors.client.async_wait import there
+from raft_actors.client.leader_finder import Finder
+from raft_actors.client.leader_watch import ROUND_S, Leadership, Observer
+
+__all__ = ["AsyncLeaderWatch"]
+
+
+class AsyncLeaderWatch:
+    """Made by `AsyncCluster.watch_leader`; for one task, but any may close it.
+
+    async with cluster.watch_leader() as watch:
+        async for leadership in watch:
+            ...
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._observer = Observer(finder)
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """End the stream; who waits for news is let go."""
+        self._closed.set()
+
+    def __aiter__(self) -> "AsyncLeaderWatch":
+        return self
+
+    async def __anext__(self) -> Leadership:
+        while not self._closed.is_set():
+            answers = self._observer.ask()
+            await asyncio.gather(*(there(answer, ROUND_S) for answer in answers))
+            news = self._observer.news(answers)
+            if news is not None:
+                return news
+            try:
+                await asyncio.wait_for(self._closed.wait(), self._observer.pause_s)
+            except TimeoutError:
+                continue
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> "AsyncLeaderWatch":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()

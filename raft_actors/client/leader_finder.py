@@ -1,0 +1,199 @@
+"""Finder: who leads, and who the members are, as far as a client can tell."""
+
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from raft_actors import encoding
+from raft_actors.client.call import Call
+from raft_actors.core.configuration import Address
+from raft_actors.errors import RaftError
+from raft_actors.future import Future
+from raft_actors.peer.peers import Peers
+from raft_actors.replica.requests import STATUS
+
+__all__ = ["Finder", "status_in", "time_until"]
+
+ROUND_S = 0.3
+"""How long one round of questions waits for those who do not answer."""
+PAUSE_S = 0.02
+TOLD_MAX = 5
+"""So many members are named in an error."""
+NOTHING = encoding.dumps(())
+NO_PEER = encoding.dumps(("error", "no_peer"))
+
+
+class Finder:
+    """Shared by all threads of a handle. One of them asks around, the others wait for it.
+
+    seeds    the addresses that the handle was given: asked, whatever becomes of the group
+    members  of the newest configuration heard of
+    leader   None while none is known
+    heard    whether anybody has answered in the last search
+    whys     what each of them has instead of a leader, for people: "can't be reached: ..."
+    """
+
+    def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
+        self.peers = peers
+        self.seeds = seeds
+        self.members = seeds
+        self.leader: Address | None = None
+        self.heard = False
+        self.whys: dict[Address, str] = {}
+        self.configured = -1
+        self.term = -1
+        self.refreshing: Future[Any] | None = None
+        self.lock = threading.RLock()  # it knows its owner: see `find`
+
+    def lost(self, target: Address | None) -> None:
+        """`target` does not lead, or does not answer."""
+        if self.leader == target:
+            self.leader = None
+
+    def redirected(self, target: Address | None, leader: Address | None) -> None:
+        """`target` says that `leader` leads."""
+        if self.leader in (None, target):
+            self.leader = leader
+
+    def hear_of(self, members: list[Any]) -> None:
+        """A stopped peer's node names others of its group."""
+        others = tuple((name, node) for name, node in members)
+        self.members = tuple(dict.fromkeys((*self.members, *others)))
+
+    def find(self, call: Call) -> Address | None:
+        """Return the leader for `call`; ask everyone until somebody knows. None at its deadline.
+
+        The target of its last attempt failed: that one leads again only when it says so itself.
+        """
+        try:  # before `acquire`: Ctrl-C may come just as it returns
+            if not self.lock.acquire(timeout=time_until(call.deadline)):
+                return None
+            if self.leader is None and time_until(call.deadline) > 0:
+                self.heard, self.whys = False, {}
+            while self.leader is None:
+                now = time.monotonic()
+                if now >= call.deadline:  # which comes early if nobody waits any more
+                    return None
+                self.ask_around(min(call.deadline, now + ROUND_S), call.target)
+                if self.leader is None:
+                    time.sleep(min(PAUSE_S, time_until(call.deadline)))
+            return self.leader
+        finally:
+            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                self.lock.release()
+            except RuntimeError:  # this thread did not get it
+                pass
+
+    def ask_around(self, until: float, other_than: Address | None) -> None:
+        """Ask all at once, until one knows the leader; `other_than` may only name itself."""
+        asked: dict[Address, Future[Any]] = {}
+        try:
+            for address in (*self.members, *self.seeds):
+                if address not in asked:
+                    asked[address] = self.ask(address)
+            self.hear(asked, until, other_than)
+        finally:
+            for answer in asked.values():
+                answer.abandon()
+
+    def hear(
+        self, asked: dict[Address, Future[Any]], until: float, other_than: Address | None
+    ) -> None:
+        answers: SimpleQueue[tuple[Address, Future[Any]]] = SimpleQueue()
+        whys = self.whys
+        for address, question in asked.items():
+            whys.setdefault(address, "no answer")
+            question.add_done_callback(partial(put, answers, address))
+        for _ in asked:
+            try:
+                address, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return
+            status = status_in(answer)
+            if status is None:
+                whys[address] = why_none(answer)
+                continue
+            self.heard = True
+            self.learn(status)
+            whys[address] = why_no_leader(address[0], status)
+            leader = status["leader"]
+            if (
+                status["current_term"] == self.term
+                and leader is not None
+                and (leader != other_than or status["current_state"] == "leader")
+            ):
+                self.leader = leader
+                return
+        self.term = self.configured = -1  # it may be another group by now, founded anew
+
+    @property
+    def why(self) -> str:
+        """What kept the last search from finding a leader."""
+        told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
+        return "; ".join(told[:TOLD_MAX])
+
+    def ask(self, address: Address) -> Future[Any]:
+        return self.peers.request(address, [STATUS, address[0], NOTHING, 0, 0])
+
+    def learn(self, status: dict[str, Any]) -> None:
+        """Take in what a peer says of its term and its configuration."""
+        self.term = max(self.term, status["current_term"])
+        configuration = status["configuration"]
+        if configuration["index"] > self.configured and configuration["members"]:
+            self.configured = configuration["index"]
+            self.members = tuple(configuration["members"])
+
+    def refresh(self) -> None:
+        """Have the leader tell its configuration, some time soon. Does not wait."""
+        leader, before = self.leader, self.refreshing
+        if before is not None:
+            before.abandon()
+        if leader is not None:
+            self.refreshing = self.ask(leader)
+            self.refreshing.add_done_callback(self.on_status)
+
+    def on_status(self, answer: Future[Any]) -> None:
+        status = status_in(answer)
+        if status is not None:
+            self.learn(status)
+
+
+def put(answers: "SimpleQueue[tuple[Address, Future[Any]]]", peer: Address, answer: Any) -> None:
+    answers.put((peer, answer))
+
+
+def why_none(answer: Future[Any]) -> str:
+    """Say why there is no status in an answer that has come."""
+    try:
+        found = answer.get(0)
+    except (RaftError, TimeoutError) as error:
+        return str(error)
+    return "there is no such peer" if found == NO_PEER else "it has crashed and is started again"
+
+
+def why_no_leader(name: str, status: dict[str, Any]) -> str:
+    if not status["configuration"]["members"]:
+        return (
+            f"it is of no group yet: found one by Raft.set_configuration({name!r}, members), or "
+            "have it join one by Raft.join"
+        )
+    return "" if status["leader"] else "it knows no leader"
+
+
+def status_in(answer: Future[Any]) -> dict[str, Any] | None:
+    """Return the status in an answer that has come, or None."""
+    with suppress(RaftError, TimeoutError):
+        found = answer.get(0)
+        if type(found) is bytes:
+            match encoding.loads_stored(found):
+                case ("ok", dict() as status):
+                    return status
+    return None
+
+
+def time_until(deadline: float) -> float:
+    """Return the seconds until `deadline`, as a lock takes them: it knows no infinity."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)

@@ -1,0 +1,153 @@
+"""Watches: who leads, as a stream of which only the latest value counts.
+
+While somebody waits for news, a watch asks the members, on the thread or loop of who waits. So
+nobody's code runs on a peer's thread, a slow reader misses what has passed, and a watch that nobody
+reads costs nothing. While there are news it asks all of them every `LOOK_S`. When there are none
+any more it asks one of them in turn every `QUIET_LOOK_S`, and all as soon as one does not confirm
+what was told.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from raft_actors.client.leader_finder import Finder, status_in
+from raft_actors.core.configuration import Address
+from raft_actors.errors import RaftError
+from raft_actors.future import Future
+from raft_actors.timeouts import seconds
+
+__all__ = ["ROUND_S", "LeaderWatch", "Leadership", "Observer"]
+
+LOOK_S, QUIET_LOOK_S = 0.05, 0.25
+NO_LEADER_ROUNDS = 20
+"""So often all are asked at the former pace while none leads, or the one who does is not ready."""
+ROUND_S = 0.3
+"""How long one look waits for members that do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Who leads, as far as the members know that answer.
+
+    leader  None while there is none, or none is known
+    term    never falls in one watch
+    ready   whether the first entry of the term has committed: then reads and writes are answered
+    """
+
+    leader: Address | None
+    term: int
+    ready: bool
+
+
+class Observer:
+    """What a watch has told, and what it makes of members' answers."""
+
+    def __init__(self, finder: Finder) -> None:
+        self.finder = finder
+        self.told = Leadership(None, -1, False)
+        self.rounds = 0  # without news in which all were asked, since there were any
+        self.asks_one = False
+        self.turns = count()
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.rounds >= (1 if self.told.ready else NO_LEADER_ROUNDS)
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next look."""
+        return QUIET_LOOK_S if self.is_quiet else LOOK_S
+
+    def ask(self) -> list[Future[Any]]:
+        asked = tuple(dict.fromkeys((*self.finder.members, *self.finder.seeds)))
+        self.asks_one = self.is_quiet
+        if self.asks_one:
+            asked = (asked[next(self.turns) % len(asked)],)
+        return [self.finder.ask(address) for address in asked]
+
+    def news(self, answers: list[Future[Any]]) -> Leadership | None:
+        """Return what is news in the answers that have come, if anything is. None comes later."""
+        for answer in answers:
+            answer.abandon()
+        heard = [status for status in map(status_in, answers) if status is not None]
+        for status in heard:
+            self.finder.learn(status)
+        if self.asks_one:
+            said = [(status["leader"], status["current_term"]) for status in heard]
+            if said != [(self.told.leader, self.told.term)]:
+                self.rounds = 0
+            return None
+        term = max((status["current_term"] for status in heard), default=0)
+        leader, ready = None, False
+        if term >= self.told.term:
+            newest = [s for s in heard if s["current_term"] == term and s["leader"] is not None]
+            if newest:
+                leader = newest[0]["leader"]
+                ready = any(status["ready"] for status in newest)
+        seen = Leadership(leader, max(term, self.told.term), ready)
+        if seen == self.told:
+            self.rounds += 1
+            return None
+        self.told, self.rounds = seen, 0
+        return seen
+
+
+class LeaderWatch:
+    """Made by `Cluster.watch_leader`; for one thread, but any may close it.
+
+    with cluster.watch_leader() as watch:
+        for leadership in watch:
+            ...
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._observer = Observer(finder)
+        self._closed = threading.Event()
+
+    def get(self, timeout: float | None = None) -> Leadership:
+        """Wait for something else than was returned last; the first is what is now.
+
+        Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
+        """
+        deadline = None if timeout is None else time.monotonic() + seconds(timeout)
+        while not self._closed.is_set():
+            answers = self._observer.ask()
+            until = time.monotonic() + ROUND_S
+            for answer in answers:
+                wait_for(answer, until)
+            news = self._observer.news(answers)
+            if news is not None:
+                return news
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"no news of the leader within {timeout} s")
+            self._closed.wait(self._observer.pause_s)
+        raise RaftError("this watch is closed: make a new one")
+
+    def close(self) -> None:
+        """End the stream; who waits for news is let go."""
+        self._closed.set()
+
+    def __iter__(self) -> Iterator[Leadership]:
+        return self
+
+    def __next__(self) -> Leadership:
+        try:
+            return self.get()
+        except RaftError:
+            raise StopIteration from None
+
+    def __enter__(self) -> "LeaderWatch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wait_for(answer: Future[Any], until: float) -> None:
+    with suppress(RaftError, TimeoutError):
+        answer.get(max(0.0, until - time.monotonic()))

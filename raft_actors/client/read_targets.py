@@ -1,0 +1,28 @@
+"""Places: whom to ask where any member may answer."""
+
+from collections.abc import Iterator
+from itertools import count
+
+from raft_actors.client.leader_finder import Finder
+from raft_actors.core.configuration import Address
+
+__all__ = ["Places"]
+
+
+class Places:
+    """Members in turn, those of this very node first. Shared by all threads of a handle."""
+
+    def __init__(self, finder: Finder, node: str) -> None:
+        self.finder = finder
+        self.node = node
+        self.turns = count()
+
+    def of(self, at: Address | None) -> Iterator[Address]:
+        """Yield for ever whom to ask next: `at` alone if it is given."""
+        while at is not None:
+            yield at
+        while True:
+            members = self.finder.members
+            turn = next(self.turns) % len(members)
+            in_turn = members[turn:] + members[:turn]
+            yield from sorted(in_turn, key=lambda member: member[1] != self.node)

@@ -1,0 +1,132 @@
+"""Transferring: how a leader makes room for another (thesis 3.10)."""
+
+from typing import Any
+
+from raft_actors.core.configuration import Address
+from raft_actors.core.leader_base import HandingOver, Leading
+from raft_actors.core.messages import Message, TimeoutNow, Transfer
+
+__all__ = ["Transferring"]
+
+HAND_OVER_S_MAX = 1.0
+"""Writers are sent away meanwhile, so not for long, whatever the election timeout; who asks for it
+may be about to end, and waits no longer for those that have not answered yet."""
+
+
+class Transferring(Leading):
+    """The part of a leader that deals with its own end."""
+
+    __slots__ = ()
+
+    def on_transfer(self, event: Transfer, until: float | None = None) -> None:
+        """Make room for another member: take no more commands, and wait until it has them all.
+
+        Then nothing is lost by the change, and nothing is left with an unknown outcome.
+
+        until  when to refuse it, if it was postponed: a new leader has not heard yet who lives
+        """
+        server = self.server
+        target = event.target or self.fittest()
+        if target == server.peer and event.target is not None:
+            server.answer(event.ticket, ("ok", target))
+        elif target == server.peer and self.heirs():
+            self.refuse_for_silence(event, self.heirs(), until)
+        elif target not in server.others():
+            server.answer(event.ticket, ("error", "no_such_member"))
+        elif target in server.configuration.witnesses:
+            server.answer(event.ticket, ("error", "keeps_no_state"))
+        elif self.handing is not None and self.handing.ticket is not None:
+            server.answer(event.ticket, ("error", "transfer_in_progress"))
+        elif self.is_changing():
+            server.answer(event.ticket, ("error", "change_in_progress"))
+        elif not self.lives(target):
+            self.refuse_for_silence(event, [target], until)
+        else:
+            self.make_room(target, event.ticket)
+
+    def refuse_for_silence(
+        self, event: Transfer, silent: list[Address], until: float | None
+    ) -> None:
+        if until is None:
+            until = self.server.now + HAND_OVER_S_MAX
+        if not (self.may_answer_yet(silent) and self.postpone(event, until)):
+            self.server.answer(event.ticket, ("error", ("peers_not_responding", silent)))
+
+    def make_room(self, target: Address, ticket: Any) -> None:
+        server = self.server
+        give_up_at = server.now + min(server.config.max_election_timeout, HAND_OVER_S_MAX)
+        self.handing = HandingOver(target, ticket, give_up_at)
+        self.progress[target].due = True
+
+    def end_handing(self, answer: Any) -> None:
+        handing, self.handing = self.handing, None
+        if handing is not None and handing.ticket is not None:
+            self.server.answer(handing.ticket, answer)
+
+    def fittest(self, match_min: int = 0) -> Address:
+        """The voter with the longest log, of those the one heard last; this peer if there's none.
+
+        Only who lives can take an office over, and has the log up to `match_min` at least.
+        """
+        fitness = {
+            member: (progress.match, progress.heard)
+            for member in self.heirs()
+            if (progress := self.progress[member]).match >= match_min and self.lives(member)
+        }
+        return max(fitness, key=fitness.__getitem__, default=self.server.peer)
+
+    def yield_to_a_quicker_disk(self) -> None:
+        """Hand over to a follower that had saved all by the time this peer's slow save was done.
+
+        Its answer waited here while the save kept this peer from reading it, and from speaking:
+        one more hiccup, and the followers elect by themselves. If all disks are slow nobody is
+        quicker, and the office stays where it is.
+        """
+        quicker = self.fittest(self.written)
+        if self.handing is None and not self.is_changing() and quicker != self.server.peer:
+            self.make_room(quicker, None)
+
+    def hand_over_state(self) -> None:
+        """A witness makes room for one that keeps the state, as soon as there is one.
+
+        Also in the middle of a change: whose log begins too late for a newcomer, or for a member
+        that was away, can't help it without a snapshot, and a witness has none to send.
+        """
+        keeper = self.fittest()
+        if self.handing is None and keeper != self.server.peer:
+            self.make_room(keeper, None)
+
+    def hand_over(self, handing: HandingOver) -> None:
+        """Tell the successor to stand, once it lacks nothing (thesis 3.10).
+
+        And once nobody waits for an answer. What nobody waits for need not be committed: to commit
+        a witness's first entry it may take one whom only the successor can bring up to date.
+        """
+        if all(ticket is None for ticket in self.tickets):
+            last_index = self.server.log.last_index
+            if self.progress[handing.target].match == last_index:
+                self.server.send(self.order_to_stand(handing.target))
+
+    def depart(self) -> None:
+        """Name a successor, and lead no more."""
+        server = self.server
+        successor = self.fittest()
+        if successor != server.peer:
+            server.send(self.order_to_stand(successor))
+        server.become_follower(leader=None)
+
+    def order_to_stand(self, successor: Address) -> Message:
+        server = self.server
+        self.lease.broken = True  # from now on somebody may be elected against all promises
+        return TimeoutNow(
+            source=server.peer, target=successor, group=server.group, term=server.term
+        )
+
+    def farewell(self) -> list[Message]:
+        """Name a successor: else the others wait for an election timeout.
+
+        Who is to follow a leader that can't save what it has sent already lacks nothing that is
+        committed: it is elected by a majority like anyone (§5.4.1).
+        """
+        successor = self.fittest()
+        return [] if successor == self.server.peer else [self.order_to_stand(successor)]

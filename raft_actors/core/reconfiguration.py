@@ -1,0 +1,267 @@
+"""Changing: how a leader takes its group to other members, or to a newer version of its machine."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.entry import CONFIG, encode, encode_version
+from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, Change
+from raft_actors.core.messages import Configure, RequestPreVote
+from raft_actors.core.replication import Replicating
+
+__all__ = ["Changing"]
+
+
+class Changing(Replicating):
+    """The part of a leader that deals with configurations (§6; thesis 4)."""
+
+    __slots__ = ()
+
+    def on_configure(self, event: Configure, until: float | None = None) -> None:
+        """Begin a change of members, unless it is made already, or can't go well.
+
+        Asking for the members as they are calls off a change that still waits for newcomers.
+
+        until  when to refuse it, if it was postponed: see `passes_soon`
+        """
+        server = self.server
+        in_force = server.configuration
+        target = in_force.changed(
+            members=event.members, learners=event.learners, witnesses=event.witnesses
+        )
+        as_it_is = target.is_like(in_force)
+        if as_it_is and event.expected in (None, in_force.index) and not event.dry_run:
+            self.call_off()
+        problem = self.objection(event, target, as_it_is=as_it_is)
+        if problem is not None:
+            if until is None:
+                until = server.now + server.config.max_election_timeout
+            passes = self.passes_soon(problem, as_it_is=as_it_is)
+            if not (passes and self.postpone(event, until)):
+                server.answer(event.ticket, ("error", problem))
+        elif event.dry_run:
+            server.answer(event.ticket, ("ok", target.settled()))
+        elif as_it_is:
+            server.answer(event.ticket, ("ok", in_force))
+        else:
+            newcomers = set(target.members) - {*in_force.members, server.peer}
+            self.watch(newcomers)
+            self.change = Change(
+                target, event.ticket, newcomers, goal=server.log.last_index, now=server.now
+            )
+            self.advance(self.change)
+
+    def objection(self, event: Configure, target: Configuration, *, as_it_is: bool) -> Any:
+        """Return why not, or None."""
+        server = self.server
+        in_force = server.configuration
+        if set(event.members) <= set(target.witnesses):
+            return "no_members"
+        changing = target.changes_parts(in_force)
+        if changing:
+            return ("remove_first", changing)
+        if self.handing is not None or self.is_removed():
+            return "election_in_progress"
+        if event.expected not in (None, in_force.index):
+            return ("configuration_changed", in_force.index)
+        if self.is_in_doubt() or (self.change is not None and not as_it_is):
+            return "change_in_progress"
+        if as_it_is:
+            return None
+        newcomers = set(target.members).difference(in_force.everyone)
+        return self.would_lose_quorum(target, newcomers)
+
+    def would_lose_quorum(
+        self, target: Configuration, newcomers: Iterable[Address] = ()
+    ) -> tuple[str, list[Address]] | None:
+        """Return who is silent, if a joint configuration to `target` could not commit without them.
+
+        Nobody who has not answered lately, and in this term, is known to live; and who is known by
+        another disk, or by none that could be written down, would not count. `newcomers` are not
+        judged yet: they have to catch up first.
+        """
+        server = self.server
+        heard_since = server.now - server.config.max_election_timeout
+        would_be = target.bound(self.heard_incarnations())
+        silent = [
+            peer
+            for peer, progress in self.progress.items()
+            if would_be.votes(peer)
+            and peer not in newcomers
+            and (
+                progress.heard < heard_since
+                or peer in self.lost
+                or not would_be.counts(peer, progress.incarnation)
+            )
+        ]
+        if would_be.has_quorum({*would_be.members, *would_be.old}.difference(silent)):
+            return None
+        return ("would_lose_quorum", silent)
+
+    def passes_soon(self, problem: Any, *, as_it_is: bool) -> bool:
+        """Tell whether to wait with a change rather than to refuse it, an election timeout at most.
+
+        What is uncommitted may be of nobody's change: a term's first entry, or disks that were
+        learned. And a leader that is new has not heard those yet that live.
+        """
+        match problem:
+            case "change_in_progress":
+                return as_it_is or (self.change is None and not self.server.configuration.old)
+            case ("would_lose_quorum", silent):
+                return self.may_answer_yet(silent)
+        return False
+
+    def call_off(self) -> None:
+        """Give up a change that is in no log yet."""
+        if self.change is not None and not self.change.appended:
+            self.give_up(self.change, "called_off")
+
+    def give_up(self, change: Change, reason: Any) -> None:
+        self.change = None
+        self.watch(())
+        self.server.answer(change.ticket, ("error", reason))
+
+    def is_in_doubt(self) -> bool:
+        """Tell whether the configuration may still be taken back, or is to be followed by another.
+
+        So is that of the terms before, until this term's first entry commits: else two leaders may
+        take configurations for committed that share no majority (thesis 4.1, and its erratum).
+        """
+        in_force = self.server.configuration
+        return bool(in_force.old) or max(in_force.index, self.first) > self.server.commit_index
+
+    def is_unsettled(self) -> bool:
+        """Tell whether a change is under way: there is one after the other (§6)."""
+        return self.change is not None or self.is_in_doubt()
+
+    def learn_incarnations(self) -> None:
+        """Write down the data directories that were heard of, one change like any other.
+
+        Who lost what it had acknowledged is taken for one never heard of, and then learned anew:
+        in between it counts nowhere, so that what is committed then needs nothing of it.
+        """
+        server = self.server
+        if self.is_unsettled() or self.handing is not None:
+            return
+        known = server.configuration
+        if self.lost.intersection(dict(known.incarnations)):
+            learned = known.unbound(self.lost)
+        else:
+            self.lost.clear()
+            learned = known.bound(self.heard_incarnations())
+        if learned.incarnations != known.incarnations:
+            self.append_configuration(learned, None)
+            self.commit()
+
+    def heard_incarnations(self) -> dict[Address, int]:
+        """The data directories that have answered, and its own."""
+        heard = {peer: progress.incarnation for peer, progress in self.progress.items()}
+        return {**heard, self.server.peer: self.server.incarnation}
+
+    def advance(self, change: Change) -> None:
+        """Wait for the newcomers to keep up with the log; then append the configuration."""
+        server = self.server
+        for peer, race in list(change.racing.items()):
+            if race.keeps_up(
+                self.progress[peer],
+                last_index=server.log.last_index,
+                now=server.now,
+                within=server.config.min_election_timeout,
+            ):
+                del change.racing[peer]
+        if change.racing:
+            return
+        target = change.target.bound(self.heard_incarnations())
+        if problem := self.would_lose_quorum(target):  # much may have happened meanwhile
+            self.give_up(change, problem)
+            return
+        change.appended = True
+        if target.old:
+            self.append_configuration(target, None)
+        else:
+            self.change = None
+            self.append_configuration(target, change.ticket)
+        self.commit()
+
+    def give_up_on_the_slow(self, change: Change) -> None:
+        """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1)."""
+        if silent := change.silent(now=self.server.now, patience=self.patience):
+            self.give_up(change, ("peers_not_responding", silent))
+        elif slow := change.too_slow():
+            self.give_up(change, ("newcomers_too_slow", slow))
+
+    def settle(self) -> None:
+        """End a joint configuration that has committed, whoever began it (§6)."""
+        configuration = self.server.configuration
+        if configuration.old and configuration.index <= self.server.commit_index:
+            change, self.change = self.change, None
+            self.append_configuration(configuration.settled(), change and change.ticket)
+            self.commit()
+
+    def append_configuration(self, configuration: Configuration, ticket: Any) -> None:
+        self.append(encode(self.server.term, CONFIG, configuration.encode()), ticket)
+        self.watch(())
+
+    @property
+    def patience(self) -> float:
+        """How long it goes on with one that doesn't answer, seconds."""
+        return CATCH_UP_TIMEOUTS * self.server.config.max_election_timeout
+
+    def watch(self, newcomers: Iterable[Address]) -> None:
+        """Send to everyone of the configuration and to these; others are told that they left."""
+        server = self.server
+        voters = server.voters
+        wanted = {*voters.everyone, *newcomers} - {server.peer}
+        for peer in wanted & self.leaving.keys():  # back again, maybe with another disk
+            del self.leaving[peer], self.progress[peer]
+        for peer in sorted(wanted - self.progress.keys()):
+            self.progress[peer] = self.progress_of(peer)
+        for peer in self.progress.keys() - wanted:
+            self.leaving.setdefault(peer, server.now + self.patience)
+        for peer, progress in self.progress.items():
+            progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
+            progress.counts = self.counts(peer, progress)
+        self.measure()
+
+    def on_stranger(self, request: RequestPreVote) -> None:
+        """Refuse it; and one of this group that is no member any more was away when it was
+        removed: it is told now, and asks nobody again.
+        """
+        server, peer = self.server, request.source
+        self.on_pre_vote_request(request)
+        if request.group == server.group and peer not in self.progress:
+            self.progress[peer] = self.progress_of(peer)
+            self.leaving[peer] = server.now + self.patience
+
+    def forget_who_left(self) -> None:
+        """Who was removed is told until its log says so; or for a while, if it is away."""
+        known = self.server.configuration.index
+        for peer, until in list(self.leaving.items()):
+            if self.server.now > until:
+                del self.leaving[peer], self.progress[peer]
+            elif min(self.progress[peer].match, self.server.commit_index) >= known:
+                self.leaving[peer] = min(until, self.server.now)  # after this heartbeat
+
+    # The version that the group's machines run as.
+
+    def move_version(self) -> None:
+        """Move the group on to the newest version that every member's machine has.
+
+        Every member, learners too, and not a majority: one that can't follow must stop. The log
+        has the move, so each replica makes it between the same two commands. A new leader waits
+        for its first entry to commit: what its predecessors moved may still be in doubt.
+        """
+        server = self.server
+        if not self.may_move_version() or server.commit_index < self.first or self.handing:
+            return
+        others = {*server.voters.everyone} - {server.peer}
+        newest = min([server.machine, *(self.progress[other].machine for other in others)])
+        if newest > max(self.version, server.version):
+            self.append_version(newest)
+
+    def may_move_version(self) -> bool:
+        return self.server.machine > max(self.version, self.server.version)
+
+    def append_version(self, version: int) -> None:
+        self.version = version
+        self.append(encode_version(self.server.term, version), None)

@@ -1,0 +1,291 @@
+"""Replicating: how a leader brings its log to the followers, and commits what a majority has."""
+
+from raft_actors.config import FRAME_ROOM
+from raft_actors.core.configuration import Address
+from raft_actors.core.effects import Trouble
+from raft_actors.core.leader_base import MATCH, ROUND, Leading
+from raft_actors.core.messages import (
+    NO_FRAMES,
+    AppendEntries,
+    AppendRejected,
+    AppendReply,
+    InstallSnapshot,
+    ReadIndexReply,
+    SnapshotChecked,
+    SnapshotReply,
+    SnapshotTaken,
+)
+from raft_actors.core.progress import Progress
+from raft_actors.core.snapshot import Shipment, Snapshot
+from raft_actors.errors import StoreError
+
+__all__ = ["Replicating"]
+
+ENVELOPE_BYTES = 1024
+"""More than a frame needs for the names and numbers around one entry."""
+
+HELD_BACK_MAX = 10
+"""A follower that is behind keeps entries from being compacted, but not more than so many times
+`snapshot_entries`: then it needs the next snapshot."""
+
+
+class Replicating(Leading):
+    """The part of a leader that deals with its followers (§5.3, §5.4, §7)."""
+
+    __slots__ = ()
+
+    def send_entries(
+        self, member: Address, progress: Progress, cut: dict[int, list[bytes]]
+    ) -> None:
+        """Send a follower what it lacks. `cut` holds what others are sent, by its first index."""
+        server, config = self.server, self.server.config
+        last = server.log.last_index
+        if progress.shipment is not None or progress.next <= server.log.base:
+            self.send_snapshot(member, progress)
+            return
+        while progress.next <= last and progress.may_send(config.inflight_max):
+            entries = cut.get(progress.next)
+            if entries is None:
+                entries = cut[progress.next] = server.log.batch(
+                    progress.next, min(config.append_bytes_max, self.frame_bytes // 2)
+                )
+            if len(entries[0]) > self.frame_bytes - ENVELOPE_BYTES and self.is_too_large(
+                len(entries[0]), member, progress
+            ):
+                break
+            self.send_append(member, progress.next - 1, entries)
+            progress.sent(len(entries))
+        if progress.due:
+            self.send_append(member, progress.next - 1, [])
+            progress.due = False
+
+    def send_snapshot(self, member: Address, progress: Progress) -> None:
+        """Send the newest snapshot to whom the log can't help any more (§7).
+
+        A witness's holds nothing: it waits until another leads. One that is in doubt waits until
+        its file was looked at, and a damaged one for another.
+        """
+        server = self.server
+        if not server.keeps_no_state and not server.has_doubtful_snapshot():
+            if progress.shipment is None:
+                progress.shipment = Shipment(server.snapshot, now=server.now)
+            self.send_parts(member, progress, progress.shipment)
+        if progress.due:
+            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
+            progress.due = False
+
+    def send_parts(self, member: Address, progress: Progress, shipment: Shipment) -> None:
+        server, snapshot = self.server, shipment.snapshot
+        chunk_bytes = min(server.config.snapshot_chunk_bytes, self.frame_bytes // 2)
+        while shipment.may_send(chunk_bytes):
+            data = self.part_of(shipment, chunk_bytes)
+            if not data:
+                progress.shipment = None
+                server.doubt(snapshot)
+                return
+            server.effects.early.append(
+                InstallSnapshot(
+                    source=server.peer, target=member, group=server.group, term=server.term,
+                    index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
+                    checksum=snapshot.checksum, offset=shipment.sent, data=data,
+                    round=self.reads.round,
+                )
+            )  # fmt: skip
+            shipment.sent_more(len(data), now=server.now)
+            progress.due = False
+
+    def part_of(self, shipment: Shipment, size: int) -> bytes:
+        """Return the next part of a snapshot; nothing where its file has gone, or can't be read."""
+        try:
+            return self.server.snapshots.read(shipment.snapshot, shipment.sent, size)
+        except StoreError:
+            return b""
+
+    def measure(self) -> None:
+        """Look what the frames hold now: a node may have come back with another bound.
+
+        What is sent to several is cut once, so the smallest counts; and a command that could not
+        be sent to each of the members would be admitted in vain.
+        """
+        server = self.server
+        self.frame_bytes = min(map(server.frame_bytes_max, self.progress), default=NO_FRAMES)
+        self.command_bytes_max = min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)
+
+    def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
+        """Tell whether no frame to this follower holds the next entry, and have a person told.
+
+        It was admitted before its node and this one agreed. A snapshot that stands for it, once it
+        is committed, is sent instead: that goes in parts.
+        """
+        server = self.server
+        holds = server.frame_bytes_max(member)
+        if size <= holds - ENVELOPE_BYTES:
+            return False
+        if server.snapshot.index >= progress.next:
+            self.send_snapshot(member, progress)
+        if progress.shipment is None:
+            self.stuck[member] = progress.next
+            detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
+            server.note(Trouble("entry_too_large", member, detail))
+        return True
+
+    def forget_who_is_stuck(self) -> None:
+        """Who has the entry now, or is sent nothing any more, is no trouble."""
+        for member, index in list(self.stuck.items()):
+            progress = self.progress.get(member)
+            if progress is None or progress.match >= index:
+                del self.stuck[member]
+        if not self.stuck:
+            self.server.troubles.pop("entry_too_large", None)
+
+    def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
+        server = self.server
+        server.effects.early.append(
+            AppendEntries(
+                source=server.peer, target=member, group=server.group, term=server.term,
+                prev_index=prev_index,
+                prev_term=server.log.term_at(prev_index) if prev_index else 0,
+                commit=server.commit_index, round=self.reads.round, entries=entries,
+            )
+        )  # fmt: skip
+
+    def on_snapshot_reply(self, reply: SnapshotReply) -> None:
+        progress = self.answered_by(reply)
+        shipment = progress.shipment if progress is not None else None
+        if progress is None or shipment is None or shipment.snapshot.index != reply.index:
+            return
+        is_refused = shipment.is_sent() and not reply.accepted and not reply.offset
+        shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+        if is_refused:
+            progress.shipment = None
+            self.server.doubt(shipment.snapshot)
+
+    def on_snapshot_checked(self, event: SnapshotChecked) -> None:
+        super().on_snapshot_checked(event)
+        if self.server.damaged is not None:
+            for progress in self.progress.values():
+                progress.shipment = None
+
+    def on_snapshot_taken(self, event: SnapshotTaken) -> None:
+        """Keep what followers need that are behind, and alive, within a bound."""
+        server, config = self.server, self.server.config
+        heard_since = server.now - config.max_election_timeout
+        snapshot = event.snapshot
+        needed = [
+            progress.wanted + 1
+            for progress in self.progress.values()
+            if max(progress.heard, self.began) >= heard_since
+        ]
+        end = snapshot.index + 1
+        keep_from = min([end - config.snapshot_trailing, *needed])
+        most = max(config.snapshot_trailing, HELD_BACK_MAX * config.snapshot_entries)
+        server.snapshot_taken(snapshot, max(keep_from, end - most))
+
+    def snapshots_in_use(self) -> set[Snapshot]:
+        """Return the snapshots that are on their way to followers."""
+        return {
+            progress.shipment.snapshot
+            for progress in self.progress.values()
+            if progress.shipment is not None
+        }
+
+    def on_append_rejected(self, reply: AppendRejected) -> None:
+        """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
+        progress = self.answered_by(reply)
+        if progress is None:
+            return
+        if reply.prev_index <= progress.match:
+            self.suspect(reply, progress)
+        else:
+            progress.rejected(reply.prev_index, self.agreed(reply))
+
+    def agreed(self, reply: AppendRejected) -> int:
+        """Return where the logs may agree at best."""
+        log = self.server.log
+        if reply.hint <= log.base:  # only a snapshot helps
+            return reply.hint
+        return log.newest_at_or_before(reply.hint, reply.hint_term)
+
+    def suspect(self, reply: AppendRejected, progress: Progress) -> None:
+        """A follower denies what it had acknowledged: an old reply, or a disk that went back.
+
+        It is asked again. If it denies in answer to what was sent after its acknowledgement, then
+        it has lost entries that may have been committed by its word; so it counts no longer, is
+        sent them again, and is learned anew once the others have made up for it.
+        """
+        if progress.suspected is None:
+            self.reads.renew = True
+            progress.suspected = self.reads.round + 1, progress.match
+            return
+        asked, match = progress.suspected
+        if reply.round < asked or reply.prev_index > match:
+            return
+        server, peer = self.server, reply.source
+        server.note(Trouble("lost_entries", peer, str(progress.match)))
+        self.lost.add(peer)
+        fresh = self.progress[peer] = self.progress_of(peer)
+        fresh.incarnation = progress.incarnation
+        fresh.probe(self.agreed(reply))
+
+    def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
+        """Note that a follower of this term lives, and which round it has answered."""
+        progress = self.recognised(reply)
+        if progress is not None:
+            progress.heard = self.server.now
+            progress.linked = True
+            if progress.round < reply.round <= self.reads.round:
+                progress.round = reply.round
+                self.confirm_reads()
+        return progress
+
+    def recognised(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
+        """Return what is known of the sender's data directory; None if it is no member's.
+
+        One that is in no configuration yet may be another than the last time: a newcomer whose
+        disk was wiped starts over.
+        """
+        peer, incarnation = reply.source, reply.source_incarnation
+        progress = self.progress.get(peer)
+        if progress is None or progress.incarnation == incarnation:
+            return progress
+        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):
+            return None
+        if progress.incarnation:
+            progress = self.progress[peer] = self.progress_of(peer)
+        progress.incarnation = incarnation
+        progress.counts = self.counts(peer, progress)
+        return progress
+
+    def progress_of(self, peer: Address) -> Progress:
+        """What is known of one that has not answered yet."""
+        server = self.server
+        return Progress(
+            next_index=server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)
+        )
+
+    def counts(self, peer: Address, progress: Progress) -> bool:
+        return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
+
+    def confirm_reads(self) -> None:
+        effects = self.server.effects
+        for read in self.reads.confirmed(self.reached(ROUND, own=self.reads.round)):
+            if type(read.ticket) is ReadIndexReply:
+                effects.early.append(read.ticket)
+            else:
+                effects.reads.append(read)
+
+    def commit(self) -> None:
+        """Commit what a majority holds, if it is of this term; what lies before it follows.
+
+        An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
+        """
+        server = self.server
+        index = self.reached(MATCH, own=self.written)
+        if index > server.commit_index and index >= self.first:
+            server.commit_to(int(index))
+            server.belong_to(server.group)
+            self.settle()
+
+    def settle(self) -> None:
+        """Something was committed: go on with what waited for it; see `Changing`."""
+        raise NotImplementedError

@@ -1,0 +1,491 @@
+"""Applied: a user's machine and its state, and the rules for its exceptions."""
+
+import inspect
+import logging
+import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import encoding
+from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
+from raft_actors.core.log import Log
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import (
+    HostError,
+    MachineTooOld,
+    RaftError,
+    StoreCorrupt,
+    StoreError,
+    UpgradeFailed,
+    in_text,
+)
+from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
+from raft_actors.machine.state_image import StateImage, pieces_of, put_together
+from raft_actors.on_disk import OnDiskStateMachine
+from raft_actors.state_machine import StateMachine
+from raft_actors.stores.snapshots import SESSION, Snapshots
+
+if TYPE_CHECKING:
+    from raft_actors.machine.disk_dict import DiskDict
+
+__all__ = ["Applied"]
+
+VERSION_MAX = 1 << 31
+
+logger = logging.getLogger("raft_actors.state_machine")
+
+HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
+"""Exceptions that tell of the host, and not of the command."""
+
+NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
+
+NOWHERE = Path()
+SAY_AGAIN_S = 10.0
+"""A line of a machine that raises again and again is named once in this time."""
+SHORT = 60
+"""Characters, or parts, of a command that is named whole."""
+WITNESS = "witness"
+"""Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
+
+
+class Applied:
+    """The state after `index` entries of the log: the machine's, and the clients' sessions.
+
+    Replies are encoded here, once: a caller in this process and one on another node get equal
+    values, and none shares an object with the state.
+    """
+
+    def __init__(self, machine: StateMachine, name: str, directory: Path = NOWHERE) -> None:
+        """`directory` is where a state that lives on disk is kept."""
+        self.machine = machine
+        self.name = name
+        check_version(machine)
+        machine.current_version = 1
+        self.on_disk: DiskDict | None = None
+        self.quiet_until: dict[str, float] = {}  # by the place that raised
+        self.changes_told: set[tuple[type, type]] = set()
+        self.state: Any
+        if isinstance(machine, OnDiskStateMachine):
+            machine.directory = directory
+            self.state = self.on_disk = first_state(machine, name)
+            self.index = self.on_disk.index
+            self.can_snapshot = True
+        else:
+            self.state = first_state(machine, name)
+            self.index = 0
+            self.can_snapshot = self.try_image()
+        self.sessions = Sessions()
+
+    # Versions.
+
+    @property
+    def version(self) -> int:
+        """What the machine runs as, which the log says; its own version is the newest it can."""
+        return self.machine.current_version
+
+    def upgrade(self, version: int) -> None:
+        """Move the state on, step by step, and run the commands that follow as `version`.
+
+        Raises MachineTooOld and UpgradeFailed. Then this replica must stop: it can't follow.
+        """
+        machine = self.machine
+        self.check_known(version)
+        while machine.current_version < version:
+            step = machine.current_version
+            try:
+                state = machine.upgrade(self.state, step)
+                self.refuse_another(state, self.state)
+                if hasattr(state, "commit"):
+                    state.commit()
+            except (MemoryError, StoreError):
+                raise
+            except Exception as error:
+                raise UpgradeFailed(
+                    f"{self.name}: {type(machine).__name__}.upgrade(state, {step}) raised "
+                    f"{': '.join(in_text(error))}; every replica stops at entry "
+                    f"{self.index + 1}: install a version whose upgrade works"
+                ) from error
+            self.state = state
+            machine.current_version = step + 1
+            logger.info("%s: its machine runs as version %d from entry %d on",
+                        self.name, step + 1, self.index + 1)  # fmt: skip
+
+    def check_known(self, version: int) -> None:
+        """Raise MachineTooOld unless this program can run as `version`."""
+        machine = self.machine
+        if version > machine.version:
+            raise MachineTooOld(
+                f"{self.name}: its group runs version {version} of {type(machine).__name__}, and "
+                f"this program has version {machine.version}: install one that has version "
+                f"{version} or later"
+            )
+
+    # Snapshots.
+
+    def try_image(self) -> bool:
+        """Find out at the start, and not when the disk is full, that no snapshot is possible."""
+        try:
+            for piece in pieces_of(self.machine.snapshot(self.state))[1]:
+                encoding.dumps_stored(piece)
+        except Exception as error:
+            kind = type(self.machine)
+            if inspect.unwrap(kind.snapshot) is StateMachine.snapshot:
+                what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
+            else:
+                what = f"mend {kind.__name__}.snapshot ({place_of(error, kind.snapshot)})"
+            logger.warning("%s: no snapshots, so the log is kept whole: %s; %s",
+                           self.name, error, what)  # fmt: skip
+            return False
+        return True
+
+    def image(self) -> StateImage:
+        """Begin to take in the state as it is now. Raises what the machine raises."""
+        if self.on_disk is not None:
+            self.on_disk.sync()  # the log is cut after it
+        return StateImage(self.machine.snapshot(self.state), self.sessions.stored())
+
+    def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
+        """Become what a snapshot says. On any error nothing has changed.
+
+        Raises StoreCorrupt if it is damaged, MachineTooOld or another RaftError if the machine
+        can't take it.
+        """
+        header = snapshots.header(snapshot)
+        self.check_known(header.machine)
+        if header.kind == WITNESS:
+            raise StoreCorrupt(
+                f"{self.name}: the snapshot of entry {snapshot.index} is a witness's and holds no "
+                "state: remove this peer from its group, give it an empty data directory, and add "
+                "it again"
+            )
+        sessions, rest = opened(snapshots.pieces(snapshot))
+        machine, version = self.machine, self.version
+        machine.current_version = header.machine
+        try:
+            data = put_together(header.kind, (term for _kind, term in rest))
+            state = self.restored(data, snapshot)
+            for _ in rest:  # to its end, which says that nothing is missing
+                pass
+        except BaseException:
+            machine.current_version = version
+            raise
+        self.state, self.sessions, self.index = state, sessions, snapshot.index
+        self.end_batch()
+
+    def restored(self, data: Any, snapshot: Snapshot) -> Any:
+        try:
+            state = self.machine.restore(data)
+            self.refuse_another(state, data)
+        except (MemoryError, RaftError):
+            raise
+        except Exception as error:
+            raise RaftError(
+                f"{type(self.machine).__name__}.restore could not take the snapshot of entry "
+                f"{snapshot.index}: {': '.join(in_text(error))}; run the version that took it"
+            ) from error
+        return state
+
+    def refuse_another(self, state: Any, made_of: Any = None) -> None:
+        """Raise TypeError where a state on disk would be left for another one: what that one says
+        would be so until the next start, and here alone. Also where None was made of something:
+        who changes a state in place may forget to return it.
+        """
+        if self.on_disk is not None and state is not self.on_disk:
+            raise TypeError(
+                "a state on disk is changed in place: return the state that was given, not "
+                f"{type(state).__name__}"
+            )
+        if state is None and made_of is not None:
+            raise TypeError("it must return the state, and it returned None")
+
+    def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
+        """Bring sessions and version to where a state on disk is: its commands have run.
+
+        Raises StoreCorrupt if the state is ahead of the log, MachineTooOld if it is of a version
+        that this program has not.
+        """
+        if self.index > log.last_index:
+            raise StoreCorrupt(
+                f"the state in {self.machine.directory} is that after entry {self.index}, and the "  # type: ignore[attr-defined]
+                f"log ends at {log.last_index}: move the state away, and the peer makes it anew"
+            )
+        if snapshot.index:
+            self.sessions, _ = opened(snapshots.pieces(snapshot))
+            self.found_at(snapshots.header(snapshot).machine)
+        index = snapshot.index
+        while index < self.index:
+            for entry in log.some(index + 1, self.index):
+                index += 1
+                self.pass_over(index, entry)
+
+    def pass_over(self, index: int, entry: bytes) -> None:
+        """Note an entry that was applied in a life before this one."""
+        if kind_of(entry) == COMMAND:
+            command, request, time_ms = command_of(entry)
+            if request[0] == NEW:
+                self.sessions.open(index, request[1], time_ms)
+            elif request[0] == END:
+                self.sessions.end(request[1])
+            elif request[0]:
+                self.sessions.pass_over(request, command, index, time_ms)
+        elif kind_of(entry) == VERSION:
+            self.found_at(version_of(entry))
+
+    def found_at(self, version: int) -> None:
+        """Note that a state on disk is of this version, or a later one."""
+        self.check_known(version)
+        self.machine.current_version = max(self.version, version)
+
+    def end_batch(self) -> None:
+        """What was applied together has been."""
+        if self.on_disk is not None:
+            self.on_disk.flush(self.index)
+
+    def close(self) -> None:
+        if self.on_disk is not None:
+            self.on_disk.close()
+
+    # Commands and queries.
+
+    def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
+        """Apply the command of the next entry and return the encoded answer; see `sessions`."""
+        if not request[0]:
+            return self.run(command)
+        if request[0] == NEW:
+            return self.sessions.open(self.index + 1, request[1], time_ms)
+        if request[0] == END:
+            return self.sessions.end(request[1])
+        return self.sessions.once(request, self.run, command, self.index + 1, time_ms)
+
+    def run(self, command: bytes) -> bytes:
+        """Run one command and return its encoded reply.
+
+        An exception is a result like any other, the same on every replica: the state stays the
+        one before, and the cluster goes on. What is this peer's own trouble ends it: what depends
+        on its host, and a disk that can't say what the state is; for the others go on from another.
+
+        Raises HostError and StoreError.
+        """
+        state = self.state
+        try:
+            try:
+                asked = encoding.loads(command)
+            except ValueError as error:  # of which only a stranger's client can be guilty
+                logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
+                return NO_TERM
+            reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
+            if changed is not state:
+                self.refuse_another(changed)
+            encoded = encoding.dumps(reply, "reply")
+        except StoreError:
+            raise
+        except BaseException as error:  # SystemExit of one command must not end every replica
+            if depends_on_host(error):
+                raise self.host_error(error) from error
+            if hasattr(state, "rollback"):
+                state.rollback()
+            return self.exception("handle_write", error)
+        if hasattr(changed, "commit"):
+            changed.commit()
+        self.state = changed
+        if type(changed) is not type(state):
+            self.tell_of_change(state, changed)
+        return encoded
+
+    def read(self, query: bytes) -> bytes:
+        """Answer one query, encoded.
+
+        A query that begins with REPLY gets an answer that does, with the index of the state, so
+        that the machine's errors and Raft's are told apart. REPLY alone is a question for that.
+        """
+        if not query.startswith(REPLY):
+            return self.look(query)
+        asked = query[len(REPLY) :]
+        return reply_at(self.index, self.look(asked) if asked else b"")
+
+    def look(self, query: bytes) -> bytes:
+        """Have the machine answer. An exception is an answer to this reader alone, but for those
+        that are this peer's own trouble; see `run`."""
+        try:
+            reply = reply_of(
+                self.machine.handle_read(encoding.loads(query), self.state), self.state
+            )
+            return encoding.dumps(reply, "reply")
+        except (MemoryError, StoreError):
+            raise
+        except BaseException as error:  # SystemExit of one command must not end every replica
+            return self.exception("handle_read", error)
+        finally:
+            if self.on_disk is not None:
+                self.on_disk.rollback()
+
+    def exception(self, method: str, error: BaseException) -> bytes:
+        _, text = in_text(error)
+        if logger.isEnabledFor(logging.INFO):
+            self.log_exception(method, error, text)
+        return encoding.dumps(("error", ("exception", type(error).__name__, text)))
+
+    def host_error(self, error: BaseException) -> HostError:
+        what = ": ".join(filter(None, in_text(error)))
+        method = f"{type(self.machine).__name__}.handle_write"
+        return HostError(
+            f"{self.name}: entry {self.index + 1}: {method} raised {what}; that depends on this "
+            "host (its memory, limits, files, modules or time zones), and the other replicas may "
+            "have done otherwise, so it is no reply: this replica stops before that entry. Make "
+            "its host like theirs, or mend the machine"
+        )
+
+    def log_exception(self, method: str, error: BaseException, text: str) -> None:
+        """Name the line that raised; one that does so for command after command, now and then."""
+        place, now = place_of(error, getattr(type(self.machine), method)), time.monotonic()
+        level = logging.DEBUG
+        if now >= self.quiet_until.get(place, now):
+            self.quiet_until[place] = now + SAY_AGAIN_S
+            level = logging.INFO
+        logger.log(
+            level, "%s: %s.%s raised %s: %.1000s (%s)",
+            self.name, type(self.machine).__name__, method, type(error).__name__, text, place,
+            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
+        )  # fmt: skip
+
+    def tell_of_change(self, before: Any, after: Any) -> None:
+        """Warn, once for each pair, of a state that is of another type than before: `return reply,
+        state.update(...)` leaves None for it. To become something out of None is how states begin.
+        """
+        change = type(before), type(after)
+        if before is None or change in self.changes_told:
+            return
+        self.changes_told.add(change)
+        logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
+
+
+def depends_on_host(error: BaseException) -> bool:
+    """Tell whether a command that raised this here may do otherwise on another replica. An OSError
+    with a number comes from the operating system; one without is the machine's own.
+
+    What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
+    error`.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, HOSTS_OWN) or (isinstance(one, OSError) and one.errno is not None):
+            return True
+        seen.add(id(one))
+        waiting += one.__cause__, one.__context__
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+    return False
+
+
+def opened(
+    stream: Iterator[tuple[bytes, Any]],
+) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
+    """Read the sessions off the front of a snapshot; return them, and the rest."""
+    sessions, stored = Sessions(), []
+    rest = stream
+    for kind, term in stream:
+        if kind != SESSION:
+            rest = chain([(kind, term)], stream)
+            break
+        stored.append(term)
+    sessions.restore(stored)
+    return sessions, rest
+
+
+def check_version(machine: StateMachine) -> None:
+    """Raises ValueError for a `version` that is none, or one that no state can be moved on to:
+    found at the switch, that would stop every replica.
+    """
+    version = machine.version
+    if type(version) is not int or not 1 <= version < VERSION_MAX:
+        raise ValueError(
+            f"{type(machine).__name__}.version must be a whole number from 1 on, not {version!r}"
+        )
+    if version > 1 and type(machine).upgrade is StateMachine.upgrade:
+        raise ValueError(
+            f"{type(machine).__name__} has version {version} and no upgrade(self, state, "
+            "from_version): write one, which may return the state as it is"
+        )
+
+
+def first_state(machine: StateMachine, name: str) -> Any:
+    """Return what the machine's `init` does; where it raises, tell in which line."""
+    try:
+        return machine.init(name)
+    except (MemoryError, RaftError):
+        raise
+    except Exception as error:
+        kind = type(machine)
+        logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
+            "%s: %s.init raised %s: %s (%s)",
+            name, kind.__name__, type(error).__name__, error, place_of(error, kind.init),
+        )  # fmt: skip
+        raise
+
+
+def place_of(error: BaseException, function: Any) -> str:
+    """Return the line at which `function`, or what it called in its own file, raised `error`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return "in no function of Python's"
+    line, name = code.co_firstlineno, code.co_name
+    for frame, number in walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == code.co_filename:
+            line, name = number, frame.f_code.co_name
+    return f"{code.co_filename}:{line}, in {name}"
+
+
+def changed_type(machine: StateMachine, before: Any, after: Any, index: int) -> str:
+    """Say that the entry after `index` made another type of the state."""
+    new = "None" if after is None else f"a {type(after).__name__}"
+    return (
+        f"{type(machine).__name__}.handle_write made {new} of the state, a "
+        f"{type(before).__name__}, at entry {index + 1}: unless that is meant, what was in it is "
+        "gone on every replica. Return (reply, state); state.update(...), state.append(...) and "
+        "the like return None"
+    )
+
+
+def pair_of(result: Any, command: Any) -> tuple[Any, Any]:
+    if type(result) is tuple and len(result) == 2:
+        return result
+    if result is None:
+        what = f"None; is {in_short(command)} a command that it knows?"
+    else:
+        size = f" of {len(result)}" if type(result) is tuple else ""
+        what = f"a {type(result).__name__}{size}"
+    raise TypeError(f"handle_write must return (reply, state), not {what}")
+
+
+def in_short(command: Any, depth: int = 3) -> str:
+    """Describe a command in the same words on every replica: sets have no order, and what is a
+    printable character depends on Python's version.
+    """
+    kind = type(command)
+    if kind in (str, bytes) and len(command) <= SHORT:
+        return ascii(command)
+    if kind in (bool, float, type(None)) or (kind is int and -(1 << 64) < command < 1 << 64):
+        return repr(command)
+    if kind in (tuple, list) and depth and len(command) <= SHORT:
+        parts = ", ".join(in_short(part, depth - 1) for part in command)
+        return f"[{parts}]" if kind is list else f"({parts}{',' * (len(command) == 1)})"
+    if kind is dict and depth and len(command) <= SHORT:
+        items = (f"{in_short(k, 0)}: {in_short(v, depth - 1)}" for k, v in command.items())
+        return f"{{{', '.join(items)}}}"
+    return f"<{kind.__name__}>"
+
+
+def reply_of(result: Any, state: Any) -> Any:
+    """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
+    if type(result) is tuple and len(result) == 2 and result[1] is state:
+        reply = result[0]
+        if reply not in ("ok", "error"):
+            return reply
+    return result

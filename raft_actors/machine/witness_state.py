@@ -1,0 +1,55 @@
+"""Witness: what stands in the place of a state at a peer that votes and keeps none.
+
+Its log is on its disk like any member's, so its word counts like theirs. Its snapshots let the log
+begin later, and hold nothing: nobody may ever take one for a state. Why it is so:
+docs/decisions/witnesses.md.
+"""
+
+from raft_actors import encoding
+from raft_actors.core.entry import RequestId
+from raft_actors.core.role import redirect
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.machine.replicated_state import WITNESS, Applied, check_version
+from raft_actors.machine.sessions import Sessions
+from raft_actors.machine.state_image import StateImage
+from raft_actors.state_machine import StateMachine
+from raft_actors.stores.snapshots import Snapshots
+
+__all__ = ["Witnessed"]
+
+ELSEWHERE = encoding.dumps(redirect(None))
+
+
+class Witnessed(Applied):
+    """No state after `index` entries. The machine only says which versions it knows."""
+
+    def __init__(self, machine: StateMachine, name: str, index: int = 0) -> None:
+        self.machine = machine
+        self.name = name
+        check_version(machine)
+        machine.current_version = 1
+        self.on_disk = None
+        self.state = None
+        self.index = index
+        self.can_snapshot = True
+        self.sessions = Sessions()
+
+    def upgrade(self, version: int) -> None:
+        self.found_at(version)
+
+    def image(self) -> StateImage:
+        image = StateImage(None, ())
+        image.kind = WITNESS
+        return image
+
+    def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
+        """Go on behind a snapshot, a member's or its own; what it holds is not looked at."""
+        self.found_at(snapshots.header(snapshot).machine)
+        self.index = snapshot.index
+
+    def write(self, _command: bytes, _request: RequestId = (0, 0), _time_ms: int = 0) -> bytes:
+        return b""
+
+    def read(self, _query: bytes) -> bytes:
+        """A read that came before this peer knew that it is a witness."""
+        return ELSEWHERE

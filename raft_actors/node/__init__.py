@@ -1,0 +1,1 @@
+"""This process under a name: how others find it and reach its actors."""

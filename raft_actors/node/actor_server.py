@@ -1,0 +1,252 @@
+"""ActorService: answers what other nodes send to the actors of this one; see remote.py."""
+
+import inspect
+import itertools
+import logging
+import sys
+from collections.abc import Callable
+from reprlib import repr as shortened
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from pykka import messages
+from pykka._envelope import Envelope
+
+from raft_actors import encoding
+from raft_actors.errors import NoNode, in_text
+from raft_actors.future import Future
+from raft_actors.node.remote_ref import reason_in
+from raft_actors.transport.connection import Incoming
+from raft_actors.wire.frame_codec import ACTOR
+from supervision import Process
+from supervision.base import SupervisorBase
+
+if TYPE_CHECKING:
+    from raft_actors.node.local_node import LocalNode
+    from raft_actors.transport.bridge import Bridge
+
+__all__ = ["ActorService"]
+
+logger = logging.getLogger("raft_actors.node")
+
+
+class ActorService:
+    """Answers for the actors of one node. All but `watch` runs on the bridge thread."""
+
+    def __init__(self, node: "LocalNode") -> None:
+        self._node = node
+        self._numbers = itertools.count(1)
+        self._watched: dict[tuple[str, int], Callable[[], None]] = {}
+
+    def serve(self, bridge: "Bridge") -> None:
+        bridge.on_frames(ACTOR, self._on_frames)
+
+    def watch(
+        self, address: tuple[str, str], callback: Callable[[Any], None]
+    ) -> Callable[[], None]:
+        """Watch an actor of another node; see RemoteRef.watch."""
+        name, node = address
+        number = next(self._numbers)
+        cancelled = False
+
+        def on_answer(answer: Future[Any]) -> None:
+            if not cancelled:
+                callback(reason_in(answer))
+
+        def cancel() -> None:
+            nonlocal cancelled
+            if not cancelled:
+                cancelled = True
+                answer.abandon()
+                try:
+                    self._node.cast(node, ACTOR, ["unwatch", name, number])
+                    self._node.flush()
+                except NoNode:
+                    logger.debug("nobody to be told that %s is watched no more", name)
+
+        answer = self._node.call(node, ACTOR, ["watch", name, number])
+        answer.add_done_callback(on_answer)
+        self._node.flush()
+        return cancel
+
+    def lost(self, node: str) -> None:
+        """Forget what a node has watched here: the link to it broke."""
+        for key in [key for key in self._watched if key[0] == node]:
+            self._watched.pop(key)()
+
+    def _on_frames(self, frames: list[Incoming]) -> None:
+        for frame in frames:
+            try:
+                self._serve_one(frame)
+            except Exception as error:
+                logger.warning("%s sent what can't be served: %r", frame.node, error)
+                if frame.call is not None:
+                    Answer(self._node, frame).raised(error)
+
+    def _serve_one(self, frame: Incoming) -> None:
+        verb, name, *arguments = frame.body
+        if verb not in (CASTS if frame.call is None else {*self.VERBS, *CASTS}):
+            raise ValueError(f"{shortened(verb)} is not asked of an actor in this way")
+        ref = self._node.offered(name)
+        if verb == "unwatch":
+            cancel = self._watched.pop((frame.node, arguments[0]), None)
+            if cancel is not None:
+                cancel()
+            return
+        if ref is None:
+            if frame.call is not None:
+                frame.reply(["ok", encoding.dumps("noproc")] if verb == "watch" else ["noproc"])
+            else:
+                logger.debug("%s sent something to %r, which nobody is", frame.node, name)
+            return
+        self.VERBS[verb](self, ref, frame, *arguments)
+
+    def _tell(self, ref: Any, frame: Incoming, message: bytes) -> None:
+        try:
+            ref.tell(encoding.loads(message))
+        except pykka.ActorDeadError:
+            logger.debug("%s sent something to %s, which has ended", frame.node, ref)
+
+    def _defer(self, ref: Any, frame: Incoming, order: bytes) -> None:
+        try:
+            message = proxy_message(encoding.loads(order))
+            check_offered(ref, message)
+            ref.tell(message)
+        except pykka.ActorDeadError:
+            logger.debug("%s called %s, which has ended", frame.node, ref)
+
+    def _ask(self, ref: Any, frame: Incoming, message: bytes) -> None:
+        self._put(ref, frame, encoding.loads(message))
+
+    def _proxy(self, ref: Any, frame: Incoming, order: bytes) -> None:
+        message = proxy_message(encoding.loads(order))
+        check_offered(ref, message)
+        self._put(ref, frame, message)
+
+    def _stop(self, ref: Any, frame: Incoming) -> None:
+        self._put(ref, frame, messages._ActorStop())
+
+    def _alive(self, ref: Any, frame: Incoming) -> None:
+        frame.reply(["ok", encoding.dumps(bool(ref.is_alive()))])
+
+    def _watch(self, ref: Any, frame: Incoming, number: int) -> None:
+        key = (frame.node, number)
+
+        def on_end(reason: Any) -> None:
+            self._watched.pop(key, None)
+            Answer(self._node, frame).set(reason)
+
+        self._watched[key] = lambda: None
+        cancel = ref.watch(on_end)
+        if key in self._watched:
+            self._watched[key] = cancel
+
+    def _put(self, ref: Any, frame: Incoming, message: Any) -> None:
+        """Put an ask into the actor's inbox, with a future that answers over the wire."""
+        answer = Answer(self._node, frame)
+        if not ref.is_alive():
+            answer.noproc()
+            return
+        ref.actor_inbox.put(Envelope(message, reply_to=answer))  # type: ignore[arg-type]
+
+    VERBS: dict[str, Callable[..., None]] = {  # noqa: RUF012
+        "tell": _tell, "defer": _defer, "ask": _ask, "proxy": _proxy, "stop": _stop,
+        "alive": _alive, "watch": _watch,
+    }  # fmt: skip
+
+
+class Answer:
+    """Takes the place of a Pykka future in an ask from another node: sends what it is given.
+
+    Pykka calls `set` or `set_exception` on the actor's thread.
+    """
+
+    __slots__ = ("_frame", "_node")
+
+    def __init__(self, node: "LocalNode", frame: Incoming) -> None:
+        self._node = node
+        self._frame = frame
+
+    def set(self, value: Any = None) -> None:
+        try:
+            self._send(["ok", encoding.dumps(value, "answer")])
+        except Exception as error:  # no term, too deep, or too large for a frame
+            self.raised(error)
+
+    def set_exception(
+        self,
+        exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | None = None,
+    ) -> None:
+        error = exc_info[1] if exc_info is not None else sys.exc_info()[1]
+        if isinstance(error, pykka.ActorDeadError):
+            self.noproc()
+        else:
+            self.raised(error if error is not None else RuntimeError("no exception was given"))
+
+    def noproc(self) -> None:
+        self._send(["noproc"])
+
+    def raised(self, error: BaseException) -> None:
+        self._send(["raised", *in_text(error)])
+
+    def _send(self, body: list[Any]) -> None:
+        self._frame.reply(body)
+        self._node.flush()
+
+
+CASTS = {"tell", "defer", "unwatch"}
+"""What is sent without wanting an answer; all else is answered, so there must be one who waits."""
+
+
+def proxy_message(order: Any) -> Any:
+    """Return Pykka's message for an order of a RemoteProxy. Private names: AttributeError."""
+    match order:
+        case (str(what), tuple(path), *rest) if path and all(isinstance(n, str) for n in path):
+            pass
+        case _:
+            raise ValueError("a proxy's order of an unknown shape")
+    for name in path:
+        if name.startswith("_"):
+            raise AttributeError(f"{name} is private to the actor")
+    match (what, *rest):
+        case ("call", tuple(args), dict(kwargs)):
+            return messages.ProxyCall(path, args, kwargs)
+        case ("get",):
+            return messages.ProxyGetAttr(path)
+        case ("set", value):
+            return messages.ProxySetAttr(path, value)
+    raise ValueError("a proxy's order of an unknown shape")
+
+
+def check_offered(ref: Any, message: Any) -> None:
+    """Raise AttributeError for what Pykka's own proxies would not reach, or this actor has not: a
+    typo elsewhere must not end it.
+
+    As there, into an attribute only if it is marked `pykka.traversable`; and what an actor is run
+    by is not replaced from elsewhere. Looks, and executes nothing, on the bridge's thread.
+    """
+    actor = ref._actor_weakref()
+    if actor is None:
+        return
+    if issubclass(type(actor), SupervisorBase):
+        raise AttributeError("a supervisor answers no proxy of another node")  # noqa: TRY004
+    there, (*parents, last) = actor, message.attr_path
+    for name in parents:
+        if not is_traversable(inspect.getattr_static(there, name)):
+            raise AttributeError(f"{name} is not marked traversable, so no proxy goes into it")
+        there = getattr(there, name)
+    if isinstance(message, messages.ProxySetAttr):
+        if there is actor and (last.startswith("actor_") or hasattr(Process, last)):
+            raise AttributeError(f"{last} is what the actor is run by")
+        return
+    found = inspect.getattr_static(there, last)
+    if isinstance(message, messages.ProxyCall) and not callable(found):
+        raise AttributeError(f"{last} can't be called")  # noqa: TRY004 - so does Pykka's proxy
+
+
+def is_traversable(attribute: Any) -> bool:
+    return any(
+        getattr(attribute, mark, False) is True
+        for mark in ("_pykka_traversable", "pykka_traversable")
+    )

@@ -1,0 +1,471 @@
+"""LocalNode: one node with all that belongs to it. A process has one at most, but for tests."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import pykka
+
+import supervision
+from raft_actors.config import Config
+from raft_actors.errors import NoConnection, NoNode, RaftError
+from raft_actors.future import Future
+from raft_actors.names import NO_NODE, check_name, check_node_name, node_name
+from raft_actors.node.actor_server import ActorService
+from raft_actors.node.cookie_file import find_cookie
+from raft_actors.node.discovery import Directory, Place, static_addresses
+from raft_actors.node.port_files import PortEntry, PortFiles
+from raft_actors.node.port_mapper import mapper_port, mapper_wanted
+from raft_actors.node.port_mapper_server import MapperGate
+from raft_actors.node.remote_ref import RemoteRef
+from raft_actors.paths import absolute
+from raft_actors.transport.bridge import Bridge, OnFrames
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.listener import listen
+from raft_actors.wire import versions
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_codec import FIRST_EXTENSION, PING
+from raft_actors.wire.handshake import Identity
+
+__all__ = ["Address", "LocalNode", "NodeDown", "NodeUp"]
+
+logger = logging.getLogger("raft_actors.node")
+
+Address = tuple[str, str]
+"""`(name, node)`: an actor by its registered name and the name of its node."""
+
+INCARNATION_BYTES = 8
+SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUp:
+    """A node is connected."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDown:
+    """A node is no longer connected. Why is said in Erlang's words:
+
+    "connection_closed", "net_tick_timeout" (it was silent for too long), "disconnect" (we hung
+    up), "restarted", "protocol_error", "queue_full" (it does not take its answers), "shutdown"
+    (this node is stopped).
+    """
+
+    node: str
+    reason: str
+
+
+News = NodeUp | NodeDown
+
+FORKED = (
+    "this process was forked, and has no thread and no connection of the one that made this "
+    "handle or ref: call Node.start(name) here, and make a new one"
+)
+
+
+class Residents(Protocol):
+    """The peers of a node."""
+
+    def names(self) -> list[str]: ...
+    def stop_all(self) -> None: ...
+    def forget(self) -> None: ...
+
+
+class LocalNode:
+    """One node: a name, a listener, a registry of actors, and connections with other nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cookie: str | bytes | Cookie | None = None,
+        config: Config | Mapping[str, Any] | None = None,
+        registry: supervision.Registry | None = None,
+        limits: BridgeLimits | None = None,
+    ) -> None:
+        """Prepare a node; `start` starts it, and until then it reaches nobody.
+
+        host    the address to listen at; only a node at another than loopback is reached from
+                other hosts
+        port    0: any free one, found by the node's name
+
+        Raises BadName, UnsafeCookie.
+        """
+        self.name = node_name(name)
+        self.config = Config.of(config)
+        self.data_dir: Path | None = None
+        with suppress(ValueError):  # who starts no peer needs no working directory
+            self.data_dir = absolute(self.config.data_dir or "data")
+        self.registry = supervision.Registry() if registry is None else registry
+        self._exposed = supervision.Registry()
+        self.host = host
+        self.port = port
+        self._limits = limits or BridgeLimits()
+        self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
+        self._files = PortFiles()
+        self._bridge: Bridge | None = None  # nor in a forked child
+        self._entry: PortEntry | None = None
+        self._told_of_port_file = ""
+        self.told_alone = False
+        self.forked = False
+        self.residents: Residents | None = None
+        self._watchers: dict[object, Any] = {}
+        self._handlers: dict[int, OnFrames] = {}
+        self._actors = ActorService(self)
+        made.add(self)
+
+    def __repr__(self) -> str:
+        return f"<LocalNode {self.name} at {Place(self.host, self.port)}>"
+
+    def start(self) -> "LocalNode":
+        """Listen and be found. Returns itself.
+
+        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a port that
+        is none or a bad address of another node, RaftError when started before.
+        """
+        if self._bridge is not None:
+            raise RaftError(f"node {self.name} was started already; make a new one")
+        cookie = find_cookie(self._cookie)
+        directory = Directory(self._files, static_addresses(self.config.nodes))
+        bridge: Bridge | None = None
+        listener = listen(self.host, self.port)
+        try:
+            self.host, self.port = listener.getsockname()[:2]
+            mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
+            self._entry = self._files.claim(self.name, self.host, self.port)
+            me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
+            bridge = Bridge(
+                me, cookie, listener, directory, self._on_news,
+                queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
+            )  # fmt: skip
+            self._actors.serve(bridge)
+            for kind, handler in self._handlers.items():
+                bridge.on_frames(kind, handler)
+            self._bridge = bridge
+            self._mapper = None
+            if mapper_place is not None:
+                self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
+                bridge.reactor.post(self._mapper.open)
+            bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
+            bridge.start()
+        except BaseException as error:  # Ctrl-C, too: its name must be free again
+            self._take_back(listener, bridge)
+            if isinstance(error, RuntimeError):  # the system has no thread left
+                raise RaftError(f"node {self.name} can't start: {error}") from error
+            raise
+        logger.info("node %s listens at %s", self.name, Place(self.host, self.port))
+        return self
+
+    def _take_back(self, listener: socket.socket, bridge: Bridge | None) -> None:
+        """Undo a start that was not finished."""
+        self._bridge = None
+        if bridge is not None:
+            bridge.stop()
+        if self._entry is not None:
+            self._files.release(self._entry)
+        listener.close()
+
+    def _keep_port_file(self) -> None:
+        """Write the port file again when it was swept, as a logout does; now and then, for ever."""
+        bridge, entry = self._bridge, self._entry
+        if bridge is None or entry is None:
+            return
+        try:
+            told = self._files.keep(entry)
+        except (OSError, RaftError) as error:
+            told = f"its port file can't be kept, so nodes of this host may not find it: {error}"
+        if told and told != self._told_of_port_file:
+            logger.warning("node %s: %s", self.name, told)
+        self._told_of_port_file = told
+        bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
+
+    def stop(self) -> None:
+        """Close all connections and free the name. Idempotent; in a forked child does nothing."""
+        bridge, entry = self._bridge, self._entry
+        if bridge is None or bridge.closed:
+            return
+        assert entry is not None
+        if self._mapper is not None:
+            bridge.reactor.post(self._mapper.close)
+        bridge.stop()
+        self._files.release(entry)
+        logger.info("node %s is stopped", self.name)
+
+    @property
+    def running(self) -> bool:
+        bridge = self._bridge
+        return bridge is not None and not bridge.closed
+
+    # Frames.
+
+    def cast(self, node: str, kind: int, body: Any) -> bool:
+        """Queue one frame for `node`; `flush` sends it. Never blocks.
+
+        Without a connection it waits while the node is dialled in the background. Returns False
+        when it was dropped: for want of room, or because this node does not run. Raises
+        FrameTooLarge, BadName, TypeError for what msgpack does not know, and NoNode after a fork.
+        """
+        bridge = self._bridge
+        if bridge is None or bridge.closed:
+            self.check_process()
+            return False
+        return bridge.cast(node, kind, body)
+
+    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+
+        It raises NoProcess when nobody on that node handles frames of this kind. NoNode is raised
+        here after a fork.
+        """
+        bridge = self._bridge
+        if bridge is not None and not bridge.closed:
+            return bridge.call(node, kind, body)
+        self.check_process()
+        answer: Future[Any] = Future()
+        answer.set_exception(NoConnection(self.why_alone(), was_sent=False))
+        return answer
+
+    def check_process(self) -> None:
+        """Raise NoNode in a process that was forked from the one which made this node."""
+        if self.forked:
+            raise NoNode(FORKED)
+
+    def why_alone(self) -> str:
+        if self.name != NO_NODE:
+            return f"node {self.name} does not run"
+        why = "this process is no node, so it reaches none: call Node.start(name) first"
+        if not self.told_alone:  # those who call `Raft` are answered "no_node" only
+            self.told_alone = True
+            logger.warning("%s", why)
+        return why
+
+    def version_with(self, node: str) -> int:
+        """Return the protocol version to speak with `node`: see wire/versions.py."""
+        bridge = self._bridge
+        return versions.oldest() if bridge is None else bridge.version_with(node)
+
+    def frame_bytes_max_with(self, node: str) -> int:
+        """Return how many bytes one frame to `node` holds: the smaller limit of the two nodes."""
+        bridge = self._bridge
+        if bridge is None:
+            return self.config.frame_bytes_max
+        return bridge.frame_bytes_max_with(node)
+
+    def on_frames(self, kind: int, handler: OnFrames) -> None:
+        """Have `handler` take all frames of `kind`, 16 or more, that come in.
+
+        It is given those of one poll round in one list, on the bridge thread, and must not
+        block. What it sends is flushed when it returns.
+        """
+        if kind < FIRST_EXTENSION:
+            raise ValueError(f"kinds below {FIRST_EXTENSION} are the bridge's own, not {kind}")
+        self._handlers[kind] = handler
+        if self._bridge is not None:
+            self._bridge.on_frames(kind, handler)
+
+    def flush(self) -> None:
+        """Send what this thread has queued since its last flush: one `send` a link, no blocking.
+
+        On the bridge thread that comes at the end of its round.
+        """
+        if (bridge := self._bridge) is not None:
+            bridge.flush()
+
+    def post(self, work: Callable[[], None]) -> bool:
+        """Have `work` run on the bridge thread soon. Returns False when this node does not run."""
+        bridge = self._bridge
+        if bridge is None or not self.running:
+            return False
+        bridge.reactor.post(work)
+        return True
+
+    def drive(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
+        """Do the bridge's work on the thread that reads `inbox`, until that has a message.
+
+        For an actor that has the node to itself: what comes for it is not handed over from
+        another thread. `until` ends it as well, at the next thing that happens.
+        """
+        bridge = self._bridge
+        if bridge is not None:
+            inbox.waker = bridge.reactor.wake_driver
+            bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
+
+    def flush_call(self) -> None:
+        """As `flush`, for a thread that waits for the answer to what it has queued."""
+        if (bridge := self._bridge) is not None:
+            bridge.flush_call()
+
+    def flush_soon(self) -> None:
+        """Have the bridge send what this thread has queued; what it queues until then goes along.
+
+        For one who may queue more right away, or may not.
+        """
+        if (bridge := self._bridge) is not None:
+            bridge.flush_soon()
+
+    # Other nodes.
+
+    def list(self) -> list[str]:
+        """Return the names of the nodes that are connected."""
+        return self._up.connected()
+
+    def ping(self, node: str) -> str:
+        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
+        if check_node_name(node) == self.name:
+            return "pong"
+        deadline = time.monotonic() + self._patience_s
+        try:
+            if not self._wait(self._up.reach(node)):
+                return "pang"
+            answer = self._up.call(node, PING, None)
+            self.flush()
+            self._wait(answer, deadline - time.monotonic())
+        except (NoConnection, TimeoutError):
+            return "pang"
+        return "pong"
+
+    def connect(self, node: str) -> bool:
+        """Connect with `node` and stay so, dialling again whenever it is lost.
+
+        Returns whether it is connected now. If not, it goes on trying in the background.
+        """
+        if check_node_name(node) == self.name:
+            return True
+        try:
+            return bool(self._wait(self._up.connect(node)))
+        except TimeoutError:
+            return False
+
+    def disconnect(self, node: str) -> bool:
+        """Hang up, and stop trying to be connected. Returns whether it was connected.
+
+        What either node sends to the other connects them again.
+        """
+        if check_node_name(node) == self.name:
+            return False
+        return bool(self._wait(self._up.disconnect(node)))
+
+    def monitor(self, watcher: Any) -> Callable[[], None]:
+        """Give `watcher` NodeUp and NodeDown from now on; returns a function that ends it.
+
+        watcher     an ActorRef, which is told them, or a function, which is called with them on
+                    the bridge thread and must be quick
+        """
+        if not callable(watcher) and not hasattr(watcher, "tell"):
+            raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
+        key = object()
+        self._watchers[key] = watcher
+        if not isinstance(watcher, supervision.ProcessRef):  # nobody tells that it has ended
+            return lambda: self._watchers.pop(key, None)
+        forget = watcher.watch(lambda _reason: self._watchers.pop(key, None))
+
+        def end() -> None:
+            self._watchers.pop(key, None)
+            forget()
+
+        return end
+
+    # Actors.
+
+    def register(self, name: str, ref: Any) -> tuple[str, Any]:
+        """Give an actor of this node a name that other nodes reach it by.
+
+        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName, and
+        TypeError for an actor whose end can't be watched.
+        """
+        if isinstance(ref, pykka.ActorProxy):
+            ref = ref.actor_ref
+        if not hasattr(ref, "watch"):
+            raise TypeError(
+                f"{ref} can't be watched, so its name would outlive it: start its class as "
+                "supervision.as_process(cls).start()"
+            )
+        answer = self.registry.register(check_name(name, "an actor's name"), ref)
+        if answer == ("ok", ref):
+            self._exposed.unregister(name)  # of one who gave the name up here
+            self._exposed.register(name, ref)
+        return answer
+
+    def offered(self, name: str) -> Any | None:
+        """Return the actor that other nodes reach by this name, or None.
+
+        They reach what was registered with the node, and a process by the name that it was started
+        with. Any other name in `supervision.names` is for use in this program.
+        """
+        ref = self.registry.whereis(name)
+        own = ref is not None and getattr(ref, "name", None) == name
+        return ref if own or self._exposed.whereis(name) is ref else None
+
+    def whereis(self, address: "Address | str") -> Any | None:
+        """Return the actor at `(name, node)`, or of this `name` here.
+
+        Here: its ref, or None if nobody has the name. Elsewhere: a RemoteRef, without asking
+        whether anybody is there. Raises BadName, and TypeError for what is neither.
+        """
+        if isinstance(address, str):
+            return self.registry.whereis(address)
+        if not isinstance(address, tuple) or len(address) != 2:
+            raise TypeError(f"an actor is looked up by its name, or (name, node), not {address!r}")
+        name, node = address
+        if node == self.name:
+            return self.registry.whereis(name)
+        return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
+
+    @property
+    def _up(self) -> Bridge:
+        bridge = self._bridge
+        if bridge is None or bridge.closed:
+            self.check_process()
+            raise NoNode(f"node {self.name} is not running in this process")
+        return bridge
+
+    @property
+    def _patience_s(self) -> float:
+        return self._limits.handshake_s + SLACK_S
+
+    def _wait(self, answer: Future[Any], timeout_s: float | None = None) -> Any:
+        if self._up.reactor.is_current():
+            raise RuntimeError("this would wait on the bridge thread for the bridge thread")
+        try:
+            return answer.get(self._patience_s if timeout_s is None else timeout_s)
+        finally:
+            answer.abandon()
+
+    def _on_news(self, node: str, reason: str | None) -> None:
+        if reason is not None:
+            self._actors.lost(node)
+        news: News = NodeUp(node) if reason is None else NodeDown(node, reason)
+        for key, watcher in tuple(self._watchers.items()):
+            try:
+                (watcher.tell if hasattr(watcher, "tell") else watcher)(news)
+            except pykka.ActorDeadError:
+                self._watchers.pop(key, None)
+            except BaseException:  # SystemExit, say: the others are to hear, too
+                logger.exception("a watcher of nodes raised on %r", news)
+
+
+made: WeakSet[LocalNode] = WeakSet()
+
+
+def forget_nodes() -> None:
+    """In a forked child no node runs: the sockets are its parent's, and so are the threads."""
+    for node in tuple(made):
+        node.forked = True
+        node._bridge = None
+        if node.residents is not None:
+            node.residents.forget()
+
+
+os.register_at_fork(after_in_child=forget_nodes)

@@ -1,0 +1,159 @@
+"""Node: this operating-system process under a name, by which others reach its actors."""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import supervision
+from raft_actors.config import Config
+from raft_actors.errors import NoNode, RaftError
+from raft_actors.names import NO_NODE
+from raft_actors.node.local_node import Address, LocalNode, NodeDown, NodeUp
+from raft_actors.node.remote_ref import RemoteRef
+from raft_actors.transport.connection import Incoming
+from raft_actors.wire.cookie import Cookie
+
+__all__ = ["Address", "Incoming", "LocalNode", "Node", "NodeDown", "NodeUp", "RemoteRef"]
+
+
+class Node:
+    """The node that this process is. Nothing happens before `Node.start`."""
+
+    _current: LocalNode | None = None
+    _nobody: LocalNode | None = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cookie: str | bytes | Cookie | None = None,
+        config: Config | Mapping[str, Any] | None = None,
+    ) -> str:
+        """Make this process the node `name@<short host name>` and return that name.
+
+        A name with an @ is taken whole. The node listens on loopback, at a free port, unless told
+        otherwise; nodes of the same user on the same host find it by its name.
+
+        Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, ValueError when it
+        is none, and RaftError when this process is a node already, or peers run in it: they are
+        those of no node, and would be reached by nobody any more.
+        """
+        with cls._lock:
+            if cls._current is not None and cls._current.running:
+                raise RaftError(
+                    f"this process is node {cls._current.name} already: call Node.stop() first"
+                )
+            homeless = cls._nobody and cls._nobody.residents and cls._nobody.residents.names()
+            if homeless:
+                raise RaftError(
+                    f"peers run in this process already, as those of no node: {homeless}. Start "
+                    "the node before its peers; call Raft.stop_peer for each of these first"
+                )
+            node = LocalNode(
+                name, host=host, port=port, cookie=cookie, config=config,
+                registry=supervision.names,
+            )  # fmt: skip
+            atexit.register(node.stop)
+            try:
+                cls._current = node  # first: Ctrl-C may come as it has just started
+                node.start()
+            except BaseException:
+                atexit.unregister(node.stop)
+                raise
+            return node.name
+
+    @classmethod
+    def stop(cls) -> None:
+        """Stop the peers of this node, whoever supervises them, and be no node any more.
+
+        Those that lead hand over first, as with `Raft.stop_peer`. Idempotent.
+        """
+        node = cls._current
+        if node is not None and node.residents is not None:
+            node.residents.stop_all()  # they reach the others only as long as this is their node
+        with cls._lock:
+            node, cls._current = cls._current, None
+        if node is not None:  # not under the lock: watchers hear of it on another thread
+            node.stop()
+            atexit.unregister(node.stop)
+
+    @classmethod
+    def self(cls) -> str:
+        """Return this node's name, or "nonode@nohost"."""
+        return cls.current().name
+
+    @classmethod
+    def current(cls) -> LocalNode:
+        """Return this process's node; before `start` one that reaches nobody: nonode@nohost."""
+        node = cls._current
+        if node is not None and node.running:
+            return node
+        with cls._lock:
+            if cls._nobody is None:
+                cls._nobody = LocalNode(NO_NODE, registry=supervision.names)
+            return cls._nobody
+
+    @classmethod
+    def local(cls) -> LocalNode:
+        """Return this process's node. Raises NoNode before `start`."""
+        node = cls.current()
+        if not node.running:
+            raise NoNode("this process is no node yet: call Node.start(name) first")
+        return node
+
+    @classmethod
+    def list(cls) -> list[str]:
+        """Return the names of the nodes that are connected; none before `start`."""
+        node = cls.current()
+        return node.list() if node.running else []
+
+    @classmethod
+    def ping(cls, node: str) -> str:
+        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
+        return cls.local().ping(node)
+
+    @classmethod
+    def connect(cls, node: str) -> bool:
+        """Connect with `node` and stay so. Returns whether it is connected now."""
+        return cls.local().connect(node)
+
+    @classmethod
+    def disconnect(cls, node: str) -> bool:
+        """Hang up. Returns whether it was connected."""
+        return cls.local().disconnect(node)
+
+    @classmethod
+    def monitor(cls, watcher: Any) -> Callable[[], None]:
+        """Give `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
+
+        Returns a function that ends it. Raises NoNode before `start`.
+        """
+        return cls.local().monitor(watcher)
+
+    @classmethod
+    def register(cls, name: str, ref: Any) -> tuple[str, Any]:
+        """Give an actor of this process a name that other nodes reach it by."""
+        return cls.current().register(name, ref)
+
+    @classmethod
+    def whereis(cls, address: Address | str) -> Any | None:
+        """Return the ref of the actor at `(name, node)`, or of this `name` here, or None.
+
+        On another node it is a RemoteRef, without asking whether anybody is there.
+        """
+        return cls.current().whereis(address)
+
+
+def forget_node() -> None:
+    """A forked child is no node, until it starts one."""
+    Node._current = Node._nobody = None
+    Node._lock = threading.Lock()  # whoever held it is not there
+
+
+os.register_at_fork(after_in_child=forget_node)

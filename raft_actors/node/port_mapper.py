@@ -1,0 +1,78 @@
+"""The port mapper: tells other hosts at which port a node of this host listens, like epmd.
+
+One line asks, one line answers, and the connection is closed: `port b@two` -> `4001`, or `none`.
+Whichever node of a host gets the well-known port answers for all nodes of its user there. It
+answers nothing else, and only for nodes that can be reached at the address that was asked.
+"""
+
+import os
+import socket
+
+from raft_actors.errors import BadName
+from raft_actors.names import check_node_name
+from raft_actors.node.port_files import PortFiles
+
+__all__ = [
+    "QUESTION_BYTES_MAX",
+    "answer",
+    "ask_mapper",
+    "is_loopback",
+    "mapper_port",
+    "mapper_wanted",
+]
+
+MAPPER_PORT = 4370
+QUESTION_BYTES_MAX = 300  # "port ", the longest legal node name and the end of the line
+ANSWER_BYTES_MAX = 16
+
+
+def mapper_port() -> int:
+    """Return the well-known port: RAFT_ACTORS_MAPPER_PORT or 4370. Raises ValueError."""
+    text = os.environ.get("RAFT_ACTORS_MAPPER_PORT", str(MAPPER_PORT))
+    if not text.isdecimal() or not 0 < int(text) <= 65535:
+        raise ValueError(f"RAFT_ACTORS_MAPPER_PORT must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def mapper_wanted(listen_host: str) -> bool:
+    """Say whether a node that listens at `listen_host` runs the mapper there.
+
+    On loopback the port files serve all who can ask, unless the environment names a port.
+    """
+    return not is_loopback(listen_host) or "RAFT_ACTORS_MAPPER_PORT" in os.environ
+
+
+def is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def answer(question: bytes, asked_at: str, files: PortFiles) -> bytes:
+    """Return the answer to one whole line that came in at the local address `asked_at`."""
+    verb, _, name = question.decode("ascii", "replace").strip().partition(" ")
+    try:
+        entry = files.read(check_node_name(name)) if verb == "port" else None
+    except BadName:
+        entry = None
+    if entry is None or entry.host not in {asked_at, "0.0.0.0", "::"}:  # noqa: S104
+        return b"none\n"
+    return b"%d\n" % entry.port
+
+
+def ask_mapper(host: str, port: int, node: str, timeout_s: float) -> int | None:
+    """Ask the mapper at `host` for the port of `node`; None means it knows none. Blocks.
+
+    Raises OSError when nobody answers in time or the answer makes no sense.
+    """
+    with socket.create_connection((host, port), timeout=timeout_s) as connection:
+        connection.sendall(f"port {node}\n".encode("ascii"))
+        text = b""
+        while not text.endswith(b"\n") and len(text) < ANSWER_BYTES_MAX:
+            piece = connection.recv(ANSWER_BYTES_MAX)
+            if not piece:
+                break
+            text += piece
+    if text == b"none\n":
+        return None
+    if not text.strip().isdigit() or not 0 < int(text) <= 65535:
+        raise OSError(f"what answers at {host}:{port} is no port mapper")
+    return int(text)

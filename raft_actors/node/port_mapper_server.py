@@ -1,0 +1,99 @@
+"""MapperGate: the port mapper's listener on this host's well-known port."""
+
+import contextlib
+import logging
+import socket
+
+from raft_actors.node.port_files import PortFiles
+from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer
+from raft_actors.transport.connection import prepare
+from raft_actors.transport.expiring_set import Crowd
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.listener import PAUSE_S, listen
+from raft_actors.transport.reactor import READ, Reactor
+
+__all__ = ["MapperGate"]
+
+logger = logging.getLogger("raft_actors.node")
+
+
+class MapperGate:
+    """The port mapper's listener. Takes the port when it is free, and waits for it when not."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        limits: BridgeLimits,
+        place: tuple[str, int],
+        files: PortFiles,
+    ) -> None:
+        self._reactor = reactor
+        self._limits = limits
+        self._place = place
+        self._files = files
+        self._listener: socket.socket | None = None
+        self._closed = False
+        self._askers: Crowd[socket.socket] = Crowd(
+            reactor, self._hang_up, count_max=limits.strangers_max, patience_s=limits.handshake_s
+        )
+
+    def open(self) -> None:
+        """Listen, or try again later: another node of this host answers for us until then."""
+        if self._closed:
+            return
+        try:
+            self._listener = listen(*self._place)
+        except OSError:
+            self._reactor.after(self._limits.mapper_retry_s, self.open)
+            return
+        logger.debug("answers port questions at %s:%d", *self._place)
+        self._reactor.watch(self._listener, READ, self._on_listener)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._listener is not None:
+            self._reactor.unwatch(self._listener)
+            self._listener.close()
+        for asker in self._askers:
+            self._hang_up(asker)
+
+    def _on_listener(self, _events: int) -> None:
+        assert self._listener is not None
+        try:
+            asker, address = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:  # no descriptor left
+            self._reactor.unwatch(self._listener)
+            self._reactor.after(PAUSE_S, self._listen_again)
+            return
+        prepare(asker)
+        self._askers.add(asker, address[0])
+        text = bytearray()
+        self._reactor.watch(asker, READ, lambda _events: self._on_question(asker, text))
+        self._on_question(asker, text)  # most have asked by now
+
+    def _listen_again(self) -> None:
+        if self._listener is not None and not self._closed:
+            self._reactor.watch(self._listener, READ, self._on_listener)
+
+    def _on_question(self, asker: socket.socket, text: bytearray) -> None:
+        if asker not in self._askers:
+            return
+        with contextlib.suppress(OSError):
+            try:
+                piece = asker.recv(QUESTION_BYTES_MAX)
+            except BlockingIOError:
+                return
+            text += piece
+            if b"\n" in text:
+                line, _, _ = bytes(text).partition(b"\n")
+                asker.send(answer(line, asker.getsockname()[0], self._files))
+            elif piece and len(text) < QUESTION_BYTES_MAX:
+                return
+        self._hang_up(asker)
+
+    def _hang_up(self, asker: socket.socket, _why: str = "") -> None:
+        self._askers.remove(asker)
+        self._reactor.unwatch(asker)
+        asker.close()

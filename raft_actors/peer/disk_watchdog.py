@@ -1,0 +1,93 @@
+"""DiskWatch: times one peer's saves, and says when the disk keeps the peer from its work.
+
+A save blocks the peer's thread, so a stalled leader can't heartbeat, and the others elect without
+it. It can't say so either: while a save hangs, the timer's thread does.
+"""
+
+import logging
+import time
+from typing import Any
+
+from raft_actors.config import Config
+from raft_actors.core.configuration import Address
+from raft_actors.errors import StoreError
+from raft_actors.events import DiskRefused, DiskSlow, publish
+from supervision import timer
+
+__all__ = ["DiskWatch"]
+
+logger = logging.getLogger("raft_actors.peer")
+
+SAY_AGAIN_S = 10.0
+"""A disk that stays slow is said to be so once in this time."""
+
+
+class DiskWatch:
+    """The peer calls `begin` before each save, and `end` or `refused` after it.
+
+    slow_s    from when on a save is slow: half the shortest election timeout
+    stall_s   after how long a save that is not over is told of: the longest election timeout
+    took_s    how long the newest save took
+    began     when the save of this moment began; 0 between saves
+    """
+
+    def __init__(self, peer: Address, config: Config) -> None:
+        self.peer = peer
+        self.slow_s = config.min_election_timeout / 2
+        self.stall_s = config.max_election_timeout
+        self.took_s = 0.0
+        self.began = 0.0
+        self.told_of = 0.0
+        self.silent_until = 0.0
+        self.armed = False
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+        if not self.armed:
+            self.arm(self.stall_s)
+
+    def end(self) -> float:
+        """Return how many seconds the save took."""
+        now = time.monotonic()
+        self.took_s = took_s = now - self.began
+        stalled, self.began = self.told_of == self.began, 0.0
+        if took_s > self.slow_s:
+            publish(DiskSlow(self.peer, took_s, is_over=True))
+            if stalled or now >= self.silent_until:
+                self.silent_until = now + SAY_AGAIN_S
+                logger.warning(
+                    "%s: its disk took %.2f s for one save; a leader hands over if that goes on",
+                    self.peer[0], took_s,
+                )  # fmt: skip
+        return took_s
+
+    def refused(self, error: StoreError) -> None:
+        self.began = 0.0
+        publish(DiskRefused(self.peer, str(error)))
+
+    def arm(self, delay_s: float) -> None:
+        """One timer for many saves: it looks at the one that it finds."""
+        self.armed = True
+        try:
+            timer.send_after(delay_s, self, None)
+        except BaseException:  # the system has no thread left: nothing will ring
+            self.armed = False
+            raise
+
+    def tell(self, _message: Any) -> None:
+        """The timer rings, on a thread of its own."""
+        self.armed = False
+        began = self.began
+        if not began or self.told_of == began:
+            return
+        took_s = time.monotonic() - began
+        if took_s < self.stall_s:
+            self.arm(self.stall_s - took_s)
+            return
+        self.told_of = began
+        publish(DiskSlow(self.peer, took_s, is_over=False))
+        logger.warning(
+            "%s: its disk has taken %.2f s for one save that is not over; until then it takes part "
+            "in nothing, and if it led, the others elect another leader",
+            self.peer[0], took_s,
+        )  # fmt: skip

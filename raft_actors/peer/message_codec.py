@@ -1,0 +1,177 @@
+"""Peer messages as lists that msgpack carries: `[kind, term, field, ...]`.
+
+Who sends to whom, the group and the incarnations travel once for each batch, beside the list.
+Entries stay the opaque frames that they are. What a protocol version has not is left out for those
+that speak it: kinds and trailing fields that came later (see wire/versions.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from reprlib import repr as shortened
+from typing import Any
+
+from raft_actors.core import messages
+from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    HEADER,
+    NOOP,
+    TERM_BYTES,
+    VERSION,
+    VERSION_BYTES,
+    kind_of,
+    payload_of,
+    version_of,
+)
+from raft_actors.core.messages import SINCE, Message
+
+__all__ = ["pack", "unpack"]
+
+ENVELOPE = {"source", "target", "group", "source_incarnation", "target_incarnation"}
+KINDS: tuple[type[Message], ...] = (
+    messages.RequestPreVote,
+    messages.PreVoteReply,
+    messages.RequestVote,
+    messages.VoteReply,
+    messages.AppendEntries,
+    messages.AppendReply,
+    messages.AppendRejected,
+    messages.TimeoutNow,
+    messages.ReadIndex,
+    messages.ReadIndexReply,
+    messages.InstallSnapshot,
+    messages.SnapshotReply,
+)
+"""A message's number on the wire is its place here: add at the end, never reorder."""
+
+
+def fields_of(kind: type[Message], version: int | None = None) -> list[str]:
+    """Return the names of the fields that travel, or of those that this version has."""
+    return [
+        field.name
+        for field in fields(kind)
+        if field.name not in ENVELOPE
+        and (version is None or field.metadata.get(SINCE, kind.since) <= version)
+    ]
+
+
+def types_of(kind: type[Message]) -> list[type]:
+    known = {int: int, bool: bool, bytes: bytes, list[bytes]: list}
+    return [known[field.type] for field in fields(kind) if field.name not in ENVELOPE]  # type: ignore[index]
+
+
+def values_of(names: Sequence[str]) -> Callable[[Message], Sequence[Any]]:
+    """As `attrgetter`, whose answer for a single name would be no sequence."""
+    getter = attrgetter(*names)
+    return getter if len(names) > 1 else lambda message: (getter(message),)
+
+
+NUMBER_MAX = 1 << 62
+"""Of terms and indexes: an entry has 8 bytes for a term, and elections must still go on."""
+
+NAMES = [fields_of(kind) for kind in KINDS]
+TYPES = [types_of(kind) for kind in KINDS]
+NEEDED = [len(fields_of(kind, kind.since)) for kind in KINDS]
+"""How many fields each has at least: those that its first version had."""
+
+Packer = tuple[int, Callable[[Message], Sequence[Any]]]
+
+
+@cache
+def packers(version: int) -> dict[type[Message], Packer]:
+    """How each kind is packed that this protocol version has."""
+    return {
+        kind: (number, values_of(fields_of(kind, version)))
+        for number, kind in enumerate(KINDS)
+        if kind.since <= version
+    }
+
+
+def pack(message: Message, version: int) -> list[Any] | None:
+    """Return the message as it is said in this protocol version; None if it can't be."""
+    packer = packers(version).get(type(message))
+    return None if packer is None else [packer[0], *packer[1](message)]
+
+
+def unpack(
+    packed: Sequence[Any],
+    source: Address,
+    target: Address,
+    group: str,
+    incarnations: tuple[int, int] = (0, 0),
+) -> Message:
+    """Return the message. Raises ValueError for anything that `pack` can't have made.
+
+    incarnations  of the sender, and of the receiver as the sender knows it
+    """
+    if (type(source[0]), type(target[0]), type(group)) != (str, str, str):
+        raise ValueError("peer messages whose sender, receiver or group is no str")
+    for incarnation in incarnations:
+        if type(incarnation) is not int or not 0 <= incarnation <= NUMBER_MAX:
+            raise ValueError("peer messages with an incarnation that is none")
+    try:
+        number, *values = packed
+    except (TypeError, ValueError):
+        raise ValueError("a peer message that is no list") from None
+    if type(number) is not int or not 0 <= number < len(KINDS):
+        raise ValueError(f"no peer message of this version: {shortened(number)}")
+    kind, names = KINDS[number], NAMES[number]
+    if len(values) < NEEDED[number] or list(map(type, values)) != TYPES[number][: len(values)]:
+        raise ValueError(f"a {kind.__name__} with fields of the wrong types")
+    for value in values:
+        if type(value) is int and not 0 <= value < NUMBER_MAX:
+            raise ValueError(f"a {kind.__name__} with a field out of range")
+    message: Message = kind(
+        source=source, target=target, group=group,
+        source_incarnation=incarnations[0], target_incarnation=incarnations[1],
+        **dict(zip(names, values, strict=False)),
+    )  # fmt: skip
+    if type(message) is messages.AppendEntries:
+        if message.entries:
+            check_entries(message)
+    elif type(message) is messages.InstallSnapshot:
+        check_chunk(message)
+    return message
+
+
+def check_entries(message: messages.AppendEntries) -> None:
+    """Raise ValueError for entries that no leader's log can have: in it a peer would trip over
+    them, now or in its next life. Of a command's payload nothing is asked; see `Applied.run`.
+    """
+    before = message.prev_term.to_bytes(TERM_BYTES, "big")
+    for index, entry in enumerate(message.entries, message.prev_index + 1):
+        if type(entry) is not bytes or len(entry) < HEADER.size:
+            raise ValueError("an AppendEntries with something that is no entry")
+        term = entry[:TERM_BYTES]
+        if term < before:
+            raise ValueError(f"an entry {index} of an older term than the one before it")
+        before = term
+        kind = kind_of(entry)
+        if kind in (COMMAND, NOOP):
+            continue
+        if kind == CONFIG:
+            check_configuration(payload_of(entry), index)
+        elif kind != VERSION:
+            raise ValueError(f"an entry {index} of kind {kind}, which this version does not know")
+        elif len(entry) != HEADER.size + VERSION_BYTES or not version_of(entry):
+            raise ValueError(f"an entry {index} with a machine version that is none")
+    if before > message.term.to_bytes(TERM_BYTES, "big"):
+        raise ValueError("an AppendEntries with an entry of a term to come")
+
+
+def check_configuration(payload: bytes, index: int) -> None:
+    configuration = Configuration.decode(payload, index)
+    if not 0 <= configuration.previous < index:
+        raise ValueError(f"a configuration {index} that follows on {configuration.previous}")
+
+
+def check_chunk(message: messages.InstallSnapshot) -> None:
+    if not 0 < len(message.data) <= message.size - message.offset:
+        raise ValueError("an InstallSnapshot with more or less data than it says")
+    if not 0 < message.last_term <= message.term or not message.index:
+        raise ValueError("an InstallSnapshot of an entry that its leader can't have")
+    if message.checksum >> 32:
+        raise ValueError("an InstallSnapshot whose checksum is no CRC-32")

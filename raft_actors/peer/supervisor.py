@@ -1,0 +1,37 @@
+"""PeerSupervisor: one peer under a supervisor of its own, so that its crash loop ends here."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.config import Config
+from raft_actors.core.configuration import Address
+from raft_actors.peer.peer import Before, Peer
+from raft_actors.state_machine import StateMachine
+from supervision import Backoff, ChildSpec, Supervisor
+
+if TYPE_CHECKING:
+    from raft_actors.peer.peers import Peers
+
+__all__ = ["PeerSupervisor"]
+
+
+class PeerSupervisor(Supervisor):
+    """Restarts its peer after a crash, from its store; at once, then after longer and longer.
+
+    A disk that is full for a minute costs this peer a minute. Its crash loop stays here: the
+    supervisor above, the peers beside it and the node never hear of it.
+    """
+
+    def init(
+        self,
+        machine: type[StateMachine],
+        name: str,
+        config: Config,
+        peers: "Peers",
+        members: tuple[Address | str, ...] = (),
+    ) -> Any:
+        start = partial(
+            Peer.start_link, machine, name, config, peers, members, Before(),
+            name=name, registry=peers.node.registry,
+        )  # fmt: skip
+        return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one", backoff=Backoff())

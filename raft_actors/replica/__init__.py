@@ -1,0 +1,1 @@
+"""One peer without its thread: the protocol, its log on a disk, and the state machine."""

@@ -1,0 +1,83 @@
+"""Troubles in words: what keeps a peer from taking part, and which call to make."""
+
+from raft_actors.core.configuration import Address
+from raft_actors.core.effects import Trouble
+
+__all__ = ["HEALS", "in_words"]
+
+HEALS = {"no_leader", "not_formed", "no_group"}
+"""What the peer itself gets over, as soon as others run or someone founds its group."""
+
+
+def in_words(trouble: Trouble, peer: Address) -> str:
+    """Say what has happened to `peer`, and what to do. It happens nothing by itself."""
+    other = trouble.peer
+    join = f"Raft.join(Machine, name={peer[0]!r}, via={other!r})"
+    match trouble.what:
+        case "no_leader":
+            return (
+                f"no leader {trouble.detail}. Nothing can be written, and only stale "
+                "reads are answered, until a majority of the members run and reach each other"
+            )
+        case "not_formed":
+            return (
+                f"no group has formed {trouble.detail}. It forms once a majority of the declared "
+                "members run: see that they are started, and named as they are declared"
+            )
+        case "no_group":
+            return (
+                f"it is of no group yet, so it takes no writes and no reads: found one by "
+                f"Raft.set_configuration({peer[0]!r}, members), with this peer among them, or have "
+                f"it join one by Raft.join(Machine, name={peer[0]!r}, via=a member)"
+            )
+        case "entry_too_large":
+            return (
+                f"{other} can't be sent entry {trouble.detail}; it stays behind. Raise "
+                f"Config.frame_bytes_max on {other[1]}, or on this node, and start it again; or, "
+                "once the entry is committed, let this peer take a snapshot (Raft.snapshot), which "
+                "is sent in parts"
+            )
+        case "other_incarnation":
+            return (
+                f"the group of {other} knows {peer} by another data directory than the one it has: "
+                "it was wiped, or is an old copy. It has forgotten votes and acknowledgements, so "
+                "it counts nowhere and is sent nothing. If the directory of before still is "
+                f"somewhere, stop the peer and bring it back; else call {join} here: it is removed "
+                "and added again, with the directory it has"
+            )
+        case "other_group":
+            return (
+                f"{other} is of the group {trouble.detail} and takes {peer} for one of it, but the "
+                "data directory here belongs to another group. Give the peer a name of its own in "
+                f"each group; or, to join theirs, an empty data directory, and then call {join}"
+            )
+        case "group_exists":
+            return (
+                f"{other} is of a group already, so {peer} founds none; if it was left out or "
+                f"removed there and is to join, call {join}"
+            )
+        case "other_members":
+            return (
+                f"{other} declares other members than {peer}: they found no group together. "
+                "Declare the same ones everywhere"
+            )
+        case "silent":
+            return (
+                f"it has founded no group, for {trouble.detail} did not answer: see that they run "
+                "and are named as they should be, and found it again"
+            )
+        case "impossible_entries":
+            return (
+                f"{other} sends as a leader entries that no leader of this group has, in the place "
+                "of committed ones for instance: they are not taken. Find out what runs under that "
+                "name, and stop it; if it is a member, compare its log with the others' "
+                "(raft-actors recover entries)"
+            )
+        case "damaged_snapshot":
+            return f"its newest snapshot is damaged: {trouble.detail}"
+        case _:  # "lost_entries"
+            return (
+                f"{other} has lost entries up to {trouble.detail} that it had acknowledged: its "
+                "disk forgets, or went back to an older copy. It counts nowhere until a majority "
+                "of the others has made up for it, and is sent the entries again; look at its disk"
+            )

@@ -1,0 +1,171 @@
+"""Requests: what a client may ask a peer, as events here and as frames between nodes.
+
+request   [operation, peer name, payload, session, sequence]
+answer    bytes: the encoded answer; or a list of addresses: the peer has stopped, ask those
+"""
+
+from dataclasses import dataclass
+from itertools import count
+from reprlib import repr as shortened
+from typing import Any, Protocol
+
+from raft_actors import encoding
+from raft_actors.core.configuration import is_address
+from raft_actors.core.entry import RequestId
+from raft_actors.core.messages import (
+    CONSISTENCIES,
+    LINEARIZABLE,
+    STALE,
+    Configure,
+    Propose,
+    Query,
+    Transfer,
+)
+from raft_actors.encoding import unknown_zones
+from raft_actors.timeouts import optional_seconds
+
+__all__ = ["ASKS", "CONFIGURE", "PART", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE",
+           "Ask", "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
+           "refuse"]  # fmt: skip
+
+WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
+"""READ is linearizable, its payload the query; that of READ_AS also says how to read."""
+
+ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
+    STATUS: ("status", ()),
+    LEADER: ("leader", ()),
+    ENTRY: ("get_entry", (int,)),
+    PART: ("snapshot_part", (int, int)),
+}
+"""Operations that a method of the peer answers, with the types of its arguments."""
+
+
+class Ticket(Protocol):
+    """Who waits for an answer, here or on another node."""
+
+    def set(self, answer: Any) -> Any: ...
+
+
+@dataclass(slots=True)
+class Ask:
+    """A question about the peer itself: call the method `what` after the batch."""
+
+    what: str
+    arguments: tuple[Any, ...]
+    ticket: Ticket
+
+
+@dataclass(slots=True)
+class TakeSnapshot:
+    """A client's wish for a snapshot now; `ticket` gets ("ok", index) once it is durable."""
+
+    ticket: Ticket
+
+
+SEQUENCE = count(1)
+NUMBER_MAX = (1 << 64) - 1
+
+
+def next_request() -> RequestId:
+    """A request id of no session, for what is sent once only."""
+    return 0, next(SEQUENCE)
+
+
+def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket) -> Any:
+    """Return what to tell the peer. Raises ValueError for a request that makes no sense.
+
+    Whatever a peer could trip over is refused here: a client's mistake must not end a server.
+    """
+    if type(payload) is not bytes:
+        raise ValueError("a request without a payload")
+    if operation == WRITE:
+        session, sequence = request
+        if (
+            type(session) is not int
+            or type(sequence) is not int
+            or not 0 <= session <= NUMBER_MAX >= sequence >= 0
+        ):
+            raise ValueError("a request id that is no two numbers of 64 bits")
+        unknown = unknown_zones(payload)
+        if unknown:
+            raise ValueError(f"a command with time zones that are not known here: {unknown}")
+        return Propose(payload, ticket, request)
+    if operation == READ:
+        return Query(payload, ticket)
+    arguments = encoding.loads(payload)
+    if operation == READ_AS and is_way_to_read(arguments):
+        query, consistency, staleness_s, after = arguments
+        return Query(query, ticket, consistency, staleness_s, after)
+    if operation == CONFIGURE and is_change(arguments):
+        members, learners, expected, dry_run, *more = arguments
+        return Configure(members, ticket, learners, expected, dry_run, *more)
+    if operation == TRANSFER and (arguments is None or is_address(arguments)):
+        return Transfer(arguments, ticket)
+    if operation == SNAPSHOT and arguments == ():
+        return TakeSnapshot(ticket)
+    if operation in ASKS and type(arguments) is tuple:
+        name, kinds = ASKS[operation]
+        if tuple(map(type, arguments)) == kinds:
+            return Ask(name, arguments, ticket)
+    raise ValueError(
+        f"operation {shortened(operation)} of {shortened(arguments)} is none of this version"
+    )
+
+
+def refuse(events: list[Any], answer: Any) -> None:
+    """Give `answer` to whoever waits for one of these events."""
+    for event in events:
+        ticket = getattr(event, "ticket", None)
+        if ticket is not None:
+            ticket.set(answer)
+
+
+def read_request(
+    query: bytes,
+    consistency: str = LINEARIZABLE,
+    max_staleness_s: float | None = None,
+    after: int = 0,
+) -> tuple[int, bytes]:
+    """Return operation and payload of a read. Raises ValueError for what can't be combined."""
+    if consistency not in CONSISTENCIES:
+        raise ValueError(f"consistency is one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
+    if consistency != STALE and max_staleness_s is not None:
+        raise ValueError(f'a {consistency} read is never stale: max_staleness_s goes with "stale"')
+    if (optional_seconds(max_staleness_s, "max_staleness_s") or 0) < 0:
+        raise ValueError(
+            f"max_staleness_s must be a number of seconds from 0 on, not {max_staleness_s!r}"
+        )
+    if type(after) is not int or not 0 <= after <= NUMBER_MAX:
+        raise ValueError(f"after must be the token of a handle, not {after!r}")
+    if consistency == LINEARIZABLE:
+        return READ, query
+    staleness_s = None if max_staleness_s is None else float(max_staleness_s)
+    return READ_AS, encoding.dumps((query, consistency, staleness_s, after))
+
+
+def is_way_to_read(value: Any) -> bool:
+    """Tell whether this is (query, consistency, staleness_s, after); see `Query`."""
+    match value:
+        case (bytes(), str() as consistency, None | float() as staleness_s, int() as after):
+            return (
+                consistency in CONSISTENCIES
+                and (staleness_s is None or staleness_s >= 0)
+                and 0 <= after < 1 << 64
+            )
+    return False
+
+
+def is_change(value: Any) -> bool:
+    """Tell whether this is (members, learners, expected, dry_run, witnesses); see `Configure`.
+
+    The last may be left out.
+    """
+    match value:
+        case (tuple() as members, tuple() as learners, None | int(), bool(), *more):
+            witnesses = more[0] if more else ()
+            return (
+                len(more) < 2
+                and type(witnesses) is tuple
+                and all(map(is_address, (*members, *learners, *witnesses)))
+            )
+    return False

@@ -1,0 +1,349 @@
+"""StoreDirectory: what stands beside the database of a durable store, whatever its kind.
+
+store.json      what this is, its format and kind, whose it is, its incarnation, and a CRC-32 of
+                that; written last when it is made
+holder.json     the process that has it open, for messages
+lock            locked while the store is open
+log.KIND        the database
+snapshots/      see `raft_actors.stores.snapshots`
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakSet
+from zlib import crc32
+
+from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.paths import make_private, open_private
+from raft_actors.stores.files import absent, sync_directory, sync_names, told
+from raft_actors.stores.log_store import Mark, new_incarnation
+
+__all__ = ["Owner", "StoreDirectory", "is_in_use", "kind_of"]
+
+logger = logging.getLogger("raft_actors.stores")
+
+MAGIC = "raft_actors store"
+FORMAT = 2  # 1: entries without a time
+BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
+KINDS = ("rocksdb", "lmdb")
+
+Owner = tuple[str, str]
+"""The (name, node) of the peer whose vote the directory holds."""
+
+
+class StoreDirectory:
+    """The directory `path` of one store of this `kind`: found fit, locked, and made if it is new.
+
+    The lock is `flock`: it ends with the process, however that ends.
+    """
+
+    locked: ClassVar[WeakSet["StoreDirectory"]] = WeakSet()
+
+    def __init__(self, path: str | Path, kind: str) -> None:
+        self.path = Path(path).absolute()
+        self.kind = kind
+        self.database = self.path / f"log.{kind}"
+        self.snapshots = self.path / "snapshots"
+        self.lock: int | None = None
+        self.is_new = False
+        self.incarnation = 0
+        self.opened: list[tuple[str, tuple[int, int]]] = []
+
+    def open(self, owner: Owner | None, mark: Mark | None = None) -> None:
+        """Lock the directory; it is made when it is not there. `is_new` tells whether a database
+        is yet to be made in it, and then `finish` to be called.
+
+        owner   who wants to use it; None is anybody
+        mark    of the store that must be there; None: any, or none yet
+
+        Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
+        """
+        if mark and not self.format_file.exists():
+            raise self.gone()  # before anything is made in its place
+        self.absent = absent(self.path)
+        make_private(self.path)
+        self.check_format(owner)  # before anything is put into a directory that is not ours
+        self.take_lock()
+        try:
+            self.is_new = self.check_format(owner)
+            self.refuse_other(mark)
+            self.warn_if_others_may_read()
+            self.write_holder(owner)
+            if self.is_new:
+                self.incarnation = new_incarnation()
+        except BaseException:
+            self.close()
+            raise
+
+    def finish(self, owner: Owner | None) -> None:
+        """Say that the database is made. Until this is on the disk, nothing is saved."""
+        write_record(
+            self.format_file,
+            {
+                "what": MAGIC,
+                "format": FORMAT,
+                "kind": self.kind,
+                "owner": owner,
+                "incarnation": self.incarnation,
+            },
+        )
+        sync_directory(self.path)
+        sync_names(self.path, self.absent)
+
+    def remember(self) -> None:
+        """Note which files these are, once the database is open: `check` looks for them."""
+        self.opened = [(str(path), identity(path)) for path in (self.lock_file, self.database)]
+
+    def check(self) -> None:
+        """Raise StoreError unless the directory and the database are those that were opened.
+
+        The system lets a process write on to files that were removed.
+        """
+        try:
+            for path, known in self.opened:
+                if identity(path) != known:
+                    break
+            else:
+                return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise told(self.path, error) from error
+        raise self.gone()
+
+    @property
+    def mark(self) -> Mark:
+        return self.incarnation, identity(self.lock_file)[1]  # not the device: it may be remounted
+
+    def refuse_other(self, mark: Mark | None) -> None:
+        if mark and mark != self.mark:
+            raise self.gone()
+
+    def gone(self) -> StoreError:
+        return StoreError(
+            f"{self.path} was removed, or replaced by another, while its peer ran: bring back the "
+            f"one that it had, and it goes on; or else {REJOIN}"
+        )
+
+    def close(self) -> None:
+        """Let go of it. Closing twice is fine."""
+        lock, self.lock = self.lock, None
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
+                    self.holder_file.unlink()
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Remove what is left of it, the database being gone; what is not ours stays."""
+        shutil.rmtree(self.snapshots, ignore_errors=True)
+        self.format_file.unlink()
+        for file in (self.holder_file, self.lock_file):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something of others is in it
+            self.path.rmdir()
+
+    @property
+    def format_file(self) -> Path:
+        return self.path / "store.json"
+
+    @property
+    def holder_file(self) -> Path:
+        return self.path / "holder.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    def switch(self, kind: str) -> None:
+        """Say that the log is in a database of this kind from now on; all else stays as it is."""
+        write_record(self.format_file, self.record() | {"kind": kind})
+        sync_directory(self.path)
+
+    # Whose it is.
+
+    def record(self) -> dict[str, Any]:
+        """Return what `store.json` says. Raises FileNotFoundError, StoreCorrupt."""
+        return read_record(self.path)
+
+    def check_format(self, owner: Owner | None) -> bool:
+        """Tell whether the database is yet to be made; raise if the directory is not ours."""
+        try:
+            record = self.record()
+        except FileNotFoundError:
+            ours = {"store.json.draft", "holder.json", "lock", self.database.name}
+            strange = sorted(set(os.listdir(self.path)) - ours)  # noqa: PTH208
+            if strange:
+                raise StoreCorrupt(
+                    f"{self.path} is no data directory of raft_actors (it holds {strange[0]!r}): "
+                    "choose a new one, or an empty one"
+                ) from None
+            return True
+        kind = record.get("kind")
+        if kind != self.kind:
+            raise StoreError(
+                f"{self.path} holds a store of the kind {kind!r}: start the peer with "
+                f'Config(log_store="{kind}"), or run: raft-actors migrate {self.path} '
+                f"--to {self.kind}"
+            )
+        known = record.get("owner", "nobody knows")
+        if known is not None and not is_owner(known):
+            raise StoreCorrupt(f"{self.format_file} names no owner; {REJOIN}")
+        if owner is not None and known is not None and known != list(owner):
+            raise DataDirInUse(
+                f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
+                f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
+            )
+        incarnation = record.get("incarnation")
+        if type(incarnation) is not int or incarnation < 1:
+            raise StoreCorrupt(f"{self.format_file} names no incarnation; {REJOIN}")
+        self.incarnation = incarnation
+        return False
+
+    # Who has it open.
+
+    def take_lock(self) -> None:
+        """Lock the directory, or name who has.
+
+        Whoever removes a directory removes its lock too, so the file that is locked must be the
+        one that is there.
+        """
+        while True:
+            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
+                    break
+            except BlockingIOError:
+                os.close(lock)
+                raise DataDirInUse(
+                    f"{self.path} is in use by {self.holder()}: stop that peer, or give this one "
+                    "a data_dir of its own"
+                ) from None
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+        self.lock = lock
+        self.locked.add(self)
+
+    def write_holder(self, owner: Owner | None) -> None:
+        with open_private(self.holder_file, "w") as file:
+            file.write(json.dumps({"pid": os.getpid(), "owner": owner}) + "\n")
+
+    def warn_if_others_may_read(self) -> None:
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & 0o077:
+            logger.warning(
+                "%s is open to other users of this machine (its mode is %04o), with all that the "
+                "group replicates in it: run chmod -R go= %s", self.path, mode, self.path,
+            )  # fmt: skip
+
+    def holder(self) -> str:
+        """Name who has the store open, as far as it is known."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            record = json.loads(self.holder_file.read_text())
+            who = f" (peer {' on '.join(record['owner'])})" if record["owner"] else ""
+            here = ", this one" if record["pid"] == os.getpid() else ""
+            return f"process {record['pid']}{here}{who}"
+        return "another process"
+
+    @classmethod
+    def forget_locks(cls) -> None:
+        """In a forked child: a lock is shared with it, and would outlive the process it is for."""
+        for directory in list(cls.locked):
+            if directory.lock is not None:
+                os.close(directory.lock)
+                directory.lock = None
+
+
+os.register_at_fork(after_in_child=StoreDirectory.forget_locks)
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of the store in a directory that holds one.
+
+    Raises StoreCorrupt for every other directory, and for one that a later version wrote.
+    """
+    try:
+        record = read_record(path)
+    except (FileNotFoundError, NotADirectoryError):
+        known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
+        hint = f": do you mean {known[0]}?" if known else ""
+        raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
+    kind = record.get("kind")
+    if kind not in KINDS:
+        raise StoreCorrupt(
+            f"{path} holds a store of the kind {kind!r}, which this version of raft_actors does "
+            "not know: use the version that wrote it"
+        )
+    return str(kind)
+
+
+def is_in_use(path: Path) -> bool:
+    """Tell whether a process has the directory open."""
+    try:
+        lock = os.open(path / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def identity(path: Path | str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - each save waits for it, with the text at hand
+    return status.st_dev, status.st_ino
+
+
+def is_owner(known: object) -> bool:
+    return isinstance(known, list) and list(map(type, known)) == [str, str]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `store.json` in the directory `path` says, without its checksum.
+
+    Raises OSError when it is not there, StoreCorrupt when it is not what `write_record` wrote, or
+    of another format.
+    """
+    file = path / "store.json"
+    try:
+        record = json.loads(file.read_bytes())
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("what") != MAGIC:
+        raise StoreCorrupt(f"{file} is not what raft_actors writes; {REJOIN}")
+    if record.get("format") != FORMAT:
+        raise StoreCorrupt(
+            f"{path} has format {record.get('format')!r}, and this version of raft_actors knows "
+            f"format {FORMAT}: use the version that wrote it"
+        )
+    checksum = record.pop("checksum", None)
+    if checksum != checksum_of(record) and not (checksum is None and {*record} == BEFORE_CHECKSUMS):
+        raise StoreCorrupt(f"{file} is damaged: it is not what was written to it; {REJOIN}")
+    return record
+
+
+def checksum_of(record: dict[str, Any]) -> int:
+    return crc32(json.dumps(record).encode())
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Replace the file by `record`, whole or not at all; durable once its directory is synced."""
+    draft = path.with_name(f"{path.name}.draft")
+    with open_private(draft, "w") as file:
+        file.write(json.dumps(record | {"checksum": checksum_of(record)}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,1 @@
+"""For tests of a user's own machine: a simulated cluster, and a real one in this process."""

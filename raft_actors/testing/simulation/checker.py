@@ -1,0 +1,407 @@
+"""Checker: what must hold after every step, found out step by step and never from the start.
+
+Raft's Figure 3: one leader a term; a leader only appends; logs that agree on an entry agree on all
+before it; a leader has all that is committed; no two replicas apply different commands at an index.
+And ours: nobody promises what isn't on its disk, nobody votes twice in a term, what is committed
+is on the disks of a quorum, answered requests are linearizable, refused ones never happen.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from raft_actors import encoding
+from raft_actors.core.configuration import NOBODY, Address, Configuration
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    VERSION,
+    RequestId,
+    kind_of,
+    payload_of,
+    request_of,
+    term_of,
+    version_of,
+)
+from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
+from raft_actors.core.role import OUTCOME_UNKNOWN
+from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
+
+if TYPE_CHECKING:
+    from raft_actors.stores.log_store import Ballot
+    from raft_actors.testing.simulation.peer import SimulatedPeer, Ticket
+    from raft_actors.testing.simulation.world import World
+
+__all__ = ["Broken", "Checker"]
+
+UNKNOWN = encoding.dumps(OUTCOME_UNKNOWN)
+
+
+class Broken(AssertionError):
+    """A promise is broken. The text says which, where, and how it shows."""
+
+
+class Checker:
+    """What is known of a world: what is committed, who voted for whom, what was answered.
+
+    committed      the entries that some peer took for committed, from index 1 on
+    committed_in   for each, the term of the peer that first did
+    commands       indexes of those that are commands
+    outcomes       what each command came to: reply, state and whose they are, by index
+    moves          where machines moved on to another version
+    positions      where each command was committed: once, or oftener if it is of a session
+    configuration  the newest that is committed
+    floor          the highest index that an answer to a client had seen
+    floors         (when, index): each floor so far, and since when it was that
+    """
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.committed: list[bytes] = []
+        self.committed_in: list[int] = []
+        self.commands: list[int] = []
+        self.positions: dict[RequestId, list[int]] = {}
+        self.first_reply: dict[RequestId, bytes] = {}
+        self.refused: set[RequestId] = set()
+        self.expired: set[RequestId] = set()
+        self.leader_of: dict[int, str] = {}
+        self.vote_of: dict[tuple[str, int, int], str] = {}
+        self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self.ballots: dict[str, Ballot] = {}
+        self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
+        self.configuration = NOBODY
+        self.moves: set[int] = set()
+        self.floor = 0
+        self.floors: list[tuple[float, int]] = []
+        self.acknowledged = 0
+        self.reads = 0
+
+    # After a step of `peer`.
+
+    def look(self, peer: "SimulatedPeer") -> None:
+        core = peer.core
+        if core.commit_index != peer.seen:
+            self.note_commit(peer)
+        if core.role.name == "leader" and self.leader_of.get(core.term) != peer.name:
+            self.note_leader(peer)
+
+    def note_leader(self, peer: "SimulatedPeer") -> None:
+        """One leader a term (§5.2), and it has all that was committed before it (§5.4)."""
+        term = peer.core.term
+        self.note_leader_of(term, peer.name)
+        known = bisect_left(self.committed_in, term)
+        log = peer.core.log
+        base = log.base
+        if log.last_index < known or (
+            base < known and log.between(base + 1, known) != self.committed[base:known]
+        ):
+            raise Broken(
+                f"{peer.name} leads term {term} without all of the entries 1 to {known}, "
+                "which were committed in older terms (§5.4, leader completeness)"
+            )
+
+    def note_leader_of(self, term: int, name: str) -> None:
+        first = self.leader_of.setdefault(term, name)
+        if first != name:
+            raise Broken(f"{first} and {name} both lead term {term} (§5.2, election safety)")
+
+    def note_commit(self, peer: "SimulatedPeer") -> None:
+        """What a peer takes for committed is what every other does, and on a quorum's disks."""
+        seen, commit, committed = peer.seen, peer.core.commit_index, self.committed
+        if commit < seen:
+            raise Broken(f"{peer.name}'s commit index fell from {seen} to {commit}")
+        peer.seen = commit
+        seen = max(seen, peer.core.log.base)  # what a snapshot stands for, `restored` looks at
+        entries = peer.core.log.between(seen + 1, commit) if seen < commit else []
+        known = committed[seen:commit]
+        if entries[: len(known)] != known:
+            index = next(n for n, (a, b) in enumerate(zip(entries, known, strict=False)) if a != b)
+            raise Broken(
+                f"{peer.name} takes another entry for committed at index {seen + 1 + index} than "
+                f"was committed there (§5.4.3, state machine safety)"
+            )
+        for frame in entries[len(known) :]:
+            committed.append(frame)
+            self.committed_in.append(peer.core.term)
+            if kind_of(frame) == COMMAND:
+                self.note_command(request_of(frame), len(committed))
+            elif kind_of(frame) == CONFIG:
+                self.configuration = Configuration.decode(payload_of(frame), len(committed))
+                self.world.witnesses.update(name for name, _node in self.configuration.witnesses)
+        if len(known) < len(entries):
+            self.check_quorum_holds(peer, commit)
+
+    def note_command(self, request: RequestId, index: int) -> None:
+        self.commands.append(index)
+        positions = self.positions.setdefault(request, [])
+        positions.append(index)
+        if request[0]:
+            return  # of a session: it may be sent again, and then be committed again
+        if len(positions) > 1:
+            raise Broken(f"command {request} is committed twice, at {positions}")
+        if request in self.refused:
+            raise Broken(f"command {request} was refused, and then committed at {index}")
+
+    def check_quorum_holds(self, peer: "SimulatedPeer", index: int) -> None:
+        """Committed is what a quorum has on disk: on the disks that are the members'."""
+        holders: list[Address] = []
+        for configuration in self.in_force(peer, index):
+            holders = [each for each in configuration.everyone
+                       if self.holds(each, configuration, index)]  # fmt: skip
+            if configuration.has_quorum(holders):
+                return
+        raise Broken(
+            f"{peer.name} takes entry {index} for committed, and only "
+            f"{', '.join(name for name, _node in holders) or 'nobody'} has it on disk (§5.3)"
+        )
+
+    def holds(self, member: Address, configuration: Configuration, index: int) -> bool:
+        """Tell whether the disk that this configuration knows the member by has, or had, it."""
+        name, _node = member
+        disk, known = self.world.disks[name], configuration.incarnation_of(member)
+        if disk.incarnation == known:
+            first, log = disk.store.first, disk.store.log
+        else:
+            first, log = self.world.former.get((name, known), (1, []))
+        place = index - first
+        return place < 0 or (place < len(log) and log[place] == self.committed[index - 1])
+
+    def in_force(self, peer: "SimulatedPeer", index: int) -> Iterator[Configuration]:
+        """The configurations under which entry `index` may have been committed.
+
+        The newest in the log counts from its append on (§6), so it is the last one at or before
+        the entry, or one that came after it.
+        """
+        configuration = peer.core.configuration
+        yield configuration
+        while configuration.index > index:
+            configuration = peer.core.configuration_at(configuration.previous)
+            yield configuration
+
+    # When a disk has synced.
+
+    def saved(self, name: str, ballot: "Ballot | None", first: int, entries: list[bytes]) -> None:
+        if ballot is not None:
+            self.check_ballot(name, ballot)
+        if entries:
+            disk = self.world.disks[name]
+            prev_term = disk.term_before(first)
+            peer = self.world.peers[name]
+            for index, frame in enumerate(entries, first):
+                term = term_of(frame)
+                known = self.written.setdefault((index, term), (frame, prev_term))
+                if known != (frame, prev_term):
+                    raise Broken(
+                        f"{name} has an entry {index} of term {term} that differs from another's, "
+                        "or follows on one of another term (§5.3, log matching)"
+                    )
+                prev_term = term
+            seen = peer.seen
+            if first <= seen:
+                fate = entries[: seen - first + 1]
+                if fate != self.committed[first - 1 : first - 1 + len(fate)]:
+                    raise Broken(f"{name} replaces committed entries from {first} on (§5.4.3)")
+            if first + len(entries) - 1 < seen:
+                raise Broken(f"{name} cuts off committed entries up to {seen} (§5.4.3)")
+
+    def restarted(self, name: str, index: int) -> None:
+        """A log that begins anew behind a snapshot loses nothing that is committed."""
+        seen = self.world.peers[name].seen if name in self.world.peers else 0
+        if index < seen:
+            raise Broken(f"{name} begins its log anew at {index}, and had {seen} committed (§7)")
+
+    def restored(self, peer: "SimulatedPeer", index: int, term: int) -> None:
+        """A snapshot is the state after committed entries, on every replica the same (§7)."""
+        if index > len(self.committed) or term_of(self.committed[index - 1]) != term:
+            raise Broken(
+                f"{peer.name} has a snapshot of entry {index}, which is not committed (§7)"
+            )
+        self.look_at_state(peer, index, f"from its snapshot of entry {index}",
+                           "snapshot and restore must agree")  # fmt: skip
+
+    def resumed(self, peer: "SimulatedPeer", index: int) -> None:
+        """A state on disk is that after committed entries, as every replica had it there."""
+        if index > len(self.committed):
+            raise Broken(
+                f"{peer.name} has the state after entry {index} on its disk, which is not committed"
+            )
+        self.look_at_state(peer, index, f"on its disk, as that after entry {index}",
+                           "keep all of it in the DiskDict")  # fmt: skip
+
+    def look_at_state(self, peer: "SimulatedPeer", index: int, whence: str, rule: str) -> None:
+        """The state at `index` is the one after the last command, or the last move, before it."""
+        peer.count = bisect_right(self.commands, index)
+        changes = self.commands[: peer.count][-1:] + [move for move in self.moves if move <= index]
+        if changes and (newest := max(changes)) in self.outcomes:
+            state, before = self.world.picture(peer.applied.state), self.outcomes[newest][1]
+            if before != state:
+                raise Broken(
+                    f"{peer.name} has the state {state!r} {whence}; there it was {before!r}: {rule}"
+                )
+
+    def requests_up_to(self, index: int) -> set[RequestId]:
+        """The commands of sessions that have run, or never will, once `index` is applied."""
+        return {
+            request
+            for request, positions in self.positions.items()
+            if request[0] and positions[0] <= index
+        }
+
+    def check_ballot(self, name: str, ballot: "Ballot") -> None:
+        term, voted_for = ballot[:2]
+        before_term, before_vote = self.ballots.get(name, (0, None))[:2]
+        if term < before_term:
+            raise Broken(f"{name}'s term falls from {before_term} to {term} (§5.1)")
+        if term == before_term and before_vote not in (None, voted_for):
+            raise Broken(f"{name} changes its vote of term {term} (§5.2)")
+        self.ballots[name] = ballot
+
+    # When a message leaves.
+
+    def sent(self, name: str, message: Message) -> None:
+        """Nobody speaks in a term, votes or acknowledges before its disk knows (Figure 2)."""
+        disk = self.world.disks[name]
+        term = message.term
+        ballot = disk.store.ballot
+        if ballot[0] < term:
+            raise Broken(f"{name} speaks in term {term}, and has term {ballot[0]} on disk")
+        kind = type(message)
+        if kind is AppendEntries:
+            if self.leader_of.get(term) != name:
+                core = self.world.peers[name].core
+                if core.term == term and core.role.name == "leader":
+                    self.note_leader(self.world.peers[name])
+                else:  # it led, and has heard of a newer term in the same batch
+                    self.note_leader_of(term, name)
+        elif kind is AppendReply:
+            if message.match > disk.last_index:  # type: ignore[attr-defined]
+                raise Broken(
+                    f"{name} acknowledges entry {message.match}, and has "  # type: ignore[attr-defined]
+                    f"{disk.last_index} on disk (Figure 2)"
+                )
+        elif kind is RequestVote:
+            self.note_vote(name, term, name)
+        elif kind is VoteReply and message.granted:  # type: ignore[attr-defined]
+            target = message.target
+            self.note_vote(name, term, target[0])
+            if ballot[0] == term and ballot[1] != target:
+                raise Broken(f"{name} gives a vote in term {term} that is not on its disk")
+
+    def note_vote(self, name: str, term: int, candidate: str) -> None:
+        disk = self.world.disks[name].incarnation
+        first = self.vote_of.setdefault((name, disk, term), candidate)
+        if first != candidate:
+            raise Broken(f"{name} votes for {first} and {candidate} in term {term} (§5.2)")
+
+    # When a command is applied.
+
+    def applied(self, peer: "SimulatedPeer", index: int, command: bytes, reply: bytes) -> None:
+        """Each committed command once, in order, with one outcome on all replicas (§2)."""
+        if index > len(self.committed) or index > peer.seen:
+            self.note_commit(peer)
+        commands, count = self.commands, peer.count
+        if count >= len(commands) or commands[count] != index:
+            raise Broken(f"{peer.name} applies entry {index} out of order, or again")
+        peer.count += 1
+        if payload_of(self.committed[index - 1]) != command:
+            raise Broken(f"{peer.name} applies another command at {index} than is committed there")
+        state = self.world.picture(peer.applied.state)
+        known = self.outcomes.setdefault(index, (reply, state, peer.name))
+        reply_before, state_before, who = known
+        if FORGOTTEN in (reply, reply_before):
+            reply_before = reply  # a restart has forgotten it: that contradicts nothing
+        if reply_before != reply or state_before != state:
+            what = f"command {encoding.loads(command)!r} at {index}"
+            here = f"{said_in(reply)!r} with state {state!r}"
+            there = f"{said_in(reply_before)!r} with state {state_before!r}"
+            if who == peer.name:
+                raise Broken(
+                    f"replicas differ after {what}: {who}, started again, replies {here}; before "
+                    f"it replied {there}: something outside the state counts"
+                )
+            raise Broken(
+                f"replicas differ after {what}: {peer.name} replies {here}, {who} replied {there}"
+            )
+
+    def moved(self, peer: "SimulatedPeer", index: int) -> None:
+        """All replicas move their states on at one entry, to one state."""
+        state = self.world.picture(peer.applied.state)
+        _reply, before, who = self.outcomes.setdefault(index, (b"", state, peer.name))
+        if before != state:
+            raise Broken(
+                f"replicas differ after they moved on to version {peer.applied.version} at {index}:"
+                f" {peer.name} has the state {state!r}, {who} had {before!r}"
+            )
+        self.moves.add(index)
+
+    def left_behind(self, peer: "SimulatedPeer") -> None:
+        """A group moves on when every member can: who can't follow was no member then.
+
+        Or it was there when the group was founded, at its founder's version.
+        """
+        has = peer.applied.machine.version
+        for index, frame in enumerate(self.committed, 1):
+            kind = kind_of(frame)
+            if kind == CONFIG:
+                configuration = Configuration.decode(payload_of(frame), index)
+            elif kind == VERSION and version_of(frame) > has:
+                if index > 2 and peer.address in configuration.everyone:
+                    raise Broken(
+                        f"{peer.name} is a member, and can't follow its group to version "
+                        f"{version_of(frame)} at entry {index}"
+                    )
+                return
+
+    # When a client hears.
+
+    def answered(self, peer: "SimulatedPeer", ticket: "Ticket") -> None:
+        """Answers are linearizable: each has seen all that any earlier answer had seen."""
+        seen = peer.applied.seen_by(ticket.answer)
+        if not seen:
+            if ticket.what == "write" and ticket.answer != UNKNOWN:
+                self.note_refusal(ticket.request)
+            return
+        index = max(seen)
+        if ticket.what == "write":
+            self.acknowledged += 1
+            index = self.note_reply(peer, ticket, seen)
+        else:
+            self.reads += 1
+        if index < ticket.floor:
+            raise Broken(
+                f"{peer.name} answers a {ticket.what} from entry {index} that must see "
+                f"{ticket.floor}: a stale {ticket.what} (§8)"
+            )
+        if index > self.floor:
+            self.floor = index
+            self.floors.append((self.world.now, index))
+
+    def floor_at(self, when: float) -> int:
+        """The highest index that an answer given up to then had seen."""
+        place = bisect_right(self.floors, when, key=itemgetter(0))
+        return self.floors[place - 1][1] if place else 0
+
+    def note_refusal(self, request: RequestId) -> None:
+        self.refused.add(request)
+        if request in self.positions and not request[0]:
+            raise Broken(f"command {request} was committed, and refused after it")
+
+    def note_reply(self, peer: "SimulatedPeer", ticket: "Ticket", seen: list[int]) -> int:
+        """A write is answered with the reply to its own command, and always the same one."""
+        own = [index for index in seen if index in self.positions.get(ticket.request, ())]
+        if not own:
+            raise Broken(
+                f"{peer.name} answers write {ticket.request} with the reply to entry {seen[0]}"
+            )
+        assert ticket.answer is not None
+        if ticket.answer == EXPIRED:
+            self.expired.add(ticket.request)
+            return own[-1]
+        if ticket.answer == FORGOTTEN:
+            return own[-1]
+        if ticket.request in self.expired:
+            raise Broken(f"command {ticket.request} ran after it had expired (thesis 6.3)")
+        if self.first_reply.setdefault(ticket.request, ticket.answer) != ticket.answer:
+            raise Broken(f"command {ticket.request} has two replies (thesis 6.3)")
+        return own[-1]

@@ -1,0 +1,160 @@
+"""User: a simulation of a user's own machine. The pytest fixture `raft_simulation` is one of it."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from raft_actors import encoding
+from raft_actors.on_disk import OnDiskStateMachine
+from raft_actors.state_machine import StateMachine
+from raft_actors.testing.simulation.machine_checks import Fault, Findings, examined, picture
+from raft_actors.testing.simulation.plan import Plan, draw
+from raft_actors.testing.simulation.plan_file import keep, kept
+from raft_actors.testing.simulation.runner import Failure, Script, play, transcript
+from raft_actors.testing.simulation.shrink import shrink
+
+__all__ = ["MachineBroken", "Report", "Simulation"]
+
+SHRINKING_PLAYS, ON_DISK_PLAYS = 400, 60
+"""A few seconds: enough to make the story short."""
+STORY_LINES = 40
+
+
+class MachineBroken(AssertionError):
+    """The machine broke a promise. The text says which, how, with which seed, and what happened."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a simulation that found nothing did."""
+
+    seeds: list[int] = field(default_factory=list)
+    committed: int = 0
+    acknowledged: int = 0
+    reads: int = 0
+    raised: int = 0
+
+
+class Simulation:
+    """Runs a machine on simulated clusters that lose messages, crash, and change leaders.
+
+    folder   where the plans of failures are left; None for a new temporary one
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+
+    def run(
+        self,
+        machine: type[StateMachine],
+        commands: Sequence[Any] | Callable[[float], Any],
+        queries: Sequence[Any] | Callable[[float], Any] = (),
+        *,
+        seeds: int | None = None,
+        seed: int | None = None,
+        plan: str | Path | None = None,
+        steps: int = 400,
+        oldest: int = 1,
+    ) -> Report:
+        """Play some seeds with this machine, and return what was done.
+
+        commands  what clients write: some to draw from, or a function of a number drawn from
+                  [0, 1)
+        queries   what they read, likewise; without any, nothing is read
+        seeds     how many seeds; RAFT_SIMULATION_SEEDS where that is set, or 25
+        seed      only this one: the one that a failure named
+        plan      only the plan in this file, which a failure has left
+        steps     how much happens to each cluster before it is healed
+        oldest    the oldest version of the machine that still runs: groups begin there, or at
+                  its newest one, and move on
+
+        Raises MachineBroken when replicas come to differ, a reply can't be encoded, a command
+        that raises leaves a trace in the state, the state becomes one of another type, a read
+        changes it, or no command ever succeeds.
+        """
+        findings = Findings()
+        try:
+            tested = examined(machine, findings)
+        except Fault as fault:
+            name = getattr(machine, "__name__", type(machine).__name__)
+            raise MachineBroken(f"{name}: {fault}") from fault
+        refuse_unusable(commands, "commands")
+        refuse_unusable(queries, "queries")
+        if not commands:
+            raise ValueError("commands: give some to draw from, or a function that makes them")
+        script = Script(
+            machine=tested,
+            users=True,
+            oldest=oldest,
+            newest=machine.version,
+            command=lambda _number, draw: drawn(commands, draw),
+            query=lambda draw: drawn(queries, draw),
+            picture=picture,
+            reads=bool(queries),
+        )
+        report = Report()
+        for each in self.plans(seeds, seed, plan, steps):
+            end = play(each, script)
+            if isinstance(end, Failure):
+                raise MachineBroken(self.story(machine, end, script))
+            report.seeds.append(each.seed)
+            report.committed += len(end.checker.commands)
+            report.acknowledged += end.checker.acknowledged
+            report.reads += end.checker.reads
+        report.raised = sum(findings.raised.values())
+        if nothing := findings.never_works(machine.version):
+            raise MachineBroken(f"{machine.__name__}: {nothing}")
+        return report
+
+    @staticmethod
+    def plans(
+        seeds: int | None, seed: int | None, plan: str | Path | None, steps: int
+    ) -> Iterator[Plan]:
+        if plan is not None:
+            yield kept(Path(plan))
+        elif seed is not None:
+            yield draw(seed, steps)
+        else:
+            count = seeds or int(os.environ.get("RAFT_SIMULATION_SEEDS", "25"))
+            yield from (draw(each, steps) for each in range(count))
+
+    def story(self, machine: type[StateMachine], failure: Failure, script: Script) -> str:
+        on_disk = issubclass(machine, OnDiskStateMachine)
+        plays_max = ON_DISK_PLAYS if on_disk else SHRINKING_PLAYS
+        small = shrink(failure, script, plays_max=plays_max)
+        lines = [line for line in transcript(small.plan, script) if is_of_interest(line)]
+        seed, name = failure.plan.seed, machine.__name__
+        folder = self.folder or Path(mkdtemp(prefix="raft-simulation-"))
+        path = folder / f"{name}-{seed}.plan.json"
+        keep(small.plan, path)
+        return "\n".join([
+            f"{name}, seed {seed}: {failure.complaint}",
+            "",
+            "What happens, as short as it was found:",
+            *(f"    {line}" for line in lines[-STORY_LINES:]),
+            "",
+            f"Again: raft_simulation.run({name}, ..., seed={seed})",
+            f"Also with another raft_actors: raft_simulation.run({name}, ..., plan={str(path)!r})",
+        ])  # fmt: skip
+
+
+def refuse_unusable(choices: Sequence[Any] | Callable[[float], Any], what: str) -> None:
+    """Raise TypeError for what no client could send."""
+    if not callable(choices):
+        for place, each in enumerate(choices):
+            encoding.dumps(each, f"{what}[{place}]")
+
+
+def drawn(choices: Sequence[Any] | Callable[[float], Any], draw: float) -> Any:
+    if callable(choices):
+        return choices(draw)
+    # The draw also says who is asked; its later digits say for what.
+    return choices[int(draw * 1_000_003 % 1 * len(choices))] if choices else None
+
+
+def is_of_interest(line: str) -> bool:
+    """What clients and processes do; what peers say to each other is not the machine's trouble."""
+    return " > " not in line and "alarm rings" not in line

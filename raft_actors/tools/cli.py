@@ -1,0 +1,44 @@
+"""Cli: the door of `raft-actors`. What can't be done becomes one line and an exit status.
+
+Exit status: 0 done, 1 it could not be done now (a name taken, a tree that gave up), 2 it was asked
+for in a way that can't work (a bad name, a missing module, an unknown option), 130 Ctrl-C.
+The commands themselves are in `raft_actors.tools.commands`; they need the extra `shell`.
+"""
+
+import sys
+from io import TextIOWrapper
+from typing import NoReturn
+
+from raft_actors.errors import BadName, RaftError
+from raft_actors.tools.launch import CannotLaunch
+
+__all__ = ["main"]
+
+EXTRAS = {"typer", "rich", "IPython", "prompt_toolkit", "pygments"}
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):  # what is in a log may not be in its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        from raft_actors.tools.commands import app
+
+        sys.exit(app(prog_name="raft-actors"))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        refuse(f"{error.name} is missing: pip install 'raft_actors[shell]'", status=1)
+    except BadName as error:
+        refuse(str(error), status=2)
+    except CannotLaunch as error:
+        refuse(str(error), status=error.status)
+    except RaftError as error:
+        refuse(str(error), status=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def refuse(message: str, *, status: int) -> NoReturn:
+    print(f"raft-actors: {message}", file=sys.stderr)
+    sys.exit(status)

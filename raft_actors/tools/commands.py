@@ -1,0 +1,209 @@
+"""Commands: what `raft-actors` can be asked to do. Each loads what it needs when it is asked."""
+
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raft_actors.tools.launch import Plan, run_until_told
+from raft_actors.tools.offline.commands import recover, run_migrate
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Raft for Python programs, as actors under supervision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SName = Annotated[str, typer.Option(help="Name of the node: `a` makes it a@<this host>.")]
+Module = Annotated[
+    str | None,
+    typer.Option("-m", "--module", help="Module to import; its start() starts its tree."),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="Function that starts the supervision tree."),
+]
+Cookie = Annotated[
+    str | None,
+    typer.Option(
+        help="Shared secret of the nodes; without it RAFT_ACTORS_COOKIE, which `ps` does not "
+        "show, then the user's cookie file."
+    ),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+]
+
+
+class Level(StrEnum):
+    """From which level on the log is shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+LogLevel = Annotated[
+    Level | None,
+    typer.Option(
+        help="Log from this level on; else warnings and who leads. info: commands that "
+        "raised, with file and line; debug: their tracebacks."
+    ),
+]
+DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            version = metadata.version("raft_actors")
+        except metadata.PackageNotFoundError:
+            version = "(run from its sources, not installed)"
+        typer.echo(f"raft-actors {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Raft for Python programs, as actors under supervision."""
+
+
+@app.command()
+def shell(
+    sname: SName,
+    module: Module = None,
+    start: Start = None,
+    cookie: Cookie = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
+    from raft_actors.tools.shell import run_shell
+
+    plan = Plan(
+        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        data_dir=data_dir,
+    )  # fmt: skip
+    raise typer.Exit(run_shell(plan))
+
+
+@app.command()
+def node(
+    sname: SName,
+    module: Module = None,
+    start: Start = None,
+    cookie: Cookie = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+) -> None:
+    """A started node without a prompt, until SIGTERM or Ctrl-C."""
+    plan = Plan(
+        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        data_dir=data_dir, log_level=log_level and log_level.name,
+    )  # fmt: skip
+    raise typer.Exit(run_until_told(plan))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float, typer.Option(min=0.5, help="How long clients write before and after the crash.")
+    ] = 2.0,
+) -> None:
+    """Three nodes on this machine, a crashed leader, and not one acknowledged write missing."""
+    from raft_actors.tools.demo import run_demo
+
+    raise typer.Exit(run_demo(write_s=seconds))
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1_000,
+    steps: Annotated[int, typer.Option(min=1, help="Fates in each, before it is healed.")] = 3_000,
+    first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that play at once.")] = 1,
+    plan: Annotated[
+        Path | None, typer.Option(help="Play only this file, which a seed that failed has left.")
+    ] = None,
+) -> None:
+    """The protocol under pretend faults: no real time passes. A seed that fails is explained, and
+    left as a file to play again."""
+    from raft_actors.testing.simulation.plan_file import BadPlan
+    from raft_actors.tools.simulate import run_plan, run_simulation
+
+    if plan is not None:
+        try:
+            raise typer.Exit(run_plan(plan))
+        except BadPlan as error:
+            raise typer.BadParameter(str(error)) from error
+    raise typer.Exit(run_simulation(seeds=seeds, steps=steps, first=first, jobs=jobs))
+
+
+@app.command()
+def torture(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long it lasts.")] = 5.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Draws the faults and the calls; a new one is printed.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=3, max=7, help="How many node processes.")] = 3,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Leave history, faults and logs there, even if nothing is found."),
+    ] = None,
+    faults: Annotated[
+        str, typer.Option(help="Only these kinds, with commas between: kill_all,pause_leader.")
+    ] = "",
+) -> None:
+    """Real node processes under real faults; every answer they gave is checked."""
+    from raft_actors.tools.torture.driver import TorturePlan, run_torture
+    from raft_actors.tools.torture.faults import known_kinds
+
+    kinds = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
+    if unknown := sorted(set(kinds) - known_kinds()):
+        known = ", ".join(sorted(known_kinds()))
+        raise typer.BadParameter(f"no fault {unknown[0]!r}; there are {known}")
+    plan = TorturePlan(minutes=minutes, seed=seed, nodes=nodes, keep=keep, only=kinds)
+    raise typer.Exit(run_torture(plan))
+
+
+@app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each load is put on.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each time.")] = 3.0,
+) -> None:
+    """What three durable nodes do on this machine: rates, latency, failover."""
+    from raft_actors.tools.bench.run import run_bench
+
+    raise typer.Exit(run_bench(rounds=rounds, seconds=seconds))
+
+
+app.command("migrate")(run_migrate)
+app.add_typer(recover, name="recover")
+
+trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
+app.add_typer(trace, name="trace")
+
+
+@trace.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="The directory of all peers' traces, or one file.")],
+) -> None:
+    """Check traces against the rules of Raft; say in which line the first one is broken."""
+    from raft_actors.tools.trace_check.report import run_check
+
+    raise typer.Exit(run_check(path))

@@ -1,0 +1,340 @@
+"""Demo: three node processes, a killed leader, all killed at once, and every acknowledged write.
+
+The driver is a node too, `demo@<host>`, and talks to the peers as any program would. Processes,
+cookie, port files and logs live in a temporary directory that is gone afterwards; nothing of the
+user's is touched. The nodes end with the driver, however it ends: they wait for the end of their
+standard input.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from raft_actors import Node, Raft, Supervisor
+from raft_actors.kv_store import KVStore
+
+__all__ = ["run_demo", "start_store"]
+
+Address = tuple[str, str]
+NAMES = ("a", "b", "c")
+CLIENTS = 4
+STEP_S = 30.0  # a step that takes longer has failed; the slowest takes 2 s on two busy cores
+CALL_S = 1.0
+PAUSE_S = 0.02
+CHECK_THREADS = 8
+UNKNOWN = {("error", "timeout"), ("error", "outcome_unknown")}
+
+
+def start_store() -> Any:
+    """Start a node's tree: one peer, `kv`. The process ends when its standard input does."""
+    threading.Thread(target=end_with_stdin, name="end-with-stdin", daemon=True).start()
+    return Supervisor.start_link([(KVStore, {"name": "kv"})], strategy="one_for_one")
+
+
+def end_with_stdin() -> NoReturn:
+    sys.stdin.read()
+    os._exit(1)
+
+
+class DemoFailed(Exception):
+    """A step did not come true in time; the message says which and what the nodes said."""
+
+
+class Story:
+    """Tells what happens as it happens, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.began = time.monotonic()
+
+    def tell(self, text: str, style: str = "") -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:6.2f} s[/]  {text}", style=style)
+
+    def until(self, what: str, seen: Callable[[], Any]) -> Any:
+        """Wait until `seen` returns something true, and return that. Raises DemoFailed."""
+        deadline = time.monotonic() + STEP_S
+        while not (found := seen()):
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{what}: not within {STEP_S:.0f} s")
+            time.sleep(PAUSE_S)
+        return found
+
+
+class Stage:
+    """The three node processes and their directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.host = socket.gethostname().partition(".")[0]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def command(self, name: str) -> list[str]:
+        return [
+            sys.executable, "-m", "raft_actors", "node", "--sname", name,
+            "--start", "raft_actors.tools.demo:start_store", "--data-dir", str(self.directory / name),
+        ]  # fmt: skip
+
+    def start(self, name: str) -> int:
+        """Start the node's process and return its pid."""
+        with self.log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(  # noqa: S603 - our own command
+                self.command(name),
+                stdin=subprocess.PIPE, stdout=log, stderr=log,
+                cwd=self.directory, start_new_session=True,
+            )  # fmt: skip
+        return self.processes[name].pid
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL these nodes, all at once, and bury them."""
+        for name in names:
+            self.processes[name].kill()
+        for name in names:
+            process = self.processes.pop(name)
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+    def address(self, name: str) -> Address:
+        return ("kv", f"{name}@{self.host}")
+
+    def addresses(self) -> list[Address]:
+        return [self.address(name) for name in NAMES]
+
+    def is_up(self, name: str) -> bool:
+        """Whether the node's peer answers. Raises DemoFailed if its process has ended."""
+        if (status := self.processes[name].poll()) is not None:
+            raise DemoFailed(f"node {name} ended with status {status}")
+        return bool(Raft.status(self.address(name))[0] == "ok")
+
+    def log(self, name: str) -> Path:
+        return self.directory / f"{name}.log"
+
+    def last_words(self) -> str:
+        said = []
+        for name in NAMES:
+            if self.log(name).exists():
+                lines = self.log(name).read_text(errors="replace").splitlines()
+                said += [f"  {name}: {line}" for line in lines[-8:]]
+        return "\n".join(said)
+
+
+@dataclass(slots=True)
+class Clients:
+    """Writers that go on whatever happens, and remember what was acknowledged to them."""
+
+    addresses: list[Address]
+    leader: Address
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    unknown: int = 0
+    redirects: int = 0
+    refused: int = 0
+    last: tuple[float, float] = (0.0, 0.0)
+    """When the newest of the acknowledged writes began, and when it was acknowledged."""
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Run the writers, each on its own thread, while the body runs."""
+        writers = [
+            threading.Thread(target=self.write, args=(number,), name=f"client-{number}")
+            for number in range(CLIENTS)
+        ]
+        for writer in writers:
+            writer.start()
+        try:
+            yield
+        finally:
+            self.ended.set()
+            for writer in writers:
+                writer.join(timeout=STEP_S)
+
+    def write(self, number: int) -> None:
+        """Set key after key. A write that is not acknowledged is left alone: it may be there."""
+        count = 0
+        while not self.ended.is_set():
+            count += 1
+            key = f"client {number}, write {count}"
+            began = time.monotonic()
+            match Raft.write(self.leader, ("set", key, count), timeout=CALL_S):
+                case ("ok", _, _):
+                    self.acknowledged[key] = count
+                    self.last = max(self.last, (began, time.monotonic()))
+                case ("error", ("redirect", address)) if address is not None:
+                    self.redirects += 1
+                    self.leader = address
+                    self.ended.wait(PAUSE_S)
+                case answer:
+                    if answer in UNKNOWN:
+                        self.unknown += 1
+                    else:
+                        self.refused += 1
+                    self.leader = self.addresses[count % len(self.addresses)]
+                    self.ended.wait(PAUSE_S)
+
+    def wait_for_more(self, story: Story, since: float) -> float:
+        """Wait until a write begun after `since` is acknowledged; returns the seconds since."""
+        story.until("a write is acknowledged again", lambda: self.last[0] > since)
+        return self.last[1] - since
+
+
+def run_demo(*, write_s: float = 2.0) -> int:
+    """Play it. Returns 0 only if every acknowledged write was found at the end.
+
+    write_s   how long the clients write undisturbed, before and after the leader's death
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.getLogger("raft_actors").setLevel(logging.ERROR)  # the story tells of broken links
+    story = Story()
+    with tempfile.TemporaryDirectory(prefix="raft_actors-demo-") as name:
+        stage = Stage(Path(name))
+        keep_to_ourselves(stage.directory)
+        try:
+            Node.start("demo")
+            return play(story, stage, write_s)
+        except DemoFailed as error:
+            story.console.print(f"[bold red]failed:[/] {error}\n{stage.last_words()}", markup=True)
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            stage.kill(*list(stage.processes))
+            Node.stop()
+
+
+def keep_to_ourselves(directory: Path) -> None:
+    """Give this process and its children their own cookie and port files."""
+    runtime = directory / "run"
+    runtime.mkdir(mode=0o700)
+    os.environ["RAFT_ACTORS_RUNTIME_DIR"] = str(runtime)
+    os.environ["RAFT_ACTORS_COOKIE"] = secrets.token_urlsafe(32)
+    for name in ("RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT"):
+        os.environ.pop(name, None)
+
+
+def play(story: Story, stage: Stage, write_s: float) -> int:
+    leader = form_cluster(story, stage)
+    clients = Clients(stage.addresses(), leader)
+    with clients.writing():
+        kill_the_leader(story, stage, clients, write_s)
+        kill_everyone(story, stage, clients)
+    return check(story, stage, clients)
+
+
+def form_cluster(story: Story, stage: Stage) -> Address:
+    """Start the nodes, tell them who they are, and return who leads."""
+    for name in NAMES:
+        story.tell(f"node [bold]{name}@{stage.host}[/] starts, process {stage.start(name)}")
+    for name in NAMES:
+        story.until(f"node {name} is up", partial(stage.is_up, name))
+    answer = Raft.set_configuration(stage.address("a"), stage.addresses())
+    if answer[0] != "ok":
+        raise DemoFailed(f"set_configuration answered {answer!r}")
+    leader: Address = story.until("a leader is elected", lambda: Raft.leader(stage.address("a")))
+    story.tell(f"the three are a cluster; the leader is [bold]{leader[1]}[/]")
+    return leader
+
+
+def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float) -> None:
+    """Kill the leader's process under the writers; it comes back and catches up."""
+    story.tell(f"{CLIENTS} clients write; every write that is acknowledged is remembered")
+    time.sleep(write_s)
+    leader = story.until("a leader", lambda: Raft.leader(clients.leader))
+    name = leader[1].partition("@")[0]
+    story.tell(f"{len(clients.acknowledged)} acknowledged; now [bold red]kill -9[/] of {leader[1]}")
+    killed_at = time.monotonic()
+    stage.kill(name)
+    took_s = clients.wait_for_more(story, killed_at)
+    new_leader = new_leader_than(story, stage, leader)
+    story.tell(
+        f"the new leader is [bold]{new_leader[1]}[/]; "
+        f"it acknowledged a write {took_s * 1000:.0f} ms after the kill"
+    )
+    follower = next(one for one in stage.addresses() if one not in (leader, new_leader))
+    answer = Raft.read(follower, ("get", "client 0, write 1"), timeout=CALL_S)
+    story.tell(f"asked to read, the follower {follower[1]} answers {answer!r}")
+    time.sleep(write_s)
+
+    story.tell(f"{leader[1]} starts again, same command, process {stage.start(name)}")
+    story.until(f"node {name} is up", partial(stage.is_up, name))
+    goal = Raft.status(new_leader)[1]["commit_index"]
+    story.until(f"{leader[1]} has caught up", lambda: applied(leader) >= goal)
+    story.tell(f"{leader[1]} has caught up: entry {goal} and all before it are applied")
+
+
+def new_leader_than(story: Story, stage: Stage, old: Address) -> Address:
+    """Wait until the living agree on a leader that is not the old one, and return it."""
+    living = [one for one in stage.addresses() if one != old]
+
+    def agreed() -> Address | None:
+        leaders = {Raft.leader(one) for one in living}
+        return leaders.pop() if len(leaders) == 1 and not leaders & {None, old} else None
+
+    found: Address = story.until("the others elect a leader", agreed)
+    return found
+
+
+def applied(address: Address) -> int:
+    answer = Raft.status(address)
+    return int(answer[1]["last_applied"]) if answer[0] == "ok" else 0
+
+
+def kill_everyone(story: Story, stage: Stage, clients: Clients) -> None:
+    """Kill all three at once under the writers, and start them again."""
+    story.tell(
+        f"{len(clients.acknowledged)} acknowledged; now [bold red]kill -9[/] of all three at once"
+    )
+    killed_at = time.monotonic()
+    stage.kill(*NAMES)
+    for name in NAMES:
+        stage.start(name)
+    story.tell("all three start again, same commands")
+    took_s = clients.wait_for_more(story, killed_at)
+    story.tell(f"{took_s * 1000:.0f} ms after the kill a write was acknowledged again")
+
+
+def check(story: Story, stage: Stage, clients: Clients) -> int:
+    """Read back every acknowledged write from the leader; returns the exit status."""
+    story.tell(
+        f"the clients stop: {len(clients.acknowledged)} writes acknowledged, {clients.redirects} "
+        f"redirected, {clients.refused} refused, {clients.unknown} of unknown outcome"
+    )
+    for name in NAMES:
+        story.until(f"node {name} is up", partial(stage.is_up, name))
+    leader = story.until("a leader", lambda: Raft.leader(stage.address("a")))
+
+    def is_there(item: tuple[str, int]) -> bool:
+        key, value = item
+        query = ("get", key)
+        answer = story.until(
+            f"a read of {key!r} is answered",
+            lambda: settled(Raft.read(Raft.leader(leader) or leader, query, timeout=CALL_S)),
+        )
+        return bool(answer == ("ok", value))
+
+    with ThreadPoolExecutor(CHECK_THREADS) as pool:
+        found = list(pool.map(is_there, clients.acknowledged.items()))
+    missing = found.count(False)
+    style = "bold green" if found and not missing else "bold red"
+    story.console.print(f"{len(found)} acknowledged writes checked, {missing} missing", style=style)
+    return 0 if found and not missing else 1
+
+
+def settled(answer: Any) -> Any:
+    """The answer if the state machine gave it, None if the read has to be asked again."""
+    return answer if answer == ("error", "key_not_found") or answer[0] == "ok" else None

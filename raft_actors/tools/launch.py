@@ -1,0 +1,256 @@
+"""Launch: a started node with a module and its supervision tree, ended in the reverse order.
+
+The convention for a tree: a module-level function `start()` of the module given with `-m` is
+called, without arguments, once the node has started. It answers what `start_link` answers:
+`("ok", supervisor)`; that supervisor is stopped before the node. `--start module:function` names
+another function. A module without `start()` is only imported.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
+from types import ModuleType
+from typing import Any
+
+import pykka
+
+import supervision
+from raft_actors import Config, Node
+from raft_actors.errors import RaftError
+from raft_actors.node.discovery import Place
+
+__all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
+
+logger = logging.getLogger("raft_actors.launch")
+
+STOP_S = 30.0
+"""A tree that has not ended by then is left behind: its threads are daemons."""
+
+
+class CannotLaunch(RaftError):
+    """What was asked for can't be started; `status` is the exit status that says so."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to launch. `sname` is the node's name without its host; `start` is module:function.
+
+    log_level  from which on the log is shown, as `logging` calls it; None: warnings and who leads
+    """
+
+    sname: str
+    module: str | None = None
+    start: str | None = None
+    cookie: str | None = field(default=None, repr=False)
+    host: str = "127.0.0.1"
+    port: int = 0
+    data_dir: Path | None = None
+    log_level: str | None = None
+
+
+@dataclass(slots=True)
+class Launched:
+    """What runs: the node's name, the module that was imported, the top of its tree."""
+
+    node: str
+    module: ModuleType | None = None
+    tree: supervision.ProcessRef[Any] | None = None
+
+    def watch_tree(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `callback(reason)` when the tree ends by itself; returns how to stop watching."""
+        if self.tree is None:
+            return lambda: None
+        return self.tree.watch(callback)
+
+
+@contextmanager
+def launch(plan: Plan) -> Iterator[Launched]:
+    """Start the node, import the module, start its tree; on leaving end all of it, the node last.
+
+    Raises CannotLaunch for a node that can't be, a module or function that is not there, and a tree
+    that refuses to start; NameTaken. The node is stopped in every case.
+    """
+    node = start_node(plan)
+    try:
+        launched = Launched(node)
+        starter = None
+        if plan.module is not None:
+            launched.module = find_module(plan.module)
+            starter = getattr(launched.module, "start", None)
+        if plan.start is not None:
+            starter = find_function(plan.start)
+        log_to_stderr(plan.log_level)  # after the module, which may arrange for the log itself
+        if starter is not None:
+            launched.tree = start_tree(starter)
+        yield launched
+    finally:
+        stop_actors()
+        Node.stop()
+
+
+def start_node(plan: Plan) -> str:
+    """Start the node and return its name."""
+    config = Config(data_dir=plan.data_dir) if plan.data_dir else None
+    try:
+        return Node.start(
+            plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config
+        )
+    except OSError as error:
+        message = f"can't listen at {Place(plan.host, plan.port)}: {error.strerror or error}"
+        raise CannotLaunch(message, status=1) from None
+    except ValueError as error:  # its name, or a setting of the environment
+        raise CannotLaunch(str(error), status=2) from None
+
+
+def stop_actors() -> None:
+    """Stop all that was started, trees from their tops down, the last one first.
+
+    Also what `Raft.start_peer` started, so that its stores are closed, and Pykka actors of the
+    module's own, whose threads would keep the process from ending.
+    """
+    for ref in reversed(pykka.ActorRegistry.get_all()):  # only the tops are there
+        try:
+            if isinstance(ref, supervision.ProcessRef):
+                supervision.stop(ref, "shutdown", timeout=STOP_S)
+            else:
+                ref.stop(timeout=STOP_S)
+        except supervision.SupervisionError as error:
+            logger.info("%s had ended before: %s", ref, error)
+        except (TimeoutError, pykka.Timeout):
+            logger.warning("left behind: %s has not ended within %g s", ref, STOP_S)
+
+
+def find_module(name: str) -> ModuleType:
+    """Import `name`; like `python -m`, the working directory comes first."""
+    if name.endswith(".py") or not all(name.split(".")):
+        raise CannotLaunch(
+            f"a module is named as in an import, examples.kv_tree say, not {name!r}", status=2
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise CannotLaunch(
+            f"no module named {error.name!r} in {here} or among the installed packages", status=2
+        ) from None
+
+
+def find_function(path: str) -> Callable[[], Any]:
+    """Return the function that `module:function` names."""
+    module_name, _, function_name = path.partition(":")
+    if not module_name or not function_name:
+        raise CannotLaunch(f"--start takes module:function, not {path!r}", status=2)
+    function = getattr(find_module(module_name), function_name, None)
+    if not callable(function):
+        raise CannotLaunch(f"module {module_name!r} has no function {function_name!r}", status=2)
+    return function  # type: ignore[no-any-return]
+
+
+def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None:
+    """Call the module's `start()` and return the top of its tree, None if it started none."""
+    match starter():
+        case ("ok", supervision.ProcessRef() as tree):
+            return tree
+        case ("ok", pykka.ActorProxy(actor_ref=supervision.ProcessRef() as tree)):
+            return tree
+        case None | "ignore":
+            return None
+        case ("error", reason):
+            raise CannotLaunch(f"the supervision tree did not start: {reason!r}", status=1)
+        case other:
+            raise CannotLaunch(
+                'start() must answer ("ok", supervisor), as start_link of a Supervisor or a '
+                f"Process does, not {other!r}",
+                status=2,
+            )
+
+
+def run_until_told(plan: Plan) -> int:
+    """Run without a prompt until SIGTERM, SIGINT or SIGHUP, or until the tree gives up.
+
+    Returns the exit status: 0 when told to stop, 1 when the tree ended by itself, so that whoever
+    runs this process knows to start it again. A second signal ends the process at once.
+    """
+    told = threading.Event()
+    gave_up: list[Any] = []
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        told.set()
+        end_at_the_next(before)
+
+    def on_tree_end(reason: Any) -> None:
+        gave_up.append(reason)
+        told.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (*end_signals(), SIGINT)}
+    try:
+        with launch(plan) as launched:
+            print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
+            stop_watching = launched.watch_tree(on_tree_end)
+            told.wait()
+            stop_watching()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if gave_up:
+        print(f"raft-actors: the supervision tree ended: {gave_up[0]!r}", file=sys.stderr)
+        return 1
+    with suppress(OSError):  # the terminal may be what is gone
+        print(f"{launched.node} stopped", flush=True)
+    return 0
+
+
+def end_signals() -> list[signal.Signals]:
+    """Return what tells a process to end: SIGTERM and, but under `nohup`, SIGHUP."""
+    is_hung_up = signal.getsignal(SIGHUP) is not signal.SIG_IGN
+    return [SIGTERM, SIGHUP] if is_hung_up else [SIGTERM]
+
+
+def end_at_the_next(signals: Iterable[signal.Signals]) -> None:
+    """Let the next of these signals end the process at once; but not SIGHUP, which comes from the
+    terminal and from its shell as both end.
+    """
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN if number == SIGHUP else signal.SIG_DFL)
+
+
+class StderrHandler(logging.Handler):
+    """Write to what `sys.stderr` is at the time, so that a prompt can lift the line above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+def log_to_stderr(level: str | None) -> None:
+    """Show the log from `level` on, or else warnings and who leads. What the program has arranged
+    for its log stays, but for a level that was asked for.
+    """
+    root = logging.getLogger()
+    if level is not None:
+        root.setLevel(level)
+    if not root.handlers:
+        peers = logging.getLogger("raft_actors.peer")
+        if level is None and peers.level == logging.NOTSET:
+            peers.setLevel(logging.INFO)
+        handler = StderrHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)

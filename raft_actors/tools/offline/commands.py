@@ -1,0 +1,198 @@
+"""Commands: `raft-actors migrate` and `raft-actors recover`, for directories of stopped peers."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raft_actors.errors import REJOIN, StoreCorrupt
+from raft_actors.tools.offline.backup import export_backup, import_backup, verify_backup
+from raft_actors.tools.offline.entries import entries_of
+from raft_actors.tools.offline.examine import examine
+from raft_actors.tools.offline.force_configuration import CannotForce, force, parse_address, plan
+from raft_actors.tools.offline.migrate import KINDS, migrate
+from raft_actors.tools.offline.stopped_peer import refused_in_words, stopped
+from raft_actors.tools.offline.tables import entries_table, show, show_findings, show_forcing
+
+__all__ = ["recover", "run_migrate"]
+
+ENTRIES_MAX = 1_000
+"""Entries shown when it isn't said where to end."""
+
+Directory = Annotated[Path, typer.Argument(help="The data directory of one peer that is stopped.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+recover = typer.Typer(
+    help="Look at, check and rescue a stopped peer's data; see docs/recovery.md.",
+    no_args_is_help=True,
+)
+
+
+def run_migrate(
+    directory: Directory,
+    to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")],
+) -> None:
+    """Move a stopped peer's log into a store of another kind. The old one is kept."""
+    check_kind(to)
+    done = migrate(directory, to)
+    if done.was_already:
+        typer.echo(f"{directory} is {done.kind} already")
+    else:
+        entries = f"entries {done.first} to {done.last}, read back"
+        typer.echo(f"{directory} is {done.kind} now: {entries}")
+    if done.old is not None:
+        typer.echo(f"the old log is no longer used; remove it when you like: {done.old}")
+    typer.echo(f'start the peer with Config(log_store="{done.kind}")')
+
+
+def check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise typer.BadParameter(f"a durable store is {' or '.join(KINDS)}, not {kind!r}")
+
+
+@recover.command("inspect")
+def inspect_directory(directory: Directory, as_json: Json = False) -> None:
+    """Show whose it is, its ballot, log, configurations and snapshots."""
+    with stopped(directory) as store:
+        found = examine(store)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        show(Console(), found)
+
+
+@recover.command("entries")
+def show_entries(
+    directory: Directory,
+    first: Annotated[int, typer.Option("--from", min=1, help="The first entry to show.")] = 1,
+    last: Annotated[
+        int | None, typer.Option("--to", min=1, help="The last; without it, up to 1,000.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show entries of the log: term, kind, and what is in them."""
+    with stopped(directory) as store:
+        saved = store.load()
+        first = max(first, saved.first)
+        last = min(saved.last, first + ENTRIES_MAX - 1 if last is None else last)
+        views = entries_of(store, first, last)
+        shown = json.dumps(list(views), indent=1) if as_json else entries_table(views)
+    if isinstance(shown, str):
+        typer.echo(shown)
+    else:
+        Console().print(shown)
+
+
+@recover.command("verify")
+def verify_directory(
+    directory: Annotated[
+        Path, typer.Argument(help="The data directory of one peer that is stopped, or a backup.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Read everything and check it. Exit status 1 if anything is damaged."""
+    with refused_in_words(directory):
+        is_backup = directory.is_file()
+    if is_backup:
+        verify_file(directory, as_json=as_json)
+        return
+    with stopped(directory) as store:
+        found = examine(store)
+    if as_json:
+        typer.echo(json.dumps({"notes": found.notes, "problems": found.problems}, indent=1))
+    else:
+        show_findings(Console(), found)
+        if found.problems:
+            typer.echo(WHAT_TO_DO)
+        else:
+            count = sum(found.kinds.values())
+            typer.echo(f"{directory}: sound; {count:,} entries and all snapshots were read")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def verify_file(path: Path, *, as_json: bool) -> None:
+    if not as_json:
+        header = verify_backup(path)
+        typer.echo(f"{path}: sound; a backup of all up to entry {header.last}")
+        return
+    problems = []
+    try:
+        verify_backup(path)
+    except StoreCorrupt as error:
+        problems.append(str(error))
+    typer.echo(json.dumps({"notes": [], "problems": problems}, indent=1))
+    if problems:
+        raise typer.Exit(1)
+
+
+@recover.command("force-configuration")
+def force_configuration(
+    directory: Directory,
+    members: Annotated[
+        list[str], typer.Argument(help="The members of the new group, each NAME:NODE.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """When a majority is gone for good: let this peer go on with other members.
+
+    What the lost ones had acknowledged may be gone. Best with this peer as the only member: it
+    wins alone, and others are added to it as to any group, with empty directories.
+    """
+    addresses = [parse_address(text) for text in members]
+    with stopped(directory) as store:
+        found = examine(store)
+        if found.problems:
+            show_findings(Console(stderr=True), found)
+            raise CannotForce(f"{directory} is damaged; nothing was changed. {WHAT_TO_DO}")
+        forcing = plan(store, addresses)
+        show_forcing(Console(stderr=True), forcing)
+        if not yes:
+            before = forcing.before
+            typed = typer.prompt("To go on, type the id of the old group", err=True)
+            if typed.strip() != before.group:
+                raise CannotForce(f"{typed!r} is not it; nothing was changed")
+        force(store, forcing)
+    typer.echo(
+        f"{':'.join(forcing.peer)} is of group {forcing.after.group} now, since entry "
+        f"{forcing.index}, in term {forcing.ballot.term}: start it"
+    )
+
+
+@recover.command("export")
+def export_directory(
+    directory: Directory, file: Annotated[Path, typer.Argument(help="The backup to write.")]
+) -> None:
+    """Write a stopped peer's snapshot and log to one file that checks itself."""
+    with stopped(directory) as store:
+        header = export_backup(store, file)
+    typer.echo(
+        f"{file}: all up to entry {header.last}, of term {header.term}, "
+        f"{file.stat().st_size:,} bytes, read back"
+    )
+
+
+@recover.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A backup: of `recover export` or `Raft.backup`.")],
+    directory: Annotated[Path, typer.Argument(help="The data directory to make.")],
+    peer: Annotated[str, typer.Option(help="Whose it will be, as NAME:NODE.")],
+    to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")] = "rocksdb",
+) -> None:
+    """Make a new group's first member from a backup. Others are added to it when it runs."""
+    check_kind(to)
+    after = import_backup(file, directory, peer=parse_address(peer), kind=to)
+    typer.echo(
+        f"{directory} is the directory of {peer}, the only member of group {after.group}: start it"
+    )
+    typer.echo(f'with Config(log_store="{to}"), then let others come with Raft.join')
+
+
+WHAT_TO_DO = (
+    "Nothing here repairs it: what was acknowledged may be missing, and a peer that forgot what it "
+    f"promised could vote twice. If a majority of its group is alive: {REJOIN}. If none is: "
+    "restore a backup, see docs/recovery.md."
+)

@@ -1,0 +1,86 @@
+"""Entries: those of a log, for people and for programs; also what of them is none."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from raft_actors import encoding
+from raft_actors.core.configuration import Configuration
+from raft_actors.core.entry import (
+    COMMAND,
+    CONFIG,
+    HEADER,
+    KIND_NAMES,
+    VERSION,
+    VERSION_BYTES,
+    command_of,
+    kind_of,
+    payload_of,
+    term_of,
+    version_of,
+)
+from raft_actors.stores.durable import DurableStore
+from raft_actors.tools.offline.stopped_peer import batches
+
+__all__ = ["damage_in", "entries_of", "is_entry"]
+
+TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
+
+
+def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict[str, Any]]:
+    for start, entries in batches(store, first, last):
+        for index, entry in enumerate(entries, start):
+            yield entry_view(index, entry)
+
+
+def is_entry(entry: bytes) -> bool:
+    """Tell whether it has term, kind, request and time, and a kind that is known here."""
+    return len(entry) >= HEADER.size and kind_of(entry) in KIND_NAMES
+
+
+def damage_in(entry: bytes) -> str:
+    """Return what is wrong with an entry, as "entry 7 ..." goes on; nothing if it is sound."""
+    if not is_entry(entry):
+        return "is not what raft_actors writes"
+    kind, (payload, _, time_ms) = kind_of(entry), command_of(entry)
+    if kind == CONFIG:
+        try:
+            Configuration.decode(payload, 0)
+        except (ValueError, KeyError, TypeError) as error:
+            return f"is no configuration: {error!r}"
+    if kind == VERSION and len(payload) != VERSION_BYTES:
+        return f"is no machine version: it has {len(payload)} bytes, not {VERSION_BYTES}"
+    if time_ms > TIME_MS_MAX:
+        return f"is of a time that no clock shows: {time_ms} ms since 1970"
+    return ""
+
+
+def entry_view(index: int, entry: bytes) -> dict[str, Any]:
+    """An entry as terms that JSON can hold. What can't be read is shown as its bytes are."""
+    damage = damage_in(entry) or None
+    if not is_entry(entry):
+        return {
+            "index": index, "term": None, "kind": None, "time": None, "request": None,
+            "data": repr(entry), "damage": damage,
+        }  # fmt: skip
+    _, request, time_ms = command_of(entry)
+    time = None
+    if 0 < time_ms <= TIME_MS_MAX:
+        time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
+    return {
+        "index": index, "term": term_of(entry), "kind": KIND_NAMES[kind_of(entry)], "time": time,
+        "request": list(request), "data": data_of(entry), "damage": damage,
+    }  # fmt: skip
+
+
+def data_of(entry: bytes) -> Any:
+    kind, payload = kind_of(entry), payload_of(entry)
+    try:
+        if kind == CONFIG:
+            return json.loads(payload)
+        if kind == COMMAND:
+            return repr(encoding.loads(payload))
+    except ValueError:  # no configuration; or a command of a session's own, or a strange client's
+        return repr(payload)
+    return version_of(entry) if kind == VERSION else None

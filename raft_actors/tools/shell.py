@@ -1,0 +1,296 @@
+"""Shell: an IPython prompt on a started node, with what happens in the cluster told above it."""
+
+import inspect
+import logging
+import signal
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from traceback import walk_tb
+from types import TracebackType
+from typing import Any
+
+import pykka
+from IPython.core.oinspect import Inspector
+from IPython.terminal.ipapp import TerminalIPythonApp
+from IPython.terminal.prompts import Prompts, RichPromptDisplayHook
+from pygments.token import Token
+from traitlets.config import Config as ShellConfig
+
+import raft_actors
+import supervision
+from raft_actors import Node, events
+from raft_actors.errors import RaftError
+from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.remote_ref import RemoteProxy
+from raft_actors.peer.peer import Peer
+from raft_actors.tools.launch import Launched, Plan, end_at_the_next, end_signals, launch
+
+__all__ = ["run_shell"]
+
+TOLD = {"raft_actors.node": logging.WARNING, "raft_actors.state_machine": logging.INFO}
+"""Loggers whose lines stand above the prompt, and from which level on: why another node is not
+reached, and which line of a machine raised."""
+
+OWN = (*raft_actors.__path__, *supervision.__path__)
+INSTALLED = (*OWN, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), "<string>")
+"""Whose code is nobody's at the prompt. Dataclasses have theirs in `<string>`."""
+
+ONE_LINE = (RaftError, supervision.SupervisionError, ValueError, TypeError, TimeoutError, OSError)
+
+AT_HAND = ("Raft", "Cluster", "Node", "StateMachine", "Config", "Supervisor", "DynamicSupervisor")
+
+
+class NodePrompts(Prompts):
+    """`a@mymachine [1]: ` for `In [1]: `: with three shells open one must see where one is."""
+
+    def in_prompt_tokens(self) -> list[tuple[Any, str]]:
+        usual: Any = super()
+        mode, *_ = usual.in_prompt_tokens()
+        return [
+            mode,
+            (Token.Prompt, f"{Node.self()} ["),
+            (Token.PromptNum, str(self.shell.execution_count)),
+            (Token.Prompt, "]: "),
+        ]
+
+
+def run_shell(plan: Plan) -> int:
+    """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
+    logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
+    logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)
+    with launch(plan) as launched:
+        leave_when_told()
+        app: Any = TerminalIPythonApp.instance(
+            config=shell_config(), user_ns=namespace(launched), display_banner=False
+        )
+        app.initialize([])
+        arrange(app.shell)
+        print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
+        news = News()
+        news.watch(launched)
+        try:
+            app.start()
+        finally:
+            news.stop()
+    return 0
+
+
+def leave_when_told() -> None:
+    """Leave as at Ctrl-D, so that leaders hand over, when the window is closed or at SIGTERM."""
+    signals = end_signals()
+
+    def leave(number: int, _frame: Any) -> None:
+        end_at_the_next(signals)
+        sys.exit(128 + number)
+
+    for number in signals:
+        signal.signal(number, leave)
+
+
+def arrange(shell: Any) -> None:
+    """Say how a shell shows answers, proxies and Ctrl-C, and what its history keeps; IPython has no
+    settings for these.
+    """
+    hook: Any = CalmDisplayHook
+    shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
+    shell.display_trap.hook = shell.displayhook
+    keep_no_cookie(shell.history_manager)
+    shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
+    shell.set_custom_exc((KeyboardInterrupt, Exception), tell_error)
+
+
+def keep_no_cookie(history: Any) -> None:
+    """Have IPython's history, which is a file, hold no line that a cookie is written in."""
+    store = history.store_inputs
+
+    def store_inputs(number: int, source: str, raw: str | None = None) -> None:
+        if "cookie" in (raw or source).lower():
+            source = raw = "# a line about a cookie is not kept"
+        store(number, source, raw)
+
+    history.store_inputs = store_inputs
+
+
+def tell_error(
+    shell: Any,
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: TracebackType,
+    tb_offset: int | None = None,
+) -> None:
+    """One line for Ctrl-C, and for what this library says is wrong: where in it that was found is
+    nobody's concern. `%tb` shows it all the same. Anything else has its traceback, as ever.
+    """
+    if kind is KeyboardInterrupt:
+        print("\nKeyboardInterrupt", file=sys.stderr)
+    elif isinstance(error, ONE_LINE) and is_found_by_us(traceback):
+        shell._get_exc_info((kind, error, traceback))  # where `%tb` looks
+        print(f"{kind.__name__}: {error}", file=sys.stderr)
+    else:
+        shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+
+def is_found_by_us(traceback: TracebackType) -> bool:
+    """Tell whether an error is of a call to this library, and not of the user's own code in it."""
+    files = [frame.f_code.co_filename for frame, _line in walk_tb(traceback)]
+    ours = next((n for n, file in enumerate(files) if file.startswith(OWN)), len(files))
+    return ours < len(files) and all(file.startswith(INSTALLED) for file in files[ours:])
+
+
+def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
+    printer.text(label(proxy))
+
+
+def label(proxy: Any) -> str:
+    """`<Peer 'peer1' on a@mymachine>`; an actor without a name by the end of its urn."""
+    ref = proxy.actor_ref
+    name = getattr(ref, "name", None)
+    who = ref.actor_urn[-12:] if name is None else repr(name)
+    ended = "" if ref.is_alive() else ", ended"
+    return f"<{ref.actor_class.__name__} {who} on {Node.self()}{ended}>"
+
+
+class ProxyInspector(Inspector):
+    """`peer?` tells of the actor. IPython's own way asks a proxy for attributes, which are those of
+    the actor, and of one on another node are asked for there.
+    """
+
+    def info(self, obj: Any, oname: str = "", info: Any = None, detail_level: int = 0) -> Any:
+        usual: Any = super()
+        if isinstance(obj, pykka.ActorProxy):
+            about, text = obj.actor_ref.actor_class, label(obj)
+        elif isinstance(obj, RemoteProxy):
+            about, text = RemoteProxy, repr(obj)
+        else:
+            return usual.info(obj, oname, info, detail_level)
+        doc = f"The proxy of an actor; each call gives a future.\n\n{inspect.getdoc(about)}"
+        if issubclass(about, Peer):
+            doc = "A member of a Raft group. The calls of Raft take it: Raft.status(...), say."
+        return usual.info(about, oname, None, detail_level) | {
+            "isclass": False,
+            "type_name": about.__name__,
+            "string_form": text,
+            "docstring": doc,
+            "init_definition": None,
+            "init_docstring": None,
+        }
+
+
+def shell_config() -> ShellConfig:
+    config = ShellConfig()
+    config.TerminalInteractiveShell.prompts_class = NodePrompts
+    config.TerminalInteractiveShell.inspector_class = ProxyInspector
+    config.TerminalInteractiveShell.confirm_exit = False
+    config.TerminalInteractiveShell.term_title_format = f"{Node.self()}"
+    return config
+
+
+def namespace(launched: Launched) -> dict[str, Any]:
+    """What the prompt knows: the package's main names and the public ones of the module."""
+    names = {name: getattr(raft_actors, name) for name in AT_HAND}
+    if launched.module is not None:
+        names |= public_names(launched.module)
+    return names
+
+
+def public_names(module: Any) -> dict[str, Any]:
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [name for name in vars(module) if not name.startswith("_")]
+    return {name: getattr(module, name) for name in names}
+
+
+class News:
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and the log of
+    those in `TOLD`.
+
+    Those who bring news are threads that must not wait, so one of our own prints. It takes turns
+    with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
+    """
+
+    turn = threading.Lock()
+
+    def __init__(self) -> None:
+        self.waiting: SimpleQueue[str | None] = SimpleQueue()
+        self.teller = threading.Thread(target=self.tell, name="news", daemon=True)
+        self.teller.start()
+        self.cancels: list[Callable[[], Any]] = []
+
+    def watch(self, launched: Launched) -> None:
+        self.cancels += [
+            Node.monitor(lambda event: self.waiting.put(describe_node(event))),
+            events.subscribe(lambda event: self.waiting.put(describe(event))),
+            launched.watch_tree(
+                lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
+            ),
+        ]
+        for name, level in TOLD.items():
+            self.cancels.append(follow(logging.getLogger(name), LineHandler(self.waiting, level)))
+
+    def stop(self) -> None:
+        for cancel in self.cancels:
+            cancel()
+        self.waiting.put(None)
+        self.teller.join()
+
+    def tell(self) -> None:
+        while (text := self.waiting.get()) is not None:
+            if text:
+                with News.turn:
+                    sys.stdout.write(f"-- {text}\n")
+                    sys.stdout.flush()
+
+
+class LineHandler(logging.Handler):
+    """Puts the lines of a logger into a queue."""
+
+    def __init__(self, lines: SimpleQueue[str | None], level: int) -> None:
+        super().__init__(level)
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.put(record.getMessage())
+
+
+def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
+    """Have `handler`, and nobody else, take the lines of `log`; return the way back."""
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(min(handler.level, log.getEffectiveLevel()))
+    log.propagate = False  # else each would be told twice
+
+    def stop() -> None:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+    return stop
+
+
+class CalmDisplayHook(RichPromptDisplayHook):
+    """Shows an answer in one piece, without news between its lines."""
+
+    def __call__(self, result: Any = None) -> None:
+        usual: Any = super()
+        with News.turn:
+            usual.__call__(result)
+
+
+def describe_node(event: NodeUp | NodeDown) -> str:
+    if isinstance(event, NodeUp):
+        return f"{event.node} is up"
+    return f"{event.node} is down: {event.reason}"
+
+
+def describe(event: events.Event) -> str:
+    """What to say of it; nothing of a peer that has never had a leader."""
+    name, _ = event.peer
+    if isinstance(event, events.DiskSlow | events.DiskRefused):
+        return ""  # the log has a warning
+    if event.leader is not None:
+        leader_name, leader_node = event.leader
+        return f"{name}: the leader is {leader_name} on {leader_node}, term {event.term}"
+    return f"{name}: no leader in term {event.term}" if event.term else ""

@@ -1,0 +1,113 @@
+"""Counting: clients that increment one counter by handles, and know what it must be in the end.
+
+Each counts what was answered. What is reported as unknown is settled by `outcome`, as soon as that
+gets an answer: the counter must be what was answered, plus what of the unknown did happen.
+"""
+
+import threading
+from random import Random
+
+from raft_actors import Cluster
+from raft_actors.errors import NotApplied, OutcomeUnknown, SessionExpired
+from raft_actors.tools.node_processes import Address, TortureFailed
+from raft_actors.tools.torture.loops import Loops
+from raft_actors.tools.torture.registers import COUNT
+
+__all__ = ["Counting"]
+
+CLIENTS, HANDLES = 16, 4
+CALL_S = 4.0
+HASTY_S = 0.3  # of every other call: so that outcomes are unknown now and then
+PAUSE_S = 0.1  # on average between two increments of a client
+
+
+class Counting(Loops):
+    """Sixteen threads on four handles, until `stop`.
+
+    done     how many increments were answered; `refused` how many said that they did not happen
+    unknown  how many may have happened; `happened` of how many it turned out that they did
+    open     (handle, request id) of those of which nobody knows yet
+    """
+
+    def __init__(self, addresses: list[Address], *, seed: object) -> None:
+        super().__init__()
+        self.handles = [Cluster(addresses, timeout=CALL_S) for _ in range(HANDLES)]
+        self.done = 0
+        self.refused = 0
+        self.unknown = 0
+        self.happened = 0
+        self.open: list[tuple[Cluster, tuple[int, int]]] = []
+        self.lock = threading.Lock()
+        self.threads = [
+            threading.Thread(
+                target=self.run, args=(self.handles[number % HANDLES], Random(f"{seed}/{number}")),  # noqa: S311
+                name=f"counting-{number}", daemon=True,
+            )
+            for number in range(CLIENTS)
+        ]  # fmt: skip
+
+    def run(self, cluster: Cluster, luck: Random) -> None:
+        try:
+            while not self.ended.is_set():
+                self.increment(cluster, luck.choice((HASTY_S, CALL_S)))
+                self.ended.wait(luck.expovariate(1 / PAUSE_S))
+        except Exception as error:
+            self.strange.append(f"a counting client: {type(error).__name__}: {error}")
+
+    def increment(self, cluster: Cluster, timeout_s: float) -> None:
+        try:
+            cluster.write((COUNT,), timeout_s)
+        except NotApplied:
+            with self.lock:
+                self.refused += 1
+        except OutcomeUnknown as error:
+            with self.lock:
+                self.unknown += 1
+            while not self.settles(cluster, error.request_id):
+                if self.ended.is_set():
+                    with self.lock:
+                        self.open.append((cluster, error.request_id))
+                    return
+        else:
+            with self.lock:
+                self.done += 1
+
+    def settles(self, cluster: Cluster, request_id: tuple[int, int]) -> bool:
+        """Find out whether an increment happened. Soon, for a session's memory is a window."""
+        try:
+            cluster.outcome(request_id, timeout=CALL_S)
+        except NotApplied:
+            return True
+        except SessionExpired:
+            raise
+        except OutcomeUnknown:
+            return False
+        with self.lock:
+            self.happened += 1
+        return True
+
+    def settle_all(self) -> None:
+        """Settle what is left. Raises TortureFailed where that can't be."""
+        for cluster, request_id in self.open:
+            try:
+                settled = self.settles(cluster, request_id)
+            except SessionExpired as error:
+                raise TortureFailed(f"increment {request_id} can't be settled: {error}") from error
+            if not settled:
+                raise TortureFailed(f"increment {request_id} is not settled in {CALL_S:g} s")
+
+    def findings(self, counters: dict[str, int]) -> list[str]:
+        """Say where the counter is not what the clients count."""
+        expected = self.done + self.happened
+        return [
+            f"the counter of {node} is {count}, and {self.done} increments were answered and "
+            f"{self.happened} of {self.unknown} unknown ones settled as done"
+            for node, count in sorted(counters.items())
+            if count != expected
+        ]
+
+    def told(self) -> str:
+        return (
+            f"{self.done} increments answered, {self.refused} refused, {self.unknown} unknown of "
+            f"which {self.happened} happened"
+        )

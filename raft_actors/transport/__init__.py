@@ -1,0 +1,1 @@
+"""Connections between nodes, on one thread: frames out, frames in."""

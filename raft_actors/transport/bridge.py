@@ -1,0 +1,560 @@
+"""Bridge: the connections of one node with all others, on one thread.
+
+Frames of one kind from one node are handed over in the order in which they were sent; an answer
+never overtakes a frame that was sent before it.
+"""
+
+import logging
+import math
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
+from raft_actors.future import Future
+from raft_actors.names import check_node_name
+from raft_actors.node.discovery import Directory
+from raft_actors.transport.connection import Connection, Incoming
+from raft_actors.transport.handshakes import Meetings
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.link import Answer, Link, fail
+from raft_actors.transport.loopback import Loopback
+from raft_actors.transport.reactor import READ, WRITE, Reactor
+from raft_actors.wire import versions
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_codec import (
+    FIRST_EXTENSION,
+    PING,
+    PONG,
+    REPLY,
+    REPLY_NO_HANDLER,
+    make_packer,
+    unpack_frames,
+)  # fmt: skip
+from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.handshake import Identity
+
+__all__ = ["Bridge", "OnFrames", "OnNews"]
+
+logger = logging.getLogger("raft_actors.node")
+links = logging.getLogger("raft_actors.node.links")
+"""What NodeUp and NodeDown tell as well."""
+
+OnFrames = Callable[[list[Incoming]], None]
+OnNews = Callable[[str, str | None], None]
+"""Called with a node's name and None when it is up, or the reason why it is down."""
+
+GONE = {"connection_closed", "restarted", "net_tick_timeout"}
+STOP_S = 5.0
+SOON_S = 0.001
+CROWD = 8
+"""From so many open calls on, the bridge thread sends them: 64 threads then do 14 % more."""
+
+
+class Local(threading.local):
+    """What each thread has for itself: a packer, and the links it has queued frames for."""
+
+    def __init__(self) -> None:
+        self.pack = make_packer()
+        self.dirty: set[Link] = set()
+
+
+class Bridge:
+    """Sends and receives frames. Everything public may be called from any thread."""
+
+    def __init__(
+        self,
+        me: Identity,
+        cookie: Cookie,
+        listener: socket.socket,
+        directory: Directory,
+        on_news: OnNews,
+        *,
+        queue_bytes_max: int,
+        limits: BridgeLimits,
+    ) -> None:
+        self.me = me
+        self.limits = limits
+        self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
+        self._queue_bytes_max = queue_bytes_max
+        self._on_news = on_news
+        self._links: dict[str, Link] = {}
+        self._links_lock = threading.Lock()
+        self._quiet: dict[Link, None] = {}  # once up, or dialled in vain, and not since
+        self._local = Local()
+        self._handlers: dict[int, OnFrames] = {}
+        self.meetings = Meetings(
+            self.reactor, limits, me, cookie, listener, directory, self._link_with,
+            on_met=self._establish, on_frame=self._take_payload, on_broken=self._lose_connection,
+            on_quiet=self._fall_quiet,
+        )  # fmt: skip
+        self._loopback = Loopback(me.name, self._take)
+        self._buffer = memoryview(bytearray(limits.receive_bytes))
+        self._batches: dict[int, list[Incoming]] = {}
+        self._replies: list[tuple[Answer, Any, Exception | None]] = []
+        self._beating = False
+        self.closed = False
+
+    # From any thread.
+
+    def start(self) -> None:
+        self.reactor.post(self.meetings.gate.open)
+        self.reactor.start()
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. Idempotent."""
+        if not self.closed:
+            self._flush()
+            with self._links_lock:  # every link was made before, and is closed, or never
+                self.closed = True
+            self.reactor.stop(self._close, STOP_S)
+
+    def on_frames(self, kind: int, handler: OnFrames) -> None:
+        """Have `handler` take all frames of `kind` that a poll round brings, on the bridge thread.
+
+        It must not block. What it sends is flushed when it returns.
+        """
+        self._handlers[kind] = handler
+
+    def cast(self, node: str, kind: int, body: Any) -> bool:
+        """Queue one frame for `node`; `flush` sends it. Never blocks.
+
+        Without a connection it waits while the node is dialled in the background. Returns False
+        when it was dropped for want of room. Raises FrameTooLarge, BadName, TypeError.
+        """
+        local = self._local
+        payload = local.pack((kind, body))
+        if node == self.me.name:
+            return self._to_self(payload)
+        link = self._link_with(node)
+        link.is_used = True
+        queued = link.send(payload)
+        if queued is None:
+            return self.cast(node, kind, body)
+        if link.connection is None:
+            self._want(link)
+        else:
+            local.dirty.add(link)
+        return queued
+
+    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+
+        It raises NoProcess when nobody on that node handles frames of this kind.
+        """
+        local = self._local
+        if node == self.me.name:
+            answer = self._loopback.open()
+            self._to_self(local.pack((kind, body, answer.number)))
+            return answer
+        link = self._link_with(node)
+        link.is_used = True
+        call = next(link.call_numbers)
+        answer = Answer(link, call)
+        if link.send(local.pack((kind, body, call)), call, answer) is None:
+            return self.call(node, kind, body)
+        if link.connection is None:
+            self._want(link)
+        else:
+            local.dirty.add(link)
+        return answer
+
+    def reply(self, connection: Connection, call: int, body: Any) -> None:
+        """Queue the answer to a call that came over `connection`."""
+        link = connection.link
+        assert link is not None
+        local = self._local
+        if not link.send(local.pack((REPLY, body, call)), over=connection):
+            # Dropping an answer would leave its caller waiting for ever; a lost link is news.
+            self.reactor.post(lambda: self._lose_connection(connection, "queue_full"))
+        local.dirty.add(link)
+
+    def flush(self) -> None:
+        """Hand what this thread has queued since its last flush to the kernel; never blocks.
+
+        On the bridge thread the end of the round does it, for all that was queued in it.
+        """
+        if not self.reactor.is_current():
+            self._flush()
+
+    def flush_call(self) -> None:
+        """As `flush`, for a thread that is about to wait for its answer.
+
+        Where many wait already, the bridge thread sends for all of them: each would have to get
+        the interpreter back after its own send, only to wait.
+        """
+        self._flush(CROWD)
+
+    def flush_soon(self) -> None:
+        """As `flush`, after SOON_S or a little more: what is queued meanwhile goes along.
+
+        To wake the bridge thread for each would cost more than it sends: it looks again and again
+        as long as it finds something.
+        """
+        for link in self._local.dirty:
+            if not link.flush_due:
+                self._post_flush(link, partial(self._flush_later, link))
+
+    def connect(self, node: str) -> Future[bool]:
+        """Dial `node` now and stay connected with it; the future tells whether it worked."""
+        return self._hoped(node, wish=True)
+
+    def reach(self, node: str) -> Future[bool]:
+        """As `connect`, without the wish to stay connected."""
+        return self._hoped(node, wish=False)
+
+    def disconnect(self, node: str) -> Future[bool]:
+        """Close the connection with `node`; the future tells whether there was one."""
+        check_node_name(node)
+        gone: Future[bool] = Future()
+        self.reactor.post(lambda: self._disconnect(node, gone))
+        return gone
+
+    def version_with(self, node: str) -> int:
+        """The version agreed on; while there's no connection the oldest, which all understand."""
+        link = self._links.get(node)
+        connection = None if link is None else link.connection
+        if connection is None or connection.peer is None:
+            return versions.oldest()
+        return connection.peer.version
+
+    def frame_bytes_max_with(self, node: str) -> int:
+        """What one frame holds: as agreed on when they last met, else as this node has it."""
+        link = self._links.get(node)
+        return self.me.frame_bytes_max if link is None else link.agreed_bytes_max
+
+    def connected(self) -> list[str]:
+        return sorted(node for node, link in tuple(self._links.items()) if link.connection)
+
+    def _link_with(self, node: str) -> Link:
+        link = self._links.get(node)
+        if link is not None:
+            return link
+        check_node_name(node)
+        if node == self.me.name:
+            raise ValueError(f"{node} is this node itself")
+        with self._links_lock:
+            if self.closed:
+                raise NoConnection(f"node {self.me.name} is stopped", was_sent=False)
+            if node not in self._links:
+                self._links[node] = Link(
+                    node,
+                    frame_bytes_max=self.me.frame_bytes_max,
+                    queue_bytes_max=self._queue_bytes_max,
+                    limits=self.limits,
+                )
+            return self._links[node]
+
+    def _hoped(self, node: str, *, wish: bool) -> Future[bool]:
+        self._link_with(node)  # it says what is wrong with a name
+        hope: Future[bool] = Future()
+        self.reactor.post(lambda: self._hope(node, hope, wish=wish))
+        return hope
+
+    def _want(self, link: Link) -> None:
+        if not link.dial_wanted:
+            try:
+                link.dial_wanted = True
+                self.reactor.post(partial(self.meetings.dialling.want, link))
+            except BaseException:  # Ctrl-C: else nobody would want it again
+                link.dial_wanted = False
+                raise
+
+    def _post_flush(self, link: Link, work: Callable[[], None]) -> None:
+        """Have the bridge thread flush by `work`, which takes `flush_due` back."""
+        try:
+            link.flush_due = True
+            self.reactor.post(work)
+        except BaseException:  # Ctrl-C: else nobody would ask for it again
+            link.flush_due = False
+            raise
+
+    def _flush(self, crowd: float = math.inf) -> None:
+        """Flush what this thread has queued, but for links with `crowd` open calls or more."""
+        dirty = self._local.dirty
+        while dirty:
+            link = dirty.pop()
+            if len(link.calls) >= crowd:
+                if not link.flush_due:
+                    self._post_flush(link, partial(self._flush_for_all, link))
+            elif link.flush():
+                self._finish_later(link)
+
+    def _flush_for_all(self, link: Link) -> None:
+        link.flush_due = False  # first: what is queued from now on is owed another flush
+        if link.flush():
+            self._watch_writable(link)
+
+    def _flush_later(self, link: Link) -> None:
+        self.reactor.after(SOON_S, partial(self._flush_while_used, link))
+
+    def _flush_while_used(self, link: Link) -> None:
+        """Flush, and again later, until nothing has been queued in between."""
+        if link.holds_frames():
+            self._flush_later(link)
+        else:
+            link.flush_due = False  # and then once more: a sender may have looked just before
+        if link.flush():
+            self._watch_writable(link)
+
+    def _finish_later(self, link: Link) -> None:
+        self.reactor.post(lambda: self._watch_writable(link))
+
+    def _to_self(self, payload: bytes) -> bool:
+        if len(payload) > self.me.frame_bytes_max:
+            raise FrameTooLarge(
+                f"a message of {len(payload)} bytes is over Config.frame_bytes_max "
+                f"({self.me.frame_bytes_max})"
+            )
+        self.reactor.post(lambda: self._loopback.deliver(payload))
+        return True
+
+    # From here on: the bridge thread only. Links that come and go.
+
+    def _establish(self, link: Link, connection: Connection) -> None:
+        peer = connection.peer
+        assert peer is not None
+        old = link.connection
+        if old is not None:
+            assert old.peer is not None
+            again = old.peer.incarnation == peer.incarnation
+            if not again:
+                link.replaced.append(old.peer.incarnation)
+            self._lose(link, "connection_closed" if again else "restarted")
+        connection.use(link)
+        connection.heard_at = self.reactor.now
+        link.last_link_id = peer.link_id
+        link.outage_told = ""
+        self._quiet.pop(link, None)
+        link.up(connection, peer.frame_bytes_max)
+        self._watch(connection, READ)
+        self._local.dirty.add(link)
+        if not self._beating:
+            self._beating = True
+            self._beat()
+        links.info("%s is up, at %s", link.node, connection.address)
+        self._on_news(link.node, None)
+        self.meetings.over(link)
+
+    def _hope(self, node: str, hope: Future[bool], *, wish: bool) -> None:
+        try:
+            link = self._link_with(node)
+        except NoConnection:  # this node is being stopped
+            hope.set(False)
+            return
+        link.wished = link.wished or wish
+        if link.connection is not None:
+            hope.set(True)
+        else:
+            link.hopeful.append(hope)
+            self.meetings.dialling.want(link, at_once=True)
+
+    def _disconnect(self, node: str, gone: Future[bool]) -> None:
+        link = self._links.get(node)
+        if link is None:
+            gone.set(False)
+            return
+        link.wished = False
+        self.meetings.dialling.stop(link)
+        was_up = link.connection is not None
+        if was_up:
+            self._lose(link, "disconnect")
+        link.forget()
+        self._fall_quiet(link)
+        gone.set(was_up)
+
+    def _lose_connection(self, connection: Connection, reason: str) -> None:
+        link = connection.link
+        if link is not None and link.connection is connection:
+            self._lose(link, reason)
+
+    def _lose(self, link: Link, reason: str) -> None:
+        """Close the link's connection: first what came over it, then the news that it's gone."""
+        assert link.connection is not None
+        self._dispatch()
+        if reason not in {"disconnect", "shutdown"}:
+            link.outage_told = reason
+            # Clients, to which nobody here has anything to say, come and go.
+            is_client = not (link.is_used or link.wished) and reason in GONE
+            level = logging.INFO if is_client else logging.WARNING
+            links.log(level, "%s is gone (%s)", link.node, reason)
+        self.reactor.unwatch(link.connection.socket)
+        link.down(reason)
+        self._on_news(link.node, reason)
+        if link.wished and not self.closed:
+            self.meetings.dialling.want(link)
+        self._fall_quiet(link)
+
+    def _fall_quiet(self, link: Link) -> None:
+        """Nothing is left to do for a link: forget the one that has been quiet for longest, if they
+        are too many. Names come and go, and a node stays."""
+        quiet = self._quiet
+        quiet.pop(link, None)
+        quiet[link] = None
+        while len(quiet) > self.limits.quiet_links_max:
+            oldest = next(iter(quiet))
+            del quiet[oldest]
+            with self._links_lock:  # nobody finds it in between
+                del self._links[oldest.node]
+                if not oldest.retire():
+                    self._links[oldest.node] = oldest
+
+    def _close(self) -> None:
+        self.meetings.gate.close()
+        for link in tuple(self._links.values()):
+            link.wished = False
+            self.meetings.dialling.stop(link)
+            if link.connection is not None:
+                self._lose(link, "shutdown")
+            link.away(math.inf, f"{self.me.name} is stopped")
+            link.forget()
+            for hope in link.hopeful:
+                hope.set(False)
+        self._loopback.close()
+
+    def _beat(self) -> None:
+        """Ping links that have been silent, and give up those that stay so."""
+        now = self.reactor.now
+        up = [link for link in tuple(self._links.values()) if link.connection is not None]
+        for link in up:
+            connection = link.connection
+            assert connection is not None
+            if connection.pinged_at > connection.heard_at:
+                if now - connection.pinged_at >= self.limits.dead_after_s:
+                    self._lose(link, "net_tick_timeout")
+            elif now - connection.heard_at >= self.limits.ping_after_s:
+                connection.pinged_at = now
+                self._say(link, PING)
+        self._beating = bool(up)
+        if up:
+            self.reactor.after(self.limits.ping_after_s / 2, self._beat)
+
+    # Frames.
+
+    def _say(self, link: Link, kind: int) -> None:
+        """Send a frame of the bridge's own."""
+        link.send(self._local.pack((kind, None)))
+        self._local.dirty.add(link)
+
+    def _on_ready(self, connection: Connection, events: int) -> None:
+        link = connection.link
+        if connection.closed or link is None:
+            return
+        try:
+            if events & WRITE:
+                # It takes what we send: a sign of life, while a ping waits behind a long queue.
+                connection.heard_at = self.reactor.now
+                if not link.resume():
+                    self._watch(connection, READ)
+            if events & READ:
+                self._receive(connection)
+        except BlockingIOError:
+            return
+        except ProtocolError as error:
+            logger.warning("%s sent %s", link.node, error)
+            self._lose_connection(connection, "protocol_error")
+        except OSError:
+            self._lose_connection(connection, "connection_closed")
+        except Exception:
+            self._lose_connection(connection, "defect")
+            raise
+
+    def _receive(self, connection: Connection) -> None:
+        count = connection.socket.recv_into(self._buffer)
+        if not count:
+            self._lose_connection(connection, "connection_closed")
+            return
+        connection.heard_at = self.reactor.now
+        for payload in connection.reader.feed(self._buffer[:count]):
+            self._take_payload(connection, payload)
+
+    def _take_payload(self, connection: Connection, payload: memoryview) -> None:
+        assert connection.link is not None
+        node, batches = connection.link.node, self._batches
+        for frame in unpack_frames(connection.receiving.checked(payload)):
+            kind = frame[0]
+            if kind < FIRST_EXTENSION:
+                self._take_own(connection, frame)
+                continue
+            call = frame[2] if len(frame) == 3 else None
+            incoming = Incoming(node, frame[1], call, connection, self)
+            batch = batches.get(kind)
+            if batch is None:
+                batches[kind] = [incoming]
+            else:
+                batch.append(incoming)
+
+    def _take_own(self, connection: Connection, frame: list[Any]) -> None:
+        """Take a frame of the bridge's own kinds."""
+        kind, body = frame[0], frame[1]
+        call = frame[2] if len(frame) == 3 else None
+        link = connection.link
+        assert link is not None
+        if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
+            answer = link.calls.pop(call, None)
+            if answer is not None:
+                error = None if kind == REPLY else no_handler(link.node, body)
+                self._replies.append((answer, body, error))
+        elif kind == PING:
+            if call is None:
+                self._say(link, PONG)
+            else:
+                self.reply(connection, call, None)
+        elif kind != PONG:
+            self._take(Incoming(link.node, body, call, connection, self), kind)
+
+    def _take(self, incoming: Incoming, kind: int) -> None:
+        self._batches.setdefault(kind, []).append(incoming)
+
+    def _dispatch(self) -> None:
+        """Hand over what has come in: the frames of each kind together, then the answers."""
+        batches, self._batches = self._batches, {}
+        for kind, batch in batches.items():
+            handler = self._handlers.get(kind)
+            try:
+                if handler is not None:
+                    handler(batch)
+                else:
+                    self._decline(kind, batch)
+            except Exception:
+                logger.exception("the handler of frames of kind %d raised", kind)
+        replies, self._replies = self._replies, []
+        for answer, body, error in replies:
+            if error is not None:
+                fail(answer, error)
+                continue
+            try:
+                answer.set(body)
+            except Exception:
+                logger.exception("a callback of an answer raised")
+
+    def _decline(self, kind: int, batch: list[Incoming]) -> None:
+        logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)
+        for incoming in batch:
+            if incoming.call is not None:
+                incoming.source.decline(incoming.connection, incoming.call, kind)
+
+    def decline(self, connection: Connection, call: int, kind: int) -> None:
+        """Answer that nobody here handles frames of `kind`."""
+        link = connection.link
+        assert link is not None
+        link.send(self._local.pack((REPLY_NO_HANDLER, kind, call)), over=connection)
+        self._local.dirty.add(link)
+
+    def _end_round(self) -> None:
+        if self._batches or self._replies:
+            self._dispatch()
+        self._flush()
+
+    def _watch_writable(self, link: Link) -> None:
+        if link.connection is not None:
+            self._watch(link.connection, READ | WRITE)
+
+    def _watch(self, connection: Connection, events: int) -> None:
+        self.reactor.watch(connection.socket, events, partial(self._on_ready, connection))
+
+
+def no_handler(node: str, kind: object) -> NoProcess:
+    return NoProcess(f"nobody on {node} handles frames of kind {kind!r}")

@@ -1,0 +1,101 @@
+"""Connection: one TCP stream between two nodes, from the first byte of its handshake on."""
+
+import contextlib
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
+from raft_actors.wire.frames import FrameReader, header
+from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Peer
+
+if TYPE_CHECKING:
+    from raft_actors.transport.link import Link
+
+__all__ = ["Connection", "Incoming", "prepare"]
+
+
+class Connection:
+    """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
+
+    __slots__ = (
+        "address", "closed", "handshake", "heard_at", "link", "named", "peer",
+        "pinged_at", "reader", "receiving", "sending", "socket",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, address: str, handshake: Dialler | Acceptor) -> None:
+        self.socket = sock
+        self.address = address
+        self.handshake = handshake
+        self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
+        self.peer: Peer | None = None  # once proven
+        self.sending: FrameMac  # once proven, as the next
+        self.receiving: FrameMac
+        self.link: Link | None = None  # once in use
+        self.named = ""  # what the other end says it is called, proven or not
+        self.closed = False
+        self.heard_at = 0.0
+        self.pinged_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Connection with {self.named or 'a stranger'} at {self.address}>"
+
+    @property
+    def dialled(self) -> bool:
+        """Whether this end dialled."""
+        return isinstance(self.handshake, Dialler)
+
+    def prove(self, peer: Peer) -> None:
+        """Note who is at the other end. What follows the handshake are frames with tags."""
+        self.peer = peer
+        self.sending = FrameMac(peer.send_key)
+        self.receiving = FrameMac(peer.receive_key)
+
+    def use(self, link: "Link") -> None:
+        """Take frames from now on, no more messages of the handshake."""
+        assert self.peer is not None
+        self.link = link
+        self.named = link.node
+        self.reader.limit = self.peer.frame_bytes_max + TAG_BYTES
+
+    def say(self, payload: bytes) -> None:
+        """Send one message of the handshake. An empty socket takes it whole, or is broken."""
+        data = header(len(payload)) + payload
+        if self.socket.send(data) != len(data):
+            raise ConnectionError("the socket takes not even a handshake")
+
+    def close(self) -> None:
+        self.closed = True
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+
+class Source(Protocol):
+    """Where a call came from."""
+
+    def reply(self, connection: Any, call: int, body: Any) -> None: ...
+    def decline(self, connection: Any, call: int, kind: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One frame from another node. `call` is None unless the sender waits for `reply`."""
+
+    node: str
+    body: Any
+    call: int | None
+    connection: Any
+    source: Source
+
+    def reply(self, body: Any) -> None:
+        """Queue the answer; the thread's next `flush` sends it, the bridge thread's by itself.
+
+        Dropped if the connection that the call came over is gone. Raises FrameTooLarge.
+        """
+        assert self.call is not None, "nobody waits for an answer to a cast"
+        self.source.reply(self.connection, self.call, body)
+
+
+def prepare(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,215 @@
+"""Meetings: how a connection, dialled or accepted, becomes the one link between two nodes.
+
+At most one connection joins two nodes. When both dial at once, the dial of the node with the
+smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
+larger one gives its own dial up. See docs/decisions/one_connection_for_each_pair.md.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+
+from raft_actors.errors import NoConnection
+from raft_actors.node.discovery import Directory
+from raft_actors.transport.connection import Connection
+from raft_actors.transport.dialer import Dialling
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.link import Link
+from raft_actors.transport.listener import Gate
+from raft_actors.transport.reactor import READ, Reactor
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.handshake import Acceptor, Dialler, Identity, Peer, Refusal, refuse
+
+__all__ = ["Meetings"]
+
+logger = logging.getLogger("raft_actors.node")
+
+
+class Meetings:
+    """Leads both sides of handshakes, settles which connection is used. Bridge thread only."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        limits: BridgeLimits,
+        me: Identity,
+        cookie: Cookie,
+        listener: socket.socket,
+        directory: Directory,
+        link_with: Callable[[str], Link],
+        *,
+        on_met: Callable[[Link, Connection], None],
+        on_frame: Callable[[Connection, memoryview], None],
+        on_broken: Callable[[Connection, str], None],
+        on_quiet: Callable[[Link], None],
+    ) -> None:
+        """Tell `on_met` of each connection to be used from now on.
+
+        `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense;
+        `on_quiet` a link that was dialled in vain, and won't be again before somebody wants it.
+        """
+        self._reactor = reactor
+        self._limits = limits
+        self._me = me
+        self._cookie = cookie
+        self._link_with = link_with
+        self._on_met = on_met
+        self._on_frame = on_frame
+        self._on_broken = on_broken
+        self.gate = Gate(reactor, limits, listener, self._greet, self._on_handshake)
+        self.dialling = Dialling(
+            reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
+            on_quiet,
+        )  # fmt: skip
+
+    def over(self, link: Link) -> None:
+        """Note that `link` is up: every other attempt to get there ends."""
+        attempt = link.attempt
+        if attempt is not None and attempt.connection is link.connection:
+            link.attempt = None  # this one has succeeded, and is not to be hung up
+        self.dialling.done(link)
+        self._unpark(link.parked)
+
+    def _greet(self, sock: socket.socket, address: str) -> Connection:
+        connection = Connection(sock, address, Acceptor(self._me, self._cookie))
+        self._reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
+        return connection
+
+    def _introduce(self, link: Link) -> Dialler:
+        return Dialler(
+            self._me, self._cookie, link.node, dial=link.dials, last_link_id=link.last_link_id
+        )
+
+    def _on_connected(self, connection: Connection) -> None:
+        assert isinstance(connection.handshake, Dialler)
+        try:
+            connection.say(connection.handshake.hello)
+        except OSError as error:
+            self._drop(connection, str(error))
+            return
+        self._reactor.watch(connection.socket, READ, lambda _events: self._on_handshake(connection))
+
+    def _on_handshake(self, connection: Connection) -> None:
+        if connection.closed:
+            return
+        try:
+            data = connection.socket.recv(connection.reader.limit)
+            if not data:
+                raise ConnectionResetError("it hung up in the middle of the handshake")
+            for payload in connection.reader.feed(data):
+                if connection.link is not None and connection.peer is not None:
+                    self._on_frame(connection, payload)  # what came right behind the welcome
+                else:
+                    self._advance(connection, bytes(payload))
+                if connection.closed:
+                    return
+        except (BlockingIOError, NoConnection):  # nothing there; or this node is being stopped
+            return
+        except Refusal as refusal:
+            self._turn_down(connection, refusal)
+        except ProtocolError as error:
+            self._drop(connection, f"it sent {error}")
+        except OSError as error:
+            self._drop(connection, error.strerror or str(error))
+
+    def _advance(self, connection: Connection, payload: bytes) -> None:
+        """Take one handshake message."""
+        if connection.peer is not None:
+            raise ProtocolError("more before it was welcomed")
+        answer = connection.handshake.receive(payload)
+        if isinstance(answer, Peer):
+            connection.prove(answer)
+            if connection.dialled:
+                assert connection.link is not None
+                self._on_met(connection.link, connection)
+            else:
+                self._settle(connection, answer)
+        else:
+            connection.say(answer)
+            if isinstance(connection.handshake, Acceptor):
+                connection.named = connection.handshake.named
+                self.gate.strangers.heard(connection)
+
+    def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
+        if connection.dialled:
+            self.dialling.failed(connection, str(refusal), refused=refusal.code != "duplicate")
+            return
+        try:
+            connection.say(refuse(refusal.code, str(refusal)))
+        except OSError:
+            logger.debug("%r left before it could be refused", connection)
+        self.gate.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
+
+    def _drop(self, connection: Connection, why: str) -> None:
+        """End a connection whose handshake went wrong, or, if it is in use, its link."""
+        if connection.peer is not None and connection.link is not None:
+            self._on_broken(connection, "protocol_error")
+        elif connection.dialled:
+            self.dialling.failed(connection, why)
+        else:
+            # Who gave a name and hung up has most likely lost a race of two dials: no news.
+            hung_up = connection.named and "hung up" in why
+            self.gate.drop(connection, "" if hung_up else why)
+
+    def _settle(self, connection: Connection, peer: Peer) -> None:
+        """Decide whether to use a proven connection which `peer` has dialled."""
+        link = self._link_with(peer.name)
+        current = link.connection
+        if current is not None:
+            assert current.peer is not None
+            if peer.incarnation in link.replaced:  # a node that was restarted has a new one
+                raise Refusal(
+                    "name",
+                    f"{self._me.name} is connected with another node that calls itself {peer.name},"
+                    f" at {current.address}: give one of the two another name",
+                )
+            news = (
+                peer.incarnation != current.peer.incarnation  # it was restarted
+                or (not current.dialled and peer.dial > current.peer.dial)  # it dialled anew
+                or (current.dialled and peer.last_link_id == current.peer.link_id)  # it lost ours
+            )
+            if not news:
+                raise Refusal("duplicate", f"{self._me.name} and {peer.name} are connected already")
+        elif link.attempt is not None and self._me.name < peer.name:
+            self._unpark(link.parked)
+            link.parked = connection
+            self._reactor.after(
+                self._limits.parked_s, lambda: self._lose_patience(link, connection)
+            )
+            return
+        self._welcome(link, connection)
+
+    def _welcome(self, link: Link, connection: Connection) -> None:
+        assert isinstance(connection.handshake, Acceptor)
+        link.parked = None
+        try:
+            if connection.closed:
+                return
+            connection.say(connection.handshake.welcome())
+        except OSError:
+            self.gate.drop(connection)
+            return
+        self.gate.admit(connection)
+        self._on_met(link, connection)
+
+    def _unpark(self, connection: Connection | None) -> None:
+        if connection is not None and connection.peer is not None:
+            link = self._link_with(connection.peer.name)
+            if link.parked is connection:
+                link.parked = None
+                self._turn_down(connection, Refusal("duplicate", "another connection is used"))
+
+    def _lose_patience(self, link: Link, connection: Connection) -> None:
+        if link.parked is connection:
+            self.dialling.stop(link)
+            self._welcome(link, connection)
+            if link.connection is None:
+                self.dialling.want(link)
+
+    def _on_failed(self, link: Link) -> bool:
+        """A dial failed: fall back to the connection that the other node has dialled, if any."""
+        if link.parked is None:
+            return False
+        self._welcome(link, link.parked)
+        return link.connection is not None

@@ -1,0 +1,348 @@
+"""Link: one other node, connected or not: what is to be sent to it, and who waits for its answers.
+
+Any thread may send. Only the bridge thread connects and disconnects. What was queued when a
+connection breaks is lost with it, and its calls fail: nothing is ever sent twice.
+"""
+
+import contextlib
+import itertools
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raft_actors.errors import FrameTooLarge, NoConnection
+from raft_actors.future import Future
+from raft_actors.transport.limits import BridgeLimits
+from raft_actors.wire.frame_codec import join_frames
+from raft_actors.wire.frame_mac import TAG_BYTES
+from raft_actors.wire.frames import HEADER_BYTES, header
+
+if TYPE_CHECKING:
+    from raft_actors.transport.connection import Connection
+    from raft_actors.transport.dialer import Attempt
+    from raft_actors.transport.reactor import Timer
+
+__all__ = ["Answer", "Link", "fail"]
+
+logger = logging.getLogger("raft_actors.node")
+
+JOINED_MAX = 4096
+"""Frames in one payload."""
+LIST_HEAD_BYTES = 3
+
+
+class Calls(Protocol):
+    """Where a call is open until it is answered."""
+
+    calls: "dict[int, Answer]"
+
+
+class Answer(Future[Any]):
+    """The answer to call `number`; the call is open until it comes, or is abandoned."""
+
+    __slots__ = ("number", "where")
+
+    def __init__(self, where: Calls, number: int) -> None:
+        super().__init__()
+        self.where = where
+        self.number = number
+
+    def abandon(self) -> None:
+        if not self.done():
+            self.where.calls.pop(self.number, None)
+            super().abandon()
+
+
+class Link:
+    """The queue and the open calls towards one node."""
+
+    def __init__(
+        self, node: str, *, frame_bytes_max: int, queue_bytes_max: int, limits: BridgeLimits
+    ) -> None:
+        self.node = node
+        self.call_numbers = itertools.count(1)
+        self.calls: dict[int, Answer] = {}
+        self.is_used = False  # somebody here has sent something that was no answer
+
+        # Guarded by the lock.
+        self.lock = threading.Lock()
+        self.retired = False  # it takes nothing more: who wants this node makes another link
+        self.connection: Connection | None = None
+        self._limits = limits
+        self._own_frame_bytes_max = frame_bytes_max
+        self._frame_bytes_max = frame_bytes_max
+        self.agreed_bytes_max = frame_bytes_max  # with the node as it was when it was last up
+        self._queue_bytes_max = queue_bytes_max
+        self._out: deque[bytes] = deque()  # packed frames
+        self._rest = memoryview(b"")  # what the kernel left of the last send
+        self._queued_bytes = 0  # with a connection of `_out` and `_rest`, without one of `_waiting`
+        self._sending: Connection | None = None  # over which a thread is sending
+        self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
+        self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
+        self._away_until = 0.0  # a dial failed: until then calls fail at once
+        self._why_away = ""
+        self.dial_wanted = False  # the bridge thread will see to a connection
+        self.flush_due = False  # the bridge thread will flush, at once or a little later
+
+        # The bridge thread's own.
+        self.attempt: Attempt | None = None
+        self.parked: Connection | None = None
+        self.wished = False
+        self.hopeful: list[Future[bool]] = []  # who wants to know how the dial ends
+        self.failures = 0
+        self.retry_at = 0.0
+        self.retry: Timer | None = None
+        self.looking_up = False
+        self.dials = 0
+        self.last_link_id = b""
+        self.replaced: deque[bytes] = deque(maxlen=8)  # incarnations that a later one has replaced
+        self.outage_told = ""  # what the log says about it since it was last up
+
+    def __repr__(self) -> str:
+        return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"
+
+    def send(
+        self,
+        payload: bytes,
+        call: int = 0,
+        answer: Answer | None = None,
+        *,
+        over: "Connection | None" = None,
+    ) -> bool | None:
+        """Queue one frame. Returns False when there's no room, or for a call no hope; None, and
+        nothing is done, when this link is retired.
+
+        While there's no connection frames wait, and the oldest make room for the newest.
+        `answer` is for `call`, and fails when False is returned. What is to go over one
+        connection only is dropped, and counts as sent, when that is no longer in use.
+
+        Raises FrameTooLarge.
+        """
+        dropped: list[Answer] = []
+        with self.lock:
+            if over is not None and over is not self.connection:
+                return True
+            if len(payload) > self._frame_bytes_max:
+                raise FrameTooLarge(
+                    f"a message of {len(payload)} bytes to {self.node}: the two nodes agreed on "
+                    f"at most {self._frame_bytes_max} (Config.frame_bytes_max)"
+                )
+            if self.connection is None:
+                if self.retired:
+                    return None
+                refusal = self._wait(payload, call, dropped)
+            elif self._queued_bytes + len(payload) > self._queue_bytes_max:
+                refusal = f"{self._queued_bytes} bytes wait for {self.node} already"
+            else:
+                refusal = ""
+                self._queue(payload)
+            if answer is not None and not refusal:
+                self.calls[call] = answer
+        if answer is not None and refusal:
+            fail(answer, NoConnection(refusal, was_sent=False))
+        for victim in dropped:
+            why = f"too much waits for {self.node}"
+            fail(victim, NoConnection(why, was_sent=False))
+        return not refusal
+
+    def flush(self) -> bool:
+        """Hand what is queued to the kernel, without blocking. One thread at a time does it, and
+        what others queue meanwhile it takes along.
+
+        Returns True when the kernel just got full: the bridge thread must call `resume` once it
+        has room.
+        """
+        used: Connection | None = None
+        try:
+            with self.lock:
+                if self.connection is None or self._blocked or self._sending is self.connection:
+                    return False
+                used = self.connection
+                rest = self._next(used)
+            while rest:
+                try:
+                    sent = used.socket.send(rest)
+                except OSError:  # it is full; or broken, and the bridge thread sees that too
+                    sent = 0
+                with self.lock:
+                    if used is not self.connection:
+                        break
+                    self._rest = rest[sent:]
+                    self._queued_bytes -= sent
+                    if not sent:
+                        self._sending, self._blocked = None, True
+                        return True
+                    rest = self._next(used)
+            else:
+                return False
+        except BaseException:
+            if used is not None:
+                self._break(used)
+            raise
+        used.close()
+        return self.flush()  # over the connection that has come in its place, if one has
+
+    def holds_frames(self) -> bool:
+        """Tell whether frames wait for a flush; about, for others go on."""
+        return bool(self._out)
+
+    def resume(self) -> bool:
+        """As `flush`, after the kernel was full."""
+        with self.lock:
+            self._blocked = False
+        return self.flush()
+
+    def up(self, connection: "Connection", frame_bytes_max: int) -> None:
+        """Use `connection` from now on; what has waited goes first."""
+        too_large: list[Answer | None] = []
+        with self.lock:
+            self.connection = connection
+            self._frame_bytes_max = self.agreed_bytes_max = frame_bytes_max
+            self._away_until = 0.0
+            self._queued_bytes = 0
+            for _since, call, payload in self._waiting:
+                if len(payload) > frame_bytes_max:
+                    too_large.append(self.calls.pop(call, None))
+                else:
+                    self._queue(payload)
+            self._waiting.clear()
+        for answer in too_large:
+            if answer is not None:
+                fail(answer, FrameTooLarge(f"{self.node} takes less in one message"))
+
+    def down(self, reason: str) -> "Connection | None":
+        """Stop using the connection, which is returned, and fail the calls."""
+        with self.lock:
+            connection, self.connection = self.connection, None
+            self._frame_bytes_max = self._own_frame_bytes_max
+            self._out.clear()
+            self._rest = memoryview(b"")
+            self._queued_bytes = 0
+            self._blocked = False
+            self.dial_wanted = False
+            # Else who is sending closes it, so that nobody writes into a reused descriptor.
+            if connection is not None and self._sending is not connection:
+                connection.close()
+            calls = self._take_calls()
+        fail_all(calls, f"the connection to {self.node} is gone ({reason})", was_sent=True)
+        return connection
+
+    def away(self, until: float, why: str) -> bool:
+        """Note that a dial failed. Fails the calls; returns whether anything still waits."""
+        stale = time.monotonic() - self._limits.waiting_s
+        with self.lock:
+            self._away_until = until
+            self._why_away = f"{self.node} can't be reached: {why}"
+            kept = [item for item in self._waiting if not item[1] and item[0] > stale]
+            self._waiting = deque()
+            self._queued_bytes = 0
+            for since, call, payload in kept:
+                self._wait(payload, call, [], since)
+            waits = bool(self._waiting)
+            self.dial_wanted = waits
+            calls = self._take_calls()
+        fail_all(calls, self._why_away, was_sent=False)
+        return waits
+
+    def forget(self) -> None:
+        """Drop what waits, and its calls."""
+        with self.lock:
+            self._waiting.clear()
+            self._queued_bytes = 0
+            self.dial_wanted = False
+            calls = self._take_calls()  # in one go with their frames: else one may be sent later
+        fail_all(calls, f"{self.node} was disconnected", was_sent=False)
+
+    def retire(self) -> bool:
+        """Take nothing more, if nothing is under way. Returns whether that is so. Bridge thread."""
+        is_busy = self.attempt or self.parked or self.retry or self.looking_up or self.hopeful
+        with self.lock:
+            self.retired = not (
+                is_busy or self.wished or self.connection or self._waiting or self.calls
+            )
+            return self.retired
+
+    def _queue(self, payload: bytes) -> None:
+        self._out.append(payload)
+        self._queued_bytes += len(payload)
+
+    def _wait(
+        self, payload: bytes, call: int, dropped: list[Answer], since: float | None = None
+    ) -> str:
+        now = time.monotonic()
+        away = now < self._away_until
+        if call and away:
+            return self._why_away
+        room = self._queue_bytes_max
+        if away:
+            room = min(room, self._limits.waiting_bytes)
+        self._waiting.append((since or now, call, payload))
+        self._queued_bytes += len(payload)
+        while self._queued_bytes > room and len(self._waiting) > 1:
+            _, oldest_call, oldest = self._waiting.popleft()
+            self._queued_bytes -= len(oldest)
+            answer = self.calls.pop(oldest_call, None)
+            if answer is not None:
+                dropped.append(answer)
+        return ""
+
+    def _next(self, used: "Connection") -> memoryview:
+        """Return what is to be handed to the kernel next over `used`, the connection; while there's
+        something, a thread is at it. With the lock held.
+        """
+        if not self._rest and self._out:
+            payload = self._join()
+            tag = used.sending.tag(payload)
+            self._rest = memoryview(b"".join((header(len(payload) + TAG_BYTES), payload, tag)))
+        self._sending = used if self._rest else None
+        return self._rest
+
+    def _break(self, used: "Connection") -> None:
+        """Give up a connection in the middle of a send, for Ctrl-C say: nobody knows how much has
+        left. The bridge thread finds it broken, and dials again.
+        """
+        with contextlib.suppress(OSError):
+            used.socket.shutdown(socket.SHUT_RDWR)
+        with self.lock:
+            if self._sending is used:
+                self._sending = None
+            if used is not self.connection:
+                used.close()
+
+    def _join(self) -> bytes:
+        """Take what goes next, as one payload: small frames together."""
+        out = self._out
+        room = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
+        if len(out) > 1 and self._queued_bytes <= room and len(out) <= JOINED_MAX:
+            frames = list(out)
+            out.clear()
+        else:
+            frames = [out.popleft()]
+            room -= len(frames[0])
+            while out and len(out[0]) <= room and len(frames) < JOINED_MAX:
+                room -= len(out[0])
+                frames.append(out.popleft())
+        is_joined = len(frames) > 1
+        self._queued_bytes += HEADER_BYTES + TAG_BYTES + LIST_HEAD_BYTES * is_joined
+        return join_frames(frames) if is_joined else frames[0]
+
+    def _take_calls(self) -> dict[int, Answer]:
+        """Return the open calls, which are to fail. With the lock held."""
+        calls, self.calls = self.calls, {}
+        return calls
+
+
+def fail_all(calls: dict[int, Answer], why: str, *, was_sent: bool) -> None:
+    for answer in calls.values():
+        fail(answer, NoConnection(why, was_sent=was_sent))
+
+
+def fail(answer: Answer, error: Exception) -> None:
+    """Raise `error` where the answer is awaited. One callback that raises harms no other."""
+    try:
+        answer.set_exception(error)
+    except Exception:
+        logger.exception("a callback of an answer raised")

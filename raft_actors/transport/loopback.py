@@ -1,0 +1,53 @@
+"""Loopback: frames of a node to itself. They are packed and unpacked as if they had travelled."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from raft_actors.errors import NoConnection, NoProcess
+from raft_actors.transport.connection import Incoming
+from raft_actors.transport.link import Answer
+from raft_actors.wire.frame_codec import PING, make_packer, unpack, unpack_frame
+
+__all__ = ["Loopback"]
+
+
+class Loopback:
+    """The open calls of a node to itself."""
+
+    def __init__(self, node: str, take: Callable[[Incoming, int], None]) -> None:
+        self._node = node
+        self._take = take
+        self.calls: dict[int, Answer] = {}
+        self._numbers = itertools.count(1)
+
+    def open(self) -> Answer:
+        """Return the answer of a new call. From any thread."""
+        answer = Answer(self, next(self._numbers))
+        self.calls[answer.number] = answer
+        return answer
+
+    def deliver(self, payload: bytes) -> None:
+        """Take in a frame, on the bridge thread."""
+        frame = unpack_frame(payload)
+        call = frame[2] if len(frame) == 3 else None
+        if frame[0] == PING:
+            if call is not None:
+                self.reply(None, call, None)
+        else:
+            self._take(Incoming(self._node, frame[1], call, None, self), frame[0])
+
+    def reply(self, _connection: None, call: int, body: Any) -> None:
+        answer = self.calls.pop(call, None)
+        if answer is not None:
+            answer.set(unpack(make_packer()(body)))
+
+    def decline(self, _connection: None, call: int, kind: int) -> None:
+        answer = self.calls.pop(call, None)
+        if answer is not None:
+            answer.set_exception(NoProcess(f"nobody on {self._node} handles frames of kind {kind}"))
+
+    def close(self) -> None:
+        while self.calls:
+            _, answer = self.calls.popitem()
+            answer.set_exception(NoConnection(f"node {self._node} is stopped"))

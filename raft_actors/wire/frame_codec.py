@@ -1,0 +1,82 @@
+"""Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when an answer is wanted.
+
+A payload on the wire is one of them, or a list of several: what was sent together is read together.
+Kinds below FIRST_EXTENSION are the bridge's own. A body is whatever msgpack knows by itself:
+None, booleans, ints, floats, str, bytes, lists, dicts; tuples arrive as lists.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from raft_actors.wire.frames import ProtocolError
+
+__all__ = [
+    "ACTOR",
+    "FIRST_EXTENSION",
+    "PING",
+    "PONG",
+    "REPLY",
+    "REPLY_NO_HANDLER",
+    "join_frames",
+    "make_packer",
+    "unpack",
+    "unpack_frame",
+    "unpack_frames",
+]
+
+PING = 0  # as a call: answered by REPLY; as a cast, the keep-alive: answered by PONG
+PONG = 1
+REPLY = 2  # [REPLY, body, call]
+REPLY_NO_HANDLER = 3  # [REPLY_NO_HANDLER, kind, call]: nobody there handles frames of this kind
+ACTOR = 4  # tells, asks and watches of actors: see raft_actors/node/remote_ref.py
+FIRST_EXTENSION = 16
+
+
+def make_packer() -> Callable[[Any], bytes]:
+    """Return a function that packs one value. Each thread needs its own: packers keep a buffer."""
+    pack: Callable[[Any], bytes] = msgpack.Packer(autoreset=True).pack
+    return pack
+
+
+def unpack(payload: bytes | memoryview, items_max: int = -1) -> Any:
+    """Return the value in `payload`. Raises ProtocolError, and nothing else, for any bytes.
+
+    msgpack makes room for the items that a list claims to have before it has read one: for a
+    stranger set `items_max`.
+    """
+    try:
+        return msgpack.unpackb(payload, strict_map_key=False, max_array_len=items_max)
+    except Exception as error:
+        raise ProtocolError(f"a payload that is not msgpack ({error})") from error
+
+
+def join_frames(packed: list[bytes]) -> bytes:
+    """Return one payload that holds these packed frames, at least two and less than 65,536."""
+    return b"".join((b"\xdc", len(packed).to_bytes(2, "big"), *packed))  # msgpack's list 16
+
+
+def unpack_frame(payload: bytes | memoryview) -> list[Any]:
+    """Return `[kind, body]` or `[kind, body, call]`. Raises ProtocolError for anything else."""
+    frame: list[Any] = unpack(payload)
+    check_frame(frame)
+    return frame
+
+
+def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
+    """Return the frames of one payload, oldest first. Raises ProtocolError for anything else."""
+    value = unpack(payload)
+    if type(value) is list and value and type(value[0]) is list:
+        for frame in value:
+            check_frame(frame)
+        return value
+    check_frame(value)
+    return [value]
+
+
+def check_frame(frame: Any) -> None:
+    if type(frame) is not list or not 2 <= len(frame) <= 3 or type(frame[0]) is not int:
+        raise ProtocolError("a frame that is not [kind, body] or [kind, body, call]")
+    if len(frame) == 3 and type(frame[2]) is not int:
+        raise ProtocolError("a frame whose call number is no number")

@@ -1,0 +1,290 @@
+"""The handshake: two nodes prove to each other that they hold the same cookie.
+
+    dialler                                            acceptor
+      HELLO   names, versions, limit, nonce   ->
+                                              <-  CHALLENGE   version, name, limit, nonce
+      PROOF   mac("dialler", both messages)   ->
+                                              <-  WELCOME     mac("acceptor", both messages)
+                              (REFUSE with words may take the place of either answer)
+
+The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both node names and
+incarnations, the offered and the chosen versions and both frame limits; its label is the role, so
+that no message can be played back to its sender. The dialler proves first: a stranger who connects
+gets nothing signed by the cookie. Both then derive a key for the frames of each direction, in the
+same way with labels of their own. No I/O here: payloads in, payloads out.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raft_actors.errors import BadName
+from raft_actors.names import check_node_name
+from raft_actors.wire import versions
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.depth_check import check_shallow
+from raft_actors.wire.frame_codec import make_packer, unpack
+from raft_actors.wire.frames import ProtocolError
+
+__all__ = ["HANDSHAKE_BYTES_MAX", "Acceptor", "Dialler", "Identity", "Peer", "Refusal", "refuse"]
+
+HANDSHAKE_BYTES_MAX = 1024  # any one handshake message; the longest legal one is under 700 bytes
+MAGIC = "raft_actors"
+ITEMS_MAX = 16  # in any list of a handshake message
+LISTS_DEEP = 2  # the message, and the versions in it
+NONCE_BYTES = 32
+INCARNATION_BYTES = 8
+LINK_ID_BYTES = 16
+FROM_DIALLER, FROM_ACCEPTOR = b"frames of the dialler", b"frames of the acceptor"
+WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
+
+
+class Local(threading.local):
+    """Each thread's own packer: a new one takes 256 KiB, too much to spend on a stranger."""
+
+    def __init__(self) -> None:
+        self.pack = make_packer()
+
+
+local = Local()
+
+
+class Refusal(Exception):
+    """One side turns the other down. `code` is for programs, `str(refusal)` for people."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a node is to others. The incarnation tells a restarted node from its former life."""
+
+    name: str
+    incarnation: bytes
+    frame_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a proven connection."""
+
+    name: str
+    incarnation: bytes
+    frame_bytes_max: int
+    """The smaller of the two ends' limits."""
+    link_id: bytes
+    """The same at both ends and never seen before."""
+    version: int
+    """The protocol that the two speak: the newest that both know."""
+    dial: int = 0
+    """The how many-th dial of its dialler this was (known to the acceptor)."""
+    last_link_id: bytes = b""
+    """The last connection of these two that the dialler saw up (known to the acceptor)."""
+    send_key: bytes = field(default=b"", repr=False)
+    receive_key: bytes = field(default=b"", repr=False)
+    """The keys of the frames' MACs, one for each direction, of this connection only."""
+
+
+def refuse(code: str, words: str) -> bytes:
+    """Return the payload of a REFUSE message."""
+    return local.pack(["refuse", code, words])
+
+
+class Dialler:
+    """The side that connected. `hello`, then `on_challenge`, then `on_welcome`."""
+
+    def __init__(
+        self,
+        me: Identity,
+        cookie: Cookie,
+        target: str,
+        *,
+        dial: int = 0,
+        last_link_id: bytes = b"",
+    ) -> None:
+        self.me = me
+        self.target = target
+        self._cookie = cookie
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        self.hello: bytes = local.pack(
+            [MAGIC, versions.SPOKEN, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
+             dial, last_link_id]
+        )  # fmt: skip
+        self._challenge: bytes | None = None
+        self._peer: Peer | None = None
+
+    def receive(self, payload: bytes) -> bytes | Peer:
+        """Return what to send next, or the Peer once the acceptor has proven itself.
+
+        Raises Refusal in the acceptor's words or ours, and ProtocolError.
+        """
+        message = message_of(payload)
+        if message[0] == "refuse" and len(message) == 3:
+            raise Refusal(clean(message[1]), clean(message[2]))
+        if self._challenge is None:
+            return self._on_challenge(payload, message)
+        return self._on_welcome(message)
+
+    def _on_challenge(self, payload: bytes, message: list[Any]) -> bytes:
+        match message:
+            case ["challenge", int(version), name, incarnation, limit, nonce]:
+                pass
+            case _:
+                raise ProtocolError("no challenge where one was due")
+        if version not in versions.SPOKEN:
+            raise Refusal("version", f"it chose protocol version {version}, which was not offered")
+        check_side(name, incarnation, limit, nonce)
+        if name != self.target:
+            raise Refusal("name", f"dialled {self.target}, but {name} answered")
+        self._challenge = payload
+        self._peer = Peer(
+            name,
+            incarnation,
+            min(limit, self.me.frame_bytes_max),
+            link_id(self.hello, payload),
+            version,
+        )
+        return local.pack(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
+
+    def _on_welcome(self, message: list[Any]) -> Peer:
+        assert self._challenge is not None
+        assert self._peer is not None
+        both = self.hello, self._challenge
+        check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both))
+        return replace(
+            self._peer,
+            send_key=self._cookie.sign(FROM_DIALLER, *both),
+            receive_key=self._cookie.sign(FROM_ACCEPTOR, *both),
+        )
+
+
+class Acceptor:
+    """The side that was connected to. `receive` gives the challenge, then the proven Peer.
+
+    `welcome` is sent when the acceptor has decided to use the connection.
+    """
+
+    def __init__(self, me: Identity, cookie: Cookie) -> None:
+        self.me = me
+        self._cookie = cookie
+        self._hello: bytes | None = None
+        self._challenge = b""
+        self._peer: Peer | None = None
+
+    @property
+    def named(self) -> str:
+        """What the dialler says it is called, proven or not; "" before it has said so."""
+        return self._peer.name if self._peer else ""
+
+    def receive(self, payload: bytes) -> bytes | Peer:
+        """Return what to send next, or the Peer once the dialler has proven itself.
+
+        Raises Refusal, whose words the dialler should be sent, and ProtocolError.
+        """
+        message = message_of(payload)
+        if self._hello is None:
+            return self._on_hello(payload, message)
+        assert self._peer is not None
+        both = self._hello, self._challenge
+        check_mac(message, "proof", self._cookie.sign(b"dialler", *both))
+        return replace(
+            self._peer,
+            send_key=self._cookie.sign(FROM_ACCEPTOR, *both),
+            receive_key=self._cookie.sign(FROM_DIALLER, *both),
+        )
+
+    def welcome(self) -> bytes:
+        assert self._hello is not None
+        mac = self._cookie.sign(b"acceptor", self._hello, self._challenge)
+        return local.pack(["welcome", mac])
+
+    def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
+        if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
+            raise ProtocolError("what no raft_actors node says")
+        version = versions.newest_common(message[1])
+        if version is None:
+            raise Refusal(
+                "version",
+                f"{self.me.name} speaks {versions.in_words(versions.SPOKEN)}, not "
+                f"{clean(message[1])}: run releases of raft_actors on the two that follow on each "
+                "other, or the same",
+            )
+        match message:
+            case [_, _, name, incarnation, limit, nonce, target, int(dial), bytes(last)]:
+                pass
+            case _:
+                raise ProtocolError("a hello of an unknown shape")
+        check_side(name, incarnation, limit, nonce)
+        if target != self.me.name:
+            raise Refusal("name", f"this is {self.me.name}, not {clean(target)}")
+        if name == self.me.name:
+            raise Refusal("name", f"{name} is this node's own name")
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        self._hello = payload
+        self._challenge = local.pack(
+            ["challenge", version, self.me.name, self.me.incarnation, self.me.frame_bytes_max,
+             nonce]
+        )  # fmt: skip
+        self._peer = Peer(
+            name,
+            incarnation,
+            min(limit, self.me.frame_bytes_max),
+            link_id(payload, self._challenge),
+            version,
+            dial,
+            last,
+        )
+        return self._challenge
+
+
+def message_of(payload: bytes) -> list[Any]:
+    check_shallow(payload, LISTS_DEEP)
+    message = unpack(payload, ITEMS_MAX)
+    if not isinstance(message, list) or not message:
+        raise ProtocolError("a handshake message that is no list")
+    return message
+
+
+def check_side(name: object, incarnation: object, limit: object, nonce: object) -> None:
+    try:
+        check_node_name(name)
+    except BadName as error:
+        raise ProtocolError("a handshake with no legal node name") from error
+    if (
+        type(incarnation) is not bytes
+        or len(incarnation) != INCARNATION_BYTES
+        or type(nonce) is not bytes
+        or len(nonce) != NONCE_BYTES
+        or type(limit) is not int
+        or limit < HANDSHAKE_BYTES_MAX
+    ):
+        raise ProtocolError("a handshake message with fields of the wrong shape")
+
+
+def check_mac(message: list[Any], kind: str, expected: bytes) -> None:
+    match message:
+        case [str(word), bytes(mac)] if word == kind:
+            if not hmac.compare_digest(mac, expected):
+                raise Refusal(
+                    "cookie",
+                    "the cookies differ: nodes of one cluster share the cookie file or "
+                    "RAFT_ACTORS_COOKIE",
+                )
+        case _:
+            raise ProtocolError(f"no {kind} where one was due")
+
+
+def link_id(hello: bytes, challenge: bytes) -> bytes:
+    both = len(hello).to_bytes(4, "big") + hello + challenge
+    return hashlib.sha256(both).digest()[:LINK_ID_BYTES]
+
+
+def clean(words: object) -> str:
+    """Return a stranger's words so that they can't forge log lines: short, one line, printable."""
+    text = words if isinstance(words, str) else repr(words)
+    return "".join(c if c.isprintable() else "?" for c in text[:WORDS_MAX])
