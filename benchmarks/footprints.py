@@ -24,8 +24,8 @@ from rich.table import Table
 
 from benchmarks.spent import spent
 from raft_actors import Node, Raft, Supervisor
-from raft_actors.core.configuration import Address
-from raft_actors.names import node_name
+from raft_actors.names import Address
+from raft_actors.node.host_name import node_name
 from raft_actors.tools.bench.map_machine import Map
 from raft_actors.tools.bench.trio import NAMES, until
 from raft_actors.tools.node_processes import Cluster, keep_to_ourselves

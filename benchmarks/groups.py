@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.footprints import nodes
 from raft_actors import Cluster
-from raft_actors.names import node_name
+from raft_actors.node.host_name import node_name
 from raft_actors.tools.bench.loads import KEYS, VALUE
 from raft_actors.tools.bench.trio import NAMES
 

@@ -39,7 +39,7 @@ PLACES = {
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
     "Frozen": "raft_actors.machine.state_image",
-    "Node": "raft_actors.node",
+    "Node": "raft_actors.node.node",
     "OnDiskStateMachine": "raft_actors.on_disk",
     "Raft": "raft_actors.raft",
     "RaftError": "raft_actors.errors",

@@ -13,9 +13,9 @@ from raft_actors.client.async_wait import there
 from raft_actors.client.call import Call
 from raft_actors.client.views import Status
 from raft_actors.cluster import Cluster
-from raft_actors.core.configuration import Address
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
+from raft_actors.names import Address
 from raft_actors.raft import PeerRef
 from raft_actors.timeouts import optional_seconds
 

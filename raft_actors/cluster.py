@@ -16,7 +16,7 @@ from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.read_targets import Places
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.client.views import Status, in_view
-from raft_actors.core.configuration import Address, named
+from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE
 from raft_actors.errors import (
@@ -34,6 +34,7 @@ from raft_actors.errors import (
 )
 from raft_actors.future import Future
 from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
 from raft_actors.raft import PeerRef, address_of
 from raft_actors.replica.requests import READ, WRITE, read_request

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raft_actors.core.configuration import Address
+from raft_actors.names import Address
 
 __all__ = ["DiskRefused", "DiskSlow", "Event", "LeaderChanged", "subscribe"]
 

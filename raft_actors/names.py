@@ -1,17 +1,29 @@
-"""Names of nodes, peers and actors, and the short name of this host.
+"""Names of nodes, peers and actors, and addresses of peers.
 
 A node is `name@host`. Names go into addresses, file names and log lines, so they are kept to
 letters, digits and `_ - .`.
 """
 
 import re
-import socket
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from raft_actors.errors import BadName
 
-__all__ = ["NO_NODE", "check_name", "check_node_name", "host_of", "node_name", "short_host_name"]
+__all__ = [
+    "NONODE",
+    "Address",
+    "check_name",
+    "check_node_name",
+    "check_peer_name",
+    "checked_member",
+    "host_of",
+    "listed",
+]
 
-NO_NODE = "nonode@nohost"
+T = TypeVar("T")
+
+NONODE = "nonode@nohost"
 """What a process without a started node is called, as in Erlang."""
 
 NAME_CHARACTERS_MAX = 64
@@ -42,20 +54,41 @@ def check_node_name(node: object) -> str:
     return node
 
 
-def node_name(name: object) -> str:
-    """Return the whole name of a node of this host: `"a"` becomes `"a@<short host name>"`.
-
-    A name with an @ is taken whole. Raises BadName.
-    """
-    if isinstance(name, str) and "@" in name:
-        return check_node_name(name)
-    return check_node_name(f"{check_name(name, 'node name')}@{short_host_name()}")
-
-
 def host_of(node: str) -> str:
     return node.partition("@")[2]
 
 
-def short_host_name() -> str:
-    """This host's name up to its first dot."""
-    return socket.gethostname().partition(".")[0] or "localhost"
+Address = tuple[str, str]
+"""(peer name, node name)."""
+
+PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
+
+
+def check_peer_name(name: object) -> str:
+    """Return `name`, or raise BadName: it goes into addresses and names a directory."""
+    if not isinstance(name, str) or not PEER_NAME.fullmatch(name) or name in {".", ".."}:
+        raise BadName(
+            f"a peer's name is up to 128 letters, digits, '_', '-', '.' or '@', not {name!r}"
+        )
+    return name
+
+
+def listed(peers: Iterable[T]) -> Iterable[T]:
+    """Return `peers`. Raises TypeError for one peer alone: names and addresses iterate, too."""
+    match peers:
+        case (str(), str() as node) if isinstance(peers, tuple):
+            alone = "@" in node
+        case _:
+            alone = isinstance(peers, str) or not isinstance(peers, Iterable)
+    if alone:
+        raise TypeError(f"members are a list of peers, not {peers!r}: write [peer] for one alone")
+    return peers
+
+
+def checked_member(member: Any) -> Address | str:
+    """Return a declared member. Raises BadName or TypeError for what is none."""
+    if isinstance(member, str):
+        return check_peer_name(member)
+    if not isinstance(member, tuple | list) or len(member) != 2:
+        raise TypeError(f"a member is declared by its address (name, node), not {member!r}")
+    return check_peer_name(member[0]), check_node_name(member[1])

@@ -16,16 +16,22 @@ from raft_actors import encoding
 from raft_actors.client.backup import download
 from raft_actors.client.views import Configuration, Entry, Status, viewed
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.core.messages import FOLLOWER
-from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
+from raft_actors.core.replies import (
+    ELECTION_IN_PROGRESS,
+    NO_NODE,
+    NO_PEER,
+    OUTCOME_UNKNOWN,
+    TIMEOUT,
+    redirect,
+)
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.machine.sessions import REPLY, reply_in
-from raft_actors.names import check_node_name
-from raft_actors.node.node import RemoteRef
+from raft_actors.names import Address, check_node_name, check_peer_name, listed
+from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.paths import absolute
-from raft_actors.peer.peers import check_peer_name, directories_of_tests, listed, peers_here
+from raft_actors.peer.peers import directories_of_tests, peers_here
 from raft_actors.replica.requests import (
     CONFIGURE,
     ENTRY,
@@ -47,9 +53,6 @@ __all__ = ["Raft"]
 
 logger = logging.getLogger("raft_actors.peer")
 
-NO_NODE = ("error", "no_node")
-NO_PEER = ("error", "no_peer")
-TIMEOUT = ("error", "timeout")
 CALL_TIMEOUT = 5.0
 """For calls that have no timeout of their own; seconds, as everywhere here."""
 CHANGE_TIMEOUT = 60.0

@@ -455,7 +455,8 @@ MUTATIONS = (
         "        return self.server.now < until",
     ),
     Mutation(
-        "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10", "core/leadership_transfer",
+        "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10",
+        "core/leadership_transfer",
         "        handing, self.handing = self.handing, None\n",
         "        handing, self.handing = self.handing, None\n"
         "        self.lease.broken = self.lease.drift_max is None\n",
@@ -559,7 +560,8 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015", "core/reconfiguration",
+        "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015",
+        "core/reconfiguration",
         "        if self.is_unsettled() or self.handing is not None:",
         "        if False:",
     ),
@@ -952,7 +954,8 @@ MUTATIONS = (
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_state_ends_at_damage", "every promise of a library is asked for", "machine/disk_dict",
+        "on_disk_state_ends_at_damage", "every promise of a library is asked for",
+        "machine/disk_dict",
         "    cursor.status()\n",
         "",
         DISK_NETS,
@@ -966,7 +969,8 @@ MUTATIONS = (
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md", "machine/replicated_state",
+        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md",
+        "machine/replicated_state",
         "                self.sessions.open(index, request[1], time_ms)",
         "                self.sessions.open(index, request[1], 0)",
         DISK_NETS,

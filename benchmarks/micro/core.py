@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Ballot
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
@@ -27,6 +26,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.names import Address
 from raft_actors.stores.memory import MemoryStore
 
 ME, B, C = ("kv", "a@one"), ("kv", "b@two"), ("kv", "c@three")

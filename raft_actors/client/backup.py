@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.names import Address
 from raft_actors.stores.backup_file import BackupHeader, BackupWriter
 
 __all__ = ["download"]

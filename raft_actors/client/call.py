@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.entry import RequestId
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
+from raft_actors.names import Address
 
 if TYPE_CHECKING:
     from raft_actors.client.session import ClientSession

@@ -9,9 +9,10 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.client.call import Call
-from raft_actors.core.configuration import Address
+from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
+from raft_actors.names import Address
 from raft_actors.peer.peers import Peers
 from raft_actors.replica.requests import STATUS
 
@@ -23,7 +24,6 @@ PAUSE_S = 0.02
 TOLD_MAX = 5
 """So many members are named in an error."""
 NOTHING = encoding.dumps(())
-NO_PEER = encoding.dumps(("error", "no_peer"))
 
 
 class Finder:
@@ -171,7 +171,11 @@ def why_none(answer: Future[Any]) -> str:
         found = answer.get(0)
     except (RaftError, TimeoutError) as error:
         return str(error)
-    return "there is no such peer" if found == NO_PEER else "it has crashed and is started again"
+    return (
+        "there is no such peer"
+        if found == encoding.dumps(NO_PEER)
+        else "it has crashed and is started again"
+    )
 
 
 def why_no_leader(name: str, status: dict[str, Any]) -> str:

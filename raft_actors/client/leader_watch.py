@@ -16,9 +16,9 @@ from itertools import count
 from typing import Any
 
 from raft_actors.client.leader_finder import Finder, status_in
-from raft_actors.core.configuration import Address
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
+from raft_actors.names import Address
 from raft_actors.timeouts import seconds
 
 __all__ = ["ROUND_S", "LeaderWatch", "Leadership", "Observer"]

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
-from raft_actors.raft import NO_PEER, Raft, address_of, change
+from raft_actors.core.replies import NO_PEER
+from raft_actors.names import Address
+from raft_actors.raft import Raft, address_of, change
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["join", "leave"]

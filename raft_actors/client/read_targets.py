@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from raft_actors.client.leader_finder import Finder
-from raft_actors.core.configuration import Address
+from raft_actors.names import Address
 
 __all__ = ["Places"]
 

@@ -31,8 +31,8 @@ from raft_actors.core.messages import (
 from raft_actors.core.role import Handlers, Role
 
 if TYPE_CHECKING:
-    from raft_actors.core.configuration import Address
     from raft_actors.core.server import Server
+    from raft_actors.names import Address
 
 __all__ = ["Candidate", "PreCandidate"]
 

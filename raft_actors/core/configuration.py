@@ -8,11 +8,10 @@ from math import inf
 from typing import Any
 
 from raft_actors.core.quorum import majority_value
+from raft_actors.names import Address
 
-__all__ = ["NOBODY", "Address", "Configuration", "in_order", "is_address", "is_group", "named"]
+__all__ = ["NOBODY", "Configuration", "in_order", "is_address", "is_group", "named"]
 
-Address = tuple[str, str]
-"""(peer name, node name)."""
 
 NAME_MAX = 256
 WISH = "?"

@@ -7,9 +7,9 @@ durability: what promises something to another peer or to a client leaves after 
 from dataclasses import dataclass, field
 from typing import Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.messages import InstallSnapshot, Message
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.names import Address
 
 __all__ = ["Ballot", "Effects", "News", "Read", "Trouble"]
 

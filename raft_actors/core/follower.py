@@ -4,7 +4,6 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.follower_reads import FollowerReads, Waiting
 from raft_actors.core.messages import (
@@ -34,8 +33,10 @@ from raft_actors.core.messages import (
     VoteReply,
     Written,
 )
-from raft_actors.core.role import ELECTION_IN_PROGRESS, Role, redirect
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, redirect
+from raft_actors.core.role import Role
 from raft_actors.core.snapshot import Incoming
+from raft_actors.names import Address
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server

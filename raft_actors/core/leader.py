@@ -35,7 +35,7 @@ from raft_actors.core.messages import (
     Written,
 )
 from raft_actors.core.reconfiguration import Changing
-from raft_actors.core.role import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server

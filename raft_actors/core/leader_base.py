@@ -13,13 +13,13 @@ from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership_change import Change
 from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.read_index import Reads
 from raft_actors.core.role import Role
+from raft_actors.names import Address
 
 if TYPE_CHECKING:
     from raft_actors.core.server import Server

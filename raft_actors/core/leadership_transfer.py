@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.leader_base import HandingOver, Leading
 from raft_actors.core.messages import Message, TimeoutNow, Transfer
+from raft_actors.names import Address
 
 __all__ = ["Transferring"]
 

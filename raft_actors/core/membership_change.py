@@ -9,8 +9,9 @@ settled     appended when the joint one is committed; the change is over when th
 from collections.abc import Iterable
 from typing import Any
 
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.progress import Progress
+from raft_actors.names import Address
 
 __all__ = ["CATCH_UP_TIMEOUTS", "ROUNDS_MAX", "CatchUp", "Change"]
 

@@ -7,9 +7,9 @@ as keywords: the swapped index and term that cost the original its entries can't
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.entry import RequestId
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.names import Address
 
 __all__ = [
     "CONSISTENCIES",

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, encode, encode_version
 from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, Change
 from raft_actors.core.messages import Configure, RequestPreVote
 from raft_actors.core.replication import Replicating
+from raft_actors.names import Address
 
 __all__ = ["Changing"]
 

@@ -1,7 +1,6 @@
 """Replicating: how a leader brings its log to the followers, and commits what a majority has."""
 
 from raft_actors.config import FRAME_ROOM
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Trouble
 from raft_actors.core.leader_base import MATCH, ROUND, Leading
 from raft_actors.core.messages import (
@@ -18,6 +17,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.progress import Progress
 from raft_actors.core.snapshot import Shipment, Snapshot
 from raft_actors.errors import StoreError
+from raft_actors.names import Address
 
 __all__ = ["Replicating"]
 

@@ -24,24 +24,15 @@ from raft_actors.core.messages import (
     SnapshotTaken,
     Transfer,
 )
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, TOO_STALE
 
 if TYPE_CHECKING:
-    from raft_actors.core.configuration import Address
     from raft_actors.core.server import Server
+    from raft_actors.names import Address
 
-__all__ = ["ELECTION_IN_PROGRESS", "OUTCOME_UNKNOWN", "TOO_STALE", "Handlers", "Role", "redirect"]
+__all__ = ["Handlers", "Role"]
 
 Handlers = Mapping[type, Callable[[Any, Any], None]]
-
-ELECTION_IN_PROGRESS = ("error", "election_in_progress")
-OUTCOME_UNKNOWN = ("error", "outcome_unknown")
-"""The command is in the log of a leader that lost its office: it may still be committed."""
-TOO_STALE = ("error", "too_stale")
-"""A stale read with a bound, and no leader has told this peer lately what was committed."""
-
-
-def redirect(leader: "Address | None") -> Any:
-    return ("error", ("redirect", leader))
 
 
 class Role:

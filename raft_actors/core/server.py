@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.candidate import Candidate, PreCandidate
-from raft_actors.core.configuration import Address, Configuration, is_group, named
+from raft_actors.core.configuration import Configuration, is_group, named
 from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower import Follower
@@ -36,8 +36,10 @@ from raft_actors.core.messages import (
     VoteReply,
     Written,
 )
-from raft_actors.core.role import Role, redirect
+from raft_actors.core.replies import redirect
+from raft_actors.core.role import Role
 from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot, SnapshotReader
+from raft_actors.names import Address
 
 if TYPE_CHECKING:
     from random import Random

@@ -7,7 +7,7 @@ docs/decisions/witnesses.md.
 
 from raft_actors import encoding
 from raft_actors.core.entry import RequestId
-from raft_actors.core.role import redirect
+from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.replicated_state import WITNESS, Applied, check_version
 from raft_actors.machine.sessions import Sessions

@@ -17,7 +17,7 @@ from raft_actors import encoding
 from raft_actors.errors import NoNode, in_text
 from raft_actors.future import Future
 from raft_actors.node.remote_ref import reason_in
-from raft_actors.transport.connection import Incoming
+from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from supervision import Process
 from supervision.base import SupervisorBase

@@ -9,14 +9,14 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from raft_actors.errors import RaftError
-from raft_actors.names import check_node_name, host_of, short_host_name
+from raft_actors.names import check_node_name, host_of
+from raft_actors.node.host_name import short_host_name
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import ask_mapper, mapper_port
+from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
 
-__all__ = ["Directory", "NotFound", "Place", "static_addresses"]
+__all__ = ["NodeDirectory", "static_addresses"]
 
 ADDRESS = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d+))?"
@@ -25,66 +25,50 @@ ADDRESS = re.compile(
 UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
-class NotFound(RaftError):
-    """No address is known for this node; the message says where it was looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node listens: a numeric IP address and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        is_bare = ":" in self.host and not self.host.startswith("[")
-        return f"[{self.host}]:{self.port}" if is_bare else f"{self.host}:{self.port}"
-
-
-class Directory:
+class NodeDirectory:
     """Finds nodes by name."""
 
     def __init__(self, files: PortFiles, static: Mapping[str, str]) -> None:
         self._files = files
         self._static = dict(static)
 
-    def find(self, node: str) -> list[Place] | Callable[[float], list[Place]]:
+    def find(self, node: str) -> list[Endpoint] | Callable[[float], list[Endpoint]]:
         """Return where `node` may listen, or a function of a timeout in seconds that finds it out.
 
         The function asks the name service or another host's port mapper and so must not run on
-        the bridge thread; it raises NotFound or OSError. Raises NotFound when there's nobody
-        to ask, and OSError.
+        the bridge thread; it raises EndpointUnknown or OSError. Raises EndpointUnknown where
+        there is nobody to ask, and OSError.
         """
         host, port = host_of(node), 0
         address = self._static.get(node)
         if address is not None:
             host, port = parse_address(address)
             if port and is_numeric(host):
-                return [Place(host, port)]
+                return [Endpoint(host, port)]
         else:
             entry = self._files.read(node)
             if entry is not None:
-                return [Place(reachable(entry.host), entry.port)]
+                return [Endpoint(reachable(entry.host), entry.port)]
             if host == short_host_name():
-                raise NotFound(f"no node {node} of this user runs on this host")
+                raise EndpointUnknown(f"no node {node} of this user runs on this host")
         return lambda timeout_s: look_up(node, host, port, timeout_s)
 
 
-def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Place]:
+def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Endpoint]:
     """Return all addresses of `host`; its port mapper is asked unless the port is known. Blocks."""
     deadline = time.monotonic() + timeout_s
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno not in UNKNOWN:
-            raise NotFound(f"host {host!r} can't be looked up: {error.strerror}") from None
-        raise NotFound(
+            raise EndpointUnknown(f"host {host!r} can't be looked up: {error.strerror}") from None
+        raise EndpointUnknown(
             f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
     hosts = list(dict.fromkeys(str(address[0]) for *_, address in found))
     if port:
-        return [Place(each, port) for each in hosts]
+        return [Endpoint(each, port) for each in hosts]
     mapper = mapper_port()
     asked, problems = [], []
     for number, each in enumerate(hosts):
@@ -92,14 +76,16 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Place]:
         try:
             found_port = ask_mapper(each, mapper, node, share_s)
         except OSError as error:
-            problems.append(f"{Place(each, mapper)} ({error.strerror or error})")
+            problems.append(f"{Endpoint(each, mapper)} ({error.strerror or error})")
             continue
         if found_port is not None:
-            return [Place(each, found_port)]
+            return [Endpoint(each, found_port)]
         asked.append(each)  # it answers only for nodes that are reached at this address
     if asked:
-        raise NotFound(f"the port mapper of {host}, at {', '.join(asked)}, knows no node {node}")
-    raise NotFound(
+        raise EndpointUnknown(
+            f"the port mapper of {host}, at {', '.join(asked)}, knows no node {node}"
+        )
+    raise EndpointUnknown(
         f"no port mapper answers at {', '.join(problems)}: see that a node listens there for other "
         "hosts, or give this node's own port in Config.nodes or RAFT_ACTORS_NODES"
     )

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -17,55 +16,35 @@ import supervision
 from raft_actors.config import Config
 from raft_actors.errors import NoConnection, NoNode, RaftError
 from raft_actors.future import Future
-from raft_actors.names import NO_NODE, check_name, check_node_name, node_name
+from raft_actors.names import NONODE, Address, check_name, check_node_name
 from raft_actors.node.actor_server import ActorService
 from raft_actors.node.cookie_file import find_cookie
-from raft_actors.node.discovery import Directory, Place, static_addresses
+from raft_actors.node.discovery import NodeDirectory, static_addresses
+from raft_actors.node.host_name import node_name
+from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
 from raft_actors.node.port_files import PortEntry, PortFiles
 from raft_actors.node.port_mapper import mapper_port, mapper_wanted
 from raft_actors.node.port_mapper_server import MapperGate
 from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.paths import absolute
 from raft_actors.transport.bridge import Bridge, OnFrames
+from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.listener import listen
+from raft_actors.transport.sockets import listen
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import FIRST_EXTENSION, PING
 from raft_actors.wire.handshake import Identity
 
-__all__ = ["Address", "LocalNode", "NodeDown", "NodeUp"]
+__all__ = ["LocalNode"]
 
 logger = logging.getLogger("raft_actors.node")
 
-Address = tuple[str, str]
 """`(name, node)`: an actor by its registered name and the name of its node."""
 
 INCARNATION_BYTES = 8
 SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
 
-
-@dataclass(frozen=True, slots=True)
-class NodeUp:
-    """A node is connected."""
-
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class NodeDown:
-    """A node is no longer connected. Why is said in Erlang's words:
-
-    "connection_closed", "net_tick_timeout" (it was silent for too long), "disconnect" (we hung
-    up), "restarted", "protocol_error", "queue_full" (it does not take its answers), "shutdown"
-    (this node is stopped).
-    """
-
-    node: str
-    reason: str
-
-
-News = NodeUp | NodeDown
 
 FORKED = (
     "this process was forked, and has no thread and no connection of the one that made this "
@@ -127,7 +106,7 @@ class LocalNode:
         made.add(self)
 
     def __repr__(self) -> str:
-        return f"<LocalNode {self.name} at {Place(self.host, self.port)}>"
+        return f"<LocalNode {self.name} at {Endpoint(self.host, self.port)}>"
 
     def start(self) -> "LocalNode":
         """Listen and be found. Returns itself.
@@ -138,7 +117,7 @@ class LocalNode:
         if self._bridge is not None:
             raise RaftError(f"node {self.name} was started already; make a new one")
         cookie = find_cookie(self._cookie)
-        directory = Directory(self._files, static_addresses(self.config.nodes))
+        directory = NodeDirectory(self._files, static_addresses(self.config.nodes))
         bridge: Bridge | None = None
         listener = listen(self.host, self.port)
         try:
@@ -165,7 +144,7 @@ class LocalNode:
             if isinstance(error, RuntimeError):  # the system has no thread left
                 raise RaftError(f"node {self.name} can't start: {error}") from error
             raise
-        logger.info("node %s listens at %s", self.name, Place(self.host, self.port))
+        logger.info("node %s listens at %s", self.name, Endpoint(self.host, self.port))
         return self
 
     def _take_back(self, listener: socket.socket, bridge: Bridge | None) -> None:
@@ -243,7 +222,7 @@ class LocalNode:
             raise NoNode(FORKED)
 
     def why_alone(self) -> str:
-        if self.name != NO_NODE:
+        if self.name != NONODE:
             return f"node {self.name} does not run"
         why = "this process is no node, so it reaches none: call Node.start(name) first"
         if not self.told_alone:  # those who call `Raft` are answered "no_node" only
@@ -446,7 +425,7 @@ class LocalNode:
     def _on_news(self, node: str, reason: str | None) -> None:
         if reason is not None:
             self._actors.lost(node)
-        news: News = NodeUp(node) if reason is None else NodeDown(node, reason)
+        news: NodeEvent = NodeUp(node) if reason is None else NodeDown(node, reason)
         for key, watcher in tuple(self._watchers.items()):
             try:
                 (watcher.tell if hasattr(watcher, "tell") else watcher)(news)

@@ -9,13 +9,11 @@ from typing import Any
 import supervision
 from raft_actors.config import Config
 from raft_actors.errors import NoNode, RaftError
-from raft_actors.names import NO_NODE
-from raft_actors.node.local_node import Address, LocalNode, NodeDown, NodeUp
-from raft_actors.node.remote_ref import RemoteRef
-from raft_actors.transport.connection import Incoming
+from raft_actors.names import NONODE, Address
+from raft_actors.node.local_node import LocalNode
 from raft_actors.wire.cookie import Cookie
 
-__all__ = ["Address", "Incoming", "LocalNode", "Node", "NodeDown", "NodeUp", "RemoteRef"]
+__all__ = ["Node"]
 
 
 class Node:
@@ -96,7 +94,7 @@ class Node:
             return node
         with cls._lock:
             if cls._nobody is None:
-                cls._nobody = LocalNode(NO_NODE, registry=supervision.names)
+                cls._nobody = LocalNode(NONODE, registry=supervision.names)
             return cls._nobody
 
     @classmethod

@@ -6,11 +6,11 @@ import socket
 
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer
-from raft_actors.transport.connection import prepare
 from raft_actors.transport.expiring_set import Crowd
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.listener import PAUSE_S, listen
+from raft_actors.transport.listener import PAUSE_S
 from raft_actors.transport.reactor import READ, Reactor
+from raft_actors.transport.sockets import listen, prepare
 
 __all__ = ["MapperGate"]
 

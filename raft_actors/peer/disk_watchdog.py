@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.errors import StoreError
 from raft_actors.events import DiskRefused, DiskSlow, publish
+from raft_actors.names import Address
 from supervision import timer
 
 __all__ = ["DiskWatch"]

@@ -13,7 +13,7 @@ from reprlib import repr as shortened
 from typing import Any
 
 from raft_actors.core import messages
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -27,6 +27,7 @@ from raft_actors.core.entry import (
     version_of,
 )
 from raft_actors.core.messages import SINCE, Message
+from raft_actors.names import Address
 
 __all__ = ["pack", "unpack"]
 

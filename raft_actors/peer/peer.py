@@ -21,7 +21,6 @@ from pykka.messages import ProxyCall
 
 from raft_actors import encoding
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Effects, News, Read, Trouble
 from raft_actors.core.entry import TIME_MAX
 from raft_actors.core.follower import Follower
@@ -33,12 +32,13 @@ from raft_actors.core.messages import (
     Transfer,
     Written,
 )
-from raft_actors.core.role import redirect
+from raft_actors.core.replies import NO_PEER, redirect
 from raft_actors.core.server import Server
 from raft_actors.errors import DataDirInUse, RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.machine.replicated_state import WITNESS
-from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.names import Address
+from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.paths import absolute
 from raft_actors.peer.admission import Backlog, Requests
 from raft_actors.peer.declaration import Formed, declaration
@@ -78,9 +78,6 @@ EVENTS = frozenset(Follower.handlers)
 
 TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
 """What a list may hold that a peer is told. One of anything else came from another node."""
-
-NO_PEER = ("error", "no_peer")
-
 
 PUBLIC_CALLS = (("status",), ("leader",))
 """What a proxy of a peer may call, without arguments."""

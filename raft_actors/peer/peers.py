@@ -3,7 +3,6 @@
 import atexit
 import logging
 import os
-import re
 import shutil
 import threading
 from collections import defaultdict
@@ -11,24 +10,26 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 from pykka import ActorDeadError, ActorRegistry
 
 from raft_actors import encoding
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
-from raft_actors.errors import BadName, FrameTooLarge, RaftError
+from raft_actors.core.replies import NO_PEER, OVERLOADED, RESTARTING
+from raft_actors.errors import FrameTooLarge, RaftError
 from raft_actors.future import Future
-from raft_actors.names import check_node_name
-from raft_actors.node.node import Incoming, LocalNode, Node
+from raft_actors.names import Address, check_peer_name, checked_member, listed
+from raft_actors.node.local_node import LocalNode
+from raft_actors.node.node import Node
 from raft_actors.peer.message_codec import pack, unpack
-from raft_actors.peer.peer import NO_PEER, Peer
+from raft_actors.peer.peer import Peer
 from raft_actors.peer.supervisor import PeerSupervisor
 from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, event_of, refuse
 from raft_actors.state_machine import StateMachine
+from raft_actors.transport.incoming import Incoming
 from supervision import (
     ChildSpec,
     DynamicSupervisor,
@@ -40,10 +41,8 @@ from supervision import (
     tell_if_alive,
 )
 
-__all__ = ["Peers", "check_peer_name", "directories_of_tests", "listed", "peer_spec", "peers_here",
-           "peers_of"]  # fmt: skip
+__all__ = ["Peers", "directories_of_tests", "peer_spec", "peers_here", "peers_of"]
 
-T = TypeVar("T")
 
 logger = logging.getLogger("raft_actors.peers")
 
@@ -56,14 +55,12 @@ FRAME_BYTES = 256 * 1024
 RELEASE_S = 5.0
 """How long a peer waits for the thread of its killed predecessor, which may hang in the disk."""
 
-OVERLOADED = encoding.dumps(("error", "overloaded"))
-RESTARTING = encoding.dumps(("error", "restarting"))
+NO_ROOM = encoding.dumps(OVERLOADED)
 
 STOP_S = 5.0
 STOPPED_MAX = 1_000
 """Of so many stopped peers their node knows who else belonged to their group."""
 COMPLAINTS_MAX = 1_000
-PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
 
 class RemoteTicket:
@@ -328,7 +325,7 @@ class Peers:
         peer = None if ref is None else self.hosted.get(ref)
         if ref is not None and peer is not None:
             admitted = peer.backlog.admit(events)
-            refuse(events[len(admitted) :], OVERLOADED)
+            refuse(events[len(admitted) :], NO_ROOM)
             events = admitted
             try:
                 ref.tell(admitted)
@@ -336,7 +333,7 @@ class Peers:
                 pass
             else:
                 return
-        none = RESTARTING if self.is_supervised(name) else encoding.dumps(NO_PEER)
+        none = encoding.dumps(RESTARTING if self.is_supervised(name) else NO_PEER)
         refuse([event for event in events if is_about_itself(event)], none)
         refuse([event for event in events if not is_about_itself(event)],
                self.others_of(name) or none)  # fmt: skip
@@ -376,7 +373,7 @@ class Peers:
         try:
             threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
         except RuntimeError:  # the system has no thread left
-            ticket.set(OVERLOADED)
+            ticket.set(NO_ROOM)
 
 
 def is_about_itself(event: Any) -> bool:
@@ -422,27 +419,6 @@ def bytes_in(message: Message) -> int:
     if type(message) is AppendEntries:
         return sum(map(len, message.entries))
     return len(message.data) if type(message) is InstallSnapshot else 0
-
-
-def listed(peers: Iterable[T]) -> Iterable[T]:
-    """Return `peers`. Raises TypeError for one peer alone: names and addresses iterate, too."""
-    match peers:
-        case (str(), str() as node) if isinstance(peers, tuple):
-            alone = "@" in node
-        case _:
-            alone = isinstance(peers, str) or not isinstance(peers, Iterable)
-    if alone:
-        raise TypeError(f"members are a list of peers, not {peers!r}: write [peer] for one alone")
-    return peers
-
-
-def check_peer_name(name: object) -> str:
-    """Return `name`, or raise BadName: it goes into addresses and names a directory."""
-    if not isinstance(name, str) or not PEER_NAME.fullmatch(name) or name in {".", ".."}:
-        raise BadName(
-            f"a peer's name is up to 128 letters, digits, '_', '-', '.' or '@', not {name!r}"
-        )
-    return name
 
 
 making = threading.Lock()
@@ -502,15 +478,6 @@ def peer_spec(
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
     )
-
-
-def checked_member(member: Any) -> Address | str:
-    """Return a declared member. Raises BadName or TypeError for what is none."""
-    if isinstance(member, str):
-        return check_peer_name(member)
-    if not isinstance(member, tuple | list) or len(member) != 2:
-        raise TypeError(f"a member is declared by its address (name, node), not {member!r}")
-    return check_peer_name(member[0]), check_node_name(member[1])
 
 
 def start_peer_supervisor(

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
+from raft_actors.names import Address
 from raft_actors.peer.peer import Before, Peer
 from raft_actors.state_machine import StateMachine
 from supervision import Backoff, ChildSpec, Supervisor

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import NOBODY, Address, Configuration, named
+from raft_actors.core.configuration import NOBODY, Configuration, named
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import (
     COMMAND,
@@ -23,6 +23,7 @@ from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.replicated_state import Applied
 from raft_actors.machine.witness_state import Witnessed
+from raft_actors.names import Address
 from raft_actors.replica.inspection import encoded
 from raft_actors.replica.snapshotter import Snapshotting
 from raft_actors.state_machine import StateMachine

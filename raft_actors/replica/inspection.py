@@ -4,7 +4,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.config import Config
-from raft_actors.core.configuration import NOBODY, Address, Configuration
+from raft_actors.core.configuration import NOBODY, Configuration
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -18,6 +18,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.server import Server
 from raft_actors.errors import StoreError
 from raft_actors.machine.replicated_state import Applied
+from raft_actors.names import Address
 from raft_actors.peer.disk_watchdog import DiskWatch
 from raft_actors.replica.problem_texts import in_words
 from raft_actors.stores import LogStore

@@ -1,7 +1,7 @@
 """Troubles in words: what keeps a peer from taking part, and which call to make."""
 
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Trouble
+from raft_actors.names import Address
 
 __all__ = ["HEALS", "in_words"]
 

@@ -21,9 +21,9 @@ from typing import Any, Self
 from zlib import crc32
 
 from raft_actors import encoding
-from raft_actors.core.configuration import Address
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt, StoreError
+from raft_actors.names import Address
 from raft_actors.paths import open_private
 from raft_actors.stores.blocks import blocks, framed
 from raft_actors.stores.files import DiskFiles, advice_on, give_new_name, sync_directory, told

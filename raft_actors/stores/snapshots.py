@@ -48,7 +48,7 @@ class Header:
 
     index, term     of the last entry that it stands for
     configuration   the newest at or before it, encoded; `configured` is that one's index
-    kind            how the pieces of the state are put together; see `raft_actors.machine.state_image`
+    kind            how the pieces of the state are put together; see `machine.state_image`
     machine         the version of the state machine that the state is of
     """
 

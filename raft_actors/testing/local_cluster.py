@@ -5,8 +5,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from raft_actors.core.configuration import Address
 from raft_actors.kv_store import KVStore
+from raft_actors.names import Address
 from raft_actors.raft import Raft
 from raft_actors.state_machine import StateMachine
 

@@ -28,10 +28,10 @@ from rich.console import Console
 
 from raft_actors import Node, Raft, Supervisor
 from raft_actors.kv_store import KVStore
+from raft_actors.names import Address
 
 __all__ = ["run_demo", "start_store"]
 
-Address = tuple[str, str]
 NAMES = ("a", "b", "c")
 CLIENTS = 4
 STEP_S = 30.0  # a step that takes longer has failed; the slowest takes 2 s on two busy cores
@@ -87,7 +87,8 @@ class Stage:
     def command(self, name: str) -> list[str]:
         return [
             sys.executable, "-m", "raft_actors", "node", "--sname", name,
-            "--start", "raft_actors.tools.demo:start_store", "--data-dir", str(self.directory / name),
+            "--start", "raft_actors.tools.demo:start_store",
+            "--data-dir", str(self.directory / name),
         ]  # fmt: skip
 
     def start(self, name: str) -> int:

@@ -25,7 +25,7 @@ import pykka
 import supervision
 from raft_actors import Config, Node
 from raft_actors.errors import RaftError
-from raft_actors.node.discovery import Place
+from raft_actors.transport.endpoint import Endpoint
 
 __all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
 
@@ -108,7 +108,7 @@ def start_node(plan: Plan) -> str:
             plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config
         )
     except OSError as error:
-        message = f"can't listen at {Place(plan.host, plan.port)}: {error.strerror or error}"
+        message = f"can't listen at {Endpoint(plan.host, plan.port)}: {error.strerror or error}"
         raise CannotLaunch(message, status=1) from None
     except ValueError as error:  # its name, or a setting of the environment
         raise CannotLaunch(str(error), status=2) from None

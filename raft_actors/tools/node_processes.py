@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors import Raft
-from raft_actors.names import node_name
+from raft_actors.names import Address
+from raft_actors.node.host_name import node_name
 from raft_actors.node.port_files import PortFiles
 from raft_actors.tools.torture.child import LEASES, ON_DISK, PEER
 from raft_actors.tools.torture.disks import limit_file_size
 
-__all__ = ["Address", "Cluster", "TortureFailed", "keep_to_ourselves"]
+__all__ = ["Cluster", "TortureFailed", "keep_to_ourselves"]
 
-Address = tuple[str, str]
 STARTER = "raft_actors.tools.torture.child:start"
 PAUSE_S = 0.05
 STATE_S = 10.0

@@ -23,7 +23,7 @@ import raft_actors
 import supervision
 from raft_actors import Node, events
 from raft_actors.errors import RaftError
-from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import RemoteProxy
 from raft_actors.peer.peer import Peer
 from raft_actors.tools.launch import Launched, Plan, end_at_the_next, end_signals, launch

@@ -15,9 +15,10 @@ from typing import Any
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
-from raft_actors.node.discovery import Directory
-from raft_actors.transport.connection import Connection, Incoming
+from raft_actors.transport.connection import Connection
+from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.handshakes import Meetings
+from raft_actors.transport.incoming import Incoming
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Answer, Link, fail
 from raft_actors.transport.loopback import Loopback
@@ -69,7 +70,7 @@ class Bridge:
         me: Identity,
         cookie: Cookie,
         listener: socket.socket,
-        directory: Directory,
+        directory: EndpointFinder,
         on_news: OnNews,
         *,
         queue_bytes_max: int,

@@ -2,8 +2,7 @@
 
 import contextlib
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
@@ -12,7 +11,7 @@ from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, P
 if TYPE_CHECKING:
     from raft_actors.transport.link import Link
 
-__all__ = ["Connection", "Incoming", "prepare"]
+__all__ = ["Connection"]
 
 
 class Connection:
@@ -68,34 +67,3 @@ class Connection:
         self.closed = True
         with contextlib.suppress(OSError):
             self.socket.close()
-
-
-class Source(Protocol):
-    """Where a call came from."""
-
-    def reply(self, connection: Any, call: int, body: Any) -> None: ...
-    def decline(self, connection: Any, call: int, kind: int) -> None: ...
-
-
-@dataclass(slots=True)
-class Incoming:
-    """One frame from another node. `call` is None unless the sender waits for `reply`."""
-
-    node: str
-    body: Any
-    call: int | None
-    connection: Any
-    source: Source
-
-    def reply(self, body: Any) -> None:
-        """Queue the answer; the thread's next `flush` sends it, the bridge thread's by itself.
-
-        Dropped if the connection that the call came over is gone. Raises FrameTooLarge.
-        """
-        assert self.call is not None, "nobody waits for an answer to a cast"
-        self.source.reply(self.connection, self.call, body)
-
-
-def prepare(sock: socket.socket) -> None:
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,12 +12,12 @@ import socket
 import threading
 from collections.abc import Callable
 
-from raft_actors.node.discovery import Directory, NotFound, Place
-from raft_actors.transport.connection import Connection, prepare
+from raft_actors.transport.connection import Connection
+from raft_actors.transport.endpoint import Endpoint, EndpointFinder, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
-from raft_actors.transport.listener import family_of
 from raft_actors.transport.reactor import WRITE, Reactor
+from raft_actors.transport.sockets import family_of, prepare
 from raft_actors.wire.handshake import Dialler
 
 __all__ = ["Attempt", "Dialling"]
@@ -39,7 +39,7 @@ class Attempt:
         self.link = link
         self.deadline = deadline
         self.connection: Connection | None = None
-        self.places: list[Place] = []
+        self.places: list[Endpoint] = []
         self.problems: list[str] = []
 
     @property
@@ -54,7 +54,7 @@ class Dialling:
         self,
         reactor: Reactor,
         limits: BridgeLimits,
-        directory: Directory,
+        directory: EndpointFinder,
         introduce: Callable[[Link], Dialler],
         on_connected: Callable[[Connection], None],
         on_failed: Callable[[Link], bool],
@@ -121,7 +121,7 @@ class Dialling:
         )
         try:
             found = self._directory.find(link.node)
-        except (NotFound, OSError) as error:
+        except (EndpointUnknown, OSError) as error:
             self._fail(attempt, str(error))
             return
         if isinstance(found, list):
@@ -137,17 +137,17 @@ class Dialling:
             else:
                 link.looking_up = True
 
-    def _look_up(self, link: Link, find: Callable[[float], list[Place]]) -> None:
+    def _look_up(self, link: Link, find: Callable[[float], list[Endpoint]]) -> None:
         """Find the places of a node, on a thread of its own since name services block."""
-        found: list[Place] | str = "its address could not be looked up"
+        found: list[Endpoint] | str = "its address could not be looked up"
         try:
             found = find(self._limits.handshake_s)
-        except (OSError, NotFound, ValueError) as error:
+        except (OSError, EndpointUnknown, ValueError) as error:
             found = str(error)
         finally:
             self._reactor.post(lambda: self._on_found(link, found))
 
-    def _on_found(self, link: Link, found: list[Place] | str) -> None:
+    def _on_found(self, link: Link, found: list[Endpoint] | str) -> None:
         """Use what was found for the dial of now: the one that it was looked up for may be over."""
         link.looking_up = False
         attempt = link.attempt
@@ -158,7 +158,7 @@ class Dialling:
         else:
             self._fail(attempt, found)
 
-    def _try(self, attempt: Attempt, places: list[Place]) -> None:
+    def _try(self, attempt: Attempt, places: list[Endpoint]) -> None:
         attempt.places = list(places)
         self._connect_next(attempt)
 
@@ -186,7 +186,7 @@ class Dialling:
         self._hang_up(attempt)
         self._connect_next(attempt)
 
-    def _connect(self, attempt: Attempt, place: Place) -> None:
+    def _connect(self, attempt: Attempt, place: Endpoint) -> None:
         link = attempt.link
         try:
             sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)

@@ -10,9 +10,9 @@ import socket
 from collections.abc import Callable
 
 from raft_actors.errors import NoConnection
-from raft_actors.node.discovery import Directory
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dialer import Dialling
+from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.transport.listener import Gate
@@ -36,7 +36,7 @@ class Meetings:
         me: Identity,
         cookie: Cookie,
         listener: socket.socket,
-        directory: Directory,
+        directory: EndpointFinder,
         link_with: Callable[[str], Link],
         *,
         on_met: Callable[[Link, Connection], None],

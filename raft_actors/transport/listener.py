@@ -9,21 +9,19 @@ say is read before others are taken in.
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
 
-from raft_actors.node.discovery import Place
-from raft_actors.transport.connection import Connection, prepare
+from raft_actors.transport.connection import Connection
+from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.expiring_set import Crowd
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.reactor import READ, Reactor
+from raft_actors.transport.sockets import prepare
 
-__all__ = ["PAUSE_S", "Gate", "family_of", "listen"]
+__all__ = ["PAUSE_S", "Gate"]
 
 logger = logging.getLogger("raft_actors.node")
 
 ACCEPTS_MAX = 16  # in one poll round, so that strangers can't starve the links
-BACKLOG = 1024
-PORT_MAX = 65_535
 PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
 
 
@@ -106,7 +104,7 @@ class Gate:
                 self._pause(error)
                 return
             prepare(sock)
-            stranger = self._greet(sock, str(Place(*address[:2])))
+            stranger = self._greet(sock, str(Endpoint(*address[:2])))
             self.strangers.add(stranger, address[0])
             self._hear(stranger)  # most have sent their first message by now
 
@@ -118,49 +116,3 @@ class Gate:
     def _resume(self) -> None:
         if self._listener.fileno() >= 0:
             self.open()
-
-
-def family_of(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a non-blocking listener, at the first address of `host` that can be listened at.
-
-    An IPv6 address may stand in brackets. Raises OSError when the port is taken, or nobody knows
-    the host; ValueError and TypeError.
-    """
-    if not isinstance(host, str):
-        raise TypeError(f"a host is an address or a name, '127.0.0.1' say, not {host!r}")
-    if not isinstance(port, int) or not 0 <= port <= PORT_MAX:
-        raise ValueError(f"a port is a number from 0 to {PORT_MAX}, not {port!r}")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    every = "0.0.0.0"  # noqa: S104
-    try:
-        found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise OSError(
-            error.errno, f"no address of this host is called {host!r}: {error.strerror}"
-        ) from error
-    problems = []
-    for family, *_, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
-        try:
-            return listen_at(family, address)
-        except OSError as error:
-            problems.append(error)
-    raise problems[0]
-
-
-def listen_at(family: int, address: Any) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # Without it a port stays taken for a minute after its last connection was closed.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener

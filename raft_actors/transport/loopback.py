@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raft_actors.errors import NoConnection, NoProcess
-from raft_actors.transport.connection import Incoming
+from raft_actors.transport.incoming import Incoming
 from raft_actors.transport.link import Answer
 from raft_actors.wire.frame_codec import PING, make_packer, unpack, unpack_frame
 

@@ -8,7 +8,8 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.node.node import LocalNode, Node
+from raft_actors.node.local_node import LocalNode
+from raft_actors.node.node import Node
 from raft_actors.peer.peers import directories_of_tests, stop_trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raft_actors import Node, Raft
-from raft_actors.names import short_host_name
+from raft_actors.node.host_name import short_host_name
 from tests.nodes.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent

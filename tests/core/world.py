@@ -1,6 +1,7 @@
 """World: a few cores, stepped event by event, for tests that look inside them.
 
-What a whole peer does, with its lanes, store and faults, is played by `raft_actors.testing.simulation`.
+What a whole peer does, with its lanes, store and faults, is played by
+`raft_actors.testing.simulation`.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from random import Random
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address
 from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import COMMAND, kind_of, payload_of, term_of
 from raft_actors.core.leader import Leader
@@ -18,6 +18,7 @@ from raft_actors.core.log import Log
 from raft_actors.core.messages import Configure, Message, Propose, Query, Tick, Written
 from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.names import Address
 
 NODE = "sim@host"
 ALARMS_MAX = 10_000

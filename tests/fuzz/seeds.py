@@ -68,8 +68,8 @@ def seeds() -> dict[str, list[bytes]]:
             for operation, value in enumerate(REQUESTS)
         ] + [
             pack([2, "kv", encoding.dumps(((("k\u00fc", "a\n@one"),), (), None, False)), 1, 2]),
-            pack([0, "kv", encoding.dumps(datetime(2024, 2, 29, tzinfo=encoding.UnknownZone.of("No"))),
-                  1, 2]),
+            pack([0, "kv", encoding.dumps(
+                datetime(2024, 2, 29, tzinfo=encoding.UnknownZone.of("No"))), 1, 2]),
         ],
         "terms": [encoding.dumps(value) for value in term_values()] + [
             encoding.dumps_stored(value) for value in kept_values()

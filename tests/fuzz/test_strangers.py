@@ -27,7 +27,7 @@ MAPPER = "127.0.0.1"
 
 NODE = """
 import gc, sys, threading, tracemalloc
-from raft_actors.node.node import LocalNode
+from raft_actors.node.local_node import LocalNode
 from supervision import Process
 
 class Actor(Process):

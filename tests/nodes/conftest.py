@@ -2,7 +2,7 @@
 
 import pytest
 
-from raft_actors.node.node import LocalNode
+from raft_actors.node.local_node import LocalNode
 from raft_actors.transport.limits import BridgeLimits
 from tests.nodes.helpers import Script
 

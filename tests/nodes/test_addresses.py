@@ -10,10 +10,11 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
-from raft_actors.node.discovery import Directory, NotFound, Place, parse_address
+from raft_actors.node.discovery import NodeDirectory, parse_address
 from raft_actors.node.port_files import PortFiles
+from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.listener import listen
+from raft_actors.transport.sockets import listen
 from tests.nodes.helpers import eventually, open_files
 
 LOOK_UP = socket.getaddrinfo
@@ -85,11 +86,13 @@ def test_the_port_mapper_of_each_address_is_asked(make_node, resolve, monkeypatc
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))
     b = make_node("b@one", host="127.0.0.3")
     resolve("127.0.0.99", "127.0.0.3")
-    find = Directory(PortFiles(), {b.name: "faces"}).find(b.name)
+    find = NodeDirectory(PortFiles(), {b.name: "faces"}).find(b.name)
     eventually(lambda: b._mapper is not None and b._mapper._listener is not None)
-    assert find(2.0) == [Place("127.0.0.3", b.port)]
+    assert find(2.0) == [Endpoint("127.0.0.3", b.port)]
     resolve("127.0.0.99", "127.0.0.97")
-    with pytest.raises(NotFound, match=rf"127\.0\.0\.99:{port} .*refused.*127\.0\.0\.97:{port}"):
+    with pytest.raises(
+        EndpointUnknown, match=rf"127\.0\.0\.99:{port} .*refused.*127\.0\.0\.97:{port}"
+    ):
         find(2.0)
 
 
@@ -98,8 +101,8 @@ def test_ipv6_addresses_are_read_with_and_without_brackets():
     assert parse_address("[fd00::3]") == ("fd00::3", 0)
     assert parse_address("fd00::3") == ("fd00::3", 0)
     assert parse_address("[fe80::1%eth0]:4001") == ("fe80::1%eth0", 4001)
-    assert str(Place("fd00::3", 4001)) == "[fd00::3]:4001"
-    assert str(Place("10.0.0.3", 4001)) == "10.0.0.3:4001"
+    assert str(Endpoint("fd00::3", 4001)) == "[fd00::3]:4001"
+    assert str(Endpoint("10.0.0.3", 4001)) == "10.0.0.3:4001"
 
 
 @needs_ipv6

@@ -12,7 +12,7 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.errors import BadName, FrameTooLarge, NoConnection, NoNode, NoProcess
 from raft_actors.future import Future
-from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
@@ -25,7 +25,7 @@ SMALL_FRAMES = Config(frame_bytes_max=1 * MIB, command_bytes_max=MIB // 2)
 
 PEER = """
     import sys
-    from raft_actors.node.node import LocalNode
+    from raft_actors.node.local_node import LocalNode
     node = LocalNode(sys.argv[1]).start()
     seen = []
     def on_frames(frames):
@@ -652,7 +652,7 @@ def test_a_forked_child_sends_nothing_of_what_its_parent_has_queued(make_script,
         """
         import os, sys, warnings
         warnings.simplefilter("ignore")
-        from raft_actors.node.node import LocalNode
+        from raft_actors.node.local_node import LocalNode
         node, to = LocalNode("f").start(), sys.stdin.readline().strip()
         assert node.connect(to)
         for number in range(5):

@@ -9,7 +9,7 @@ import socket
 import msgpack
 import pytest
 
-from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.handshake import Refusal
 from tests.nodes.helpers import KIND, Collector, Insider, eventually, send

@@ -15,7 +15,7 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import BadName, NameTaken, RaftError
-from raft_actors.names import node_name, short_host_name
+from raft_actors.node.host_name import node_name, short_host_name
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
 from raft_actors.node.port_files import PortFiles, runtime_dir, start_time

@@ -7,9 +7,10 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import BadName
-from raft_actors.node.discovery import Directory, NotFound, Place, parse_address, static_addresses
+from raft_actors.node.discovery import NodeDirectory, parse_address, static_addresses
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import ask_mapper, mapper_port, mapper_wanted
+from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
 from tests.nodes.helpers import Collector, ask, eventually
 
 
@@ -138,12 +139,12 @@ def test_static_addresses_come_first_and_the_config_before_the_environment(monke
     files = PortFiles()
     files.claim("b@two", "127.0.0.1", 5)
     files.claim("d@four", "0.0.0.0", 6)
-    directory = Directory(files, addresses)
-    assert directory.find("b@two") == [Place("10.0.0.9", 1)]
-    assert directory.find("c@three") == [Place("fd00::3", 4002)]
-    assert directory.find("d@four") == [Place("127.0.0.1", 6)]
+    directory = NodeDirectory(files, addresses)
+    assert directory.find("b@two") == [Endpoint("10.0.0.9", 1)]
+    assert directory.find("c@three") == [Endpoint("fd00::3", 4002)]
+    assert directory.find("d@four") == [Endpoint("127.0.0.1", 6)]
     assert callable(directory.find("e@elsewhere"))
-    with pytest.raises(NotFound, match="runs on this host"):
+    with pytest.raises(EndpointUnknown, match="runs on this host"):
         directory.find(f"e@{socket.gethostname().partition('.')[0]}")
 
 
@@ -151,9 +152,11 @@ def test_a_host_that_nobody_knows_is_named_with_the_way_out(monkeypatch):
     def unknown(*_args, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    look_up = Directory(PortFiles(), {}).find("b@nowhere")
+    look_up = NodeDirectory(PortFiles(), {}).find("b@nowhere")
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(NotFound, match=r"host 'nowhere' .*Config\.nodes or RAFT_ACTORS_NODES"):
+    with pytest.raises(
+        EndpointUnknown, match=r"host 'nowhere' .*Config\.nodes or RAFT_ACTORS_NODES"
+    ):
         look_up(1.0)
 
 

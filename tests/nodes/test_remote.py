@@ -13,7 +13,7 @@ import supervision
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
-from raft_actors.node.node import NodeDown, NodeUp
+from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
 from raft_actors.wire.frame_codec import ACTOR
 from tests.nodes.helpers import eventually

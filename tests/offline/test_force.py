@@ -11,7 +11,7 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode, kind_of, term_of
 from raft_actors.errors import BadName, DataDirInUse
-from raft_actors.names import short_host_name
+from raft_actors.node.host_name import short_host_name
 from raft_actors.stores import open_store
 from raft_actors.tools.offline.examine import examine
 from raft_actors.tools.offline.force_configuration import CannotForce

@@ -8,7 +8,7 @@ import pytest
 from raft_actors import Config, Node, Raft, Supervisor
 from raft_actors.errors import RaftError
 from raft_actors.kv_store import KVStore
-from raft_actors.node.node import LocalNode
+from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.peers import STOPPED_MAX, peers_here, peers_of
 from supervision import exit_reason
 from supervision import stop as stop_process

@@ -4,8 +4,8 @@ import pytest
 
 import supervision
 from raft_actors import Config, Raft
-from raft_actors.names import short_host_name
 from raft_actors.node.cookie_file import cookie_path
+from raft_actors.node.host_name import short_host_name
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.port_files import PortFiles
 from raft_actors.peer.peers import peer_spec, peers_of

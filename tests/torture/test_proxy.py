@@ -14,8 +14,8 @@ import time
 import pytest
 
 from raft_actors import Config
-from raft_actors.names import node_name
-from raft_actors.node.node import LocalNode
+from raft_actors.node.host_name import node_name
+from raft_actors.node.local_node import LocalNode
 from raft_actors.tools.torture.proxy import Proxy
 from tests.nodes.helpers import Collector, eventually, send
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from raft_actors import encoding
-from raft_actors.core.configuration import NOBODY, Address, Configuration
+from raft_actors.core.configuration import NOBODY, Configuration
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -25,8 +25,9 @@ from raft_actors.core.entry import (
     version_of,
 )
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
-from raft_actors.core.role import OUTCOME_UNKNOWN
+from raft_actors.core.replies import OUTCOME_UNKNOWN
 from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
+from raft_actors.names import Address
 
 if TYPE_CHECKING:
     from raft_actors.stores.log_store import Ballot

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
@@ -19,6 +19,7 @@ from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.replicated_state import NOWHERE, Applied
 from raft_actors.machine.sessions import said_in
 from raft_actors.machine.witness_state import Witnessed
+from raft_actors.names import Address
 from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.peer.peer import MORE, Peer
 from raft_actors.replica.snapshotter import Snapshotting, Writer

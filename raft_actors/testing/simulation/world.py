@@ -14,7 +14,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import News, Trouble
 from raft_actors.core.entry import CONFIG, RequestId, kind_of, payload_of
 from raft_actors.core.leader import Leader
@@ -33,6 +33,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.server import Event
 from raft_actors.errors import MachineTooOld, StoreError
 from raft_actors.machine.sessions import NEW
+from raft_actors.names import Address
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.state_machine import StateMachine
 from raft_actors.testing.simulation.checker import Broken, Checker

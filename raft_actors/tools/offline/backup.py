@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address, Configuration
+from raft_actors.core.configuration import Configuration
 from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
+from raft_actors.names import Address
 from raft_actors.replica.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup_file import (

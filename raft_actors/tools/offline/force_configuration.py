@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Address, Configuration, in_order
+from raft_actors.core.configuration import Configuration, in_order
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode
 from raft_actors.errors import BadName, RaftError
 from raft_actors.machine.replicated_state import WITNESS
-from raft_actors.names import check_node_name, short_host_name
-from raft_actors.peer.peers import check_peer_name
+from raft_actors.names import Address, check_node_name, check_peer_name
+from raft_actors.node.host_name import short_host_name
 from raft_actors.replica.recovery import Recovered, recover
 from raft_actors.stores.durable import DurableStore
 

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 
 from raft_actors import Raft
-from raft_actors.tools.node_processes import Address
+from raft_actors.names import Address
 from raft_actors.tools.torture.clients import CALLS_MAX, LEASE, PERHAPS, History
 from raft_actors.tools.torture.loops import Loops
 from raft_actors.tools.torture.operation import OK, READ, REFUSED, UNKNOWN, WRITE, Operation

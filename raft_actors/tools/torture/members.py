@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from raft_actors import Raft
-from raft_actors.tools.node_processes import Address, Cluster, TortureFailed
+from raft_actors.names import Address
+from raft_actors.tools.node_processes import Cluster, TortureFailed
 
 __all__ = ["Members"]
 

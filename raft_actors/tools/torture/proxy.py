@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from raft_actors.names import node_name
+from raft_actors.node.host_name import node_name
 from raft_actors.tools.torture.network_paths import Path, Pipe, Reset
 
 __all__ = ["Proxy"]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raft_actors.tools.trace_check.files import Address, Line, Run, read
+from raft_actors.names import Address
+from raft_actors.tools.trace_check.files import Line, Run, read
 from raft_actors.tools.trace_check.log_view import Entry, Image
 from raft_actors.tools.trace_check.peer import PeerReplay
 from raft_actors.tools.trace_check.rules import Departure, Place

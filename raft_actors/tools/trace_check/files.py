@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raft_actors.names import Address
 from raft_actors.tools.trace_check.rules import Departure, Place
 
-__all__ = ["Address", "Line", "Run", "address", "read"]
+__all__ = ["Line", "Run", "address", "read"]
 
 FORMAT = 2
 NO_PLACE = 0.0
-
-Address = tuple[str, str]
 
 
 def address(value: Any) -> Address:

@@ -9,7 +9,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.core.server import TERMS_AT_ONCE
-from raft_actors.tools.trace_check.files import Address, Line, Run, address
+from raft_actors.names import Address
+from raft_actors.tools.trace_check.files import Line, Run, address
 from raft_actors.tools.trace_check.log_view import Configuration, Image, entries_of, is_group
 from raft_actors.tools.trace_check.rules import Departure
 from raft_actors.tools.trace_check.sent import check_sent

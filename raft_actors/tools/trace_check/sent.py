@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from raft_actors.tools.trace_check.files import Address, address
+from raft_actors.names import Address
+from raft_actors.tools.trace_check.files import address
 from raft_actors.tools.trace_check.log_view import entries_of
 
 if TYPE_CHECKING:

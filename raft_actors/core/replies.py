@@ -1,0 +1,38 @@
+"""Replies: the words in which a peer, its node or a client refuses a request.
+
+A refusal is `("error", word)` or `("error", (word, details...))`, as the public calls return it.
+"""
+
+from typing import Any
+
+from raft_actors.names import Address
+
+__all__ = [
+    "ELECTION_IN_PROGRESS",
+    "NO_NODE",
+    "NO_PEER",
+    "OUTCOME_UNKNOWN",
+    "OVERLOADED",
+    "RESTARTING",
+    "TIMEOUT",
+    "TOO_STALE",
+    "redirect",
+]
+
+ELECTION_IN_PROGRESS = ("error", "election_in_progress")
+OUTCOME_UNKNOWN = ("error", "outcome_unknown")
+"""The command is in the log of a leader that lost its office: it may still be committed."""
+TOO_STALE = ("error", "too_stale")
+"""A stale read with a bound, and no leader has told this peer lately what was committed."""
+NO_PEER = ("error", "no_peer")
+RESTARTING = ("error", "restarting")
+"""The peer has crashed, and its supervisor starts it again."""
+OVERLOADED = ("error", "overloaded")
+"""More requests wait than the peer, or this process, takes. This one did not run."""
+NO_NODE = ("error", "no_node")
+TIMEOUT = ("error", "timeout")
+
+
+def redirect(leader: Address | None) -> Any:
+    """Return the refusal that names who leads."""
+    return ("error", ("redirect", leader))
