@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
     from raft_actors.node.node import Node
-    from raft_actors.on_disk import OnDiskStateMachine
     from raft_actors.raft import Raft
-    from raft_actors.state_machine import StateMachine
+    from raft_actors.state_machine import OnDiskStateMachine, StateMachine
     from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
@@ -40,7 +39,7 @@ PLACES = {
     "DynamicSupervisor": "supervision",
     "Frozen": "raft_actors.machine.state_image",
     "Node": "raft_actors.node.node",
-    "OnDiskStateMachine": "raft_actors.on_disk",
+    "OnDiskStateMachine": "raft_actors.state_machine",
     "Raft": "raft_actors.raft",
     "RaftError": "raft_actors.errors",
     "StateMachine": "raft_actors.state_machine",

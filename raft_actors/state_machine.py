@@ -1,8 +1,20 @@
-"""StateMachine: what a user writes. Every replica runs it over the same commands (Raft §2)."""
+"""StateMachine and OnDiskStateMachine: what a user writes.
 
-from typing import Any
+Every replica runs the same machine over the same commands (Raft §2).
+"""
 
-__all__ = ["StateMachine"]
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.machine.contract import by_default
+from raft_actors.machine.state_image import Frozen
+from raft_actors.peer.peers import peer_spec
+from raft_actors.stores import cannot_import
+
+if TYPE_CHECKING:
+    from raft_actors.machine.disk_dict import DiskDict
+
+__all__ = ["OnDiskStateMachine", "StateMachine"]
 
 
 class StateMachine:
@@ -31,6 +43,8 @@ class StateMachine:
 
     version: int = 1
     current_version: int = 1
+    state_is_on_disk = False
+    directory: Path
 
     def init(self, name: str) -> Any:
         """Return the state before the first command, as version 1 had it. `name` is the peer's."""
@@ -49,6 +63,7 @@ class StateMachine:
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 
+    @by_default
     def snapshot(self, state: Any) -> Any:
         """Return the state as `restore` wants it: a term, or an iterator of terms.
 
@@ -67,6 +82,7 @@ class StateMachine:
         """
         return data
 
+    @by_default
     def upgrade(self, state: Any, from_version: int) -> Any:
         """Return what `state`, as `from_version` left it, is in version `from_version` + 1.
 
@@ -88,6 +104,34 @@ class StateMachine:
 
         So `(KVStore, {"name": "peer1"})` stands among a supervisor's children.
         """
-        from raft_actors.peer.peers import peer_spec  # the floors above build on this one
-
         return peer_spec(cls, name=name, **options)
+
+
+class OnDiskStateMachine(StateMachine):
+    """A state machine whose state is on disk: a `DiskDict`, of str keys and terms.
+
+    Write `handle_write(command, state)` and `handle_read(query, state)`; return the state that you
+    were given. A restarted peer goes on from what is on its disk.
+
+    directory   where it is, set by the peer
+    """
+
+    state_is_on_disk = True
+
+    def init(self, name: str) -> "DiskDict":
+        try:
+            from raft_actors.machine.disk_dict import DiskDict  # RocksDB, for those who use it
+        except ImportError as error:
+            name = type(self).__name__
+            raise cannot_import(error, f"{name}'s state on disk", "rocksdict",
+                                "pip install rocksdict") from error  # fmt: skip
+
+        self.state = DiskDict(self.directory)
+        return self.state
+
+    def snapshot(self, state: "DiskDict") -> Frozen:
+        return state.frozen()
+
+    def restore(self, data: Any) -> "DiskDict":
+        self.state.refill(data)
+        return self.state

@@ -12,7 +12,6 @@ from raft_actors.config import Config
 from raft_actors.core.replies import NO_PEER
 from raft_actors.names import Address
 from raft_actors.raft import Raft, address_of, change
-from raft_actors.state_machine import StateMachine
 
 __all__ = ["join", "leave"]
 
@@ -26,7 +25,7 @@ VOTER, LEARNER, WITNESS = "member", "learner", "witness"
 
 
 def join(
-    machine: type[StateMachine],
+    machine: type[Any],
     name: str,
     via: Iterable[Any],
     part: str,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors import encoding
 from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
@@ -22,18 +22,19 @@ from raft_actors.errors import (
     UpgradeFailed,
     in_text,
 )
+from raft_actors.machine.contract import (
+    DiskState,
+    Machine,
+    check_version,
+    is_by_default,
+    pair_of,
+    reply_of,
+)
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, pieces_of, put_together
-from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import SESSION, Snapshots
 
-if TYPE_CHECKING:
-    from raft_actors.machine.disk_dict import DiskDict
-
 __all__ = ["Applied"]
-
-VERSION_MAX = 1 << 31
 
 logger = logging.getLogger("raft_actors.state_machine")
 
@@ -45,8 +46,6 @@ NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is n
 NOWHERE = Path()
 SAY_AGAIN_S = 10.0
 """A line of a machine that raises again and again is named once in this time."""
-SHORT = 60
-"""Characters, or parts, of a command that is named whole."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
 
@@ -58,17 +57,17 @@ class Applied:
     values, and none shares an object with the state.
     """
 
-    def __init__(self, machine: StateMachine, name: str, directory: Path = NOWHERE) -> None:
+    def __init__(self, machine: Machine, name: str, directory: Path = NOWHERE) -> None:
         """`directory` is where a state that lives on disk is kept."""
         self.machine = machine
         self.name = name
         check_version(machine)
         machine.current_version = 1
-        self.on_disk: DiskDict | None = None
+        self.on_disk: DiskState | None = None
         self.quiet_until: dict[str, float] = {}  # by the place that raised
         self.changes_told: set[tuple[type, type]] = set()
         self.state: Any
-        if isinstance(machine, OnDiskStateMachine):
+        if machine.state_is_on_disk:
             machine.directory = directory
             self.state = self.on_disk = first_state(machine, name)
             self.index = self.on_disk.index
@@ -132,7 +131,7 @@ class Applied:
                 encoding.dumps_stored(piece)
         except Exception as error:
             kind = type(self.machine)
-            if inspect.unwrap(kind.snapshot) is StateMachine.snapshot:
+            if is_by_default(inspect.unwrap(kind.snapshot)):
                 what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
             else:
                 what = f"mend {kind.__name__}.snapshot ({place_of(error, kind.snapshot)})"
@@ -209,7 +208,7 @@ class Applied:
         """
         if self.index > log.last_index:
             raise StoreCorrupt(
-                f"the state in {self.machine.directory} is that after entry {self.index}, and the "  # type: ignore[attr-defined]
+                f"the state in {self.machine.directory} is that after entry {self.index}, and the "
                 f"log ends at {log.last_index}: move the state away, and the peer makes it anew"
             )
         if snapshot.index:
@@ -399,23 +398,7 @@ def opened(
     return sessions, rest
 
 
-def check_version(machine: StateMachine) -> None:
-    """Raises ValueError for a `version` that is none, or one that no state can be moved on to:
-    found at the switch, that would stop every replica.
-    """
-    version = machine.version
-    if type(version) is not int or not 1 <= version < VERSION_MAX:
-        raise ValueError(
-            f"{type(machine).__name__}.version must be a whole number from 1 on, not {version!r}"
-        )
-    if version > 1 and type(machine).upgrade is StateMachine.upgrade:
-        raise ValueError(
-            f"{type(machine).__name__} has version {version} and no upgrade(self, state, "
-            "from_version): write one, which may return the state as it is"
-        )
-
-
-def first_state(machine: StateMachine, name: str) -> Any:
+def first_state(machine: Machine, name: str) -> Any:
     """Return what the machine's `init` does; where it raises, tell in which line."""
     try:
         return machine.init(name)
@@ -442,7 +425,7 @@ def place_of(error: BaseException, function: Any) -> str:
     return f"{code.co_filename}:{line}, in {name}"
 
 
-def changed_type(machine: StateMachine, before: Any, after: Any, index: int) -> str:
+def changed_type(machine: Machine, before: Any, after: Any, index: int) -> str:
     """Say that the entry after `index` made another type of the state."""
     new = "None" if after is None else f"a {type(after).__name__}"
     return (
@@ -451,41 +434,3 @@ def changed_type(machine: StateMachine, before: Any, after: Any, index: int) -> 
         "gone on every replica. Return (reply, state); state.update(...), state.append(...) and "
         "the like return None"
     )
-
-
-def pair_of(result: Any, command: Any) -> tuple[Any, Any]:
-    if type(result) is tuple and len(result) == 2:
-        return result
-    if result is None:
-        what = f"None; is {in_short(command)} a command that it knows?"
-    else:
-        size = f" of {len(result)}" if type(result) is tuple else ""
-        what = f"a {type(result).__name__}{size}"
-    raise TypeError(f"handle_write must return (reply, state), not {what}")
-
-
-def in_short(command: Any, depth: int = 3) -> str:
-    """Describe a command in the same words on every replica: sets have no order, and what is a
-    printable character depends on Python's version.
-    """
-    kind = type(command)
-    if kind in (str, bytes) and len(command) <= SHORT:
-        return ascii(command)
-    if kind in (bool, float, type(None)) or (kind is int and -(1 << 64) < command < 1 << 64):
-        return repr(command)
-    if kind in (tuple, list) and depth and len(command) <= SHORT:
-        parts = ", ".join(in_short(part, depth - 1) for part in command)
-        return f"[{parts}]" if kind is list else f"({parts}{',' * (len(command) == 1)})"
-    if kind is dict and depth and len(command) <= SHORT:
-        items = (f"{in_short(k, 0)}: {in_short(v, depth - 1)}" for k, v in command.items())
-        return f"{{{', '.join(items)}}}"
-    return f"<{kind.__name__}>"
-
-
-def reply_of(result: Any, state: Any) -> Any:
-    """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
-    if type(result) is tuple and len(result) == 2 and result[1] is state:
-        reply = result[0]
-        if reply not in ("ok", "error"):
-            return reply
-    return result

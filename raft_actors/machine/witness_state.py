@@ -9,10 +9,10 @@ from raft_actors import encoding
 from raft_actors.core.entry import RequestId
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.machine.replicated_state import WITNESS, Applied, check_version
+from raft_actors.machine.contract import Machine, check_version
+from raft_actors.machine.replicated_state import WITNESS, Applied
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import StateImage
-from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["Witnessed"]
@@ -23,7 +23,7 @@ ELSEWHERE = encoding.dumps(redirect(None))
 class Witnessed(Applied):
     """No state after `index` entries. The machine only says which versions it knows."""
 
-    def __init__(self, machine: StateMachine, name: str, index: int = 0) -> None:
+    def __init__(self, machine: Machine, name: str, index: int = 0) -> None:
         self.machine = machine
         self.name = name
         check_version(machine)

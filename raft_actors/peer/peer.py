@@ -36,6 +36,7 @@ from raft_actors.core.replies import NO_PEER, redirect
 from raft_actors.core.server import Server
 from raft_actors.errors import DataDirInUse, RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
+from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import WITNESS
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
@@ -50,7 +51,6 @@ from raft_actors.replica.recovery import recover
 from raft_actors.replica.requests import Ask, TakeSnapshot, refuse
 from raft_actors.replica.snapshotter import Snapshotting, WriterEnded
 from raft_actors.replica.trace import Trace, open_trace
-from raft_actors.state_machine import StateMachine
 from raft_actors.stores import Mark, open_store
 from raft_actors.stores.data_directory import is_in_use
 from supervision import Process, tell_if_alive, text_of, timer
@@ -107,7 +107,7 @@ class Peer(Applying, Answering, Process):
 
     def init(
         self,
-        machine: type[StateMachine],
+        machine: type[Machine],
         name: str,
         config: Config,
         peers: "Peers",
@@ -151,7 +151,7 @@ class Peer(Applying, Answering, Process):
             self.release()
             raise
 
-    def recover(self, machine: type[StateMachine]) -> None:
+    def recover(self, machine: type[Machine]) -> None:
         """Take up where the store ends: the state is the snapshot's, and goes on from there as
         the leader says what is committed.
         """

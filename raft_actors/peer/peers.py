@@ -21,6 +21,7 @@ from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot,
 from raft_actors.core.replies import NO_PEER, OVERLOADED, RESTARTING
 from raft_actors.errors import FrameTooLarge, RaftError
 from raft_actors.future import Future
+from raft_actors.machine.contract import Machine, is_machine
 from raft_actors.names import Address, check_peer_name, checked_member, listed
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
@@ -28,7 +29,6 @@ from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.peer.supervisor import PeerSupervisor
 from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, event_of, refuse
-from raft_actors.state_machine import StateMachine
 from raft_actors.transport.incoming import Incoming
 from supervision import (
     ChildSpec,
@@ -105,7 +105,7 @@ class Peers:
 
     def start(
         self,
-        machine: type[StateMachine],
+        machine: type[Machine],
         name: str,
         config: Config,
         members: Iterable[Address | str] = (),
@@ -451,7 +451,7 @@ def peers_of(node: LocalNode) -> Peers:
 
 
 def peer_spec(
-    machine: type[StateMachine],
+    machine: type[Machine],
     *,
     name: str,
     config: Config | None = None,
@@ -468,7 +468,7 @@ def peer_spec(
     Raises BadName, TypeError for what is no machine, and ValueError for a bad config.
     """
     check_peer_name(name)
-    if not isinstance(machine, type) or not issubclass(machine, StateMachine):
+    if not is_machine(machine):
         raise TypeError(f"a machine is given as a class derived from StateMachine, not {machine!r}")
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
@@ -481,7 +481,7 @@ def peer_spec(
 
 
 def start_peer_supervisor(
-    machine: type[StateMachine],
+    machine: type[Machine],
     name: str,
     config: Config,
     peers: Peers | None,

@@ -4,9 +4,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
+from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.peer.peer import Before, Peer
-from raft_actors.state_machine import StateMachine
 from supervision import Backoff, ChildSpec, Supervisor
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class PeerSupervisor(Supervisor):
 
     def init(
         self,
-        machine: type[StateMachine],
+        machine: type[Machine],
         name: str,
         config: Config,
         peers: "Peers",

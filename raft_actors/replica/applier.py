@@ -21,12 +21,12 @@ from raft_actors.core.messages import InstallSnapshot, SnapshotInstalled, Snapsh
 from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt
+from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import Applied
 from raft_actors.machine.witness_state import Witnessed
 from raft_actors.names import Address
 from raft_actors.replica.inspection import encoded
 from raft_actors.replica.snapshotter import Snapshotting
-from raft_actors.state_machine import StateMachine
 from raft_actors.stores import LogStore
 
 __all__ = ["Applying"]
@@ -59,13 +59,13 @@ class Applying:
         """Have what is left done after what has come meanwhile."""
         raise NotImplementedError
 
-    def make(self, machine: type[StateMachine]) -> StateMachine:
+    def make(self, machine: type[Machine]) -> Machine:
         return machine()
 
-    def fresh_state(self, machine: type[StateMachine]) -> Applied:
+    def fresh_state(self, machine: type[Machine]) -> Applied:
         return Applied(self.make(machine), self.name, self.path / "machine")
 
-    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
+    def no_state(self, machine: Machine, index: int = 0) -> Applied:
         return Witnessed(machine, self.name, index)
 
     def apply(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, encoding
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
-from raft_actors.machine.replicated_state import Applied, reply_of
+from raft_actors.machine.contract import reply_of
+from raft_actors.machine.replicated_state import Applied
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
              "another cause", "in a group"]  # fmt: skip

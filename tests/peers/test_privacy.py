@@ -7,8 +7,8 @@ import pytest
 
 from raft_actors import Config, Raft
 from raft_actors.node.port_files import runtime_dir
-from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.peer.peers import peers_of
+from raft_actors.state_machine import OnDiskStateMachine
 from raft_actors.stores import open_store
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 

@@ -14,10 +14,9 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.errors import StoreError
-from raft_actors.machine.replicated_state import check_version, reply_of
+from raft_actors.machine.contract import check_version, reply_of
 from raft_actors.machine.state_image import pieces_of, put_together
-from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.state_machine import StateMachine
+from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 from raft_actors.testing.simulation.checker import Broken
 from raft_actors.testing.simulation.replica_differences import clocks_off, shifted_names, stir
 

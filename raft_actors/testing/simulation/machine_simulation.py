@@ -8,8 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from raft_actors import encoding
-from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.state_machine import StateMachine
+from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 from raft_actors.testing.simulation.machine_checks import Fault, Findings, examined, picture
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.plan_file import keep, kept

@@ -16,14 +16,13 @@ from raft_actors.core.log import Log
 from raft_actors.core.messages import NO_FRAMES, Message
 from raft_actors.core.server import Event
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import NOWHERE, Applied
 from raft_actors.machine.sessions import said_in
 from raft_actors.machine.witness_state import Witnessed
 from raft_actors.names import Address
-from raft_actors.on_disk import OnDiskStateMachine
 from raft_actors.peer.peer import MORE, Peer
 from raft_actors.replica.snapshotter import Snapshotting, Writer
-from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import Snapshots
 from raft_actors.testing.simulation.checker import Broken
 
@@ -81,12 +80,11 @@ class WatchedApplied(Applied):
     batch     how many commands this step has applied
     """
 
-    def __init__(self, machine: StateMachine, name: str, peer: "SimulatedPeer") -> None:
+    def __init__(self, machine: Machine, name: str, peer: "SimulatedPeer") -> None:
         directory = peer.world.disks[name].directory
-        on_disk = isinstance(machine, OnDiskStateMachine)
-        super().__init__(machine, name, directory.path if on_disk else NOWHERE)
+        super().__init__(machine, name, directory.path if machine.state_is_on_disk else NOWHERE)
         if self.on_disk is not None:
-            directory.watch(self.on_disk)
+            directory.watch(self.state)
         self.peer = peer
         self.replies: list[tuple[bytes, int]] = []
         self.ran: set[RequestId] = set()
@@ -173,7 +171,7 @@ class SimulatedSnapshotting(Snapshotting):
 class WatchedWitness(Witnessed):
     """Replies to nobody."""
 
-    def __init__(self, machine: StateMachine, name: str, index: int) -> None:
+    def __init__(self, machine: Machine, name: str, index: int) -> None:
         super().__init__(machine, name, index)
         self.replies: list[tuple[bytes, int]] = []
         self.batch = 0
@@ -238,7 +236,7 @@ class SimulatedPeer(Peer):
         world: "World",
         name: str,
         address: Address,
-        machine: type[StateMachine],
+        machine: type[Machine],
         random: Random,
     ) -> None:
         self.world = world
@@ -260,13 +258,13 @@ class SimulatedPeer(Peer):
         self.peers = self.actor_ref = Hands(world, self)  # type: ignore[assignment]
         self.recover(machine)
 
-    def make(self, machine: type[StateMachine]) -> StateMachine:
+    def make(self, machine: type[Machine]) -> Machine:
         return self.world.machine_of(self.name, machine)
 
-    def fresh_state(self, machine: type[StateMachine]) -> Applied:
+    def fresh_state(self, machine: type[Machine]) -> Applied:
         return WatchedApplied(self.make(machine), self.name, self)
 
-    def no_state(self, machine: StateMachine, index: int = 0) -> Applied:
+    def no_state(self, machine: Machine, index: int = 0) -> Applied:
         return WatchedWitness(machine, self.name, index)
 
     def save(self, due: Effects) -> float:

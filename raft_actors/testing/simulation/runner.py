@@ -8,7 +8,7 @@ from typing import Any
 from raft_actors.core.configuration import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.machine import sessions
-from raft_actors.state_machine import StateMachine
+from raft_actors.machine.contract import Machine
 from raft_actors.testing.simulation.checker import Broken
 from raft_actors.testing.simulation.plan import Fate, Plan
 from raft_actors.testing.simulation.tally import DiskTally, Tally
@@ -58,7 +58,7 @@ class Script:
     oldest    version of the machine that programs may have at first; each is upgraded to `newest`
     """
 
-    machine: type[StateMachine] = Tally
+    machine: type[Machine] = Tally
     command: Callable[[int, float], Any] = lambda number, _draw: number
     query: Callable[[float], Any] = lambda _draw: None
     picture: Callable[[Any], Any] = lambda state: state

@@ -3,8 +3,7 @@
 from typing import Any
 from zlib import crc32
 
-from raft_actors.on_disk import OnDiskStateMachine
-from raft_actors.state_machine import StateMachine
+from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 
 __all__ = ["DiskTally", "Tally"]
 

@@ -32,10 +32,10 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.server import Event
 from raft_actors.errors import MachineTooOld, StoreError
+from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import NEW
 from raft_actors.names import Address
 from raft_actors.peer.message_codec import pack, unpack
-from raft_actors.state_machine import StateMachine
 from raft_actors.testing.simulation.checker import Broken, Checker
 from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.peer import SimulatedPeer, Ticket
@@ -95,7 +95,7 @@ class World:
         seed: int = 0,
         config: Config | None = None,
         *,
-        machine: type[StateMachine] = Tally,
+        machine: type[Machine] = Tally,
         picture: Callable[[Any], Any] = lambda state: state,
         version: int = 0,
         rates: tuple[float, ...] = (),
@@ -189,7 +189,7 @@ class World:
             return self.configs[self.names.index(name) % len(self.configs)]
         return self.config if len(self.configs) == 1 else random.choice(self.configs)
 
-    def machine_of(self, name: str, machine: type[StateMachine]) -> StateMachine:
+    def machine_of(self, name: str, machine: type[Machine]) -> Machine:
         """Return a machine of the version that this peer's program has."""
         made = machine()
         made.version = self.versions[name]
