@@ -726,17 +726,16 @@ MUTATIONS = (
         "        self.beat_at = server.now + 0.025",
     ),
     Mutation(
-        "speaks_before_it_writes", "Figure 2; DESIGN lanes", "peer/peer",
-        "        core, peers, trace = self.core, self.peers, self.trace\n",
-        "        core, peers, trace = self.core, self.peers, self.trace\n"
-        "        peers.send(due.send)\n",
+        "speaks_before_it_writes", "Figure 2; DESIGN lanes", "replica/replica",
+        "        if due.early:\n            self.send(due.early)\n",
+        "        self.send(due.early + due.send)\n",
     ),
     Mutation(
-        "counts_its_log_before_it_writes", "thesis 10.2.1", "peer/peer",
-        "        core, peers, trace = self.core, self.peers, self.trace\n",
-        "        core, peers, trace = self.core, self.peers, self.trace\n"
+        "counts_its_log_before_it_writes", "thesis 10.2.1", "replica/replica",
+        "        if due.early:\n            self.send(due.early)\n",
+        "        if due.early:\n            self.send(due.early)\n"
         "        self.step(Written(last_index=core.log.last_index, "
-        "last_term=core.log.last_term))\n        self.apply()\n",
+        "last_term=core.log.last_term))\n        applier.apply()\n",
     ),
     Mutation(
         "reads_before_it_has_applied", "thesis 6.4; defect 11", "replica/applier",
@@ -870,9 +869,9 @@ MUTATIONS = (
         "return StateImage(self.machine.snapshot(self.state), ())",
     ),
     Mutation(
-        "commands_applied_while_a_state_is_taken_in", "§7", "peer/peer",
-        "        if self.snapshotting.image is None:\n            self.apply()",
-        "        self.apply()",
+        "commands_applied_while_a_state_is_taken_in", "§7", "replica/replica",
+        "        if self.snapshotter.image is None:\n            applier.apply()",
+        "        applier.apply()",
     ),
     Mutation(
         "newer_snapshot_than_log_not_noticed", "Figure 13, a crash in between", "replica/recovery",
@@ -893,7 +892,7 @@ MUTATIONS = (
         "        if False and store.snapshots.is_reached(snapshot):",
     ),
     Mutation(
-        "log_begins_anew_in_two_saves", "all of a save or nothing", "peer/peer",
+        "log_begins_anew_in_two_saves", "all of a save or nothing", "replica/replica",
         "            self.store.restart(ballot, *due.restart, due.entries)\n        else:",
         "            self.store.restart(ballot, *due.restart)\n"
         "        if due.restart is None or due.entries:",
@@ -905,7 +904,7 @@ MUTATIONS = (
     ),
     Mutation(
         "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "replica/snapshotter",
-        "        if peer.core.damaged is not None:\n            return True",
+        "        if core.damaged is not None:\n            return True",
         "",
         DISK_NETS,
     ),
@@ -987,10 +986,10 @@ MUTATIONS = (
         "        if session is None or sequence < session.newest - WINDOW:",
     ),
     Mutation(
-        "a_visit_speaks_before_the_save", "Figure 2, answers", "peer/peer",
-        "        else:\n            self.go_on_soon()\n\n    def after_visits",
-        "        else:\n            self.say(due.send)\n            due.send = []\n"
-        "            self.go_on_soon()\n\n    def after_visits",
+        "a_visit_speaks_before_the_save", "Figure 2, answers", "replica/replica",
+        "            return False\n        self.perform(due)\n        return True",
+        "            self.send(due.send)\n            due.send = []\n"
+        "            return False\n        self.perform(due)\n        return True",
     ),
     Mutation(
         "a_lease_as_long_as_the_leaders_timeout", "thesis 6.4.1; decision: reads", "core/leader",
@@ -998,7 +997,8 @@ MUTATIONS = (
         "self.lease.promised_until(reply.round, self.server.promise_ms)",
     ),
     Mutation(
-        "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md", "peer/peer",
+        "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md",
+        "replica/replica",
         "    return min(max(int(wall_s * 1000), 0), TIME_MAX)",
         "    return int(wall_s * 1000)",
     ),

@@ -1,4 +1,4 @@
-"""Applied: a user's machine and its state, and the rules for its exceptions."""
+"""ReplicatedState: a user's machine and its state, and the rules for its exceptions."""
 
 import inspect
 import logging
@@ -34,7 +34,7 @@ from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, pieces_of, put_together
 from raft_actors.stores.snapshots import SESSION, Snapshots
 
-__all__ = ["Applied"]
+__all__ = ["ReplicatedState"]
 
 logger = logging.getLogger("raft_actors.state_machine")
 
@@ -50,12 +50,14 @@ WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
 
 
-class Applied:
+class ReplicatedState:
     """The state after `index` entries of the log: the machine's, and the clients' sessions.
 
     Replies are encoded here, once: a caller in this process and one on another node get equal
     values, and none shares an object with the state.
     """
+
+    keeps_state = True
 
     def __init__(self, machine: Machine, name: str, directory: Path = NOWHERE) -> None:
         """`directory` is where a state that lives on disk is kept."""

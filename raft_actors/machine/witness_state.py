@@ -1,4 +1,4 @@
-"""Witness: what stands in the place of a state at a peer that votes and keeps none.
+"""WitnessState: what stands in the place of a state at a peer that votes and keeps none.
 
 Its log is on its disk like any member's, so its word counts like theirs. Its snapshots let the log
 begin later, and hold nothing: nobody may ever take one for a state. Why it is so:
@@ -10,20 +10,22 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine, check_version
-from raft_actors.machine.replicated_state import WITNESS, Applied
+from raft_actors.machine.replicated_state import WITNESS, ReplicatedState
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import StateImage
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["Witnessed"]
+__all__ = ["WitnessState"]
 
 ELSEWHERE = encoding.dumps(redirect(None))
 
 
-class Witnessed(Applied):
+class WitnessState(ReplicatedState):
     """No state after `index` entries. The machine only says which versions it knows."""
 
-    def __init__(self, machine: Machine, name: str, index: int = 0) -> None:
+    keeps_state = False
+
+    def __init__(self, machine: Machine, name: str, index: int) -> None:
         self.machine = machine
         self.name = name
         check_version(machine)

@@ -140,7 +140,7 @@ def unpack(
 
 def check_entries(message: messages.AppendEntries) -> None:
     """Raise ValueError for entries that no leader's log can have: in it a peer would trip over
-    them, now or in its next life. Of a command's payload nothing is asked; see `Applied.run`.
+    them, now or in its next life. Of a command's payload nothing is asked: see `ReplicatedState`.
     """
     before = message.prev_term.to_bytes(TERM_BYTES, "big")
     for index, entry in enumerate(message.entries, message.prev_index + 1):

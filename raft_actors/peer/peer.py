@@ -1,8 +1,7 @@
-"""Peer: the actor that takes part in one group. Its mailbox feeds the core; here effects happen.
+"""Peer: the actor around a replica. Its mailbox feeds the replica, and it is its environment.
 
-One thread owns the core, the log store and the user's state machine, as plain objects. Every
-event that waits is stepped, then one flush is done: the busier the peer, the larger the batch.
-On a node with several peers the bridge's thread steps for one that waits, docs/decisions/
+Every event that waits is handled, then one flush is done: the busier the peer, the larger the
+batch. On a node with several peers the bridge's thread steps for one that waits, docs/decisions/
 many_groups.md; what is to be saved, and the machine, are left to the peer's own thread.
 """
 
@@ -15,48 +14,38 @@ from math import ceil, inf
 from pathlib import Path
 from random import Random
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pykka.messages import ProxyCall
 
-from raft_actors import encoding
 from raft_actors.config import Config
-from raft_actors.core.effects import Effects, News, Read, Trouble
-from raft_actors.core.entry import TIME_MAX
-from raft_actors.core.follower import Follower
+from raft_actors.core.configuration import Configuration
+from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.messages import (
     Configure,
     Message,
     NodeLost,
     Tick,
     Transfer,
-    Written,
 )
-from raft_actors.core.replies import NO_PEER, redirect
-from raft_actors.core.server import Server
+from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import DataDirInUse, RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.machine.contract import Machine
-from raft_actors.machine.replicated_state import WITNESS
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.paths import absolute
 from raft_actors.peer.admission import Backlog, Requests
 from raft_actors.peer.declaration import Formed, declaration
 from raft_actors.peer.disk_watchdog import DiskWatch
-from raft_actors.replica.applier import Applying
-from raft_actors.replica.inspection import Answering, encoded
+from raft_actors.peer.host import Host
 from raft_actors.replica.problem_texts import HEALS, in_words
-from raft_actors.replica.recovery import recover
-from raft_actors.replica.requests import Ask, TakeSnapshot, refuse
-from raft_actors.replica.snapshotter import Snapshotting, WriterEnded
-from raft_actors.replica.trace import Trace, open_trace
+from raft_actors.replica.replica import EVENTS, Replica
+from raft_actors.replica.requests import Ask, TakeSnapshot, encoded, refuse
+from raft_actors.replica.snapshotter import WriterEnded
 from raft_actors.stores import Mark, open_store
 from raft_actors.stores.data_directory import is_in_use
 from supervision import Process, tell_if_alive, text_of, timer
-
-if TYPE_CHECKING:
-    from raft_actors.peer.peers import Peers
 
 __all__ = ["Before", "Peer"]
 
@@ -73,9 +62,6 @@ LOOK_S = 5.0
 TOGETHER = 5
 """The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
 
-EVENTS = frozenset(Follower.handlers)
-"""What the core takes, in whatever role."""
-
 TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
 """What a list may hold that a peer is told. One of anything else came from another node."""
 
@@ -87,62 +73,55 @@ class NotPublic(RaftError, AttributeError):
     """A proxy was used for what a peer offers to nobody."""
 
 
-class Peer(Applying, Answering, Process):
+class Peer(Process):
     """One member of a Raft group, named on its node.
 
     It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
     ends the process; its supervisor starts a new one, which recovers from the store.
-
-    due   the effects of the batch that is being done; left over when that ends the process
     """
 
     clock = staticmethod(time.monotonic)
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     reply_errors = (NotPublic,)
-    due: Effects | None = None
     random = Random()  # noqa: S311 - it draws timeouts, and asks the kernel for none of them
-    snapshotter: type[Snapshotting] = Snapshotting
-    trace: Trace | None = None
+    replica: Replica
 
     def init(
         self,
         machine: type[Machine],
         name: str,
         config: Config,
-        peers: "Peers",
+        host: Host,
         members: tuple[Address | str, ...] = (),
         before: "Before | None" = None,
     ) -> None:
         before = before or Before()
-        self.peers = peers
+        self.host = host
         self.name = name
         self.released = threading.Event()
-        self.address: Address = (name, peers.node.name)
-        self.config = config = fitting(config, peers.node.config)
-        self.path = data_path(name, config, peers)
+        self.address: Address = (name, host.name)
+        self.config = config = fitting(config, host.config)
+        self.path = data_path(name, config, host)
         self.disk = DiskWatch(self.address, config)
-        self.reads: list[Read] = []
         self.news: News | None = None
         self.alarm: Any = None
         self.look: Any = None
         self.ring_at = inf
         self.bell = Bell(self)
-        self.asked: list[Ask] = []
         self.backlog = Backlog(config)
         self.ending: Any = None
-        peers.await_release(self.path)
+        host.await_release(self.path)
         if config.data_dir is None and config.log_store != "memory":
             refuse_renamed(self.path, self.address)
         self.store = open_store(config.log_store, self.path, owner=self.address, mark=before.mark)
         try:
-            self.recover(machine)
+            self.replica = Replica(
+                self.address, config, self.store, machine(), self, directory=self.path / "machine"
+            )
             before.mark = self.store.mark
-            self.trace = open_trace(self.config.trace, self.core)
-            if self.trace is not None:
-                self.step = self.trace.step
-            peers.joined(self)
-            self.stop_watching = peers.node.monitor(self.actor_ref)
+            host.register(self)
+            self.stop_watching = host.watch_nodes(self.actor_ref)
             if members:
                 self.declare(declaration(members, self.address))
             self.on_drained()
@@ -151,40 +130,11 @@ class Peer(Applying, Answering, Process):
             self.release()
             raise
 
-    def recover(self, machine: type[Machine]) -> None:
-        """Take up where the store ends: the state is the snapshot's, and goes on from there as
-        the leader says what is committed.
-        """
-        found = recover(self.store, self.config)
-        snapshots, snapshot = self.store.snapshots, found.snapshot
-        stateless = snapshot.configuration.makes_stateless(self.address, found.incarnation) or (
-            snapshot.index > 0 and snapshots.header(snapshot).kind == WITNESS
-        )
-        self.applied = applied = (
-            self.no_state(self.make(machine)) if stateless else self.fresh_state(machine)
-        )
-        if applied.index < snapshot.index:
-            applied.restore(snapshots, snapshot)
-        elif applied.index:  # on disk
-            applied.catch_up_sessions(snapshots, snapshot, found.log)
-        self.core = Server(
-            self.address, config=self.config, random=self.random, ballot=found.ballot,
-            log=found.log, incarnation=found.incarnation, now=self.clock(),
-            snapshots=snapshots, snapshot=snapshot, incoming=found.incoming,
-            commit_index=applied.index, machine=applied.machine.version,
-            frame_bytes_max=self.peers.frame_bytes_max_to,
-        )  # fmt: skip
-        self.core.stateless = stateless
-        self.core.version = applied.version
-        self.snapshotting = self.snapshotter(self)
-        self.snapshotting.prune()
-        self.step = self.core.step
-
     def declare(self, members: tuple[Address, ...]) -> None:
         """Form the declared group, if this peer is of none; else its log knows better."""
-        configuration = self.core.configuration
+        configuration = self.replica.core.configuration
         if not configuration.members:
-            self.step(Configure(members, Formed(self.name), declared=True))
+            self.replica.take(Configure(members, Formed(self.name), declared=True))
         elif configuration.members != members:
             logger.warning(
                 "%s declares other members than its group has. The group's log counts: %s are "
@@ -198,28 +148,28 @@ class Peer(Applying, Answering, Process):
     # Events.
 
     def on_receive(self, message: Any) -> None:
-        core = self.core
-        core.now, core.wall_ms = self.clock(), milliseconds(self.wall_clock())
+        replica = self.replica
+        replica.look_at_clocks()
         kind = type(message)
         if kind is Requests:
             self.backlog.taken(message)
             for event in message:
-                self.take(event)
+                replica.take(event)
         elif kind is list and (not message or type(message[0]) in TAKEN):
             for event in message:
-                self.take(event)
+                replica.take(event)
         elif kind is NodeDown:
-            self.step(NodeLost(message.node))
+            replica.take(NodeLost(message.node))
         elif kind is Tick:
             if self.alarm is not None and not self.alarm.waiting:
                 self.alarm = None  # else one that was moved has rung all the same
-            if core.now >= core.alarm:
-                self.step(message)
+            if replica.core.now >= replica.core.alarm:
+                replica.take(message)
         elif message is LOOK:
             self.store.check()
             self.look_at_disk_later()
         elif message is not MORE and kind is not NodeUp:
-            self.take(message)
+            replica.take(message)
 
     def _handle_receive(self, message: Any) -> Any:
         """Take what a proxy sends, here or on another node: a few calls, and nothing of what this
@@ -237,157 +187,75 @@ class Peer(Applying, Answering, Process):
         logger.warning("%s: %s", self.name, error)  # deferred: nobody waits for an answer
         return None
 
-    def take(self, event: Any) -> None:
-        kind = type(event)
-        if kind is Ask:
-            self.asked.append(event)
-        elif kind in EVENTS:
-            self.step(event)
-        elif kind is TakeSnapshot:
-            self.snapshotting.ask(event.ticket)
-        elif kind is WriterEnded:
-            self.snapshotting.ended(event)
-        else:  # any actor may be told anything, by its name and from other nodes too
-            logger.warning(
-                "%s was told what it does not understand: %s", self.name, text_of(event, shortened)
-            )
+    def status(self) -> Any:
+        return self.replica.inspection.status()
+
+    def leader(self) -> Address | None:
+        return self.replica.inspection.leader()
 
     def look_at_disk_later(self) -> None:
         self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
-    def go_on_soon(self) -> None:
-        tell_if_alive(self.actor_ref, MORE)
-
     def on_idle(self) -> None:
-        self.peers.await_news(self)
+        self.host.work_for_bridge(self)
 
     def on_visit(self, message: Any) -> None:
         """Step what the bridge brings; what then is more than to send is left to the own thread."""
         self.on_receive(message)
-        self.due = due = self.core.flush()
-        if self.is_talk(due):
-            self.carry_out(due)
-        else:
-            self.go_on_soon()
+        if not self.replica.flush_messages():
+            self.continue_soon()
 
     def after_visits(self) -> None:
-        if self.due is not None:
-            self.carry_out(self.due)
-
-    def is_talk(self, due: Effects) -> bool:
-        """Tell whether nothing is due but messages: no disk, nobody's code, nobody who waits."""
-        return not (
-            due.is_more_than_messages()
-            or self.reads or self.asked or self.may_apply() or self.snapshotting.has_work()
-        )  # fmt: skip
-
-    # Effects, lane by lane. This order is the proof of durability.
+        self.replica.finish()
 
     def on_drained(self) -> None:
-        self.due = self.core.flush()
-        self.carry_out(self.due)
+        self.replica.flush()
 
-    def carry_out(self, due: Effects) -> None:
-        core, peers, trace = self.core, self.peers, self.trace
-        if due.early:
-            self.say(due.early)
-        if due.ballot is not None or due.entries:
-            if self.fenced:
-                raise AssertionError("another process may own the store by now")
-            took_s = self.save(due)
-            if trace is not None:
-                trace.saved(due)
-            if due.entries:
-                self.step(
-                    Written(
-                        last_index=core.log.last_index, last_term=core.log.last_term, took_s=took_s
-                    )
-                )
-        if due.compact is not None:
-            self.store.compact(*due.compact)
-        if due.restart is not None or due.compact is not None:
-            self.store.snapshots.reached(core.snapshot)
-        for chunk in due.chunks:
-            self.take_chunk(chunk)
-        if due.doubted is not None:
-            self.snapshotting.look_at(due.doubted)
-        if due.send:
-            self.say(due.send)
-        if self.snapshotting.image is None:
-            self.apply()
-        self.reads += due.reads
-        if self.reads:
-            self.answer_reads()
-        for ticket, answer in due.answers:
-            ticket.set(encoded(answer))
-        for ask in self.asked:
-            ask.ticket.set(encoding.dumps_stored(getattr(self, ask.what)(*ask.arguments)))
-        self.asked = []
-        if due.news is not None:
-            self.announce(due.news)
-        for trouble in due.troubles:
-            self.complain(trouble)
-        if trace is not None:
-            trace.end_batch(self.applied.index)
-        peers.node.flush()
-        self.due = None
-        self.set_alarm()
-        if self.snapshotting.go_on() or self.may_apply():
-            self.go_on_soon()
+    # The environment of the replica.
 
-    def say(self, messages: list[Message]) -> None:
-        """Send these now, for others wait for them while this peer saves, or applies.
+    def send(self, messages: list[Message], *, at_once: bool) -> None:
+        self.host.send(messages, at_once=at_once)
 
-        With a trace they leave for other nodes as the batch ends, after what it tells is written.
+    def flush(self) -> None:
+        self.host.flush()
+
+    def frame_bytes_max_to(self, peer: Address) -> int:
+        return self.host.frame_bytes_max_to(peer)
+
+    def save(self, persist: Callable[[Effects], None], due: Effects) -> float:
+        """A disk that refuses ends this peer: nothing may be promised any more. Its supervisor
+        tries again later, and as a leader it names a successor as it goes.
         """
-        if self.trace is not None:
-            self.trace.sent(messages)
-        self.peers.send(messages, at_once=self.trace is None)
-
-    def save(self, due: Effects) -> float:
-        """Make ballot and entries durable; return how many seconds that took.
-
-        A disk that refuses ends this peer: nothing may be promised any more. Its supervisor tries
-        again later, and as a leader it names a successor as it goes.
-        """
+        if self.fenced:
+            raise AssertionError("another process may own the store by now")
         self.disk.begin()
         try:
-            self.persist(due)
+            persist(due)
         except StoreError as error:
             self.disk.refused(error)
             raise
         return self.disk.end()
 
-    def persist(self, due: Effects) -> None:
-        ballot = due.ballot.stored() if due.ballot is not None else None
-        if due.restart is not None:
-            assert ballot is not None, "a ballot names a configuration of the log before"
-            self.store.restart(ballot, *due.restart, due.entries)
-        else:
-            self.store.save(ballot, due.first, due.entries)
+    def run_aside(self, work: Callable[[], None], name: str) -> Callable[[float], object]:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        return thread.join
 
-    def announce(self, news: News) -> None:
-        before, self.news = self.news, news
-        if before is None or (before.leader, before.term) != (news.leader, news.term):
-            logger.info(
-                "%s: %s in term %d, leader %s", self.name, news.role, news.term, news.leader
-            )
-        if before is None or before.leader != news.leader:
-            publish(LeaderChanged(self.address, news.leader, news.term))
+    def deliver(self, event: Any) -> None:
+        tell_if_alive(self.actor_ref, event)
 
-    def complain(self, trouble: Trouble) -> None:
-        level = logging.WARNING if trouble.what in HEALS else logging.ERROR
-        logger.log(level, "%s: %s", self.name, in_words(trouble, self.address))
+    def continue_soon(self) -> None:
+        tell_if_alive(self.actor_ref, MORE)
 
-    def set_alarm(self) -> None:
+    def wake_at(self, when: float) -> None:
         """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
 
         An alarm that rings too early is set again then; only a later one must be moved. Those of
         several peers ring together, up to a fifth of a heartbeat's time later: what they send
         and are answered then travels together, too.
         """
-        wanted = self.core.alarm
-        if wanted < inf and not self.peers.is_alone(self):
+        wanted = when
+        if wanted < inf and not self.host.is_alone(self):
             beat_s = self.config.heartbeat_timeout / TOGETHER
             wanted = ceil(wanted / beat_s) * beat_s
         if self.alarm is not None:
@@ -399,6 +267,31 @@ class Peer(Applying, Answering, Process):
             self.ring_at = wanted
             self.alarm = timer.send_after(wanted - time.monotonic(), self.bell, TICK)
 
+    def on_role(self, news: News) -> None:
+        before, self.news = self.news, news
+        if before is None or (before.leader, before.term) != (news.leader, news.term):
+            logger.info(
+                "%s: %s in term %d, leader %s", self.name, news.role, news.term, news.leader
+            )
+        if before is None or before.leader != news.leader:
+            publish(LeaderChanged(self.address, news.leader, news.term))
+
+    def on_trouble(self, trouble: Trouble) -> None:
+        level = logging.WARNING if trouble.what in HEALS else logging.ERROR
+        logger.log(level, "%s: %s", self.name, in_words(trouble, self.address))
+
+    def on_unknown(self, event: Any) -> None:
+        """Any actor may be told anything, by its name and from other nodes too."""
+        logger.warning(
+            "%s was told what it does not understand: %s", self.name, text_of(event, shortened)
+        )
+
+    def on_removed(self, configuration: Configuration) -> None:
+        logger.warning(
+            "%s is no member of its group since entry %d: %s; stop it, or add it again",
+            self.name, configuration.index, configuration.members,
+        )  # fmt: skip
+
     # The end.
 
     def asked_to_end(self, reason: Any) -> None:
@@ -408,38 +301,18 @@ class Peer(Applying, Answering, Process):
         """
         if self.ending is None:
             self.ending = reason
-            self.take(Transfer(None, HandedOver(self)))
-
-    def say_farewell(self) -> None:
-        farewell = self.core.role.farewell()
-        self.core.sign(farewell)
-        if self.trace is not None:
-            self.trace.sent(farewell)
-            self.trace.flush()
-        self.peers.send(farewell)
+            self.replica.take(Transfer(None, HandedOver(self)))
 
     def terminate(self, reason: Any) -> None:
         """Leave nobody waiting, and the store closed for the next owner."""
-        core, due = self.core, self.due
         try:
-            self.snapshotting.give_up()
-            self.peers.left(self)
-            self.say_farewell()
-            core.role.leave()
-            core.give_up_founding(("error", "peers_not_responding"))
-            # What the batch that ended it owes, if one did, is owed still.
-            for ticket, answer in (due.answers if due else []) + core.effects.answers:
-                ticket.set(encoded(answer))
-            self.snapshotting.answer_all(NO_PEER)
-            for read in self.reads + (due.reads if due else []) + core.effects.reads:
-                read.ticket.set(encoded(redirect(None)))
-            for ask in self.asked:
-                ask.ticket.set(encoded(NO_PEER))
-            self.peers.node.flush()
+            self.replica.snapshotter.give_up()
+            self.host.unregister(self)
+            self.replica.end()
         finally:
             self.release()
-            if self.trace is not None:
-                self.trace.close(reason)
+            if self.replica.trace is not None:
+                self.replica.trace.close(reason)
 
     def abandoned(self) -> None:
         """Killed: what is said here, that an outcome is unknown and others may lead, is true."""
@@ -452,8 +325,8 @@ class Peer(Applying, Answering, Process):
             if each is not None:
                 each.cancel()
         try:
-            if hasattr(self, "applied"):
-                self.applied.close()
+            if hasattr(self, "replica"):
+                self.replica.close()
         finally:
             try:
                 self.store.close()  # else its lock stays, and no successor ever starts
@@ -484,7 +357,7 @@ class Bell:
     peer: Peer
 
     def tell(self, tick: Tick) -> None:
-        self.peer.peers.bring_soon(self.peer, tick)
+        self.peer.host.deliver_soon(self.peer, tick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,11 +370,6 @@ class HandedOver:
         self.peer.exit(self.peer.ending)
 
 
-def milliseconds(wall_s: float) -> int:
-    """Return the time of a wall clock, which may be wrong by centuries, as an entry can have it."""
-    return min(max(int(wall_s * 1000), 0), TIME_MAX)
-
-
 def fitting(config: Config, of_node: Config) -> Config:
     """Bound what goes into one message by what the node's frames hold."""
     return replace(
@@ -512,11 +380,11 @@ def fitting(config: Config, of_node: Config) -> Config:
     )
 
 
-def data_path(name: str, config: Config, peers: "Peers") -> Path:
+def data_path(name: str, config: Config, host: Host) -> Path:
     """Return `config.data_dir` as it is, or a directory for this peer under its node's."""
     if config.data_dir is not None:
         return Path(config.data_dir)
-    return (peers.node.data_dir or absolute("data")) / peers.node.name / name
+    return (host.data_dir or absolute("data")) / host.name / name
 
 
 def refuse_renamed(path: Path, peer: Address) -> None:

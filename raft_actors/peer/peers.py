@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -101,6 +101,28 @@ class Peers:
         node.on_frames(RAFT, self.on_raft_frames)
         node.on_frames(CLIENT, self.on_client_frames)
 
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def config(self) -> Config:
+        return self.node.config
+
+    @property
+    def data_dir(self) -> Path | None:
+        return self.node.data_dir
+
+    @property
+    def registry(self) -> Any:
+        return self.node.registry
+
+    def flush(self) -> None:
+        self.node.flush()
+
+    def watch_nodes(self, ref: ProcessRef[Any]) -> Callable[[], Any]:
+        return self.node.monitor(ref)
+
     # Starting and stopping.
 
     def start(
@@ -184,16 +206,16 @@ class Peers:
         supervisor = self.supervisors.get(name)
         return supervisor is not None and exit_reason(supervisor) is None
 
-    def joined(self, peer: Peer) -> None:
+    def register(self, peer: Peer) -> None:
         with self.lock:
             if not self.trees_end:
                 self.trees_end = True
                 atexit.register(stop_trees)  # before the node, which was registered earlier
-        self.members[peer.name] = peer.core.configuration.members
+        self.members[peer.name] = peer.replica.core.configuration.members
         self.hosted[peer.actor_ref] = peer
         self.running[peer.name] = peer.actor_ref
         self.stores[peer.path] = peer
-        peer.actor_ref.watch(lambda _reason: self.left(peer))  # also of one that is killed
+        peer.actor_ref.watch(lambda _reason: self.unregister(peer))  # also of one that is killed
 
     def await_release(self, path: Path) -> None:
         """Wait until the thread of a killed peer has let go of its store, or for a while."""
@@ -201,10 +223,10 @@ class Peers:
         if before is not None and before.fenced:
             before.released.wait(RELEASE_S)
 
-    def left(self, peer: Peer) -> None:
+    def unregister(self, peer: Peer) -> None:
         with self.lock:
             self.members.pop(peer.name, None)
-            self.members[peer.name] = peer.core.configuration.members
+            self.members[peer.name] = peer.replica.core.configuration.members
             while len(self.members) > STOPPED_MAX + len(self.running):
                 del self.members[next(iter(self.members))]
         self.hosted.pop(peer.actor_ref, None)
@@ -212,7 +234,7 @@ class Peers:
             del self.running[peer.name]
         self.node.flush()  # what the end has refused, on whatever thread it was
 
-    def await_news(self, peer: Peer) -> None:
+    def work_for_bridge(self, peer: Peer) -> None:
         """Do the bridge's work while `peer` has none, if it is the only one on this node."""
         if self.is_alone(peer):
             self.node.drive(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
@@ -284,16 +306,16 @@ class Peers:
         for name, batch in batches.items():
             ref = self.running.get(name)
             if ref is not None and (peer := self.hosted.get(ref)) is not None:
-                self.bring(peer, batch)
+                self.deliver(peer, batch)
 
-    def bring(self, peer: Peer, message: Any) -> None:
+    def deliver(self, peer: Peer, message: Any) -> None:
         """Have `peer` step `message`, here on the bridge's thread where its own only waits."""
         if not peer.visit(message):
             tell_if_alive(peer.actor_ref, message)
 
-    def bring_soon(self, peer: Peer, message: Any) -> None:
-        """As `bring`, from any thread. A peer alone on its node does the bridge's work itself."""
-        if self.is_alone(peer) or not self.node.post(partial(self.bring, peer, message)):
+    def deliver_soon(self, peer: Peer, message: Any) -> None:
+        """As `deliver`, from any thread. A peer alone on its node does the bridge's work itself."""
+        if self.is_alone(peer) or not self.node.post(partial(self.deliver, peer, message)):
             tell_if_alive(peer.actor_ref, message)
 
     # Clients.

@@ -1,8 +1,7 @@
-"""Applying: how what is committed, and what comes as a snapshot, becomes a peer's state."""
+"""Applier: how what is committed, and what comes as a snapshot, becomes a peer's state."""
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import NOBODY, Configuration, named
@@ -22,14 +21,13 @@ from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.contract import Machine
-from raft_actors.machine.replicated_state import Applied
-from raft_actors.machine.witness_state import Witnessed
-from raft_actors.names import Address
-from raft_actors.replica.inspection import encoded
-from raft_actors.replica.snapshotter import Snapshotting
-from raft_actors.stores import LogStore
+from raft_actors.machine.replicated_state import ReplicatedState
+from raft_actors.replica.environment import Environment
+from raft_actors.replica.requests import encoded
+from raft_actors.replica.snapshotter import Snapshotter
+from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["Applying"]
+__all__ = ["Applier"]
 
 logger = logging.getLogger("raft_actors.peer")
 
@@ -37,42 +35,44 @@ SAY_AGAIN_S = 10.0
 """A machine that stays slow is said to be so once in this time."""
 
 
-class Applying:
-    """The part of a `Peer` that runs the user's machine, and answers who waits for it."""
+class Applier:
+    """Runs the user's machine over what is committed, and answers who waits for it.
 
-    clock: Callable[[], float]
-    name: str
-    address: Address
-    path: Path
-    config: Config
-    core: Server
-    step: Callable[[Event], None]
-    store: LogStore
-    applied: Applied
-    snapshotting: Snapshotting
-    reads: list[Read]
-    silent_until: float = 0.0
-    members_told: Configuration = NOBODY
-    """Of whom the log has told last that they are the members."""
+    applied       the state as it is
+    reads         those that wait until the state is fresh enough
+    members_told  of whom the log has told last that they are the members
+    """
 
-    def go_on_soon(self) -> None:
-        """Have what is left done after what has come meanwhile."""
-        raise NotImplementedError
-
-    def make(self, machine: type[Machine]) -> Machine:
-        return machine()
-
-    def fresh_state(self, machine: type[Machine]) -> Applied:
-        return Applied(self.make(machine), self.name, self.path / "machine")
-
-    def no_state(self, machine: Machine, index: int = 0) -> Applied:
-        return Witnessed(machine, self.name, index)
+    def __init__(
+        self,
+        core: Server,
+        snapshots: Snapshots,
+        config: Config,
+        environment: Environment,
+        step: Callable[[Event], None],
+        snapshotter: Snapshotter,
+        applied: ReplicatedState,
+        make_witness: Callable[[Machine, str, int], ReplicatedState],
+    ) -> None:
+        self.core = core
+        self.snapshots = snapshots
+        self.config = config
+        self.environment = environment
+        self.step = step
+        self.snapshotter = snapshotter
+        self.applied = applied
+        self.make_witness = make_witness
+        self.address = core.peer
+        self.name = core.peer[0]
+        self.reads: list[Read] = []
+        self.members_told = NOBODY
+        self.silent_until = 0.0
 
     def apply(self) -> None:
         """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
         time if that is sooner, so that a long backlog costs no leader its office.
         """
-        applied, core, clock = self.applied, self.core, self.clock
+        applied, core, clock = self.applied, self.core, self.environment.clock
         first = applied.index + 1
         last = min(core.commit_index, applied.index + self.config.apply_max)
         if last < first:
@@ -102,22 +102,19 @@ class Applying:
                 self.say_if_slow(began, now, "entry", applied.index)
                 break
         applied.end_batch()
-        if self.core.stateless and not isinstance(applied, Witnessed):
+        if self.core.stateless and applied.keeps_state:
             self.forget_state()
-        self.snapshotting.log_bytes += sum(map(len, entries[: len(replies)]))
+        self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
         for reply, ticket in zip(own, tickets, strict=True):
             if ticket is not None:
                 ticket.set(reply or encoded(("ok", core.configuration)))
 
-    def may_apply(self) -> bool:
-        return self.applied.index < self.core.commit_index and self.snapshotting.image is None
-
     def take_chunk(self, chunk: InstallSnapshot) -> None:
         """Write a part of a leader's snapshot; with the last one, go on from it."""
         incoming = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
-        snapshots = self.store.snapshots
+        snapshots = self.snapshots
         snapshots.receive(incoming, chunk.offset, chunk.data)
         if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
             return
@@ -128,17 +125,17 @@ class Applying:
                            self.name, chunk.source, error)  # fmt: skip
             self.step(SnapshotRefused(chunk.index))
         else:
-            self.snapshotting.give_up()
+            self.snapshotter.give_up()
             if snapshot.configuration.makes_stateless(self.address, self.core.incarnation):
                 self.core.stateless = True
                 self.forget_state()
             self.applied.restore(snapshots, snapshot)
             self.core.version = self.applied.version
             self.step(SnapshotInstalled(snapshot))
-            self.snapshotting.prune()
+            self.snapshotter.prune()
             logger.info("%s: goes on from a snapshot that ends at entry %d",
                         self.name, snapshot.index)  # fmt: skip
-        self.go_on_soon()
+        self.environment.continue_soon()
 
     def take_part(self, configuration: Configuration) -> None:
         """Take the part that a committed configuration gives this peer."""
@@ -165,9 +162,9 @@ class Applying:
         for no longer than it takes to hand over.
         """
         before = self.applied
-        self.snapshotting.give_up()
+        self.snapshotter.give_up()
         before.close()
-        self.applied = self.no_state(before.machine, before.index)
+        self.applied = self.make_witness(before.machine, self.name, before.index)
         self.applied.found_at(before.version)
 
     def say_if_removed(self, configuration: Configuration) -> None:
@@ -178,12 +175,7 @@ class Applying:
             and address in core.configuration_at(configuration.previous).everyone
             and address not in core.configuration.everyone
         ):
-            logger.warning(
-                "%s is no member of its group since entry %d: %s; stop it, or add it again",
-                self.name,
-                configuration.index,
-                configuration.members,
-            )
+            self.environment.on_removed(configuration)
 
     def say_if_slow(self, began: float, now: float, what: str, which: int) -> None:
         """While the machine works, its peer hears no leader, and as one it does not speak."""
@@ -198,9 +190,13 @@ class Applying:
             self.name, type(self.applied.machine).__name__, now - began, what, which, patience_s,
         )  # fmt: skip
 
-    def answer_reads(self) -> None:
-        """Answer what the state is fresh enough for."""
-        began = self.clock()
+    def answer_reads(self, due: list[Read]) -> None:
+        """Answer what the state is fresh enough for, of these and those that wait."""
+        if due:
+            self.reads += due
+        if not self.reads:
+            return
+        began = self.environment.clock()
         waiting: list[Read] = []
         for read in self.reads:
             if read.index <= self.applied.index:
@@ -209,7 +205,7 @@ class Applying:
                 waiting.append(read)
         answered = len(self.reads) - len(waiting)
         self.reads = waiting
-        self.say_if_slow(began, self.clock(), "reads, of which there were", answered)
+        self.say_if_slow(began, self.environment.clock(), "reads, of which there were", answered)
 
 
 def changes_of(before: Configuration, after: Configuration) -> str:

@@ -1,4 +1,4 @@
-"""Answers: what a peer tells of itself, and how answers leave it."""
+"""Inspection: what a peer tells of itself, and how answers leave it."""
 
 from typing import Any
 
@@ -17,37 +17,41 @@ from raft_actors.core.entry import (
 )
 from raft_actors.core.server import Server
 from raft_actors.errors import StoreError
-from raft_actors.machine.replicated_state import Applied
 from raft_actors.names import Address
-from raft_actors.peer.disk_watchdog import DiskWatch
+from raft_actors.replica.applier import Applier
 from raft_actors.replica.problem_texts import in_words
-from raft_actors.stores import LogStore
+from raft_actors.stores.snapshots import Snapshots
+from raft_actors.tools.offline.examine import configuration_view
 
-__all__ = ["Answering", "configuration_view", "encoded"]
+__all__ = ["Inspection"]
 
 
-class Answering:
-    """The part of a `Peer` that answers what clients ask besides writes and reads; see `ASKS`."""
+class Inspection:
+    """Answers what clients ask besides writes and reads: the methods that `ASKS` names.
 
-    name: str
-    address: Address
-    config: Config
-    core: Server
-    applied: Applied
-    store: LogStore
-    disk: DiskWatch
+    last_save_s  how many seconds the newest save took
+    """
+
+    def __init__(
+        self, core: Server, snapshots: Snapshots, config: Config, applier: Applier
+    ) -> None:
+        self.core = core
+        self.snapshots = snapshots
+        self.config = config
+        self.applier = applier
+        self.last_save_s = 0.0
 
     def leader(self) -> Address | None:
         return self.core.role.leader
 
     def status(self) -> Any:
         core, log = self.core, self.core.log
-        troubles = [in_words(trouble, self.address) for trouble in core.troubles.values()]
+        troubles = [in_words(trouble, core.peer) for trouble in core.troubles.values()]
         return (
             "ok",
             {
-                "name": self.name,
-                "node": self.address[1],
+                "name": core.peer[0],
+                "node": core.peer[1],
                 "current_state": core.role.name,
                 "leader": core.role.leader,
                 "current_term": core.term,
@@ -55,12 +59,12 @@ class Answering:
                 "last_index": log.last_index,
                 "last_term": log.last_term,
                 "commit_index": core.commit_index,
-                "last_applied": self.applied.index,
+                "last_applied": self.applier.applied.index,
                 "ready": core.knows_a_ready_leader(),
-                "last_save_s": self.disk.took_s,
+                "last_save_s": self.last_save_s,
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
-                "machine_version": self.applied.version,
+                "machine_version": self.applier.applied.version,
                 "group": core.ballot.group,
                 "incarnation": core.incarnation,
                 "incarnations": dict(core.configuration.incarnations),
@@ -71,12 +75,12 @@ class Answering:
     def snapshot_part(self, index: int, offset: int) -> Any:
         """What a backup needs of the newest snapshot, and the bytes of it from `offset` on."""
         snapshot = self.core.snapshot
-        if self.address in self.core.configuration.witnesses:
+        if self.core.peer in self.core.configuration.witnesses:
             return ("error", "keeps_no_state")
         if index != snapshot.index or not 0 <= offset < snapshot.size:
             return ("error", "not_found")
         try:
-            data = self.store.snapshots.read(snapshot, offset, self.config.snapshot_chunk_bytes)
+            data = self.snapshots.read(snapshot, offset, self.config.snapshot_chunk_bytes)
         except StoreError as error:
             return ("error", ("backup_failed", str(error)))
         return (
@@ -122,25 +126,3 @@ class Answering:
                 "data": data,
             },
         )
-
-
-def encoded(answer: Any) -> bytes:
-    match answer:
-        case ("ok", Configuration() as configuration):
-            answer = ("ok", configuration_view(configuration))
-    return encoding.dumps(answer)
-
-
-def configuration_view(configuration: Configuration) -> dict[str, Any]:
-    """Learners, witnesses and old members are shown where there are any."""
-    state = "none"
-    if configuration.members:
-        state = "transitional" if configuration.old else "stable"
-    view: dict[str, Any] = {"state": state, "members": list(configuration.members)}
-    if configuration.learners:
-        view["learners"] = list(configuration.learners)
-    if configuration.witnesses:
-        view["witnesses"] = list(configuration.witnesses)
-    if configuration.old:
-        view["old_members"] = list(configuration.old)
-    return {**view, "index": configuration.index}

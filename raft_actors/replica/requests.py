@@ -10,7 +10,7 @@ from reprlib import repr as shortened
 from typing import Any, Protocol
 
 from raft_actors import encoding
-from raft_actors.core.configuration import is_address
+from raft_actors.core.configuration import Configuration, is_address
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import (
     CONSISTENCIES,
@@ -24,9 +24,26 @@ from raft_actors.core.messages import (
 from raft_actors.encoding import unknown_zones
 from raft_actors.timeouts import optional_seconds
 
-__all__ = ["ASKS", "CONFIGURE", "PART", "READ", "READ_AS", "SNAPSHOT", "STOP", "TRANSFER", "WRITE",
-           "Ask", "TakeSnapshot", "Ticket", "event_of", "next_request", "read_request",
-           "refuse"]  # fmt: skip
+__all__ = [
+    "ASKS",
+    "CONFIGURE",
+    "PART",
+    "READ",
+    "READ_AS",
+    "SNAPSHOT",
+    "STOP",
+    "TRANSFER",
+    "WRITE",
+    "Ask",
+    "TakeSnapshot",
+    "Ticket",
+    "configuration_view",
+    "encoded",
+    "event_of",
+    "next_request",
+    "read_request",
+    "refuse",
+]
 
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
 """READ is linearizable, its payload the query; that of READ_AS also says how to read."""
@@ -169,3 +186,25 @@ def is_change(value: Any) -> bool:
                 and all(map(is_address, (*members, *learners, *witnesses)))
             )
     return False
+
+
+def encoded(answer: Any) -> bytes:
+    match answer:
+        case ("ok", Configuration() as configuration):
+            answer = ("ok", configuration_view(configuration))
+    return encoding.dumps(answer)
+
+
+def configuration_view(configuration: Configuration) -> dict[str, Any]:
+    """Learners, witnesses and old members are shown where there are any."""
+    state = "none"
+    if configuration.members:
+        state = "transitional" if configuration.old else "stable"
+    view: dict[str, Any] = {"state": state, "members": list(configuration.members)}
+    if configuration.learners:
+        view["learners"] = list(configuration.learners)
+    if configuration.witnesses:
+        view["witnesses"] = list(configuration.witnesses)
+    if configuration.old:
+        view["old_members"] = list(configuration.old)
+    return {**view, "index": configuration.index}

@@ -1,4 +1,4 @@
-"""Snapshotting: when a peer's snapshot is due, and how it is taken without stopping the peer.
+"""Snapshotter: when a peer's snapshot is due, and how it is taken without stopping the peer.
 
 taking in   on the peer's thread, in slices; nothing is applied meanwhile
 writing     on a thread of its own, which tells the peer at the end
@@ -6,36 +6,40 @@ ended       the core lets the log begin later; older snapshots are removed
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors import encoding
+from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import SnapshotChecked, SnapshotTaken
+from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError, in_text
+from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.machine.state_image import StateImage
-from raft_actors.stores.snapshots import Draft, Header
-from supervision import tell_if_alive
+from raft_actors.replica.environment import Environment
+from raft_actors.replica.requests import Ticket
+from raft_actors.stores.snapshots import Draft, Header, Snapshots
 
-if TYPE_CHECKING:
-    from raft_actors.core.configuration import Configuration
-    from raft_actors.core.server import Server
-    from raft_actors.peer.peer import Peer
-    from raft_actors.replica.requests import Ticket
-
-__all__ = ["Snapshotting", "Writer", "WriterEnded"]
+__all__ = ["SLICE_S", "Snapshotter", "Writer", "WriterEnded"]
 
 logger = logging.getLogger("raft_actors.peer")
 
+SLICE_S = 0.01
+"""How long a state is taken in before the peer looks around."""
 RETRY_S = 30.0
 """After a snapshot that failed."""
 WRITER_S = 5.0
 """How long the end of a peer waits for its writer, which may hang in the disk."""
+
+
+def nothing(_timeout_s: float) -> None:
+    """Wait for what is not running."""
 
 
 @dataclass(slots=True)
@@ -55,9 +59,9 @@ class Writer:
         self.image = image
         self.done = done
         self.given_up = False
-        self.thread = threading.Thread(target=self.write, name="raft-snapshot", daemon=True)
+        self.wait: Callable[[float], object] = nothing  # for its end
 
-    def write(self) -> None:
+    def __call__(self) -> None:
         draft = self.draft
         try:
             for payload in self.image.payloads():
@@ -74,21 +78,33 @@ class Writer:
         self.done(ended)
 
 
-class Snapshotting:
+class Snapshotter:
     """The snapshots of one peer's own state. All of it happens on the peer's thread.
 
     image      the state that is being taken in; nothing is applied while there is one
     log_bytes  of the entries that were applied since the last snapshot
     tickets    who waits for the next snapshot
     served     who waits for the one that is being taken, which holds all from before they asked
-    slice_s    how long the peer's thread takes a state in before it looks around
+    slice_s    how long a state is taken in before the peer looks around
     """
 
-    slice_s = 0.01
-
-    def __init__(self, peer: "Peer") -> None:
-        self.peer = peer
-        self.config = peer.config
+    def __init__(
+        self,
+        core: Server,
+        snapshots: Snapshots,
+        config: Config,
+        environment: Environment,
+        step: Callable[[Event], None],
+        *,
+        slice_s: float,
+    ) -> None:
+        self.core = core
+        self.snapshots = snapshots
+        self.config = config
+        self.environment = environment
+        self.step = step
+        self.slice_s = slice_s
+        self.name = core.peer[0]
         self.image: StateImage | None = None
         self.header: Header | None = None
         self.writer: Writer | None = None
@@ -96,21 +112,21 @@ class Snapshotting:
         self.tickets: list[Ticket] = []
         self.served: list[Ticket] = []
         self.not_before = 0.0
-        self.last_at = peer.clock()
+        self.last_at = environment.clock()
 
-    def is_due(self) -> bool:
+    def is_due(self, applied: ReplicatedState) -> bool:
         """Tell whether enough was applied since the last snapshot.
 
         The bigger the state, the rarer: what is written for snapshots is at most twice what is
         written for entries.
         """
-        peer, config = self.peer, self.config
-        snapshot, now = peer.core.snapshot, peer.core.now
-        if not peer.applied.can_snapshot or now < self.not_before:
+        core, config = self.core, self.config
+        snapshot, now = core.snapshot, core.now
+        if not applied.can_snapshot or now < self.not_before:
             return False
-        if peer.core.damaged is not None:
+        if core.damaged is not None:
             return True
-        entries = peer.applied.index - snapshot.index
+        entries = applied.index - snapshot.index
         if not entries:
             return False
         if now - self.last_at >= config.snapshot_interval:
@@ -119,22 +135,22 @@ class Snapshotting:
             entries >= config.snapshot_entries or self.log_bytes >= config.snapshot_bytes
         )
 
-    def ask(self, ticket: "Ticket") -> None:
+    def ask(self, ticket: Ticket) -> None:
         """Take one for a client."""
         self.tickets.append(ticket)
 
-    def has_work(self) -> bool:
+    def has_work(self, applied: ReplicatedState) -> bool:
         """Tell whether `go_on` would do something: it calls the machine."""
         if self.image is not None:
             return True
-        return self.writer is None and (bool(self.tickets) or self.is_due())
+        return self.writer is None and (bool(self.tickets) or self.is_due(applied))
 
-    def go_on(self) -> bool:
+    def go_on(self, applied: ReplicatedState) -> bool:
         """Begin a snapshot if one is due, or take more of it in; return whether there is more."""
-        if not self.has_work() or (self.image is None and not self.begin()):
+        if not self.has_work(applied) or (self.image is None and not self.begin(applied)):
             return False
         assert self.image is not None
-        clock = self.peer.clock
+        clock = self.environment.clock
         try:
             if not self.image.take_in(clock() + self.slice_s, clock):
                 return True
@@ -144,9 +160,8 @@ class Snapshotting:
         self.write()
         return False
 
-    def begin(self) -> bool:
-        peer = self.peer
-        core, applied = peer.core, peer.applied
+    def begin(self, applied: ReplicatedState) -> bool:
+        core = self.core
         self.served, self.tickets = self.tickets, []
         if applied.index == core.snapshot.index and core.damaged is None:
             self.answer(("ok", applied.index))
@@ -171,24 +186,19 @@ class Snapshotting:
         assert image is not None
         assert header is not None
         try:
-            draft = self.peer.store.snapshots.draft(header)
+            draft = self.snapshots.draft(header)
         except RaftError as error:
             self.failed(str(error))
             return
-        ref = self.peer.actor_ref
-        self.writer = Writer(draft, image, lambda ended: tell_if_alive(ref, ended))
+        self.writer = writer = Writer(draft, image, self.environment.deliver)
         self.log_bytes = 0
-        self.last_at = self.peer.core.now
+        self.last_at = self.core.now
         try:
-            self.run(self.writer)
+            writer.wait = self.environment.run_aside(writer, "raft-snapshot")
         except RuntimeError as error:  # the system has no thread left
             with suppress(RaftError):
                 draft.abandon()
             self.failed(str(error))
-
-    @staticmethod
-    def run(writer: Writer) -> None:
-        writer.thread.start()
 
     def ended(self, event: WriterEnded) -> None:
         """Let the log begin after the snapshot, and remove those before it.
@@ -201,37 +211,33 @@ class Snapshotting:
             self.failed(event.reason)
             return
         self.writer = None
-        peer = self.peer
-        core = peer.core
+        core = self.core
         if event.snapshot.index > core.snapshot.index or core.damaged is not None:
             # Else a leader's was faster.
-            peer.step(SnapshotTaken(event.snapshot))
+            self.step(SnapshotTaken(event.snapshot))
         self.prune()
-        self.answer(("ok", peer.core.snapshot.index))
+        self.answer(("ok", core.snapshot.index))
 
     def look_at(self, snapshot: Snapshot) -> None:
         """Find out whether its file is what was written; the core hears of it."""
-        snapshots, ref = self.peer.store.snapshots, self.peer.actor_ref
+        snapshots, deliver = self.snapshots, self.environment.deliver
         try:
-            self.beside(
-                lambda: tell_if_alive(ref, SnapshotChecked(snapshot, snapshots.look_at(snapshot)))
+            self.environment.run_aside(
+                lambda: deliver(SnapshotChecked(snapshot, snapshots.look_at(snapshot))),
+                "raft-snapshot-check",
             )
         except RuntimeError:  # the system has no thread left: when it is doubted again, then
-            tell_if_alive(ref, SnapshotChecked(snapshot, ""))
-
-    @staticmethod
-    def beside(look: Callable[[], Any]) -> None:
-        threading.Thread(target=look, name="raft-snapshot-check", daemon=True).start()
+            deliver(SnapshotChecked(snapshot, ""))
 
     def prune(self) -> None:
         """Remove those before the newest that nobody is being sent."""
-        core = self.peer.core
+        core = self.core
         role = core.role
         sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
         try:
-            self.peer.store.snapshots.prune({core.snapshot, *sent})
+            self.snapshots.prune({core.snapshot, *sent})
         except RaftError as error:
-            logger.warning("%s: old snapshots could not be removed: %s", self.peer.name, error)
+            logger.warning("%s: old snapshots could not be removed: %s", self.name, error)
 
     def failed(self, reason: str, bug: Exception | None = None) -> None:
         """Say why there is none. The log is kept, so nothing is lost; it is tried again.
@@ -240,10 +246,10 @@ class Snapshotting:
         """
         logger.error(
             "%s: no snapshot could be taken, so the log grows; next try in %d s: %s",
-            self.peer.name, RETRY_S, reason, exc_info=bug,
+            self.name, RETRY_S, reason, exc_info=bug,
         )  # fmt: skip
         self.image = self.writer = None
-        self.not_before = self.peer.core.now + RETRY_S
+        self.not_before = self.core.now + RETRY_S
         self.answer(("error", ("snapshot_failed", reason)))
 
     def answer(self, answer: Any) -> None:
@@ -265,11 +271,10 @@ class Snapshotting:
         self.tickets, self.served = self.served + self.tickets, []
         if writer is not None:
             writer.given_up = True
-            if writer.thread.is_alive():
-                writer.thread.join(WRITER_S)
+            writer.wait(WRITER_S)
 
 
-def configuration_before(core: "Server", index: int) -> "Configuration":
+def configuration_before(core: Server, index: int) -> Configuration:
     """Return the newest configuration at or before `index`, an applied entry."""
     configuration = core.configuration
     while configuration.index > index:

@@ -332,7 +332,7 @@ def test_a_handle_that_is_closed_ends_its_session(make_peer):
     """Planted: only take no more calls."""
     name, _ = make_peer(Counter, log_store="memory")
     Raft.set_configuration(name, [name])
-    sessions = peer_of(name).applied.sessions
+    sessions = peer_of(name).replica.applier.applied.sessions
     with Cluster(name) as cluster:
         cluster.write(1)
         assert len(sessions.by_number) == 1
@@ -349,7 +349,7 @@ def test_a_handle_that_is_closed_ends_its_session(make_peer):
 def test_what_is_under_way_when_its_handle_is_closed_ends_the_session_after(make_peer):
     name, _ = make_peer(Counter, log_store="memory")
     Raft.set_configuration(name, [name])
-    sessions = peer_of(name).applied.sessions
+    sessions = peer_of(name).replica.applier.applied.sessions
     cluster = Cluster(name)
     cluster.write(1)
     call = cluster._begin(1, 10.0)

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from raft_actors import StateMachine, encoding
-from raft_actors.machine.replicated_state import Applied
+from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.machine.sessions import (
     END,
     FORGOTTEN,
@@ -45,7 +45,7 @@ class Numbers(StateMachine):
 
 class Replica:
     def __init__(self):
-        self.applied = Applied(Numbers(), "peer")
+        self.applied = ReplicatedState(Numbers(), "peer")
 
     def commit(self, request, command=None, at_s=0):
         """Apply one more entry, stamped `at_s`; None is an empty payload."""

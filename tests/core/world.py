@@ -15,7 +15,15 @@ from raft_actors.core.effects import Ballot, Effects, News, Trouble
 from raft_actors.core.entry import COMMAND, kind_of, payload_of, term_of
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
-from raft_actors.core.messages import Configure, Message, Propose, Query, Tick, Written
+from raft_actors.core.messages import (
+    AppendEntries,
+    Configure,
+    Message,
+    Propose,
+    Query,
+    Tick,
+    Written,
+)
 from raft_actors.core.server import Event, Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
@@ -178,7 +186,7 @@ class World:
     def deliver(self, message: Message) -> None:
         source, target = message.source[0], message.target[0]
         if target in self.servers and (source, target) not in self.cut:
-            if hasattr(message, "entries"):
+            if isinstance(message, AppendEntries):
                 message = replace(message, entries=list(message.entries))
             self.step(target, message)
 

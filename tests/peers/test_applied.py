@@ -10,7 +10,7 @@ from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, encoding
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
 from raft_actors.machine.contract import reply_of
-from raft_actors.machine.replicated_state import Applied
+from raft_actors.machine.replicated_state import ReplicatedState
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
              "another cause", "in a group"]  # fmt: skip
@@ -106,7 +106,7 @@ def read(applied, query):
 
 @pytest.fixture
 def accounts():
-    applied = Applied(Accounts(), "peer")
+    applied = ReplicatedState(Accounts(), "peer")
     assert write(applied, ("set", "a", 1)) == ("ok", "a")
     return applied
 
@@ -133,7 +133,7 @@ def test_a_command_that_raises_is_its_writers_answer_and_changes_nothing(
 
 
 def test_a_machine_that_changes_its_state_in_place_is_undone():
-    applied = Applied(InPlace(), "peer")
+    applied = ReplicatedState(InPlace(), "peer")
     assert write(applied, "one") == "ok"
     assert write(applied, "raise")[0] == "error"
     assert applied.state == {"touched": "one"}
@@ -249,7 +249,7 @@ class Slips(StateMachine):
 )
 def test_a_state_that_becomes_another_type_is_warned_of_once(command, became, caplog):
     """On every replica alike it is gone: `return "ok", state.update(...)` says None."""
-    applied = Applied(Slips(), "peer1")
+    applied = ReplicatedState(Slips(), "peer1")
     write(applied, "copy")
     assert not caplog.records
     for _ in range(2):
@@ -269,7 +269,7 @@ def test_a_state_that_begins_as_none_may_become_something(caplog):
         def handle_write(self, command, state):
             return "ok", {"begun": command}
 
-    assert write(Applied(Begins(), "peer1"), 1) == "ok"
+    assert write(ReplicatedState(Begins(), "peer1"), 1) == "ok"
     assert not caplog.records
 
 
@@ -307,7 +307,7 @@ def line_of(comment):
 @pytest.mark.parametrize("command", ["here", "helper", "library"])
 def test_the_log_names_the_line_of_the_machine_that_raised(command, caplog):
     caplog.set_level("INFO")
-    write(Applied(Buggy(), "peer1"), command)
+    write(ReplicatedState(Buggy(), "peer1"), command)
     (record,) = caplog.records
     line = line_of(f'the line of "{command}"')
     assert f"{__file__}:{line}, in " in record.message
@@ -316,7 +316,7 @@ def test_the_log_names_the_line_of_the_machine_that_raised(command, caplog):
 
 def test_what_is_wrong_with_a_result_names_the_function_that_gave_it(caplog):
     caplog.set_level("INFO")
-    applied = Applied(Buggy(), "peer1")
+    applied = ReplicatedState(Buggy(), "peer1")
     first = Buggy.handle_write.__code__.co_firstlineno
     for command in ("reply", "no such command"):
         write(applied, command)
@@ -329,7 +329,7 @@ def test_what_is_wrong_with_a_result_names_the_function_that_gave_it(caplog):
 def test_a_line_that_raises_for_every_command_is_told_now_and_then(caplog):
     """A log that is replayed has them all once more."""
     caplog.set_level("INFO")
-    applied = Applied(Buggy(), "peer1")
+    applied = ReplicatedState(Buggy(), "peer1")
     for _ in range(3):
         write(applied, "here")
         write(applied, "helper")
@@ -344,7 +344,7 @@ def test_a_snapshot_that_raises_is_told_with_its_line(caplog):
         def snapshot(self, state):
             return state["nobody"]
 
-    Applied(NoImage(), "peer1")
+    ReplicatedState(NoImage(), "peer1")
     assert f"mend NoImage.snapshot ({__file__}:" in caplog.text
 
 
@@ -354,7 +354,7 @@ def test_an_init_that_raises_is_told_with_its_line(caplog):
             return {}["nobody"]  # the line of an init
 
     with pytest.raises(KeyError):
-        Applied(NoBeginning(), "peer1")
+        ReplicatedState(NoBeginning(), "peer1")
     line = line_of("the line of an init")
     assert caplog.messages == [
         f"peer1: NoBeginning.init raised KeyError: 'nobody' ({__file__}:{line}, in init)"
@@ -372,7 +372,7 @@ def test_a_state_that_upgrade_or_restore_forgets_to_return_is_not_taken(method):
         def restore(self, data):
             data["new"] = 1
 
-    applied = Applied(Forgets(), "peer1")
+    applied = ReplicatedState(Forgets(), "peer1")
     take = {
         "upgrade": lambda: applied.upgrade(2),
         "restore": lambda: applied.restored({"a": 1}, Snapshot(index=5)),
@@ -394,7 +394,7 @@ def test_a_state_that_upgrade_or_restore_forgets_to_return_is_not_taken(method):
 )
 def test_a_command_that_a_machine_does_not_know_is_named_alike_on_every_replica(command, named):
     """A `match` that knows no such case returns None."""
-    _, (_, kind, text) = write(Applied(Buggy(), "peer1"), command)
+    _, (_, kind, text) = write(ReplicatedState(Buggy(), "peer1"), command)
     assert (kind, text.partition(" not ")[0]) == (
         "TypeError", "handle_write must return (reply, state),",
     )  # fmt: skip
@@ -406,7 +406,7 @@ def test_a_reply_shares_nothing_with_the_state(accounts):
         def handle_read(self, query, state):
             return state, state
 
-    applied = Applied(Shares(), "peer")
+    applied = ReplicatedState(Shares(), "peer")
     write(applied, ("set", "list", [1]))
     read(applied, None)["list"].append(2)
     assert read(applied, None) == {"list": [1]}
@@ -420,7 +420,7 @@ def test_a_state_moves_on_one_version_at_a_time_and_what_that_did_in_place_is_ke
             state[from_version] = self.current_version
             return state
 
-    applied = Applied(Third(), "peer")
+    applied = ReplicatedState(Third(), "peer")
     applied.upgrade(3)
     applied.state.rollback()
     assert dict(applied.state) == {1: 1, 2: 2}
@@ -459,7 +459,7 @@ class BadDisk:
 
 @pytest.fixture
 def tally(tmp_path):
-    applied = Applied(Tally(), "peer", tmp_path)
+    applied = ReplicatedState(Tally(), "peer", tmp_path)
     yield applied
     applied.close()
 
@@ -514,7 +514,7 @@ def test_a_state_on_disk_is_never_left_for_another(tmp_path, another):
     Planted: it goes on from what the machine returned.
     """
     careless = type("Careless", (Careless,), {"another": another})
-    applied = Applied(careless(), "peer", tmp_path)
+    applied = ReplicatedState(careless(), "peer", tmp_path)
     assert write(applied, "plain") == 1
     error, (_, kind, text) = write(applied, "forget")
     assert (error, kind) == ("error", "TypeError")
@@ -528,7 +528,7 @@ def test_a_state_on_disk_is_never_left_for_another(tmp_path, another):
 
 
 def test_a_disk_that_fails_in_an_upgrade_is_not_the_machines_fault(tmp_path):
-    applied = Applied(Careless(), "peer", tmp_path)
+    applied = ReplicatedState(Careless(), "peer", tmp_path)
     good, applied.on_disk.db = applied.on_disk.db, BadDisk()
     applied.machine.upgrade = lambda state, _version: state["n"]
     with pytest.raises(StoreError, match="Input/output error"):

@@ -41,11 +41,11 @@ def test_a_follower_that_is_behind_gives_what_was_acknowledged_before_the_call(
     follower = next(name for name in names if name != leader[0])
     peer = peer_of(follower)
     with monkeypatch.context() as behind, ThreadPoolExecutor() as pool:
-        behind.setattr(peer, "apply", lambda: None)
+        behind.setattr(peer.replica.applier, "apply", lambda: None)
         assert Raft.write(leader, ("set", "key", 1))[0] == "ok"
         acknowledged = Raft.status(leader)[1]["last_applied"]
         backup = pool.submit(Raft.backup, follower, file)
-        eventually(lambda: peer.reads or backup.done())
+        eventually(lambda: peer.replica.applier.reads or backup.done())
         behind.undo()
         ok, index = backup.result(10)
     assert ok == "ok"
@@ -62,7 +62,7 @@ def test_a_backup_does_not_take_the_snapshot_that_was_begun_before_the_last_writ
         assert Raft.write(leader, ("set", "key", "late"))[0] == "ok"
         acknowledged = Raft.status(leader)[1]["last_applied"]
         backup = pool.submit(Raft.backup, leader, file)
-        eventually(lambda: peer_of(leader).snapshotting.tickets)
+        eventually(lambda: peer_of(leader).replica.snapshotter.tickets)
         held_writer.release()
         assert first.result(10) == ("ok", acknowledged - 1)
         assert backup.result(10) == ("ok", acknowledged)

@@ -64,7 +64,9 @@ class Groups:
         leaders = []
 
         def found():
-            leaders[:] = [n for n in self.nodes if self.peer(n, name).core.role.name == "leader"]
+            leaders[:] = [
+                n for n in self.nodes if self.peer(n, name).replica.core.role.name == "leader"
+            ]
             return leaders
 
         eventually(found)
@@ -102,7 +104,7 @@ def test_the_bridge_steps_heartbeats_and_wakes_no_peer_for_them(groups, monkeypa
     monkeypatch.setattr(Server, "step", watched)
     for node in three.nodes:
         for name in NAMES:
-            three.peer(node, name).step = three.peer(node, name).core.step
+            three.peer(node, name).replica.step = three.peer(node, name).replica.core.step
     eventually(quiet)
     assert {kind for kind, _ in seen} >= {"AppendEntries", "AppendReply", "Tick"}
 
@@ -119,12 +121,12 @@ def test_a_machine_runs_on_its_peers_own_thread_only(groups):
         assert answer == ("ok", 19)
         for node in three.nodes:
             peer = three.peer(node, name)
-            eventually(lambda peer=peer: peer.core.snapshot.index >= 20)
-            assert len(peer.applied.machine.threads) == 1
+            eventually(lambda peer=peer: peer.replica.core.snapshot.index >= 20)
+            assert len(peer.replica.applier.applied.machine.threads) == 1
     threads = [
         thread
         for name in NAMES for node in three.nodes
-        for thread in three.peer(node, name).applied.machine.threads
+        for thread in three.peer(node, name).replica.applier.applied.machine.threads
     ]  # fmt: skip
     assert len(set(threads)) == 9
     assert not {node._bridge.reactor._thread.ident for node in three.nodes} & set(threads)
@@ -146,11 +148,11 @@ def test_a_machine_that_blocks_stops_no_other_group(groups, monkeypatch):
     payload = encoding.dumps(("set", "block", 1))
     waiting = peers_of(leader).request(("one", leader.name), [WRITE, "one", payload, 0, 2])
     assert reached.wait(10)
-    terms_before = {name: three.peer(leader, name).core.term for name in NAMES[1:]}
+    terms_before = {name: three.peer(leader, name).replica.core.term for name in NAMES[1:]}
     for number in range(20):
         for name in NAMES[1:]:
             three.write(name, str(number), number)
-    assert terms_before == {name: three.peer(leader, name).core.term for name in NAMES[1:]}
+    assert terms_before == {name: three.peer(leader, name).replica.core.term for name in NAMES[1:]}
     gate.set()
     assert waiting.get(10)
 
@@ -174,7 +176,7 @@ def test_the_peers_of_a_node_that_is_stopped_still_hear_their_alarms(groups):
     node = three.leader("one")
     peer = three.peer(node, "one")
     node.stop()
-    eventually(lambda: peer.core.role.name != "leader")
+    eventually(lambda: peer.replica.core.role.name != "leader")
 
 
 def test_a_step_that_raises_on_the_bridges_thread_restarts_that_peer_and_no_other(
@@ -189,7 +191,7 @@ def test_a_step_that_raises_on_the_bridges_thread_restarts_that_peer_and_no_othe
     def boom(_event):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(broken, "step", boom)
+    monkeypatch.setattr(broken.replica, "step", boom)
     eventually(lambda: peers_of(node).running.get("two") not in {None, before["two"]})
     three.write("two", "b", 2)
     for name in ("one", "three"):

@@ -86,7 +86,7 @@ def test_a_restarted_peer_goes_on_without_running_anything_again(make_peer, tmp_
     last = Raft.status(name)[1]["last_applied"]
     Raft.stop(name)
     make_peer(Ledger, name=name, **options)
-    assert peer_of(name).applied.index >= last
+    assert peer_of(name).replica.applier.applied.index >= last
     eventually(lambda: Raft.read(name, "0") == 0)
     assert "3" not in Raft.read(name, "all")
 
@@ -257,7 +257,7 @@ def test_a_peer_starts_again_while_its_snapshot_was_being_written(make_peer, tmp
     held_writer.wait_for_one()
     stopping = threading.Thread(target=Raft.stop, args=(name,))
     stopping.start()
-    eventually(lambda: peer.snapshotting.writer is None)
+    eventually(lambda: peer.replica.snapshotter.writer is None)
     held_writer.release()
     stopping.join()
     asking.join()
@@ -311,7 +311,7 @@ def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make
     assert Raft.set_configuration(name, [name])[0] == "ok"
     cluster = Cluster(name)
     assert [cluster.write("run") for _ in range(3)] == [1, 2, 3]
-    session, index = cluster._session.number, peer_of(name).applied.index
+    session, index = cluster._session.number, peer_of(name).replica.applier.applied.index
     Raft.stop(name)
     cluster.close()
     state = DiskDict(tmp_path / "data" / "machine")

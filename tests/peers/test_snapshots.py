@@ -119,12 +119,12 @@ def test_a_restarted_peer_goes_on_from_its_snapshot(make_peer, tmp_path, store, 
     assert (ok, index) == ("ok", status(name)["last_applied"])
     Raft.write(name, write(10))
     before = Raft.read(name, read)
-    state = peer_of(name).applied.state
+    state = peer_of(name).replica.applier.applied.state
     assert Raft.stop(name) == "ok"
     make_peer(machine, name=name, **options)
     eventually(lambda: Raft.read(name, read) == before)
     assert status(name)["first_index"] == index
-    again = peer_of(name).applied.state
+    again = peer_of(name).replica.applier.applied.state
     assert type(again) is type(state)
     if machine in {KVStore, Undoing}:
         assert list(again.items()) == list(state.items())
@@ -361,11 +361,11 @@ def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path, store):
     try:
         from raft_actors.config import Config
         from raft_actors.core.entry import COMMAND, kind_of, payload_of
-        from raft_actors.machine.replicated_state import Applied
+        from raft_actors.machine.replicated_state import ReplicatedState
 
         found = recover(opened, Config(log_store=store))
         assert found.snapshot.index > 300
-        applied = Applied(KVStore(), "peer")
+        applied = ReplicatedState(KVStore(), "peer")
         applied.restore(opened.snapshots, found.snapshot)
         log = found.log
         for entry in log.between(found.snapshot.index + 1, log.last_index):
@@ -423,14 +423,14 @@ def test_a_writer_that_was_given_up_is_not_listened_to(make_peer, tmp_path, held
 def test_who_waits_for_a_snapshot_that_is_given_up_gets_the_next(make_peer, held_writer):
     name = lone(make_peer)
     write_many(name, 3)
-    snapshotting = peer_of(name).snapshotting
+    snapshotting = peer_of(name).replica.snapshotter
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(Raft.snapshot, name)
         held_writer.wait_for_one()
         writer = snapshotting.writer
         writer.given_up = True
         held_writer.release()
-        writer.thread.join(10)
+        writer.wait(10)
         assert not answer.done()
         snapshotting.give_up()  # what a leader's snapshot does, on the peer's thread, which is idle
         assert Raft.snapshot(name) == answer.result(10) == ("ok", 4)
@@ -445,7 +445,7 @@ def test_a_peer_that_ends_answers_who_waits_for_its_snapshot(make_peer, held_wri
         held_writer.wait_for_one()
         write_many(name, 1)
         next_one = pool.submit(Raft.snapshot, name)
-        eventually(lambda: peer_of(name).snapshotting.tickets)
+        eventually(lambda: peer_of(name).replica.snapshotter.tickets)
         Raft.stop(name)
         assert begun.result(10) == next_one.result(10) == ("error", "no_peer")
 

@@ -7,7 +7,7 @@ import pytest
 from raft_actors import Raft, StateMachine
 from raft_actors.core.entry import encode
 from raft_actors.errors import MachineTooOld, UpgradeFailed
-from raft_actors.machine.replicated_state import Applied
+from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.stores import open_store
 from tests.nodes.helpers import eventually
 
@@ -108,13 +108,13 @@ def test_a_group_is_founded_at_its_own_version_with_the_state_moved_on_from_the_
 
 def test_what_goes_wrong_with_a_version_is_said_in_words(caplog):
     with pytest.raises(MachineTooOld, match="version 4 of Third, and this program has version 3"):
-        Applied(Third(), "peer").upgrade(4)
+        ReplicatedState(Third(), "peer").upgrade(4)
     broken = {"version": 2, "upgrade": lambda _machine, _state, _from: 1 / 0}
     with pytest.raises(UpgradeFailed, match=r"upgrade\(state, 1\) raised ZeroDivisionError: "):
-        Applied(type("Broken", (First,), broken)(), "peer").upgrade(2)
+        ReplicatedState(type("Broken", (First,), broken)(), "peer").upgrade(2)
     for bad in (0, "2", 1.5, True):
         with pytest.raises(ValueError, match="version must be a whole number from 1 on"):
-            Applied(type("Bad", (First,), {"version": bad})(), "peer")
+            ReplicatedState(type("Bad", (First,), {"version": bad})(), "peer")
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.machine.witness_state import Witnessed
+from raft_actors.machine.witness_state import WitnessState
 from raft_actors.node.node import Node
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
@@ -35,8 +35,8 @@ def test_a_witness_keeps_the_log_and_answers_nobody(make_peer):
     witness = names[2]
     write(names, "x", 1)
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 1)
-    assert isinstance(peer_of(witness).applied, Witnessed)
-    assert peer_of(witness).applied.state is None
+    assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)
+    assert peer_of(witness).replica.applier.applied.state is None
     assert Raft.get_entry(witness, 2)[0] == "ok"
     answer = Raft.read(witness, ("get", "x"), consistency="stale")
     assert answer[:1] == ("error",)
@@ -66,7 +66,7 @@ def test_a_witness_compacts_its_log_and_starts_again_without_a_state(make_peer, 
     Raft.stop_peer(witness)
     make_peer(name=witness, snapshot_trailing=1)
     write(names, "y", 1)
-    assert isinstance(peer_of(witness).applied, Witnessed)
+    assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 21)
 
 
@@ -99,7 +99,7 @@ def test_a_witness_far_behind_takes_a_snapshot_and_no_state(make_peer, tmp_path)
     eventually(compacted, 20)
     make_peer(name=witness, snapshot_trailing=1)
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 20)
-    assert isinstance(peer_of(witness).applied, Witnessed)
+    assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -133,4 +133,4 @@ def test_a_witnesss_directory_is_refused_to_a_member_with_a_state(make_peer, cap
     assert Raft.remove_peer(leader, witness)[0] == "ok"
     assert Raft.add_peer(leader, witness)[0] == "ok"
     eventually(lambda: "is to keep a state" in caplog.text)
-    assert isinstance(peer_of(witness).applied, Witnessed)
+    assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)

@@ -13,8 +13,8 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, encode
 from raft_actors.core.messages import AppendEntries
 from raft_actors.machine.sessions import Sessions
-from raft_actors.peer import peer as peers
-from raft_actors.peer.peer import Peer
+from raft_actors.replica import replica
+from raft_actors.replica.replica import Replica
 from raft_actors.testing.simulation.checker import Broken, Checker
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.runner import Failure, play
@@ -209,17 +209,17 @@ def test_a_state_on_disk_that_differs_after_a_restart_is_seen() -> None:
 
 
 def test_a_visit_that_speaks_before_the_save_is_seen(monkeypatch) -> None:
-    def hasty(self, message) -> None:
-        self.on_receive(message)
-        self.due = due = self.core.flush()
-        self.say(due.send)
-        due.send = []
-        if self.is_talk(due):
-            self.carry_out(due)
-        else:
-            self.go_on_soon()
+    flush_messages = Replica.flush_messages
 
-    monkeypatch.setattr(Peer, "on_visit", hasty)
+    def hasty(self) -> bool:
+        if flush_messages(self):
+            return True
+        assert self.due is not None
+        self.send(self.due.send)
+        self.due.send = []
+        return False
+
+    monkeypatch.setattr(Replica, "flush_messages", hasty)
     assert "on disk" in first_failure(plans("visits"), 10)
 
 
@@ -240,7 +240,7 @@ def test_sessions_that_change_places_in_a_snapshot_are_seen(monkeypatch) -> None
 
 
 def test_a_clock_that_no_entry_can_hold_is_seen(monkeypatch) -> None:
-    monkeypatch.setattr(peers, "milliseconds", lambda wall_s: int(wall_s * 1_000))
+    monkeypatch.setattr(replica, "milliseconds", lambda wall_s: int(wall_s * 1_000))
     jumping = (plan for plan in map(draw, count(), repeat(STEPS))
                if any(kind == "jump" for kind, _first, _second in plan.fates))  # fmt: skip
     assert "raised" in first_failure(jumping, 30)

@@ -16,7 +16,7 @@ from raft_actors.core.leader import Leader
 from raft_actors.core.messages import Propose, Query, Tick
 from raft_actors.core.role import Role
 from raft_actors.machine.sessions import NOT_APPLIED, Sessions, reply_at
-from raft_actors.peer.peer import Peer
+from raft_actors.replica.replica import Replica
 from raft_actors.stores.rocksdb import RocksStore
 from raft_actors.tools.torture import child
 from raft_actors.tools.torture.driver import TorturePlan, run_torture
@@ -42,7 +42,7 @@ def forgets_when_restarted() -> Any:
 
 def reads_locally() -> Any:
     """Every peer answers reads from its own state, without asking a majority (thesis 6.4)."""
-    drained = Peer.on_drained
+    flush = Replica.flush
 
     class FromOwnState:
         def __init__(self, query):
@@ -51,15 +51,15 @@ def reads_locally() -> Any:
     def on_query(self, event):
         self.server.answer(event.ticket, FromOwnState(event.query))
 
-    def on_drained(self):
+    def flush_with_reads(self):
         effects = self.core.effects
         local = [one for one in effects.answers if isinstance(one[1], FromOwnState)]
         effects.answers = [one for one in effects.answers if one not in local]
         for ticket, answer in local:
-            ticket.set(self.applied.read(answer.query))
-        drained(self)
+            ticket.set(self.applier.applied.read(answer.query))
+        flush(self)
 
-    Peer.on_drained = on_drained
+    Replica.flush = flush_with_reads
     Leader.handlers = Leader.handlers | {Query: on_query}
     Follower.handlers = Follower.handlers | {Query: on_query}
     return child.start()

@@ -12,9 +12,9 @@ import pytest
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.node.local_node import LocalNode
-from raft_actors.peer.peer import Peer
 from raft_actors.peer.peers import Peers
 from raft_actors.replica import trace
+from raft_actors.replica.replica import Replica
 from raft_actors.replica.trace import Trace
 from raft_actors.tools.trace_check import check
 from tests.cluster.stage import NAMES, Stage
@@ -86,7 +86,7 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
 
 
 def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeypatch):
-    """Planted: `Peer.say` sends at once whether there is a trace or not.
+    """Planted: `Replica.send` sends at once whether there is a trace or not.
 
     Others of this process say and flush what is theirs, at any time.
     """
@@ -162,13 +162,13 @@ def test_without_a_trace_nothing_is_formatted(start, monkeypatch):
 
 def test_without_a_trace_a_peer_steps_its_core_directly(start, monkeypatch):
     seen = []
-    on_drained = Peer.on_drained
+    flush = Replica.flush
 
     def looked_at(self):
         seen.append((self.trace, self.step == self.core.step))
-        on_drained(self)
+        flush(self)
 
-    monkeypatch.setattr(Peer, "on_drained", looked_at)
+    monkeypatch.setattr(Replica, "flush", looked_at)
     start()
     write("key", 1)
     assert set(seen) == {(None, True)}

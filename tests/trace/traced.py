@@ -1,28 +1,33 @@
 """Worlds whose peers keep a trace: the code that ships, with pretended time, disk and wire."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
-from raft_actors.replica.trace import Trace
-from raft_actors.testing.simulation.peer import SimulatedPeer
+from raft_actors.replica.replica import Replica
+from raft_actors.testing.simulation.world import World
 
 
 @contextmanager
 def traces_into(directory):
     """Have each simulated peer that starts keep a trace in `directory`."""
-    traces = []
+    replicas = []
+    config_of, init = World.config_of, Replica.__init__
 
-    class TracedPeer(SimulatedPeer):
-        def recover(self, machine):
-            super().recover(machine)
-            self.trace = Trace(directory, self.core)
-            self.step = self.trace.step
-            traces.append(self.trace)
+    def with_trace(world, name, random):
+        return replace(config_of(world, name, random), trace=directory)
+
+    def kept(replica, *arguments, **more):
+        init(replica, *arguments, **more)
+        replicas.append(replica)
 
     try:
-        with mock.patch("raft_actors.testing.simulation.world.SimulatedPeer", TracedPeer):
+        with (
+            mock.patch.object(World, "config_of", with_trace),
+            mock.patch.object(Replica, "__init__", kept),
+        ):
             yield
     finally:
-        for trace in traces:
-            if trace.file is not None:
-                trace.file.close()
+        for replica in replicas:
+            if replica.trace.file is not None:
+                replica.trace.file.close()

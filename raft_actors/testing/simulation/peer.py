@@ -1,11 +1,13 @@
-"""SimulatedPeer: the peer that ships, without its thread.
+"""SimulatedPeer: the replica that ships, in a pretended environment.
 
-Its lanes, applying and reading are those of `Peer`; only what reaches out of it is pretended:
-the clock, chance, the store, the other peers and the timer.
+Only what reaches out of it is pretended: the clocks, chance, the store, the other peers and the
+timer.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,12 @@ from raft_actors.core.messages import NO_FRAMES, Message
 from raft_actors.core.server import Event
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine
-from raft_actors.machine.replicated_state import NOWHERE, Applied
+from raft_actors.machine.replicated_state import NOWHERE, ReplicatedState
 from raft_actors.machine.sessions import said_in
-from raft_actors.machine.witness_state import Witnessed
+from raft_actors.machine.witness_state import WitnessState
 from raft_actors.names import Address
-from raft_actors.peer.peer import MORE, Peer
-from raft_actors.replica.snapshotter import Snapshotting, Writer
+from raft_actors.replica.replica import Replica
+from raft_actors.replica.snapshotter import Writer
 from raft_actors.stores.snapshots import Snapshots
 from raft_actors.testing.simulation.checker import Broken
 
@@ -70,7 +72,7 @@ class Ticket:
         return None if self.answer is None else said_in(self.answer)
 
 
-class WatchedApplied(Applied):
+class WatchedApplied(ReplicatedState):
     """Shows the checker each command that is applied.
 
     replies   what this step replied to commands and reads, and what each had seen: the replies
@@ -80,12 +82,15 @@ class WatchedApplied(Applied):
     batch     how many commands this step has applied
     """
 
-    def __init__(self, machine: Machine, name: str, peer: "SimulatedPeer") -> None:
+    def __init__(
+        self, machine: Machine, name: str, _directory: Path, peer: "SimulatedPeer"
+    ) -> None:
         directory = peer.world.disks[name].directory
         super().__init__(machine, name, directory.path if machine.state_is_on_disk else NOWHERE)
         if self.on_disk is not None:
             directory.watch(self.state)
         self.peer = peer
+        peer.applied = self
         self.replies: list[tuple[bytes, int]] = []
         self.ran: set[RequestId] = set()
         self.request: RequestId = (0, 0)
@@ -123,13 +128,11 @@ class WatchedApplied(Applied):
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         super().restore(snapshots, snapshot)
-        self.peer.applied = self
         self.peer.world.checker.restored(self.peer, snapshot.index, snapshot.term)
         self.ran |= self.peer.world.checker.requests_up_to(self.index)
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
         super().catch_up_sessions(snapshots, snapshot, log)
-        self.peer.applied = self
         self.peer.world.checker.resumed(self.peer, self.index)
         self.ran |= self.peer.world.checker.requests_up_to(self.index)
 
@@ -147,32 +150,12 @@ class WatchedApplied(Applied):
         return [index for reply, index in self.replies if reply is answer]
 
 
-class SimulatedSnapshotting(Snapshotting):
-    """Its writer is no thread; half of them look around after each piece of the state."""
-
-    peer: "SimulatedPeer"
-
-    def __init__(self, peer: Peer) -> None:
-        super().__init__(peer)
-        self.slice_s = int(peer.clock()) % 2
-
-    def run(self, writer: Writer) -> None:  # type: ignore[override]
-        """What stays as it is, whatever becomes of the state, is read when that has gone on."""
-        if writer.image.frozen == ():
-            writer.write()
-        else:
-            self.peer.writing.append((self.peer.applied.index + LATER, writer))
-
-    @staticmethod
-    def beside(look: Callable[[], Any]) -> None:
-        look()
-
-
-class WatchedWitness(Witnessed):
+class WatchedWitness(WitnessState):
     """Replies to nobody."""
 
-    def __init__(self, machine: Machine, name: str, index: int) -> None:
+    def __init__(self, machine: Machine, name: str, index: int, peer: "SimulatedPeer") -> None:
         super().__init__(machine, name, index)
+        peer.applied = self
         self.replies: list[tuple[bytes, int]] = []
         self.batch = 0
 
@@ -183,42 +166,11 @@ class WatchedWitness(Witnessed):
         """No machine runs here."""
 
 
-class Hands:
-    """What a peer reaches for outside itself: the others, its node and its own mailbox."""
-
-    __slots__ = ("name", "node", "peer", "world")
-
-    def __init__(self, world: "World", peer: "SimulatedPeer") -> None:
-        self.world = world
-        self.peer = peer
-        self.name = peer.name
-        self.node = self
-
-    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
-        self.world.boundary()
-        for part in [[each] for each in messages] if at_once else [messages]:
-            self.world.send(self.name, part)
-            self.world.boundary()
-
-    def frame_bytes_max_to(self, _peer: Address) -> int:
-        return NO_FRAMES
-
-    def flush(self) -> None:
-        self.world.boundary()
-
-    def is_alone(self, _peer: Peer) -> bool:
-        return True
-
-    def tell(self, message: Any) -> None:
-        self.peer.has_more = True
-        if message is not MORE:
-            self.peer.told.append(message)
-
-
-class SimulatedPeer(Peer):
-    """One life of a peer, from a start to a crash.
+class SimulatedPeer:
+    """One life of a peer, from a start to a crash: a replica, and its pretended environment.
 
     rate, origin   its clock: it shows `origin + rate * world.now`
+    applied        the replica's state
     seen           commit index up to which the checker has looked
     count          commands that it has applied
     has_more       something goes on by itself, if it is stepped: entries to apply, a snapshot
@@ -226,12 +178,9 @@ class SimulatedPeer(Peer):
     writing        (index, writer): frozen states, and when they are written to snapshots
     """
 
-    fenced = False
-    snapshotter = SimulatedSnapshotting
-    actor_ref: Any = None
     applied: WatchedApplied | WatchedWitness
 
-    def __init__(  # the actor's own constructor is for those that get a thread
+    def __init__(
         self,
         world: "World",
         name: str,
@@ -243,7 +192,6 @@ class SimulatedPeer(Peer):
         self.name = name
         self.address = address
         self.config = world.config_of(name, random)
-        self.store = world.disks[name]
         self.rate = world.rates[name]
         self.origin = random.uniform(0, 1_000)
         self.random = random
@@ -252,32 +200,18 @@ class SimulatedPeer(Peer):
         self.has_more = False
         self.told: list[Any] = []
         self.writing: list[tuple[int, Writer]] = []
-        self.reads = []
-        self.asked = []
         self.news: News | None = None
-        self.peers = self.actor_ref = Hands(world, self)  # type: ignore[assignment]
-        self.recover(machine)
+        self.replica = Replica(
+            address, self.config, world.disks[name], world.machine_of(name, machine), self,
+            make_state=partial(WatchedApplied, peer=self),
+            make_witness=partial(WatchedWitness, peer=self),
+            slice_s=int(self.clock()) % 2,  # half of them look around after each piece
+        )  # fmt: skip
+        self.core = self.replica.core
 
-    def make(self, machine: type[Machine]) -> Machine:
-        return self.world.machine_of(self.name, machine)
-
-    def fresh_state(self, machine: type[Machine]) -> Applied:
-        return WatchedApplied(self.make(machine), self.name, self)
-
-    def no_state(self, machine: Machine, index: int = 0) -> Applied:
-        return WatchedWitness(machine, self.name, index)
-
-    def save(self, due: Effects) -> float:
-        """As a peer's, but the world says how long it took."""
-        took_s = self.world.drag_of(self.name)
-        self.persist(due)
-        return took_s * self.rate
-
-    def wall_clock(self) -> float:
-        return self.world.wall_ms(self.name) / 1_000
-
-    def clock(self) -> float:
-        return self.origin + self.rate * self.world.now
+    @property
+    def due(self) -> Effects | None:
+        return self.replica.due
 
     @property
     def alarm_at(self) -> float:
@@ -286,19 +220,22 @@ class SimulatedPeer(Peer):
 
     def handle(self, events: list[Event]) -> None:
         """Take the events in one batch, as they would wait in the mailbox."""
+        replica = self.replica
         with self.at_work(idle=not events and not self.told):
-            if self.due is not None:
-                self.after_visits()
+            if replica.due is not None:
+                replica.finish()
                 self.world.checker.look(self)
                 self.applied.batch = 0
             told, self.told = self.told, []
-            self.on_receive(told + events)
-            self.on_drained()
+            replica.handle(told + events)
+            replica.flush()
 
     def be_visited(self, events: list[Event]) -> None:
         """Take the events on the thread that brings them; what is more than talk is left to do."""
         with self.at_work(idle=False):
-            self.on_visit(events)
+            self.replica.handle(events)
+            if not self.replica.flush_messages():
+                self.continue_soon()
 
     @contextmanager
     def at_work(self, *, idle: bool) -> Iterator[None]:
@@ -317,17 +254,61 @@ class SimulatedPeer(Peer):
         for due, writer in self.writing[:]:
             if idle or self.applied.index >= due or writer.given_up:
                 self.writing.remove((due, writer))
-                writer.write()
+                writer()
 
-    def complain(self, trouble: Trouble) -> None:
-        self.world.complained(self.name, trouble)
+    # The environment.
 
-    def announce(self, news: News) -> None:
+    def clock(self) -> float:
+        return self.origin + self.rate * self.world.now
+
+    def wall_clock(self) -> float:
+        return self.world.wall_ms(self.name) / 1_000
+
+    def send(self, messages: list[Message], *, at_once: bool) -> None:
+        self.world.boundary()
+        for part in [[each] for each in messages] if at_once else [messages]:
+            self.world.send(self.name, part)
+            self.world.boundary()
+
+    def flush(self) -> None:
+        self.world.boundary()
+
+    def frame_bytes_max_to(self, _peer: Address) -> int:
+        return NO_FRAMES
+
+    def save(self, persist: Callable[[Effects], None], due: Effects) -> float:
+        """The world says how long it took."""
+        took_s = self.world.drag_of(self.name)
+        persist(due)
+        return took_s * self.rate
+
+    def run_aside(self, work: Callable[[], None], _name: str) -> Callable[[float], object]:
+        """What stays as it is, whatever becomes of the state, is read when that has gone on."""
+        if isinstance(work, Writer) and work.image.frozen != ():
+            self.writing.append((self.applied.index + LATER, work))
+        else:
+            work()
+        return lambda _timeout_s: None
+
+    def deliver(self, event: Any) -> None:
+        self.has_more = True
+        self.told.append(event)
+
+    def continue_soon(self) -> None:
+        self.has_more = True
+
+    def wake_at(self, when: float) -> None:
+        """The world looks at the core's alarm itself."""
+
+    def on_role(self, news: News) -> None:
         self.news = news
         self.world.announced(self.name, news)
 
-    def say_if_removed(self, configuration: Configuration) -> None:
-        """Nobody reads the log of a simulation."""
+    def on_trouble(self, trouble: Trouble) -> None:
+        self.world.complained(self.name, trouble)
 
-    def set_alarm(self) -> None:
-        """The world looks at the core's alarm itself."""
+    def on_unknown(self, event: Any) -> None:
+        raise TypeError(f"a replica takes no {event!r}")
+
+    def on_removed(self, configuration: Configuration) -> None:
+        """Nobody reads the log of a simulation."""

@@ -286,7 +286,7 @@ class World:
             self.end_in_the_middle(peer)
         except StoreError:
             self.fuse = 0
-            peer.say_farewell()
+            peer.replica.send_last_messages()
             self.end_in_the_middle(peer)
         except MachineTooOld:
             self.checker.left_behind(peer)

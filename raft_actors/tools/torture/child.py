@@ -86,7 +86,7 @@ def write_state(path: Path) -> None:
     """
     peers = peers_here()
     with contextlib.suppress(KeyError, RuntimeError, OSError):  # not there, or changing, or full
-        state = peers.hosted[peers.running[PEER]].applied.state
+        state = peers.hosted[peers.running[PEER]].replica.applier.applied.state
         draft = path.with_suffix(".draft")
         draft.write_text(json.dumps(dict(state.items())))
         draft.replace(path)
