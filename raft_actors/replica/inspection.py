@@ -20,8 +20,8 @@ from raft_actors.errors import StoreError
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.problem_texts import in_words
+from raft_actors.replica.requests import configuration_view
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.tools.offline.examine import configuration_view
 
 __all__ = ["Inspection"]
 

@@ -301,7 +301,7 @@ def test_a_machine_that_keeps_its_peer_from_heartbeats_is_told_in_the_log(make_p
     assert Raft.write(name, ("set", "foo", 1))[0] == "ok"
     assert caplog.text.count("Slow took") == 1, "once in a while is enough"
 
-    peer_of(name).silent_until = 0.0
+    peer_of(name).replica.applier.silent_until = 0.0
     assert Raft.write(name, ("set", "foo", 2))[0] == "ok"
     eventually(lambda: "for entry 3;" in caplog.text)
 
@@ -643,7 +643,13 @@ def test_a_proxy_of_a_peer_tells_its_status_and_leader_and_leads_nowhere(make_pe
     assert Raft.set_configuration(proxy, [name])[0] == "ok"
     assert proxy.status().get(timeout=10)[1]["name"] == name
     assert proxy.leader().get(timeout=10) == (name, HERE)
-    for refused in (proxy.store, proxy.core, proxy.path, proxy.terminate("now"), proxy.leader(1)):
+    for refused in (
+        proxy.store,
+        proxy.replica,
+        proxy.path,
+        proxy.terminate("now"),
+        proxy.leader(1),
+    ):
         future = refused if hasattr(refused, "get") else refused()
         with pytest.raises(AttributeError, match=r"status\(\), leader\(\)"):
             future.get(timeout=10)

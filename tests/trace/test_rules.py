@@ -694,8 +694,8 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
         )  # fmt: skip
         world.peers["a"].core.sign([heartbeat])
         world.send("a", [heartbeat])
-        world.peers["a"].trace.sent([heartbeat])
-        world.peers["a"].trace.flush()
+        world.peers["a"].replica.trace.sent([heartbeat])
+        world.peers["a"].replica.trace.flush()
         world.wire.clear()
         world.deliver([snapshot, heartbeat])
         assert world.peers["c"].core.log.base
