@@ -3,16 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from raft_actors.client.session import ClientSession
 from raft_actors.core.entry import RequestId
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
 from raft_actors.names import Address
-
-if TYPE_CHECKING:
-    from raft_actors.client.session import ClientSession
 
 __all__ = ["Call"]
 
@@ -38,7 +36,7 @@ class Call:
     payload: bytes
     deadline: float
     request: RequestId = (0, 0)
-    session: "ClientSession | None" = None
+    session: ClientSession | None = None
     places: Iterator[Address] | None = None
     target: Address | None = None
     future: Future[Any] | None = None

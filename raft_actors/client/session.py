@@ -2,14 +2,11 @@
 
 import time
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from raft_actors.core.entry import RequestId
 from raft_actors.errors import Overloaded
 from raft_actors.machine.sessions import WINDOW
-
-if TYPE_CHECKING:
-    from raft_actors.client.call import Call
 
 __all__ = ["SPAN", "ClientSession"]
 
@@ -18,6 +15,17 @@ SPAN = WINDOW * 3 // 4
 thread that was given a sequence may take its time before anyone hears of it."""
 
 PAUSE_S = 0.005
+
+
+class SessionCall(Protocol):
+    """What a session asks of a call that is made in it; `client.call.Call` is one."""
+
+    session: Any
+    request: RequestId
+
+    def remaining(self) -> float: ...
+    def is_replied(self) -> bool: ...
+    def give_up(self) -> None: ...
 
 
 class ClientSession:
@@ -32,11 +40,11 @@ class ClientSession:
         self.number = number
         self.sequences = count(1)
         self.newest = 0
-        self.under_way: dict[int, Call] = {}
+        self.under_way: dict[int, SessionCall] = {}
         self.limit = SPAN
         self.in_doubt = False
 
-    def next(self, call: "Call") -> RequestId:
+    def next(self, call: SessionCall) -> RequestId:
         """Make `call` one of this session, and return its request id.
 
         Waits while an older one holds the window up. Whatever comes of it, even Ctrl-C in here:
@@ -49,7 +57,7 @@ class ClientSession:
             self.await_room(sequence, call)
         return call.request
 
-    def await_room(self, sequence: int, call: "Call") -> None:
+    def await_room(self, sequence: int, call: SessionCall) -> None:
         while True:
             self.limit = min(list(self.under_way), default=sequence) + SPAN
             if sequence < self.limit:

@@ -1,4 +1,4 @@
-"""ActorService: answers what other nodes send to the actors of this one; see remote.py."""
+"""ActorServer: answers what other nodes send to the actors of this one; see remote_ref.py."""
 
 import inspect
 import itertools
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from reprlib import repr as shortened
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 from pykka import messages
@@ -16,30 +16,30 @@ from pykka._envelope import Envelope
 from raft_actors import encoding
 from raft_actors.errors import NoNode, in_text
 from raft_actors.future import Future
+from raft_actors.node.channel import Channel
 from raft_actors.node.remote_ref import reason_in
+from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from supervision import Process
 from supervision.base import SupervisorBase
 
-if TYPE_CHECKING:
-    from raft_actors.node.local_node import LocalNode
-    from raft_actors.transport.bridge import Bridge
-
-__all__ = ["ActorService"]
+__all__ = ["ActorServer"]
 
 logger = logging.getLogger("raft_actors.node")
 
 
-class ActorService:
+class ActorServer:
     """Answers for the actors of one node. All but `watch` runs on the bridge thread."""
 
-    def __init__(self, node: "LocalNode") -> None:
+    def __init__(self, node: Channel, offered: Callable[[str], Any]) -> None:
+        """`offered` returns the ref of a name that other nodes may reach, or None."""
         self._node = node
+        self._offered = offered
         self._numbers = itertools.count(1)
         self._watched: dict[tuple[str, int], Callable[[], None]] = {}
 
-    def serve(self, bridge: "Bridge") -> None:
+    def serve(self, bridge: Bridge) -> None:
         bridge.on_frames(ACTOR, self._on_frames)
 
     def watch(
@@ -88,7 +88,7 @@ class ActorService:
         verb, name, *arguments = frame.body
         if verb not in (CASTS if frame.call is None else {*self.VERBS, *CASTS}):
             raise ValueError(f"{shortened(verb)} is not asked of an actor in this way")
-        ref = self._node.offered(name)
+        ref = self._offered(name)
         if verb == "unwatch":
             cancel = self._watched.pop((frame.node, arguments[0]), None)
             if cancel is not None:
@@ -164,7 +164,7 @@ class Answer:
 
     __slots__ = ("_frame", "_node")
 
-    def __init__(self, node: "LocalNode", frame: Incoming) -> None:
+    def __init__(self, node: Channel, frame: Incoming) -> None:
         self._node = node
         self._frame = frame
 

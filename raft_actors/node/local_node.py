@@ -17,7 +17,7 @@ from raft_actors.config import Config
 from raft_actors.errors import NoConnection, NoNode, RaftError
 from raft_actors.future import Future
 from raft_actors.names import NONODE, Address, check_name, check_node_name
-from raft_actors.node.actor_server import ActorService
+from raft_actors.node.actor_server import ActorServer
 from raft_actors.node.cookie_file import find_cookie
 from raft_actors.node.discovery import NodeDirectory, static_addresses
 from raft_actors.node.host_name import node_name
@@ -102,8 +102,14 @@ class LocalNode:
         self.residents: Residents | None = None
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
-        self._actors = ActorService(self)
+        self._actors = ActorServer(self, self.offered)
         made.add(self)
+
+    def watch_actor(
+        self, address: tuple[str, str], callback: Callable[[Any], None]
+    ) -> Callable[[], None]:
+        """See `RemoteRef.watch`."""
+        return self._actors.watch(address, callback)
 
     def __repr__(self) -> str:
         return f"<LocalNode {self.name} at {Endpoint(self.host, self.port)}>"

@@ -15,7 +15,7 @@ calls do, and that is "noconnection".
 
 import contextlib
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 
@@ -29,11 +29,9 @@ from raft_actors.errors import (
     in_text,
 )
 from raft_actors.future import Future
+from raft_actors.node.channel import Channel
 from raft_actors.timeouts import optional_seconds
 from raft_actors.wire.frame_codec import ACTOR
-
-if TYPE_CHECKING:
-    from raft_actors.node.local_node import LocalNode
 
 __all__ = ["AskTimeout", "RemoteError", "RemoteFuture", "RemoteProxy", "RemoteRef"]
 
@@ -118,7 +116,7 @@ class RemoteRef:
 
     __slots__ = ("_node", "_watch_numbers", "address")
 
-    def __init__(self, node: "LocalNode", name: str, node_name: str) -> None:
+    def __init__(self, node: Channel, name: str, node_name: str) -> None:
         self._node = node
         self.address = (name, node_name)
 
@@ -181,7 +179,7 @@ class RemoteRef:
         It runs on the bridge thread and must be quick. "noproc": nobody has the name;
         "noconnection": the node can't be reached, or the link broke.
         """
-        return self._node._actors.watch(self.address, callback)
+        return self._node.watch_actor(self.address, callback)
 
     def _call(
         self, verb: str, *arguments: Any, kind: "type[RemoteFuture] | None" = None

@@ -1,16 +1,14 @@
 """PeerSupervisor: one peer under a supervisor of its own, so that its crash loop ends here."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors.config import Config
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
+from raft_actors.peer.host import Host
 from raft_actors.peer.peer import Before, Peer
 from supervision import Backoff, ChildSpec, Supervisor
-
-if TYPE_CHECKING:
-    from raft_actors.peer.peers import Peers
 
 __all__ = ["PeerSupervisor"]
 
@@ -27,11 +25,11 @@ class PeerSupervisor(Supervisor):
         machine: type[Machine],
         name: str,
         config: Config,
-        peers: "Peers",
+        host: Host,
         members: tuple[Address | str, ...] = (),
     ) -> Any:
         start = partial(
-            Peer.start_link, machine, name, config, peers, members, Before(),
-            name=name, registry=peers.node.registry,
+            Peer.start_link, machine, name, config, host, members, Before(),
+            name=name, registry=host.registry,
         )  # fmt: skip
         return Supervisor.init([ChildSpec(name, start)], strategy="one_for_one", backoff=Backoff())
