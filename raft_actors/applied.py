@@ -72,9 +72,14 @@ class Applied:
             machine.directory = directory
             self.state = self.on_disk = first_state(machine, name)
             self.index = self.on_disk.index
+            if self.index:
+                self.on_disk.rollback()  # `init` says what is so before the first command
+            else:
+                self.on_disk.commit()
             self.can_snapshot = True
         else:
             self.state = first_state(machine, name)
+            keep(self.state)
             self.index = 0
             self.can_snapshot = self.try_image()
         self.sessions = Sessions()
@@ -98,8 +103,7 @@ class Applied:
             try:
                 state = machine.upgrade(self.state, step)
                 self.refuse_another(state, self.state)
-                if hasattr(state, "commit"):
-                    state.commit()
+                keep(state)
             except (MemoryError, StoreError):
                 raise
             except Exception as error:
@@ -179,6 +183,7 @@ class Applied:
         try:
             state = self.machine.restore(data)
             self.refuse_another(state, data)
+            keep(state)
         except (MemoryError, RaftError):
             raise
         except Exception as error:
@@ -317,8 +322,8 @@ class Applied:
         except BaseException as error:  # SystemExit of one command must not end every replica
             return self.exception("handle_read", error)
         finally:
-            if self.on_disk is not None:
-                self.on_disk.rollback()
+            if hasattr(self.state, "rollback"):
+                self.state.rollback()
 
     def exception(self, method: str, error: BaseException) -> bytes:
         _, text = in_text(error)
@@ -358,6 +363,14 @@ class Applied:
             return
         self.changes_told.add(change)
         logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
+
+
+def keep(state: Any) -> None:
+    """Have a state that can take changes back begin here: it may have been filled key by key, and
+    the first command that raises would take that back.
+    """
+    if hasattr(state, "commit"):
+        state.commit()
 
 
 def depends_on_host(error: BaseException) -> bool:

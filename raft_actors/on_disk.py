@@ -17,7 +17,8 @@ class OnDiskStateMachine(StateMachine):
     """A state machine whose state is on disk: a `DiskDict`, of str keys and terms.
 
     Write `handle_write(command, state)` and `handle_read(query, state)`; return the state that you
-    were given. A restarted peer goes on from what is on its disk.
+    were given. A restarted peer goes on from what is on its disk: what `init` writes counts before
+    the first command only.
 
     directory   where it is, set by the peer
     """

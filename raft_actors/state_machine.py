@@ -43,7 +43,9 @@ class StateMachine:
     def handle_read(self, query: Any, state: Any) -> Any:
         """Answer a query, on the peer that was asked alone. Return `reply` or `(reply, state)`.
 
-        Don't change the state: a read is not replicated, and a changed state is dropped.
+        Don't change the state: a read runs on one replica alone. Another state that it returns is
+        no state, and what it changes in place makes this replica differ from the others, without
+        a word; only an `UndoDict` and a state on disk take it back. `raft_simulation` finds it.
         A pair is taken for (reply, state) if its second part is `state` itself, unless its first
         is "ok" or "error": then the pair is the reply, as is every other pair.
         """

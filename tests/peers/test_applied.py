@@ -138,6 +138,48 @@ def test_a_machine_that_changes_its_state_in_place_is_undone():
     assert applied.state == {"touched": "one"}
 
 
+class Filled(InPlace):
+    """Fills its states key by key, not by UndoDict's constructor, and changes them in a read."""
+
+    def init(self, name):
+        state = UndoDict()
+        state["first"] = name
+        return state
+
+    def handle_read(self, query, state):
+        state["read"] = query
+        del state["first"]
+        return "read"
+
+    def restore(self, data):
+        state = UndoDict()
+        for key, value in data.items():
+            state[key] = value
+        return state
+
+
+def test_a_command_that_raises_takes_nothing_back_of_the_first_state():
+    applied = Applied(Filled(), "peer")
+    assert write(applied, "raise")[0] == "error"
+    assert applied.state == {"first": "peer"}
+
+
+def test_a_command_that_raises_takes_nothing_back_of_a_snapshot(tmp_path):
+    """Planted: the state of `restore` as it is. The replica that has it from a snapshot parts."""
+    applied = Applied(Filled(), "peer")
+    applied.state = applied.restored({"first": 1, "second": 2}, Snapshot(1, 1, 0, 0))
+    assert write(applied, "raise")[0] == "error"
+    assert applied.state == {"first": 1, "second": 2}
+
+
+def test_what_a_read_changes_in_a_state_that_can_take_it_back_is_taken_back():
+    applied = Applied(Filled(), "peer")
+    assert read(applied, "any") == "read"
+    assert applied.state == {"first": "peer"}
+    write(applied, "fine")
+    assert applied.state == {"first": "peer", "touched": "fine"}
+
+
 @pytest.mark.parametrize("what", HOSTS_OWN)
 def test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer(accounts, what):
     """Another replica may have done otherwise; answered like other exceptions, they part."""
@@ -444,6 +486,36 @@ class Tally(OnDiskStateMachine):
 
     def handle_read(self, query, state):
         return state.get("n")
+
+
+class FromTen(Tally):
+    """Begins to count at 10."""
+
+    def init(self, name):
+        state = super().init(name)
+        state["n"] = 10
+        return state
+
+    def handle_write(self, command, state):
+        if command == "raise":
+            raise ValueError("no")
+        return super().handle_write(command, state)
+
+
+def test_what_init_puts_into_a_state_on_disk_is_so_before_the_first_command_and_never_again(
+    tmp_path,
+):
+    """Planted: a restart puts it in again, on one replica alone."""
+    applied = Applied(FromTen(), "peer", tmp_path)
+    assert write(applied, "raise")[0] == "error"
+    assert write(applied, "plain") == 11
+    applied.index = 2
+    applied.end_batch()
+    applied.close()
+    again = Applied(FromTen(), "peer", tmp_path)
+    assert read(again, None) == 11
+    assert write(again, "plain") == 12
+    again.close()
 
 
 class BadDisk:
