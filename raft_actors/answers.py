@@ -18,7 +18,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.server import Server
 from raft_actors.disk_watch import DiskWatch
-from raft_actors.errors import StoreError
+from raft_actors.errors import HostError, StoreError
 from raft_actors.stores import LogStore
 from raft_actors.troubles import in_words
 
@@ -106,7 +106,7 @@ class Answering:
         if kind == COMMAND:
             try:
                 data = terms.loads(payload)
-            except ValueError:  # of a session's own, or a strange client's
+            except (ValueError, HostError):  # of a session's own, or not to be read here
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))

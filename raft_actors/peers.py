@@ -20,7 +20,7 @@ from raft_actors import terms
 from raft_actors.config import Config
 from raft_actors.core.membership import Address
 from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
-from raft_actors.errors import BadName, FrameTooLarge, RaftError
+from raft_actors.errors import BadName, FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
 from raft_actors.node import Incoming, LocalNode, Node
@@ -360,7 +360,7 @@ class Peers:
                 else:
                     request = (session, sequence)
                     batches[name].append(event_of(operation, payload, request, ticket))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, HostError) as error:
                 logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
                 ticket.set(terms.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():

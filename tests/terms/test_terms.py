@@ -416,6 +416,7 @@ def test_what_needs_the_offset_of_an_unknown_time_zone_is_told_what_is_missing()
             use(when)
     with pytest.raises(HostError):
         loads(in_a_set(when))
+    assert unknown_zones(in_a_set(when)) == ["Nope"]
 
 
 def in_a_set(when):
