@@ -82,7 +82,7 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
         return _read(spec.start(), spec)
     except BaseException as error:
         log(logging.ERROR, "start of child %s raised", text_of(spec.id), error=error)
-        return ("error", reason_for(error))
+        return ("error", reason_for(error, starting=True))
 
 
 def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:

@@ -10,7 +10,18 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["Key", "class_name", "equal", "is_a", "is_interrupt", "log", "says", "text_of"]
+__all__ = [
+    "Key",
+    "class_name",
+    "equal",
+    "exc_info",
+    "is_a",
+    "is_interrupt",
+    "log",
+    "part",
+    "says",
+    "text_of",
+]
 
 logger = logging.getLogger("supervision")
 logger.addHandler(logging.NullHandler())
@@ -52,7 +63,9 @@ def equal(one: Any, other: Any) -> bool:
     """Whether they are the same or `one == other`. What can't be compared is not equal."""
     try:
         return one is other or bool(one == other)
-    except Exception:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return False
 
 
@@ -77,6 +90,16 @@ class Key:
         return equal(self.thing, other.thing if isinstance(other, Key) else other)
 
 
+def part(error: BaseException, name: str) -> Any:
+    """Its `__dict__`, `__cause__` or `__traceback__`, whatever its class makes of attributes."""
+    return BaseException.__dict__[name].__get__(error)
+
+
+def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
+    """As `sys.exc_info()` where it was caught."""
+    return type(error), error, part(error, "__traceback__")
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether this is a Ctrl-C: meant for the main program, whatever it happened to be doing."""
     return is_a(error, KeyboardInterrupt) and (
@@ -90,7 +113,8 @@ def log(level: int, message: str, *things: Any, error: BaseException | None = No
     error   shown with its traceback
     """
     try:
-        logger.log(level, message, *things, exc_info=error, stacklevel=2)
+        shown = None if error is None else exc_info(error)
+        logger.log(level, message, *things, exc_info=shown, stacklevel=2)
     except BaseException as failure:
         if is_interrupt(failure):
             raise
