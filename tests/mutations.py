@@ -534,6 +534,11 @@ MUTATIONS = (
         "        if True:",
     ),
     Mutation(
+        "the_entry_that_is_too_large_is_read_each_time", "docs/config.md", "core/replicating",
+        "            if self.stuck and self.is_stuck(member, progress):",
+        "            if False:",
+    ),
+    Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/changing",
         "        if change.racing:\n            return",
         "        if False:\n            return",

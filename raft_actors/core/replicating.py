@@ -44,6 +44,8 @@ class Replicating(Leading):
             self.send_snapshot(member, progress)
             return
         while progress.next <= last and progress.may_send(config.inflight_max):
+            if self.stuck and self.is_stuck(member, progress):
+                break
             entries = cut.get(progress.next)
             if entries is None:
                 entries = cut[progress.next] = server.log.batch(
@@ -111,6 +113,13 @@ class Replicating(Leading):
         self.frame_bytes = min(map(server.frame_bytes_max, self.progress), default=NO_FRAMES)
         self.command_bytes_max = min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)
 
+    def is_stuck(self, member: Address, progress: Progress) -> bool:
+        """Tell whether the next entry is one that was too large, and still is: it is not read again
+        to find that out.
+        """
+        index, size = self.stuck.get(member, (0, 0))
+        return index == progress.next and self.is_too_large(size, member, progress)
+
     def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
         """Tell whether no frame to this follower holds the next entry, and have a person told.
 
@@ -124,14 +133,14 @@ class Replicating(Leading):
         if server.snapshot.index >= progress.next:
             self.send_snapshot(member, progress)
         if progress.shipment is None:
-            self.stuck[member] = progress.next
+            self.stuck[member] = progress.next, size
             detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
             server.note(Trouble("entry_too_large", member, detail))
         return True
 
     def forget_who_is_stuck(self) -> None:
         """Who has the entry now, or is sent nothing any more, is no trouble."""
-        for member, index in list(self.stuck.items()):
+        for member, (index, _size) in list(self.stuck.items()):
             progress = self.progress.get(member)
             if progress is None or progress.match >= index:
                 del self.stuck[member]
