@@ -16,7 +16,9 @@ __all__ = [
     "equal",
     "exc_info",
     "is_a",
+    "is_count",
     "is_interrupt",
+    "is_number",
     "log",
     "part",
     "says",
@@ -52,6 +54,16 @@ def class_name(thing: Any) -> str:
 def is_a(thing: Any, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
     """`isinstance` by the true class: `__class__` of the thing is not asked."""
     return issubclass(type(thing), kind)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is an int or a float. True is neither."""
+    return is_a(value, (int, float)) and not is_a(value, bool)
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number from 0 on. True is none."""
+    return is_number(value) and is_a(value, int) and value >= 0
 
 
 def says(thing: Any, word: str) -> bool:

@@ -39,7 +39,7 @@ class Slow(Process):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("shutdown", [math.inf, 1e12])
+@pytest.mark.parametrize("shutdown", [math.inf, 1e12, 10**400], ids=["inf", "big", "no float"])
 def test_a_child_may_be_given_all_the_time_there_is(shutdown):
     """Planted: the supervisor's thread dies of the number, and who stops it waits for ever."""
     _, supervisor = Supervisor.start_link([ChildSpec("slow", Slow.start_link, shutdown=shutdown)])
@@ -257,6 +257,8 @@ def test_less_than_no_time_is_none_and_all_the_time_is_allowed_everywhere():
     worker = Worker.start()
     assert worker.ask(1, timeout=math.inf) == 1
     assert worker.ask(1, block=False).get(timeout=1e30) == 1
+    assert worker.ask(1, timeout=10**400) == 1  # which no float can hold
+    timer.send_after(10**400, worker, "never").cancel()
     gate = Gate()
     worker.tell(gate.hold)
     with pytest.raises(pykka.Timeout):
@@ -267,9 +269,48 @@ def test_less_than_no_time_is_none_and_all_the_time_is_allowed_everywhere():
     eventually(lambda: exit_reason(worker) == "normal")
 
 
+def kill_the_child(supervisor):
+    """Return what is shown in its place. The supervisor hears of the end before it is asked."""
+    [(_, worker, _, _)] = Supervisor.which_children(supervisor)
+    kill(worker)
+    [(_, shown, _, _)] = Supervisor.which_children(supervisor)
+    return shown
+
+
+def test_a_supervisor_bears_limits_that_no_float_can_hold():
+    """Planted: it ends by the number, at its second restart."""
+    limits = {"max_restarts": 10**400, "max_seconds": 10**400}
+    _, supervisor = Supervisor.start_link([Worker], **limits)
+    for _ in range(3):
+        assert kill_the_child(supervisor).is_alive()
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+
+
+def test_a_supervisor_bears_a_pause_that_no_float_can_hold():
+    _, supervisor = Supervisor.start_link([Worker], backoff=Backoff(10**400, 10**400))
+    assert kill_the_child(supervisor).is_alive()
+    assert kill_the_child(supervisor) == "restarting"
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+
+
 def test_a_backoff_is_of_numbers():
     with pytest.raises(OptionError, match="first_s <= max_s"):
         Backoff("2", 30)
+    with pytest.raises(OptionError, match="first_s <= max_s"):
+        Backoff(True, 30)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        lambda: Supervisor.init(max_restarts=True),
+        lambda: Supervisor.init(max_seconds=True),
+        lambda: DynamicSupervisor.init(max_children=True),
+    ],
+)
+def test_true_is_no_number(options):
+    with pytest.raises(OptionError, match="not True"):
+        options()
 
 
 @pytest.mark.parametrize("raises", [ValueError, TypeError, SystemExit])
