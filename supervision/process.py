@@ -39,7 +39,7 @@ from supervision.ref import (
     tell_if_alive,
 )
 from supervision.registry import Registry, names
-from supervision.reserved import check_attributes, check_names
+from supervision.reserved import check_attributes, check_names, check_reply_errors
 from supervision.waits import Wait, await_end, here, seconds
 
 __all__ = ["Process"]
@@ -74,6 +74,7 @@ class Process(pykka.ThreadingActor):
         if unknown:
             raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
         check_names(cls)
+        check_reply_errors(cls)
         cls._spec_options = {**cls._spec_options, **options}
         merged = {"shutdown": 5.0, **cls._spec_options}
         check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)

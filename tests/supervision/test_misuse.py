@@ -336,6 +336,30 @@ def test_an_attribute_in_the_place_of_a_method_is_refused_by_name(attribute):
     assert f"attribute {attribute}, " in text
 
 
+def test_an_attribute_in_the_place_of_ones_own_method_is_ones_own_affair():
+    """Planted: whatever the class has that can be called was taken for a method of a Process."""
+
+    class Own(Process):
+        kind = dict
+
+        def total(self):
+            return 1
+
+        def init(self):
+            self.kind, self.total = None, self.total()
+
+    own = Own.start()
+    assert own.proxy().total.get(timeout=10) == 1
+    stop(own)
+
+
+@pytest.mark.parametrize("wrong", [[ValueError], (ValueError, "KeyError"), None])
+def test_reply_errors_that_no_exception_can_be_tested_for_are_refused_with_the_class(wrong):
+    """Planted: found out at the first exception, in whose place the process ends by another."""
+    with pytest.raises(TypeError, match="reply_errors of Own must be a tuple"):
+        type("Own", (Process,), {"reply_errors": wrong})
+
+
 def test_a_process_may_have_a_hook_of_its_own():
     idle = threading.Event()
 
