@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pykka
 import pytest
@@ -123,6 +124,21 @@ def test_every_watcher_hears_exactly_once_however_the_end_races():
             thread.join()
         assert len(heard) == 4
         assert set(heard) <= {"normal", "killed", "noproc"}
+
+
+def test_many_watchers_hear_in_a_time_that_grows_with_their_number():
+    """Planted: the oldest left looked for among all that are gone, which grows with its square."""
+
+    def work_s(count):
+        ref = Worker.start()
+        for _ in range(count):
+            ref.watch(id)
+        before = time.thread_time()
+        kill(ref)
+        return time.thread_time() - before
+
+    few = max(work_s(2_000) for _ in range(3))
+    assert min(work_s(40_000) for _ in range(2)) < 20 * 5 * few
 
 
 def test_a_name_belongs_to_one_process():
