@@ -77,6 +77,8 @@ class Inbox:
         queue, taken = self._queue, self.taken
         if not taken:  # it told itself nothing in its start
             self.idle = True
+            if not queue.empty():
+                self.idle = False  # was put before that, and is to be handled before a visit
             taken.append(queue.get())
             self.idle = False
         try:
@@ -114,18 +116,23 @@ class Inbox:
 
     def _refuse_waiting(self) -> None:
         unread: list[Envelope[Any]] = []
-        with suppress(IndexError):
-            while True:
-                unread.append(self.taken.popleft())
-        with suppress(Empty):
-            while True:
-                unread.append(self._queue.get_nowait())
-        self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
-        if self.waker is not None:
-            self.waker()
-        unread = [envelope for envelope in unread if envelope is not WAKE]
-        if unread:
-            self.refuse(unread)
+        try:
+            with suppress(IndexError):
+                while True:
+                    unread.append(self.taken.popleft())
+            with suppress(Empty):
+                while True:
+                    unread.append(self._queue.get_nowait())
+            self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
+            if self.waker is not None:
+                self.waker()
+            unread = [envelope for envelope in unread if envelope is not WAKE]
+            if unread:
+                self.refuse(unread)
+        except BaseException:  # Ctrl-C: who looks next refuses them, or the rest of them
+            for envelope in unread:
+                self._queue.put(envelope)
+            raise
 
 
 def reply(envelope: Envelope[Any], answer: Any) -> None:

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from itertools import count
+from itertools import compress, count
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from pykka import ActorDeadError
@@ -17,6 +18,9 @@ from supervision.waits import seconds
 __all__ = ["Timer", "TimerHandle", "timer"]
 
 CANCELLED_MAX = 64  # cancelled timers kept in the heap at least, before half of it may be swept
+
+_handle = itemgetter(2)
+_waits = attrgetter("waiting")
 
 
 class TimerHandle:
@@ -74,9 +78,9 @@ class Timer:
         handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
         with self._lock:
             self._start_thread()
+            if not self._heap or handle.deadline < self._heap[0][0]:
+                self._changed.notify()  # first: a Ctrl-C may leave no message that it sleeps past
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
-            if self._heap[0][2] is handle:
-                self._changed.notify()
         return handle
 
     def fire_due(self) -> float | None:
@@ -123,11 +127,14 @@ class Timer:
             return True
 
     def _sweep(self) -> None:
-        """Take the cancelled out of the heap. A signal handler may set a timer meanwhile."""
-        heap, self._heap, self._cancelled = self._heap, [], 0
-        for entry in heap:
-            if entry[2].waiting:
-                heapq.heappush(self._heap, entry)
+        """Take the cancelled out of the heap.
+
+        Each step is done in C: a signal handler that sets a timer, and a Ctrl-C, come between two.
+        """
+        heap, self._cancelled = self._heap, 0
+        heap.sort()  # what is left of a sorted list is sorted, and so a heap
+        heap[:] = compress(heap, map(_waits, map(_handle, heap)))
+        heapq.heapify(heap)
 
     def _start_thread(self) -> None:
         """Start the thread with the first message. One that can't be started is tried again."""
