@@ -277,14 +277,14 @@ class Applied:
         state = self.state
         try:
             try:
-                asked = terms.loads(command)
+                asked = terms.loads(command, spread=False)
             except ValueError as error:  # of which only a stranger's client can be guilty
                 logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
                 return NO_TERM
             reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
             if changed is not state:
                 self.refuse_another(changed)
-            encoded = terms.dumps(reply, "reply")
+            encoded = terms.dumps(reply, "reply", spread=False)
         except StoreError:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica

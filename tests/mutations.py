@@ -762,6 +762,11 @@ MUTATIONS = (
         "        first = max(1, applied.index)",
     ),
     Mutation(
+        "a_replica_looks_at_hashes", "decisions/terms.md", "applied",
+        "asked = terms.loads(command, spread=False)",
+        "asked = terms.loads(command)",
+    ),
+    Mutation(
         "poison_command_ends_the_peer", "defect 17", "applied",
         "        except BaseException as error:  "
         "# SystemExit of one command must not end every replica\n            if depends",

@@ -1,6 +1,7 @@
 """What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
 
 import builtins
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from raft_actors import OnDiskStateMachine, StateMachine, UndoDict, terms
 from raft_actors.applied import Applied, reply_of
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
+from raft_actors.requests import WRITE, event_of
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
              "another cause", "in a group"]  # fmt: skip
@@ -606,3 +608,57 @@ def test_a_disk_that_fails_in_an_upgrade_is_not_the_machines_fault(tmp_path):
         applied.upgrade(2)
     applied.on_disk.db = good
     applied.close()
+
+
+class Keys(StateMachine):
+    """Keeps the keys that it is given, and says them again."""
+
+    def init(self, name):
+        return frozenset()
+
+    def handle_write(self, command, state):
+        return command, frozenset(command)
+
+    def handle_read(self, query, state):
+        return len(state)
+
+
+def of_one_hash_here(count):
+    """Return tuples (str, int) of one hash in this process, and of others in each other process.
+
+    They are made as CPython makes the hash of a tuple; see Objects/tupleobject.c.
+    """
+    prime_1, prime_2, prime_5 = 11400714785074694791, 14029467366897019727, 2870177450012600261
+    full = (1 << 64) - 1
+
+    def after(text):
+        mixed = (prime_5 + hash(text) * prime_2) & full
+        return (mixed << 31 | mixed >> 33) * prime_1 & full
+
+    keys, goal = [("", 0)], after("")
+    for text in map(str, range(20 * count)):
+        number = (goal - after(text)) * pow(prime_2, -1, 1 << 64) & full
+        number -= (number >> 63) << 64
+        if abs(number) < sys.hash_info.modulus and number != -1:  # it is its own hash
+            keys.append((text, number))
+    return keys[:count]
+
+
+def test_whether_a_command_runs_depends_on_no_hashes_of_this_process():
+    """Strings have other hashes on another replica, which would run what this one refuses.
+
+    Planted: a_replica_looks_at_hashes.
+    """
+    keys = of_one_hash_here(3 * terms.CROWD)
+    assert len(set(map(hash, keys))) == 1
+    command = terms.dumps_stored(dict.fromkeys(keys))
+    with pytest.raises(ValueError, match="equal hashes"):
+        event_of(WRITE, command, (0, 1), None)
+    applied = Applied(Keys(), "peer")
+    assert terms.loads_stored(applied.write(command)) == dict.fromkeys(keys)
+    assert applied.state == frozenset(keys)
+
+
+def test_a_command_with_many_keys_is_taken():
+    command = terms.dumps(dict.fromkeys(range(3 * terms.CROWD)))
+    assert event_of(WRITE, command, (0, 1), None).command == command
