@@ -235,7 +235,7 @@ class StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print(self.format(record), file=sys.stderr)
+            sys.stderr.write(f"{self.format(record)}\n")  # `print` would write the end apart
         except Exception:
             self.handleError(record)
 

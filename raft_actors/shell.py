@@ -23,7 +23,14 @@ import raft_actors
 import supervision
 from raft_actors import Node, events
 from raft_actors.errors import RaftError
-from raft_actors.launch import Launched, Plan, end_at_the_next, end_signals, launch
+from raft_actors.launch import (
+    Launched,
+    Plan,
+    StderrHandler,
+    end_at_the_next,
+    end_signals,
+    launch,
+)
 from raft_actors.node import NodeDown, NodeUp
 from raft_actors.peer import Peer
 from raft_actors.remote import RemoteProxy
@@ -204,8 +211,8 @@ def public_names(module: Any) -> dict[str, Any]:
 
 
 class News:
-    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and the log of
-    those in `TOLD`.
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree, the log of those
+    in `TOLD`, and what else would go to standard error as a line of the log.
 
     Those who bring news are threads that must not wait, so one of our own prints. It takes turns
     with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
@@ -229,6 +236,9 @@ class News:
         ]
         for name, level in TOLD.items():
             self.cancels.append(follow(logging.getLogger(name), LineHandler(self.waiting, level)))
+        root = logging.getLogger()
+        for handler in [each for each in root.handlers if isinstance(each, StderrHandler)]:
+            self.cancels.append(replace(root, handler, LineHandler(self.waiting, handler.level)))
 
     def stop(self) -> None:
         for cancel in self.cancels:
@@ -252,7 +262,7 @@ class LineHandler(logging.Handler):
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.put(record.getMessage())
+        self.lines.put(self.format(record))
 
 
 def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
@@ -266,6 +276,18 @@ def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
         log.removeHandler(handler)
         log.setLevel(before[0])
         log.propagate = before[1]
+
+    return stop
+
+
+def replace(log: logging.Logger, old: logging.Handler, new: logging.Handler) -> Callable[[], None]:
+    """Have `new` take the lines of `log` instead of `old`; return the way back."""
+    log.addHandler(new)
+    log.removeHandler(old)
+
+    def stop() -> None:
+        log.addHandler(old)
+        log.removeHandler(new)
 
     return stop
 

@@ -198,6 +198,20 @@ def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> No
     assert len(answer.splitlines()) == 401
 
 
+def test_warnings_in_the_log_are_news_and_stand_in_the_middle_of_no_answer(
+    terminals: Terminals,
+) -> None:
+    """Planted: the log goes to standard error as it comes, with its end of line written apart."""
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.run('import logging, threading; log = logging.getLogger("raft_actors.peer")')
+    shell.run('warn = lambda: [log.warning("peer1: its disk is slow") for _ in range(100)]')
+    answer = shell.run("threading.Thread(target=warn).start(); list(range(400))")
+    assert answer.startswith("Out[")
+    assert len(answer.splitlines()) == 401
+    shell.terminal.wait_for_line("^-- peer1: its disk is slow$")
+    assert not any("WARNING" in line for line in shell.terminal.lines())
+
+
 def test_names_are_exchanged_only_where_the_text_leaves_it_open() -> None:
     names = Names()
     assert names.accept("Out[1]: ('peer1', 'a@mymachine')", f"Out[2]: ('peer1', 'a@{HOST}')")
