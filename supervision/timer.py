@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import compress, count
 from operator import attrgetter, itemgetter
 from typing import Any
+from weakref import WeakSet
 
 from pykka import ActorDeadError
 
@@ -54,6 +55,8 @@ class Timer:
         self._clock = clock or time.monotonic
         self._manual = clock is not None
         self._start_over()
+        if not self._manual:
+            _with_thread.add(self)
 
     def _start_over(self) -> None:
         """Know of no message, and have no thread: at first, and in a forked child, where the
@@ -153,7 +156,15 @@ class Timer:
                     self._changed.wait(min(pause_s, threading.TIMEOUT_MAX))
 
 
+_with_thread: WeakSet[Timer] = WeakSet()
+
 timer = Timer()
 """The timer everyone may share. Its thread starts with its first message."""
 
-os.register_at_fork(after_in_child=timer._start_over)
+
+def _after_fork() -> None:
+    for each in tuple(_with_thread):
+        each._start_over()
+
+
+os.register_at_fork(after_in_child=_after_fork)

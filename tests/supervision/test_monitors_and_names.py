@@ -189,6 +189,17 @@ def test_in_a_forked_child_no_process_of_its_parent_lives():
     stop(worker)
 
 
+def test_in_a_forked_child_a_registry_of_ones_own_is_empty_too():
+    registry, worker = Registry(), Worker.start()
+    registry.register("forked", worker)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if registry.register("forked", Worker.start())[0] == "ok" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert registry.whereis("forked") is worker
+    stop(worker)
+
+
 def test_a_name_that_was_given_later_is_free_when_the_end_is_told():
     """Whoever watched before it was given. Planted: watchers in the order in which they came."""
     worker, found = Worker.start(), []
