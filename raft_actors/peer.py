@@ -166,6 +166,8 @@ class Peer(Applying, Answering, Process):
         self.applied = applied = (
             self.no_state(self.make(machine)) if stateless else self.fresh_state(machine)
         )
+        if applied.on_disk is not None:
+            applied.on_disk.belong_to(found.incarnation)
         if applied.index < snapshot.index:
             applied.restore(snapshots, snapshot)
         elif applied.index:  # on disk
