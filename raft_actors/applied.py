@@ -82,6 +82,8 @@ class Applied:
             keep(self.state)
             self.index = 0
             self.can_snapshot = self.try_image()
+            self.check_first_none()
+        self.began_with = type(self.state)
         self.sessions = Sessions()
 
     # Versions.
@@ -145,11 +147,35 @@ class Applied:
             return False
         return True
 
+    def check_first_none(self) -> None:
+        """Raise ValueError for a first state of None that a snapshot makes something of, and
+        `restore` None again: the next start would take that for a `restore` that returns nothing.
+        """
+        machine = self.machine
+        if self.state is not None or not self.can_snapshot:
+            return
+        kind, pieces = pieces_of(machine.snapshot(None))
+        data = put_together(kind, (terms.loads_stored(terms.dumps_stored(each)) for each in pieces))
+        if data is not None and machine.restore(data) is None:
+            name = type(machine).__name__
+            raise ValueError(
+                f"{name}.init returned None, and so does {name}.restore, from a snapshot of it: "
+                "that can't be told from a restore that forgets to return the state. Return "
+                "another state, which may be empty: a dict, a list, a tuple"
+            )
+
     def image(self) -> StateImage:
-        """Begin to take in the state as it is now. Raises what the machine raises."""
+        """Begin to take in the state as it is now. Raises what the machine raises, and TypeError
+        where `restored` would not take the result.
+        """
         if self.on_disk is not None:
             self.on_disk.sync()  # the log is cut after it
-        return StateImage(self.machine.snapshot(self.state), self.sessions.stored())
+        data = self.machine.snapshot(self.state)
+        if self.state is None and self.began_with is not type(None) and data is not None:
+            raise TypeError(
+                "the state is None, which can't be told from a restore that forgets to return it"
+            )
+        return StateImage(data, self.sessions.stored())
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         """Become what a snapshot says. On any error nothing has changed.

@@ -767,6 +767,16 @@ MUTATIONS = (
         "asked = terms.loads(command)",
     ),
     Mutation(
+        "a_first_state_of_none_is_taken", "docs/snapshots.md", "applied",
+        "            self.check_first_none()",
+        "            pass",
+    ),
+    Mutation(
+        "a_snapshot_of_none_that_no_start_takes", "docs/snapshots.md", "applied",
+        "        if self.state is None and self.began_with is not type(None) and data is not None:",
+        "        if False:",
+    ),
+    Mutation(
         "poison_command_ends_the_peer", "defect 17", "applied",
         "        except BaseException as error:  "
         "# SystemExit of one command must not end every replica\n            if depends",

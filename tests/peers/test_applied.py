@@ -4,6 +4,7 @@ import builtins
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -662,3 +663,63 @@ def test_whether_a_command_runs_depends_on_no_hashes_of_this_process():
 def test_a_command_with_many_keys_is_taken():
     command = terms.dumps(dict.fromkeys(range(3 * terms.CROWD)))
     assert event_of(WRITE, command, (0, 1), None).command == command
+
+
+class Nothing(StateMachine):
+    """Its state is None at first, or after a command; its snapshots say so in a dict."""
+
+    first: Any = None
+
+    def init(self, name):
+        return self.first
+
+    def handle_write(self, command, state):
+        return "ok", command
+
+    def handle_read(self, query, state):
+        return state
+
+    def snapshot(self, state):
+        return {"state": state}
+
+    def restore(self, data):
+        return data["state"]
+
+
+def test_a_first_state_of_none_that_restore_would_make_again_is_refused_at_the_start():
+    """With a snapshot on its disk, the peer would never start again. Planted: start it."""
+    with pytest.raises(ValueError, match=r"Nothing\.init returned None.*Return another state"):
+        Applied(Nothing(), "peer")
+
+
+class Something(Nothing):
+    def restore(self, data):
+        return data["state"] or ()
+
+
+class Plain(Nothing):
+    def snapshot(self, state):
+        return state
+
+    def restore(self, data):
+        return data
+
+
+@pytest.mark.parametrize("kind", [Something, Plain])
+def test_a_first_state_of_none_that_comes_back_is_fine(kind):
+    applied = Applied(kind(), "peer")
+    assert list(applied.image().payloads()) == []
+    assert not applied.restored(kind().snapshot(None), Snapshot(1, 1, 0, 0))
+
+
+def test_no_snapshot_is_taken_of_a_state_that_a_command_made_none():
+    """The log is kept, from which the peer starts. Planted: take it."""
+    machine = Nothing()
+    machine.first = ()
+    applied = Applied(machine, "peer")
+    applied.image()
+    write(applied, None)
+    with pytest.raises(TypeError, match="the state is None"):
+        applied.image()
+    write(applied, {})
+    applied.image()
