@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from raft_actors.errors import RaftError
 from raft_actors.names import check_node_name, host_of, short_host_name
@@ -31,10 +32,26 @@ class NotFound(RaftError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node listens: a numeric IP address and a port."""
+    """Where a node listens: a numeric IP address and a port.
+
+    An address of one link only (RFC 4007) has its zone behind it: fe80::1%2.
+    """
 
     host: str
     port: int
+
+    @classmethod
+    def of(cls, address: Any) -> "Place":
+        """Return the place in an address of a socket: a tuple of two items, or of four for IPv6."""
+        host, port, *rest = address
+        zone = rest[1] if rest else 0
+        return cls(f"{host}%{zone}" if zone and "%" not in host else host, port)
+
+    @property
+    def address(self) -> Any:
+        """The address that a socket connects to."""
+        host, _, zone = self.host.partition("%")
+        return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
     def __str__(self) -> str:
         is_bare = ":" in self.host and not self.host.startswith("[")
@@ -82,7 +99,9 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Place]:
             f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
-    hosts = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    except UnicodeError:
+        raise NotFound(f"{host!r} is no host name: between its dots are 1 to 63 letters") from None
+    hosts = list(dict.fromkeys(Place.of(address).host for *_, address in found))
     if port:
         return [Place(each, port) for each in hosts]
     mapper = mapper_port()

@@ -106,7 +106,7 @@ class Gate:
                 self._pause(error)
                 return
             prepare(sock)
-            stranger = self._greet(sock, str(Place(*address[:2])))
+            stranger = self._greet(sock, str(Place.of(address)))
             self.strangers.add(stranger, address[0])
             self._hear(stranger)  # most have sent their first message by now
 
@@ -143,6 +143,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(
             error.errno, f"no address of this host is called {host!r}: {error.strerror}"
         ) from error
+    except UnicodeError:
+        raise ValueError(
+            f"{host!r} is no host name: between its dots are 1 to 63 letters"
+        ) from None
     problems = []
     for family, *_, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
         try:

@@ -6,6 +6,7 @@ import socket
 
 from raft_actors.connection import prepare
 from raft_actors.crowd import Crowd
+from raft_actors.discovery import Place
 from raft_actors.gate import PAUSE_S, listen
 from raft_actors.limits import BridgeLimits
 from raft_actors.port_files import PortFiles
@@ -88,7 +89,8 @@ class MapperGate:
             text += piece
             if b"\n" in text:
                 line, _, _ = bytes(text).partition(b"\n")
-                asker.send(answer(line, asker.getsockname()[0], self._files))
+                asked_at = Place.of(asker.getsockname()).host
+                asker.send(answer(line, asked_at, self._files))
             elif piece and len(text) < QUESTION_BYTES_MAX:
                 return
         self._hang_up(asker)

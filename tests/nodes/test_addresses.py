@@ -1,10 +1,13 @@
 """All addresses of a host are tried, and an address may be of IPv6, in brackets or without."""
 
+import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +103,38 @@ def test_ipv6_addresses_are_read_with_and_without_brackets():
     assert parse_address("[fe80::1%eth0]:4001") == ("fe80::1%eth0", 4001)
     assert str(Place("fd00::3", 4001)) == "[fd00::3]:4001"
     assert str(Place("10.0.0.3", 4001)) == "10.0.0.3:4001"
+
+
+def test_a_host_name_that_can_be_none_is_told_so_where_it_is_looked_up():
+    find = Directory(PortFiles(), {"b@one": "a..b:4001"}).find("b@one")
+    with pytest.raises(NotFound, match=r"'a\.\.b' is no host name"):
+        find(1.0)
+
+
+def address_of_one_link():
+    """Return an address of this machine that means something on one link only, or None."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/net/if_inet6").read_text().splitlines():
+            digits, zone, *_ = line.split()
+            if digits.startswith("fe80"):
+                return f"{ipaddress.IPv6Address(int(digits, 16))}%{int(zone, 16)}"
+    return None
+
+
+def test_the_zone_of_an_address_is_kept_where_it_is_looked_up():
+    """Planted: the first item of the address only."""
+    place = Directory(PortFiles(), {"b@one": "[fe80::1%1]:4001"}).find("b@one")(1.0)[0]
+    assert (place, place.address) == (Place("fe80::1%1", 4001), ("fe80::1", 4001, 0, 1))
+
+
+@pytest.mark.skipif(address_of_one_link() is None, reason="this machine has no such address")
+def test_a_node_listens_at_an_address_of_one_link_and_is_found_there(make_node):
+    host = address_of_one_link()
+    b = make_node("b@one", host=host)
+    assert b.host == host
+    assert make_node("a@one").ping(b.name) == "pong"
+    c = make_node("c@one", config=Config(nodes={b.name: f"[{host}]:{b.port}"}))
+    assert c.ping(b.name) == "pong"
 
 
 @needs_ipv6
