@@ -6,9 +6,10 @@ The keys of its database, `<data_dir>/machine`:
     "k" + the key, UTF-8    its value, as a term
     "of"                    the incarnation of the data directory that it is in, 8 bytes
 
-The first two are written together, after each batch of commands, into RocksDB's memory; it writes that to
-disk whole when there is much of it, at a `sync` and at the end. So after a crash the state may be
-older than it was, but is never torn: it goes on from its index, and the log makes the rest anew.
+Index and values are written together, after each batch of commands, into RocksDB's memory; it
+writes that to disk whole when there is much of it, at a `sync` and at the end. So after a crash the
+state may be older than it was, but is never torn: it goes on from its index, and the log makes the
+rest anew.
 
 There is no write-ahead log: one that is not synced may lose its end in a power cut, while the next
 one is there. RocksDB goes on behind such a gap, and says nothing.

@@ -204,7 +204,8 @@ class DurableStore(Generic[Database]):
 
     def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
         records = {
-            BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term), STORE: self.claimed,
+            BALLOT: terms.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term),
+            STORE: self.claimed,
         }  # fmt: skip
         self.clear(records, index + 1, entries)
         self.first, self.last, self.base_term = index + 1, index + len(entries), term
