@@ -27,6 +27,7 @@ from raft_actors.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.state_image import StateImage, pieces_of, put_together
 from raft_actors.state_machine import StateMachine
 from raft_actors.stores.snapshots import SESSION, Snapshots
+from supervision.foreign import class_name, is_a
 
 if TYPE_CHECKING:
     from raft_actors.disk_dict import DiskDict
@@ -39,6 +40,8 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
 """Exceptions that tell of the host, and not of the command."""
+DIGITS = "sys.set_int_max_str_digits()"
+"""What a ValueError names that tells of an int with more digits than its process allows."""
 
 NO_TERM = terms.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
@@ -355,7 +358,7 @@ class Applied:
         _, text = in_text(error)
         if logger.isEnabledFor(logging.INFO):
             self.log_exception(method, error, text)
-        return terms.dumps(("error", ("exception", type(error).__name__, text)))
+        return terms.dumps(("error", ("exception", class_name(error), text)))
 
     def host_error(self, error: BaseException) -> HostError:
         what = ": ".join(filter(None, in_text(error)))
@@ -376,7 +379,7 @@ class Applied:
             level = logging.INFO
         logger.log(
             level, "%s: %s.%s raised %s: %.1000s (%s)",
-            self.name, type(self.machine).__name__, method, type(error).__name__, text, place,
+            self.name, type(self.machine).__name__, method, class_name(error), text, place,
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
         )  # fmt: skip
 
@@ -401,10 +404,11 @@ def keep(state: Any) -> None:
 
 def depends_on_host(error: BaseException) -> bool:
     """Tell whether a command that raised this here may do otherwise on another replica. An OSError
-    with a number comes from the operating system; one without is the machine's own.
+    with a number comes from the operating system; one without is the machine's own. How many
+    digits an int may have as text is a setting of the process.
 
     What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
-    error`.
+    error`. Looks past what the error's class says of itself, which may raise.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -412,13 +416,20 @@ def depends_on_host(error: BaseException) -> bool:
         one = waiting.pop()
         if one is None or id(one) in seen:
             continue
-        if isinstance(one, HOSTS_OWN) or (isinstance(one, OSError) and one.errno is not None):
+        if is_a(one, HOSTS_OWN) or (is_a(one, OSError) and own(OSError, "errno", one) is not None):
+            return True
+        if type(one) is ValueError and DIGITS in in_text(one)[1]:
             return True
         seen.add(id(one))
-        waiting += one.__cause__, one.__context__
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+        waiting += own(BaseException, "__cause__", one), own(BaseException, "__context__", one)
+        if is_a(one, BaseExceptionGroup):
+            waiting += own(BaseExceptionGroup, "exceptions", one)
     return False
+
+
+def own(kind: type[BaseException], name: str, error: BaseException) -> Any:
+    """What `kind` keeps under this name, though the error's class may have another."""
+    return kind.__dict__[name].__get__(error)
 
 
 def opened(
@@ -462,7 +473,7 @@ def first_state(machine: StateMachine, name: str) -> Any:
         kind = type(machine)
         logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
             "%s: %s.init raised %s: %s (%s)",
-            name, kind.__name__, type(error).__name__, error, place_of(error, kind.init),
+            name, kind.__name__, *in_text(error), place_of(error, kind.init),
         )  # fmt: skip
         raise
 
@@ -473,7 +484,7 @@ def place_of(error: BaseException, function: Any) -> str:
     if code is None:
         return "in no function of Python's"
     line, name = code.co_firstlineno, code.co_name
-    for frame, number in walk_tb(error.__traceback__):
+    for frame, number in walk_tb(own(BaseException, "__traceback__", error)):
         if frame.f_code.co_filename == code.co_filename:
             line, name = number, frame.f_code.co_name
     return f"{code.co_filename}:{line}, in {name}"

@@ -19,8 +19,9 @@ class StateMachine:
     holds by itself where `handle_write` returns a new state. One that changes its state in place
     either raises before its first change, or keeps its state in something with `commit()` and
     `rollback()`, like `raft_actors.UndoDict`: the framework calls them. An exception that tells of
-    the host (no memory, too deep a recursion, a file or module that is not there) is no result:
-    other replicas may do otherwise, so the replica stops before that command and says so.
+    the host (no memory, too deep a recursion, too many digits, a file or module that is not there)
+    is no result: other replicas may do otherwise, so the replica stops before that command and says
+    so.
 
     version          of this class: the newest that it can run as. Raise it with each change of
                      what a command does or how the state looks, and say in `upgrade` how to move

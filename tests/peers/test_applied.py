@@ -1,6 +1,7 @@
 """What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
 
 import builtins
+import contextlib
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
 from raft_actors.requests import WRITE, event_of
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
-             "another cause", "in a group"]  # fmt: skip
+             "another cause", "in a group", "too many digits", "no digits for it"]  # fmt: skip
 
 
 def too_deep():
@@ -60,6 +61,10 @@ class Accounts(StateMachine):
                     raise ValueError("cannot do that") from KeyError("an account")
             case "in a group":
                 raise ExceptionGroup("two", [KeyError("an account"), MemoryError()])
+            case "too many digits":
+                return int("9" * 5_000), state
+            case "no digits for it":
+                return str(10**5_000), state
             case "its own cause":
                 error = ValueError("cannot do that")
                 raise error from error
@@ -189,6 +194,45 @@ def test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer(accounts, 
     with pytest.raises(HostError, match=r"peer: entry 1: Accounts.handle_write raised .* host"):
         write(accounts, what)
     assert accounts.state == {"a": 1}
+
+
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise ValueError("no name")
+
+
+def odd_property(name):
+    def look(_error):
+        raise ValueError(f"no {name}")
+
+    return property(look)
+
+
+NAMES = ("__class__", "__cause__", "__context__", "__traceback__", "__str__", "__eq__", "__hash__")
+ODD = {
+    "Nameless": Nameless("Nameless", (Exception,), {}),
+    "Odd": type("Odd", (Exception,), {name: odd_property(name) for name in NAMES}),
+    "OddSystem": type("OddSystem", (OSError,), {"errno": odd_property("errno")}),
+    "OddGroup": type("OddGroup", (ExceptionGroup,), {"exceptions": odd_property("exceptions")}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_exception_whose_class_raises_too_is_an_answer_like_any_other(accounts, name, caplog):
+    """What looks at it must not end every replica."""
+    caplog.set_level("INFO")
+    arguments = ("two", [ValueError()]) if name == "OddGroup" else ()
+
+    def raise_it(_command, _state):
+        raise ODD[name](*arguments)
+
+    accounts.machine.handle_write = accounts.machine.handle_read = raise_it
+    answers = []
+    for ask in (write, read):
+        with contextlib.suppress(BaseException):  # over which pytest would stumble
+            answers.append(ask(accounts, "anything")[1][:2])
+    assert answers == [("exception", name)] * 2
 
 
 @pytest.mark.parametrize("name", ["PermissionError", "FileExistsError", "TimeoutError"])
