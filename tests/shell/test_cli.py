@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from raft_actors.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
-from tests.shell.terminal import environment
+from tests.shell.terminal import ROOT, environment
 
 HOST = socket.gethostname().partition(".")[0]
 COMMAND = [sys.executable, "-m", "raft_actors"]
@@ -187,6 +187,29 @@ def test_a_tree_that_is_a_plain_actor_is_one_line_and_status_2(nodes: Nodes) -> 
     )
     assert status == 2
     assert_one_line(err, "start_link of a Supervisor or a Process")
+
+
+def test_a_start_that_needs_arguments_is_one_line_and_status_2(nodes: Nodes) -> None:
+    status, err = nodes.run_module("needy", "def start(directory, name='x'):\n    pass\n")
+    assert status == 2
+    assert_one_line(err, r"needy\.start\(directory, name='x'\) is called without arguments")
+    assert "'directory'" in err
+
+
+def test_what_is_called_start_and_is_no_function_starts_nothing(nodes: Nodes) -> None:
+    (nodes.directory / "clock.py").write_text("import time\nstart = time.time()\n")
+    process = nodes.start_up("--sname", "a", "-m", "clock")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("example", sorted(p.stem for p in (ROOT / "examples").glob("*.py")))
+def test_each_example_can_be_the_module_of_a_node(nodes: Nodes, example: str) -> None:
+    process = nodes.start_up("--sname", "a", "-m", f"examples.{example}")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_actors_outside_of_the_tree_are_stopped_too(nodes: Nodes) -> None:
