@@ -85,6 +85,16 @@ def test_version(nodes: Nodes) -> None:
     assert nodes.run("--version") == (0, f"raft-actors {version}\n", "")
 
 
+@pytest.mark.parametrize("group", [[], ["recover"], ["trace"]])
+def test_what_a_command_does_is_told_whole_in_a_narrow_terminal(
+    nodes: Nodes, group: list[str]
+) -> None:
+    nodes.environment["COLUMNS"] = "80"
+    status, out, _ = nodes.run(*group, "--help")
+    assert status == 0
+    assert "..." not in out.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("command", ["node", "shell"])
 def test_a_missing_module_is_one_line_and_status_2(nodes: Nodes, command: str) -> None:
     status, _, err = nodes.run(command, "--sname", "a", "-m", "nowhere.to_be_found")
