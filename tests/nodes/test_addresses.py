@@ -17,7 +17,7 @@ from raft_actors.errors import RaftError
 from raft_actors.gate import listen
 from raft_actors.limits import BridgeLimits
 from raft_actors.port_files import PortFiles
-from tests.nodes.helpers import eventually, open_files
+from tests.nodes.helpers import eventually, free_port, open_files
 
 LOOK_UP = socket.getaddrinfo
 
@@ -83,8 +83,7 @@ def test_of_several_addresses_that_fail_each_is_named(make_node, resolve, caplog
 
 
 def test_the_port_mapper_of_each_address_is_asked(make_node, resolve, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.3")
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))
     b = make_node("b@one", host="127.0.0.3")
     resolve("127.0.0.99", "127.0.0.3")

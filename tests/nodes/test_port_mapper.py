@@ -10,15 +10,13 @@ from raft_actors.discovery import Directory, NotFound, Place, parse_address, sta
 from raft_actors.errors import BadName
 from raft_actors.port_files import PortFiles
 from raft_actors.port_mapper import ask_mapper, is_reached, mapper_port, mapper_wanted
-from tests.nodes.helpers import Collector, ask, eventually
+from tests.nodes.helpers import Collector, ask, eventually, free_port
 from tests.nodes.test_addresses import needs_ipv6
 
 
 @pytest.fixture
 def port(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.2", 0))
-        number = free.getsockname()[1]
+    number = free_port("127.0.0.2")
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(number))
     return number
 
