@@ -7,7 +7,7 @@ from pathlib import Path
 from raft_actors.answers import encoded
 from raft_actors.applied import Applied
 from raft_actors.config import Config
-from raft_actors.core.effects import Read
+from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -143,14 +143,18 @@ class Applying:
         """Take the part that a committed configuration gives this peer."""
         if configuration.makes_stateless(self.address, self.core.incarnation):
             self.core.stateless = True
-        elif self.core.stateless and self.address in configuration.everyone:
-            logger.error(
-                "%s is to keep a state, and its data directory is a witness's, without one: it "
-                "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
-                self.name,
-            )
+        self.say_if_state_is_missing(configuration)
         self.say_who_changed(configuration)
         self.say_if_removed(configuration)
+
+    def say_if_state_is_missing(self, configuration: Configuration) -> None:
+        core = self.core
+        if configuration.makes_stateless(self.address, core.incarnation) or (
+            self.address not in configuration.everyone
+        ):
+            core.troubles.pop("no_state", None)
+        elif core.stateless and configuration.index == core.configuration.index:
+            core.note(Trouble("no_state", self.address))
 
     def say_who_changed(self, configuration: Configuration) -> None:
         """Not of one that a later one in the log stands for: a restart applies them all again."""

@@ -181,6 +181,7 @@ class Peer(Applying, Answering, Process):
         )  # fmt: skip
         self.core.stateless = stateless
         self.core.version = applied.version
+        self.say_if_state_is_missing(snapshot.configuration)
         self.snapshotting = self.snapshotter(self)
         self.snapshotting.prune()
         self.step = self.core.step

@@ -69,6 +69,7 @@ class Trouble:
            "entry_too_large": `peer` can't be sent an entry, for no frame to its node holds it;
            `detail` says which, and how large it is
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
+           "no_state": this one is to keep a state, and has a witness's data directory
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
     """
 

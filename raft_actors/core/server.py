@@ -1,6 +1,6 @@
 """Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -319,9 +319,9 @@ class Server:
         if not self.voters.members:
             self.note(Trouble("no_group", self.peer))
 
-    def note_leaderless(self, heard: set[Address]) -> None:
+    def note_leaderless(self, heard: Mapping[Address, int]) -> None:
         """Have a person told, now and then, that there has been no leader for long, and who of
-        the members is not among those that were `heard`.
+        the members is not among those that were `heard`, or has another data directory.
         """
         if self.now < self.tell_at:
             return
@@ -334,6 +334,12 @@ class Server:
         detail = f"for {since:.0f} s"
         if silent:
             detail += f": no answer from {named(silent)}"
+        for member in self.others():
+            if member in heard and not self.voters.counts(member, heard[member]):
+                detail += (
+                    f"; {named([member])} answers, and has no vote: the group does not know the "
+                    "data directory it has"
+                )
         self.troubles.pop(what, None)  # it is told again
         self.note(Trouble(what, silent[0] if silent else self.peer, detail))
 
