@@ -605,8 +605,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replicating",
-        "        if not server.keeps_no_state and not server.has_doubtful_snapshot():",
-        "        if not server.has_doubtful_snapshot():",
+        "        if not server.keeps_no_state and not waits:",
+        "        if not waits:",
     ),
     Mutation(
         "a_member_forgets_its_state", "witnesses", "core/changing",
@@ -918,8 +918,14 @@ MUTATIONS = (
     ),
     Mutation(
         "refused_snapshot_is_not_looked_at", "docs/snapshots.md", "core/replicating",
-        "            progress.shipment = None\n            self.server.doubt(shipment.snapshot)",
-        "            progress.shipment = None",
+        "            server.doubt(shipment.snapshot)",
+        "            pass",
+    ),
+    Mutation(
+        "who_refuses_each_snapshot_is_sent_it_again_at_once", "docs/snapshots.md",
+        "core/replicating",
+        "        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until",
+        "        waits = server.has_doubtful_snapshot()",
     ),
     Mutation(
         "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "snapshotting",

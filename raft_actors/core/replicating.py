@@ -65,10 +65,11 @@ class Replicating(Leading):
         """Send the newest snapshot to whom the log can't help any more (§7).
 
         A witness's holds nothing: it waits until another leads. One that is in doubt waits until
-        its file was looked at, and a damaged one for another.
+        its file was looked at, and a damaged one for another. Who refused it again and again rests.
         """
         server = self.server
-        if not server.keeps_no_state and not server.has_doubtful_snapshot():
+        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until
+        if not server.keeps_no_state and not waits:
             if progress.shipment is None:
                 progress.shipment = Shipment(server.snapshot, now=server.now)
             self.send_parts(member, progress, progress.shipment)
@@ -166,14 +167,16 @@ class Replicating(Leading):
         is_refused = shipment.is_sent() and not reply.accepted and not reply.offset
         shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
         if is_refused:
-            progress.shipment = None
-            self.server.doubt(shipment.snapshot)
+            server = self.server
+            progress.snapshot_refused(now=server.now, patience=server.config.max_election_timeout)
+            server.doubt(shipment.snapshot)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:
         super().on_snapshot_checked(event)
         if self.server.damaged is not None:
             for progress in self.progress.values():
                 progress.shipment = None
+                progress.refused = 0
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep what followers need that are behind, and alive, within a bound."""
