@@ -273,6 +273,16 @@ MUTATIONS = (
         "        return began[-1][1] +",
     ),
     Mutation(
+        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/server",
+        "        longest_ms = max(self.promise_ms, ballot.promise_ms)",
+        "        longest_ms = self.promise_ms",
+    ),
+    Mutation(
+        "a_promise_of_before_is_forgotten_at_once", "thesis 6.4.1", "core/server",
+        "            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at",
+        "            True",
+    ),
+    Mutation(
         "promise_ends_with_the_role", "thesis 6.4.1", "core/server",
         "        return self.now < self.promised_until or self.role.hears_a_leader()",
         "        return self.role.hears_a_leader()",
