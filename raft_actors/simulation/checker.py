@@ -27,6 +27,7 @@ from raft_actors.core.membership import NOBODY, Address, Configuration
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.role import OUTCOME_UNKNOWN
 from raft_actors.sessions import EXPIRED, FORGOTTEN, said_in
+from supervision.foreign import text_of
 
 if TYPE_CHECKING:
     from raft_actors.simulation.peer import SimulatedPeer, Ticket
@@ -312,9 +313,9 @@ class Checker:
         if FORGOTTEN in (reply, reply_before):
             reply_before = reply  # a restart has forgotten it: that contradicts nothing
         if reply_before != reply or state_before != state:
-            what = f"command {terms.loads(command)!r} at {index}"
-            here = f"{said_in(reply)!r} with state {state!r}"
-            there = f"{said_in(reply_before)!r} with state {state_before!r}"
+            what = f"command {text_of(terms.loads(command))} at {index}"
+            here = f"{text_of(said_in(reply))} with state {state!r}"
+            there = f"{text_of(said_in(reply_before))} with state {state_before!r}"
             if who == peer.name:
                 raise Broken(
                     f"replicas differ after {what}: {who}, started again, replies {here}; before "
