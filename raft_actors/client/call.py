@@ -9,6 +9,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.membership import Address
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
+from raft_actors.requests import WRITE
 from raft_actors.sessions import REPLY
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Call:
     """A request under way.
 
     deadline  for all attempts, on the monotonic clock
-    session   whose request id it has; None for what is no command of a session
+    session   whose request id it has; None for what is no command, or not sent yet
     places    whom to ask one after the other; None: who leads
     target    whom the attempt of this moment asks; `future` has its answer
     perhaps   whether an attempt may have brought it into a log
@@ -49,6 +50,10 @@ class Call:
 
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
+
+    def needs_session(self) -> bool:
+        """Tell whether it is a command that has no request id, for nothing else runs once."""
+        return self.session is None and self.operation == WRITE and self.payload != b""
 
     def patience(self) -> float:
         """How long to wait for this attempt."""
