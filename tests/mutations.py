@@ -530,8 +530,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replicating",
-        "min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)",
+        "min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)",
         "server.config.command_bytes_max",
+    ),
+    Mutation(
+        "who_left_bounds_what_is_admitted", "docs/config.md", "core/replicating",
+        "for peer, size in holds.items() if peer not in self.leaving]",
+        "for peer, size in holds.items()]",
     ),
     Mutation(
         "appends_as_large_as_its_own_frames", "docs/config.md", "core/replicating",

@@ -108,11 +108,14 @@ class Replicating(Leading):
         """Look what the frames hold now: a node may have come back with another bound.
 
         What is sent to several is cut once, so the smallest counts; and a command that could not
-        be sent to each of the members would be admitted in vain.
+        be sent to each of the members would be admitted in vain. Who left needs none any more.
         """
         server = self.server
-        self.frame_bytes = min(map(server.frame_bytes_max, self.progress), default=NO_FRAMES)
-        self.command_bytes_max = min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)
+        holds = {peer: server.frame_bytes_max(peer) for peer in self.progress}
+        self.frame_bytes = min(holds.values(), default=NO_FRAMES)
+        of_members = [size for peer, size in holds.items() if peer not in self.leaving]
+        frame_bytes = min(of_members, default=NO_FRAMES)
+        self.command_bytes_max = min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)
 
     def is_stuck(self, member: Address, progress: Progress) -> bool:
         """Tell whether the next entry is one that was too large, and still is: it is not read again
@@ -135,8 +138,9 @@ class Replicating(Leading):
             self.send_snapshot(member, progress)
         if progress.shipment is None:
             self.stuck[member] = progress.next, size
-            detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
-            server.note(Trouble("entry_too_large", member, detail))
+            if member not in self.leaving:
+                detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
+                server.note(Trouble("entry_too_large", member, detail))
         return True
 
     def forget_who_is_stuck(self) -> None:

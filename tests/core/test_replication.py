@@ -320,6 +320,23 @@ def test_a_follower_that_no_frame_brings_an_entry_is_a_trouble_until_it_has_it()
     assert leader.troubles == {}
 
 
+def test_who_left_bounds_no_command_and_is_no_trouble() -> None:
+    """Planted: who_left_bounds_what_is_admitted."""
+    world = with_small_frames_to_c(100_000)
+    world.isolate("c")
+    assert world.configure("a", "ab").answer is None
+    world.settle()
+    leader = world.servers["a"]
+    assert address("c") in leader.role.leaving
+    ticket = world.propose("a", b"x" * 200_000)[0]
+    world.ring(0.2)
+    assert ticket.answer[0] == "ok"
+    world.heal()
+    world.ring(1)
+    assert leader.role.leaving == {}, "it was told"
+    assert world.troubles == []
+
+
 def test_an_entry_that_fits_no_frame_is_not_read_again_and_again() -> None:
     """Each write and each read of the others would read it once more from the disk.
 
