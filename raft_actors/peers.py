@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -24,6 +24,7 @@ from raft_actors.errors import BadName, FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
 from raft_actors.node import Incoming, LocalNode, Node
+from raft_actors.paths import absolute
 from raft_actors.peer import NO_PEER, Peer
 from raft_actors.peer_supervisor import PeerSupervisor
 from raft_actors.requests import STOP, Ask, TakeSnapshot, Ticket, event_of, refuse
@@ -497,11 +498,19 @@ def peer_spec(
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
     if config.trace is None and (wanted := os.environ.get("RAFT_TRACE")):
-        config = Config.of(config, trace=wanted)
+        config = Config.of(config, trace=where_first_meant(wanted))
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
     )
+
+
+@cache
+def where_first_meant(path: str) -> Path:
+    """Return the absolute path that one of the environment had when it was first used: specs are
+    made again and again, and the program may have gone elsewhere.
+    """
+    return absolute(path)
 
 
 def checked_member(member: Any) -> Address | str:

@@ -70,6 +70,12 @@ def test_the_port_file_tells_who_listens_where(make_node):
     assert not path.exists()
 
 
+def test_the_longest_name_has_a_port_file_too(make_node):
+    """Planted: a draft that is called like the node and then some."""
+    node = make_node("a" * 64 + "@" + "h" * 190)
+    assert make_node("b").ping(node.name) == "pong"
+
+
 def test_a_name_is_taken_while_its_process_lives(make_node, make_script):
     holder = make_script(NODE, "a")
     holder.line()
