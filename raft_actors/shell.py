@@ -140,11 +140,18 @@ def tell_error(
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
-def is_found_by_us(traceback: TracebackType) -> bool:
+def is_found_by_us(traceback: TracebackType | None) -> bool:
     """Tell whether an error is of a call to this library, and not of the user's own code in it."""
     files = [frame.f_code.co_filename for frame, _line in walk_tb(traceback)]
     ours = next((n for n, file in enumerate(files) if file.startswith(OWN)), len(files))
     return ours < len(files) and all(file.startswith(INSTALLED) for file in files[ours:])
+
+
+def is_all_found_by_us(error: BaseException) -> bool:
+    """Tell the same of an error and of what it was raised from."""
+    return is_found_by_us(error.__traceback__) and (
+        error.__cause__ is None or is_all_found_by_us(error.__cause__)
+    )
 
 
 def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
@@ -255,14 +262,16 @@ class News:
 
 
 class LineHandler(logging.Handler):
-    """Puts the lines of a logger into a queue."""
+    """Puts the lines of a logger into a queue; what this library says is wrong without where."""
 
     def __init__(self, lines: SimpleQueue[str | None], level: int) -> None:
         super().__init__(level)
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.put(self.format(record))
+        error = record.exc_info and record.exc_info[1]
+        says_all = isinstance(error, RaftError) and is_all_found_by_us(error)
+        self.lines.put(record.getMessage() if says_all else self.format(record))
 
 
 def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:

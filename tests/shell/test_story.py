@@ -172,6 +172,19 @@ def test_a_bug_in_a_machine_is_told_with_its_line_above_the_prompt(terminals: Te
     )
 
 
+def test_a_peer_that_ends_in_an_error_of_ours_has_a_line_and_one_of_the_users_its_traceback(
+    terminals: Terminals,
+) -> None:
+    shell = lone_leader(terminals, "tests.shell.slow_store", "Newer")
+    shell.run('Raft.stop("peer1"); Raft.start_peer(SlowStore, name="peer1")')
+    shell.terminal.wait_for_line("^-- Peer 'peer1' .* crashed: MachineTooOld.*install one")
+    shell.run('Raft.stop("peer1")')
+    assert not any("Traceback" in line for line in shell.terminal.lines())
+    shell.run('Raft.start_peer(Failing, name="peer2", data_dir="peer2")')
+    shell.run(f'Raft.set_configuration("peer2", [("peer2", "a@{HOST}")], timeout=0.5)')
+    shell.terminal.wait_for_line(r"slow_store.py., line \d+, in upgrade")
+
+
 def test_a_question_mark_behind_a_proxy_tells_of_the_actor(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     shell.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
