@@ -273,6 +273,11 @@ MUTATIONS = (
         "        return began[-1][1] +",
     ),
     Mutation(
+        "each_stranger_is_told_that_it_left", "bounds", "core/changing",
+        "        is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX",
+        "        is_told = peer in self.progress",
+    ),
+    Mutation(
         "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/server",
         "        longest_ms = max(self.promise_ms, ballot.promise_ms)",
         "        longest_ms = self.promise_ms",
