@@ -82,8 +82,10 @@ class Directory:
             entry = self._files.read(node)
             if entry is not None:
                 return [Place(reachable(entry.host), entry.port)]
-            if host == short_host_name():
-                raise NotFound(f"no node {node} of this user runs on this host")
+            here = short_host_name()
+            if host.lower() == here.lower():
+                written = "" if host == here else f", which is written {here}"
+                raise NotFound(f"no node {node} of this user runs on this host{written}")
         return lambda timeout_s: look_up(node, host, port, timeout_s)
 
 

@@ -104,6 +104,15 @@ def test_ipv6_addresses_are_read_with_and_without_brackets():
     assert str(Place("10.0.0.3", 4001)) == "10.0.0.3:4001"
 
 
+def test_this_host_in_other_letters_is_told_as_such(monkeypatch):
+    """Planted: its port mapper is asked, which no node on loopback has."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.org")
+    with pytest.raises(NotFound, match=r"no node b@box .* on this host, which is written Box"):
+        Directory(PortFiles(), {}).find("b@box")
+    with pytest.raises(NotFound, match=r"runs on this host$"):
+        Directory(PortFiles(), {}).find("b@Box")
+
+
 def test_a_host_name_that_can_be_none_is_told_so_where_it_is_looked_up():
     find = Directory(PortFiles(), {"b@one": "a..b:4001"}).find("b@one")
     with pytest.raises(NotFound, match=r"'a\.\.b' is no host name"):
