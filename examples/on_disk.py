@@ -32,14 +32,14 @@ class Words(OnDiskStateMachine):
 PEERS = ("peer1", "peer2", "peer3")
 
 
-def start(directory: Path) -> None:
+def start_peers(directory: Path) -> None:
     for name in PEERS:
         Raft.start_peer(Words, name=name, data_dir=directory / name)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        start(Path(directory))
+        start_peers(Path(directory))
         Raft.set_configuration(PEERS[0], PEERS)
         with Cluster(PEERS) as cluster, cluster.pipeline() as pipeline:
             for number in range(2_000):
@@ -47,7 +47,7 @@ def main() -> None:
         Raft.snapshot(PEERS[0])
         for name in PEERS:
             Raft.stop(name)
-        start(Path(directory))
+        start_peers(Path(directory))
         with Cluster(PEERS) as cluster:
             print("the:", cluster.read(("count", "the")))
             print(cluster.read(("begin", "word9"))["word99"], "times word99")

@@ -49,6 +49,7 @@ REFRESH_S = 5.0
 OUTSTANDING_MAX = SPAN * 2 // 3
 LOOK_S = 0.02
 STATUS_S = 1.0
+AGAIN: Any = object()
 
 
 class Cluster:
@@ -143,11 +144,7 @@ class Cluster:
 
         Waits only where no leader is known yet.
         """
-        call = self._begin(command, timeout)
-        if call.future is not None:
-            call.future.add_done_callback(partial(self._on_cast, call))
-        else:
-            call.end()
+        self._let_go(self._begin(command, timeout))
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
         """Return a pipeline, to have so many operations under way at once from one thread."""
@@ -161,14 +158,13 @@ class Cluster:
         more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
         Only for commands that nobody is still waiting for. Raises ValueError for what is no id.
         """
-        call = Call(WRITE, b"", self._deadline(timeout), checked_id(request_id))
-        return self._finish(self._sent(call))
+        return self._finish(self._sent(self._settling(request_id, timeout)))
 
     # Waiting and looking.
 
     def barrier(self, timeout: float | None = None) -> int:
         """Wait until all that was answered before is applied at the leader; return its index."""
-        index: int = self._finish(self._sent(Call(READ, REPLY, self._deadline(timeout))))
+        index: int = self._finish(self._sent(self._passing(timeout)))
         return index
 
     def await_leader(self, timeout: float | None = None) -> Address:
@@ -176,35 +172,18 @@ class Cluster:
 
         Raises NoLeader or Unavailable.
         """
-        self.barrier(timeout)
-        leader = self._finder.leader
-        if leader is None:
-            raise NoLeader("the leader lost its office right now; wait again")
-        return leader
+        call = self._passing(timeout)
+        self._finish(self._sent(call))
+        return answered_by(call)
 
     def await_applied(
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
         """Wait until `index` is applied at one peer, or at every member. Raises Unavailable."""
-        if type(index) is not int:
-            raise TypeError(f"the index of an entry is a whole number, not {index!r}")
-        deadline = self._deadline(timeout)
-        wanted = None if at is None else (address_of(at),)
-        while True:
-            found = {peer: self._status_of(peer) for peer in wanted} if wanted else self.status()
-            behind = [
-                peer
-                for peer, status in found.items()
-                if status is None or status["last_applied"] < index
-            ]
-            if not behind:
-                return
+        deadline, wanted = self._applying(index, at, timeout)
+        while behind := self._behind(index, wanted):
             if time.monotonic() >= deadline:
-                silent = [peer for peer in behind if found[peer] is None]
-                why = f" ({named(silent)} did not answer)" if silent else ""
-                raise Unavailable(
-                    f"{behind} have not applied entry {index} in time{why}; wait again"
-                )
+                raise late(index, behind)
             time.sleep(LOOK_S)
 
     @property
@@ -280,30 +259,48 @@ class Cluster:
             raise ValueError(f"the leader answers a {consistency} read: leave out `at`")
         return call
 
-    def _begin(
-        self,
-        command: Any,
-        timeout: float | None,
-        *,
-        together: bool = False,
-        session: ClientSession | None = None,
-        leader: Address | None = None,
-    ) -> Call:
-        """Send a command for the first time; `together` with others, when they are flushed.
+    def _settling(self, request_id: RequestId, timeout: float | None) -> Call:
+        return Call(WRITE, b"", self._deadline(timeout), checked_id(request_id))
 
-        Opens a session and finds the leader, if none is given nor known, and waits for that.
-        """
+    def _passing(self, timeout: float | None) -> Call:
+        """Make the call of a barrier, not sent yet."""
+        return Call(READ, REPLY, self._deadline(timeout))
+
+    def _applying(
+        self, index: int, at: PeerRef | None, timeout: float | None
+    ) -> tuple[float, Address | None]:
+        """Return the deadline of `await_applied`, and whom to ask; None for every member."""
+        if type(index) is not int:
+            raise TypeError(f"the index of an entry is a whole number, not {index!r}")
+        return self._deadline(timeout), None if at is None else address_of(at)
+
+    def _behind(self, index: int, wanted: Address | None) -> dict[Address, Status | None]:
+        """Return those who have not applied `index`, with what they say; None for no answer."""
+        asked = self.status() if wanted is None else {wanted: self._status_of(wanted)}
+        return {
+            peer: status
+            for peer, status in asked.items()
+            if status is None or status["last_applied"] < index
+        }
+
+    def _writing(self, command: Any, timeout: float | None) -> Call:
+        """Make the call of a write, not sent yet."""
         payload = encoding.dumps(command, "command")
         if len(payload) > self._command_bytes_max:
             raise CommandTooLarge(
                 f"{len(payload)} bytes are more than Config.command_bytes_max "
                 f"({self._command_bytes_max}); split it, or raise the bound on every node"
             )
-        call = Call(WRITE, payload, self._deadline(timeout))
-        session = session or self._session or self._opened(call.deadline)
+        return Call(WRITE, payload, self._deadline(timeout))
+
+    def _begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
+        """Send a command for the first time; `together` with others, when they are flushed.
+
+        Opens a session and finds the leader, if none is known, and waits for that.
+        """
+        call = self._writing(command, timeout)
         try:
-            session.next(call)
-            return self._sent(call, together=together, leader=leader)
+            return self._sent(call, together=together)
         except BaseException:  # Ctrl-C, above all
             call.end()
             raise
@@ -317,8 +314,7 @@ class Cluster:
             if not self._session_lock.acquire(timeout=time_until(deadline)):
                 raise Unavailable("no session could be opened in time; nothing happened: try again")
             if self._session is None:
-                opening = Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
-                self._session = ClientSession(self._finish(self._sent(opening)))
+                self._session = ClientSession(self._finish(self._sent(opening(deadline))))
             return self._session
         finally:
             try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
@@ -327,7 +323,12 @@ class Cluster:
                 pass
 
     def _sent(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
-        """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look."""
+        """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look.
+
+        A command that is of no session becomes one of this handle's.
+        """
+        if call.needs_session():
+            (self._session or self._opened(call.deadline)).next(call)
         if call.places is not None:
             target: Address | None = next(call.places)
         else:
@@ -348,26 +349,38 @@ class Cluster:
     def _finish(self, call: Call) -> Any:
         """Wait for the reply; try again whatever is safe to try again, until the deadline."""
         try:
-            while True:
-                answer = call.answer()
-                if type(answer) is bytes:
-                    if answer.startswith(REPLY):
-                        index, reply = reply_in(answer)
-                        if index > self.token:
-                            self.token = index
-                        return encoding.loads_stored(reply) if reply else index
-                    answer = encoding.loads_stored(answer)
-                    if call.request[0] == NEW and answer[0] == "ok":
-                        return answer[1]
-                elif type(answer) is list:
-                    self._finder.hear_of(answer)
-                    answer = ("error", "no_peer")
-                self._judge(call, answer)
-                self._try_again(call)
+            while (reply := self._heard(call)) is AGAIN:
+                time.sleep(self._pause(call))
+                call.tries += 1
+                self._sent(call)
+            return reply
         finally:
-            call.end()
-            if self._closed:
-                self._end_session()
+            self._ended(call)
+
+    def _heard(self, call: Call) -> Any:
+        """Wait for the answer to this attempt. Return the reply that it is; or AGAIN, having learnt
+        from it, if another attempt may get one.
+        """
+        answer = call.answer()
+        if type(answer) is bytes:
+            if answer.startswith(REPLY):
+                index, reply = reply_in(answer)
+                if index > self.token:
+                    self.token = index
+                return encoding.loads_stored(reply) if reply else index
+            answer = encoding.loads_stored(answer)
+            if call.request[0] == NEW and answer[0] == "ok":
+                return answer[1]
+        elif type(answer) is list:
+            self._finder.hear_of(answer)
+            answer = ("error", "no_peer")
+        self._judge(call, answer)
+        return AGAIN
+
+    def _ended(self, call: Call) -> None:
+        call.end()
+        if self._closed:
+            self._end_session()
 
     def _end_session(self) -> None:
         """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
@@ -415,7 +428,9 @@ class Cluster:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
 
     def _on_expired(self, call: Call) -> None:
-        """Begin a new session; but a command that may have run in the old one is not repeated."""
+        """Let it be of another session; but a command that may have run in the old one is not
+        repeated.
+        """
         session = call.session
         if session is None or call.perhaps:
             raise SessionExpired(
@@ -424,25 +439,22 @@ class Cluster:
                 call.request,
             )
         call.end()
-        call.reason = None
+        call.session = call.reason = None
         if self._session is session:
             self._session = None
-        (self._session or self._opened(call.deadline)).next(call)
 
-    def _try_again(self, call: Call) -> None:
-        """Pause, longer each time, and send again; raise at the deadline.
+    def _pause(self, call: Call) -> float:
+        """Return how long to wait before the next attempt: longer each time.
 
-        An attempt for which no time is left would only make unknown what is known.
+        Raises where no time is left for one: it would only make unknown what is known.
         """
         remaining = call.remaining()
         pause = 0.0
         if call.tries or self._finder.leader is None or call.reason == "overloaded":
             pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX)
-        time.sleep(max(0.0, min(pause, remaining)))
-        if remaining <= pause or call.remaining() <= 0:
+        if remaining <= pause:
             raise self._failure(call)
-        call.tries += 1
-        self._sent(call)
+        return pause
 
     def _failure(self, call: Call) -> RaftError:
         """Say at the deadline what is known."""
@@ -490,13 +502,33 @@ class Cluster:
             f"majority of {self.members} runs ({why})"
         )
 
+    def _let_go(self, call: Call) -> None:
+        if call.future is not None:
+            call.future.add_done_callback(partial(self._on_cast, call))
+        else:
+            call.end()
+
     def _on_cast(self, call: Call, _answer: Future[Any]) -> None:
         """Nobody waits for this one, but where it went wrong is where not to ask next."""
         if not call.is_replied():
             self._finder.lost(call.target)
-        call.end()
-        if self._closed:
-            self._end_session()
+        self._ended(call)
+
+
+def answered_by(call: Call) -> Address:
+    assert call.target is not None, "somebody was asked"
+    return call.target
+
+
+def late(index: int, behind: dict[Address, Status | None]) -> Unavailable:
+    silent = [peer for peer, status in behind.items() if status is None]
+    why = f" ({named(silent)} did not answer)" if silent else ""
+    return Unavailable(f"{[*behind]} have not applied entry {index} in time{why}; wait again")
+
+
+def opening(deadline: float) -> Call:
+    """Make the call that opens a session, not sent yet."""
+    return Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
 
 
 def checked_id(request_id: Any) -> RequestId:

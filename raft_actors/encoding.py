@@ -15,8 +15,9 @@ Most commands and replies are plain, and for those both ways stay in C (docs/dec
 Equal sets give equal bytes. A dict keeps its order. Safe to call from any thread.
 
 What travels (`dumps`, `loads`) has bounds that what is kept (`dumps_stored`, `loads_stored`) has
-not, for a state may be more than the commands that made it. Whether bytes can be read does not
-depend on the machine: a time zone that it doesn't know is an `UnknownZone` there.
+not, for a state may be more than the commands that made it. Whether bytes of the log can be read,
+and a reply to them be written, does not depend on the machine: a time zone that it doesn't know is
+an `UnknownZone` there, and with `spread=False` no hashes are looked at.
 """
 
 import struct
@@ -36,7 +37,7 @@ from msgpack.exceptions import OutOfData  # type: ignore[import-untyped]
 from raft_actors.errors import HostError
 
 __all__ = ["ATOMS", "DEPTH_MAX", "STORED_DEPTH_MAX", "UnknownZone", "dumps", "dumps_stored",
-           "loads", "loads_stored", "unknown_zones"]  # fmt: skip
+           "loads", "loads_stored", "may_be_a_crowd", "unknown_zones"]  # fmt: skip
 
 DEPTH_MAX = 100  # containers within containers, of what travels
 STORED_DEPTH_MAX = 150  # of what is kept; each takes four of Python's thousand calls
@@ -48,6 +49,8 @@ COMPARISONS_MAX = 1 << 20
 """What equal hashes may cost: some hundredths of a second."""
 SMALL = 4096
 """Bytes that hold too few keys for equal hashes to cost anything."""
+LONG_HEADS = b"\xdc", b"\xdd", b"\xde", b"\xdf"
+"""What begins an array or a map of more than 15 items."""
 MARKED = 0xC1
 WHOLE = 0  # the ext code of an int beyond 64 bits: two's complement, big-endian
 ARRAY_TRUSTED = 1024  # items an array may claim unchecked: msgpack makes room for them at once
@@ -56,9 +59,9 @@ ATOMS = frozenset({type(None), bool, int, float, str, bytes})
 CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 
 
-def dumps(value: Any, what: str = "command") -> bytes:
+def dumps(value: Any, what: str = "command", *, spread: bool = True) -> bytes:
     """Encode a term that travels. `what` is how messages call it: `command[1]["key"]: a socket
-    can't ...`.
+    can't ...`. `spread`: see `loads`.
 
     Raises TypeError for a part that is no term, and ValueError for a str with a lone surrogate, for
     a value that contains itself or is nested deeper than `DEPTH_MAX`, and for keys that are ints
@@ -70,30 +73,40 @@ def dumps(value: Any, what: str = "command") -> bytes:
             return Packer().pack(value)  # type: ignore[no-any-return]
         except (OverflowError, UnicodeEncodeError):
             pass  # an int beyond 64 bits, or a lone surrogate
-    return written(value, what, stored=False)
+    return written(value, what, stored=False, spread=spread)
 
 
 def dumps_stored(value: Any, what: str = "state") -> bytes:
     """As `dumps`, for what a program keeps and tells of itself: nested up to `STORED_DEPTH_MAX`,
     and with any keys.
     """
-    return written(value, what, stored=True)
+    return written(value, what, stored=True, spread=False)
 
 
-def loads(data: bytes | memoryview) -> Any:
+def loads(data: bytes | memoryview, *, spread: bool = True) -> Any:
     """Decode what `dumps` made.
+
+    spread  whether keys of equal hashes by the thousand are refused. A replica reads a command
+            without that, for strings have other hashes in each process: it was looked at before
+            the command was in the log
 
     The bytes may come from a stranger: only terms come out, nothing is executed, and memory and
     time stay in proportion to `len(data)`, whatever is claimed inside.
 
-    Raises ValueError if `data` is anything but exactly one term within the bounds of `dumps`.
+    Raises ValueError if `data` is anything but exactly one term within the bounds of `dumps`; and
+    HostError if a moment of a time zone that is not known here is a key, or a member of a set.
     """
-    return decoded(data, stored=False)
+    return decoded(data, stored=False, spread=spread)
 
 
 def loads_stored(data: bytes | memoryview) -> Any:
     """Decode what `dumps_stored` made, or `dumps`. Raises ValueError for anything else."""
-    return decoded(data, stored=True)
+    return decoded(data, stored=True, spread=False)
+
+
+def may_be_a_crowd(data: bytes) -> bool:
+    """Tell whether so many keys may be in a term that `loads` would look at their hashes."""
+    return len(data) > SMALL and any(head in data for head in LONG_HEADS)
 
 
 def unknown_zones(data: bytes) -> list[str]:
@@ -103,8 +116,11 @@ def unknown_zones(data: bytes) -> list[str]:
     """
     if ZONEINFO_SIGN not in data:
         return []
-    reader = Reader(stored=False)
-    decoded(data, stored=False, reader=reader)
+    reader = Reader(stored=False, spread=True)
+    try:
+        decoded(data, stored=False, spread=True, reader=reader)
+    except HostError:  # a moment of such a zone is a key, whose hash needs the offset
+        return reader.unknown
     return reader.unknown
 
 
@@ -153,15 +169,15 @@ class Mark:
         self.build = build
 
 
-def written(value: Any, what: str, *, stored: bool) -> bytes:
+def written(value: Any, what: str, *, stored: bool, spread: bool) -> bytes:
     try:
-        return encode(value, stored=stored)
+        return encode(value, stored=stored, spread=spread)
     except (TypeError, ValueError) as error:
-        raise explained(error, value, what, stored=stored) from None
+        raise explained(error, value, what, stored=stored, spread=spread) from None
 
 
-def encode(value: Any, *, stored: bool) -> bytes:
-    writer = Writer(stored=stored)
+def encode(value: Any, *, stored: bool, spread: bool) -> bytes:
+    writer = Writer(stored=stored, spread=spread)
     lowered = writer.lower(value, STORED_DEPTH_MAX if stored else DEPTH_MAX)
     packed: bytes = Packer(default=writer.pack_whole).pack(lowered)
     if writer.whole and not stored:
@@ -173,14 +189,16 @@ class Writer:
     """Lowers one value.
 
     stored  whether it is kept here, and may be what does not travel
+    spread  whether keys of equal hashes are refused
     marked  whether any mark was needed
     whole   whether there was an int beyond 64 bits
     """
 
-    __slots__ = ("marked", "stored", "whole")
+    __slots__ = ("marked", "spread", "stored", "whole")
 
-    def __init__(self, *, stored: bool) -> None:
+    def __init__(self, *, stored: bool, spread: bool) -> None:
         self.stored = stored
+        self.spread = spread
         self.marked = self.whole = False
 
     def pack_whole(self, value: int) -> ExtType:
@@ -211,7 +229,7 @@ class Writer:
         return tuple(self.parts(value, depth))
 
     def lower_dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
-        if len(value) > CROWD and not self.stored:
+        if len(value) > CROWD and self.spread:
             check_spread(value)
         return dict(zip(self.parts(value, depth), self.parts(value.values(), depth), strict=True))
 
@@ -220,7 +238,7 @@ class Writer:
 
     def lower_set(self, value: set[Any] | frozenset[Any], depth: int) -> tuple[Any, ...]:
         self.marked = True
-        if len(value) > CROWD and not self.stored:
+        if len(value) > CROWD and self.spread:
             check_spread(value)
         mark = SET if type(value) is set else FROZENSET
         return (mark.sign, *in_order(self.parts(value, depth)))
@@ -342,23 +360,29 @@ NOT_HEADS = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
 """What never begins an array or a map."""
 
 
-def decoded(data: bytes | memoryview, *, stored: bool, reader: "Reader | None" = None) -> Any:
+def decoded(
+    data: bytes | memoryview, *, stored: bool, spread: bool, reader: "Reader | None" = None
+) -> Any:
     try:
         try:
-            return read(data, ARRAY_TRUSTED, stored, reader)
+            return read(data, ARRAY_TRUSTED, stored, spread, reader)
         except ValueError:
             if len(data) <= ARRAY_TRUSTED:
                 raise
         check_lengths(data)
-        return read(data, len(data), stored, reader)
+        return read(data, len(data), stored, spread, reader)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
 
 
 def read(
-    data: bytes | memoryview, array_max: int, stored: bool, reader: "Reader | None" = None
+    data: bytes | memoryview,
+    array_max: int,
+    stored: bool,
+    spread: bool,
+    reader: "Reader | None" = None,
 ) -> Any:
-    if reader is None and data[0] != MARKED and (stored or len(data) <= SMALL):
+    if reader is None and data[0] != MARKED and (not spread or len(data) <= SMALL):
         try:
             value = unpack(data, array_max, read_whole if stored else meet_whole)
         except WholeMet:
@@ -367,7 +391,7 @@ def read(
             if not stored:
                 check_depth(data, value)
             return value
-    return (reader or Reader(stored=stored)).read(data, array_max)
+    return (reader or Reader(stored=stored, spread=spread)).read(data, array_max)
 
 
 def unpack(
@@ -408,22 +432,24 @@ class Reader:
     """Reads one value, and looks at what a stranger may have put there.
 
     stored      whether the value was kept here, and may be what does not travel
+    spread      whether keys of equal hashes are refused
     open_marks  marks met that head no array yet: it must end at 0
     whole       whether there was an int beyond 64 bits
     unknown     keys of the time zones that are not known here
     """
 
-    __slots__ = ("open_marks", "stored", "unknown", "whole")
+    __slots__ = ("open_marks", "spread", "stored", "unknown", "whole")
 
-    def __init__(self, *, stored: bool) -> None:
+    def __init__(self, *, stored: bool, spread: bool) -> None:
         self.stored = stored
+        self.spread = spread
         self.open_marks = 0
         self.whole = False
         self.unknown: list[str] = []
 
     def read(self, data: bytes | memoryview, array_max: int) -> Any:
         self.open_marks = 0
-        read_pairs = None if self.stored or len(data) <= SMALL else self.read_pairs
+        read_pairs = self.read_pairs if self.spread and len(data) > SMALL else None
         if data[0] == MARKED:
             inner = memoryview(data)[1:]
             value = unpack(inner, array_max, self.read_ext, self.read_array, read_pairs)
@@ -452,7 +478,7 @@ class Reader:
             return tuple(parts)
         self.open_marks -= 1
         mark: Mark = parts.pop(0)
-        if len(parts) > CROWD and not self.stored and mark in (SET, FROZENSET):
+        if len(parts) > CROWD and self.spread and mark in (SET, FROZENSET):
             check_spread(parts)
         value = mark.build(parts)
         if type(value) is UnknownZone:
@@ -481,7 +507,7 @@ def check_lengths(data: bytes | memoryview) -> None:
 
 def check_spread(keys: Collection[Any]) -> None:
     """Raise ValueError for keys that would be compared with each other for long: they have equal
-    hashes, as keys have by chance only a few times.
+    hashes, as keys have by chance only a few times. In another process they may have others.
     """
     counts = Counter(map(hash, keys)).values()
     if sum(count * count for count in counts) > max(COMPARISONS_MAX, 64 * len(keys)):
@@ -542,7 +568,7 @@ def refusal(value: Any) -> str:
     return text
 
 
-def explained(error: Exception, value: Any, what: str, *, stored: bool) -> Exception:
+def explained(error: Exception, value: Any, what: str, *, stored: bool, spread: bool) -> Exception:
     """The same complaint, naming the part: the innermost that can't be encoded on its own."""
     if isinstance(error, TooDeep):
         levels = STORED_DEPTH_MAX if stored else DEPTH_MAX
@@ -552,9 +578,9 @@ def explained(error: Exception, value: Any, what: str, *, stored: bool) -> Excep
         )
     for path, part in parts_of(value):
         try:
-            encode(part, stored=stored)
+            encode(part, stored=stored, spread=spread)
         except (TypeError, ValueError) as inner:
-            return explained(inner, part, path.format(what), stored=stored)
+            return explained(inner, part, path.format(what), stored=stored, spread=spread)
     if isinstance(error, UnicodeEncodeError):
         return ValueError(f"{what}: {shortened(value)} has a lone surrogate; send it as bytes")
     return type(error)(f"{what}: {error}")

@@ -1,5 +1,7 @@
 """The errors that raft_actors raises. Each message says what to do next."""
 
+from typing import Any
+
 __all__ = [
     "REJOIN",
     "BadName",
@@ -38,6 +40,8 @@ REJOIN = (
 
 TEXT_MAX = 10_000
 """Characters of an exception's text that travel, and are kept."""
+CLASS_NAME: Any = type.__dict__["__qualname__"]
+"""Also where a metaclass has a name of its own."""
 
 
 def in_text(error: BaseException) -> tuple[str, str]:
@@ -48,7 +52,7 @@ def in_text(error: BaseException) -> tuple[str, str]:
         text = str(error)[:TEXT_MAX]
     except BaseException:
         text = "an exception that can't say what it is"
-    return whole(type(error).__qualname__), whole(text)
+    return whole(CLASS_NAME.__get__(type(error))), whole(text)
 
 
 def whole(text: str) -> str:

@@ -31,8 +31,9 @@ class StateMachine:
     holds by itself where `handle_write` returns a new state. One that changes its state in place
     either raises before its first change, or keeps its state in something with `commit()` and
     `rollback()`, like `raft_actors.UndoDict`: the framework calls them. An exception that tells of
-    the host (no memory, too deep a recursion, a file or module that is not there) is no result:
-    other replicas may do otherwise, so the replica stops before that command and says so.
+    the host (no memory, too deep a recursion, too many digits, a file or module that is not there)
+    is no result: other replicas may do otherwise, so the replica stops before that command and says
+    so.
 
     version          of this class: the newest that it can run as. Raise it with each change of
                      what a command does or how the state looks, and say in `upgrade` how to move
@@ -57,7 +58,9 @@ class StateMachine:
     def handle_read(self, query: Any, state: Any) -> Any:
         """Answer a query, on the peer that was asked alone. Return `reply` or `(reply, state)`.
 
-        Don't change the state: a read is not replicated, and a changed state is dropped.
+        Don't change the state: a read runs on one replica alone. Another state that it returns is
+        no state, and what it changes in place makes this replica differ from the others, without
+        a word; only an `UndoDict` and a state on disk take it back. `raft_simulation` finds it.
         A pair is taken for (reply, state) if its second part is `state` itself, unless its first
         is "ok" or "error": then the pair is the reply, as is every other pair.
         """
@@ -111,7 +114,8 @@ class OnDiskStateMachine(StateMachine):
     """A state machine whose state is on disk: a `DiskDict`, of str keys and terms.
 
     Write `handle_write(command, state)` and `handle_read(query, state)`; return the state that you
-    were given. A restarted peer goes on from what is on its disk.
+    were given. A restarted peer goes on from what is on its disk: what `init` writes counts before
+    the first command only.
 
     directory   where it is, set by the peer
     """

@@ -12,7 +12,7 @@ from pykka._envelope import Envelope
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import is_a, log, text_of
+from supervision.foreign import is_a, is_count, is_number, log, text_of
 from supervision.process import Process
 from supervision.ref import Signal, process_of, stop, tell_if_alive
 from supervision.reserved import is_ours
@@ -251,12 +251,12 @@ class SupervisorBase(Process, type="supervisor"):
 
 def check_intensity(max_restarts: Any, max_seconds: Any) -> None:
     """Raise OptionError unless these limit restarts."""
-    if not is_a(max_restarts, int) or max_restarts < 0:
+    if not is_count(max_restarts):
         raise OptionError(
             ("invalid_intensity", max_restarts),
             f"max_restarts must be a whole number >= 0, not {text_of(max_restarts)}",
         )
-    if not is_a(max_seconds, (int, float)) or not max_seconds > 0:  # nor nan
+    if not is_number(max_seconds) or not max_seconds > 0:  # nor nan
         raise OptionError(
             ("invalid_period", max_seconds),
             f"max_seconds must be above 0, not {text_of(max_seconds)}",

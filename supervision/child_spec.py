@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from supervision.errors import ChildSpecError, Reason, is_abnormal
-from supervision.foreign import class_name, is_a, says, text_of
+from supervision.foreign import class_name, is_number, says, text_of
 
 __all__ = ["ChildSpec", "Restart", "Shutdown", "check_options"]
 
@@ -85,8 +85,8 @@ def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  
             ("invalid_child_type", type),
             f"type of {of} must be worker or supervisor, not {text_of(type)}",
         )
-    if is_a(shutdown, (int, float)):
-        valid = not is_a(shutdown, bool) and shutdown >= 0
+    if is_number(shutdown):
+        valid = shutdown >= 0  # nor nan
     else:
         valid = says(shutdown, "brutal_kill") or says(shutdown, "infinity")
     if not valid:

@@ -1,8 +1,8 @@
 """What every supervisor does with one child: read its spec, start it, shut it down."""
 
 import logging
+import math
 import queue
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from supervision.child_spec import ChildSpec
 from supervision.errors import CallingSelf, ChildSpecError, reason_for
 from supervision.foreign import is_a, log, says, text_of
 from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
-from supervision.waits import Wait, await_end
+from supervision.waits import Wait, await_end, seconds
 
 __all__ = ["Child", "ChildForm", "shut_down", "start", "to_spec"]
 
@@ -82,7 +82,7 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
         return _read(spec.start(), spec)
     except BaseException as error:
         log(logging.ERROR, "start of child %s raised", text_of(spec.id), error=error)
-        return ("error", reason_for(error))
+        return ("error", reason_for(error, starting=True))
 
 
 def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
@@ -125,22 +125,26 @@ def shut_down(children: Iterable[Child]) -> None:
         ref.watch(ended.put)
         tell_if_alive(ref, Exit("shutdown"))
         waiting.append((child, ref, ended))
+    waiting.sort(key=lambda each: _budget_s(each[0]))
     try:
         with Wait(tuple(ref for _, ref, _ in waiting), "ended"):
             for child, ref, ended in waiting:
-                _await_or_kill(child.spec.shutdown, ref, ended, began)
+                _await_or_kill(_budget_s(child), ref, ended, began)
     except CallingSelf as error:
         for _, ref, _ in waiting:
             log(logging.WARNING, "%s is killed: %s", ref, error)
             kill(ref)
 
 
+def _budget_s(child: Child) -> float:
+    shutdown: Any = child.spec.shutdown
+    return math.inf if says(shutdown, "infinity") else seconds(shutdown)
+
+
 def _await_or_kill(
-    budget_s: Any, ref: ProcessRef[Any], ended: "queue.SimpleQueue[Any]", began: float
+    budget_s: float, ref: ProcessRef[Any], ended: "queue.SimpleQueue[Any]", began: float
 ) -> None:
-    left_s = None
-    if not says(budget_s, "infinity"):
-        left_s = min(max(0.0, began + budget_s - time.monotonic()), threading.TIMEOUT_MAX)
+    left_s = None if budget_s == math.inf else seconds(began + budget_s - time.monotonic())
     try:
         await_end(ended, left_s)
     except queue.Empty:

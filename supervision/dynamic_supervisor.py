@@ -8,7 +8,7 @@ from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
-from supervision.foreign import is_a, says, text_of
+from supervision.foreign import is_count, says, text_of
 from supervision.ref import ProcessRef, process_of
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorFlags"]
@@ -41,7 +41,7 @@ def dynamic_supervisor_flags(
             ("invalid_strategy", strategy),
             f"strategy can only be one_for_one, not {text_of(strategy)}",
         )
-    if not says(max_children, "infinity") and not (is_a(max_children, int) and max_children >= 0):
+    if not says(max_children, "infinity") and not is_count(max_children):
         raise OptionError(
             ("invalid_max_children", max_children),
             f'max_children must be a whole number >= 0 or "infinity", not {text_of(max_children)}',

@@ -7,7 +7,7 @@ An exit reason is a plain term, so that it can be compared, logged and sent to a
 
 from typing import Any
 
-from supervision.foreign import class_name, is_a, says, text_of
+from supervision.foreign import class_name, is_a, part, says, text_of
 
 __all__ = [
     "CallingSelf",
@@ -83,10 +83,16 @@ class Stop(Exception):
         self.reason = reason
 
 
-def reason_for(error: BaseException) -> Reason:
-    """The exit reason of a process that ends by this exception."""
-    if is_a(error, (Stop, StartError)) and "reason" in vars(error):
-        return vars(error)["reason"]
+def reason_for(error: BaseException, *, starting: bool = False) -> Reason:
+    """The exit reason of a process that ends by this exception.
+
+    starting   it did not get through its start; then the start of another that failed in it gives
+               its own reason. Later that is a crash as any other
+    """
+    if is_a(error, (Stop, StartError) if starting else Stop):
+        attributes = part(error, "__dict__")
+        if "reason" in attributes:
+            return attributes["reason"]
     return ("exception", class_name(error), text_of(error, str))
 
 

@@ -10,7 +10,20 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["Key", "class_name", "equal", "is_a", "is_interrupt", "log", "says", "text_of"]
+__all__ = [
+    "Key",
+    "class_name",
+    "equal",
+    "exc_info",
+    "is_a",
+    "is_count",
+    "is_interrupt",
+    "is_number",
+    "log",
+    "part",
+    "says",
+    "text_of",
+]
 
 logger = logging.getLogger("supervision")
 logger.addHandler(logging.NullHandler())
@@ -43,6 +56,16 @@ def is_a(thing: Any, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
     return issubclass(type(thing), kind)
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is an int or a float. True is neither."""
+    return is_a(value, (int, float)) and not is_a(value, bool)
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number from 0 on. True is none."""
+    return is_number(value) and is_a(value, int) and value >= 0
+
+
 def says(thing: Any, word: str) -> bool:
     """Whether the thing is this string."""
     return is_a(thing, str) and str.__eq__(thing, word)
@@ -52,7 +75,9 @@ def equal(one: Any, other: Any) -> bool:
     """Whether they are the same or `one == other`. What can't be compared is not equal."""
     try:
         return one is other or bool(one == other)
-    except Exception:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return False
 
 
@@ -77,6 +102,16 @@ class Key:
         return equal(self.thing, other.thing if isinstance(other, Key) else other)
 
 
+def part(error: BaseException, name: str) -> Any:
+    """Its `__dict__`, `__cause__` or `__traceback__`, whatever its class makes of attributes."""
+    return BaseException.__dict__[name].__get__(error)
+
+
+def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
+    """As `sys.exc_info()` where it was caught."""
+    return type(error), error, part(error, "__traceback__")
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether this is a Ctrl-C: meant for the main program, whatever it happened to be doing."""
     return is_a(error, KeyboardInterrupt) and (
@@ -90,7 +125,8 @@ def log(level: int, message: str, *things: Any, error: BaseException | None = No
     error   shown with its traceback
     """
     try:
-        logger.log(level, message, *things, exc_info=error, stacklevel=2)
+        shown = None if error is None else exc_info(error)
+        logger.log(level, message, *things, exc_info=shown, stacklevel=2)
     except BaseException as failure:
         if is_interrupt(failure):
             raise

@@ -17,7 +17,8 @@ from typing import Any
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
-from supervision.foreign import is_a, text_of
+from supervision.errors import Ignore, Stop
+from supervision.foreign import exc_info, is_a, text_of
 
 __all__ = ["Inbox", "dead_letter", "fail", "fail_future", "reply"]
 
@@ -76,6 +77,8 @@ class Inbox:
         queue, taken = self._queue, self.taken
         if not taken:  # it told itself nothing in its start
             self.idle = True
+            if not queue.empty():
+                self.idle = False  # was put before that, and is to be handled before a visit
             taken.append(queue.get())
             self.idle = False
         try:
@@ -113,18 +116,23 @@ class Inbox:
 
     def _refuse_waiting(self) -> None:
         unread: list[Envelope[Any]] = []
-        with suppress(IndexError):
-            while True:
-                unread.append(self.taken.popleft())
-        with suppress(Empty):
-            while True:
-                unread.append(self._queue.get_nowait())
-        self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
-        if self.waker is not None:
-            self.waker()
-        unread = [envelope for envelope in unread if envelope is not WAKE]
-        if unread:
-            self.refuse(unread)
+        try:
+            with suppress(IndexError):
+                while True:
+                    unread.append(self.taken.popleft())
+            with suppress(Empty):
+                while True:
+                    unread.append(self._queue.get_nowait())
+            self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
+            if self.waker is not None:
+                self.waker()
+            unread = [envelope for envelope in unread if envelope is not WAKE]
+            if unread:
+                self.refuse(unread)
+        except BaseException:  # Ctrl-C: who looks next refuses them, or the rest of them
+            for envelope in unread:
+                self._queue.put(envelope)
+            raise
 
 
 def reply(envelope: Envelope[Any], answer: Any) -> None:
@@ -137,10 +145,11 @@ def reply(envelope: Envelope[Any], answer: Any) -> None:
 def fail(envelope: Envelope[Any], error: BaseException) -> None:
     """Raise `error` where the answer is awaited, unless there is an answer.
 
-    SystemExit and the like are for the process that raised them: its asker is told that it died.
+    SystemExit, Stop and the like are for the process that raised them: its asker is told that it
+    died.
     """
     if envelope.reply_to is not None:
-        if not is_a(error, Exception):
+        if not is_a(error, Exception) or is_a(error, (Stop, Ignore)):
             dead = ActorDeadError(f"the process ended by {text_of(error)}")
             dead.__cause__ = error
             error = dead
@@ -150,7 +159,7 @@ def fail(envelope: Envelope[Any], error: BaseException) -> None:
 def fail_future(future: Any, error: BaseException) -> None:
     """Raise `error` from the future, unless it has its result."""
     with suppress(Full):
-        future.set_exception((type(error), error, error.__traceback__))
+        future.set_exception(exc_info(error))
 
 
 def dead_letter(envelope: Envelope[Any]) -> None:

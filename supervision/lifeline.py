@@ -61,20 +61,27 @@ class Lifeline:
         One that raises is logged, and hides nothing from the others. A Ctrl-C meanwhile is raised
         when all have heard.
         """
-        assert self.ended
         interrupt: BaseException | None = None
+        while self._first or self._watchers:
+            try:
+                self._tell_all()
+            except BaseException as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _tell_all(self) -> None:
+        assert self.ended
         for watchers in (self._first, self._watchers):
-            while watchers:
-                watcher: Watcher | None = None
+            for key in tuple(watchers):  # the oldest each time would be looked for among the gone
+                with self._lock:
+                    watcher = watchers.pop(key, None)
+                if watcher is None:
+                    continue  # cancelled by one of those before it
                 try:
-                    with self._lock:
-                        watcher = watchers.pop(next(iter(watchers)))
                     watcher(self.ended[0])
                 except BaseException as error:
                     if is_interrupt(error):
-                        interrupt = error
-                    elif watcher is not None:
-                        who = text_of(watcher)
-                        log(logging.ERROR, "a watcher of a process failed: %s", who, error=error)
-        if interrupt is not None:
-            raise interrupt
+                        raise
+                    who = text_of(watcher)
+                    log(logging.ERROR, "a watcher of a process failed: %s", who, error=error)

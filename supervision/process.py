@@ -26,7 +26,7 @@ from pykka._envelope import Envelope
 
 from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, reason_for
-from supervision.foreign import is_a, is_interrupt, log, says, text_of
+from supervision.foreign import exc_info, is_a, is_interrupt, log, part, says, text_of
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Cancel, Watcher
 from supervision.ref import (
@@ -39,7 +39,7 @@ from supervision.ref import (
     tell_if_alive,
 )
 from supervision.registry import Registry, names
-from supervision.reserved import check_attributes, check_names
+from supervision.reserved import check_attributes, check_names, check_reply_errors
 from supervision.waits import Wait, await_end, here, seconds
 
 __all__ = ["Process"]
@@ -74,6 +74,7 @@ class Process(pykka.ThreadingActor):
         if unknown:
             raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
         check_names(cls)
+        check_reply_errors(cls)
         cls._spec_options = {**cls._spec_options, **options}
         merged = {"shutdown": 5.0, **cls._spec_options}
         check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)
@@ -257,7 +258,7 @@ class Process(pykka.ThreadingActor):
             return "ignore"
         except Exception as error:
             log(logging.ERROR, "%s could not be made", cls.__name__, error=error)
-            return ("error", reason_for(error))
+            return ("error", reason_for(error, starting=True))
         ref = process.actor_ref
         unbind: Cancel | None = None
         try:
@@ -392,7 +393,7 @@ class Process(pykka.ThreadingActor):
             self.__exiting = ("normal",)
             self.__on_started.put(IGNORED)
         except BaseException as error:
-            self.__why = error.__cause__ if is_a(error, Stop) else error
+            self.__why = part(error, "__cause__") if is_a(error, Stop) else error
             self._crash(error)
         else:
             self.__started = self._actor_ref.started = True
@@ -452,13 +453,13 @@ class Process(pykka.ThreadingActor):
 
     def _failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         only_told = envelope.reply_to is not None and is_a(error, self.reply_errors)
-        if not only_told or is_a(error, Stop):
+        if not only_told or is_a(error, (Stop, Ignore)):
             self._crash(error)
         fail(envelope, error)
 
     def _crash(self, error: BaseException) -> None:
         """End by this exception, whatever end was under way."""
-        reason = reason_for(error)
+        reason = reason_for(error, starting=not self.__started)
         if not is_a(error, Stop):
             self.__failure = error
         self.__exiting = (reason,)
@@ -480,7 +481,7 @@ class Process(pykka.ThreadingActor):
         if error is None:
             self._run_last(lambda _: self.on_stop())
         else:
-            self._run_last(lambda _: self.on_failure(type(error), error, error.__traceback__))
+            self._run_last(lambda _: self.on_failure(*exc_info(error)))
 
     def _let_go(self) -> None:
         try:

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Hashable
 from typing import Any
+from weakref import WeakSet
 
 from pykka import ActorProxy, ActorRegistry
 
@@ -33,6 +34,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._start_over()
+        _made.add(self)
 
     def _start_over(self) -> None:
         self._lock = threading.RLock()  # a signal handler may come here while its thread is here
@@ -84,13 +86,16 @@ class Registry:
                 del self._holdings[key]
 
 
+_made: WeakSet[Registry] = WeakSet()
+
 names = Registry()
 """The registry of this operating-system process, used when no other is given."""
 
 
 def forget_processes() -> None:
     """In a forked child: none of its parent's lives there, for it has none of their threads."""
-    names._start_over()
+    for registry in tuple(_made):
+        registry._start_over()
     ActorRegistry._actor_refs_lock = threading.RLock()  # whoever held it is not there either
     ActorRegistry._actor_refs.clear()
 

@@ -1,10 +1,12 @@
-"""Names that the classes of this package need for themselves."""
+"""What a class of the user can't be: names that ours need for themselves, among others."""
 
 from typing import Any
 
 import pykka
 
-__all__ = ["check_attributes", "check_names", "is_ours"]
+from supervision.foreign import text_of
+
+__all__ = ["check_attributes", "check_names", "check_reply_errors", "is_ours"]
 
 
 def check_names(cls: type[Any]) -> None:
@@ -28,17 +30,29 @@ def check_names(cls: type[Any]) -> None:
         )
 
 
+def check_reply_errors(cls: Any) -> None:
+    """Raise TypeError unless exceptions can be tested for these."""
+    try:
+        issubclass(object, cls.reply_errors)
+    except TypeError:
+        raise TypeError(
+            f"reply_errors of {cls.__name__} must be a tuple of exception classes, not "
+            f"{text_of(cls.reply_errors)}"
+        ) from None
+
+
 def check_attributes(process: Any) -> None:
     """Raise TypeError if the process has an attribute in the place of a method of ours.
 
-    What can be called may take its place: a hook for this process alone.
+    What can be called may take its place: a hook for this process alone. The methods of the
+    subclass are its own affair.
     """
-    cls = type(process)
-    for name, value in vars(process).items():
-        if callable(getattr(cls, name, None)) and not callable(value):
+    ours = [base for base in type(process).__mro__ if is_ours(base)]
+    for name, value in tuple(vars(process).items()):  # a thread of its own may add others
+        if not callable(value) and any(callable(getattr(base, name, None)) for base in ours):
             raise TypeError(
-                f"{cls.__name__} can't have an attribute {name}, which is a method of a Process: "
-                "rename it"
+                f"{type(process).__name__} can't have an attribute {name}, which is a method of a "
+                f"{ours[0].__name__}: rename it"
             )
 
 

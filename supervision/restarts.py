@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervision.errors import OptionError
-from supervision.foreign import is_a, text_of
+from supervision.foreign import is_number, text_of
+from supervision.waits import seconds
 
 __all__ = ["Backoff", "Pauses", "RestartIntensity"]
 
@@ -26,7 +27,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         pauses = (self.first_s, self.max_s)
-        if not all(is_a(pause, (int, float)) for pause in pauses) or not 0 < pauses[0] <= pauses[1]:
+        if not all(is_number(pause) for pause in pauses) or not 0 < pauses[0] <= pauses[1]:
             raise OptionError(
                 ("invalid_backoff", pauses),
                 f"a backoff needs 0 < first_s <= max_s, not {text_of(pauses)}",
@@ -51,7 +52,7 @@ class Pauses:
             return 0.0
         if now - self._last > 2 * backoff.max_s:
             self._next = 0.0
-        pause = self._next
+        pause = seconds(self._next)
         self._next = min(backoff.max_s, 2 * pause or backoff.first_s)
         self._last = now + pause
         return pause
@@ -78,7 +79,7 @@ class RestartIntensity:
     def allow(self) -> bool:
         """Count one restart that is due now. False: too many, give up."""
         now = self._clock()
-        while self._stamps and self._stamps[0] < now - self.max_seconds:
+        while self._stamps and now - self._stamps[0] > self.max_seconds:
             self._stamps.popleft()
         self._stamps.append(now)
         return len(self._stamps) <= self.max_restarts

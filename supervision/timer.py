@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from itertools import count
+from itertools import compress, count
+from operator import attrgetter, itemgetter
 from typing import Any
+from weakref import WeakSet
 
 from pykka import ActorDeadError
 
@@ -17,6 +19,9 @@ from supervision.waits import seconds
 __all__ = ["Timer", "TimerHandle", "timer"]
 
 CANCELLED_MAX = 64  # cancelled timers kept in the heap at least, before half of it may be swept
+
+_handle = itemgetter(2)
+_waits = attrgetter("waiting")
 
 
 class TimerHandle:
@@ -50,6 +55,8 @@ class Timer:
         self._clock = clock or time.monotonic
         self._manual = clock is not None
         self._start_over()
+        if not self._manual:
+            _with_thread.add(self)
 
     def _start_over(self) -> None:
         """Know of no message, and have no thread: at first, and in a forked child, where the
@@ -74,9 +81,9 @@ class Timer:
         handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
         with self._lock:
             self._start_thread()
+            if not self._heap or handle.deadline < self._heap[0][0]:
+                self._changed.notify()  # first: a Ctrl-C may leave no message that it sleeps past
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
-            if self._heap[0][2] is handle:
-                self._changed.notify()
         return handle
 
     def fire_due(self) -> float | None:
@@ -123,11 +130,14 @@ class Timer:
             return True
 
     def _sweep(self) -> None:
-        """Take the cancelled out of the heap. A signal handler may set a timer meanwhile."""
-        heap, self._heap, self._cancelled = self._heap, [], 0
-        for entry in heap:
-            if entry[2].waiting:
-                heapq.heappush(self._heap, entry)
+        """Take the cancelled out of the heap.
+
+        Each step is done in C: a signal handler that sets a timer, and a Ctrl-C, come between two.
+        """
+        heap, self._cancelled = self._heap, 0
+        heap.sort()  # what is left of a sorted list is sorted, and so a heap
+        heap[:] = compress(heap, map(_waits, map(_handle, heap)))
+        heapq.heapify(heap)
 
     def _start_thread(self) -> None:
         """Start the thread with the first message. One that can't be started is tried again."""
@@ -146,7 +156,15 @@ class Timer:
                     self._changed.wait(min(pause_s, threading.TIMEOUT_MAX))
 
 
+_with_thread: WeakSet[Timer] = WeakSet()
+
 timer = Timer()
 """The timer everyone may share. Its thread starts with its first message."""
 
-os.register_at_fork(after_in_child=timer._start_over)
+
+def _after_fork() -> None:
+    for each in tuple(_with_thread):
+        each._start_over()
+
+
+os.register_at_fork(after_in_child=_after_fork)

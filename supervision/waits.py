@@ -126,4 +126,4 @@ def seconds(value: Any, what: str = "timeout") -> float:
         raise TypeError(f"{what} must be a number of seconds, not {text_of(value)}")
     if value != value:
         raise ValueError(f"{what} must be a number of seconds, not nan")
-    return min(max(float(value), 0.0), threading.TIMEOUT_MAX)
+    return float(min(max(value, 0.0), threading.TIMEOUT_MAX))  # an int may be none for float

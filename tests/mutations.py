@@ -273,6 +273,21 @@ MUTATIONS = (
         "        return began[-1][1] +",
     ),
     Mutation(
+        "each_stranger_is_told_that_it_left", "bounds", "core/reconfiguration",
+        "        is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX",
+        "        is_told = peer in self.progress",
+    ),
+    Mutation(
+        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/server",
+        "        longest_ms = max(self.promise_ms, ballot.promise_ms)",
+        "        longest_ms = self.promise_ms",
+    ),
+    Mutation(
+        "a_promise_of_before_is_forgotten_at_once", "thesis 6.4.1", "core/server",
+        "            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at",
+        "            True",
+    ),
+    Mutation(
         "promise_ends_with_the_role", "thesis 6.4.1", "core/server",
         "        return self.now < self.promised_until or self.role.hears_a_leader()",
         "        return self.role.hears_a_leader()",
@@ -521,8 +536,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replication",
-        "min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)",
+        "min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)",
         "server.config.command_bytes_max",
+    ),
+    Mutation(
+        "who_left_bounds_what_is_admitted", "docs/config.md", "core/replication",
+        "for peer, size in holds.items() if peer not in self.leaving]",
+        "for peer, size in holds.items()]",
     ),
     Mutation(
         "appends_as_large_as_its_own_frames", "docs/config.md", "core/replication",
@@ -533,6 +553,11 @@ MUTATIONS = (
         "who_can_not_be_sent_an_entry_is_no_trouble", "docs/config.md", "core/replication",
         "        if size <= holds - ENVELOPE_BYTES:",
         "        if True:",
+    ),
+    Mutation(
+        "the_entry_that_is_too_large_is_read_each_time", "docs/config.md", "core/replication",
+        "            if self.stuck and self.is_stuck(member, progress):",
+        "            if False:",
     ),
     Mutation(
         "newcomers_count_before_they_caught_up", "thesis 4.2.1", "core/reconfiguration",
@@ -602,8 +627,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replication",
-        "        if not server.keeps_no_state and not server.has_doubtful_snapshot():",
-        "        if not server.has_doubtful_snapshot():",
+        "        if not server.keeps_no_state and not waits:",
+        "        if not waits:",
     ),
     Mutation(
         "a_member_forgets_its_state", "witnesses", "core/reconfiguration",
@@ -758,6 +783,21 @@ MUTATIONS = (
         "        first = max(1, applied.index)",
     ),
     Mutation(
+        "a_replica_looks_at_hashes", "decisions/terms.md", "machine/replicated_state",
+        "asked = encoding.loads(command, spread=False)",
+        "asked = encoding.loads(command)",
+    ),
+    Mutation(
+        "a_first_state_of_none_is_taken", "docs/snapshots.md", "machine/replicated_state",
+        "            self.check_first_none()",
+        "            pass",
+    ),
+    Mutation(
+        "a_snapshot_of_none_that_no_start_takes", "docs/snapshots.md", "machine/replicated_state",
+        "        if self.state is None and self.began_with is not type(None) and data is not None:",
+        "        if False:",
+    ),
+    Mutation(
         "poison_command_ends_the_peer", "defect 17", "machine/replicated_state",
         "        except BaseException as error:  "
         "# SystemExit of one command must not end every replica\n            if depends",
@@ -865,8 +905,8 @@ MUTATIONS = (
     ),
     Mutation(
         "sessions_not_in_the_snapshot", "thesis 6.3", "machine/replicated_state",
-        "return StateImage(self.machine.snapshot(self.state), self.sessions.stored())",
-        "return StateImage(self.machine.snapshot(self.state), ())",
+        "return StateImage(data, self.sessions.stored())",
+        "return StateImage(data, ())",
     ),
     Mutation(
         "commands_applied_while_a_state_is_taken_in", "§7", "replica/replica",
@@ -899,8 +939,14 @@ MUTATIONS = (
     ),
     Mutation(
         "refused_snapshot_is_not_looked_at", "docs/snapshots.md", "core/replication",
-        "            progress.shipment = None\n            self.server.doubt(shipment.snapshot)",
-        "            progress.shipment = None",
+        "            server.doubt(shipment.snapshot)",
+        "            pass",
+    ),
+    Mutation(
+        "who_refuses_each_snapshot_is_sent_it_again_at_once", "docs/snapshots.md",
+        "core/replication",
+        "        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until",
+        "        waits = server.has_doubtful_snapshot()",
     ),
     Mutation(
         "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "replica/snapshotter",

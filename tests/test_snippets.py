@@ -73,6 +73,8 @@ def check_command(words: list[str]) -> None:
             pass
         case [".venv/bin/pip", "install", *_, target]:
             check_extras(target)
+        case [".venv/bin/python", "-m", "pytest", "-n", workers]:
+            assert workers.isdecimal()
         case [".venv/bin/python", "-m", "pytest", *targets]:
             assert all((ROOT / target).exists() for target in targets)
         case [".venv/bin/python", "-m", module, *_]:
@@ -137,6 +139,6 @@ def test_the_example_is_what_the_readme_shows(example: str, name: str) -> None:
 
 def test_the_readme_has_one_command_for_the_demo_and_one_for_the_tests() -> None:
     text = (ROOT / "README.md").read_text()
-    for marker, end in (("demo", "raft-actors demo"), ("tests", "-m pytest")):
+    for marker, end in (("demo", "raft-actors demo"), ("tests", "-m pytest -n 3")):
         (command,) = re.findall(rf"<!-- {marker} -->\n```sh\n([^\n]+)\n```", text)
         assert command.endswith(end)

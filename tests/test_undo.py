@@ -4,12 +4,10 @@ import copy
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_actors.machine.undo_dict import UndoDict
-
-unhurried = settings(deadline=None)
 
 keys = st.integers(0, 8)
 values = st.integers()
@@ -52,7 +50,6 @@ def apply(change, target):
         return type(error)
 
 
-@unhurried
 @given(pairs, changes)
 def test_it_changes_as_a_dict_does(start, steps):
     plain, undo = dict(start), UndoDict(start)
@@ -61,7 +58,6 @@ def test_it_changes_as_a_dict_does(start, steps):
         assert list(undo.items()) == list(plain.items())
 
 
-@unhurried
 @given(pairs, st.lists(st.tuples(changes, st.booleans()), max_size=4))
 def test_rollback_brings_back_what_the_last_commit_saw(start, rounds):
     """Planted once, each to see it go red: no record in pop, setdefault, clear, |=."""
@@ -78,7 +74,6 @@ def test_rollback_brings_back_what_the_last_commit_saw(start, rounds):
         assert undo == committed
 
 
-@unhurried
 @given(pairs, st.lists(st.sampled_from([("popitem",), ("clear",), ("set", 3, 0), ("set", 99, 0)])))
 def test_rollback_restores_the_order_unless_a_key_in_the_middle_was_deleted(start, steps):
     undo = UndoDict(start)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raft_actors.client.session import ClientSession
 from raft_actors.core.entry import RequestId
@@ -11,6 +11,10 @@ from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
 from raft_actors.names import Address
+from raft_actors.replica.requests import WRITE
+
+if TYPE_CHECKING:
+    from raft_actors.client.session import ClientSession
 
 __all__ = ["Call"]
 
@@ -23,7 +27,7 @@ class Call:
     """A request under way.
 
     deadline  for all attempts, on the monotonic clock
-    session   whose request id it has; None for what is no command of a session
+    session   whose request id it has; None for what is no command, or not sent yet
     places    whom to ask one after the other; None: who leads
     target    whom the attempt of this moment asks; `future` has its answer
     perhaps   whether an attempt may have brought it into a log
@@ -47,6 +51,10 @@ class Call:
 
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
+
+    def needs_session(self) -> bool:
+        """Tell whether it is a command that has no request id, for nothing else runs once."""
+        return self.session is None and self.operation == WRITE and self.payload != b""
 
     def patience(self) -> float:
         """How long to wait for this attempt."""

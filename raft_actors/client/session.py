@@ -73,7 +73,7 @@ class ClientSession:
     def has_room(self) -> bool:
         """Tell whether `next` gives a request id without waiting, and by a wide margin."""
         under_way = list(self.under_way)  # oldest first, give or take a few
-        return not under_way or self.newest - under_way[0] < SPAN // 2
+        return not under_way or self.newest - under_way[0] < SPAN * 3 // 4
 
     def done(self, sequence: int) -> None:
         """This sequence is not sent again."""

@@ -41,7 +41,7 @@ class Asking(Role):
     """A peer that collects votes until its deadline. The votes are its own and end with it.
 
     votes  who would have it as a leader
-    heard  who has answered, whatever it was
+    heard  who has answered, whatever it was, and with which data directory
     """
 
     __slots__ = ("deadline", "heard", "votes")
@@ -50,7 +50,7 @@ class Asking(Role):
         super().__init__(server)
         self.deadline = server.election_deadline()
         self.votes: set[Address] = {server.peer}
-        self.heard: set[Address] = set()
+        self.heard: dict[Address, int] = {}
 
     @property
     def alarm(self) -> float:
@@ -100,7 +100,7 @@ class PreCandidate(Asking):
         super().on_pre_vote_request(request)
 
     def on_pre_vote_reply(self, reply: PreVoteReply) -> None:
-        self.heard.add(reply.source)
+        self.heard[reply.source] = reply.source_incarnation
         if self.gave_way:
             return
         if reply.granted and reply.asked == self.server.term + 1:
@@ -153,7 +153,7 @@ class Candidate(Asking):
         election timeout. It waits for a heartbeat of the other, with jitter.
         """
         server = self.server
-        self.heard.add(reply.source)
+        self.heard[reply.source] = reply.source_incarnation
         if reply.granted:
             self.count(reply)
             if self.won():

@@ -20,17 +20,20 @@ class Ballot:
 
     `configuration` is the log index of the newest configuration entry, so that a restart finds
     it without reading the log. `group` is the id of the group that it belongs to for good: the
-    group's first entry is committed.
+    group's first entry is committed. `promise_ms` is the longest promise to a leader that may
+    still hold, see `Server.promise`.
     """
 
     term: int = 0
     voted_for: Address | None = None
     configuration: int = 0
     group: str = ""
+    promise_ms: int = 0
 
-    def stored(self) -> tuple[int, Address | None, int, str]:
+    def stored(self) -> tuple[Any, ...]:
         """Return the fields as a log store keeps them; `Ballot(*stored)` brings them back."""
-        return self.term, self.voted_for, self.configuration, self.group
+        fields = self.term, self.voted_for, self.configuration, self.group
+        return (*fields, self.promise_ms) if self.promise_ms else fields
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class Trouble:
            "entry_too_large": `peer` can't be sent an entry, for no frame to its node holds it;
            `detail` says which, and how large it is
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
+           "no_state": this one is to keep a state, and has a witness's data directory
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
     """
 

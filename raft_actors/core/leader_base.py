@@ -51,7 +51,7 @@ class Leading(Role):
     first     index of this term's first entry; nothing is committed or read before it commits
     frame_bytes  what one frame to any of those that it sends to holds: the nodes agree on it
     command_bytes_max  of a command that it takes, which goes into such a frame
-    stuck     who can't be sent an entry, for no frame to its node holds it, and which
+    stuck     who can't be sent an entry, for no frame to its node holds it: its index and size
     written   how far its own log is durable: its own vote in the count
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
@@ -80,7 +80,7 @@ class Leading(Role):
         self.written = 0
         self.frame_bytes = NO_FRAMES
         self.command_bytes_max = server.config.command_bytes_max
-        self.stuck: dict[Address, int] = {}
+        self.stuck: dict[Address, tuple[int, int]] = {}
         self.progress: dict[Address, Progress] = {}
         self.leaving: dict[Address, float] = {}
         self.lost: set[Address] = set()

@@ -12,6 +12,9 @@ from raft_actors.core.snapshot import Shipment
 
 __all__ = ["Progress"]
 
+REST_S_MAX = 600.0
+"""Each try reads the whole snapshot, and sends it."""
+
 
 class Progress:
     """One follower, seen from its leader. It ends with the leadership.
@@ -30,12 +33,15 @@ class Progress:
     shipment  the snapshot that is on its way there
     incarnation  its data directory: the one in the configuration, or else as heard; 0 if neither
     counts    whether that is a member's, see `Configuration.counts`
+    refused   how many whole snapshots it refused, one after the other
+    rests_until  before that it is sent no snapshot
     suspected  after it denied an entry at or before `match`: the round that asks again, and `match`
               as it was; what is denied in answer to that is lost for certain
     """
 
     __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "linked", "machine", "match",
-                 "next", "probing", "promised_until", "round", "shipment", "suspected")  # fmt: skip
+                 "next", "probing", "promised_until", "refused", "rests_until", "round",
+                 "shipment", "suspected")  # fmt: skip
 
     def __init__(self, *, next_index: int, incarnation: int = 0) -> None:
         self.match = 0
@@ -52,6 +58,8 @@ class Progress:
         self.counts = False
         self.suspected: tuple[int, int] | None = None
         self.shipment: Shipment | None = None
+        self.refused = 0
+        self.rests_until = -inf
 
     @property
     def position(self) -> tuple[int, int]:
@@ -88,7 +96,17 @@ class Progress:
         self.match = match
         if self.shipment is not None and match >= self.shipment.snapshot.index:
             self.shipment = None
+            self.refused = 0
         return True
+
+    def snapshot_refused(self, *, now: float, patience: float) -> None:
+        """Send it again: at once the first time, for a part may have been damaged on its way. Then
+        the follower's own disk may be, so each time later, but after REST_S_MAX at the latest.
+        """
+        self.shipment = None
+        if self.refused:
+            self.rests_until = now + min(patience * 2.0 ** min(self.refused, 30), REST_S_MAX)
+        self.refused += 1
 
     def rejected(self, prev_index: int, last_agreed: int) -> bool:
         """Go back to where the logs may agree; return whether the rejection is news.
@@ -111,6 +129,7 @@ class Progress:
     def lost(self) -> None:
         """What was under way is lost: send little until the follower answers again."""
         self.linked = False
+        self.rests_until = -inf
         self.probe(self.match)
         if self.shipment is not None:
             self.shipment.go_back()

@@ -10,7 +10,10 @@ from raft_actors.core.messages import Configure, RequestPreVote
 from raft_actors.core.replication import Replicating
 from raft_actors.names import Address
 
-__all__ = ["Changing"]
+__all__ = ["LEAVING_MAX", "Changing"]
+
+LEAVING_MAX = 16
+"""So many are told at once that they were removed, of those that ask. Others ask again."""
 
 
 class Changing(Replicating):
@@ -230,7 +233,8 @@ class Changing(Replicating):
         """
         server, peer = self.server, request.source
         self.on_pre_vote_request(request)
-        if request.group == server.group and peer not in self.progress:
+        is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX
+        if request.group == server.group and not is_told:
             self.progress[peer] = self.progress_of(peer)
             self.leaving[peer] = server.now + self.patience
 

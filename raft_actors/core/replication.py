@@ -44,6 +44,8 @@ class Replicating(Leading):
             self.send_snapshot(member, progress)
             return
         while progress.next <= last and progress.may_send(config.inflight_max):
+            if self.stuck and self.is_stuck(member, progress):
+                break
             entries = cut.get(progress.next)
             if entries is None:
                 entries = cut[progress.next] = server.log.batch(
@@ -63,10 +65,11 @@ class Replicating(Leading):
         """Send the newest snapshot to whom the log can't help any more (§7).
 
         A witness's holds nothing: it waits until another leads. One that is in doubt waits until
-        its file was looked at, and a damaged one for another.
+        its file was looked at, and a damaged one for another. Who refused it again and again rests.
         """
         server = self.server
-        if not server.keeps_no_state and not server.has_doubtful_snapshot():
+        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until
+        if not server.keeps_no_state and not waits:
             if progress.shipment is None:
                 progress.shipment = Shipment(server.snapshot, now=server.now)
             self.send_parts(member, progress, progress.shipment)
@@ -105,11 +108,21 @@ class Replicating(Leading):
         """Look what the frames hold now: a node may have come back with another bound.
 
         What is sent to several is cut once, so the smallest counts; and a command that could not
-        be sent to each of the members would be admitted in vain.
+        be sent to each of the members would be admitted in vain. Who left needs none any more.
         """
         server = self.server
-        self.frame_bytes = min(map(server.frame_bytes_max, self.progress), default=NO_FRAMES)
-        self.command_bytes_max = min(server.config.command_bytes_max, self.frame_bytes - FRAME_ROOM)
+        holds = {peer: server.frame_bytes_max(peer) for peer in self.progress}
+        self.frame_bytes = min(holds.values(), default=NO_FRAMES)
+        of_members = [size for peer, size in holds.items() if peer not in self.leaving]
+        frame_bytes = min(of_members, default=NO_FRAMES)
+        self.command_bytes_max = min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)
+
+    def is_stuck(self, member: Address, progress: Progress) -> bool:
+        """Tell whether the next entry is one that was too large, and still is: it is not read again
+        to find that out.
+        """
+        index, size = self.stuck.get(member, (0, 0))
+        return index == progress.next and self.is_too_large(size, member, progress)
 
     def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
         """Tell whether no frame to this follower holds the next entry, and have a person told.
@@ -124,14 +137,15 @@ class Replicating(Leading):
         if server.snapshot.index >= progress.next:
             self.send_snapshot(member, progress)
         if progress.shipment is None:
-            self.stuck[member] = progress.next
-            detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
-            server.note(Trouble("entry_too_large", member, detail))
+            self.stuck[member] = progress.next, size
+            if member not in self.leaving:
+                detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
+                server.note(Trouble("entry_too_large", member, detail))
         return True
 
     def forget_who_is_stuck(self) -> None:
         """Who has the entry now, or is sent nothing any more, is no trouble."""
-        for member, index in list(self.stuck.items()):
+        for member, (index, _size) in list(self.stuck.items()):
             progress = self.progress.get(member)
             if progress is None or progress.match >= index:
                 del self.stuck[member]
@@ -157,14 +171,16 @@ class Replicating(Leading):
         is_refused = shipment.is_sent() and not reply.accepted and not reply.offset
         shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
         if is_refused:
-            progress.shipment = None
-            self.server.doubt(shipment.snapshot)
+            server = self.server
+            progress.snapshot_refused(now=server.now, patience=server.config.max_election_timeout)
+            server.doubt(shipment.snapshot)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:
         super().on_snapshot_checked(event)
         if self.server.damaged is not None:
             for progress in self.progress.values():
                 progress.shipment = None
+                progress.refused = 0
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep what followers need that are behind, and alive, within a bound."""

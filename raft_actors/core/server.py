@@ -1,6 +1,6 @@
 """Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,7 @@ class Server:
                     out by asking a leader, and stays true in whatever role
     promised_until  before that this peer helps to elect no other leader, whatever becomes of its
                     role: somebody's lease may rest on it (thesis 6.4.1)
+    settled_at      when all is over that it promised in the lives before this one
     snapshot        stands for the log up to its index; the log itself may begin earlier
     snapshots       where a leader reads it to send it
     frame_bytes_max  tells how many bytes one frame to a peer's node holds
@@ -123,8 +124,8 @@ class Server:
     __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
                  "effects", "founding", "frame_bytes_max", "fresh", "incarnation", "incoming",
                  "leaderless_at", "log", "machine", "news", "now", "peer", "promise_ms",
-                 "promised_until", "random", "role", "saved_ballot", "snapshot", "snapshots",
-                 "stateless", "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
+                 "promised_until", "random", "role", "saved_ballot", "settled_at", "snapshot",
+                 "snapshots", "stateless", "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -170,8 +171,10 @@ class Server:
         leases = config.lease_clock_drift_max is not None
         self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
         self.promised_until = -inf
-        if ballot.term:
-            self.promise()  # what this peer promised in its life before, it does not know
+        longest_ms = max(self.promise_ms, ballot.promise_ms)
+        if ballot.term and longest_ms:  # what it promised in its life before, it does not know
+            self.promised_until = now + longest_ms / 1000
+        self.settled_at = self.promised_until
         self.role: Role = Follower(self)
 
     # What the shell and the roles ask.
@@ -228,10 +231,19 @@ class Server:
         )
 
     def promise(self) -> int:
-        """Elect nobody else for a while, if leases are wanted; return for how many ms."""
-        if self.promise_ms:
-            self.promised_until = self.now + self.promise_ms / 1000
-        return self.promise_ms
+        """Elect nobody else for a while, if leases are wanted; return for how many ms.
+
+        For how long is durable before the leader hears of it: a life with a shorter setting, or
+        without leases, keeps what one before it has promised. That is forgotten once it is over.
+        """
+        promise_ms = self.promise_ms
+        if promise_ms != self.ballot.promise_ms and (
+            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at
+        ):
+            self.ballot = replace(self.ballot, promise_ms=promise_ms)
+        if promise_ms:
+            self.promised_until = max(self.promised_until, self.now + promise_ms / 1000)
+        return promise_ms
 
     def is_bound_to_a_leader(self) -> bool:
         """Tell whether this peer must not help to depose a leader."""
@@ -321,9 +333,9 @@ class Server:
         if not self.voters.members:
             self.note(Trouble("no_group", self.peer))
 
-    def note_leaderless(self, heard: set[Address]) -> None:
+    def note_leaderless(self, heard: Mapping[Address, int]) -> None:
         """Have a person told, now and then, that there has been no leader for long, and who of
-        the members is not among those that were `heard`.
+        the members is not among those that were `heard`, or has another data directory.
         """
         if self.now < self.tell_at:
             return
@@ -336,6 +348,12 @@ class Server:
         detail = f"for {since:.0f} s"
         if silent:
             detail += f": no answer from {named(silent)}"
+        for member in self.others():
+            if member in heard and not self.voters.counts(member, heard[member]):
+                detail += (
+                    f"; {named([member])} answers, and has no vote: the group does not know the "
+                    "data directory it has"
+                )
         self.troubles.pop(what, None)  # it is told again
         self.note(Trouble(what, silent[0] if silent else self.peer, detail))
 

@@ -47,11 +47,17 @@ class DiskState(Protocol):
 
     index: int
 
+    def belong_to(self, incarnation: int) -> None:
+        """Note whose data directory it stands in, or raise StoreError where it is another's."""
+
     def sync(self) -> None:
         """Make durable what has been flushed: the log is cut behind it."""
 
     def flush(self, index: int) -> None:
         """Write what was committed, as the state after `index` entries."""
+
+    def commit(self) -> None:
+        """Keep what was changed since the last commit; `flush` writes it."""
 
     def rollback(self) -> None:
         """Take back what was changed since the last commit."""

@@ -4,10 +4,12 @@ The keys of its database, `<data_dir>/machine`:
 
     "index"                 the entry of the log after which the state is this, 8 bytes
     "k" + the key, UTF-8    its value, as a term
+    "of"                    the incarnation of the data directory that it is in, 8 bytes
 
-Both are written together, after each batch of commands, into RocksDB's memory; it writes that to
-disk whole when there is much of it, at a `sync` and at the end. So after a crash the state may be
-older than it was, but is never torn: it goes on from its index, and the log makes the rest anew.
+Index and values are written together, after each batch of commands, into RocksDB's memory; it
+writes that to disk whole when there is much of it, at a `sync` and at the end. So after a crash the
+state may be older than it was, but is never torn: it goes on from its index, and the log makes the
+rest anew.
 
 There is no write-ahead log: one that is not synced may lose its end in a power cut, while the next
 one is there. RocksDB goes on behind such a gap, and says nothing.
@@ -34,6 +36,7 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 INDEX = b"index"
 FIRST_KEY = b"k"
+OF = b"of"  # after all keys
 SLICE = 1_000
 """Items read in one go, and in one piece of a snapshot."""
 
@@ -103,6 +106,21 @@ class DiskDict:
             yield key[1:].decode(), encoding.loads_stored(value)
 
     # What the framework calls.
+
+    def belong_to(self, incarnation: int) -> None:
+        """Be a part of this data directory. Raises StoreCorrupt if it is one of another: the index
+        would say nothing then. One that was made before this was noted is taken.
+        """
+        noted, mine = self.stored(OF), incarnation.to_bytes(8, "big")
+        if noted not in (None, mine):
+            raise StoreCorrupt(
+                f"the state in {self.path} is of another data directory: move it away, and the "
+                "peer makes it anew from its snapshot and its log"
+            )
+        if noted is None:
+            batch = WriteBatch(raw_mode=True)
+            batch.put(OF, mine)
+            self.write(batch)
 
     def commit(self) -> None:
         """The command has succeeded."""
@@ -191,7 +209,7 @@ class DiskDict:
 
     def clear(self) -> None:
         batch = WriteBatch(raw_mode=True)
-        batch.delete_range(b"", b"\xff")
+        batch.delete_range(b"", OF)
         self.write(batch)
         self.index = 0
 

@@ -33,6 +33,7 @@ from raft_actors.machine.contract import (
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, pieces_of, put_together
 from raft_actors.stores.snapshots import SESSION, Snapshots
+from supervision.foreign import class_name, is_a
 
 __all__ = ["ReplicatedState"]
 
@@ -40,6 +41,8 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
 """Exceptions that tell of the host, and not of the command."""
+DIGITS = "sys.set_int_max_str_digits()"
+"""What a ValueError names that tells of an int with more digits than its process allows."""
 
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
@@ -73,11 +76,18 @@ class ReplicatedState:
             machine.directory = directory
             self.state = self.on_disk = first_state(machine, name)
             self.index = self.on_disk.index
+            if self.index:
+                self.on_disk.rollback()  # `init` says what is so before the first command
+            else:
+                self.on_disk.commit()
             self.can_snapshot = True
         else:
             self.state = first_state(machine, name)
+            keep(self.state)
             self.index = 0
             self.can_snapshot = self.try_image()
+            self.check_first_none()
+        self.began_with = type(self.state)
         self.sessions = Sessions()
 
     # Versions.
@@ -99,8 +109,7 @@ class ReplicatedState:
             try:
                 state = machine.upgrade(self.state, step)
                 self.refuse_another(state, self.state)
-                if hasattr(state, "commit"):
-                    state.commit()
+                keep(state)
             except (MemoryError, StoreError):
                 raise
             except Exception as error:
@@ -142,11 +151,37 @@ class ReplicatedState:
             return False
         return True
 
+    def check_first_none(self) -> None:
+        """Raise ValueError for a first state of None that a snapshot makes something of, and
+        `restore` None again: the next start would take that for a `restore` that returns nothing.
+        """
+        machine = self.machine
+        if self.state is not None or not self.can_snapshot:
+            return
+        kind, pieces = pieces_of(machine.snapshot(None))
+        data = put_together(
+            kind, (encoding.loads_stored(encoding.dumps_stored(each)) for each in pieces)
+        )
+        if data is not None and machine.restore(data) is None:
+            name = type(machine).__name__
+            raise ValueError(
+                f"{name}.init returned None, and so does {name}.restore, from a snapshot of it: "
+                "that can't be told from a restore that forgets to return the state. Return "
+                "another state, which may be empty: a dict, a list, a tuple"
+            )
+
     def image(self) -> StateImage:
-        """Begin to take in the state as it is now. Raises what the machine raises."""
+        """Begin to take in the state as it is now. Raises what the machine raises, and TypeError
+        where `restored` would not take the result.
+        """
         if self.on_disk is not None:
             self.on_disk.sync()  # the log is cut after it
-        return StateImage(self.machine.snapshot(self.state), self.sessions.stored())
+        data = self.machine.snapshot(self.state)
+        if self.state is None and self.began_with is not type(None) and data is not None:
+            raise TypeError(
+                "the state is None, which can't be told from a restore that forgets to return it"
+            )
+        return StateImage(data, self.sessions.stored())
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         """Become what a snapshot says. On any error nothing has changed.
@@ -180,6 +215,7 @@ class ReplicatedState:
         try:
             state = self.machine.restore(data)
             self.refuse_another(state, data)
+            keep(state)
         except (MemoryError, RaftError):
             raise
         except Exception as error:
@@ -273,14 +309,14 @@ class ReplicatedState:
         state = self.state
         try:
             try:
-                asked = encoding.loads(command)
+                asked = encoding.loads(command, spread=False)
             except ValueError as error:  # of which only a stranger's client can be guilty
                 logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
                 return NO_TERM
             reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
             if changed is not state:
                 self.refuse_another(changed)
-            encoded = encoding.dumps(reply, "reply")
+            encoded = encoding.dumps(reply, "reply", spread=False)
         except StoreError:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
@@ -320,14 +356,14 @@ class ReplicatedState:
         except BaseException as error:  # SystemExit of one command must not end every replica
             return self.exception("handle_read", error)
         finally:
-            if self.on_disk is not None:
-                self.on_disk.rollback()
+            if hasattr(self.state, "rollback"):
+                self.state.rollback()
 
     def exception(self, method: str, error: BaseException) -> bytes:
         _, text = in_text(error)
         if logger.isEnabledFor(logging.INFO):
             self.log_exception(method, error, text)
-        return encoding.dumps(("error", ("exception", type(error).__name__, text)))
+        return encoding.dumps(("error", ("exception", class_name(error), text)))
 
     def host_error(self, error: BaseException) -> HostError:
         what = ": ".join(filter(None, in_text(error)))
@@ -348,7 +384,7 @@ class ReplicatedState:
             level = logging.INFO
         logger.log(
             level, "%s: %s.%s raised %s: %.1000s (%s)",
-            self.name, type(self.machine).__name__, method, type(error).__name__, text, place,
+            self.name, type(self.machine).__name__, method, class_name(error), text, place,
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
         )  # fmt: skip
 
@@ -363,12 +399,21 @@ class ReplicatedState:
         logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
 
 
+def keep(state: Any) -> None:
+    """Have a state that can take changes back begin here: it may have been filled key by key, and
+    the first command that raises would take that back.
+    """
+    if hasattr(state, "commit"):
+        state.commit()
+
+
 def depends_on_host(error: BaseException) -> bool:
     """Tell whether a command that raised this here may do otherwise on another replica. An OSError
-    with a number comes from the operating system; one without is the machine's own.
+    with a number comes from the operating system; one without is the machine's own. How many
+    digits an int may have as text is a setting of the process.
 
     What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
-    error`.
+    error`. Looks past what the error's class says of itself, which may raise.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -376,13 +421,20 @@ def depends_on_host(error: BaseException) -> bool:
         one = waiting.pop()
         if one is None or id(one) in seen:
             continue
-        if isinstance(one, HOSTS_OWN) or (isinstance(one, OSError) and one.errno is not None):
+        if is_a(one, HOSTS_OWN) or (is_a(one, OSError) and own(OSError, "errno", one) is not None):
+            return True
+        if type(one) is ValueError and DIGITS in in_text(one)[1]:
             return True
         seen.add(id(one))
-        waiting += one.__cause__, one.__context__
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+        waiting += own(BaseException, "__cause__", one), own(BaseException, "__context__", one)
+        if is_a(one, BaseExceptionGroup):
+            waiting += own(BaseExceptionGroup, "exceptions", one)
     return False
+
+
+def own(kind: type[BaseException], name: str, error: BaseException) -> Any:
+    """What `kind` keeps under this name, though the error's class may have another."""
+    return kind.__dict__[name].__get__(error)
 
 
 def opened(
@@ -410,7 +462,7 @@ def first_state(machine: Machine, name: str) -> Any:
         kind = type(machine)
         logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
             "%s: %s.init raised %s: %s (%s)",
-            name, kind.__name__, type(error).__name__, error, place_of(error, kind.init),
+            name, kind.__name__, *in_text(error), place_of(error, kind.init),
         )  # fmt: skip
         raise
 
@@ -421,7 +473,7 @@ def place_of(error: BaseException, function: Any) -> str:
     if code is None:
         return "in no function of Python's"
     line, name = code.co_firstlineno, code.co_name
-    for frame, number in walk_tb(error.__traceback__):
+    for frame, number in walk_tb(own(BaseException, "__traceback__", error)):
         if frame.f_code.co_filename == code.co_filename:
             line, name = number, frame.f_code.co_name
     return f"{code.co_filename}:{line}, in {name}"

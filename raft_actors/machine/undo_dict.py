@@ -20,8 +20,9 @@ remove = dict.__delitem__
 class UndoDict(dict[K, V]):
     """A dict that remembers the old value of each key touched since the last `commit`.
 
-    It makes a state machine safe that changes its state in place: when a command raises, the
-    framework calls `rollback`, and after one that succeeds, `commit`.
+    It makes a state machine safe that changes its state in place: when a command raises, and after
+    each read, the framework calls `rollback`; after a command that succeeds, `init`, `restore` and
+    `upgrade` it calls `commit`.
 
     Only the dict's own changes count. A list inside it that is appended to stays appended to:
     put a new list instead (`state[key] = [*state[key], value]`), or nest UndoDicts and take care

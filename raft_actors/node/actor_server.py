@@ -56,7 +56,7 @@ class ActorServer:
 
         def cancel() -> None:
             nonlocal cancelled
-            if not cancelled:
+            if not cancelled and not answer.done():  # else nobody watches there any more
                 cancelled = True
                 answer.abandon()
                 try:

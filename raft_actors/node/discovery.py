@@ -49,8 +49,10 @@ class NodeDirectory:
             entry = self._files.read(node)
             if entry is not None:
                 return [Endpoint(reachable(entry.host), entry.port)]
-            if host == short_host_name():
-                raise EndpointUnknown(f"no node {node} of this user runs on this host")
+            here = short_host_name()
+            if host.lower() == here.lower():
+                written = "" if host == here else f", which is written {here}"
+                raise EndpointUnknown(f"no node {node} of this user runs on this host{written}")
         return lambda timeout_s: look_up(node, host, port, timeout_s)
 
 
@@ -66,7 +68,11 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Endpoint]
             f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
-    hosts = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    except UnicodeError:
+        raise EndpointUnknown(
+            f"{host!r} is no host name: between its dots are 1 to 63 letters"
+        ) from None
+    hosts = list(dict.fromkeys(Endpoint.of(address).host for *_, address in found))
     if port:
         return [Endpoint(each, port) for each in hosts]
     mapper = mapper_port()

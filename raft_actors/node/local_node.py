@@ -127,7 +127,8 @@ class LocalNode:
         bridge: Bridge | None = None
         listener = listen(self.host, self.port)
         try:
-            self.host, self.port = listener.getsockname()[:2]
+            place = Endpoint.of(listener.getsockname())
+            self.host, self.port = place.host, place.port
             mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
             self._entry = self._files.claim(self.name, self.host, self.port)
             me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
@@ -448,7 +449,9 @@ def forget_nodes() -> None:
     """In a forked child no node runs: the sockets are its parent's, and so are the threads."""
     for node in tuple(made):
         node.forked = True
-        node._bridge = None
+        bridge, node._bridge = node._bridge, None
+        if bridge is not None:
+            bridge.reactor.forget()
         if node.residents is not None:
             node.residents.forget()
 

@@ -100,7 +100,7 @@ class PortFiles:
         )
 
     def _write(self, entry: PortEntry) -> None:
-        draft = self.directory / f".{entry.node}.{os.getpid()}"
+        draft = self.directory / f".draft.{os.getpid()}"  # the node's name may fill a file name
         with open_private(draft, "w", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entry)) + "\n")
         draft.replace(self.directory / entry.node)

@@ -53,9 +53,19 @@ def answer(question: bytes, asked_at: str, files: PortFiles) -> bytes:
         entry = files.read(check_node_name(name)) if verb == "port" else None
     except BadName:
         entry = None
-    if entry is None or entry.host not in {asked_at, "0.0.0.0", "::"}:  # noqa: S104
+    if entry is None or not is_reached(entry.host, asked_at):
         return b"none\n"
     return b"%d\n" % entry.port
+
+
+def is_reached(listens_at: str, address: str) -> bool:
+    """Say whether who listens at one address is reached at another one of the same host.
+
+    A listener at all addresses of IPv6 takes connections of IPv4, too, and calls them ::ffff:....
+    """
+    address = address.removeprefix("::ffff:")
+    every = {"::"} if ":" in address else {"::", "0.0.0.0"}  # noqa: S104
+    return listens_at == address or listens_at in every
 
 
 def ask_mapper(host: str, port: int, node: str, timeout_s: float) -> int | None:

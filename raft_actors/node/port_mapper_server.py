@@ -6,6 +6,7 @@ import socket
 
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer
+from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.expiring_set import Crowd
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.listener import PAUSE_S
@@ -88,7 +89,8 @@ class MapperGate:
             text += piece
             if b"\n" in text:
                 line, _, _ = bytes(text).partition(b"\n")
-                asker.send(answer(line, asker.getsockname()[0], self._files))
+                asked_at = Endpoint.of(asker.getsockname()).host
+                asker.send(answer(line, asked_at, self._files))
             elif piece and len(text) < QUESTION_BYTES_MAX:
                 return
         self._hang_up(asker)

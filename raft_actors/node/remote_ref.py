@@ -266,5 +266,5 @@ def reason_in(answer: Future[Any]) -> Any:
         return RemoteFuture(answer, "").get(timeout=0)
     except (NoConnection, NoNode, FrameTooLarge):
         return "noconnection"
-    except (RemoteError, NoProcess) as error:
+    except (RemoteError, NoProcess, ValueError) as error:  # ValueError: no term that is known here
         return ("exception", *in_text(error))

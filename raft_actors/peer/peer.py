@@ -113,7 +113,7 @@ class Peer(Process):
         self.ending: Any = None
         host.await_release(self.path)
         if config.data_dir is None and config.log_store != "memory":
-            refuse_renamed(self.path, self.address)
+            look_beside(self.path, self.address)
         self.store = open_store(config.log_store, self.path, owner=self.address, mark=before.mark)
         try:
             self.replica = Replica(
@@ -387,18 +387,25 @@ def data_path(name: str, config: Config, host: Host) -> Path:
     return (host.data_dir or absolute("data")) / host.name / name
 
 
-def refuse_renamed(path: Path, peer: Address) -> None:
-    """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before.
+def look_beside(path: Path, peer: Address) -> None:
+    """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before;
+    warn where it does beside that of its name on another node, which may be what was meant.
 
-    One that is in use is that of a peer which runs, on another host that shares the disk.
+    One that is in use is that of a peer which runs, here or on another host that shares the disk.
     """
     if (path / "store.json").exists():
         return
     name, node = peer
-    pattern = f"{node.partition('@')[0]}@*/{name}/store.json"
-    for found in sorted(path.parent.parent.glob(pattern)):
+    for found in sorted(path.parent.parent.glob(f"*@*/{name}/store.json")):
         before = found.parent.parent.name
-        if before != node and not is_in_use(found.parent):
+        if before == node or is_in_use(found.parent):
+            continue
+        if before.partition("@")[0] != node.partition("@")[0]:
+            logger.warning(
+                "%s on %s begins anew, empty. %s, of %s, is beside it and not in use: if that one "
+                "was meant, start this node as %s", name, node, found.parent, before, before,
+            )  # fmt: skip
+        else:
             raise DataDirInUse(
                 f"{name} on {node} would begin anew, empty, for {path} is not there; but "
                 f"{found.parent} is, of {name} on {before}: was this host renamed? Start the node "

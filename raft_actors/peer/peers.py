@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -19,12 +19,13 @@ from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
 from raft_actors.core.replies import NO_PEER, OVERLOADED, RESTARTING
-from raft_actors.errors import FrameTooLarge, RaftError
+from raft_actors.errors import FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
 from raft_actors.machine.contract import Machine, is_machine
 from raft_actors.names import Address, check_peer_name, checked_member, listed
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
+from raft_actors.paths import absolute
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.peer.supervisor import PeerSupervisor
@@ -379,7 +380,7 @@ class Peers:
                 else:
                     request = (session, sequence)
                     batches[name].append(event_of(operation, payload, request, ticket))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, HostError) as error:
                 logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
@@ -495,11 +496,19 @@ def peer_spec(
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
     if config.trace is None and (wanted := os.environ.get("RAFT_TRACE")):
-        config = Config.of(config, trace=wanted)
+        config = Config.of(config, trace=where_first_meant(wanted))
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
     )
+
+
+@cache
+def where_first_meant(path: str) -> Path:
+    """Return the absolute path that one of the environment had when it was first used: specs are
+    made again and again, and the program may have gone elsewhere.
+    """
+    return absolute(path)
 
 
 def start_peer_supervisor(

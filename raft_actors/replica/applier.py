@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import NOBODY, Configuration, named
-from raft_actors.core.effects import Read
+from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
@@ -141,14 +141,18 @@ class Applier:
         """Take the part that a committed configuration gives this peer."""
         if configuration.makes_stateless(self.address, self.core.incarnation):
             self.core.stateless = True
-        elif self.core.stateless and self.address in configuration.everyone:
-            logger.error(
-                "%s is to keep a state, and its data directory is a witness's, without one: it "
-                "votes on, and answers nobody. Remove it, give it an empty directory, and add it",
-                self.name,
-            )
+        self.report_missing_state(configuration)
         self.say_who_changed(configuration)
         self.say_if_removed(configuration)
+
+    def report_missing_state(self, configuration: Configuration) -> None:
+        core = self.core
+        if configuration.makes_stateless(self.address, core.incarnation) or (
+            self.address not in configuration.everyone
+        ):
+            core.troubles.pop("no_state", None)
+        elif core.stateless and configuration.index == core.configuration.index:
+            core.note(Trouble("no_state", self.address))
 
     def say_who_changed(self, configuration: Configuration) -> None:
         """Not of one that a later one in the log stands for: a restart applies them all again."""

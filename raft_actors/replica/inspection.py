@@ -16,7 +16,7 @@ from raft_actors.core.entry import (
     version_of,
 )
 from raft_actors.core.server import Server
-from raft_actors.errors import StoreError
+from raft_actors.errors import HostError, StoreError
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.problem_texts import in_words
@@ -111,7 +111,7 @@ class Inspection:
         if kind == COMMAND:
             try:
                 data = encoding.loads(payload)
-            except ValueError:  # of a session's own, or a strange client's
+            except (ValueError, HostError):  # of a session's own, or not to be read here
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))

@@ -73,6 +73,12 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 "name, and stop it; if it is a member, compare its log with the others' "
                 "(raft-actors recover entries)"
             )
+        case "no_state":
+            return (
+                "it is to keep a state, and its data directory is a witness's, without one: it "
+                f"votes on, and answers nobody. Call Raft.leave({peer[0]!r}), move its data "
+                f"directory away, and call Raft.join(Machine, name={peer[0]!r}, via=a member)"
+            )
         case "damaged_snapshot":
             return f"its newest snapshot is damaged: {trouble.detail}"
         case _:  # "lost_entries"

@@ -84,6 +84,8 @@ class Replica:
             else make_state(machine, address[0], directory)
         )
         try:
+            if applied.on_disk is not None:
+                applied.on_disk.belong_to(found.incarnation)
             if applied.index < snapshot.index:
                 applied.restore(store.snapshots, snapshot)
             elif applied.index:  # on disk
@@ -103,6 +105,7 @@ class Replica:
             make_witness,
         )  # fmt: skip
         self.inspection = Inspection(core, store.snapshots, config, self.applier)
+        self.applier.report_missing_state(snapshot.configuration)
         self.asked: list[Ask] = []
         self.due: Effects | None = None
         self.snapshotter.prune()

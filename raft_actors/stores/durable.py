@@ -18,7 +18,7 @@ from raft_actors.stores.files import DiskFiles, advice_on
 from raft_actors.stores.log_store import FRESH_BALLOT, Ballot, Mark, Saved
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["BALLOT", "BASE", "DurableStore", "index_of", "key"]
+__all__ = ["BALLOT", "BASE", "STORE", "DurableStore", "index_of", "key"]
 
 SLICE = 512  # entries read in one go: RocksDB holds the interpreter meanwhile, 0.2 ms for these
 
@@ -26,7 +26,9 @@ ROOM_BYTES = 64 * 1024 * 1024  # with less, a failure names the room that is lef
 
 BALLOT = b"ballot"
 BASE = b"base"  # index and term of the last entry that was compacted
+STORE = b"store"  # the incarnation of the store that the database is of
 PAIR = Struct(">QQ")
+INCARNATION = Struct(">Q")
 
 Database = TypeVar("Database")
 
@@ -75,7 +77,10 @@ class DurableStore(Generic[Database]):
                 self.find_ends()
                 if self.directory.is_new:
                     self.refuse_what_was_saved()
+                    self.claim()
                     self.directory.finish(owner)
+                else:
+                    self.refuse_another()
                 self.directory.remember()
         except OSError as error:
             self.close()
@@ -92,11 +97,13 @@ class DurableStore(Generic[Database]):
         store = cls.__new__(cls)
         store.directory = StoreDirectory(other.path, cls.kind)
         store.path, store.snapshots, store.failure = other.path, other.snapshots, ""
+        store.directory.incarnation = other.directory.incarnation
         store.problems, store.db = [], None
         if store.directory.database.exists():  # of a migration that was interrupted
             store.remove_database()
         store.db = store.open_database(create=True)
         store.find_ends()
+        store.claim()
         return store
 
     def reopen(self) -> None:
@@ -112,6 +119,10 @@ class DurableStore(Generic[Database]):
 
     def close_database(self, database: Database) -> None:
         raise NotImplementedError
+
+    def abandon_database(self, database: Database) -> None:
+        """Close it, and write nothing: another directory may be where it was opened."""
+        self.close_database(database)
 
     def remove_database(self) -> None:
         raise NotImplementedError
@@ -192,7 +203,10 @@ class DurableStore(Generic[Database]):
         self.first, self.base_term = through + 1, term
 
     def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
-        records = {BALLOT: encoding.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term)}
+        records = {
+            BALLOT: encoding.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term),
+            STORE: self.claimed,
+        }  # fmt: skip
         self.clear(records, index + 1, entries)
         self.first, self.last, self.base_term = index + 1, index + len(entries), term
         self.check()
@@ -273,18 +287,44 @@ class DurableStore(Generic[Database]):
             what = f"store.json is missing, and {self.directory.database.name} has a vote or a log"
             raise self.damaged(what)
 
+    def claim(self) -> None:
+        """Note in the database whose it is: it holds a vote, and files can be mixed up."""
+        self.write({STORE: self.claimed}, 0, [])
+
+    @property
+    def claimed(self) -> bytes:
+        return INCARNATION.pack(self.directory.incarnation)
+
+    def refuse_another(self) -> None:
+        """Raise StoreCorrupt for the database of another data directory. One that was made before
+        this was noted is taken.
+        """
+        if self.get(STORE) not in (None, self.claimed):
+            name = self.directory.database.name
+            raise self.damaged(f"{name} is of another data directory, and so are its vote and log")
+
     def find_ends(self) -> None:
         """Find the log's first and last index, by seeking."""
         stored = self.get(BASE)
         base, self.base_term = PAIR.unpack(stored) if stored else (0, 0)
         self.first, self.last = base + 1, max(self.find_last(), base)
 
+    def is_there(self) -> bool:
+        try:
+            self.directory.check()
+        except StoreError:
+            return False
+        return True
+
     def let_go(self) -> None:
         database, self.db = self.db, None
         if database is None:
             return
         try:
-            self.close_database(database)
+            if self.is_there():
+                self.close_database(database)
+            else:
+                self.abandon_database(database)
         except Exception as error:
             if not self.failure:
                 raise self.told(error) from error

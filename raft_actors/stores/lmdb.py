@@ -5,6 +5,7 @@ The keys of its database, the file `log.lmdb`, whose values begin with a checksu
     ".ballot"                     the ballot, as terms
     ".base"                       index and term of the last entry that was compacted, 8 bytes
                                   each, big-endian
+    ".store"                      the incarnation of the store, 8 bytes, big-endian
     "e" + 8 bytes, big-endian     the entry of this index; after all others, so it is appended
 
 What stands beside it: stores/directory.py. What LMDB leaves to its user: docs/decisions/lmdb.md.
@@ -15,7 +16,7 @@ from zlib import crc32
 
 import lmdb
 
-from raft_actors.stores.durable import BALLOT, BASE, DurableStore, index_of, key
+from raft_actors.stores.durable import BALLOT, BASE, STORE, DurableStore, index_of, key
 from raft_actors.stores.lmdb_pages import complaint_of, problems_of
 
 __all__ = ["LmdbStore"]
@@ -71,8 +72,8 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         with self.reading() as database, database.begin() as transaction:
             cursor = transaction.cursor()
             self.oldest = index_of(cursor.key()) if cursor.set_range(key(0)) else first
-            records = sum(transaction.get(record_key(name)) is not None for name in (BALLOT, BASE))
-            count = transaction.stat()["entries"] - records
+            records = [transaction.get(record_key(name)) for name in (BALLOT, BASE, STORE)]
+            count = transaction.stat()["entries"] - sum(each is not None for each in records)
         if count != last - self.oldest + 1:
             raise self.damaged(f"it has {count} entries, not those from {self.oldest} to {last}")
 

@@ -6,6 +6,7 @@ The keys of its database, `log.rocksdb`:
     "e" + 8 bytes, big-endian     the entry of this index
     "base"                        index and term of the last entry that was compacted, 8 bytes
                                   each, big-endian
+    "store"                       the incarnation of the store, 8 bytes, big-endian
 
 What stands beside it: stores/directory.py. Why the write-ahead log is read as it is, and why
 RocksDB at all: docs/decisions/stores.md.
@@ -14,6 +15,7 @@ RocksDB at all: docs/decisions/stores.md.
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -76,6 +78,14 @@ class RocksStore(DurableStore[Rdict]):
 
     def close_database(self, database: Rdict) -> None:
         database.close()
+
+    def abandon_database(self, database: Rdict) -> None:
+        """What `close` would flush into a new file under the old path, the true directory would
+        lack afterwards: its manifest names that file. All of it is in the write-ahead log.
+        """
+        database.cancel_all_background(True)
+        with suppress(Exception):  # that there is no flush any more
+            database.close()
 
     def remove_database(self) -> None:
         shutil.rmtree(self.directory.database)

@@ -125,7 +125,10 @@ def demo(
         float, typer.Option(min=0.5, help="How long clients write before and after the crash.")
     ] = 2.0,
 ) -> None:
-    """Three nodes on this machine, a crashed leader, and not one acknowledged write missing."""
+    """Three nodes, a killed leader, and no write missing.
+
+    The nodes run on this machine; every write that was acknowledged is looked for afterwards.
+    """
     from raft_actors.tools.demo import run_demo
 
     raise typer.Exit(run_demo(write_s=seconds))
@@ -169,7 +172,7 @@ def torture(
         str, typer.Option(help="Only these kinds, with commas between: kill_all,pause_leader.")
     ] = "",
 ) -> None:
-    """Real node processes under real faults; every answer they gave is checked."""
+    """Real nodes under real faults; checks every answer."""
     from raft_actors.tools.torture.driver import TorturePlan, run_torture
     from raft_actors.tools.torture.faults import known_kinds
 
@@ -186,7 +189,10 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each load is put on.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long each time.")] = 3.0,
 ) -> None:
-    """What three durable nodes do on this machine: rates, latency, failover."""
+    """Rates, latency and failover of three nodes here.
+
+    Their stores are durable, and on the disk of the temporary directory.
+    """
     from raft_actors.tools.bench.run import run_bench
 
     raise typer.Exit(run_bench(rounds=rounds, seconds=seconds))
@@ -203,7 +209,10 @@ app.add_typer(trace, name="trace")
 def check(
     path: Annotated[Path, typer.Argument(help="The directory of all peers' traces, or one file.")],
 ) -> None:
-    """Check traces against the rules of Raft; say in which line the first one is broken."""
+    """Check traces against the rules of Raft.
+
+    Says in which line of each file the first rule is broken.
+    """
     from raft_actors.tools.trace_check.report import run_check
 
     raise typer.Exit(run_check(path))

@@ -7,6 +7,7 @@ another function. A module without `start()` is only imported.
 """
 
 import importlib
+import inspect
 import logging
 import os
 import signal
@@ -89,6 +90,7 @@ def launch(plan: Plan) -> Iterator[Launched]:
         if plan.module is not None:
             launched.module = find_module(plan.module)
             starter = getattr(launched.module, "start", None)
+            starter = starter if callable(starter) else None  # `start = time()`, say
         if plan.start is not None:
             starter = find_function(plan.start)
         log_to_stderr(plan.log_level)  # after the module, which may arrange for the log itself
@@ -164,6 +166,7 @@ def find_function(path: str) -> Callable[[], Any]:
 
 def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None:
     """Call the module's `start()` and return the top of its tree, None if it started none."""
+    refuse_arguments(starter)
     match starter():
         case ("ok", supervision.ProcessRef() as tree):
             return tree
@@ -179,6 +182,24 @@ def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None
                 f"Process does, not {other!r}",
                 status=2,
             )
+
+
+def refuse_arguments(starter: Callable[[], Any]) -> None:
+    """Refuse a function that can't be called without arguments."""
+    try:
+        signature = inspect.signature(starter)
+    except ValueError:  # of a function in C nobody knows
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        name = f"{starter.__module__}.{getattr(starter, '__qualname__', repr(starter))}"
+        raise CannotLaunch(
+            f"{name}{signature} is called without arguments, and there is {error}: give its "
+            "parameters defaults; a function that starts no tree should have another name than "
+            "start",
+            status=2,
+        ) from None
 
 
 def run_until_told(plan: Plan) -> int:
@@ -235,7 +256,7 @@ class StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print(self.format(record), file=sys.stderr)
+            sys.stderr.write(f"{self.format(record)}\n")  # `print` would write the end apart
         except Exception:
             self.handleError(record)
 

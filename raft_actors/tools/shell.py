@@ -26,7 +26,14 @@ from raft_actors.errors import RaftError
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import RemoteProxy
 from raft_actors.peer.peer import Peer
-from raft_actors.tools.launch import Launched, Plan, end_at_the_next, end_signals, launch
+from raft_actors.tools.launch import (
+    Launched,
+    Plan,
+    StderrHandler,
+    end_at_the_next,
+    end_signals,
+    launch,
+)
 
 __all__ = ["run_shell"]
 
@@ -133,11 +140,18 @@ def tell_error(
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
-def is_found_by_us(traceback: TracebackType) -> bool:
+def is_found_by_us(traceback: TracebackType | None) -> bool:
     """Tell whether an error is of a call to this library, and not of the user's own code in it."""
     files = [frame.f_code.co_filename for frame, _line in walk_tb(traceback)]
     ours = next((n for n, file in enumerate(files) if file.startswith(OWN)), len(files))
     return ours < len(files) and all(file.startswith(INSTALLED) for file in files[ours:])
+
+
+def is_all_found_by_us(error: BaseException) -> bool:
+    """Tell the same of an error and of what it was raised from."""
+    return is_found_by_us(error.__traceback__) and (
+        error.__cause__ is None or is_all_found_by_us(error.__cause__)
+    )
 
 
 def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
@@ -204,8 +218,8 @@ def public_names(module: Any) -> dict[str, Any]:
 
 
 class News:
-    """Prints what happens above the prompt: nodes, leaders, the end of the tree, and the log of
-    those in `TOLD`.
+    """Prints what happens above the prompt: nodes, leaders, the end of the tree, the log of those
+    in `TOLD`, and what else would go to standard error as a line of the log.
 
     Those who bring news are threads that must not wait, so one of our own prints. It takes turns
     with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
@@ -229,6 +243,9 @@ class News:
         ]
         for name, level in TOLD.items():
             self.cancels.append(follow(logging.getLogger(name), LineHandler(self.waiting, level)))
+        root = logging.getLogger()
+        for handler in [each for each in root.handlers if isinstance(each, StderrHandler)]:
+            self.cancels.append(replace(root, handler, LineHandler(self.waiting, handler.level)))
 
     def stop(self) -> None:
         for cancel in self.cancels:
@@ -245,14 +262,16 @@ class News:
 
 
 class LineHandler(logging.Handler):
-    """Puts the lines of a logger into a queue."""
+    """Puts the lines of a logger into a queue; what this library says is wrong without where."""
 
     def __init__(self, lines: SimpleQueue[str | None], level: int) -> None:
         super().__init__(level)
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.put(record.getMessage())
+        error = record.exc_info and record.exc_info[1]
+        says_all = isinstance(error, RaftError) and is_all_found_by_us(error)
+        self.lines.put(record.getMessage() if says_all else self.format(record))
 
 
 def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
@@ -266,6 +285,18 @@ def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
         log.removeHandler(handler)
         log.setLevel(before[0])
         log.propagate = before[1]
+
+    return stop
+
+
+def replace(log: logging.Logger, old: logging.Handler, new: logging.Handler) -> Callable[[], None]:
+    """Have `new` take the lines of `log` instead of `old`; return the way back."""
+    log.addHandler(new)
+    log.removeHandler(old)
+
+    def stop() -> None:
+        log.addHandler(old)
+        log.removeHandler(new)
 
     return stop
 

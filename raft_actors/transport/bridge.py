@@ -211,6 +211,8 @@ class Bridge:
         check_node_name(node)
         gone: Future[bool] = Future()
         self.reactor.post(lambda: self._disconnect(node, gone))
+        if self.closed:  # as with `_hoped`
+            gone.set(False)
         return gone
 
     def version_with(self, node: str) -> int:
@@ -252,6 +254,8 @@ class Bridge:
         self._link_with(node)  # it says what is wrong with a name
         hope: Future[bool] = Future()
         self.reactor.post(lambda: self._hope(node, hope, wish=wish))
+        if self.closed:  # the bridge thread may have ended before
+            hope.set(False)
         return hope
 
     def _want(self, link: Link) -> None:
@@ -358,7 +362,7 @@ class Bridge:
             gone.set(False)
             return
         link.wished = False
-        self.meetings.dialling.stop(link)
+        self.meetings.dialling.give_up(link)
         was_up = link.connection is not None
         if was_up:
             self._lose(link, "disconnect")
@@ -404,15 +408,14 @@ class Bridge:
 
     def _close(self) -> None:
         self.meetings.gate.close()
+        self.meetings.dialling.closed = True
         for link in tuple(self._links.values()):
             link.wished = False
-            self.meetings.dialling.stop(link)
+            self.meetings.dialling.give_up(link)
             if link.connection is not None:
                 self._lose(link, "shutdown")
             link.away(math.inf, f"{self.me.name} is stopped")
             link.forget()
-            for hope in link.hopeful:
-                hope.set(False)
         self._loopback.close()
 
     def _beat(self) -> None:

@@ -74,10 +74,11 @@ class Dialling:
         self._on_quiet = on_quiet
         self._dials = itertools.count(1)  # of all links: one that is made anew goes on from there
         self._random = random.Random()  # noqa: S311  # jitter, no secret
+        self.closed = False  # nothing is dialled any more
 
     def want(self, link: Link, *, at_once: bool = False) -> None:
         """Dial `link` unless it is up or being dialled; after a failure not too soon."""
-        if link.connection is not None or link.attempt is not None or link.retired:
+        if self.closed or link.connection or link.attempt or link.retired:
             return
         delay = 0.0 if at_once else link.retry_at - self._reactor.now
         if delay <= 0:
@@ -93,6 +94,11 @@ class Dialling:
         attempt, link.attempt = link.attempt, None
         if attempt is not None:
             self._hang_up(attempt)
+
+    def give_up(self, link: Link) -> None:
+        """End a dial under way, and tell those who hope for it."""
+        self.stop(link)
+        self._tell_hopeful(link, up=False)
 
     def done(self, link: Link) -> None:
         """Note that `link` is up, over whichever connection."""
@@ -200,7 +206,7 @@ class Dialling:
         connection.named = link.node
         attempt.connection = connection
         try:
-            sock.connect((place.host, place.port))
+            sock.connect(place.address)
         except BlockingIOError:
             pass
         except OSError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from raft_actors.errors import RaftError
 
@@ -15,10 +15,26 @@ class EndpointUnknown(RaftError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a node listens: a numeric IP address and a port."""
+    """Where a node listens: a numeric IP address and a port.
+
+    An address of one link only (RFC 4007) has its zone behind it: fe80::1%2.
+    """
 
     host: str
     port: int
+
+    @classmethod
+    def of(cls, address: Any) -> "Endpoint":
+        """Return the one in an address of a socket: a tuple of two items, or of four for IPv6."""
+        host, port, *rest = address
+        zone = rest[1] if rest else 0
+        return cls(f"{host}%{zone}" if zone and "%" not in host else host, port)
+
+    @property
+    def address(self) -> Any:
+        """The address that a socket connects to."""
+        host, _, zone = self.host.partition("%")
+        return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
     def __str__(self) -> str:
         is_bare = ":" in self.host and not self.host.startswith("[")

@@ -104,7 +104,7 @@ class Gate:
                 self._pause(error)
                 return
             prepare(sock)
-            stranger = self._greet(sock, str(Endpoint(*address[:2])))
+            stranger = self._greet(sock, str(Endpoint.of(address)))
             self.strangers.add(stranger, address[0])
             self._hear(stranger)  # most have sent their first message by now
 

@@ -20,11 +20,14 @@ class Loopback:
         self._take = take
         self.calls: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
+        self._closed = False
 
     def open(self) -> Answer:
         """Return the answer of a new call. From any thread."""
         answer = Answer(self, next(self._numbers))
         self.calls[answer.number] = answer
+        if self._closed:
+            self._fail(answer.number)
         return answer
 
     def deliver(self, payload: bytes) -> None:
@@ -48,6 +51,11 @@ class Loopback:
             answer.set_exception(NoProcess(f"nobody on {self._node} handles frames of kind {kind}"))
 
     def close(self) -> None:
-        while self.calls:
-            _, answer = self.calls.popitem()
+        self._closed = True  # first: who opens a call meanwhile fails it
+        for call in tuple(self.calls):
+            self._fail(call)
+
+    def _fail(self, call: int) -> None:
+        answer = self.calls.pop(call, None)
+        if answer is not None:
             answer.set_exception(NoConnection(f"node {self._node} is stopped"))

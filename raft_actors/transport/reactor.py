@@ -93,6 +93,14 @@ class Reactor:
         if not self.is_current():
             self._thread.join(timeout_s)
 
+    def forget(self) -> None:
+        """In a forked child: close its copies of what is watched, which would keep connections and
+        ports in use when the parent has ended. To unwatch them would be felt by the parent.
+        """
+        for key in tuple((self._selector.get_map() or {}).values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._close()
+
     def is_current(self) -> bool:
         """Say whether the caller runs on the thread that runs the rounds."""
         return self._driver == threading.get_ident()

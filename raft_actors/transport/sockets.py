@@ -5,6 +5,9 @@ from typing import Any
 
 __all__ = ["family_of", "listen", "prepare"]
 
+BACKLOG = 1024
+PORT_MAX = 65_535
+
 
 def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -29,6 +32,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(
             error.errno, f"no address of this host is called {host!r}: {error.strerror}"
         ) from error
+    except UnicodeError:
+        raise ValueError(
+            f"{host!r} is no host name: between its dots are 1 to 63 letters"
+        ) from None
     problems = []
     for family, *_, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
         try:
@@ -50,11 +57,6 @@ def listen_at(family: int, address: Any) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-BACKLOG = 1024
-
-PORT_MAX = 65_535
 
 
 def prepare(sock: socket.socket) -> None:

@@ -6,6 +6,7 @@ Planted once, and seen to go red: a write that waits for its reply on the loop.
 import asyncio
 import math
 import threading
+from functools import partial
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_one_that_is_long_under_way_is_no_reason_to_wait_on_the_loop():
     straggler = Call(WRITE, b"", deadline=0.0)
     assert session.has_room()
     session.next(straggler)
-    for _ in range(SPAN // 2):
+    for _ in range(SPAN * 3 // 4):
         session.done(session.next(straggler)[1])
     assert not session.has_room()
 
@@ -231,6 +232,85 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
             assert cluster._cluster._session.under_way == {}
 
     asyncio.run(main())
+
+
+def test_a_thousand_tasks_whose_first_attempt_is_never_answered_are_all_sent_again(
+    counters, monkeypatch
+):
+    """A leader that was cut off answers nobody. Planted: threads wait the attempts out, 16 at once;
+    commands that wait for room in the session keep those before them from being sent again.
+    """
+    request, tried = Peers.request, set()
+
+    def unanswered_once(peers, address, body, **how):
+        operation, _name, payload, *request_id = body
+        if operation == WRITE and payload and tuple(request_id) not in tried:
+            tried.add(tuple(request_id))
+            return Future()
+        return request(peers, address, body, **how)
+
+    async def main():
+        async with AsyncCluster(counters[0], timeout=20) as cluster:
+            await cluster.write(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(Peers, "request", unanswered_once)
+                replies = await asyncio.gather(*(cluster.write(1) for _ in range(2_000)))
+            assert sorted(replies) == list(range(1, 2_001))
+
+    asyncio.run(main())
+
+
+def test_a_call_ends_at_its_own_deadline_however_many_wait_for_longer(make_peer):
+    name, _ = make_peer(Counter)
+
+    async def main():
+        async with AsyncCluster(name, timeout=60) as cluster:
+            waiting = [asyncio.ensure_future(cluster.read("any")) for _ in range(50)]
+            waiting += [asyncio.ensure_future(cluster.write(1)) for _ in range(50)]
+            for call in cluster.read, cluster.write, cluster.cast:
+                with pytest.raises(NotApplied):
+                    await call(1, timeout=0.1)
+            assert not any(each.done() for each in waiting)
+            Raft.set_configuration(name, [name])
+            await asyncio.gather(*waiting)
+
+    asyncio.run(main())
+
+
+def test_calls_that_were_cancelled_keep_no_thread_from_the_others(make_peer):
+    """Planted: they wait for a leader on threads, until deadlines that may never come."""
+    name, _ = make_peer(Counter)
+
+    async def main():
+        async with AsyncCluster(name, timeout=math.inf) as cluster:
+            for call in cluster.await_leader, cluster.barrier, partial(cluster.await_applied, 1):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(asyncio.gather(*(call() for _ in range(20))), 0.2)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(cluster.read("any"), 0.2)
+            assert [*(await cluster.status()).values()]
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_handle_goes_on_in_a_second_loop(make_peer):
+    """Planted: a search that the first loop has left behind."""
+    name, _ = make_peer(Counter)
+    cluster = AsyncCluster(name, timeout=30)
+
+    async def cut_off():
+        await asyncio.wait_for(asyncio.gather(cluster.barrier(), cluster.read("any")), 0.1)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(cut_off())
+    cluster._searcher.submit(int).result()  # the search of that loop is over
+    Raft.set_configuration(name, [name])
+
+    async def main():
+        return await asyncio.gather(*(cluster.write(1) for _ in range(2)))
+
+    assert sorted(asyncio.run(main())) == [1, 2]
+    cluster.close()
 
 
 def lost():

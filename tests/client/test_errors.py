@@ -2,6 +2,7 @@
 
 import ast
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from raft_actors.errors import CommandTooLarge, FrameTooLarge, OutcomeUnknown
 from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import CLIENT, peers_of
-from raft_actors.replica.requests import READ, WRITE
+from raft_actors.replica.requests import READ, READ_AS, WRITE
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.peers.test_between_nodes import KIB, group  # noqa: F401 - fixture
+from tests.terms.test_terms import in_a_set
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -180,3 +182,24 @@ def test_a_request_of_another_version(group):  # noqa: F811
     answer = node.call(leader, CLIENT, [WRITE, name, encoding.dumps(("set", 1, 1)), 0, 1])
     node.flush()
     assert encoding.loads(answer.get(10))[0] == "ok"
+
+
+def test_a_request_with_a_key_that_can_not_be_read_there_costs_no_other_one(group):  # noqa: F811
+    """The hash of a moment needs the offset of its zone, which is not known here."""
+    node, (name, leader) = group.nodes[1], group.members[0]
+    key = in_a_set(datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of("Mars/Base")))
+    asked = [
+        node.call(leader, CLIENT, [operation, name, payload, 0, 1])
+        for operation, payload in (
+            (WRITE, encoding.dumps(("set", 1, 1))),
+            (WRITE, key),
+            (READ_AS, key),
+            (WRITE, encoding.dumps(("set", 2, 2))),
+        )
+    ]
+    node.flush()
+    first, write, read, last = [encoding.loads(answer.get(10)) for answer in asked]
+    assert (first[0], last[0]) == ("ok", "ok")
+    for error, (reason, text) in (write, read):
+        assert (error, reason) == ("error", "bad_request")
+        assert "Mars/Base" in text

@@ -168,6 +168,40 @@ def test_a_restart_shortens_no_promise() -> None:
     assert ask_for_vote(world, "b", "c")
 
 
+@pytest.mark.parametrize("drift", [DRIFT, None], ids=["a shorter one", "no leases"])
+def test_a_restart_with_another_setting_shortens_no_promise(drift: float | None) -> None:
+    """Another's lease would outlive what was promised for it.
+
+    Planted: a_promise_is_as_long_as_the_setting_of_now, a_promise_of_before_is_forgotten_at_once.
+    """
+    world = world_with_lease()
+    for _ in range(2):  # also the second time: the first told its leader of the shorter one
+        world.crash("b")
+        world.config = Config(
+            log_store="memory", lease_clock_drift_max=drift,
+            heartbeat_timeout=0.01, min_election_timeout=0.02,
+        )  # fmt: skip
+        world.start("b")
+        world.tick("a")
+        world.settle()
+    world.isolate("b")
+    began = world.now
+    world.now = began + 0.1
+    assert not ask_for_vote(world, "b", "c")
+    world.now = began + SHORTEST
+    assert ask_for_vote(world, "b", "c")
+
+
+def test_once_it_is_over_a_longer_promise_of_before_is_forgotten() -> None:
+    world = world_with_lease()
+    assert world.disks["b"].ballot.promise_ms == 1000 * SHORTEST
+    world.crash("b")
+    world.config = Config(log_store="memory", min_election_timeout=0.2)
+    world.start("b")
+    world.ring(2 * SHORTEST)
+    assert world.disks["b"].ballot.promise_ms == 0
+
+
 def test_a_newcomer_has_promised_nothing() -> None:
     world = World("ab", config=Config(log_store="memory", lease_clock_drift_max=0.0))
     world.configure("a")

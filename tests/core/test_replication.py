@@ -1,6 +1,7 @@
 """Replication and commit: Raft §5.3 and §5.4, Figure 2."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, NOOP, encode, payload_of
@@ -313,6 +314,58 @@ def test_a_follower_that_no_frame_brings_an_entry_is_a_trouble_until_it_has_it()
     world.ring(0.3)
     assert leader.troubles["entry_too_large"].peer == address("c")
     assert world.machines["c"].commands == []
+    leader.frame_bytes_max = lambda _peer: NO_FRAMES
+    world.ring(0.3)
+    assert world.machines["c"].commands == world.machines["a"].commands
+    assert leader.troubles == {}
+
+
+def test_who_left_bounds_no_command_and_is_no_trouble() -> None:
+    """Planted: who_left_bounds_what_is_admitted."""
+    world = with_small_frames_to_c(100_000)
+    world.isolate("c")
+    assert world.configure("a", "ab").answer is None
+    world.settle()
+    leader = world.servers["a"]
+    assert address("c") in leader.role.leaving
+    ticket = world.propose("a", b"x" * 200_000)[0]
+    world.ring(0.2)
+    assert ticket.answer[0] == "ok"
+    world.heal()
+    world.ring(1)
+    assert leader.role.leaving == {}, "it was told"
+    assert world.troubles == []
+
+
+def test_an_entry_that_fits_no_frame_is_not_read_again_and_again() -> None:
+    """Each write and each read of the others would read it once more from the disk.
+
+    Planted: the_entry_that_is_too_large_is_read_each_time.
+    """
+    world = with_small_frames_to_c(100_000)
+    world.isolate("c")
+    leader, disk = world.servers["a"], world.disks["a"]
+    leader.role.command_bytes_max = 1_000_000
+    large = leader.log.last_index + 1
+    world.propose("a", b"x" * 200_000)
+    world.ring(0.2)
+    world.heal()
+    world.ring(0.3)
+    assert "entry_too_large" in leader.troubles
+    leader.log.cache_bytes = 0  # what is saved is on the disk alone
+    read: list[int] = []
+
+    def entries(first: int, last: int) -> list[bytes]:
+        read.extend(range(first, last + 1))
+        return disk.entries(first, last)
+
+    leader.log.reader = SimpleNamespace(entries=entries)
+    tickets = []
+    for number in range(5):
+        tickets += [*world.propose("a", b"%d" % number), world.query("a")]
+        world.ring(0.1)
+    assert {ticket.answer[0] for ticket in tickets} == {"ok"}
+    assert large not in read
     leader.frame_bytes_max = lambda _peer: NO_FRAMES
     world.ring(0.3)
     assert world.machines["c"].commands == world.machines["a"].commands

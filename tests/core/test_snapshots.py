@@ -9,12 +9,14 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     InstallSnapshot,
+    NodeLost,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
     SnapshotReply,
     SnapshotTaken,
 )
+from raft_actors.core.progress import REST_S_MAX
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import LogCompacted, StoreError
 from tests.core.world import World, address
@@ -232,6 +234,38 @@ def test_a_snapshot_that_was_refused_is_looked_at_before_it_is_sent_again() -> N
     due = server.flush()
     assert sent_to(due, "c")
     assert due.troubles == []
+
+
+def test_who_refuses_a_good_snapshot_again_and_again_rests_in_between() -> None:
+    """Its own disk may be bad. Else its leader would read and send the whole file for ever.
+
+    Planted: who_refuses_each_snapshot_is_sent_it_again_at_once.
+    """
+    world, server, snapshot = shipping()
+    server.flush()
+    waits = []
+    for _ in range(12):
+        server.step(refused(world, server, snapshot))
+        server.step(SnapshotChecked(snapshot, ""))
+        began = server.now
+        while not sent_to(server.flush(), "c"):
+            server.now += 0.1
+        waits.append(server.now - began)
+    assert waits[0] == 0, "it may have been damaged on its way"
+    assert CONFIG.max_election_timeout < waits[1] < waits[2] < waits[3]
+    assert waits[-1] == pytest.approx(REST_S_MAX, abs=1)
+
+
+def test_one_who_refused_a_snapshot_is_sent_it_at_once_when_its_process_comes_back() -> None:
+    """Somebody has mended its disk, maybe. Planted: let it rest all the same."""
+    world, server, snapshot = shipping()
+    for _ in range(2):
+        assert sent_to(server.flush(), "c")
+        server.step(refused(world, server, snapshot))
+        server.step(SnapshotChecked(snapshot, ""))
+    assert not sent_to(server.flush(), "c")
+    server.step(NodeLost(address("c")[1]))
+    assert sent_to(server.flush(), "c")
 
 
 def test_a_damaged_snapshot_is_told_of_and_sent_to_nobody_until_there_is_another() -> None:

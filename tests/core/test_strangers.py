@@ -18,6 +18,7 @@ from raft_actors.core.messages import (
     TimeoutNow,
     VoteReply,
 )
+from raft_actors.core.reconfiguration import LEAVING_MAX
 from raft_actors.core.server import TERMS_AT_ONCE
 from tests.core.world import World, address
 
@@ -168,6 +169,25 @@ def test_a_configuration_that_follows_on_no_configuration_is_not_taken(previous:
     world.ring(3)
     world.settle()
     assert len(list(world.leaders())) == 1
+
+
+def test_strangers_that_ask_a_leader_for_votes_are_not_remembered_without_a_bound() -> None:
+    """Any of them may have been a member, and each is sent heartbeats for a while.
+
+    Planted: each_stranger_is_told_that_it_left.
+    """
+    world = founded()
+    leader = world.servers["a"]
+    for number in range(10 * LEAVING_MAX):
+        leader.step(
+            RequestPreVote(
+                source=address(f"x{number}"), target=address("a"), group=leader.group,
+                term=leader.term, last_index=0, last_term=0,
+            )
+        )  # fmt: skip
+    assert len(leader.role.leaving) == LEAVING_MAX
+    world.ring(leader.role.patience + 1)
+    assert leader.role.progress.keys() == {address("b"), address("c")}
 
 
 def test_only_its_leader_orders_a_follower_to_stand() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from raft_actors.core.messages import Configure, Propose, Query, Transfer
-from tests.core.world import World, address
+from tests.core.world import Disk, World, address
 
 
 def world_led_by_a() -> World:
@@ -67,6 +67,27 @@ def test_who_answers_and_elects_nobody_is_not_called_missing() -> None:
     assert all(
         detail.endswith("no answer from c on sim@host, d on sim@host, e on sim@host")
         for detail in details
+    )
+
+
+def test_who_answers_with_a_wiped_disk_is_named_where_there_is_no_leader() -> None:
+    """Both run and reach each other, and still nobody is elected.
+
+    Planted: who answers is not looked at further.
+    """
+    world = World("abc")
+    world.configure("a")
+    world.settle()
+    world.ring(1)
+    for name in "bc":
+        world.crash(name)
+    world.disks["b"] = Disk()
+    world.start("b")
+    world.ring(30)
+    detail = world.servers["a"].troubles["no_leader"].detail
+    assert detail.endswith(
+        ": no answer from c on sim@host; b on sim@host answers, and has no vote: the group does "
+        "not know the data directory it has"
     )
 
 

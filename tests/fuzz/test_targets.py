@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SEEDS = seeds()
 
-some = settings(max_examples=100, deadline=None)
+some = settings(max_examples=100)
 
 
 def corpus():

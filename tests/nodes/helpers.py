@@ -7,8 +7,9 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 
 import msgpack
 
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 KIND = 16
 PACKAGE = str(ROOT / "raft_actors")
+CHANCE = SystemRandom()  # every worker seeds the other alike
 
 
 def eventually(predicate, timeout_s=10.0):
@@ -29,6 +31,18 @@ def eventually(predicate, timeout_s=10.0):
     while not predicate():
         assert time.monotonic() < deadline, "it did not come to pass in time"
         time.sleep(0.005)
+
+
+def free_port(host="127.0.0.1"):
+    """Return a port that nobody has, and that the system gives to no other process meanwhile.
+
+    It gives ports from 32768 on, as long as nobody binds to one that is named.
+    """
+    while True:
+        port = CHANCE.randrange(10_000, 32_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind((host, port))
+            return port
 
 
 def open_files():

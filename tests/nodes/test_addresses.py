@@ -1,10 +1,13 @@
 """All addresses of a host are tried, and an address may be of IPv6, in brackets or without."""
 
+import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,7 @@ from raft_actors.node.port_files import PortFiles
 from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.sockets import listen
-from tests.nodes.helpers import eventually, open_files
+from tests.nodes.helpers import eventually, free_port, open_files
 
 LOOK_UP = socket.getaddrinfo
 
@@ -81,8 +84,7 @@ def test_of_several_addresses_that_fail_each_is_named(make_node, resolve, caplog
 
 
 def test_the_port_mapper_of_each_address_is_asked(make_node, resolve, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.3")
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))
     b = make_node("b@one", host="127.0.0.3")
     resolve("127.0.0.99", "127.0.0.3")
@@ -103,6 +105,50 @@ def test_ipv6_addresses_are_read_with_and_without_brackets():
     assert parse_address("[fe80::1%eth0]:4001") == ("fe80::1%eth0", 4001)
     assert str(Endpoint("fd00::3", 4001)) == "[fd00::3]:4001"
     assert str(Endpoint("10.0.0.3", 4001)) == "10.0.0.3:4001"
+
+
+def test_this_host_in_other_letters_is_told_as_such(monkeypatch):
+    """Planted: its port mapper is asked, which no node on loopback has."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.org")
+    with pytest.raises(
+        EndpointUnknown, match=r"no node b@box .* on this host, which is written Box"
+    ):
+        NodeDirectory(PortFiles(), {}).find("b@box")
+    with pytest.raises(EndpointUnknown, match=r"runs on this host$"):
+        NodeDirectory(PortFiles(), {}).find("b@Box")
+
+
+def test_a_host_name_that_can_be_none_is_told_so_where_it_is_looked_up():
+    find = NodeDirectory(PortFiles(), {"b@one": "a..b:4001"}).find("b@one")
+    with pytest.raises(EndpointUnknown, match=r"'a\.\.b' is no host name"):
+        find(1.0)
+
+
+def address_of_one_link():
+    """Return an address of this machine that means something on one link only, or None."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/net/if_inet6").read_text().splitlines():
+            digits, zone, *_ = line.split()
+            if digits.startswith("fe80"):
+                return f"{ipaddress.IPv6Address(int(digits, 16))}%{int(zone, 16)}"
+    return None
+
+
+def test_the_zone_of_an_address_is_kept_where_it_is_looked_up():
+    """Planted: the first item of the address only."""
+    static = {"b@one": "[fe80::1%1]:4001"}
+    place = NodeDirectory(PortFiles(), static).find("b@one")(1.0)[0]
+    assert (place, place.address) == (Endpoint("fe80::1%1", 4001), ("fe80::1", 4001, 0, 1))
+
+
+@pytest.mark.skipif(address_of_one_link() is None, reason="this machine has no such address")
+def test_a_node_listens_at_an_address_of_one_link_and_is_found_there(make_node):
+    host = address_of_one_link()
+    b = make_node("b@one", host=host)
+    assert b.host == host
+    assert make_node("a@one").ping(b.name) == "pong"
+    c = make_node("c@one", config=Config(nodes={b.name: f"[{host}]:{b.port}"}))
+    assert c.ping(b.name) == "pong"
 
 
 @needs_ipv6

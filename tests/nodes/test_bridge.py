@@ -449,6 +449,17 @@ def test_disconnect_hangs_up_and_the_next_message_connects_again(make_node):
     eventually(lambda: seen.bodies == [(a.name, "again")])
 
 
+def test_who_waits_for_a_dial_is_told_when_it_is_given_up(make_node):
+    """Planted: a disconnect ends the dial without a word, and they wait for six seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        a = make_node("a", config=Config(nodes={"x@one": f"127.0.0.1:{silent.getsockname()[1]}"}))
+        hope = a._bridge.connect("x@one")
+        with silent.accept()[0]:
+            assert a.disconnect("x@one") is False
+        assert hope.done()
+        assert hope.get() is False
+
+
 # Both dial at once.
 
 
@@ -518,6 +529,28 @@ def test_a_stopped_node_reaches_nobody_and_says_so(make_node):
         a.ping(b.name)
     assert not a.running
     eventually(lambda: b.list() == [])
+
+
+def test_what_is_asked_of_a_node_that_is_being_stopped_is_answered(make_node, monkeypatch):
+    """Planted: it dials again, or nobody comes to it and who asks waits."""
+    a, b = make_node("a"), make_node("b")
+    assert a.ping(b.name) == "pong"
+    assert a.disconnect(b.name)
+    bridge, asked = a._bridge, []
+    close = bridge._close
+
+    def asked_meanwhile():
+        close()
+        asked.extend([bridge.connect(b.name), bridge.disconnect(b.name)])
+        bridge.cast(b.name, KIND, "late")
+
+    monkeypatch.setattr(bridge, "_close", asked_meanwhile)
+    a.stop()
+    asked += [bridge.connect(b.name), bridge.reach(b.name), bridge.disconnect(b.name)]
+    assert [answer.get(1) for answer in asked] == [False] * 5
+    assert all(link.attempt is None for link in bridge._links.values())
+    with pytest.raises(NoConnection, match="is stopped"):
+        bridge.call(a.name, KIND, "to itself").get(1)
 
 
 def test_nothing_of_a_stopped_node_remains(make_node):
@@ -642,6 +675,36 @@ def test_a_forked_child_is_no_node_and_leaves_its_parents_alone(make_script, mak
     assert script.say("go") == "nonode@nohost"
     assert script.line() == f"{f} ['{a.name}']"
     assert a.ping(f) == "pong"
+
+
+def test_a_forked_child_keeps_nothing_of_its_dead_parent_in_use(make_script, make_node):
+    """Planted: it has the parent's sockets, so nobody hears that the parent is gone."""
+    a = make_node("a", limits=BridgeLimits())  # it waits for long before it takes one for dead
+    news = []
+    a.monitor(news.append)
+    parent = make_script(
+        """
+        import os, sys, warnings
+        warnings.simplefilter("ignore")
+        from raft_actors.node.node import Node
+        print(Node.start("f"), Node.current().port)
+        sys.stdin.readline()
+        if os.fork() == 0:
+            os.read(0, 1)
+            os._exit(0)
+        print("forked")
+        os.wait()
+        """
+    )
+    name, port = parent.line().split()
+    assert a.connect(name)
+    assert parent.say("fork") == "forked"
+    parent.process.kill()
+    try:
+        eventually(lambda: news[1:] == [NodeDown(name, "connection_closed")], timeout_s=5.0)
+        make_node("f", port=int(port))
+    finally:
+        parent.process.stdin.close()  # the child ends
 
 
 def test_a_forked_child_sends_nothing_of_what_its_parent_has_queued(make_script, make_node):

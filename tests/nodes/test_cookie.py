@@ -1,6 +1,7 @@
 """Where the cookie comes from, and that it stays secret."""
 
 import logging
+import os
 import stat
 import threading
 
@@ -17,6 +18,7 @@ def test_the_first_start_makes_a_cookie_that_only_its_user_may_read(make_node, t
     path = tmp_path / "config" / "raft_actors" / "cookie"
     assert cookie_path() == path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert len(path.read_bytes()) >= 32
     assert [each.name for each in path.parent.iterdir()] == ["cookie"]
 
@@ -40,11 +42,21 @@ def test_many_that_make_it_at_once_agree(tmp_path):
     assert set(found) == {path.read_bytes()}
 
 
-def test_a_cookie_file_that_others_may_read_is_refused(make_node):
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
+def test_a_cookie_file_that_others_may_read_is_refused(make_node, mode):
+    """Planted: look at the group only, or at all others only."""
     find_cookie()
-    cookie_path().chmod(0o640)
+    cookie_path().chmod(mode)
     with pytest.raises(UnsafeCookie, match=f"chmod 600 {cookie_path()}"):
         make_node("a")
+
+
+def test_a_cookie_file_of_another_user_is_refused(make_node, monkeypatch):
+    find_cookie()
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    with pytest.raises(UnsafeCookie, match=f"{cookie_path()} belongs to another user"):
+        find_cookie()
 
 
 def test_the_environment_comes_before_the_file_and_the_argument_before_both(monkeypatch):

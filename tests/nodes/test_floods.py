@@ -37,6 +37,18 @@ def hello(node):
     return header(len(message)) + message
 
 
+def hold(node):
+    """Have the bridge thread wait, after a round in which nothing was ready: what is so first from
+    now on, it finds first. Returns how to let it go on.
+    """
+    gate, passed, held = threading.Event(), threading.Event(), threading.Event()
+    node.post(passed.set)
+    assert passed.wait(10)
+    node.post(lambda: (held.set(), gate.wait(10)))
+    assert held.wait(10)
+    return gate.set
+
+
 def strangers_at(node):
     return [each.address for each in node._bridge.meetings.gate.strangers]
 
@@ -77,13 +89,11 @@ def test_what_those_who_are_here_have_to_say_is_read_before_others_are_taken_in(
     dialler = Dialler(insider.me, insider.cookie, node.name)
     insider.say(dialler.hello)
     proof = dialler.receive(insider.hear())
-    gate, held = threading.Event(), threading.Event()
-    node.post(lambda: (held.set(), gate.wait(10)))
-    assert held.wait(10)
+    release = hold(node)
     for _ in range(60):
         connect(node).sendall(hello(node))
     insider.say(proof)
-    gate.set()
+    release()
     assert dialler.receive(insider.hear()).name == node.name
 
 
@@ -91,14 +101,12 @@ def test_what_was_sent_with_the_connection_is_read_as_it_is_taken_in(make_node, 
     """Planted: it is read in the next round only, when others may have driven it out."""
     node = make_node("a", cookie=COOKIE, limits=BridgeLimits(strangers_max=1))
     insider = Insider(connect(node), "x@here", COOKIE)
-    gate, held = threading.Event(), threading.Event()
     eventually(lambda: strangers_at(node))
-    node.post(lambda: (held.set(), gate.wait(10)))
-    assert held.wait(10)
+    release = hold(node)
     speaking = connect(node)
     speaking.sendall(hello(node))
     silent = [connect(node) for _ in range(3)]
-    gate.set()
+    release()
     eventually(lambda: strangers_at(node) == [address_of(silent[-1])])
     assert b"challenge" in speaking.recv(1000)  # it was answered before it was dropped
     assert insider.sock.recv(1) == b""

@@ -70,6 +70,12 @@ def test_the_port_file_tells_who_listens_where(make_node):
     assert not path.exists()
 
 
+def test_the_longest_name_has_a_port_file_too(make_node):
+    """Planted: a draft that is called like the node and then some."""
+    node = make_node("a" * 64 + "@" + "h" * 190)
+    assert make_node("b").ping(node.name) == "pong"
+
+
 def test_a_name_is_taken_while_its_process_lives(make_node, make_script):
     holder = make_script(NODE, "a")
     holder.line()
@@ -179,6 +185,8 @@ def test_no_more_than_one_of_many_that_start_at_once_gets_the_name(make_script):
         ({"port": "4000"}, "a port is a number from 0 to 65535, not '4000'"),
         ({"host": 5}, "a host is an address or a name, .* not 5"),
         ({"host": "nobody.invalid"}, "no address of this host is called 'nobody.invalid'"),
+        ({"host": "a..b"}, "'a..b' is no host name"),
+        ({"host": "x" * 64}, "'x*' is no host name"),
         ({"cookie": 5}, "a cookie is a text, or bytes, not of type int"),
         ({"config": 5}, "a config is a Config or a mapping of its fields, not 5"),
     ],

@@ -9,16 +9,15 @@ from raft_actors.config import Config
 from raft_actors.errors import BadName
 from raft_actors.node.discovery import NodeDirectory, parse_address, static_addresses
 from raft_actors.node.port_files import PortFiles
-from raft_actors.node.port_mapper import ask_mapper, mapper_port, mapper_wanted
+from raft_actors.node.port_mapper import ask_mapper, is_reached, mapper_port, mapper_wanted
 from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
-from tests.nodes.helpers import Collector, ask, eventually
+from tests.nodes.helpers import Collector, ask, eventually, free_port
+from tests.nodes.test_addresses import needs_ipv6
 
 
 @pytest.fixture
 def port(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.2", 0))
-        number = free.getsockname()[1]
+    number = free_port("127.0.0.2")
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(number))
     return number
 
@@ -65,6 +64,33 @@ def test_the_mapper_tells_only_of_nodes_that_can_be_reached_where_it_was_asked(
     inner = make_node("inner@127.0.0.2", host="127.0.0.1")
     eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.port)
     assert mapper_answers("127.0.0.2", port, inner.name) is None
+
+
+@pytest.mark.parametrize(
+    ("listens_at", "reached_at"),
+    [
+        ("10.0.0.1", {"10.0.0.1", "::ffff:10.0.0.1"}),
+        ("fd00::1", {"fd00::1"}),
+        ("fe80::1%2", {"fe80::1%2"}),
+        ("0.0.0.0", {"10.0.0.1", "::ffff:10.0.0.1"}),
+        ("::", {"10.0.0.1", "::ffff:10.0.0.1", "fd00::1", "fe80::1%2"}),
+    ],
+)
+def test_a_node_is_told_of_where_it_is_reached(listens_at, reached_at):
+    """A mapper at all addresses of IPv6 is asked at ::ffff:10.0.0.1 by who connects by IPv4.
+    Planted: that is none; and who listens at all of IPv4 is reached by IPv6.
+    """
+    asked_at = {"10.0.0.1", "::ffff:10.0.0.1", "fd00::1", "fe80::1%2"}
+    assert {each for each in asked_at if is_reached(listens_at, each)} == reached_at
+
+
+@needs_ipv6
+def test_a_mapper_at_all_addresses_answers_for_a_node_at_one(make_node, port):
+    every = make_node("a@one", host="::")
+    eventually(lambda: mapper_answers("127.0.0.1", port, every.name) == every.port)
+    one = make_node("b@one", host="127.0.0.1")
+    assert mapper_answers("127.0.0.1", port, one.name) == one.port
+    assert mapper_answers("::1", port, one.name) is None
 
 
 @pytest.mark.parametrize(

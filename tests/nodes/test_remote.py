@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from datetime import UTC, datetime
 
@@ -15,8 +16,8 @@ from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
-from raft_actors.wire.frame_codec import ACTOR
-from tests.nodes.helpers import eventually
+from raft_actors.wire.frame_codec import ACTOR, REPLY
+from tests.nodes.helpers import Insider, eventually
 
 HOST_SCRIPT = """
     import sys
@@ -535,6 +536,29 @@ def test_a_watch_on_an_unreachable_node_says_noconnection(pair):
     a, _b = pair
     ends, _cancel = ends_of(a.whereis(("x", f"z@{a.name.partition('@')[2]}")))
     eventually(lambda: ends == ["noconnection"])
+
+
+def test_a_watch_that_has_told_is_ended_without_a_word_to_the_other_node(make_node):
+    """Planted: that one is told, and dialled for it: a node that is gone, by each who watched."""
+    a = make_node("a")
+    ends, cancel = ends_of(a.whereis(("x", "gone@one")))
+    eventually(lambda: ends == ["noconnection"])
+    cancel()
+    assert not a._bridge._links["gone@one"]._waiting
+
+
+def test_a_reason_that_is_not_known_here_is_told_as_such(make_node):
+    """That of a later version, say. Planted: nobody hears that the actor has ended."""
+    a = make_node("a", cookie="c" * 20)
+    with socket.create_connection(("127.0.0.1", a.port), timeout=10) as sock:
+        insider = Insider(sock, "later@one", "c" * 20)
+        insider.enter(a)
+        ends, _cancel = ends_of(a.whereis(("x", "later@one")))
+        _kind, body, call = insider.next_frame()
+        assert body[0] == "watch"
+        insider.send_frame([REPLY, ["ok", b"\xff?"], call])
+        eventually(lambda: ends)
+    assert ends[0][:2] == ("exception", "ValueError")
 
 
 def test_a_cancelled_watch_is_silent_and_forgotten_over_there(pair, keep):

@@ -15,7 +15,7 @@ from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import Dialler, Identity
-from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, open_files
+from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, free_port, open_files
 
 IMPATIENT = BridgeLimits(handshake_s=0.3)
 
@@ -270,9 +270,7 @@ def lost(node, name):
 def test_a_port_mapper_that_does_not_answer_is_named_with_address_and_port(
     make_node, monkeypatch, caplog
 ):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("RAFT_ACTORS_NODES", "b@two=127.0.0.1")
     node = make_node("a")
     monkeypatch.setenv("RAFT_ACTORS_MAPPER_PORT", str(port))

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +17,9 @@ from raft_actors.stores import open_store
 from raft_actors.stores.data_directory import FORMAT, write_record
 from raft_actors.stores.durable import key
 from raft_actors.tools.commands import app
+from raft_actors.tools.offline.entries import entry_view
 from tests.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
+from tests.terms.test_terms import in_a_set
 
 
 @pytest.fixture(params=["rocksdb", "lmdb"])
@@ -81,6 +84,12 @@ def test_configurations_and_entries_are_shown(kind, path):
     assert views[2]["data"] == repr(("set", "key3", "v" * 100))
     assert views[2]["request"] == [3, 1]
     assert "key4" in run("entries", path, "--from", 4).stdout
+
+
+def test_an_entry_that_can_not_be_read_on_this_machine_is_shown_as_its_bytes_are():
+    """The hash of a moment needs the offset of its zone, which is not known here."""
+    payload = in_a_set(datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of("Mars/Base")))
+    assert entry_view(7, encode(1, COMMAND, payload))["data"] == repr(payload)
 
 
 def test_names_are_whole_in_eighty_columns_too(path):

@@ -1,8 +1,11 @@
 """What a machine's exceptions do: nothing to the cluster, and the same on every replica."""
 
 import builtins
+import contextlib
+import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +14,10 @@ from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import HostError, RaftError, StoreError, UpgradeFailed
 from raft_actors.machine.contract import reply_of
 from raft_actors.machine.replicated_state import ReplicatedState
+from raft_actors.replica.requests import WRITE, event_of
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
-             "another cause", "in a group"]  # fmt: skip
+             "another cause", "in a group", "too many digits", "no digits for it"]  # fmt: skip
 
 
 def too_deep():
@@ -58,6 +62,10 @@ class Accounts(StateMachine):
                     raise ValueError("cannot do that") from KeyError("an account")
             case "in a group":
                 raise ExceptionGroup("two", [KeyError("an account"), MemoryError()])
+            case "too many digits":
+                return int("9" * 5_000), state
+            case "no digits for it":
+                return str(10**5_000), state
             case "its own cause":
                 error = ValueError("cannot do that")
                 raise error from error
@@ -139,12 +147,93 @@ def test_a_machine_that_changes_its_state_in_place_is_undone():
     assert applied.state == {"touched": "one"}
 
 
+class Filled(InPlace):
+    """Fills its states key by key, not by UndoDict's constructor, and changes them in a read."""
+
+    def init(self, name):
+        state = UndoDict()
+        state["first"] = name
+        return state
+
+    def handle_read(self, query, state):
+        state["read"] = query
+        del state["first"]
+        return "read"
+
+    def restore(self, data):
+        state = UndoDict()
+        for key, value in data.items():
+            state[key] = value
+        return state
+
+
+def test_a_command_that_raises_takes_nothing_back_of_the_first_state():
+    applied = ReplicatedState(Filled(), "peer")
+    assert write(applied, "raise")[0] == "error"
+    assert applied.state == {"first": "peer"}
+
+
+def test_a_command_that_raises_takes_nothing_back_of_a_snapshot(tmp_path):
+    """Planted: the state of `restore` as it is. The replica that has it from a snapshot parts."""
+    applied = ReplicatedState(Filled(), "peer")
+    applied.state = applied.restored({"first": 1, "second": 2}, Snapshot(1, 1, 0, 0))
+    assert write(applied, "raise")[0] == "error"
+    assert applied.state == {"first": 1, "second": 2}
+
+
+def test_what_a_read_changes_in_a_state_that_can_take_it_back_is_taken_back():
+    applied = ReplicatedState(Filled(), "peer")
+    assert read(applied, "any") == "read"
+    assert applied.state == {"first": "peer"}
+    write(applied, "fine")
+    assert applied.state == {"first": "peer", "touched": "fine"}
+
+
 @pytest.mark.parametrize("what", HOSTS_OWN)
 def test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer(accounts, what):
     """Another replica may have done otherwise; answered like other exceptions, they part."""
     with pytest.raises(HostError, match=r"peer: entry 1: Accounts.handle_write raised .* host"):
         write(accounts, what)
     assert accounts.state == {"a": 1}
+
+
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise ValueError("no name")
+
+
+def odd_property(name):
+    def look(_error):
+        raise ValueError(f"no {name}")
+
+    return property(look)
+
+
+NAMES = ("__class__", "__cause__", "__context__", "__traceback__", "__str__", "__eq__", "__hash__")
+ODD = {
+    "Nameless": Nameless("Nameless", (Exception,), {}),
+    "Odd": type("Odd", (Exception,), {name: odd_property(name) for name in NAMES}),
+    "OddSystem": type("OddSystem", (OSError,), {"errno": odd_property("errno")}),
+    "OddGroup": type("OddGroup", (ExceptionGroup,), {"exceptions": odd_property("exceptions")}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_exception_whose_class_raises_too_is_an_answer_like_any_other(accounts, name, caplog):
+    """What looks at it must not end every replica."""
+    caplog.set_level("INFO")
+    arguments = ("two", [ValueError()]) if name == "OddGroup" else ()
+
+    def raise_it(_command, _state):
+        raise ODD[name](*arguments)
+
+    accounts.machine.handle_write = accounts.machine.handle_read = raise_it
+    answers = []
+    for ask in (write, read):
+        with contextlib.suppress(BaseException):  # over which pytest would stumble
+            answers.append(ask(accounts, "anything")[1][:2])
+    assert answers == [("exception", name)] * 2
 
 
 @pytest.mark.parametrize("name", ["PermissionError", "FileExistsError", "TimeoutError"])
@@ -447,6 +536,36 @@ class Tally(OnDiskStateMachine):
         return state.get("n")
 
 
+class FromTen(Tally):
+    """Begins to count at 10."""
+
+    def init(self, name):
+        state = super().init(name)
+        state["n"] = 10
+        return state
+
+    def handle_write(self, command, state):
+        if command == "raise":
+            raise ValueError("no")
+        return super().handle_write(command, state)
+
+
+def test_what_init_puts_into_a_state_on_disk_is_so_before_the_first_command_and_never_again(
+    tmp_path,
+):
+    """Planted: a restart puts it in again, on one replica alone."""
+    applied = ReplicatedState(FromTen(), "peer", tmp_path)
+    assert write(applied, "raise")[0] == "error"
+    assert write(applied, "plain") == 11
+    applied.index = 2
+    applied.end_batch()
+    applied.close()
+    again = ReplicatedState(FromTen(), "peer", tmp_path)
+    assert read(again, None) == 11
+    assert write(again, "plain") == 12
+    again.close()
+
+
 class BadDisk:
     """A database of which a read fails: EIO, no file descriptor left, a damaged block."""
 
@@ -535,3 +654,117 @@ def test_a_disk_that_fails_in_an_upgrade_is_not_the_machines_fault(tmp_path):
         applied.upgrade(2)
     applied.on_disk.db = good
     applied.close()
+
+
+class Keys(StateMachine):
+    """Keeps the keys that it is given, and says them again."""
+
+    def init(self, name):
+        return frozenset()
+
+    def handle_write(self, command, state):
+        return command, frozenset(command)
+
+    def handle_read(self, query, state):
+        return len(state)
+
+
+def of_one_hash_here(count):
+    """Return tuples (str, int) of one hash in this process, and of others in each other process.
+
+    They are made as CPython makes the hash of a tuple; see Objects/tupleobject.c.
+    """
+    prime_1, prime_2, prime_5 = 11400714785074694791, 14029467366897019727, 2870177450012600261
+    full = (1 << 64) - 1
+
+    def after(text):
+        mixed = (prime_5 + hash(text) * prime_2) & full
+        return (mixed << 31 | mixed >> 33) * prime_1 & full
+
+    keys, goal = [("", 0)], after("")
+    for text in map(str, range(20 * count)):
+        number = (goal - after(text)) * pow(prime_2, -1, 1 << 64) & full
+        number -= (number >> 63) << 64
+        if abs(number) < sys.hash_info.modulus and number != -1:  # it is its own hash
+            keys.append((text, number))
+    return keys[:count]
+
+
+def test_whether_a_command_runs_depends_on_no_hashes_of_this_process():
+    """Strings have other hashes on another replica, which would run what this one refuses.
+
+    Planted: a_replica_looks_at_hashes.
+    """
+    keys = of_one_hash_here(3 * encoding.CROWD)
+    assert len(set(map(hash, keys))) == 1
+    command = encoding.dumps_stored(dict.fromkeys(keys))
+    with pytest.raises(ValueError, match="equal hashes"):
+        event_of(WRITE, command, (0, 1), None)
+    applied = ReplicatedState(Keys(), "peer")
+    assert encoding.loads_stored(applied.write(command)) == dict.fromkeys(keys)
+    assert applied.state == frozenset(keys)
+
+
+def test_a_command_with_many_keys_is_taken():
+    command = encoding.dumps(dict.fromkeys(range(3 * encoding.CROWD)))
+    assert event_of(WRITE, command, (0, 1), None).command == command
+
+
+class Nothing(StateMachine):
+    """Its state is None at first, or after a command; its snapshots say so in a dict."""
+
+    first: Any = None
+
+    def init(self, name):
+        return self.first
+
+    def handle_write(self, command, state):
+        return "ok", command
+
+    def handle_read(self, query, state):
+        return state
+
+    def snapshot(self, state):
+        return {"state": state}
+
+    def restore(self, data):
+        return data["state"]
+
+
+def test_a_first_state_of_none_that_restore_would_make_again_is_refused_at_the_start():
+    """With a snapshot on its disk, the peer would never start again. Planted: start it."""
+    with pytest.raises(ValueError, match=r"Nothing\.init returned None.*Return another state"):
+        ReplicatedState(Nothing(), "peer")
+
+
+class Something(Nothing):
+    def restore(self, data):
+        return data["state"] or ()
+
+
+class Plain(Nothing):
+    def snapshot(self, state):
+        return state
+
+    def restore(self, data):
+        return data
+
+
+@pytest.mark.parametrize("kind", [Something, Plain])
+def test_a_first_state_of_none_that_comes_back_is_fine(kind):
+    applied = ReplicatedState(kind(), "peer")
+    assert list(applied.image().payloads()) == []
+    assert not applied.restored(kind().snapshot(None), Snapshot(1, 1, 0, 0))
+
+
+def test_no_snapshot_is_taken_of_a_state_that_a_command_made_none():
+    """The log is kept, from which the peer starts. Planted: take it."""
+    machine = Nothing()
+    machine.first = ()
+    applied = ReplicatedState(machine, "peer")
+    applied.image()
+    write(applied, None)
+    with pytest.raises(TypeError, match="the state is None"):
+        applied.image()
+    write(applied, {})
+    applied.image()

@@ -142,6 +142,22 @@ def test_nodes_of_several_hosts_may_share_a_disk(start):
     assert peers.start(KVStore, "p", Config())[0] == "ok"
 
 
+def test_who_begins_anew_beside_the_directory_of_another_node_is_told(start, tmp_path, caplog):
+    """Its name may be mistyped. Planted: look for this node's other hosts only."""
+    beside = f"{tmp_path}/data/a@one/p, of a@one, is beside it and not in use"
+    peers, _ = start("a@one")
+    assert start("b@one")[1][0] == "ok"
+    assert beside not in caplog.text
+    assert peers.stop("p") == "ok"
+    again, answer = start("a2@one")
+    assert answer[0] == "ok"
+    assert beside in caplog.text
+    caplog.clear()
+    assert again.stop("p") == "ok"
+    assert again.start(KVStore, "p", Config())[0] == "ok"
+    assert beside not in caplog.text  # it goes on with its own
+
+
 def test_another_node_or_another_peer_of_a_node_begins_as_it_likes(start, tmp_path):
     peers, _ = start("a@one")
     assert peers.stop("p") == "ok"

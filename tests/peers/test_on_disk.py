@@ -117,6 +117,23 @@ def test_a_state_ahead_of_its_log_is_refused(make_peer, tmp_path):
     assert "move the state away" in str(reason)
 
 
+def test_a_state_of_another_data_directory_is_refused(make_peer, tmp_path):
+    """Planted: only the index is looked at; then a replica goes on with another group's state."""
+    one = lone(make_peer, data_dir=tmp_path / "one")
+    other = lone(make_peer, data_dir=tmp_path / "other")
+    for name, count in ((one, 5), (other, 3)):
+        write_many(name, count)
+        Raft.stop(name)
+    shutil.rmtree(tmp_path / "one" / "machine")
+    (tmp_path / "other" / "machine").rename(tmp_path / "one" / "machine")
+    _, (error, reason) = make_peer(Ledger, name=one, data_dir=tmp_path / "one")
+    assert error == "error"
+    assert "is of another data directory: move it away" in str(reason)
+    shutil.rmtree(tmp_path / "one" / "machine")
+    make_peer(Ledger, name=one, data_dir=tmp_path / "one")
+    eventually(lambda: Raft.read(one, "all") == expected(5))
+
+
 def filled_dict(path, count=2_500):
     state = DiskDict(path)
     for number in range(count):

@@ -59,9 +59,10 @@ def test_a_peer_that_crashes_comes_back_to_the_directory_that_it_had(
     assert peers.stop("p") == "ok"
 
 
-def test_a_peer_is_traced_where_the_environment_said_when_its_spec_was_made(
+def test_peers_are_traced_where_the_environment_said_when_the_first_spec_was_made(
     tmp_path, elsewhere, monkeypatch
 ):
+    """Planted: where the process is when each is made."""
     monkeypatch.setenv("RAFT_TRACE", "trace")
     spec = peer_spec(KVStore, name="traced_peer", data_dir="data")
     elsewhere()
@@ -69,6 +70,9 @@ def test_a_peer_is_traced_where_the_environment_said_when_its_spec_was_made(
     assert status == "ok"
     supervision.stop(supervisor, "shutdown")
     assert len(list((tmp_path / "here/trace").iterdir())) == 1
+    later = peer_spec(KVStore, name="traced_later", data_dir=tmp_path / "later").start()[1]
+    supervision.stop(later, "shutdown")
+    assert len(list((tmp_path / "here/trace").iterdir())) == 2
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

@@ -4,6 +4,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -746,6 +747,17 @@ def test_what_is_accepted_can_be_in_a_snapshot_and_be_shown(make_peer):
     eventually(lambda: Raft.read(name, None) == ["deep"])
     with pytest.raises(ValueError, match="deeper than 100"):
         Raft.write(name, ("put", "deeper", [deep]))
+
+
+def test_an_entry_that_can_not_be_read_here_is_shown_as_its_bytes_are(make_peer, monkeypatch):
+    """A member learns of it before it has to run it; asked to show it, it goes on."""
+    name, _ = make_peer()
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    command = ("set", "when", {datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))})
+    assert Raft.write(name, command)[0] == "ok"
+    monkeypatch.setattr(encoding, "read_zone", encoding.UnknownZone.of)
+    ok, entry = Raft.get_entry(name, Raft.status(name)[1]["last_index"])
+    assert (ok, entry["data"]) == ("ok", encoding.dumps(command))
 
 
 def test_a_command_with_a_time_zone_that_its_leader_does_not_know_is_not_in_the_log(make_peer):

@@ -134,3 +134,28 @@ def test_a_witnesss_directory_is_refused_to_a_member_with_a_state(make_peer, cap
     assert Raft.add_peer(leader, witness)[0] == "ok"
     eventually(lambda: "is to keep a state" in caplog.text)
     assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)
+
+
+def test_a_member_in_a_witnesss_directory_is_a_trouble_that_is_told_once_in_each_life(
+    make_peer, tmp_path, caplog
+):
+    """Planted: told in the log alone, and for each configuration that is applied again."""
+    names = form(make_peer)
+    witness = names[2]
+    leader = Raft.leader(names[0])
+    assert Raft.remove_peer(leader, witness)[0] == "ok"
+    for change in (Raft.add_peer, Raft.demote, Raft.promote):
+        assert change(leader, witness)[0] == "ok"
+
+    def told():
+        return "\n".join(Raft.status(witness)[1].get("troubles", ()))
+
+    eventually(lambda: "is to keep a state" in told())
+    assert f"Raft.leave({witness!r})" in told()
+    Raft.stop_peer(witness)
+    caplog.clear()
+    make_peer(name=witness)
+    eventually(lambda: "is to keep a state" in told() and "is to keep a state" in caplog.text)
+    eventually(lambda: Raft.status(witness)[1]["last_applied"] > 0)
+    assert caplog.text.count("is to keep a state") == 1
+    assert Raft.leave(witness) == "ok"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from raft_actors.tools.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
-from tests.shell.terminal import environment
+from tests.shell.terminal import ROOT, environment
 
 HOST = socket.gethostname().partition(".")[0]
 COMMAND = [sys.executable, "-m", "raft_actors"]
@@ -83,6 +83,16 @@ def test_version(nodes: Nodes) -> None:
         metadata.version("raft_actors") if installed else "(run from its sources, not installed)"
     )
     assert nodes.run("--version") == (0, f"raft-actors {version}\n", "")
+
+
+@pytest.mark.parametrize("group", [[], ["recover"], ["trace"]])
+def test_what_a_command_does_is_told_whole_in_a_narrow_terminal(
+    nodes: Nodes, group: list[str]
+) -> None:
+    nodes.environment["COLUMNS"] = "80"
+    status, out, _ = nodes.run(*group, "--help")
+    assert status == 0
+    assert "..." not in out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("command", ["node", "shell"])
@@ -187,6 +197,29 @@ def test_a_tree_that_is_a_plain_actor_is_one_line_and_status_2(nodes: Nodes) -> 
     )
     assert status == 2
     assert_one_line(err, "start_link of a Supervisor or a Process")
+
+
+def test_a_start_that_needs_arguments_is_one_line_and_status_2(nodes: Nodes) -> None:
+    status, err = nodes.run_module("needy", "def start(directory, name='x'):\n    pass\n")
+    assert status == 2
+    assert_one_line(err, r"needy\.start\(directory, name='x'\) is called without arguments")
+    assert "'directory'" in err
+
+
+def test_what_is_called_start_and_is_no_function_starts_nothing(nodes: Nodes) -> None:
+    (nodes.directory / "clock.py").write_text("import time\nstart = time.time()\n")
+    process = nodes.start_up("--sname", "a", "-m", "clock")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("example", sorted(p.stem for p in (ROOT / "examples").glob("*.py")))
+def test_each_example_can_be_the_module_of_a_node(nodes: Nodes, example: str) -> None:
+    process = nodes.start_up("--sname", "a", "-m", f"examples.{example}")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_actors_outside_of_the_tree_are_stopped_too(nodes: Nodes) -> None:

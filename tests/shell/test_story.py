@@ -172,6 +172,19 @@ def test_a_bug_in_a_machine_is_told_with_its_line_above_the_prompt(terminals: Te
     )
 
 
+def test_a_peer_that_ends_in_an_error_of_ours_has_a_line_and_one_of_the_users_its_traceback(
+    terminals: Terminals,
+) -> None:
+    shell = lone_leader(terminals, "tests.shell.slow_store", "Newer")
+    shell.run('Raft.stop("peer1"); Raft.start_peer(SlowStore, name="peer1")')
+    shell.terminal.wait_for_line("^-- Peer 'peer1' .* crashed: MachineTooOld.*install one")
+    shell.run('Raft.stop("peer1")')
+    assert not any("Traceback" in line for line in shell.terminal.lines())
+    shell.run('Raft.start_peer(Failing, name="peer2", data_dir="peer2")')
+    shell.run(f'Raft.set_configuration("peer2", [("peer2", "a@{HOST}")], timeout=0.5)')
+    shell.terminal.wait_for_line(r"slow_store.py., line \d+, in upgrade")
+
+
 def test_a_question_mark_behind_a_proxy_tells_of_the_actor(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     shell.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
@@ -196,6 +209,20 @@ def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> No
     assert answer.startswith("Out[")
     assert "--" not in answer
     assert len(answer.splitlines()) == 401
+
+
+def test_warnings_in_the_log_are_news_and_stand_in_the_middle_of_no_answer(
+    terminals: Terminals,
+) -> None:
+    """Planted: the log goes to standard error as it comes, with its end of line written apart."""
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.run('import logging, threading; log = logging.getLogger("raft_actors.peer")')
+    shell.run('warn = lambda: [log.warning("peer1: its disk is slow") for _ in range(100)]')
+    answer = shell.run("threading.Thread(target=warn).start(); list(range(400))")
+    assert answer.startswith("Out[")
+    assert len(answer.splitlines()) == 401
+    shell.terminal.wait_for_line("^-- peer1: its disk is slow$")
+    assert not any("WARNING" in line for line in shell.terminal.lines())
 
 
 def test_names_are_exchanged_only_where_the_text_leaves_it_open() -> None:

@@ -1,9 +1,12 @@
 """The pytest plugin, as a user's own tests have it."""
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
+
+from tests.test_snippets import blocks
 
 pytest_plugins = ["pytester"]
 
@@ -88,6 +91,21 @@ def test_real_peers_in_a_users_test(users_tests) -> None:
         "-p", "no:randomly",
     )  # fmt: skip
     result.assert_outcomes(passed=3)
+
+
+def test_the_page_tells_what_a_reader_who_follows_it_sees(users_tests) -> None:
+    """Numbers are not compared: they change with what the simulation draws.
+
+    Planted: another word in the page's report; `run` shows its own code in the traceback.
+    """
+    page = ROOT / "docs" / "testing-your-machine.md"
+    result = users_tests("\n\n".join(blocks(page, "python")))
+    result.assert_outcomes(passed=1, failed=1)
+    shown = " ".join(result.stdout.str().replace("\nE  ", "\n").split())
+    (report,) = blocks(page, "text")
+    expected = re.sub(r"\d+", r"\\d+", re.escape(" ".join(report.split())))
+    assert re.search(expected.replace(r"\.\.\.", ".*"), shown), result.stdout.str()
+    assert "def run(" not in shown
 
 
 def test_the_plugin_loads_nothing_by_itself(users_tests) -> None:

@@ -73,6 +73,14 @@ def test_a_right_machine_of_any_kind_passes(machine, caplog) -> None:
     assert "no snapshots" not in caplog.text
 
 
+def test_values_that_python_does_not_show_are_played_and_told_as_far_as_they_can_be() -> None:
+    """By default an int of more than 4,300 digits has no text."""
+    commands = [("deposit", "a", 10**5_000), ("deposit", "b", 2)]
+    assert run(machines.Right, commands, ["a"], seeds=5).acknowledged > 50
+    with pytest.raises(MachineBroken, match=r"handle_write\(<tuple whose repr\(\) fails>\)"):
+        run(machines.Unencodable, commands[:1], seeds=5)
+
+
 def test_a_state_may_lead_back_to_itself() -> None:
     assert run(machines.Tree, ["x", "y"], ["x"]).acknowledged > 50
 

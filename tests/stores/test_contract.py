@@ -300,4 +300,4 @@ class AgainstAList(RuleBasedStateMachine):
 
 
 TestAgainstAList = AgainstAList.TestCase
-TestAgainstAList.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestAgainstAList.settings = settings(max_examples=40, stateful_step_count=20)

@@ -5,6 +5,7 @@ the directory of one peer only.
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import FRESH_BALLOT, Saved, open_store
+from raft_actors.stores.durable import DurableStore
 from tests.stores.helpers import delete_entry, filled, names_in
 
 KINDS = ("rocksdb", "lmdb")
@@ -208,6 +210,39 @@ def test_a_missing_database_is_refused_not_made_anew(kind, path):
     (path / f"log.{kind}").rename(path.parent / "elsewhere")
     with pytest.raises(StoreCorrupt, match="is damaged"):
         open_store(kind, path)
+
+
+@pytest.mark.parametrize("how", [DurableStore.save, DurableStore.restart])
+def test_a_database_of_another_directory_is_refused(kind, path, how):
+    """Planted: nothing tells whose it is; then a peer goes on with another's vote and log."""
+    others = path.with_name("other")
+    for directory in (path, others):
+        store = open_store(kind, directory)
+        how(store, (7, ("b", "two@host")), 1, 0 if how is DurableStore.restart else [b"x"])
+        store.close()
+    database = path / f"log.{kind}"
+    database.rename(path.with_name("away"))
+    (others / f"log.{kind}").rename(database)
+    with pytest.raises(StoreCorrupt, match=rf"log.{kind} is of another data directory.*Raft.join"):
+        open_store(kind, path)
+
+
+def test_a_directory_that_was_replaced_while_open_is_whole_when_it_comes_back(kind, path):
+    """Planted: RocksDB flushes as it closes, into a file of the copy, which the true one lacks."""
+    store = open_store(kind, path)
+    store.save((7, None), 1, [b"x"] * 10)
+    away = path.with_name("away")
+    path.rename(away)
+    shutil.copytree(away, path)
+    with pytest.raises(StoreError, match="replaced by another"):
+        store.save(None, 11, [b"y"])
+    store.close()
+    shutil.rmtree(path)
+    away.rename(path)
+    store = open_store(kind, path)
+    assert store.load().last >= 10
+    assert store.entries(1, 10) == [b"x"] * 10
+    store.close()
 
 
 def test_a_hole_in_the_log_is_found_when_it_is_read(kind, path):

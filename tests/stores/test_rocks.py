@@ -9,7 +9,13 @@ import pytest
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import Saved
 from raft_actors.stores.rocksdb import RocksStore
-from raft_actors.stores.rocksdb_wal import complaint_of, has_right_checksum, is_torn
+from raft_actors.stores.rocksdb_wal import (
+    HEADER_BYTES,
+    SIZE_AND_TYPE,
+    complaint_of,
+    has_right_checksum,
+    is_torn,
+)
 from tests.stores.helpers import filled
 
 
@@ -195,7 +201,9 @@ def test_a_manifest_that_a_crash_has_torn_is_not_called_damaged(path):
 
 def test_the_checksum_is_that_of_rocksdb(path):
     filled("rocksdb", path, count=1, size=100)
-    record = write_ahead_log(path).read_bytes()
+    log = write_ahead_log(path).read_bytes()
+    size, _ = SIZE_AND_TYPE(log, 4)
+    record = log[HEADER_BYTES + size :]  # the second: the first says whose the database is
     assert has_right_checksum(record, 0)
     assert not has_right_checksum(with_flipped(bytearray(record), 60), 0)
 

@@ -1,12 +1,14 @@
 """DynamicSupervisor: every answer of its calls, limits, restarts, and the end of many at once."""
 
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from supervision import ChildSpec, DynamicSupervisor, Process, exit_reason, kill, names, stop
 
-from .helpers import Picky, Script, Worker, boom, eventually
+from .helpers import Gate, Picky, Script, Worker, boom, eventually
 
 
 def started(**options):
@@ -112,6 +114,26 @@ def test_all_children_are_told_to_end_at_once():
     children = [DynamicSupervisor.start_child(supervisor, Slow)[1] for _ in range(3)]
     assert stop(supervisor, "shutdown") == "ok"
     assert [exit_reason(child) for child in children] == ["shutdown"] * 3
+
+
+def test_a_child_is_killed_in_its_own_time_however_long_those_before_it_take():
+    """Planted: waited for in the order of their starts, the first for ever."""
+
+    class Patient(Process):
+        def terminate(self, _reason):
+            assert killed.wait(10)
+
+    gate, killed = Gate(), threading.Event()
+    supervisor = started()
+    spec = replace(Patient.child_spec(), shutdown="infinity")
+    _, patient = DynamicSupervisor.start_child(supervisor, spec)
+    spec = replace(Worker.child_spec(), shutdown=0.01)
+    _, stuck = DynamicSupervisor.start_child(supervisor, spec)
+    stuck.watch(lambda _reason: killed.set())
+    stuck.tell(gate.hold)
+    assert stop(supervisor, "shutdown", timeout=10) == "ok"
+    assert (exit_reason(patient), exit_reason(stuck)) == ("shutdown", "killed")
+    gate.opened.set()
 
 
 def test_a_subclass_says_its_flags_in_init():

@@ -7,8 +7,9 @@ import sys
 import threading
 
 import pytest
+from pykka._envelope import Envelope
 
-from supervision import Process, kill, names, stop
+from supervision import Inbox, Process, kill, names, stop
 from supervision.timer import CANCELLED_MAX, Timer
 
 from .helpers import Collector, Gate, Worker, eventually, seen
@@ -69,29 +70,72 @@ def test_a_signal_handler_may_do_what_it_interrupts(what, worker, monkeypatch):
     assert worker.ask("alive", timeout=10) == "alive"
 
 
-def test_a_timer_that_a_handler_sets_during_a_sweep_is_kept():
-    clock = [0.0]
+def at_line(number, function, action):
+    """A trace that does this once, before that line of the function."""
+    left = [number]
+
+    def trace(frame, event, _argument):
+        if frame.f_code is function.__code__ and event == "line":
+            left[0] -= 1
+            if left[0] == 0:
+                action()
+        return trace
+
+    return trace
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+@pytest.mark.parametrize("line", [1, 2, 3, 4, 5])
+def test_neither_a_handler_nor_a_ctrl_c_during_a_sweep_loses_a_timer(line, interrupted):
+    """Planted: moved from one heap to another, one by one."""
+    clock, told = [0.0], []
     own = Timer(lambda: clock[0])
-    told = []
     receiver = type("Receiver", (), {"tell": staticmethod(told.append)})
 
-    class Slow:
-        """Sets another timer while the sweep looks at it."""
+    def action():
+        if interrupted:
+            raise KeyboardInterrupt
+        own.send_after(1.5, receiver, 1.5)
 
-        def __bool__(self):
-            if not told:
-                told.append("set")
-                own.send_after(1.0, receiver, "kept")
-            return True
-
-    stays = own.send_after(2.0, receiver, "stays")
-    stays.waiting = Slow()
-    for handle in [own.send_after(1.0, receiver, "cancelled") for _ in range(CANCELLED_MAX + 2)]:
+    for delay_s in (3.0, 2.0, 1.0):
+        own.send_after(delay_s, receiver, delay_s)
+    for handle in [own.send_after(0.5, receiver, "cancelled") for _ in range(CANCELLED_MAX + 1)]:
         handle.cancel()
-    stays.waiting = True
-    clock[0] = 3.0
+    sys.settrace(at_line(line, Timer._sweep, action))
+    try:
+        with own._lock:
+            own._sweep()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    clock[0] = 4.0
     own.fire_due()
-    assert told == ["set", "kept", "stays"]
+    assert told in ([1.0, 2.0, 3.0], [1.0, 1.5, 2.0, 3.0])
+
+
+def test_a_ctrl_c_as_a_timer_is_set_does_not_have_the_later_ones_slept_past():
+    """Planted: set, and the thread not woken: it waited on for a message that was due long ago."""
+    own, collector = Timer(), Collector.start()
+    own.send_after(0.0, collector, "first")
+    eventually(lambda: own._changed._waiters and seen(collector))
+    notify, own._changed.notify = own._changed.notify, interrupted
+    with pytest.raises(KeyboardInterrupt):
+        own.send_after(0.0, collector, "lost")
+    own._changed.notify = notify
+    own.send_after(0.0, collector, "comes")
+    eventually(lambda: seen(collector) == ["first", "comes"])
+
+
+def test_a_ctrl_c_as_messages_are_refused_leaves_them_to_who_looks_next():
+    """Planted: gone, and who asked waited for ever."""
+    inbox, refused, question = Inbox(interrupted), [], Envelope("question")
+    inbox.put(question)
+    with pytest.raises(KeyboardInterrupt):
+        inbox.close()
+    inbox.refuse = refused.extend
+    inbox.close()
+    assert refused == [question]
 
 
 def test_no_ctrl_c_leaves_a_lock_held():

@@ -39,7 +39,7 @@ class Slow(Process):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("shutdown", [math.inf, 1e12])
+@pytest.mark.parametrize("shutdown", [math.inf, 1e12, 10**400], ids=["inf", "big", "no float"])
 def test_a_child_may_be_given_all_the_time_there_is(shutdown):
     """Planted: the supervisor's thread dies of the number, and who stops it waits for ever."""
     _, supervisor = Supervisor.start_link([ChildSpec("slow", Slow.start_link, shutdown=shutdown)])
@@ -257,6 +257,8 @@ def test_less_than_no_time_is_none_and_all_the_time_is_allowed_everywhere():
     worker = Worker.start()
     assert worker.ask(1, timeout=math.inf) == 1
     assert worker.ask(1, block=False).get(timeout=1e30) == 1
+    assert worker.ask(1, timeout=10**400) == 1  # which no float can hold
+    timer.send_after(10**400, worker, "never").cancel()
     gate = Gate()
     worker.tell(gate.hold)
     with pytest.raises(pykka.Timeout):
@@ -267,9 +269,48 @@ def test_less_than_no_time_is_none_and_all_the_time_is_allowed_everywhere():
     eventually(lambda: exit_reason(worker) == "normal")
 
 
+def kill_the_child(supervisor):
+    """Return what is shown in its place. The supervisor hears of the end before it is asked."""
+    [(_, worker, _, _)] = Supervisor.which_children(supervisor)
+    kill(worker)
+    [(_, shown, _, _)] = Supervisor.which_children(supervisor)
+    return shown
+
+
+def test_a_supervisor_bears_limits_that_no_float_can_hold():
+    """Planted: it ends by the number, at its second restart."""
+    limits = {"max_restarts": 10**400, "max_seconds": 10**400}
+    _, supervisor = Supervisor.start_link([Worker], **limits)
+    for _ in range(3):
+        assert kill_the_child(supervisor).is_alive()
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+
+
+def test_a_supervisor_bears_a_pause_that_no_float_can_hold():
+    _, supervisor = Supervisor.start_link([Worker], backoff=Backoff(10**400, 10**400))
+    assert kill_the_child(supervisor).is_alive()
+    assert kill_the_child(supervisor) == "restarting"
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+
+
 def test_a_backoff_is_of_numbers():
     with pytest.raises(OptionError, match="first_s <= max_s"):
         Backoff("2", 30)
+    with pytest.raises(OptionError, match="first_s <= max_s"):
+        Backoff(True, 30)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        lambda: Supervisor.init(max_restarts=True),
+        lambda: Supervisor.init(max_seconds=True),
+        lambda: DynamicSupervisor.init(max_children=True),
+    ],
+)
+def test_true_is_no_number(options):
+    with pytest.raises(OptionError, match="not True"):
+        options()
 
 
 @pytest.mark.parametrize("raises", [ValueError, TypeError, SystemExit])
@@ -293,6 +334,30 @@ def test_an_attribute_in_the_place_of_a_method_is_refused_by_name(attribute):
     answer, (_, name, text) = Own.start_link()
     assert (answer, name) == ("error", "TypeError")
     assert f"attribute {attribute}, " in text
+
+
+def test_an_attribute_in_the_place_of_ones_own_method_is_ones_own_affair():
+    """Planted: whatever the class has that can be called was taken for a method of a Process."""
+
+    class Own(Process):
+        kind = dict
+
+        def total(self):
+            return 1
+
+        def init(self):
+            self.kind, self.total = None, self.total()
+
+    own = Own.start()
+    assert own.proxy().total.get(timeout=10) == 1
+    stop(own)
+
+
+@pytest.mark.parametrize("wrong", [[ValueError], (ValueError, "KeyError"), None])
+def test_reply_errors_that_no_exception_can_be_tested_for_are_refused_with_the_class(wrong):
+    """Planted: found out at the first exception, in whose place the process ends by another."""
+    with pytest.raises(TypeError, match="reply_errors of Own must be a tuple"):
+        type("Own", (Process,), {"reply_errors": wrong})
 
 
 def test_a_process_may_have_a_hook_of_its_own():

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pykka
 import pytest
@@ -125,6 +126,21 @@ def test_every_watcher_hears_exactly_once_however_the_end_races():
         assert set(heard) <= {"normal", "killed", "noproc"}
 
 
+def test_many_watchers_hear_in_a_time_that_grows_with_their_number():
+    """Planted: the oldest left looked for among all that are gone, which grows with its square."""
+
+    def work_s(count):
+        ref = Worker.start()
+        for _ in range(count):
+            ref.watch(id)
+        before = time.thread_time()
+        kill(ref)
+        return time.thread_time() - before
+
+    few = max(work_s(2_000) for _ in range(3))
+    assert min(work_s(40_000) for _ in range(2)) < 20 * 5 * few
+
+
 def test_a_name_belongs_to_one_process():
     registry = Registry()
     first, second = Worker.start(), Worker.start()
@@ -170,6 +186,17 @@ def test_in_a_forked_child_no_process_of_its_parent_lives():
     names._lock.release()
     assert os.waitpid(child, 0)[1] == 0
     assert names.whereis("forked") is worker
+    stop(worker)
+
+
+def test_in_a_forked_child_a_registry_of_ones_own_is_empty_too():
+    registry, worker = Registry(), Worker.start()
+    registry.register("forked", worker)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if registry.register("forked", Worker.start())[0] == "ok" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert registry.whereis("forked") is worker
     stop(worker)
 
 

@@ -48,6 +48,8 @@ ODD = {"__str__": fails, "__repr__": fails, "__eq__": fails, "__bool__": fails, 
 ODD |= {"__reduce__": fails, "__class__": property(fails), "__hash__": lambda _: 1}
 Odd = type("Odd", (), ODD)
 OddError = type("OddError", (Exception,), ODD)
+Falsy = type("Falsy", (Exception,), {"__bool__": lambda _: False})
+Closed = type("Closed", (Stop,), {"__getattribute__": fails})
 Endless = type("Endless", (Exception,), {"__str__": endless, "__repr__": endless})
 Leaving = type("Leaving", (Exception,), {"__str__": lambda _: sys.exit(1)})
 NoText = type("NoText", (Exception,), {"__str__": lambda _: 404, "__repr__": lambda _: 404})
@@ -148,6 +150,26 @@ def test_a_hook_that_fails_oddly_ends_with_a_reason(where, error):
     with pytest.raises(Exited):
         stop(bad, timeout=10)
     assert exit_reason(bad)[0] == "exception"
+
+
+@pytest.mark.parametrize("kind", [Falsy, OddError])
+def test_the_log_shows_where_an_odd_exception_was_raised(kind, caplog):
+    """Planted: no line at all, for its truth was asked."""
+    worker = Worker.start()
+    worker.tell(kind())
+    eventually(lambda: exit_reason(worker))
+    [crash] = [record for record in caplog.records if "crashed" in record.message]
+    assert crash.exc_info[0] is kind
+
+
+def test_an_order_that_has_no_attributes_to_be_had_is_a_reason_all_the_same():
+    script = Script(None, Closed())
+    _, supervisor = Supervisor.start_link([script.spec()])
+    [(_, first, _, _)] = Supervisor.which_children(supervisor)
+    kill(first)
+    eventually(lambda: script.starts == 3)
+    assert Supervisor.stop(supervisor, timeout=10) == "ok"
+    assert Bad.start_link("init", Closed()) == ("error", "normal")
 
 
 class Equal:
@@ -306,6 +328,23 @@ def test_odd_ids_find_themselves_and_are_in_nobodys_way():
     Supervisor.stop(supervisor)
 
 
+def test_an_id_that_leaves_when_compared_leaves_the_supervisor_alone():
+    class Leaves:
+        def __eq__(self, _other):
+            sys.exit(1)
+
+        def __hash__(self):
+            return hash("worker")
+
+    _, worker = Worker.start_link(name="worker")
+    _, supervisor = Supervisor.start_link([Worker])
+    assert Supervisor.terminate_child(supervisor, Leaves()) == ("error", "not_found")
+    assert names.whereis(Leaves()) is None
+    assert Supervisor.count_children(supervisor)["active"] == 1
+    Supervisor.stop(supervisor)
+    stop(worker)
+
+
 def test_what_is_no_child_is_no_child_of_a_dynamic_supervisor_either():
     """Planted: looked up on its thread, where it can't be hashed."""
 
@@ -392,9 +431,54 @@ def test_a_stop_ends_also_one_whose_exceptions_are_the_askers():
         reply_errors = (Exception,)
 
     tolerant = Tolerant.start()
-    with pytest.raises(Stop):
+    with pytest.raises(ActorDeadError, match="Stop"):
         tolerant.ask(Stop("shutdown"))
     eventually(lambda: exit_reason(tolerant) == "shutdown")
+
+
+class Asker(Process):
+    """Asks another, and expects nothing bad of it."""
+
+    def init(self, worker=None, question=None):
+        if worker:
+            worker.ask(question)
+
+    def on_receive(self, message):
+        return message[0].ask(message[1])
+
+
+@pytest.mark.parametrize("order", [Stop, Ignore])
+def test_who_ends_itself_does_not_end_its_asker_as_quietly(order):
+    """Planted: raised where it was asked, it was the asker's own order to end."""
+    asker = Asker.start()
+    asker.tell((Worker.start(), order()))
+    eventually(lambda: exit_reason(asker))
+    assert is_abnormal(exit_reason(asker))
+
+
+def test_who_is_asked_in_a_start_does_not_have_the_start_ignored():
+    answer, reason = Asker.start_link(Worker.start(), Ignore())
+    assert (answer, reason[1]) == ("error", "ActorDeadError")
+
+
+def test_a_start_that_failed_for_a_normal_reason_is_a_crash_where_it_was_not_expected():
+    class Starter(Process):
+        def init(self, now):
+            if now:
+                self.on_receive()
+
+        def on_receive(self, _message=None):
+            Stopping.start()
+
+    class Stopping(Process):
+        def init(self):
+            raise Stop("normal")
+
+    starter = Starter.start(False)
+    starter.tell("start")
+    eventually(lambda: exit_reason(starter))
+    assert exit_reason(starter)[:2] == ("exception", "StartError")
+    assert Starter.start_link(True) == ("error", "normal")
 
 
 def test_handlers_of_the_log_that_raise_end_nothing():

@@ -143,7 +143,6 @@ TestModel = Model.TestCase
 TestModel.settings = settings(
     max_examples=40,
     stateful_step_count=20,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

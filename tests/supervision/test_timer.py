@@ -121,14 +121,15 @@ def test_a_message_that_is_never_due_keeps_no_other():
     assert never.cancel()
 
 
-def test_in_a_forked_child_the_shared_timer_starts_over():
+@pytest.mark.parametrize("shared", [timer, Timer()], ids=["shared", "own"])
+def test_in_a_forked_child_a_timer_starts_over(shared):
     """Its thread is not there. Planted: it is taken for alive, and no message ever comes."""
     box = Box()
-    timer.send_after(0.0, box, "in the parent")
+    shared.send_after(0.0, box, "in the parent")
     eventually(lambda: box.told)
     child = os.fork()
     if child == 0:
-        timer.send_after(0.01, box, "in the child")
+        shared.send_after(0.01, box, "in the child")
         heard = any(box.came.acquire(timeout=10.0) and "in the child" in box.told for _ in range(2))
         os._exit(0 if heard else 1)
     assert os.waitpid(child, 0)[1] == 0

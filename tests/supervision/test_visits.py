@@ -2,10 +2,12 @@
 
 import threading
 import time
+from queue import SimpleQueue
 
 import pytest
+from pykka._envelope import Envelope
 
-from supervision import Process, current, exit_reason, kill
+from supervision import Inbox, Process, current, exit_reason, kill
 
 from .helpers import Gate, eventually
 
@@ -162,3 +164,22 @@ def test_the_killed_does_not_do_what_a_visit_left(host):
     visitor.join()
     assert over.wait(10)
     assert host.handled == []
+
+
+def test_who_told_something_and_then_visits_does_not_overtake_it():
+    """Planted: the reader said that it was idle with a message there, and took it."""
+    looks, inbox = [], Inbox()
+
+    class Looking(SimpleQueue):
+        def get(self):
+            looks.append(inbox.idle)
+            self.put(Envelope("late"))
+            return super().get()
+
+    inbox._queue = Looking()
+    inbox.put(Envelope("told"))
+    inbox.take()
+    assert looks == [False]
+    inbox.taken.clear()
+    inbox.take()
+    assert looks == [False, True]

@@ -117,13 +117,13 @@ ANY_VALUE = st.builds(
 HISTORY = st.lists(ANY_VALUE, max_size=6)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(HISTORY)
 def test_the_search_agrees_with_trying_everything(history):
     assert (check(history).outcome == LINEARIZABLE) == is_linearizable(history)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(HISTORY)
 def test_narrowing_changes_no_verdict(history):
     unique = [

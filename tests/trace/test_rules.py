@@ -641,8 +641,10 @@ def test_damage_in_the_middle_is_named(traces, tmp_path):
 
 
 def test_no_trace_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no traces"):
+    with pytest.raises(FileNotFoundError, match=r"no traces .* name the directory that"):
         check(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"is no .*/nowhere: name the directory"):
+        check(tmp_path / "nowhere")
 
 
 def test_a_directory_of_empty_traces_is_no_success(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """The stream of frames and what is in them: any cut gives the same, any bytes at worst an error."""
 
 import itertools
-import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from raft_actors.wire.frame_codec import (
     unpack_frames,
 )
 from raft_actors.wire.frames import FrameReader, ProtocolError, header
+from tests.memory import least_allocated
 
 payloads = st.lists(st.binary(max_size=300), max_size=12)
 
@@ -110,14 +110,12 @@ def test_the_limit_may_grow_between_two_frames():
 
 
 def test_a_claim_of_4_gib_allocates_nothing():
-    tracemalloc.start()
-    try:
+    def claim():
         reader = FrameReader(limit=2**32)
         for payload in reader.feed(header(2**32 - 1) + b"x" * 1000):
             pytest.fail(f"a frame of {len(payload)} bytes from nowhere")
-        assert tracemalloc.get_traced_memory()[1] < 20_000
-    finally:
-        tracemalloc.stop()
+
+    assert least_allocated(claim) < 20_000
 
 
 def test_a_large_frame_in_small_pieces_takes_linear_time():
@@ -143,10 +141,9 @@ def test_bodies_come_out_as_they_went_in(body):
 def test_a_list_that_claims_more_than_it_may_is_refused_before_room_is_made_for_it():
     """Planted: unpack without max_array_len; 64 nested claims then cost half a megabyte."""
     claims = b"\xdc\x03\x84" * 64 + b"\x00" * 800  # lists of 900 items, each in the other
-    tracemalloc.start()
-    try:
+
+    def refused():
         with pytest.raises(ProtocolError):
             unpack(claims, 16)
-        assert tracemalloc.get_traced_memory()[1] < 20_000
-    finally:
-        tracemalloc.stop()
+
+    assert least_allocated(refused) < 20_000

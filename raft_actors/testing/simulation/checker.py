@@ -28,6 +28,7 @@ from raft_actors.core.messages import AppendEntries, AppendReply, Message, Reque
 from raft_actors.core.replies import OUTCOME_UNKNOWN
 from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
 from raft_actors.names import Address
+from supervision.foreign import text_of
 
 if TYPE_CHECKING:
     from raft_actors.stores.log_store import Ballot
@@ -313,9 +314,9 @@ class Checker:
         if FORGOTTEN in (reply, reply_before):
             reply_before = reply  # a restart has forgotten it: that contradicts nothing
         if reply_before != reply or state_before != state:
-            what = f"command {encoding.loads(command)!r} at {index}"
-            here = f"{said_in(reply)!r} with state {state!r}"
-            there = f"{said_in(reply_before)!r} with state {state_before!r}"
+            what = f"command {text_of(encoding.loads(command))} at {index}"
+            here = f"{text_of(said_in(reply))} with state {state!r}"
+            there = f"{text_of(said_in(reply_before))} with state {state_before!r}"
             if who == peer.name:
                 raise Broken(
                     f"replicas differ after {what}: {who}, started again, replies {here}; before "

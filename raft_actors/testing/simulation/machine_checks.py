@@ -19,6 +19,7 @@ from raft_actors.machine.state_image import pieces_of, put_together
 from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 from raft_actors.testing.simulation.checker import Broken
 from raft_actors.testing.simulation.replica_differences import clocks_off, shifted_names, stir
+from supervision.foreign import text_of
 
 __all__ = ["Fault", "Findings", "examined", "picture"]
 
@@ -78,7 +79,7 @@ class Picture:
         raise TypeError("pictures are compared, not looked up")
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return text_of(self.value)
 
 
 def picture(state: Any) -> Picture:
@@ -118,7 +119,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
     Raises Fault if no machine can be made of it at all.
     """
     if not isinstance(machine, type) or not issubclass(machine, StateMachine):
-        raise Fault(f"give the class of a machine, a StateMachine, not {machine!r}")
+        raise Fault(f"give the class of a machine, a StateMachine, not {text_of(machine)}")
     made(machine)
     on_disk = issubclass(machine, OnDiskStateMachine)
     base: Any = OnDiskStateMachine if on_disk else StateMachine
@@ -163,33 +164,33 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             except OWN_TROUBLE:
                 raise
             except Exception as error:
-                raise Fault(f"init({name!r}) raised {error!r}") from error
+                raise Fault(f"init({name!r}) raised {text_of(error)}") from error
             if on_disk and not hasattr(state, "refill"):
                 raise Fault(f"init({name!r}) must return the DiskDict of super().init(name), not "
-                            f"{state!r}")  # fmt: skip
+                            f"{text_of(state)}")  # fmt: skip
             self.kind = type(state)
             return state
 
         def handle_write(self, command: Any, state: Any) -> Any:
             before = picture(state)
-            call = f"handle_write({command!r})"
+            call = f"handle_write({text_of(command)})"
             try:
                 result = self.run(self.inner.handle_write, command, state)
             except OWN_TROUBLE:
                 raise
             except BaseException as error:
-                findings.note(self.current_version, f"{command!r} raised {error!r}")
+                findings.note(self.current_version, f"{text_of(command)} raised {text_of(error)}")
                 undo(state)
                 if picture(state) != before:
                     self.found(
-                        f"{call} changed the state before it raised {error!r}: it was {before!r} "
-                        f"and is {picture(state)!r}. Raise before the first change, return a new "
-                        "state, or keep the state in an UndoDict"
+                        f"{call} changed the state before it raised {text_of(error)}: it was "
+                        f"{before!r} and is {picture(state)!r}. Raise before the first change, "
+                        "return a new state, or keep the state in an UndoDict"
                     )
                 raise
             findings.note(self.current_version)
             if type(result) is not tuple or len(result) != 2:
-                self.found(f"{call} must return (reply, state), not {result!r}")
+                self.found(f"{call} must return (reply, state), not {text_of(result)}")
             else:
                 self.look_at_reply(result[0], call)
                 self.look_at_state(result[1], state, before, call)
@@ -197,7 +198,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
 
         def handle_read(self, query: Any, state: Any) -> Any:
             before = picture(state)
-            call = f"handle_read({query!r})"
+            call = f"handle_read({text_of(query)})"
             asked = deepcopy(query)
             try:
                 result = self.run(self.inner.handle_read, query, state)
@@ -231,7 +232,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             except OWN_TROUBLE:
                 raise
             except Exception as error:
-                self.found(f"restore(data) raised {error!r}, with data that snapshot gave")
+                self.found(f"restore(data) raised {text_of(error)}, with data that snapshot gave")
                 raise
             return state
 
@@ -243,8 +244,8 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             except OWN_TROUBLE:
                 raise
             except Exception as error:
-                self.found(f"{call} raised {error!r} with the state {before!r}: every replica "
-                           "would stop there")  # fmt: skip
+                self.found(f"{call} raised {text_of(error)} with the state {before!r}: every "
+                           "replica would stop there")  # fmt: skip
                 raise
             if after is None and state is not None:
                 self.found(f"{call} returned None, and the state {before!r} is lost: return the "
@@ -267,9 +268,9 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
             if {type(after), type(state)} == NUMBERS:
                 return
             self.found(
-                f"{call} returned {after!r} as the state, which was a {type(state).__name__}, "
-                f"{before!r}: return (reply, state). state.update(...), state.append(...) and the "
-                "like return None. Another type is for `upgrade` to make"
+                f"{call} returned {text_of(after)} as the state, which was a "
+                f"{type(state).__name__}, {before!r}: return (reply, state). state.update(...), "
+                "state.append(...) and the like return None. Another type is for `upgrade` to make"
             )
 
         def look_at_answer(self, reply: Any, asked: Any, state: Any, call: str) -> None:
@@ -309,8 +310,8 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                 self.has_snapshots = True
             except Exception as error:
                 if self.has_snapshots:
-                    self.found(f"snapshot(state) gives what can't be saved: {error!r}; the state "
-                               f"is {picture(state)!r}")  # fmt: skip
+                    self.found(f"snapshot(state) gives what can't be saved: {text_of(error)}; the "
+                               f"state is {picture(state)!r}")  # fmt: skip
                 return None
             other = made(machine)
             for name in TOLD:
@@ -322,8 +323,8 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                     other.restore, put_together(kind, iter(map(encoding.loads_stored, sent)))
                 )
             except Exception as error:
-                self.found(f"restore(data) raised {error!r}, with data that snapshot gave of the "
-                           f"state {picture(state)!r}")  # fmt: skip
+                self.found(f"restore(data) raised {text_of(error)}, with data that snapshot gave "
+                           f"of the state {picture(state)!r}")  # fmt: skip
                 return None
             if picture(restored) != picture(state):
                 self.found(
@@ -347,7 +348,7 @@ def made(machine: type[StateMachine]) -> StateMachine:
     except OWN_TROUBLE:
         raise
     except Exception as error:
-        raise Fault(f"{machine.__name__}() raised {error!r}" if type(error) is not ValueError
+        raise Fault(f"{machine.__name__}() raised {text_of(error)}" if type(error) is not ValueError
                     else str(error)) from error  # fmt: skip
     return new
 
@@ -355,11 +356,15 @@ def made(machine: type[StateMachine]) -> StateMachine:
 def outcome(ask: Callable[[], Any]) -> str:
     """Return what a read comes to, as it is told and compared."""
     try:
-        return repr(encoding.loads(encoding.dumps(ask())))
+        answer = encoding.dumps(ask())
+        try:
+            return repr(encoding.loads(answer))
+        except ValueError:  # an int of more digits than Python shows
+            return repr(answer)
     except OWN_TROUBLE:
         raise
     except BaseException as error:
-        return f"by raising {error!r}"
+        return f"by raising {text_of(error)}"
 
 
 def undo(state: Any) -> None:

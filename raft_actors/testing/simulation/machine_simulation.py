@@ -74,6 +74,7 @@ class Simulation:
         that raises leaves a trace in the state, the state becomes one of another type, a read
         changes it, or no command ever succeeds.
         """
+        __tracebackhide__ = True  # pytest shows the caller's line and the story, not this code
         findings = Findings()
         try:
             tested = examined(machine, findings)

@@ -13,6 +13,7 @@ from raft_actors.testing.simulation.checker import Broken
 from raft_actors.testing.simulation.plan import Fate, Plan
 from raft_actors.testing.simulation.tally import DiskTally, Tally
 from raft_actors.testing.simulation.world import World
+from supervision.foreign import text_of
 
 __all__ = ["Failure", "Script", "play", "transcript"]
 
@@ -119,7 +120,7 @@ def played(plan: Plan, script: Script, tell: Callable[[str], None] | None) -> Fa
         return Failure(plan, after, str(broken))
     except Exception as error:  # the code under test may raise anything
         who = world.busy.name if world is not None and world.busy else "the simulation"
-        return Failure(plan, after, f"{who} raised {error!r}")
+        return Failure(plan, after, f"{who} raised {text_of(error)}")
     finally:
         if world is not None:
             world.close()

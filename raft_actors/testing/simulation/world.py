@@ -42,6 +42,7 @@ from raft_actors.testing.simulation.peer import SimulatedPeer, Ticket
 from raft_actors.testing.simulation.tally import Tally
 from raft_actors.testing.simulation.transcript import told
 from raft_actors.wire import versions
+from supervision.foreign import text_of
 
 __all__ = ["Crash", "World"]
 
@@ -463,18 +464,18 @@ class World:
             self.asked += asked
         if self.tell:
             of = f" (session {session})" if session >= 0 else ""
-            self.tell(f"clients write to {name}{of}: {', '.join(map(repr, commands))}")
+            self.tell(f"clients write to {name}{of}: {', '.join(map(text_of, commands))}")
         return self.propose(name, asked)
 
     def write_again(self, name: str, place: int) -> Ticket:
         """Have a client ask again what it asked in a session before; see `asked`."""
         request, command = self.asked[place]
         if self.tell:
-            self.tell(f"a client writes to {name} again: {command!r}")
+            self.tell(f"a client writes to {name} again: {text_of(command)}")
         return self.propose(name, [(request, command)])[0]
 
     def propose(self, name: str, asked: list[tuple[RequestId, Any]]) -> list[Ticket]:
-        tickets = [Ticket(self, "write", f"{command!r}", request) for request, command in asked]
+        tickets = [Ticket(self, "write", text_of(command), request) for request, command in asked]
         self.step(name, *[
             Propose(encoding.dumps(command), ticket, ticket.request)
             for ticket, (_request, command) in zip(tickets, asked, strict=True)
@@ -493,7 +494,7 @@ class World:
         self, name: str, query: Any = None, consistency: str = LINEARIZABLE,
         staleness_s: float | None = None, after: int = 0,
     ) -> Ticket:  # fmt: skip
-        ticket = Ticket(self, "read", f"{query!r}")
+        ticket = Ticket(self, "read", text_of(query))
         if consistency == STALE:
             ticket.floor = after
             if staleness_s is not None:  # seconds of the clock of who answers
@@ -656,7 +657,7 @@ def brief(result: Any) -> str:
         case ("error", str() as reason):
             return f"error, {reason}"
         case _:
-            return repr(result)
+            return text_of(result)
 
 
 def names(addresses: Iterable[Address]) -> str:

@@ -26,7 +26,7 @@ Directory = Annotated[Path, typer.Argument(help="The data directory of one peer 
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 recover = typer.Typer(
-    help="Look at, check and rescue a stopped peer's data; see docs/recovery.md.",
+    help="Look at, check and rescue a stopped peer.\n\nSee docs/recovery.md.",
     no_args_is_help=True,
 )
 
@@ -55,7 +55,7 @@ def check_kind(kind: str) -> None:
 
 @recover.command("inspect")
 def inspect_directory(directory: Directory, as_json: Json = False) -> None:
-    """Show whose it is, its ballot, log, configurations and snapshots."""
+    """Show owner, ballot, log, configurations, snapshots."""
     with stopped(directory) as store:
         found = examine(store)
     if as_json:
@@ -73,7 +73,7 @@ def show_entries(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show entries of the log: term, kind, and what is in them."""
+    """Show entries of the log."""
     with stopped(directory) as store:
         saved = store.load()
         first = max(first, saved.first)
@@ -137,7 +137,7 @@ def force_configuration(
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """When a majority is gone for good: let this peer go on with other members.
+    """Let this peer go on when a majority is gone for good.
 
     What the lost ones had acknowledged may be gone. Best with this peer as the only member: it
     wins alone, and others are added to it as to any group, with empty directories.
@@ -166,7 +166,10 @@ def force_configuration(
 def export_directory(
     directory: Directory, file: Annotated[Path, typer.Argument(help="The backup to write.")]
 ) -> None:
-    """Write a stopped peer's snapshot and log to one file that checks itself."""
+    """Write a stopped peer's data to one file.
+
+    The file holds its snapshot and log, and checks itself.
+    """
     with stopped(directory) as store:
         header = export_backup(store, file)
     typer.echo(

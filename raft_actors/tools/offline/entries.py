@@ -20,6 +20,7 @@ from raft_actors.core.entry import (
     term_of,
     version_of,
 )
+from raft_actors.errors import HostError
 from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.offline.stopped_peer import batches
 
@@ -81,6 +82,6 @@ def data_of(entry: bytes) -> Any:
             return json.loads(payload)
         if kind == COMMAND:
             return repr(encoding.loads(payload))
-    except ValueError:  # no configuration; or a command of a session's own, or a strange client's
+    except (ValueError, HostError):  # of a session's own, a strange client's, not to be read here
         return repr(payload)
     return version_of(entry) if kind == VERSION else None

@@ -54,8 +54,11 @@ def read(directory: Path) -> dict[Address, list[Run]]:
     Raises Departure for what is no trace, and FileNotFoundError when there is none.
     """
     paths = sorted(directory.glob("*.jsonl")) if directory.is_dir() else [directory]
-    if not paths:
-        raise FileNotFoundError(f"there are no traces (*.jsonl) in {directory}")
+    if not paths or not paths[0].exists():
+        what = "are no traces (*.jsonl) in" if directory.is_dir() else "is no"
+        raise FileNotFoundError(
+            f"there {what} {directory}: name the directory that RAFT_TRACE or Config(trace=...) was"
+        )
     runs: dict[Address, list[Run]] = defaultdict(list)
     for path in paths:
         run = None
