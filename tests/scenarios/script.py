@@ -23,7 +23,7 @@ from raft_actors.core.entry import (
 )
 from raft_actors.core.messages import AppendEntries, Message, NodeLost, Tick
 from raft_actors.state_machine import StateMachine
-from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.transcript import told
 from raft_actors.testing.simulation.world import World
 

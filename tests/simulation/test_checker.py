@@ -10,11 +10,11 @@ from raft_actors.core.entry import COMMAND, NOOP, encode
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendReply, Query, VoteReply
 from raft_actors.state_machine import StateMachine
-from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.peer import Ticket
 from raft_actors.testing.simulation.plan import draw
 from raft_actors.testing.simulation.runner import Failure, play
+from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.world import World
 
 

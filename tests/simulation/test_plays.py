@@ -15,7 +15,8 @@ from raft_actors.core.messages import AppendEntries
 from raft_actors.machine.sessions import Sessions
 from raft_actors.replica import replica
 from raft_actors.replica.replica import Replica
-from raft_actors.testing.simulation.checker import Broken, Checker
+from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.tally import DiskTally

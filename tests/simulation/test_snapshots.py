@@ -6,7 +6,7 @@ from raft_actors import Config, StateMachine
 from raft_actors.core.effects import Ballot
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.replica.requests import TakeSnapshot
-from raft_actors.testing.simulation.peer import Ticket
+from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.world import World
 
 COLUMNS = 5

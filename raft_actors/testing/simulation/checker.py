@@ -7,9 +7,9 @@ is on the disks of a quorum, answered requests are linearizable, refused ones ne
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from raft_actors import encoding
 from raft_actors.core.configuration import NOBODY, Configuration
@@ -26,22 +26,62 @@ from raft_actors.core.entry import (
 )
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
 from raft_actors.core.replies import OUTCOME_UNKNOWN
+from raft_actors.core.server import Server
+from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
 from raft_actors.names import Address
+from raft_actors.stores.log_store import Ballot
+from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.ticket import Ticket
 from supervision.foreign import text_of
 
-if TYPE_CHECKING:
-    from raft_actors.stores.log_store import Ballot
-    from raft_actors.testing.simulation.peer import SimulatedPeer, Ticket
-    from raft_actors.testing.simulation.world import World
-
-__all__ = ["Broken", "Checker"]
+__all__ = ["Checker"]
 
 UNKNOWN = encoding.dumps(OUTCOME_UNKNOWN)
 
 
-class Broken(AssertionError):
-    """A promise is broken. The text says which, where, and how it shows."""
+class CheckedPeer(Protocol):
+    """What the checker looks at of a peer.
+
+    seen   commit index up to which it has looked
+    count  commands that the peer has applied
+    """
+
+    name: str
+    address: Address
+    core: Server
+    seen: int
+    count: int
+
+    @property
+    def applied(self) -> "CheckedState": ...
+
+
+class CheckedState(Protocol):
+    """What it looks at of a peer's state."""
+
+    state: Any
+    machine: Machine
+
+    @property
+    def version(self) -> int: ...
+
+    def seen_by(self, answer: bytes | None) -> list[int]:
+        """Return the entries that an answer may have seen; none if it is no reply."""
+
+
+class CheckedWorld(Protocol):
+    """What it looks at of the world; see `World`."""
+
+    now: float
+    disks: dict[str, PretendDisk]
+    former: dict[tuple[str, int], tuple[int, list[bytes]]]
+    witnesses: set[str]
+    picture: Callable[[Any], Any]
+
+    @property
+    def peers(self) -> Mapping[str, CheckedPeer]: ...
 
 
 class Checker:
@@ -58,7 +98,7 @@ class Checker:
     floors         (when, index): each floor so far, and since when it was that
     """
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: CheckedWorld) -> None:
         self.world = world
         self.committed: list[bytes] = []
         self.committed_in: list[int] = []
@@ -81,14 +121,14 @@ class Checker:
 
     # After a step of `peer`.
 
-    def look(self, peer: "SimulatedPeer") -> None:
+    def look(self, peer: CheckedPeer) -> None:
         core = peer.core
         if core.commit_index != peer.seen:
             self.note_commit(peer)
         if core.role.name == "leader" and self.leader_of.get(core.term) != peer.name:
             self.note_leader(peer)
 
-    def note_leader(self, peer: "SimulatedPeer") -> None:
+    def note_leader(self, peer: CheckedPeer) -> None:
         """One leader a term (§5.2), and it has all that was committed before it (§5.4)."""
         term = peer.core.term
         self.note_leader_of(term, peer.name)
@@ -108,7 +148,7 @@ class Checker:
         if first != name:
             raise Broken(f"{first} and {name} both lead term {term} (§5.2, election safety)")
 
-    def note_commit(self, peer: "SimulatedPeer") -> None:
+    def note_commit(self, peer: CheckedPeer) -> None:
         """What a peer takes for committed is what every other does, and on a quorum's disks."""
         seen, commit, committed = peer.seen, peer.core.commit_index, self.committed
         if commit < seen:
@@ -145,7 +185,7 @@ class Checker:
         if request in self.refused:
             raise Broken(f"command {request} was refused, and then committed at {index}")
 
-    def check_quorum_holds(self, peer: "SimulatedPeer", index: int) -> None:
+    def check_quorum_holds(self, peer: CheckedPeer, index: int) -> None:
         """Committed is what a quorum has on disk: on the disks that are the members'."""
         holders: list[Address] = []
         for configuration in self.in_force(peer, index):
@@ -169,7 +209,7 @@ class Checker:
         place = index - first
         return place < 0 or (place < len(log) and log[place] == self.committed[index - 1])
 
-    def in_force(self, peer: "SimulatedPeer", index: int) -> Iterator[Configuration]:
+    def in_force(self, peer: CheckedPeer, index: int) -> Iterator[Configuration]:
         """The configurations under which entry `index` may have been committed.
 
         The newest in the log counts from its append on (§6), so it is the last one at or before
@@ -183,7 +223,7 @@ class Checker:
 
     # When a disk has synced.
 
-    def saved(self, name: str, ballot: "Ballot | None", first: int, entries: list[bytes]) -> None:
+    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
         if ballot is not None:
             self.check_ballot(name, ballot)
         if entries:
@@ -213,7 +253,7 @@ class Checker:
         if index < seen:
             raise Broken(f"{name} begins its log anew at {index}, and had {seen} committed (§7)")
 
-    def restored(self, peer: "SimulatedPeer", index: int, term: int) -> None:
+    def restored(self, peer: CheckedPeer, index: int, term: int) -> None:
         """A snapshot is the state after committed entries, on every replica the same (§7)."""
         if index > len(self.committed) or term_of(self.committed[index - 1]) != term:
             raise Broken(
@@ -222,7 +262,7 @@ class Checker:
         self.look_at_state(peer, index, f"from its snapshot of entry {index}",
                            "snapshot and restore must agree")  # fmt: skip
 
-    def resumed(self, peer: "SimulatedPeer", index: int) -> None:
+    def resumed(self, peer: CheckedPeer, index: int) -> None:
         """A state on disk is that after committed entries, as every replica had it there."""
         if index > len(self.committed):
             raise Broken(
@@ -231,7 +271,7 @@ class Checker:
         self.look_at_state(peer, index, f"on its disk, as that after entry {index}",
                            "keep all of it in the DiskDict")  # fmt: skip
 
-    def look_at_state(self, peer: "SimulatedPeer", index: int, whence: str, rule: str) -> None:
+    def look_at_state(self, peer: CheckedPeer, index: int, whence: str, rule: str) -> None:
         """The state at `index` is the one after the last command, or the last move, before it."""
         peer.count = bisect_right(self.commands, index)
         changes = self.commands[: peer.count][-1:] + [move for move in self.moves if move <= index]
@@ -250,7 +290,7 @@ class Checker:
             if request[0] and positions[0] <= index
         }
 
-    def check_ballot(self, name: str, ballot: "Ballot") -> None:
+    def check_ballot(self, name: str, ballot: Ballot) -> None:
         term, voted_for = ballot[:2]
         before_term, before_vote = self.ballots.get(name, (0, None))[:2]
         if term < before_term:
@@ -298,7 +338,7 @@ class Checker:
 
     # When a command is applied.
 
-    def applied(self, peer: "SimulatedPeer", index: int, command: bytes, reply: bytes) -> None:
+    def applied(self, peer: CheckedPeer, index: int, command: bytes, reply: bytes) -> None:
         """Each committed command once, in order, with one outcome on all replicas (§2)."""
         if index > len(self.committed) or index > peer.seen:
             self.note_commit(peer)
@@ -326,7 +366,7 @@ class Checker:
                 f"replicas differ after {what}: {peer.name} replies {here}, {who} replied {there}"
             )
 
-    def moved(self, peer: "SimulatedPeer", index: int) -> None:
+    def moved(self, peer: CheckedPeer, index: int) -> None:
         """All replicas move their states on at one entry, to one state."""
         state = self.world.picture(peer.applied.state)
         _reply, before, who = self.outcomes.setdefault(index, (b"", state, peer.name))
@@ -337,7 +377,7 @@ class Checker:
             )
         self.moves.add(index)
 
-    def left_behind(self, peer: "SimulatedPeer") -> None:
+    def left_behind(self, peer: CheckedPeer) -> None:
         """A group moves on when every member can: who can't follow was no member then.
 
         Or it was there when the group was founded, at its founder's version.
@@ -357,7 +397,7 @@ class Checker:
 
     # When a client hears.
 
-    def answered(self, peer: "SimulatedPeer", ticket: "Ticket") -> None:
+    def answered(self, peer: CheckedPeer, ticket: Ticket) -> None:
         """Answers are linearizable: each has seen all that any earlier answer had seen."""
         seen = peer.applied.seen_by(ticket.answer)
         if not seen:
@@ -389,7 +429,7 @@ class Checker:
         if request in self.positions and not request[0]:
             raise Broken(f"command {request} was committed, and refused after it")
 
-    def note_reply(self, peer: "SimulatedPeer", ticket: "Ticket", seen: list[int]) -> int:
+    def note_reply(self, peer: CheckedPeer, ticket: Ticket, seen: list[int]) -> int:
         """A write is answered with the reply to its own command, and always the same one."""
         own = [index for index in seen if index in self.positions.get(ticket.request, ())]
         if not own:

@@ -12,7 +12,7 @@ In front it is a `LogStore` like any other; behind it is the one that ships, `Me
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from raft_actors.core.entry import term_of
 from raft_actors.errors import StoreError
@@ -20,18 +20,28 @@ from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.log_store import Ballot, Mark, Saved
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.testing.simulation.state_directory import StateDirectory
-
-if TYPE_CHECKING:
-    from raft_actors.testing.simulation.world import World
+from raft_actors.testing.simulation.state_directory import Faults, StateDirectory
 
 __all__ = ["PretendDisk"]
+
+
+class DiskWorld(Faults, Protocol):
+    """What a pretended disk asks of the world that it is in; see `World`."""
+
+    def slow_down(self, name: str) -> None:
+        """The disk takes its time."""
+
+    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+        """This is durable now."""
+
+    def restarted(self, name: str, index: int) -> None:
+        """The log begins anew behind `index`."""
 
 
 class PretendFiles(MemoryFiles):
     """Files whose process can die between any two steps."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Faults) -> None:
         super().__init__()
         self.world = world
 
@@ -54,11 +64,11 @@ class PretendDisk:
 
     __slots__ = ("directory", "files", "name", "snapshots", "store", "unsynced", "world")
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: DiskWorld, name: str, incarnation: int) -> None:
         self.world = world
         self.name = name
         self.store = MemoryStore()
-        self.store.incarnation = 100 * (1 + world.names.index(name))
+        self.store.incarnation = incarnation
         self.files = PretendFiles(world)
         self.snapshots = Snapshots(self.files)
         self.directory = StateDirectory(world, name)
@@ -74,7 +84,7 @@ class PretendDisk:
         world.boundary()
         self.refuse_if_full()
         self.sync()
-        world.checker.saved(self.name, ballot, first, entries)
+        world.saved(self.name, ballot, first, entries)
         world.slow_down(self.name)
         world.boundary()
 
@@ -102,8 +112,8 @@ class PretendDisk:
         world.boundary()
         self.refuse_if_full()
         self.sync()
-        world.checker.restarted(self.name, index)
-        world.checker.saved(self.name, ballot, index + 1, list(entries))
+        world.restarted(self.name, index)
+        world.saved(self.name, ballot, index + 1, list(entries))
         world.boundary()
 
     @property

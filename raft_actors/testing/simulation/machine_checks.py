@@ -17,7 +17,7 @@ from raft_actors.errors import StoreError
 from raft_actors.machine.contract import check_version, reply_of
 from raft_actors.machine.state_image import pieces_of, put_together
 from raft_actors.state_machine import OnDiskStateMachine, StateMachine
-from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.replica_differences import clocks_off, shifted_names, stir
 from supervision.foreign import text_of
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
@@ -20,56 +21,38 @@ from raft_actors.core.server import Event
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import NOWHERE, ReplicatedState
-from raft_actors.machine.sessions import said_in
 from raft_actors.machine.witness_state import WitnessState
 from raft_actors.names import Address
 from raft_actors.replica.replica import Replica
 from raft_actors.replica.snapshotter import Writer
 from raft_actors.stores.snapshots import Snapshots
-from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.checker import Checker
+from raft_actors.testing.simulation.disk import PretendDisk
 
-if TYPE_CHECKING:
-    from raft_actors.testing.simulation.world import World
-
-__all__ = ["SimulatedPeer", "Ticket"]
+__all__ = ["SimulatedPeer"]
 
 
 LATER = 3
 """So many entries later a frozen state is written, or when nothing else happens."""
 
 
-class Ticket:
-    """A client's request, and what came of it.
+class PeerWorld(Protocol):
+    """What a simulated peer asks of the world that it is in; see `World`."""
 
-    what       "write", "read", "configure" or "transfer"; `about` says of what, in words
-    request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
-    floor      the log index that its answer must have seen: the highest that any answer given
-               before the request began had seen; for a stale read, before its bound
-    answer     encoded; None while there is none
-    """
+    now: float
+    rates: dict[str, float]
+    disks: dict[str, PretendDisk]
+    checker: Checker
 
-    __slots__ = ("about", "answer", "floor", "request", "what", "world")
-
-    def __init__(
-        self, world: "World", what: str, about: str = "", request: tuple[int, int] = (0, 0)
-    ) -> None:
-        self.world = world
-        self.what = what
-        self.about = about
-        self.request = request
-        self.floor = world.checker.floor
-        self.answer: bytes | None = None
-
-    def set(self, answer: bytes) -> bool:
-        self.world.boundary()
-        assert self.answer is None, f"a {self.what} was answered twice"
-        self.answer = answer
-        self.world.answered(self)
-        return True
-
-    @property
-    def result(self) -> Any:
-        return None if self.answer is None else said_in(self.answer)
+    def config_of(self, name: str, random: Random) -> Config: ...
+    def machine_of(self, name: str, machine: type[Machine]) -> Machine: ...
+    def wall_ms(self, name: str) -> int: ...
+    def drag_of(self, name: str) -> float: ...
+    def boundary(self) -> None: ...
+    def send(self, name: str, messages: list[Message]) -> None: ...
+    def announced(self, name: str, news: News) -> None: ...
+    def complained(self, name: str, trouble: Trouble) -> None: ...
 
 
 class WatchedApplied(ReplicatedState):
@@ -182,7 +165,7 @@ class SimulatedPeer:
 
     def __init__(
         self,
-        world: "World",
+        world: PeerWorld,
         name: str,
         address: Address,
         machine: type[Machine],

@@ -9,7 +9,7 @@ from raft_actors.core.configuration import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.machine import sessions
 from raft_actors.machine.contract import Machine
-from raft_actors.testing.simulation.checker import Broken
+from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.plan import Fate, Plan
 from raft_actors.testing.simulation.tally import DiskTally, Tally
 from raft_actors.testing.simulation.world import World

@@ -6,16 +6,32 @@ power cut  the directory is what it was when it was synced last; before the firs
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from raft_actors.errors import StoreError
 from raft_actors.machine.state_image import Frozen
 
 if TYPE_CHECKING:
     from raft_actors.machine.disk_dict import DiskDict
-    from raft_actors.testing.simulation.world import World
 
-__all__ = ["StateDirectory"]
+__all__ = ["Faults", "StateDirectory"]
+
+
+class Faults(Protocol):
+    """What befalls a disk; see `World`.
+
+    folder  where states on disk are kept
+    full    names of peers whose disks take nothing
+    """
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def full(self) -> set[str]: ...
+
+    def boundary(self) -> None:
+        """A place between two effects, where a process may end."""
 
 
 class StateDirectory:
@@ -26,7 +42,7 @@ class StateDirectory:
 
     __slots__ = ("name", "number", "state", "world")
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: Faults, name: str) -> None:
         self.world = world
         self.name = name
         self.number = 0

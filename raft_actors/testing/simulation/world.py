@@ -36,10 +36,13 @@ from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import NEW
 from raft_actors.names import Address
 from raft_actors.peer.message_codec import pack, unpack
-from raft_actors.testing.simulation.checker import Broken, Checker
+from raft_actors.stores.log_store import Ballot
+from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.peer import SimulatedPeer, Ticket
+from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
+from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.transcript import told
 from raft_actors.wire import versions
 from supervision.foreign import text_of
@@ -123,7 +126,9 @@ class World:
         self.now = 0.0
         self.wiped_at = -inf
         self.checker = Checker(self)
-        self.disks = {name: PretendDisk(self, name) for name in names}
+        self.disks = {
+            name: PretendDisk(self, name, 100 * place) for place, name in enumerate(names, 1)
+        }
         self.peers: dict[str, SimulatedPeer] = {}
         self.wire: list[Message] = []
         self.late: list[tuple[float, Message]] = []
@@ -323,6 +328,17 @@ class World:
             self.stalled[name] = self.now + drag
             if self.tell:
                 self.tell(f"{name}: its disk takes {drag:.2f} s")
+
+    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+        self.checker.saved(name, ballot, first, entries)
+
+    def restarted(self, name: str, index: int) -> None:
+        self.checker.restarted(name, index)
+
+    @property
+    def floor(self) -> int:
+        """The highest log index that an answer to a client had seen."""
+        return self.checker.floor
 
     def announced(self, name: str, news: News) -> None:
         if self.tell:

@@ -1,0 +1,56 @@
+"""Ticket: a request of a simulated client."""
+
+from typing import Any, Protocol
+
+from raft_actors.machine.sessions import said_in
+
+__all__ = ["Ticket"]
+
+
+class Desk(Protocol):
+    """What a ticket asks of the world that it is in.
+
+    floor  the highest log index that an answer to a client had seen
+    """
+
+    @property
+    def floor(self) -> int: ...
+
+    def boundary(self) -> None:
+        """A place between two effects, where a process may end."""
+
+    def answered(self, ticket: "Ticket") -> None: ...
+
+
+class Ticket:
+    """A client's request, and what came of it.
+
+    what       "write", "read", "configure" or "transfer"; `about` says of what, in words
+    request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
+    floor      the log index that its answer must have seen: the highest that any answer given
+               before the request began had seen; for a stale read, before its bound
+    answer     encoded; None while there is none
+    """
+
+    __slots__ = ("about", "answer", "desk", "floor", "request", "what")
+
+    def __init__(
+        self, desk: Desk, what: str, about: str = "", request: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.desk = desk
+        self.what = what
+        self.about = about
+        self.request = request
+        self.floor = desk.floor
+        self.answer: bytes | None = None
+
+    def set(self, answer: bytes) -> bool:
+        self.desk.boundary()
+        assert self.answer is None, f"a {self.what} was answered twice"
+        self.answer = answer
+        self.desk.answered(self)
+        return True
+
+    @property
+    def result(self) -> Any:
+        return None if self.answer is None else said_in(self.answer)
