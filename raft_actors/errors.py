@@ -27,6 +27,7 @@ __all__ = [
     "TooStale",
     "Unavailable",
     "UpgradeFailed",
+    "class_name",
     "in_text",
 ]
 
@@ -41,6 +42,7 @@ REJOIN = (
 TEXT_MAX = 10_000
 """Characters of an exception's text that travel, and are kept."""
 CLASS_NAME: Any = type.__dict__["__qualname__"]
+BARE_NAME: Any = type.__dict__["__name__"]
 """Also where a metaclass has a name of its own."""
 
 
@@ -53,6 +55,12 @@ def in_text(error: BaseException) -> tuple[str, str]:
     except BaseException:
         text = "an exception that can't say what it is"
     return whole(CLASS_NAME.__get__(type(error))), whole(text)
+
+
+def class_name(thing: object) -> str:
+    """Return the name of its class, also where a metaclass has a name of its own."""
+    name: str = BARE_NAME.__get__(type(thing))
+    return name
 
 
 def whole(text: str) -> str:

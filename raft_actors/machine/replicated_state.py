@@ -20,6 +20,7 @@ from raft_actors.errors import (
     StoreCorrupt,
     StoreError,
     UpgradeFailed,
+    class_name,
     in_text,
 )
 from raft_actors.machine.contract import (
@@ -33,7 +34,6 @@ from raft_actors.machine.contract import (
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, pieces_of, put_together
 from raft_actors.stores.snapshots import SESSION, Snapshots
-from supervision.foreign import class_name, is_a
 
 __all__ = ["ReplicatedState"]
 
@@ -421,13 +421,15 @@ def depends_on_host(error: BaseException) -> bool:
         one = waiting.pop()
         if one is None or id(one) in seen:
             continue
-        if is_a(one, HOSTS_OWN) or (is_a(one, OSError) and own(OSError, "errno", one) is not None):
+        if issubclass(type(one), HOSTS_OWN) or (
+            issubclass(type(one), OSError) and own(OSError, "errno", one) is not None
+        ):
             return True
         if type(one) is ValueError and DIGITS in in_text(one)[1]:
             return True
         seen.add(id(one))
         waiting += own(BaseException, "__cause__", one), own(BaseException, "__context__", one)
-        if is_a(one, BaseExceptionGroup):
+        if issubclass(type(one), BaseExceptionGroup):
             waiting += own(BaseExceptionGroup, "exceptions", one)
     return False
 
