@@ -8,6 +8,7 @@ in core/entry.py, a `NodeDirectory` in transport/dialer.py, a `Peer` in peer/hos
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,6 +145,21 @@ def test_imports_go_down_the_floors(path: Path) -> None:
             assert other == room or FLOORS[other] < FLOORS[room], (
                 f"{room}, on floor {FLOORS[room]}, imports {module}, on floor {FLOORS[other]}"
             )
+
+
+def test_the_page_of_the_architecture_has_every_room_on_its_floor() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    assert {room: int(floor) for floor, room, _what in rows} == FLOORS
+    told = {room: set(re.findall(r"`(\w+)`", what)) for _floor, room, what in rows}
+    for room in (GROUND, PUBLIC):
+        assert told[room] == set(FLAT[room].split()) - {"__init__"}
+
+
+def test_the_page_of_the_architecture_names_files_that_are_there() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page):
+        assert any((ROOT / top / name).exists() for top in ("", "raft_actors")), name
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
