@@ -4,6 +4,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,8 +72,7 @@ class ReplyFuture(pykka.Future[Any]):
             timeout = seconds(timeout)
         if self._result is None:
             if self._get_hook is not None:
-                with self._lock:
-                    return super().get(timeout=timeout)
+                return self._get_by_hook(timeout)
             self._await(timeout)
         assert self._result is not None
         value, error, traceback = self._result
@@ -80,6 +80,17 @@ class ReplyFuture(pykka.Future[Any]):
             # From where it was raised, and not from where it was raised again.
             raise BaseException.with_traceback(error, traceback)
         return value
+
+    def _get_by_hook(self, timeout: float | None) -> Any:
+        """Call the hook, or wait while another thread does: it is called once."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:  # and then acquire: a Ctrl-C in between would leave it held
+            if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+                raise pykka.Timeout(f"{timeout} seconds")
+            return super().get(timeout=deadline and deadline - time.monotonic())
+        finally:
+            with suppress(RuntimeError):  # another thread has it
+                self._lock.release()
 
     def _await(self, timeout: float | None) -> None:
         settled: queue.SimpleQueue[None] = queue.SimpleQueue()
