@@ -221,17 +221,24 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
 
     def _end(self, reason: Reason, *, fenced: bool = False) -> bool:
         """The one way out, for the process itself and for who kills it. False if it had ended."""
-        self._close()
         mine = (reason,)
         try:
+            self._settle(mine, fenced)
+        except BaseException:  # Ctrl-C: nobody else would tell it, or wake its thread
+            self._settle(mine, fenced)
+            raise
+        return self._lifeline.ended is mine
+
+    def _settle(self, mine: tuple[Reason], fenced: bool) -> None:
+        """Take all steps of the end. A second time what is left of them."""
+        try:
+            self._close()
+        finally:
             self._lifeline.cut(mine, fenced=fenced)
             if self._lifeline.ended is mine:
                 dead_letter(self.actor_inbox.current)  # without its answer only if it was killed
                 ActorRegistry.unregister(self)
-        finally:  # also after a Ctrl-C: nobody else tells it
-            if self._lifeline.ended is mine:
                 self._lifeline.tell()
-        return self._lifeline.ended is mine
 
     def _refuse(self, envelopes: list[Envelope[Any]]) -> None:
         """Give each envelope that nobody will handle the end it deserves."""
