@@ -45,6 +45,18 @@ def free_port(host="127.0.0.1"):
             return port
 
 
+def hold(node):
+    """Have the bridge thread wait, after a round in which nothing was ready: what is so first from
+    now on, it finds first. Returns how to let it go on.
+    """
+    gate, passed, held = threading.Event(), threading.Event(), threading.Event()
+    node.post(passed.set)
+    assert passed.wait(10)
+    node.post(lambda: (held.set(), gate.wait(10)))
+    assert held.wait(10)
+    return gate.set
+
+
 def open_files():
     """How many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
