@@ -304,8 +304,8 @@ MUTATIONS = (
     ),
     Mutation(
         "promise_ends_with_the_process", "thesis 6.4.1", "core/server",
-        "        if ballot.term:\n            self.promise()",
-        "        if False:\n            self.promise()",
+        "        if ballot.term and longest_ms:",
+        "        if False:",
     ),
     Mutation(
         "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/transferring",
@@ -904,8 +904,8 @@ MUTATIONS = (
     ),
     Mutation(
         "sessions_not_in_the_snapshot", "thesis 6.3", "applied",
-        "return StateImage(self.machine.snapshot(self.state), self.sessions.stored())",
-        "return StateImage(self.machine.snapshot(self.state), ())",
+        "return StateImage(data, self.sessions.stored())",
+        "return StateImage(data, ())",
     ),
     Mutation(
         "commands_applied_while_a_state_is_taken_in", "§7", "peer",
