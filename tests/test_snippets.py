@@ -1,8 +1,8 @@
 """Every snippet of the documents runs or is checked; none is skipped.
 
-```python blocks of a file run in order in one process of their own. ```sh blocks, the `$ ` lines of
-```text blocks, and inline commands are checked against what they call; tests/shell/test_demo.py runs
-the demo and .ci/run runs the README's test command itself. ```ipython blocks are played by
+```python blocks of a file run in order in one process of their own. ```sh blocks, the `$ ` lines
+of ```text blocks, and inline commands are checked against what they call; tests/shell/test_demo.py
+runs the demo and .ci/run runs the README's test command itself. ```ipython blocks are played by
 tests/shell/test_story.py. Any other kind of block must be `text`.
 """
 
@@ -72,9 +72,8 @@ def test_commands_are_such_that_they_run(path: Path) -> None:
 
 def check_setting(name: str) -> None:
     """Fail unless some program of ours looks at this environment variable."""
-    assert any(name in file.read_text() for part in OURS for file in (ROOT / part).rglob("*.py")), (
-        f"nobody looks at {name}"
-    )
+    files = (file for part in OURS for file in (ROOT / part).rglob("*.py"))
+    assert any(f'"{name}"' in file.read_text() for file in files), f"nobody looks at {name}"
 
 
 def check_command(words: list[str]) -> None:
