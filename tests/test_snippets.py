@@ -126,6 +126,12 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    assert {*index.parent.rglob("*.md")} - {index} <= linked
+
+
 def bare(source: str, name: str) -> str:
     """The class as it is without its docstring and annotations, to compare two spellings."""
     (found,) = (
