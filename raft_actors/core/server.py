@@ -287,6 +287,12 @@ class Server:
         it. Before the first entry of a group is known to be committed, this peer may still come to
         be of another: founders stand against each other, and whose entry commits has founded it.
         """
+        group, theirs = self.ballot.group, message.group
+        if group and theirs != group:
+            if is_group(theirs):
+                self.note(Trouble("other_group", message.source, theirs))
+                return False
+            return type(message) is RequestPreVote
         if message.target_incarnation not in (0, self.incarnation):
             if message.term >= self.term:
                 self.note(Trouble("other_incarnation", message.source))
@@ -294,12 +300,6 @@ class Server:
                     self.give_up_founding(("error", "other_incarnation"))
                     self.become_follower(leader=None)
             return False
-        group, theirs = self.ballot.group, message.group
-        if group and theirs != group:
-            if is_group(theirs):
-                self.note(Trouble("other_group", message.source, theirs))
-                return False
-            return type(message) is RequestPreVote
         if self.founding is not None and theirs and not is_group(theirs) and theirs != self.group:
             self.note(Trouble("other_members", message.source))
             return False
