@@ -108,12 +108,20 @@ def test_a_pid_that_was_given_to_another_process_does_not_hold_the_name(make_nod
     assert make_node("a@one").name == entry.node
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"node": "a@one"}', '{"node": 1, "pid": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 4000, '{"node": "a@one"}', '{"node": 1}'])
 def test_a_port_file_that_makes_no_sense_is_taken_over(make_node, text):
     files = PortFiles()
     files.claim("b@one", "127.0.0.1", 1)
     (files.directory / "a@one").write_text(text)
     assert make_node("a@one").running
+
+
+@pytest.mark.parametrize("place", [("127.0.0.1", 99_999), ("127.0.0.1", 0), ("nobody.invalid", 1)])
+def test_a_port_file_with_a_place_that_is_none_tells_of_nobody(place):
+    """Planted: it is dialled, and a name looked up, on the bridge thread."""
+    files = PortFiles()
+    files.claim("a@one", *place)
+    assert files.read("a@one") is None
 
 
 def test_stopping_leaves_a_successors_port_file_alone():
