@@ -528,15 +528,18 @@ def data_path(name: str, config: Config, peers: "Peers") -> Path:
 def look_beside(path: Path, peer: Address) -> None:
     """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before;
     warn where it does beside that of its name on another node, which may be what was meant.
+    A name may have its node's in it.
 
     One that is in use is that of a peer which runs, here or on another host that shares the disk.
     """
     if (path / "store.json").exists():
         return
     name, node = peer
-    for found in sorted(path.parent.parent.glob(f"*@*/{name}/store.json")):
-        before = found.parent.parent.name
-        if before == node or is_in_use(found.parent):
+    for found in sorted(path.parent.parent.glob("*@*/*/store.json")):
+        was, before = found.parent.name, found.parent.parent.name
+        if before == node or was.replace(before, "@") != name.replace(node, "@"):
+            continue
+        if is_in_use(found.parent):
             continue
         if before.partition("@")[0] != node.partition("@")[0]:
             logger.warning(
@@ -546,7 +549,7 @@ def look_beside(path: Path, peer: Address) -> None:
         else:
             raise DataDirInUse(
                 f"{name} on {node} would begin anew, empty, for {path} is not there; but "
-                f"{found.parent} is, of {name} on {before}: was this host renamed? Start the node "
-                f"by its old name, Node.start({before!r}), and {name} goes on; or else move that "
+                f"{found.parent} is, of {was} on {before}: was this host renamed? Start the node "
+                f"by its old name, Node.start({before!r}), and {was} goes on; or else move that "
                 "directory away, or give the node a data_dir of its own"
             )
