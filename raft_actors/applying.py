@@ -35,6 +35,9 @@ logger = logging.getLogger("raft_actors.peer")
 SAY_AGAIN_S = 10.0
 """A machine that stays slow is said to be so once in this time."""
 
+REMOVED_S = 1.0
+"""How long a peer that was taken out of its group runs on before it says so."""
+
 
 class Applying:
     """The part of a `Peer` that runs the user's machine, and answers who waits for it."""
@@ -53,6 +56,8 @@ class Applying:
     silent_until: float = 0.0
     members_told: Configuration = NOBODY
     """Of whom the log has told last that they are the members."""
+    removed: tuple[Configuration, float] | None = None
+    """The configuration that has left this peer out, and when it was applied; None once told."""
 
     def go_on_soon(self) -> None:
         """Have what is left done after what has come meanwhile."""
@@ -145,7 +150,7 @@ class Applying:
             self.core.stateless = True
         self.say_if_state_is_missing(configuration)
         self.say_who_changed(configuration)
-        self.say_if_removed(configuration)
+        self.note_if_removed(configuration)
 
     def say_if_state_is_missing(self, configuration: Configuration) -> None:
         core = self.core
@@ -173,14 +178,22 @@ class Applying:
         self.applied = self.no_state(before.machine, before.index)
         self.applied.found_at(before.version)
 
-    def say_if_removed(self, configuration: Configuration) -> None:
-        """Not to one that came, or came back, later and applies what was before."""
+    def note_if_removed(self, configuration: Configuration) -> None:
+        """Not of one that came, or came back, later and applies what was before."""
         address, core = self.address, self.core
         if (
             address not in configuration.everyone
             and address in core.configuration_at(configuration.previous).everyone
             and address not in core.configuration.everyone
         ):
+            self.removed = configuration, self.clock()
+
+    def say_if_removed(self) -> None:
+        """Not at once: `Raft.leave` stops the peer that it has taken out."""
+        if self.removed is None or self.clock() < self.removed[1] + REMOVED_S:
+            return
+        (configuration, _at), self.removed = self.removed, None
+        if self.address not in self.core.configuration.everyone:
             logger.warning(
                 "%s is no member of its group since entry %d: %s; stop it, or add it again",
                 self.name,

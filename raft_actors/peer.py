@@ -68,7 +68,8 @@ MORE = object()
 
 LOOK = object()
 LOOK_S = 5.0
-"""How often a peer tells itself to look whether its directory is there; each save looks too."""
+"""How often a peer tells itself to look whether its directory is there, and at each save, too; and
+whether it was taken out of its group."""
 
 TOGETHER = 5
 """The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
@@ -149,7 +150,7 @@ class Peer(Applying, Answering, Process):
             if members:
                 self.declare(declaration(members, self.address))
             self.on_drained()
-            self.look_at_disk_later()
+            self.look_later()
         except BaseException:
             self.release()
             raise
@@ -223,7 +224,8 @@ class Peer(Applying, Answering, Process):
                 self.step(message)
         elif message is LOOK:
             self.store.check()
-            self.look_at_disk_later()
+            self.say_if_removed()
+            self.look_later()
         elif message is not MORE and kind is not NodeUp:
             self.take(message)
 
@@ -258,7 +260,7 @@ class Peer(Applying, Answering, Process):
                 "%s was told what it does not understand: %s", self.name, text_of(event, shortened)
             )
 
-    def look_at_disk_later(self) -> None:
+    def look_later(self) -> None:
         self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
     def go_on_soon(self) -> None:

@@ -75,7 +75,7 @@ def run_shell(plan: Plan) -> int:
         )
         app.initialize([])
         arrange(app.shell)
-        print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
+        print(greeting(launched))
         news = News()
         news.watch(launched)
         try:
@@ -208,6 +208,20 @@ def namespace(launched: Launched) -> dict[str, Any]:
     if launched.module is not None:
         names |= public_names(launched.module)
     return names
+
+
+def greeting(launched: Launched) -> str:
+    """Say what is at hand, with what the module brought in that is its own."""
+    text = f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves."
+    if launched.module is not None:
+        name, names = launched.module.__name__, public_names(launched.module)
+        own = [
+            each
+            for each, value in names.items()
+            if hasattr(launched.module, "__all__") or getattr(value, "__module__", None) == name
+        ]
+        text += f"\nFrom {name}: {', '.join(own) or 'no name of its own'}."
+    return text
 
 
 def public_names(module: Any) -> dict[str, Any]:

@@ -327,7 +327,7 @@ class SimulatedPeer(Peer):
         self.news = news
         self.world.announced(self.name, news)
 
-    def say_if_removed(self, configuration: Configuration) -> None:
+    def note_if_removed(self, configuration: Configuration) -> None:
         """Nobody reads the log of a simulation."""
 
     def set_alarm(self) -> None:

@@ -55,7 +55,7 @@ def test_a_leader_ends_that_trouble_and_the_time_begins_anew() -> None:
 
 
 def test_a_learner_without_a_leader_tells_so_too() -> None:
-    """It asks for no votes, so it knows of nobody who is silent. Planted: it waits without a word."""
+    """It asks for no votes, so it knows of nobody who is silent. Planted: it says nothing."""
     world = World("abcd")
     world.configure("a", "abc")
     world.settle()

@@ -573,7 +573,7 @@ def test_who_is_removed_is_told_and_who_comes_later_is_not(trio, make_peer, capl
     fourth = make_peer(log_store="memory")[0]
     assert Raft.add_peer(leader, fourth)[0] == "ok"
     assert Raft.remove_peer(leader, gone)[0] == "ok"
-    eventually(lambda: f"{gone} is no member of its group" in caplog.text, 10)
+    eventually(lambda: f"{gone} is no member of its group" in caplog.text, 30)
     eventually(lambda: all_applied([leader, fourth]), 10)
     assert caplog.text.count("is no member of its group") == 1
 
