@@ -21,11 +21,14 @@ from raft_actors.wire.frames import HEADER_BYTES, header
 ROOT = Path(__file__).parent.parent.parent
 
 KIND = 16
+PATIENCE_S = 60.0
+"""A busy machine is no failure; who fails waits once."""
+
 PACKAGE = str(ROOT / "raft_actors")
 CHANCE = SystemRandom()  # every worker seeds the other alike
 
 
-def eventually(predicate, timeout_s=10.0):
+def eventually(predicate, timeout_s=PATIENCE_S):
     """Wait until `predicate` holds."""
     deadline = time.monotonic() + timeout_s
     while not predicate():

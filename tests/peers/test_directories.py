@@ -90,7 +90,7 @@ def test_a_peer_goes_on_when_its_directory_is_brought_back(make_peer, tmp_path, 
     supervision.kill(peers_here().running[name])
     eventually(lambda: "could not restart" in caplog.text)
     (tmp_path / "away").rename(tmp_path / "p")
-    eventually(lambda: Raft.read(name, ("get", "k")) == ("ok", "precious"), 20)
+    eventually(lambda: Raft.read(name, ("get", "k")) == ("ok", "precious"))
 
 
 def test_a_peer_that_is_stopped_and_started_may_begin_anew(make_peer, tmp_path):

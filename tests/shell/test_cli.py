@@ -67,7 +67,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
         process.communicate(timeout=20)
 
 
-def eventually(seen: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def eventually(seen: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not seen():
         assert time.monotonic() < deadline
