@@ -51,7 +51,7 @@ def in_text(error: BaseException) -> tuple[str, str]:
     bounded, and without lone surrogates, which no UTF-8 holds.
     """
     try:
-        text = str(error)[:TEXT_MAX]
+        text = str.__getitem__(str(error), slice(TEXT_MAX))
     except BaseException:
         text = "an exception that can't say what it is"
     return whole(CLASS_NAME.__get__(type(error))), whole(text)

@@ -197,6 +197,7 @@ class Raft:
         fields  are Config's and go before those of `config`
 
         Returns `("ok", configuration)`; an error of `start_peer` or `set_configuration`,
+        `("no_peer", text)` at once if `via` names peers of this node alone, and none runs;
         `("no_group", text)` if nobody that was asked has one, `("in_another_group", text)` if
         the data directory is of another. Those that may pass were tried again until `timeout`.
         Raises ValueError for a bad name or config.

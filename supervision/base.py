@@ -12,7 +12,7 @@ from pykka._envelope import Envelope
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import is_a, is_count, is_number, log, text_of
+from supervision.foreign import is_a, is_count, is_number, log, says, text_of
 from supervision.process import Process
 from supervision.ref import Signal, process_of, stop, tell_if_alive
 from supervision.reserved import is_ours
@@ -190,7 +190,7 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _count_children(self) -> dict[str, int]:
         children = self._all()
-        supervisors = sum(child.spec.type == "supervisor" for child in children)
+        supervisors = sum(says(child.spec.type, "supervisor") for child in children)
         return {
             "specs": len(children),
             "active": sum(child.ref is not None and child.ref.is_alive() for child in children),

@@ -64,7 +64,9 @@ class ChildSpec:
 
     def restarts_after(self, reason: Reason) -> bool:
         """Whether the child is to be started again after it ended so."""
-        return self.restart == "permanent" or (self.restart == "transient" and is_abnormal(reason))
+        if says(self.restart, "transient"):
+            return is_abnormal(reason)
+        return says(self.restart, "permanent")
 
     def __repr__(self) -> str:
         return (

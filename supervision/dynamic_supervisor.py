@@ -126,7 +126,7 @@ class DynamicSupervisor(SupervisorBase):
 
     def _start_child(self, spec: ChildSpec) -> Any:
         limit = self._max_children
-        if limit != "infinity" and len(self._children_by_ref) >= limit:
+        if is_count(limit) and len(self._children_by_ref) >= limit:
             return ("error", "max_children")
         child = Child(spec)
         answer, value = self._start(child)

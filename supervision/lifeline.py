@@ -21,13 +21,14 @@ class Lifeline:
     fenced   True if it was killed: its thread may still run, but its word counts no more
     """
 
-    __slots__ = ("_first", "_keys", "_lock", "_watchers", "ended", "fenced")
+    __slots__ = ("_first", "_keys", "_lock", "_telling", "_watchers", "ended", "fenced")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may watch while its thread does
         self._keys = count()
         self._first: dict[int, Watcher] = {}
         self._watchers: dict[int, Watcher] = {}
+        self._telling: int | None = None
         self.ended: tuple[Reason] | None = None
         self.fenced = False
 
@@ -59,7 +60,7 @@ class Lifeline:
         """Call the watchers, those who came first first, on this thread. For the one who cut.
 
         One that raises is logged, and hides nothing from the others. A Ctrl-C meanwhile is raised
-        when all have heard.
+        when all have heard. Where it came the watcher is called once more: better twice than never.
         """
         interrupt: BaseException | None = None
         while self._first or self._watchers:
@@ -74,10 +75,12 @@ class Lifeline:
         assert self.ended
         for watchers in (self._first, self._watchers):
             for key in tuple(watchers):  # the oldest each time would be looked for among the gone
-                with self._lock:
-                    watcher = watchers.pop(key, None)
+                watcher = watchers.get(key)
                 if watcher is None:
                     continue  # cancelled by one of those before it
+                if self._telling == key:
+                    watchers.pop(key, None)
+                self._telling = key
                 try:
                     watcher(self.ended[0])
                 except BaseException as error:
@@ -85,3 +88,4 @@ class Lifeline:
                         raise
                     who = text_of(watcher)
                     log(logging.ERROR, "a watcher of a process failed: %s", who, error=error)
+                watchers.pop(key, None)

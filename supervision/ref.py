@@ -4,6 +4,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,8 +72,7 @@ class ReplyFuture(pykka.Future[Any]):
             timeout = seconds(timeout)
         if self._result is None:
             if self._get_hook is not None:
-                with self._lock:
-                    return super().get(timeout=timeout)
+                return self._get_by_hook(timeout)
             self._await(timeout)
         assert self._result is not None
         value, error, traceback = self._result
@@ -80,6 +80,17 @@ class ReplyFuture(pykka.Future[Any]):
             # From where it was raised, and not from where it was raised again.
             raise BaseException.with_traceback(error, traceback)
         return value
+
+    def _get_by_hook(self, timeout: float | None) -> Any:
+        """Call the hook, or wait while another thread does: it is called once."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:  # and then acquire: a Ctrl-C in between would leave it held
+            if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+                raise pykka.Timeout(f"{timeout} seconds")
+            return super().get(timeout=deadline and deadline - time.monotonic())
+        finally:
+            with suppress(RuntimeError):  # another thread has it
+                self._lock.release()
 
     def _await(self, timeout: float | None) -> None:
         settled: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -210,17 +221,24 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
 
     def _end(self, reason: Reason, *, fenced: bool = False) -> bool:
         """The one way out, for the process itself and for who kills it. False if it had ended."""
-        self._close()
         mine = (reason,)
         try:
+            self._settle(mine, fenced)
+        except BaseException:  # Ctrl-C: nobody else would tell it, or wake its thread
+            self._settle(mine, fenced)
+            raise
+        return self._lifeline.ended is mine
+
+    def _settle(self, mine: tuple[Reason], fenced: bool) -> None:
+        """Take all steps of the end. A second time what is left of them."""
+        try:
+            self._close()
+        finally:
             self._lifeline.cut(mine, fenced=fenced)
             if self._lifeline.ended is mine:
                 dead_letter(self.actor_inbox.current)  # without its answer only if it was killed
                 ActorRegistry.unregister(self)
-        finally:  # also after a Ctrl-C: nobody else tells it
-            if self._lifeline.ended is mine:
                 self._lifeline.tell()
-        return self._lifeline.ended is mine
 
     def _refuse(self, envelopes: list[Envelope[Any]]) -> None:
         """Give each envelope that nobody will handle the end it deserves."""

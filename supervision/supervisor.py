@@ -185,9 +185,9 @@ class Supervisor(SupervisorBase):
 
     def _affected(self, child: Child) -> list[Child]:
         """The children that a restart of this one restarts, in order. All a strategy says."""
-        if self._strategy == "one_for_one":
+        if says(self._strategy, "one_for_one"):
             return [child]
-        if self._strategy == "rest_for_one":
+        if says(self._strategy, "rest_for_one"):
             return self._children_in_order[self._children_in_order.index(child) :]
         return list(self._children_in_order)
 
@@ -198,7 +198,7 @@ class Supervisor(SupervisorBase):
 
     def _drop_if_over(self, child: Child) -> None:
         """A temporary child that does not run is forgotten."""
-        if child.ref is None and child.spec.restart == "temporary":
+        if child.ref is None and says(child.spec.restart, "temporary"):
             self._children_in_order.remove(child)
 
     def _wind_down(self) -> None:

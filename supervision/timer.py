@@ -3,9 +3,11 @@
 import heapq
 import logging
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import compress, count
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -63,7 +65,7 @@ class Timer:
         thread is not, and what was set before comes to its receiver in the parent.
         """
         self._lock = threading.RLock()  # a signal handler may set a timer while its thread does
-        self._changed = threading.Condition(self._lock)  # `with` is for the lock: see ref.Condition
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._heap: list[tuple[float, int, TimerHandle]] = []
         self._order = count()  # equal deadlines fire in the order they were set
         self._cancelled = 0
@@ -81,8 +83,8 @@ class Timer:
         handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
         with self._lock:
             self._start_thread()
-            if not self._heap or handle.deadline < self._heap[0][0]:
-                self._changed.notify()  # first: a Ctrl-C may leave no message that it sleeps past
+            if self._thread and (not self._heap or handle.deadline < self._heap[0][0]):
+                self._wakes.put(None)  # first: a Ctrl-C may leave no message that it sleeps past
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
         return handle
 
@@ -148,12 +150,9 @@ class Timer:
 
     def _run(self) -> None:
         while True:
-            self.fire_due()
-            with self._lock:
-                if not self._heap:
-                    self._changed.wait()
-                elif (pause_s := self._heap[0][0] - self._clock()) > 0:
-                    self._changed.wait(min(pause_s, threading.TIMEOUT_MAX))
+            pause_s = self.fire_due()
+            with suppress(queue.Empty):
+                self._wakes.get(timeout=None if pause_s is None else seconds(pause_s))
 
 
 _with_thread: WeakSet[Timer] = WeakSet()

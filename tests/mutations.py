@@ -304,8 +304,8 @@ MUTATIONS = (
     ),
     Mutation(
         "promise_ends_with_the_process", "thesis 6.4.1", "core/server",
-        "        if ballot.term:\n            self.promise()",
-        "        if False:\n            self.promise()",
+        "        if ballot.term and longest_ms:",
+        "        if False:",
     ),
     Mutation(
         "lease_survives_an_order_to_stand", "thesis 6.4.1, 3.10", "core/leadership_transfer",

@@ -1,8 +1,8 @@
 """Every snippet of the documents runs or is checked; none is skipped.
 
-```python blocks of a file run in order in one process of their own. ```sh blocks and inline
-`raft-actors ...` commands are checked against what they call; tests/shell/test_demo.py runs the
-demo and .ci/run runs the README's test command itself. ```ipython blocks are played by
+```python blocks of a file run in order in one process of their own. ```sh blocks, the `$ ` lines
+of ```text blocks, and inline commands are checked against what they call; tests/shell/test_demo.py
+runs the demo and .ci/run runs the README's test command itself. ```ipython blocks are played by
 tests/shell/test_story.py. Any other kind of block must be `text`.
 """
 
@@ -24,7 +24,10 @@ from tests.shell.terminal import environment
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-INLINE_COMMAND = re.compile(r"`(raft-actors [^`]+)`")
+INLINE_COMMAND = re.compile(r"`((?:raft-actors|python -m|pytest) [^`]+)`")
+PROMPT = re.compile(r"^\$ (.*)$", re.MULTILINE)
+SETTING = re.compile(r"([A-Z_]+)=.*")
+OURS = ("benchmarks", "examples", "raft_actors", "tests")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
@@ -57,9 +60,20 @@ def test_blocks_are_of_a_kind_that_is_tested(path: Path) -> None:
 @documents
 def test_commands_are_such_that_they_run(path: Path) -> None:
     lines = "\n".join(blocks(path, "sh")).replace("\\\n", " ").splitlines()
+    lines += PROMPT.findall("\n".join(blocks(path, "text")))
     commands = [part.strip() for line in lines for part in line.split("&&") if part.strip()]
-    for command in commands + INLINE_COMMAND.findall(path.read_text()):
-        check_command(shlex.split(command, comments=True))
+    for command in commands + INLINE_COMMAND.findall(path.read_text().replace("\n", " ")):
+        words = shlex.split(command, comments=True)
+        while words and (setting := SETTING.fullmatch(words[0])):
+            check_setting(setting[1])
+            words.pop(0)
+        check_command(words)
+
+
+def check_setting(name: str) -> None:
+    """Fail unless some program of ours looks at this environment variable."""
+    files = (file for part in OURS for file in (ROOT / part).rglob("*.py"))
+    assert any(f'"{name}"' in file.read_text() for file in files), f"nobody looks at {name}"
 
 
 def check_command(words: list[str]) -> None:
@@ -75,10 +89,12 @@ def check_command(words: list[str]) -> None:
             check_extras(target)
         case [".venv/bin/python", "-m", "pytest", "-n", workers]:
             assert workers.isdecimal()
-        case [".venv/bin/python", "-m", "pytest", *targets]:
-            assert all((ROOT / target).exists() for target in targets)
-        case [".venv/bin/python", "-m", module, *_]:
-            assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+        case ["pytest", *targets] | [".venv/bin/python" | "python", "-m", "pytest", *targets]:
+            for target in targets:
+                assert "/" not in target or (ROOT / target).exists(), target
+        case [".venv/bin/python" | "python", "-m", module, *_]:
+            place = ROOT / module.replace(".", "/")
+            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
         case [".venv/bin/ruff" | ".venv/bin/mypy", *_]:
             pass
         case [program, *_]:
@@ -108,6 +124,12 @@ def check_extras(target: str) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for target in LINK.findall(path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    assert {*index.parent.rglob("*.md")} - {index} <= linked
 
 
 def bare(source: str, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from raft_actors.config import Config
 from raft_actors.core.replies import NO_PEER
 from raft_actors.names import Address
+from raft_actors.peer.peers import peers_here
 from raft_actors.raft import Raft, address_of, change
 
 __all__ = ["join", "leave"]
@@ -34,12 +35,14 @@ def join(
 ) -> Any:
     """See `Raft.join`."""
     deadline = time.monotonic() + timeout
+    around = Around(via)
+    if text := not_here(around.named):
+        return ("error", ("no_peer", text))
     match Raft.start_peer(machine, name=name, config=config):
         case ("ok", _) | ("error", ("already_started", _)):
             pass
         case answer:
             return answer
-    around = Around(via)
     trouble: Any = ("error", "timeout")
     while (remaining := deadline - time.monotonic()) > 0:
         leader, trouble = around.leader(deadline)
@@ -51,6 +54,22 @@ def join(
             trouble = answer or trouble
         time.sleep(LOOK_AROUND_S)
     return trouble
+
+
+def not_here(named: list[Address]) -> str:
+    """Say that all who were named would run on this very node, and none does; "" if it is not so.
+
+    A bare name is one of this node, which is soon written where a member elsewhere was meant.
+    """
+    here = peers_here()
+    if any(node != here.node.name or here.is_supervised(peer) for peer, node in named):
+        return ""
+    peers = " and ".join(peer for peer, _node in named)
+    return (
+        f"{peers} on {here.node.name}, this node, would know the group, and no such peer runs "
+        "here: start it first; or, for a member elsewhere, write its address: "
+        'via=("peer1", "a@host")'
+    )
 
 
 def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:

@@ -73,7 +73,7 @@ class Follower(Role):
 
     @property
     def alarm(self) -> float:
-        alarm = self.stands_at if self.server.may_stand() else inf
+        alarm = self.stands_at if self.server.may_stand() else self.misses_at
         if self.reads.count:
             alarm = min(alarm, self.reads.oldest() + self.server.config.max_election_timeout)
         return alarm
@@ -82,6 +82,14 @@ class Follower(Role):
     def stands_at(self) -> float:
         """When it asks for votes: it also would elect another leader by voting for itself."""
         return max(self.deadline, self.server.promised_until)
+
+    @property
+    def misses_at(self) -> float:
+        """When a learner, which elects nobody, has no leader any more, or tells so."""
+        server = self.server
+        if server.peer not in server.voters.learners:
+            return inf
+        return server.tell_at if self.leader is None else self.deadline
 
     def hears_a_leader(self) -> bool:
         return self.server.now < self.heard + self.server.config.min_election_timeout
@@ -98,8 +106,13 @@ class Follower(Role):
         if self.reads.count:
             for waiting in self.reads.given_up(server.now, server.config.max_election_timeout):
                 self.refuse_read(waiting.event, redirect(None))
-        if server.now >= self.stands_at and server.may_stand():
-            server.become_pre_candidate()
+        if server.may_stand():
+            if server.now >= self.stands_at:
+                server.become_pre_candidate()
+        elif server.now >= self.misses_at:
+            if self.leader is None:
+                server.note_leaderless()
+            self.leader = None
 
     def on_node_lost(self, lost: NodeLost) -> None:
         """A leader whose process is gone need not be waited for: ask at once, with jitter.

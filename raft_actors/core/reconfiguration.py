@@ -188,10 +188,13 @@ class Changing(Replicating):
         self.commit()
 
     def give_up_on_the_slow(self, change: Change) -> None:
-        """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1)."""
-        if silent := change.silent(now=self.server.now, patience=self.patience):
+        """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1). One that
+        can't be sent an entry answers.
+        """
+        still = change.silent(now=self.server.now, patience=self.patience)
+        if silent := [peer for peer in still if peer not in self.stuck]:
             self.give_up(change, ("peers_not_responding", silent))
-        elif slow := change.too_slow():
+        elif slow := still or change.too_slow():
             self.give_up(change, ("newcomers_too_slow", slow))
 
     def settle(self) -> None:

@@ -289,6 +289,12 @@ class Server:
         it. Before the first entry of a group is known to be committed, this peer may still come to
         be of another: founders stand against each other, and whose entry commits has founded it.
         """
+        group, theirs = self.ballot.group, message.group
+        if group and theirs != group:
+            if is_group(theirs):
+                self.note(Trouble("other_group", message.source, theirs))
+                return False
+            return type(message) is RequestPreVote
         if message.target_incarnation not in (0, self.incarnation):
             if message.term >= self.term:
                 self.note(Trouble("other_incarnation", message.source))
@@ -296,12 +302,6 @@ class Server:
                     self.give_up_founding(("error", "other_incarnation"))
                     self.become_follower(leader=None)
             return False
-        group, theirs = self.ballot.group, message.group
-        if group and theirs != group:
-            if is_group(theirs):
-                self.note(Trouble("other_group", message.source, theirs))
-                return False
-            return type(message) is RequestPreVote
         if self.founding is not None and theirs and not is_group(theirs) and theirs != self.group:
             self.note(Trouble("other_members", message.source))
             return False
@@ -333,22 +333,25 @@ class Server:
         if not self.voters.members:
             self.note(Trouble("no_group", self.peer))
 
-    def note_leaderless(self, heard: Mapping[Address, int]) -> None:
+    def note_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
         """Have a person told, now and then, that there has been no leader for long, and who of
-        the members is not among those that were `heard`, or has another data directory.
+        the members is not among those that were `heard`, or has another data directory. A learner
+        asks nobody.
         """
         if self.now < self.tell_at:
             return
         since = self.now - self.leaderless_at
         self.tell_at = self.now + min(since, TOLD_AGAIN_S)
-        silent = [member for member in self.others() if member not in heard]
+        asked = [] if heard is None else self.others()
+        heard = heard or {}
+        silent = [member for member in asked if member not in heard]
         what = "not_formed" if self.founding else "no_leader"
         if self.founding and self.troubles.keys() - {"not_formed", "no_group"}:
             return  # those say why
         detail = f"for {since:.0f} s"
         if silent:
             detail += f": no answer from {named(silent)}"
-        for member in self.others():
+        for member in asked:
             if member in heard and not self.voters.counts(member, heard[member]):
                 detail += (
                     f"; {named([member])} answers, and has no vote: the group does not know the "

@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from functools import partial
 from io import BufferedWriter
+from ipaddress import ip_address
 from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
@@ -164,10 +165,12 @@ def parse(path: Path) -> PortEntry | None:
         with path.open(encoding="utf-8") as file:
             fields = json.loads(file.read(FILE_BYTES_MAX))
         entry = PortEntry(**fields)
-    except (FileNotFoundError, ValueError, TypeError):
+        ip_address(entry.host)
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     kinds = (entry.node, str), (entry.pid, int), (entry.host, str), (entry.port, int)
-    return entry if all(isinstance(value, kind) for value, kind in kinds) else None
+    makes_sense = all(isinstance(value, kind) for value, kind in kinds)
+    return entry if makes_sense and 0 < entry.port <= 65535 else None
 
 
 def start_time(pid: int) -> str | None:

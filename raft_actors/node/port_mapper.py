@@ -7,6 +7,7 @@ answers nothing else, and only for nodes that can be reached at the address that
 
 import os
 import socket
+import time
 
 from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
@@ -73,10 +74,12 @@ def ask_mapper(host: str, port: int, node: str, timeout_s: float) -> int | None:
 
     Raises OSError when nobody answers in time or the answer makes no sense.
     """
+    deadline = time.monotonic() + timeout_s
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
         connection.sendall(f"port {node}\n".encode("ascii"))
         text = b""
         while not text.endswith(b"\n") and len(text) < ANSWER_BYTES_MAX:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))  # 0: not to wait at all
             piece = connection.recv(ANSWER_BYTES_MAX)
             if not piece:
                 break

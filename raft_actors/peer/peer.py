@@ -57,7 +57,11 @@ MORE = object()
 
 LOOK = object()
 LOOK_S = 5.0
-"""How often a peer tells itself to look whether its directory is there; each save looks too."""
+"""How often a peer tells itself to look whether its directory is there, and at each save, too; and
+whether it was taken out of its group."""
+
+REMOVED_S = 1.0
+"""How long a peer that was taken out of its group runs on before it says so."""
 
 TOGETHER = 5
 """The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
@@ -108,6 +112,7 @@ class Peer(Process):
         self.alarm: Any = None
         self.look: Any = None
         self.ring_at = inf
+        self.removed: tuple[Configuration, float] | None = None
         self.bell = Bell(self)
         self.backlog = Backlog(config)
         self.ending: Any = None
@@ -125,7 +130,7 @@ class Peer(Process):
             if members:
                 self.declare(declaration(members, self.address))
             self.on_drained()
-            self.look_at_disk_later()
+            self.look_later()
         except BaseException:
             self.release()
             raise
@@ -167,7 +172,8 @@ class Peer(Process):
                 replica.take(message)
         elif message is LOOK:
             self.store.check()
-            self.look_at_disk_later()
+            self.say_if_removed()
+            self.look_later()
         elif message is not MORE and kind is not NodeUp:
             replica.take(message)
 
@@ -193,7 +199,7 @@ class Peer(Process):
     def leader(self) -> Address | None:
         return self.replica.inspection.leader()
 
-    def look_at_disk_later(self) -> None:
+    def look_later(self) -> None:
         self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
     def on_idle(self) -> None:
@@ -287,10 +293,18 @@ class Peer(Process):
         )
 
     def on_removed(self, configuration: Configuration) -> None:
-        logger.warning(
-            "%s is no member of its group since entry %d: %s; stop it, or add it again",
-            self.name, configuration.index, configuration.members,
-        )  # fmt: skip
+        self.removed = configuration, self.clock()
+
+    def say_if_removed(self) -> None:
+        """Not at once: `Raft.leave` stops the peer that it has taken out."""
+        if self.removed is None or self.clock() < self.removed[1] + REMOVED_S:
+            return
+        (configuration, _at), self.removed = self.removed, None
+        if self.address not in self.replica.core.configuration.everyone:
+            logger.warning(
+                "%s is no member of its group since entry %d: %s; stop it, or add it again",
+                self.name, configuration.index, configuration.members,
+            )  # fmt: skip
 
     # The end.
 
@@ -390,15 +404,18 @@ def data_path(name: str, config: Config, host: Host) -> Path:
 def look_beside(path: Path, peer: Address) -> None:
     """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before;
     warn where it does beside that of its name on another node, which may be what was meant.
+    A name may have its node's in it.
 
     One that is in use is that of a peer which runs, here or on another host that shares the disk.
     """
     if (path / "store.json").exists():
         return
     name, node = peer
-    for found in sorted(path.parent.parent.glob(f"*@*/{name}/store.json")):
-        before = found.parent.parent.name
-        if before == node or is_in_use(found.parent):
+    for found in sorted(path.parent.parent.glob("*@*/*/store.json")):
+        was, before = found.parent.name, found.parent.parent.name
+        if before == node or was.replace(before, "@") != name.replace(node, "@"):
+            continue
+        if is_in_use(found.parent):
             continue
         if before.partition("@")[0] != node.partition("@")[0]:
             logger.warning(
@@ -408,7 +425,7 @@ def look_beside(path: Path, peer: Address) -> None:
         else:
             raise DataDirInUse(
                 f"{name} on {node} would begin anew, empty, for {path} is not there; but "
-                f"{found.parent} is, of {name} on {before}: was this host renamed? Start the node "
-                f"by its old name, Node.start({before!r}), and {name} goes on; or else move that "
+                f"{found.parent} is, of {was} on {before}: was this host renamed? Start the node "
+                f"by its old name, Node.start({before!r}), and {was} goes on; or else move that "
                 "directory away, or give the node a data_dir of its own"
             )

@@ -143,7 +143,7 @@ class Applier:
             self.core.stateless = True
         self.report_missing_state(configuration)
         self.say_who_changed(configuration)
-        self.say_if_removed(configuration)
+        self.note_if_removed(configuration)
 
     def report_missing_state(self, configuration: Configuration) -> None:
         core = self.core
@@ -171,8 +171,8 @@ class Applier:
         self.applied = self.make_witness(before.machine, self.name, before.index)
         self.applied.found_at(before.version)
 
-    def say_if_removed(self, configuration: Configuration) -> None:
-        """Not to one that came, or came back, later and applies what was before."""
+    def note_if_removed(self, configuration: Configuration) -> None:
+        """Not of one that came, or came back, later and applies what was before."""
         address, core = self.address, self.core
         if (
             address not in configuration.everyone

@@ -48,8 +48,11 @@ def in_words(trouble: Trouble, peer: Address) -> str:
         case "other_group":
             return (
                 f"{other} is of the group {trouble.detail} and takes {peer} for one of it, but the "
-                "data directory here belongs to another group. Give the peer a name of its own in "
-                f"each group; or, to join theirs, an empty data directory, and then call {join}"
+                "data directory here belongs to another group: neither believes the other. If one "
+                "of the two is left over from before a group was restored or forced to go "
+                "on, or was founded by mistake, stop that one, move its data directory away, and "
+                "call Raft.join for it, via a member of the group that counts; keep the other. If "
+                "both groups are to live, give their peers different names"
             )
         case "group_exists":
             return (

@@ -30,6 +30,7 @@ from rocksdict import (
     WriteBufferManager,
 )
 
+from raft_actors.paths import make_private
 from raft_actors.stores.durable import DurableStore, index_of, key
 from raft_actors.stores.rocksdb_wal import complaint_of, is_torn
 
@@ -66,6 +67,8 @@ class RocksStore(DurableStore[Rdict]):
             raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
         if complaint := complaint_of(path):
             raise self.damaged(f"{path.name}: {complaint}")
+        if create:
+            make_private(path)  # RocksDB would let others read it, where they get at what it is in
         self.was_torn = is_torn(path)
         try:
             database = Rdict(str(path), options(create=create))

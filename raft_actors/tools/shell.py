@@ -75,7 +75,7 @@ def run_shell(plan: Plan) -> int:
         )
         app.initialize([])
         arrange(app.shell)
-        print(f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves.")
+        print(greeting(launched))
         news = News()
         news.watch(launched)
         try:
@@ -105,7 +105,9 @@ def arrange(shell: Any) -> None:
     shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
     shell.display_trap.hook = shell.displayhook
     keep_no_cookie(shell.history_manager)
-    shell.display_formatter.formatters["text/plain"].for_type(pykka.ActorProxy, show_proxy)
+    plain = shell.display_formatter.formatters["text/plain"]
+    plain.for_type(pykka.ActorProxy, show_proxy)
+    plain.for_type(tuple, addresses_in_one_piece(plain.for_type(tuple)))
     shell.set_custom_exc((KeyboardInterrupt, Exception), tell_error)
 
 
@@ -152,6 +154,19 @@ def is_all_found_by_us(error: BaseException) -> bool:
     return is_found_by_us(error.__traceback__) and (
         error.__cause__ is None or is_all_found_by_us(error.__cause__)
     )
+
+
+def addresses_in_one_piece(usual: Callable[[Any, Any, bool], None]) -> Callable[..., None]:
+    """Show a tuple as usual, but an address, which keys the dict of a status, on one line."""
+
+    def show(shown: Any, printer: Any, cycle: bool) -> None:
+        match shown:
+            case (str(), str(node)) if "@" in node:
+                printer.text(repr(shown))
+            case _:
+                usual(shown, printer, cycle)
+
+    return show
 
 
 def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
@@ -208,6 +223,20 @@ def namespace(launched: Launched) -> dict[str, Any]:
     if launched.module is not None:
         names |= public_names(launched.module)
     return names
+
+
+def greeting(launched: Launched) -> str:
+    """Say what is at hand, with what the module brought in that is its own."""
+    text = f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves."
+    if launched.module is not None:
+        name, names = launched.module.__name__, public_names(launched.module)
+        own = [
+            each
+            for each, value in names.items()
+            if hasattr(launched.module, "__all__") or getattr(value, "__module__", None) == name
+        ]
+        text += f"\nFrom {name}: {', '.join(own) or 'no name of its own'}."
+    return text
 
 
 def public_names(module: Any) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Meetings:
         """Tell `on_met` of each connection to be used from now on.
 
         `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense;
-        `on_quiet` a link that was dialled in vain, and won't be again before somebody wants it.
+        `on_quiet` a link that came to nothing, or was dialled in vain, and won't be again before
+        somebody wants it.
         """
         self._reactor = reactor
         self._limits = limits
@@ -57,6 +58,7 @@ class Meetings:
         self._on_met = on_met
         self._on_frame = on_frame
         self._on_broken = on_broken
+        self._on_quiet = on_quiet
         self.gate = Gate(reactor, limits, listener, self._greet, self._on_handshake)
         self.dialling = Dialling(
             reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
@@ -187,8 +189,9 @@ class Meetings:
             if connection.closed:
                 return
             connection.say(connection.handshake.welcome())
-        except OSError:
+        except OSError:  # it has hung up
             self.gate.drop(connection)
+            self._on_quiet(link)
             return
         self.gate.admit(connection)
         self._on_met(link, connection)

@@ -58,7 +58,7 @@ class Incrementers:
 
     def wait_for_more(self, count=30):
         goal = self.done + count
-        eventually(lambda: self.done >= goal, 30)
+        eventually(lambda: self.done >= goal)
 
     def settled(self, cluster):
         """Settle what is unknown; return how many of them happened."""
@@ -83,7 +83,7 @@ def test_a_counter_is_what_its_clients_count_through_kills_and_pauses(stage):  #
             stage.kill(victim)
             clients.wait_for_more()
             stage.start(victim)
-            eventually(lambda victim=victim: stage.is_up(victim), 30)
+            eventually(lambda victim=victim: stage.is_up(victim))
         paused = stage.leader()
         stage.signal(paused, signal.SIGSTOP)
         clients.wait_for_more()

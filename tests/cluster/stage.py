@@ -120,7 +120,7 @@ class Stage:
     def form(self) -> None:
         self.start(*NAMES)
         for name in NAMES:
-            eventually(lambda name=name: self.is_up(name), 30)
+            eventually(lambda name=name: self.is_up(name))
         answer = Raft.set_configuration(self.addresses[0], self.addresses)
         assert answer[0] == "ok", answer
 
@@ -134,7 +134,7 @@ class Stage:
             found.update(Raft.leader(address) for address in wanted)
             return len(found) == 1 and found <= set(wanted)
 
-        eventually(agreed, 30)
+        eventually(agreed)
         return found.pop()[1][0]
 
     def write(self, key, value, timeout_s: float = 30.0):

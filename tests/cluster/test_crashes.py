@@ -52,7 +52,7 @@ class Writers:
     def wait_for_more(self, count=20):
         """Wait until `count` writes more are acknowledged."""
         goal = len(self.acknowledged) + count
-        eventually(lambda: len(self.acknowledged) >= goal, 30)
+        eventually(lambda: len(self.acknowledged) >= goal)
 
     def check(self):
         found = self.stage.read_all(self.acknowledged)
@@ -73,7 +73,7 @@ def test_a_killed_process_loses_nothing_and_catches_up(stage, role):
             writers.wait_for_more()
             goal = stage.applied(stage.leader("".join(n for n in NAMES if n != victim)))
             stage.start(victim)
-            eventually(lambda victim=victim, goal=goal: stage.applied(victim) >= goal, 30)
+            eventually(lambda victim=victim, goal=goal: stage.applied(victim) >= goal)
     writers.check()
 
 
@@ -99,7 +99,7 @@ def test_a_paused_leader_comes_back_without_erasing_anything(stage):
         writers.wait_for_more()
         stage.signal(paused, signal.SIGCONT)
         assert stage.leader(rest) != paused
-        eventually(lambda: stage.applied(paused) >= stage.applied(rest[0]) - 5, 30)
+        eventually(lambda: stage.applied(paused) >= stage.applied(rest[0]) - 5)
     writers.check()
 
 
@@ -116,9 +116,9 @@ def test_a_dead_node_costs_one_line_when_it_goes_and_one_when_it_returns(stage):
     for n in range(200):
         stage.write("a", n)
     stage.start(victim)
-    eventually(lambda: stage.is_up(victim), 30)
+    eventually(lambda: stage.is_up(victim))
     stage.write("a", "end")
-    eventually(lambda: stage.applied(victim) >= 200, 30)
+    eventually(lambda: stage.applied(victim) >= 200)
     said = [line for line in stage.log(leader).read_text()[len(before) :].splitlines() if line]
     assert 1 <= len([line for line in said if node in line]) <= 2, said
 

@@ -42,12 +42,12 @@ def is_formed(stage):
 
 def test_a_declared_group_forms_once_and_restarts(stage):
     stage.start(*NAMES)
-    eventually(lambda: is_formed(stage), 30)
+    eventually(lambda: is_formed(stage))
     (group,) = groups(stage)
     stage.write("x", 1)
     stage.kill(*NAMES)
     stage.start(*NAMES)
-    eventually(lambda: is_formed(stage), 30)
+    eventually(lambda: is_formed(stage))
     assert groups(stage) == {group}
     assert stage.read_all(["x"]) == {"x": ("ok", 1)}
 
@@ -56,8 +56,8 @@ def test_a_declared_group_forms_once_and_restarts(stage):
 def test_whoever_starts_first_there_is_one_group(stage, order):
     for name in order:
         stage.start(name)
-        eventually(lambda name=name: stage.is_up(name), 30)
-    eventually(lambda: is_formed(stage), 30)
+        eventually(lambda name=name: stage.is_up(name))
+    eventually(lambda: is_formed(stage))
     stage.write("x", 1)
 
 
@@ -66,13 +66,13 @@ def test_who_is_killed_in_the_middle_of_forming_comes_back_to_the_same_group(sta
     luck = Random(number)
     stage.start(*NAMES)
     for name in NAMES:
-        eventually(lambda name=name: stage.is_up(name), 30)
+        eventually(lambda name=name: stage.is_up(name))
     for _ in range(2):
         victims = luck.sample(NAMES, luck.choice((1, 2, 3)))
         time.sleep(luck.uniform(0, 0.3))  # anywhere in the middle: the point of the test
         stage.kill(*victims)
         stage.start(*luck.sample(victims, len(victims)))
-    eventually(lambda: is_formed(stage), 30)
+    eventually(lambda: is_formed(stage))
     stage.write("x", number)
     assert stage.read_all(["x"]) == {"x": ("ok", number)}
 
@@ -80,7 +80,7 @@ def test_who_is_killed_in_the_middle_of_forming_comes_back_to_the_same_group(sta
 def test_two_wiped_members_of_three_found_no_group_of_their_own(stage):
     """The third has the data. They say what to do, and their disks stay empty."""
     stage.start(*NAMES)
-    eventually(lambda: is_formed(stage), 30)
+    eventually(lambda: is_formed(stage))
     stage.write("x", 1)
     eventually(lambda: all(status(stage, name).get("last_applied", 0) > 1
                            for name in NAMES), 30)  # fmt: skip
@@ -90,7 +90,7 @@ def test_two_wiped_members_of_three_found_no_group_of_their_own(stage):
         shutil.rmtree(stage.directory / name)
     stage.start("b", "c")
     for name in "bc":
-        eventually(lambda name=name: "troubles" in status(stage, name), 30)
+        eventually(lambda name=name: "troubles" in status(stage, name))
         assert "Raft.join(Machine, name='kv'" in stage.log(name).read_text()
     assert groups(stage, "bc") == {""}
     assert groups(stage, "a") == {group}

@@ -41,10 +41,10 @@ def test_a_leader_whose_disk_hangs_is_replaced_and_comes_back_without_harm(group
         load.wait_for_more()
         eventually(lambda: said(group, stalled, "one save that is not over"))
         group.order(stalled, "slow 0")
-        eventually(lambda: Raft.leader(group.address(stalled)) == group.address(new), 30)
+        eventually(lambda: Raft.leader(group.address(stalled)) == group.address(new))
         load.wait_for_more()
         goal = group.applied(new)
-        eventually(lambda: group.applied(stalled) >= goal, 30)
+        eventually(lambda: group.applied(stalled) >= goal)
     assert said(group, stalled, "s for one save; "), "and how long it took"
     assert said(group, stalled, "DiskSlow"), "programs hear it too"
     assert load.report["longest_s"] < 5
@@ -57,7 +57,7 @@ def test_a_leader_whose_disk_stays_slow_hands_over_by_itself(group):
         term = Raft.status(group.address(slow))[1]["current_term"]
         group.order(slow, "slow 0.2")
         new = group.leader()
-        eventually(lambda: group.leader() != slow, 30)
+        eventually(lambda: group.leader() != slow)
         new = group.leader()
         load.wait_for_more(200)
         status = Raft.status(group.address(new))[1]
@@ -94,7 +94,7 @@ def test_after_a_kill_the_next_write_waits_for_no_election_timeout(stage):
             stage.kill(leader)
             load.wait_for_more()
             stage.start(leader)
-            eventually(lambda leader=leader: stage.is_up(leader), 30)
+            eventually(lambda leader=leader: stage.is_up(leader))
     assert load.report["longest_s"] < 5
 
 
@@ -119,7 +119,7 @@ def test_a_program_that_just_ends_hands_over_first(stage):
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
     for name in NAMES:
-        eventually(lambda name=name: stage.is_up(name), 30)
+        eventually(lambda name=name: stage.is_up(name))
     assert Raft.set_configuration(stage.addresses[0], stage.addresses)[0] == "ok"
     leader = stage.leader()
     term = Raft.status(stage.address(leader))[1]["current_term"]

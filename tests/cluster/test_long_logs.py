@@ -52,7 +52,7 @@ def test_a_peer_that_was_away_catches_up_by_snapshot_while_the_others_go_on(comp
         load.wait_for_more(entries, PATIENCE_S)
         stage.start(away)
         began, written = time.monotonic(), load.written()
-        eventually(lambda: stage.is_up(away), 30)
+        eventually(lambda: stage.is_up(away))
         goal = stage.applied(stage.leader(stage.others(away)))
         eventually(lambda: stage.applied(away) >= goal, PATIENCE_S)
         took_s, meanwhile = time.monotonic() - began, load.written() - written

@@ -33,7 +33,7 @@ def goes_on_without(stage, name, others, written):
     """Kill `name`, which leads; the others must elect, take a write, and have all of `written`."""
     stage.kill(name)
     leader = stage.address(stage.leader(others))
-    eventually(lambda: Raft.write(leader, ("set", "later", 1), timeout=5)[0] == "ok", 30)
+    eventually(lambda: Raft.write(leader, ("set", "later", 1), timeout=5)[0] == "ok")
     for key, value in written.items():
         assert Raft.read(leader, ("get", key), timeout=10) == ("ok", value)
 
@@ -45,7 +45,7 @@ def test_a_majority_that_is_gone_for_good(stage):
     written = {f"before{number}": number for number in range(30)}
     for key, value in written.items():
         stage.write(key, value)
-    eventually(lambda: stage.applied("a") >= 30, 30)
+    eventually(lambda: stage.applied("a") >= 30)
     assert "is in use by process" in recover("inspect", peer_directory(stage, "a")).stderr
     stage.kill(*NAMES)
     for name in "bc":
@@ -74,27 +74,27 @@ def test_a_majority_that_is_gone_for_good(stage):
     assert new.ballot["term"] > old.ballot["term"]
 
     stage.start("a")
-    eventually(lambda: stage.is_up("a"), 30)
+    eventually(lambda: stage.is_up("a"))
     assert stage.leader("a") == "a"
     for key, value in written.items():
         assert Raft.read(stage.address("a"), ("get", key), timeout=10) == ("ok", value)
     stage.start("b", "c")
     for name in "bc":
-        eventually(lambda name=name: stage.is_up(name), 30)
+        eventually(lambda name=name: stage.is_up(name))
     answer = Raft.set_configuration(stage.address("a"), stage.addresses, timeout=30)
     assert answer[0] == "ok", answer
     stage.write("after", 1)
     goal = stage.applied("a")
     for name in "bc":
-        eventually(lambda name=name: stage.applied(name) >= goal, 30)
+        eventually(lambda name=name: stage.applied(name) >= goal)
 
     # One of the lost disks turns up. It is of the old group, and is not listened to.
     stage.kill("c")
     shutil.move(stage.directory / "c", stage.directory / "fresh-c")
     shutil.move(stage.directory / "lost-c", stage.directory / "c")
     stage.start("c")
-    eventually(lambda: stage.is_up("c"), 30)
-    eventually(lambda: "by another data directory" in stage.log("c").read_text(), 30)
+    eventually(lambda: stage.is_up("c"))
+    eventually(lambda: "by another data directory" in stage.log("c").read_text())
     for number in range(10):
         stage.write(f"more{number}", number)
     assert stage.leader("ab") in "ab"
@@ -109,7 +109,7 @@ def test_a_majority_that_is_gone_for_good(stage):
     shutil.move(stage.directory / "c", stage.directory / "lost-c")
     shutil.move(stage.directory / "fresh-c", stage.directory / "c")
     stage.start("c")
-    eventually(lambda: stage.is_up("c") and stage.applied("c") >= stage.applied("b"), 30)
+    eventually(lambda: stage.is_up("c") and stage.applied("c") >= stage.applied("b"))
     if (leader := stage.leader()) != "a":
         assert Raft.transfer_leadership(stage.address(leader), stage.address("a"))[0] == "ok"
     goes_on_without(stage, "a", "bc", written)
@@ -143,7 +143,7 @@ def test_a_backup_of_a_running_group_becomes_another_group(stage):
     restored = recover("import", file, directory, "--peer", ":".join(stage.address("d")))
     assert restored.returncode == 0, restored.stderr
     stage.start("d")
-    eventually(lambda: stage.is_up("d"), 30)
+    eventually(lambda: stage.is_up("d"))
     assert stage.leader("d") == "d"
     for key, value in written.items():
         assert Raft.read(stage.address("d"), ("get", key), timeout=10) == ("ok", value)
@@ -152,7 +152,7 @@ def test_a_backup_of_a_running_group_becomes_another_group(stage):
     for name in "bc":
         shutil.move(stage.directory / name, stage.directory / f"lost-{name}")
         stage.start(name)
-        eventually(lambda name=name: stage.is_up(name), 30)
+        eventually(lambda name=name: stage.is_up(name))
         answer = Raft.add_peer(stage.address("d"), stage.address(name))
         assert answer[0] == "ok", answer
     goes_on_without(stage, "d", "bc", written | {"new": 1})

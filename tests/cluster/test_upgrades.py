@@ -27,9 +27,9 @@ def others(name):
 def restart(stage, name):
     stage.stop(name)
     stage.start(name)
-    eventually(lambda: stage.is_up(name), 30)
+    eventually(lambda: stage.is_up(name))
     goal = stage.applied(stage.leader())
-    eventually(lambda: stage.applied(name) >= goal, 30)
+    eventually(lambda: stage.applied(name) >= goal)
 
 
 def heard(stage, name):
@@ -47,12 +47,12 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
             restart(stage, name)
             load.wait_for_more()
             Raft.transfer_leadership(stage.address(stage.leader()), stage.address(name))
-            eventually(lambda name=name: stage.leader() == name, 30)
+            eventually(lambda name=name: stage.leader() == name)
             load.wait_for_more()
-        eventually(lambda: heard(stage, "a"), 30)
+        eventually(lambda: heard(stage, "a"))
         assert not heard(stage, "c")
         restart(stage, "c")
-        eventually(lambda: heard(stage, "c"), 30)
+        eventually(lambda: heard(stage, "c"))
         stage.program = "raft_actors"  # and back, as after a bad release
         restart(stage, "a")
         load.wait_for_more()
@@ -66,7 +66,7 @@ def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
     stage.stop("c")
     stage.start("c")
     words = "protocol versions 3 to 4, not [2]: run releases"
-    eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES), 30)
+    eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES))
     stage.write("a", 1)
 
 
@@ -84,7 +84,7 @@ def test_a_new_version_of_the_machine_rolls_out_under_load(stage):
             assert set(versions(stage)) == {1}
             restart(stage, name)
             load.wait_for_more()
-        eventually(lambda: versions(stage) == [2, 2, 2], 30)
+        eventually(lambda: versions(stage) == [2, 2, 2])
         load.wait_for_more()
     assert Raft.read(stage.address(stage.leader()), "commands") >= 50
     stage.starter = "tests.cluster.machines:start"
@@ -92,4 +92,4 @@ def test_a_new_version_of_the_machine_rolls_out_under_load(stage):
     stage.stop(victim)
     stage.start(victim)
     words = "runs version 2 of Counter, and this program has version 1: install one"
-    eventually(lambda: words in stage.log(victim).read_text(), 30)
+    eventually(lambda: words in stage.log(victim).read_text())

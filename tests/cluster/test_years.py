@@ -17,7 +17,7 @@ COUNTING = "tests.client.counting:start"
 
 def up(stage, *names):
     for name in names:
-        eventually(lambda name=name: stage.is_up(name), 30)
+        eventually(lambda name=name: stage.is_up(name))
 
 
 def members(stage, names):
@@ -61,6 +61,6 @@ def test_a_rolling_restart_of_all_three_costs_no_write(stage):
                 stage.start(name)
                 up(stage, name)
                 goal = stage.applied(stage.leader())
-                eventually(lambda name=name, goal=goal: stage.applied(name) >= goal, 30)
+                eventually(lambda name=name, goal=goal: stage.applied(name) >= goal)
     print("rolling", load.report)
     assert load.report["longest_s"] < 5, "nobody waited for a timeout of the client"

@@ -320,6 +320,20 @@ def test_a_follower_that_no_frame_brings_an_entry_is_a_trouble_until_it_has_it()
     assert leader.troubles == {}
 
 
+def test_a_newcomer_that_no_frame_brings_an_entry_is_not_called_silent() -> None:
+    """It runs, and answers; to start it would help nobody. Planted: who has not moved is silent."""
+    world = with_small_frames_to_c(100_000)
+    world.isolate("c")
+    assert world.configure("a", "ab").answer is None
+    world.ring(1)
+    world.propose("a", b"x" * 200_000)
+    world.ring(0.2)
+    world.heal()
+    ticket = world.configure("a", "abc")
+    world.ring(20)
+    assert ticket.answer == ("error", ("newcomers_too_slow", [address("c")]))
+
+
 def test_who_left_bounds_no_command_and_is_no_trouble() -> None:
     """Planted: who_left_bounds_what_is_admitted."""
     world = with_small_frames_to_c(100_000)

@@ -7,7 +7,8 @@ from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import COMMAND, CONFIG, encode
-from raft_actors.core.messages import FOLLOWER, Configure
+from raft_actors.core.messages import FOLLOWER, AppendEntries, Configure
+from raft_actors.replica.problem_texts import in_words
 from tests.core.world import Disk, Ticket, World, address
 
 OF_ITS_OWN, RESTORED = "0ld", "rest0red"
@@ -117,3 +118,23 @@ def test_a_disk_that_is_of_the_group_before_is_no_newcomer() -> None:
     assert ticket.answer == ("error", ("peers_not_responding", [address("b")]))
     assert world.servers["b"].ballot.group == OF_ITS_OWN
     assert "other_group" in world.servers["b"].troubles
+
+
+def test_a_leader_of_the_group_before_is_told_of_as_of_another_group() -> None:
+    """Its members of before came back, and know this peer by the disk it had.
+
+    Planted: the data directory is looked at first. Then a sound member is told that it is wiped,
+    and to join the others again.
+    """
+    world = restored("ab", "b", learned=False)
+    change(world, "a", "ab")
+    world.ring(1)
+    heartbeat = AppendEntries(
+        source=address("b"), target=address("a"), group=OF_ITS_OWN, term=50, prev_index=0,
+        prev_term=0, commit=0, round=1, target_incarnation=77,
+    )  # fmt: skip
+    world.step("a", heartbeat)
+    troubles = world.servers["a"].troubles
+    assert troubles.keys() == {"other_group"}
+    said = in_words(troubles["other_group"], address("a"))
+    assert "call Raft.join for it, via a member of the group that counts; keep the other" in said

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raft_actors.core.messages import Configure, Propose, Query, Transfer
+from raft_actors.core.messages import Configure, Propose, Query, Transfer, VoteReply
 from tests.core.world import Disk, World, address
 
 
@@ -52,6 +52,48 @@ def test_a_leader_ends_that_trouble_and_the_time_begins_anew() -> None:
     assert told(world, "a") == []
     world.ring(60)
     assert told(world, "a")
+
+
+def test_a_learner_without_a_leader_tells_so_too() -> None:
+    """It asks for no votes, so it knows of nobody who is silent. Planted: it says nothing."""
+    world = World("abcd")
+    world.configure("a", "abc")
+    world.settle()
+    world.step("a", Configure(tuple(map(address, "abc")), None, (address("d"),)))
+    world.settle()
+    world.ring(10)
+    assert world.servers["d"].role.leader == address("a")
+    assert told(world, "d") == []
+    for name in "abc":
+        world.crash(name)
+    world.ring(600)
+    assert world.servers["d"].role.leader is None
+    details = told(world, "d")
+    assert 10 < len(details) < 20, "often at first, and then once a minute"
+    assert all(detail.startswith("no_leader for") for detail in details)
+    assert "no answer" not in "".join(details)
+    for name in "abc":
+        world.start(name)
+    world.ring(10)
+    assert world.servers["d"].role.leader is not None
+    assert world.servers["d"].troubles == {}
+
+
+def test_candidates_that_nobody_elects_count_the_time_since_the_last_leader() -> None:
+    """They change their role and their term again and again, for votes get lost.
+
+    Planted: the time restarts at each role.
+    """
+    world = world_led_by_a()
+    world.crash("a")
+    deliver = world.deliver
+    world.deliver = lambda message: None if type(message) is VoteReply else deliver(message)
+    term = world.servers["b"].term
+    world.ring(200)
+    assert world.servers["b"].term > term + 20
+    lengths = [float(detail.split()[2]) for detail in told(world, "b")]
+    assert lengths == sorted(set(lengths))
+    assert lengths[-1] > 100
 
 
 def test_who_answers_and_elects_nobody_is_not_called_missing() -> None:

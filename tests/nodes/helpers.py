@@ -21,11 +21,14 @@ from raft_actors.wire.handshake import Acceptor, Dialler, Identity
 ROOT = Path(__file__).parent.parent.parent
 
 KIND = 16
+PATIENCE_S = 60.0
+"""A busy machine is no failure; who fails waits once."""
+
 PACKAGE = str(ROOT / "raft_actors")
 CHANCE = SystemRandom()  # every worker seeds the other alike
 
 
-def eventually(predicate, timeout_s=10.0):
+def eventually(predicate, timeout_s=PATIENCE_S):
     """Wait until `predicate` holds."""
     deadline = time.monotonic() + timeout_s
     while not predicate():
@@ -43,6 +46,18 @@ def free_port(host="127.0.0.1"):
         with socket.socket() as free, suppress(OSError):
             free.bind((host, port))
             return port
+
+
+def hold(node):
+    """Have the bridge thread wait, after a round in which nothing was ready: what is so first from
+    now on, it finds first. Returns how to let it go on.
+    """
+    gate, passed, held = threading.Event(), threading.Event(), threading.Event()
+    node.post(passed.set)
+    assert passed.wait(10)
+    node.post(lambda: (held.set(), gate.wait(10)))
+    assert held.wait(10)
+    return gate.set
 
 
 def open_files():

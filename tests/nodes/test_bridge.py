@@ -701,7 +701,7 @@ def test_a_forked_child_keeps_nothing_of_its_dead_parent_in_use(make_script, mak
     assert parent.say("fork") == "forked"
     parent.process.kill()
     try:
-        eventually(lambda: news[1:] == [NodeDown(name, "connection_closed")], timeout_s=5.0)
+        eventually(lambda: news[1:] == [NodeDown(name, "connection_closed")])
         make_node("f", port=int(port))
     finally:
         parent.process.stdin.close()  # the child ends

@@ -11,7 +11,7 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import Dialler, Identity
-from tests.nodes.helpers import Insider, eventually
+from tests.nodes.helpers import Insider, eventually, hold
 
 COOKIE = "known to those who belong here"
 FEW = BridgeLimits(strangers_max=8)
@@ -35,18 +35,6 @@ def hello(node):
     me = Identity("x@evil", b"87654321", 2**24)
     message = Dialler(me, Cookie("guessed"), node.name).hello
     return header(len(message)) + message
-
-
-def hold(node):
-    """Have the bridge thread wait, after a round in which nothing was ready: what is so first from
-    now on, it finds first. Returns how to let it go on.
-    """
-    gate, passed, held = threading.Event(), threading.Event(), threading.Event()
-    node.post(passed.set)
-    assert passed.wait(10)
-    node.post(lambda: (held.set(), gate.wait(10)))
-    assert held.wait(10)
-    return gate.set
 
 
 def strangers_at(node):

@@ -1,5 +1,7 @@
 """What others bring is taken out again when they are gone: names, questions, watches."""
 
+import socket
+import struct
 import threading
 from dataclasses import replace
 
@@ -8,9 +10,10 @@ import pytest
 
 from raft_actors.errors import NoConnection
 from raft_actors.node.remote_ref import AskTimeout
+from raft_actors.wire.handshake import Dialler
 from supervision import Process, demonitor, monitor
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import Collector, ask, eventually, send
+from tests.nodes.helpers import Collector, Insider, ask, eventually, hold, send
 
 FEW = replace(QUICK, quiet_links_max=3)
 
@@ -53,6 +56,24 @@ def test_a_node_forgets_visitors_and_still_answers_them(make_node):
     Collector(again)
     assert ask(again, host.name, "again") == ["said", "again"]
     assert ask(host, again.name, "there") == ["said", "there"]
+
+
+def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):
+    """Planted: a link is made for each, and stays."""
+    host = make_node("host", cookie="c" * 20, limits=FEW)
+    for turn in range(8):
+        sock = socket.create_connection(("127.0.0.1", host.port), timeout=10)
+        visitor = Insider(sock, f"visitor{turn}@one", "c" * 20)
+        dialler = Dialler(visitor.me, visitor.cookie, host.name)
+        visitor.say(dialler.hello)
+        proof = dialler.receive(visitor.hear())
+        release = hold(host)
+        visitor.say(proof)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        sock.close()
+        release()
+        eventually(lambda: not len(host._bridge.meetings.gate.strangers))
+    assert len(host._bridge._links) <= 3
 
 
 def test_names_that_nobody_has_are_forgotten_and_calls_to_them_still_fail(make_node):

@@ -129,7 +129,7 @@ def test_of_drawn_bits_flipped_on_the_way_none_gets_through(between, request):
         sent.add(body)
         send(a, "b@two", body)
         eventually(lambda: middle.spoil is None)
-        eventually(lambda: a.connect("b@two") and b.list() == ["a@one"], timeout_s=20.0)
+        eventually(lambda: a.connect("b@two") and b.list() == ["a@one"])
     bodies = [body for _node, body in seen.bodies]
     assert set(bodies) <= sent
     assert len(bodies) == len(set(bodies))

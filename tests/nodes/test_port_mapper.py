@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 
 import pytest
 
@@ -122,11 +123,29 @@ def test_a_silent_asker_is_hung_up_and_a_crowd_of_them_bounded(on_host, port):
     assert not a._mapper._askers
 
 
+def test_what_answers_now_and_then_is_waited_for_no_longer_than_what_does_not():
+    """Planted: a time limit for each piece. What stands in line for the look-up waits along."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def serve():
+            peer, _ = server.accept()
+            with peer, contextlib.suppress(OSError):
+                while not over.wait(0.25):
+                    peer.sendall(b" ")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(OSError, match="timed out"):
+            ask_mapper("127.0.0.1", server.getsockname()[1], "a@b", 0.5)
+        over.set()
+        thread.join()
+
+
 def test_what_answers_nonsense_is_no_mapper():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        import threading
 
         def serve():
             for answer in (b"70000\n", b"HTTP/1.0 400 Bad\r\n", b""):

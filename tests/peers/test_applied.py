@@ -210,11 +210,21 @@ def odd_property(name):
     return property(look)
 
 
+class Uncut(str):
+    """A text no part of which can be had."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _part):
+        return 404
+
+
 NAMES = ("__class__", "__cause__", "__context__", "__traceback__", "__str__", "__eq__", "__hash__")
 ODD = {
     "Nameless": Nameless("Nameless", (Exception,), {}),
     "Odd": type("Odd", (Exception,), {name: odd_property(name) for name in NAMES}),
     "OddSystem": type("OddSystem", (OSError,), {"errno": odd_property("errno")}),
+    "OddText": type("OddText", (Exception,), {"__str__": lambda _: Uncut("text")}),
     "OddGroup": type("OddGroup", (ExceptionGroup,), {"exceptions": odd_property("exceptions")}),
 }
 

@@ -90,7 +90,7 @@ def test_a_peer_goes_on_when_its_directory_is_brought_back(make_peer, tmp_path, 
     supervision.kill(peers_here().running[name])
     eventually(lambda: "could not restart" in caplog.text)
     (tmp_path / "away").rename(tmp_path / "p")
-    eventually(lambda: Raft.read(name, ("get", "k")) == ("ok", "precious"), 20)
+    eventually(lambda: Raft.read(name, ("get", "k")) == ("ok", "precious"))
 
 
 def test_a_peer_that_is_stopped_and_started_may_begin_anew(make_peer, tmp_path):
@@ -110,10 +110,10 @@ def start(tmp_path, make_node):  # noqa: F811
     """Start the peer `p` of a node in the directory that all of them share."""
     started = []
 
-    def start(node_name, **fields):
+    def start(node_name, name="p", **fields):
         peers = peers_of(make_node(node_name, config={"data_dir": tmp_path / "data"}))
         started.append(peers)
-        return peers, peers.start(KVStore, "p", Config(**fields))
+        return peers, peers.start(KVStore, name, Config(**fields))
 
     yield start
     for peers in started:
@@ -132,6 +132,19 @@ def test_a_host_that_was_renamed_does_not_begin_anew_without_a_word(start, tmp_p
     assert not (tmp_path / "data/a@new/p").exists()
     peers.node.stop()
     assert start("a@old")[1][0] == "ok"
+
+
+def test_a_peer_that_is_named_after_its_node_is_found_by_that_on_a_renamed_host_too(
+    start, tmp_path, caplog
+):
+    """As in examples/kv_tree.py. Planted: look for the name as it is."""
+    peers, _ = start("a@old", "p_a@old")
+    assert peers.stop("p_a@old") == "ok"
+    _, (status, reason) = start("a@new", "p_a@new")
+    assert status == "error"
+    assert f"{tmp_path}/data/a@old/p_a@old is, of p_a@old on a@old: was this" in str(reason)
+    assert start("a2@old", "p_a2@old")[1][0] == "ok"
+    assert f"{tmp_path}/data/a@old/p_a@old, of a@old, is beside it" in caplog.text
 
 
 def test_nodes_of_several_hosts_may_share_a_disk(start):

@@ -10,6 +10,7 @@ from raft_actors import Raft, Supervisor
 from raft_actors.kv_store import KVStore
 from raft_actors.node.node import Node
 from tests.nodes.helpers import eventually
+from tests.peers.conftest import peer_of
 
 
 def here(name):
@@ -94,6 +95,36 @@ def test_the_last_member_does_not_leave(make_peer):
     answer = Raft.leave(name)
     assert answer[0] == "error"
     assert answer[1][0] == "last_member"
+
+
+def test_a_peer_that_leaves_is_not_warned_of_what_was_asked_for(
+    make_peer, trio, caplog, monkeypatch
+):
+    """Planted: it tells at once that it is out."""
+    names = trio(log_store="memory")
+    write(names, "x", 1)
+    gone = next(each for each in names if Raft.leader(names[0]) != here(each))
+    peer, stop = peer_of(gone), Raft.stop_peer
+
+    def stop_when_it_knows(name):
+        eventually(lambda: peer.removed)
+        return stop(name)
+
+    monkeypatch.setattr(Raft, "stop_peer", staticmethod(stop_when_it_knows))
+    assert Raft.leave(gone) == "ok"
+    assert "is no member of its group" not in caplog.text
+
+
+def test_joining_by_peers_of_this_node_that_do_not_run_is_refused_at_once(make_peer):
+    """A bare name is one of this node, also where a member elsewhere was meant. Planted: it is
+    asked for until the timeout, which is a minute, and the answer tells no more than `no_peer`.
+    """
+    new, _ = make_peer(log_store="memory")
+    for via in "nobody", ["nobody", "noone"]:
+        error, (reason, text) = Raft.join(KVStore, name=new, via=via)
+        assert (error, reason) == ("error", "no_peer")
+        assert "nobody" in text
+        assert 'via=("peer1", "a@host")' in text
 
 
 def test_joining_by_one_that_has_no_group_says_so(make_peer):
@@ -203,7 +234,7 @@ def test_a_removed_peer_says_so_and_disturbs_nobody(trio, caplog):
     gone = next(name for name in names if name != leader)
     term = Raft.status(leader)[1]["current_term"]
     assert Raft.remove_peer(leader, gone)[0] == "ok"
-    eventually(lambda: f"{gone} is no member of its group" in caplog.text)
+    eventually(lambda: f"{gone} is no member of its group" in caplog.text, 30)
     others = [name for name in names if name != gone]
     write(others, "x", 1)
     assert Raft.status(leader)[1]["current_term"] == term

@@ -291,7 +291,7 @@ def test_a_follower_far_behind_gets_the_state(make_peer, trio):
     write_many(leader, 400)
     compact(leader, 200)
     make_peer(Ledger, name=away, data_dir=path)
-    eventually(lambda: Raft.read(away, "all", consistency="stale") == expected(400), 20)
+    eventually(lambda: Raft.read(away, "all", consistency="stale") == expected(400))
 
 
 def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tmp_path):

@@ -42,6 +42,20 @@ def seen_by_others(directory):
 
 
 @pytest.mark.parametrize("store", ["rocksdb", "lmdb"])
+def test_other_users_see_nothing_of_what_is_in_a_directory_that_is_open_to_them(
+    make_peer, tmp_path, store
+):
+    """Service managers make such directories. Planted: RocksDB makes its own as it likes."""
+    path = tmp_path / "open"
+    path.mkdir(mode=0o755)
+    name, _ = make_peer(Shelf, data_dir=path, log_store=store)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    assert Raft.write(name, "secret") == "secret"
+    assert Raft.snapshot(name)[0] == "ok"
+    assert seen_by_others(path) == []
+
+
+@pytest.mark.parametrize("store", ["rocksdb", "lmdb"])
 def test_other_users_see_nothing_of_what_a_peer_writes(make_peer, tmp_path, store):
     """Planted: directories and files as the umask leaves them."""
     tmp_path.chmod(0o755)

@@ -326,7 +326,7 @@ def test_a_peer_comes_back_when_what_broke_it_is_mended(make_peer):
         eventually(lambda: Raft.status(name)[0] == "error")
     finally:
         Mended.broken = False
-    eventually(lambda: Raft.status(name)[0] == "ok", 20)
+    eventually(lambda: Raft.status(name)[0] == "ok")
     eventually(lambda: Raft.read(name, ("get", "a")) == ("ok", 1))
 
 
@@ -573,8 +573,8 @@ def test_who_is_removed_is_told_and_who_comes_later_is_not(trio, make_peer, capl
     fourth = make_peer(log_store="memory")[0]
     assert Raft.add_peer(leader, fourth)[0] == "ok"
     assert Raft.remove_peer(leader, gone)[0] == "ok"
-    eventually(lambda: f"{gone} is no member of its group" in caplog.text, 10)
-    eventually(lambda: all_applied([leader, fourth]), 10)
+    eventually(lambda: f"{gone} is no member of its group" in caplog.text)
+    eventually(lambda: all_applied([leader, fourth]))
     assert caplog.text.count("is no member of its group") == 1
 
 

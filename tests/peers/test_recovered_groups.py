@@ -61,7 +61,7 @@ class Lost:
             written = Raft.write(leader, ("set", number, self.value(number)), timeout=10)
             assert written[0] == "ok", written
         applied = Raft.status(leader)[1]["last_applied"]
-        eventually(lambda: min(map(applied_at, NAMES)) >= applied, 10)
+        eventually(lambda: min(map(applied_at, NAMES)) >= applied)
         assert Raft.backup(leader, self.backup)[0] == "ok"
         for name in NAMES:
             Raft.stop(name)
@@ -79,7 +79,7 @@ class Lost:
     def goes_on(self, name, path, **options):
         """Start `name` from `path`, let two others join, stop whoever leads, and look."""
         self.start(name, path, **options)
-        eventually(lambda: Raft.leader(name) == here(name), 10)
+        eventually(lambda: Raft.leader(name) == here(name))
         others = ("two", "three")  # with names of before, and disks of their own
         for other in others:
             answer = Raft.join(
@@ -90,9 +90,9 @@ class Lost:
         assert answer[1]["members"] == sorted(map(here, (name, *others)))
         self.is_whole_at(name)
         assert Raft.stop(name) == "ok"
-        eventually(lambda: Raft.leader("two") in map(here, others), 10)
+        eventually(lambda: Raft.leader("two") in map(here, others))
         leader = Raft.leader("two")
-        eventually(lambda: Raft.write(leader, ("set", "after", 1))[0] == "ok", 10)
+        eventually(lambda: Raft.write(leader, ("set", "after", 1))[0] == "ok")
         self.is_whole_at(leader)
         for other in others:
             self.is_whole_at(other, consistency="stale")
@@ -195,10 +195,10 @@ def test_a_survivor_that_is_forced_together_with_a_fresh_peer_goes_on(lose, tmp_
     run("force-configuration", path, "one:nonode@nohost", "fresh:nonode@nohost", "--yes")
     lost.start("fresh", tmp_path / "fresh")
     lost.start("one", path)
-    eventually(lambda: Raft.leader("fresh") == here("one"), 10)
+    eventually(lambda: Raft.leader("fresh") == here("one"))
     Raft.stop("one")
     lost.start("one", path)
-    eventually(lambda: Raft.leader("one") is not None, 10)
-    eventually(lambda: Raft.write(Raft.leader("one"), ("set", "after", 1))[0] == "ok", 10)
+    eventually(lambda: Raft.leader("one") is not None)
+    eventually(lambda: Raft.write(Raft.leader("one"), ("set", "after", 1))[0] == "ok")
     assert Raft.remove_peer(Raft.leader("one"), "one")[0] == "ok"
     lost.is_whole_at("fresh")

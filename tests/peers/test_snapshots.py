@@ -36,7 +36,7 @@ def compact(leader, beyond):
         assert Raft.write(leader, ("set", "0", 0))[0] == "ok"
         return Raft.snapshot(leader)[0] == "ok" and status(leader)["first_index"] > beyond
 
-    eventually(is_cut, 20)
+    eventually(is_cut)
 
 
 def lone(make_peer, machine=KVStore, **options):
@@ -167,10 +167,10 @@ def test_a_follower_far_behind_gets_the_snapshot_while_the_others_go_on(make_pee
     write_many(leader, 600)
     compact(leader, 300)
     make_peer(KVStore, name=away, data_dir=path, snapshot_trailing=5)
-    eventually(lambda: status(away)["last_applied"] == status(leader)["last_applied"], 20)
+    eventually(lambda: status(away)["last_applied"] == status(leader)["last_applied"])
     assert status(away)["snapshot_index"] > 300
     assert Raft.stop(leader) == "ok"
-    eventually(lambda: Raft.leader(away) not in (None, (leader, Raft.leader(away)[1])), 20)
+    eventually(lambda: Raft.leader(away) not in (None, (leader, Raft.leader(away)[1])))
     assert Raft.read(Raft.leader(away), ("get", 599)) == ("ok", 599)
 
 
@@ -205,7 +205,7 @@ def test_a_leader_notices_that_its_snapshot_is_damaged_and_sends_another(trio, c
     Raft.start_peer(KVStore, name=away, data_dir=Path(peer.path))
     try:
         last = status(leader)["last_applied"]
-        eventually(lambda: status(away)["last_applied"] == last, 20)
+        eventually(lambda: status(away)["last_applied"] == last)
         (trouble,) = status(leader)["troubles"]
         assert "newest snapshot is damaged: " in trouble
         assert "another is taken of the state: look at the disk" in trouble
@@ -241,7 +241,7 @@ def test_a_snapshot_that_is_whole_is_sent_again_after_a_refusal(trio, monkeypatc
     Raft.start_peer(KVStore, name=away, data_dir=path)
     try:
         last = status(leader)["last_applied"]
-        eventually(lambda: status(away)["last_applied"] == last, 20)
+        eventually(lambda: status(away)["last_applied"] == last)
         assert refused
         assert "troubles" not in status(leader)
     finally:

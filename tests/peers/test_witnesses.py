@@ -96,7 +96,7 @@ def test_a_witness_far_behind_takes_a_snapshot_and_no_state(make_peer, tmp_path)
         Raft.write(leader, ("set", "more", 1))
         return Raft.snapshot(leader)[0] == "ok" and Raft.status(leader)[1]["first_index"] > 15
 
-    eventually(compacted, 20)
+    eventually(compacted)
     make_peer(name=witness, snapshot_trailing=1)
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 20)
     assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from raft_actors.tools.launch import CannotLaunch, Plan, end_at_the_next, run_until_told
+from raft_actors.tools.launch import CannotLaunch, Launched, Plan, end_at_the_next, run_until_told
 from tests.shell.terminal import ROOT, environment
 
 HOST = socket.gethostname().partition(".")[0]
@@ -66,7 +67,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
         process.communicate(timeout=20)
 
 
-def eventually(seen: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def eventually(seen: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not seen():
         assert time.monotonic() < deadline
@@ -407,3 +408,14 @@ def test_a_node_answers_and_finds_its_data_again_after_kill_9(nodes: Nodes) -> N
     process.kill()
     process.wait(timeout=20)
     nodes.start_up(*arguments)
+
+
+def test_the_prompts_first_words_name_what_the_module_brought_in() -> None:
+    from raft_actors.tools.shell import greeting
+
+    module = ModuleType("shop")
+    exec("from raft_actors import Raft\nclass Till: pass\ndef start(): pass", vars(module))
+    assert greeting(Launched("a@host", module)).endswith("From shop: Till, start.")
+    module.__all__ = ["Raft", "Till"]
+    assert greeting(Launched("a@host", module)).endswith("From shop: Raft, Till.")
+    assert "From" not in greeting(Launched("a@host"))

@@ -200,6 +200,14 @@ def test_a_question_mark_behind_a_proxy_tells_of_the_actor(terminals: Terminals)
     assert not any(f"b@{HOST} can't be reached" in line for line in shell.notices())
 
 
+def test_an_address_stands_on_one_line_also_as_the_key_of_a_status(terminals: Terminals) -> None:
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shown = shell.run('Cluster("peer1").status()')
+    assert f"{{('peer1', 'a@{HOST}'): Status(" in shown
+    assert f"incarnations     {{('peer1', 'a@{HOST}'): " in shown
+    assert shell.run("('ok', ('peer1', 1))").endswith("('ok', ('peer1', 1))")
+
+
 def test_news_never_stand_in_the_middle_of_an_answer(terminals: Terminals) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     other = open_shell(terminals, "b")

@@ -5,8 +5,11 @@ import time
 
 from supervision import ChildSpec, Ignore, Process, Stop
 
+PATIENCE_S = 60.0
+"""A busy machine is no failure; who fails waits once."""
 
-def eventually(predicate, timeout_s=10.0):
+
+def eventually(predicate, timeout_s=PATIENCE_S):
     """Wait until `predicate()` is true and return its value; fail after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):

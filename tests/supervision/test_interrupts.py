@@ -1,10 +1,12 @@
 """Signals at any instant: handlers may use what they interrupt; a Ctrl-C leaves no lock held."""
 
+import linecache
 import os
 import signal
 import subprocess
 import sys
 import threading
+from itertools import count
 
 import pytest
 from pykka._envelope import Envelope
@@ -70,18 +72,40 @@ def test_a_signal_handler_may_do_what_it_interrupts(what, worker, monkeypatch):
     assert worker.ask("alive", timeout=10) == "alive"
 
 
-def at_line(number, function, action):
-    """A trace that does this once, before that line of the function."""
+def at_line(number, action, function=None):
+    """A trace that does this once, before that line of the function, or of all that is called.
+
+    No line of a `with`: where it is left no signal comes before its lock is released. And none of
+    a finalizer, whose exceptions nobody is given.
+    """
     left = [number]
 
     def trace(frame, event, _argument):
-        if frame.f_code is function.__code__ and event == "line":
+        file = frame.f_code.co_filename
+        if file.endswith("_weakrefset.py"):
+            return None
+        statement = linecache.getline(file, frame.f_lineno).lstrip()
+        if event != "line" or statement.startswith("with "):
+            return trace
+        if function is None or frame.f_code is function.__code__:
             left[0] -= 1
             if left[0] == 0:
                 action()
         return trace
 
     return trace
+
+
+def ctrl_c(line, work):
+    """Do the work with a Ctrl-C before that line. Tells whether it came so far."""
+    sys.settrace(at_line(line, interrupted))
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
 
 
 @pytest.mark.parametrize("interrupted", [True, False])
@@ -101,7 +125,7 @@ def test_neither_a_handler_nor_a_ctrl_c_during_a_sweep_loses_a_timer(line, inter
         own.send_after(delay_s, receiver, delay_s)
     for handle in [own.send_after(0.5, receiver, "cancelled") for _ in range(CANCELLED_MAX + 1)]:
         handle.cancel()
-    sys.settrace(at_line(line, Timer._sweep, action))
+    sys.settrace(at_line(line, action, Timer._sweep))
     try:
         with own._lock:
             own._sweep()
@@ -115,16 +139,42 @@ def test_neither_a_handler_nor_a_ctrl_c_during_a_sweep_loses_a_timer(line, inter
 
 
 def test_a_ctrl_c_as_a_timer_is_set_does_not_have_the_later_ones_slept_past():
-    """Planted: set, and the thread not woken: it waited on for a message that was due long ago."""
+    """At each line. Planted: set, and the thread not woken; or woken by a Condition, whose notify,
+    interrupted, has the next one wake nobody.
+    """
     own, collector = Timer(), Collector.start()
-    own.send_after(0.0, collector, "first")
-    eventually(lambda: own._changed._waiters and seen(collector))
-    notify, own._changed.notify = own._changed.notify, interrupted
-    with pytest.raises(KeyboardInterrupt):
-        own.send_after(0.0, collector, "lost")
-    own._changed.notify = notify
-    own.send_after(0.0, collector, "comes")
-    eventually(lambda: seen(collector) == ["first", "comes"])
+    own.send_after(0.0, collector, 0)
+
+    def sleeps():
+        frame = sys._current_frames().get(own._thread.ident)
+        return frame and frame.f_code.co_name in ("_run", "wait")
+
+    for line in count(1):
+        eventually(sleeps)
+        came = ctrl_c(line, lambda: own.send_after(0.0, collector, "perhaps"))
+        seen(collector)  # meanwhile its thread, if it was woken, goes to sleep again
+        own.send_after(0.0, collector, line)
+        eventually(lambda: line in seen(collector))
+        if not came:
+            break
+    assert line > 10
+
+
+def test_a_ctrl_c_in_a_kill_leaves_the_process_as_it_was_or_ended(process_threads):
+    """At each line. Planted: it takes no message, waits for one, and nobody hears that it ended."""
+    for line in count(1):
+        worker, heard = Worker.start(), []
+        worker.watch(heard.append)
+        eventually(lambda: worker.actor_inbox.idle)
+        came = ctrl_c(line, lambda: kill(worker))
+        if worker.is_alive():
+            assert worker.ask("alive", timeout=10) == "alive"
+            kill(worker)
+        assert set(heard) == {"killed"}
+        eventually(lambda: not process_threads())
+        if not came:
+            break
+    assert line > 10
 
 
 def test_a_ctrl_c_as_messages_are_refused_leaves_them_to_who_looks_next():

@@ -361,6 +361,28 @@ def test_what_is_no_child_is_no_child_of_a_dynamic_supervisor_either():
     stop(dynamic)
 
 
+class Word(str):
+    """A string that can be compared with none."""
+
+    __slots__ = ()
+    __eq__ = fails
+    __hash__ = str.__hash__
+
+
+def test_options_that_cant_be_compared_are_the_words_that_they_say():
+    """Planted: the supervisor ends with the first child that does."""
+    for restart in ("permanent", "transient", "temporary"):
+        spec = ChildSpec("a", Worker.start_link, Word(restart), Word("infinity"), Word("worker"))
+        _, supervisor = Supervisor.start_link([spec], strategy=Word("rest_for_one"))
+        [(_, worker, _, _)] = Supervisor.which_children(supervisor)
+        kill(worker)
+        assert Supervisor.count_children(supervisor)["active"] == (restart != "temporary")
+        Supervisor.stop(supervisor)
+    _, dynamic = DynamicSupervisor.start_link(max_children=Word("infinity"))
+    assert DynamicSupervisor.start_child(dynamic, Worker)[0] == "ok"
+    stop(dynamic)
+
+
 ANSWERS = {
     "alone": lambda: Odd(),
     "first": lambda: (Odd(), 1),

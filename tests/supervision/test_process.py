@@ -1,5 +1,6 @@
 """Start, messages, and the one end of a process."""
 
+import queue
 import threading
 import time
 
@@ -566,3 +567,34 @@ def test_a_process_that_crashes_for_a_reason_of_ours_ends_in_order():
     clumsy = Clumsy.start()
     clumsy.tell(1)
     eventually(lambda: ended and ended == [exit_reason(clumsy)])
+
+
+def test_a_future_that_another_thread_waits_for_keeps_ones_own_timeout():
+    """Planted: one waits for the lock as long as the other waits for the answer."""
+    gate, worker, waits, calls = Gate(), Worker.start(), threading.Event(), []
+    answer = worker.ask(gate.hold, block=False)
+    hook = answer.get
+
+    def get(*, timeout):
+        waits.set()
+        return hook(timeout=timeout)
+
+    answer.get = get
+    mapped = answer.map(lambda held: calls.append(held) or len(calls))
+    other = threading.Thread(target=mapped.get, daemon=True)
+    other.start()
+    assert waits.wait(10)
+    got = queue.SimpleQueue()
+
+    def impatient():
+        with pytest.raises(pykka.Timeout):
+            mapped.get(timeout=0.01)
+        got.put("timeout")
+
+    threading.Thread(target=impatient, daemon=True).start()
+    try:
+        assert got.get(timeout=5) == "timeout"
+    finally:
+        gate.opened.set()
+    other.join(10)
+    assert (mapped.get(timeout=10), calls) == (1, ["held"])

@@ -52,6 +52,7 @@ def test_cancelled_timers_do_not_pile_up():
     for number in range(10_000):
         timer.send_after(1000 + number, ref, number).cancel()
     assert len(timer._heap) < 200
+    assert timer._wakes.empty()  # nobody waits for them
     assert kept.waiting
 
 
@@ -102,16 +103,16 @@ def test_an_idle_timer_does_not_wake():
     timer, ref = Counting(), Collector.start()
     timer.send_after(0, ref, "now")
     eventually(lambda: seen(ref) == ["now"])
-    eventually(lambda: timer._thread.is_alive() and timer._changed._waiters)
-    count = len(looks)
+    eventually(lambda: len(looks) == 2)  # it began, and was woken for the first
     timer.send_after(1000, ref, "far")  # the first in the heap: one wake to set the alarm
-    eventually(lambda: len(looks) == count + 1 and timer._changed._waiters)
+    eventually(lambda: len(looks) == 3)
     timer.send_after(2000, ref, "farther")
-    assert len(looks) == count + 1
+    assert timer._wakes.empty()
+    assert len(looks) == 3
 
 
 def test_a_message_that_is_never_due_keeps_no_other():
-    """Planted: the thread waits for ever, which `Condition.wait` refuses, and ends."""
+    """Planted: the thread waits for ever, which no wait allows, and ends."""
     own = Timer()
     box = Box()
     never = own.send_after(float("inf"), box, "never")

@@ -229,7 +229,7 @@ def test_a_real_cluster_that_is_killed_and_restarted_keeps_every_rule(stage):
         stage.kill(leader)
         stage.write("b", leader)
         stage.start(leader)
-        eventually(lambda leader=leader: stage.is_up(leader), 30)
+        eventually(lambda leader=leader: stage.is_up(leader))
     follower = next(name for name in NAMES if name != stage.leader())
     assert Raft.transfer_leadership(stage.address(stage.leader()), stage.address(follower)) == (
         "ok",

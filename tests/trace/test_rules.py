@@ -176,6 +176,25 @@ def whole(traces):
     return name, position
 
 
+def whole_with_an_event_of_a_later_version(traces):
+    spot = traces.find("save")
+    traces[spot]["event"] = "saved"
+    return spot
+
+
+def calm_where_the_log_begins(traces):
+    spot = traces.find("save")
+    traces[spot]["base"] += 1
+    return spot
+
+
+def snapshot(traces):
+    """The log begins behind a snapshot that nobody took."""
+    spot = traces.find("receive", "AppendReply")
+    traces[spot]["base"] += 1
+    return spot
+
+
 def calm(traces):
     spot = traces.find("send", "AppendEntries")
     traces[spot]["commit"] += 1
@@ -505,7 +524,8 @@ def received(traces):
 
 
 MUTATIONS = [
-    (whole, "whole"), (calm, "calm"), (no_exception, "no_exception"),
+    (whole, "whole"), (whole_with_an_event_of_a_later_version, "whole"),
+    (calm, "calm"), (calm_where_the_log_begins, "calm"), (no_exception, "no_exception"),
     (term_falls, "term_falls"), (term_falls_by_a_restart, "term_falls"),
     (term_rises, "term_rises"), (newer_term, "newer_term"), (older_term, "older_term"),
     (other_group, "other_group"), (other_incarnation, "other_incarnation"),
@@ -521,7 +541,7 @@ MUTATIONS = [
     (loaded, "loaded"), (commit_falls, "commit_falls"), (leader_commit, "leader_commit"),
     (follower_commit, "follower_commit"), (committed, "committed"),
     (committed_is_gone_from_the_store, "committed"), (applied, "applied"),
-    (handed_over, "handed_over"), (received, "received"),
+    (handed_over, "handed_over"), (received, "received"), (snapshot, "snapshot"),
 ]  # fmt: skip
 
 
@@ -540,8 +560,8 @@ def test_a_wrong_trace_departs_at_its_line(traces, tmp_path, mutate, rule):
 
 
 def test_every_rule_has_a_mutation():
-    """Two have tests of their own, below."""
-    apart = {"leader_complete", "snapshot"}
+    """One has a test of its own, below."""
+    apart = {"leader_complete"}
     assert {rule for _mutate, rule in MUTATIONS} | apart == set(RULES)
 
 
@@ -638,6 +658,14 @@ def test_damage_in_the_middle_is_named(traces, tmp_path):
     path.write_text("".join(lines))
     (departure,) = check(tmp_path).departures
     assert str(departure).startswith(f"{path}:5: it is no line of a trace")
+
+
+def test_a_line_that_nests_too_deep_is_named_too(traces, tmp_path):
+    traces.write(tmp_path)
+    path = tmp_path / traces.paths["b"].name
+    path.write_text(f"{'[' * 100_000}\n{path.read_text()}")
+    (departure,) = check(tmp_path).departures
+    assert str(departure).startswith(f"{path}:1: it is no line of a trace")
 
 
 def test_no_trace_is_an_error(tmp_path):

@@ -85,7 +85,7 @@ def lines_of(path: Path) -> Iterator[Line]:
             try:
                 what = json.loads(data)
                 yield Line(Place(what["at"], path, number), what)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Departure("whole", place, f"it is no line of a trace: {error}") from None
 
 

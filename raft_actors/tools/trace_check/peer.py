@@ -5,6 +5,7 @@ the cluster, which compares it with what the others show.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["PeerReplay"]
 
 ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
-STATE = ("term", "vote", "role", "leader", "commit", "last", "last_term", "configuration", "group")
+STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term", "configuration",
+         "group")  # fmt: skip
 
 CLAIMS = {"AppendEntries", "InstallSnapshot", "RequestVote", "TimeoutNow"}
 """Messages in a term of their own, not answers in it."""
@@ -95,9 +97,9 @@ class PeerReplay:
             for name in STATE:
                 if what[name] != self.before[name]:
                     self.depart("calm", f"{name} became {what[name]}, from {self.before[name]}")
-            handler = getattr(self, f"on_{event}", None)
-            if handler is not None:
-                handler(what)
+            if event not in EFFECTS:
+                self.depart("whole", f"an event {event!r}, which this version does not know")
+            EFFECTS[event](self, what)
 
     def judge_group(self) -> None:
         before, now = self.before["group"], self.what["group"]
@@ -452,6 +454,11 @@ class PeerReplay:
 
     def check_log(self, what: dict[str, Any], rule: str = "leader_appends") -> None:
         log = self.log
+        if what["base"] != log.base:
+            self.depart(
+                "snapshot",
+                f"the log begins after {what['base']}; by the rules it does after {log.base}",
+            )
         known = log.term_at(log.last)
         if what["last"] != log.last or known not in (what["last_term"], None):
             self.depart(
@@ -541,6 +548,9 @@ class PeerReplay:
             self.depart("applied", f"entry {what['through']}; committed is {self.commit}")
         self.applied = what["through"]
 
+    def on_end(self, what: dict[str, Any]) -> None:
+        """Nothing follows from it but what `Run.ended` says."""
+
     # What is asked often.
 
     @property
@@ -557,6 +567,12 @@ class PeerReplay:
     def promise(self) -> None:
         if self.promise_s:
             self.promised_until = self.what["now"] + self.promise_s
+
+
+EFFECTS: dict[str, Callable[[PeerReplay, dict[str, Any]], None]] = {
+    "send": PeerReplay.on_send, "save": PeerReplay.on_save, "apply": PeerReplay.on_apply,
+    "end": PeerReplay.on_end,
+}  # fmt: skip
 
 
 def is_majority(disks: set[Disk], configuration: Configuration | None) -> bool:
