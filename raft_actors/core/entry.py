@@ -4,7 +4,7 @@
             8   1  kind: NOOP, COMMAND, CONFIG or VERSION
             9   8  session  } the request id that the client gave the command; of no session
            17   8  sequence } if that is 0
-           25   8  time: what the leader's clock said, milliseconds since 1970; 0 for before that
+           25   8  time: what the leader's clock said, milliseconds since 1970, 0 to TIME_MAX
            33   -  payload: the command, configuration or machine version, encoded
 
 Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
@@ -20,7 +20,8 @@ NOOP, COMMAND, CONFIG, VERSION = 0, 1, 2, 3
 KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config", VERSION: "version"}
 TERM_BYTES = 8
 VERSION_BYTES = 4
-TIME_MAX = (1 << 64) - 1
+TIME_MAX = 253_402_300_799_999
+"""The end of the year 9999, also for a clock that shows more: what looks later is damage."""
 HEADER = Struct(">QBQQQ")
 REQUEST = Struct(">QQ")
 REQUEST_AND_TIME = Struct(">QQQ")

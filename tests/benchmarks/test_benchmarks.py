@@ -112,8 +112,3 @@ def test_an_http_answer_is_whole_when_its_length_is_there():
     assert not is_whole(head + b"abc")
     assert is_whole(head + b"abcd")
     assert not is_whole(b"HTTP/1.1 200 OK\r\n")
-
-
-def test_half_of_one_write_is_that_write():
-    assert steps.middle_half((7,)) == (7, 7)
-    assert steps.middle_half((1, 2, 3)) == (1, 3)

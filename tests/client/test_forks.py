@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 
 import pytest
@@ -85,6 +86,30 @@ def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster,
     took, said = said_in_a_child(pending.result)
     assert said[0].startswith("NoNode: this process was forked")
     assert took < 5
+
+
+def test_a_child_waits_for_no_lock_that_a_thread_of_the_parent_held(cluster):
+    """Planted: the process is looked at where a request is sent, which comes after the locks."""
+    finder, fresh = cluster._finder, Cluster(cluster.members)
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with finder.lock, fresh._session_lock:
+            held.set()
+            over.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    finder.leader = None
+    try:
+        _took, said = said_in_a_child(
+            lambda: cluster.read(("get", "k")), lambda: fresh.write(("set", "k", 1))
+        )
+    finally:
+        over.set()
+        holder.join()
+    assert [each for each in said if not each.startswith("NoNode: this process was forked")] == []
 
 
 def test_a_remote_ref_of_the_parent_is_told_what_to_do(tmp_path, monkeypatch):

@@ -91,6 +91,11 @@ def test_a_number_of_any_kind_is_taken():
     assert optional_seconds(None) is None
 
 
+def test_a_whole_number_beyond_all_floats_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"timeout is too large: math\.inf"):
+        seconds(10**400)
+
+
 def test_a_timeout_that_is_over_is_no_error_of_its_own(make_peer):
     name, _ = make_peer(Counter)
     with pytest.raises(NotApplied):

@@ -15,6 +15,7 @@ from raft_actors.errors import BadName, NoLeader, RaftError, Unavailable
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.requests import WRITE, next_request
+from raft_actors.tools.offline.entries import damage_in
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
 
@@ -630,13 +631,15 @@ def test_a_group_goes_on_whatever_the_wall_clock_says(make_peer, monkeypatch):
     name, _ = make_peer()
     assert Raft.set_configuration(name, [name])[0] == "ok"
     handle = Cluster([name], timeout=10)
-    clocks = (0.0, -1e9, 1e10, 1e40, -1e40, time.time())
+    clocks = (0.0, -1e9, 1e10, 1e15, 1e40, -1e40, time.time())
     for value, wall_s in enumerate(clocks):
         monkeypatch.setattr(peer_of(name), "wall_clock", lambda wall_s=wall_s: wall_s)
         assert Raft.write(name, ("set", "plain", value))[0] == "ok"
         handle.write(("set", "once", value))
     assert Raft.read(name, ("get", "once")) == ("ok", len(clocks) - 1)
     handle.close()
+    log = peer_of(name).core.log
+    assert [damage_in(entry) for entry in log.between(1, log.last_index)] == [""] * log.last_index
 
 
 def test_a_proxy_of_a_peer_tells_its_status_and_leader_and_leads_nowhere(make_peer):

@@ -12,6 +12,7 @@ from raft_actors.core.entry import (
     CONFIG,
     HEADER,
     KIND_NAMES,
+    TIME_MAX,
     VERSION,
     VERSION_BYTES,
     command_of,
@@ -25,8 +26,6 @@ from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.offline.stopped_peer import batches
 
 __all__ = ["damage_in", "entries_of", "is_entry"]
-
-TIME_MS_MAX = 253_402_300_799_999  # the end of the year 9999
 
 
 def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -52,7 +51,7 @@ def damage_in(entry: bytes) -> str:
             return f"is no configuration: {error!r}"
     if kind == VERSION and len(payload) != VERSION_BYTES:
         return f"is no machine version: it has {len(payload)} bytes, not {VERSION_BYTES}"
-    if time_ms > TIME_MS_MAX:
+    if time_ms > TIME_MAX:
         return f"is of a time that no clock shows: {time_ms} ms since 1970"
     return ""
 
@@ -67,7 +66,7 @@ def entry_view(index: int, entry: bytes) -> dict[str, Any]:
         }  # fmt: skip
     _, request, time_ms = command_of(entry)
     time = None
-    if 0 < time_ms <= TIME_MS_MAX:
+    if 0 < time_ms <= TIME_MAX:
         time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
     return {
         "index": index, "term": term_of(entry), "kind": KIND_NAMES[kind_of(entry)], "time": time,
