@@ -87,25 +87,25 @@ MUTATIONS = (
         "last_index >= self.last_index",
     ),
     Mutation(
-        "vote_not_durable", "Figure 2; defect 6", "core/server",
+        "vote_not_durable", "Figure 2; defect 6", "core/state",
         "        self.ballot = replace(self.ballot, voted_for=candidate)",
         "        self.ballot = self.saved_ballot = replace(self.ballot, voted_for=candidate)",
     ),
     Mutation(
-        "term_not_durable", "Figure 2", "core/server",
+        "term_not_durable", "Figure 2", "core/state",
         "        self.ballot = replace(self.ballot, term=term, voted_for=voted_for)",
         "        self.ballot = self.saved_ballot = "
         "replace(self.ballot, term=term, voted_for=voted_for)",
     ),
     Mutation(
         "two_votes_a_term", "§5.2", "core/follower",
-        "granted = server.voted_for in (None, request.source) and",
+        "granted = state.voted_for in (None, request.source) and",
         "granted = True and",
     ),
     Mutation(
         "votes_survive_the_election", "defect 5", "core/candidate",
-        "        self.votes: set[Address] = {server.peer}",
-        "        self.votes: set[Address] = {server.peer, *getattr(server.role, 'votes', ())}",
+        "        self.votes: set[Address] = {state.peer}",
+        "        self.votes: set[Address] = {state.peer, *getattr(state.role, 'votes', ())}",
     ),
     Mutation(
         "refusals_count_as_votes", "defect 5", "core/candidate",
@@ -145,8 +145,8 @@ MUTATIONS = (
     ),
     Mutation(
         "failed_check_truncates", "defect 8", "core/follower",
-        "        server, log = self.server, self.server.log\n        hint =",
-        "        server, log = self.server, self.server.log\n"
+        "        state, log = self.state, self.state.log\n        hint =",
+        "        state, log = self.state, self.state.log\n"
         "        log.truncate(min(log.last_index, max(log.base, request.prev_index - 1)))\n"
         "        hint =",
     ),
@@ -162,23 +162,23 @@ MUTATIONS = (
     ),
     Mutation(
         "commit_beyond_the_request", "Figure 2, AppendEntries 5", "core/follower",
-        "server.commit_to(min(request.commit, match))",
-        "server.commit_to(min(request.commit, log.last_index))",
+        "state.commit_to(min(request.commit, match))",
+        "state.commit_to(min(request.commit, log.last_index))",
     ),
     Mutation(
-        "commit_goes_back", "§5.3", "core/server",
+        "commit_goes_back", "§5.3", "core/state",
         "        if index > self.commit_index:\n            self.commit_index = index",
         "        if True:\n            self.commit_index = index",
     ),
     Mutation(
         "figure_8_commit", "§5.4.2", "core/replication",
-        "if index > server.commit_index and index >= self.first:",
-        "if index > server.commit_index:",
+        "if index > state.commit_index and index >= self.first:",
+        "if index > state.commit_index:",
     ),
     Mutation(
         "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/replication",
         "self.reached(MATCH, own=self.written)",
-        "self.reached(MATCH, own=self.server.log.last_index)",
+        "self.reached(MATCH, own=self.state.log.last_index)",
     ),
     Mutation(
         "stale_written_counts", "thesis 10.2.1", "core/leader",
@@ -208,12 +208,12 @@ MUTATIONS = (
     ),
     Mutation(
         "read_before_the_terms_first_entry", "thesis 6.4; defect 11", "core/leader",
-        "read = Read(max(server.commit_index, self.first),",
-        "read = Read(server.commit_index,",
+        "read = Read(max(state.commit_index, self.first),",
+        "read = Read(state.commit_index,",
     ),
     Mutation(
         "no_first_entry", "§8; defect 11", "core/leader",
-        "            self.append(encode(server.term, NOOP), None)",
+        "            self.append(encode(state.term, NOOP), None)",
         "            pass",
     ),
     Mutation(
@@ -230,27 +230,27 @@ MUTATIONS = (
     Mutation(
         "read_without_a_round", "thesis 6.4", "core/leader",
         "            self.confirm_reads()  # a lone voter is its own majority",
-        "            self.server.effects.reads += self.reads.confirmed(self.reads.round)",
+        "            self.state.effects.reads += self.reads.confirmed(self.reads.round)",
     ),
     Mutation(
         "read_index_without_a_round", "thesis 6.4", "core/leader",
         '        self.reads.add(Read(index, b"", reply))',
-        "        server.effects.early.append(reply)",
+        "        state.effects.early.append(reply)",
     ),
     Mutation(
         "read_index_before_the_terms_first_entry", "thesis 6.4", "core/leader",
-        "        index = max(server.commit_index, self.first)\n        reply",
-        "        index = server.commit_index\n        reply",
+        "        index = max(state.commit_index, self.first)\n        reply",
+        "        index = state.commit_index\n        reply",
     ),
     Mutation(
         "read_index_of_a_former_life", "thesis 6.4", "core/follower",
-        "reads.number = reads.first = server.random.getrandbits(NUMBER_BITS)",
+        "reads.number = reads.first = state.random.getrandbits(NUMBER_BITS)",
         "reads.number = reads.first = 1",
     ),
     Mutation(
         "follower_answers_before_it_has_the_index", "thesis 6.4", "core/follower",
-        "            server.effects.reads.append(Read(waiting.index, event.query, event.ticket))",
-        "            server.effects.reads.append(Read(0, event.query, event.ticket))",
+        "            state.effects.reads.append(Read(waiting.index, event.query, event.ticket))",
+        "            state.effects.reads.append(Read(0, event.query, event.ticket))",
     ),
     Mutation(
         "lost_read_index_is_not_asked_again", "thesis 6.4", "core/follower_reads",
@@ -259,8 +259,8 @@ MUTATIONS = (
     ),
     Mutation(
         "fresh_from_when_the_answer_came", "decision: reads", "core/follower",
-        "            self.server.fresh = asked_at, reply.index",
-        "            self.server.fresh = self.server.now, reply.index",
+        "            self.state.fresh = asked_at, reply.index",
+        "            self.state.fresh = self.state.now, reply.index",
     ),
     Mutation(
         "lease_without_regard_for_the_clocks", "thesis 6.4.1", "core/lease",
@@ -278,32 +278,32 @@ MUTATIONS = (
         "        is_told = peer in self.progress",
     ),
     Mutation(
-        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/server",
+        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/state",
         "        longest_ms = max(self.promise_ms, ballot.promise_ms)",
         "        longest_ms = self.promise_ms",
     ),
     Mutation(
-        "a_promise_of_before_is_forgotten_at_once", "thesis 6.4.1", "core/server",
+        "a_promise_of_before_is_forgotten_at_once", "thesis 6.4.1", "core/state",
         "            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at",
         "            True",
     ),
     Mutation(
-        "promise_ends_with_the_role", "thesis 6.4.1", "core/server",
-        "        return self.now < self.promised_until or self.role.hears_a_leader()",
-        "        return self.role.hears_a_leader()",
+        "promise_ends_with_the_role", "thesis 6.4.1", "core/role",
+        "        return self.state.now < self.state.promised_until or self.hears_a_leader()",
+        "        return self.hears_a_leader()",
     ),
     Mutation(
         "promise_ends_in_a_newer_term", "thesis 6.4.1", "core/follower",
-        "        if server.now < server.promised_until and not request.forced:",
+        "        if state.now < state.promised_until and not request.forced:",
         "        if False:",
     ),
     Mutation(
         "promise_ends_with_the_link", "thesis 6.4.1", "core/follower",
-        "        return max(self.deadline, self.server.promised_until)",
+        "        return max(self.deadline, self.state.promised_until)",
         "        return self.deadline",
     ),
     Mutation(
-        "promise_ends_with_the_process", "thesis 6.4.1", "core/server",
+        "promise_ends_with_the_process", "thesis 6.4.1", "core/state",
         "        if ballot.term and longest_ms:",
         "        if False:",
     ),
@@ -344,7 +344,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no_leader_stickiness", "thesis 4.2.3", "core/server",
-        "            if kind is RequestVote and not forced and self.is_bound_to_a_leader():",
+        "            if kind is RequestVote and not forced and self.role.is_bound_to_a_leader():",
         "            if False:",
     ),
     Mutation(
@@ -363,12 +363,12 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "truncated_configuration_stays", "§6", "core/server",
+        "truncated_configuration_stays", "§6", "core/state",
         "        while self.configuration.index >= changed:",
         "        while False:",
     ),
     Mutation(
-        "configuration_not_durable", "§6", "core/server",
+        "configuration_not_durable", "§6", "core/state",
         "                self.ballot = self.with_configuration(index)",
         "                pass",
     ),
@@ -389,26 +389,26 @@ MUTATIONS = (
     ),
     Mutation(
         "joint_configuration_never_ends", "§6", "core/reconfiguration",
-        "        if configuration.old and configuration.index <= self.server.commit_index:",
+        "        if configuration.old and configuration.index <= self.state.commit_index:",
         "        if False:",
     ),
     Mutation(
         "joint_configuration_ends_uncommitted", "§6", "core/reconfiguration",
-        "        if configuration.old and configuration.index <= self.server.commit_index:",
+        "        if configuration.old and configuration.index <= self.state.commit_index:",
         "        if configuration.old:",
     ),
     Mutation(
         "changes_may_overlap", "thesis 4.1, and the fix of 2015", "core/reconfiguration",
-        " or max(in_force.index, self.first) > self.server.commit_index",
+        " or max(in_force.index, self.first) > self.state.commit_index",
         " or False",
     ),
     Mutation(
         "new_leader_takes_everybody_for_alive", "thesis 6.2, 4.2.1", "core/replication",
-        "        server = self.server\n        return Progress(\n            next_index="
-        "server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)\n        )",
-        "        server = self.server\n        progress = Progress(\n            next_index="
-        "server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)\n        )\n"
-        "        progress.heard = server.now\n        return progress",
+        "        state = self.state\n        return Progress(\n            next_index="
+        "state.log.last_index + 1, incarnation=state.voters.incarnation_of(peer)\n        )",
+        "        state = self.state\n        progress = Progress(\n            next_index="
+        "state.log.last_index + 1, incarnation=state.voters.incarnation_of(peer)\n        )\n"
+        "        progress.heard = state.now\n        return progress",
     ),
     Mutation(
         "guard_is_not_asked_again", "thesis 4.2.1", "core/reconfiguration",
@@ -437,16 +437,16 @@ MUTATIONS = (
     ),
     Mutation(
         "group_taken_from_the_entries", "docs/recovery.md", "core/follower",
-        "self.server.belong_to(message.group)",
-        "self.server.belong_to(self.server.configuration.group)",
+        "self.state.belong_to(message.group)",
+        "self.state.belong_to(self.state.configuration.group)",
     ),
     Mutation(
-        "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/server",
+        "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/state",
         "        return self.ballot.group or self.voters.group",
         "        return self.voters.group or self.ballot.group",
     ),
     Mutation(
-        "member_of_the_group_before_stands", "docs/recovery.md", "core/server",
+        "member_of_the_group_before_stands", "docs/recovery.md", "core/state",
         'and self.ballot.group in ("", voters.group)',
         "and True",
     ),
@@ -462,12 +462,12 @@ MUTATIONS = (
     ),
     Mutation(
         "lease_by_the_new_majority_alone", "§6; thesis 6.4.1", "core/leader",
-        "        return self.server.now < self.reached(PROMISED, own=inf)",
-        "        in_force = self.server.configuration\n"
-        "        self.server.configuration = in_force.settled()\n"
+        "        return self.state.now < self.reached(PROMISED, own=inf)",
+        "        in_force = self.state.configuration\n"
+        "        self.state.configuration = in_force.settled()\n"
         "        until = self.reached(PROMISED, own=inf)\n"
-        "        self.server.configuration = in_force\n"
-        "        return self.server.now < until",
+        "        self.state.configuration = in_force\n"
+        "        return self.state.now < until",
     ),
     Mutation(
         "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10",
@@ -498,13 +498,13 @@ MUTATIONS = (
         "            when = self.asked_at\n",
     ),
     Mutation(
-        "founder_names_disks_of_an_earlier_round", "founding_a_group", "core/server",
-        "            self.founding.heard, self.founding.member = {}, None",
-        "            self.founding.member = None",
+        "founder_names_disks_of_an_earlier_round", "founding_a_group", "core/founding",
+        "        self.heard, self.member = {}, None",
+        "        self.member = None",
     ),
     Mutation(
         "a_heartbeat_makes_no_member", "founding_a_group", "core/follower",
-        "            self.server.belong_to(message.group)",
+        "            self.state.belong_to(message.group)",
         "            pass",
     ),
     Mutation(
@@ -519,8 +519,8 @@ MUTATIONS = (
     ),
     Mutation(
         "old_chunk_acknowledges_the_whole_log", "Figure 2, AppendEntries 5", "core/follower",
-        "self.agree(chunk.source, server.commit_index, chunk.round)",
-        "self.agree(chunk.source, server.log.last_index, chunk.round)",
+        "self.agree(chunk.source, state.commit_index, chunk.round)",
+        "self.agree(chunk.source, state.log.last_index, chunk.round)",
     ),
     Mutation(
         "who_left_is_known_by_its_old_disk", "identity", "core/configuration",
@@ -536,8 +536,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_leader_asks_its_own_bound_alone", "docs/config.md", "core/replication",
-        "min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)",
-        "server.config.command_bytes_max",
+        "min(state.config.command_bytes_max, frame_bytes - FRAME_ROOM)",
+        "state.config.command_bytes_max",
     ),
     Mutation(
         "who_left_bounds_what_is_admitted", "docs/config.md", "core/replication",
@@ -566,7 +566,7 @@ MUTATIONS = (
     ),
     Mutation(
         "any_disk_may_vote", "Figure 2: State; identity", "core/candidate",
-        "        if self.server.voters.counts(reply.source, reply.source_incarnation):",
+        "        if self.state.voters.counts(reply.source, reply.source_incarnation):",
         "        if True:",
     ),
     Mutation(
@@ -591,9 +591,9 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "a_second_group_is_founded", "founding_a_group", "core/candidate",
-        "            founding.member is None and founding.heard.keys()",
-        "            founding.heard.keys()",
+        "a_second_group_is_founded", "founding_a_group", "core/founding",
+        "        return self.member is None and self.heard.keys()",
+        "        return self.heard.keys()",
     ),
     Mutation(
         "founders_wait_for_nobody", "founding_a_group", "core/candidate",
@@ -612,22 +612,22 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_takes_commands", "witnesses", "core/leader",
-        "self.handing is not None or self.is_removed() or server.keeps_no_state",
+        "self.handing is not None or self.is_removed() or state.keeps_no_state",
         "self.handing is not None or self.is_removed()",
     ),
     Mutation(
         "a_witness_stays_leader", "witnesses", "core/leader",
-        "        if server.keeps_no_state:\n            self.hand_over_state()",
+        "        if state.keeps_no_state:\n            self.hand_over_state()",
         "        if False:\n            self.hand_over_state()",
     ),
     Mutation(
         "an_office_goes_to_a_witness", "witnesses", "core/leader_base",
-        "        return [member for member in self.server.others() if member not in witnesses]",
-        "        return self.server.others()",
+        "        return [member for member in self.state.others() if member not in witnesses]",
+        "        return self.state.others()",
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replication",
-        "        if not server.keeps_no_state and not waits:",
+        "        if not state.keeps_no_state and not waits:",
         "        if not waits:",
     ),
     Mutation(
@@ -657,7 +657,7 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
-        "removed_by_an_uncommitted_entry", "thesis 4.2.2", "core/server",
+        "removed_by_an_uncommitted_entry", "thesis 4.2.2", "core/state",
         "            voters = self.configuration_at(voters.previous)",
         "            pass",
     ),
@@ -673,8 +673,8 @@ MUTATIONS = (
     ),
     Mutation(
         "split_vote_waits_for_a_timeout", "§5.2, split votes", "core/candidate",
-        "            self.deadline = min(self.deadline, server.now + soon)",
-        "            self.deadline = max(self.deadline, server.now + soon)",
+        "            self.deadline = min(self.deadline, state.now + soon)",
+        "            self.deadline = max(self.deadline, state.now + soon)",
     ),
     Mutation(
         "slow_leader_stays", "docs/decisions/slow_disks.md", "core/leader",
@@ -694,20 +694,20 @@ MUTATIONS = (
     ),
     Mutation(
         "who_ends_names_no_successor", "thesis 3.10", "core/leadership_transfer",
-        "        return [] if successor == self.server.peer else",
+        "        return [] if successor == self.state.peer else",
         "        return [] if successor else",
     ),
     Mutation(
         "a_majority_moves_the_version", "docs/upgrades.md", "core/reconfiguration",
         "        newest = min("
-        "[server.machine, *(self.progress[other].machine for other in others)])",
-        "        newest = sorted([server.machine, "
+        "[state.machine, *(self.progress[other].machine for other in others)])",
+        "        newest = sorted([state.machine, "
         "*(self.progress[o].machine for o in others)])[(len(others) + 1) // 2]",
     ),
     Mutation(
         "learners_move_no_version", "docs/upgrades.md", "core/reconfiguration",
-        "        others = {*server.voters.everyone} - {server.peer}\n        newest",
-        "        others = {*server.others()}\n        newest",
+        "        others = {*state.voters.everyone} - {state.peer}\n        newest",
+        "        others = {*state.others()}\n        newest",
     ),
     Mutation(
         "who_has_said_nothing_has_every_version", "docs/upgrades.md", "core/progress",
@@ -747,8 +747,8 @@ MUTATIONS = (
     ),
     Mutation(
         "heartbeat_timeout_is_ignored", "defect 20", "core/leader",
-        "        self.beat_at = server.now + config.heartbeat_timeout",
-        "        self.beat_at = server.now + 0.025",
+        "        self.beat_at = state.now + config.heartbeat_timeout",
+        "        self.beat_at = state.now + 0.025",
     ),
     Mutation(
         "speaks_before_it_writes", "Figure 2; DESIGN lanes", "replica/replica",
@@ -850,18 +850,18 @@ MUTATIONS = (
     ),
     Mutation(
         "log_of_another_history_kept_behind_a_snapshot", "Figure 13, InstallSnapshot 7",
-        "core/server",
+        "core/state",
         "kept = log.term_at(snapshot.index) == snapshot.term",
         "kept = log.last_index >= snapshot.index",
     ),
     Mutation(
-        "entries_after_a_snapshot_dropped", "Figure 13, InstallSnapshot 6", "core/server",
+        "entries_after_a_snapshot_dropped", "Figure 13, InstallSnapshot 6", "core/state",
         "kept = log.term_at(snapshot.index) == snapshot.term",
         "kept = False",
     ),
     Mutation(
         "old_snapshot_installed", "Figure 13; §7", "core/follower",
-        "        if chunk.index <= server.commit_index:",
+        "        if chunk.index <= state.commit_index:",
         "        if chunk.index < 0:",
     ),
     Mutation(
@@ -888,7 +888,7 @@ MUTATIONS = (
         "                pass",
     ),
     Mutation(
-        "configuration_not_in_the_snapshot", "§7", "core/server",
+        "configuration_not_in_the_snapshot", "§7", "core/state",
         "        if index <= self.snapshot.index:\n"
         "            return self.snapshot.configuration",
         "        if index <= 0:\n            return self.snapshot.configuration",
@@ -939,14 +939,14 @@ MUTATIONS = (
     ),
     Mutation(
         "refused_snapshot_is_not_looked_at", "docs/snapshots.md", "core/replication",
-        "            server.doubt(shipment.snapshot)",
+        "            state.doubt(shipment.snapshot)",
         "            pass",
     ),
     Mutation(
         "who_refuses_each_snapshot_is_sent_it_again_at_once", "docs/snapshots.md",
         "core/replication",
-        "        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until",
-        "        waits = server.has_doubtful_snapshot()",
+        "        waits = state.has_doubtful_snapshot() or state.now < progress.rests_until",
+        "        waits = state.has_doubtful_snapshot()",
     ),
     Mutation(
         "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "replica/snapshotter",
@@ -1040,7 +1040,7 @@ MUTATIONS = (
     Mutation(
         "a_lease_as_long_as_the_leaders_timeout", "thesis 6.4.1; decision: reads", "core/leader",
         "self.lease.promised_until(reply.round, reply.promise_ms)",
-        "self.lease.promised_until(reply.round, self.server.promise_ms)",
+        "self.lease.promised_until(reply.round, self.state.promise_ms)",
     ),
     Mutation(
         "a_clock_before_1970_stops_every_write", "docs/decisions/sessions.md",

@@ -31,8 +31,8 @@ from raft_actors.core.messages import (
 from raft_actors.core.role import Handlers, Role
 
 if TYPE_CHECKING:
-    from raft_actors.core.server import Server
     from raft_actors.names import Address
+from raft_actors.core.state import State
 
 __all__ = ["Candidate", "PreCandidate"]
 
@@ -46,10 +46,10 @@ class Asking(Role):
 
     __slots__ = ("deadline", "heard", "votes")
 
-    def __init__(self, server: "Server") -> None:
-        super().__init__(server)
-        self.deadline = server.election_deadline()
-        self.votes: set[Address] = {server.peer}
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.deadline = state.election_deadline()
+        self.votes: set[Address] = {state.peer}
         self.heard: dict[Address, int] = {}
 
     @property
@@ -57,17 +57,17 @@ class Asking(Role):
         return self.deadline
 
     def on_tick(self, _tick: Tick) -> None:
-        if self.server.now >= self.deadline:
-            self.server.note_leaderless(self.heard)
-            self.server.become_pre_candidate()
+        if self.state.now >= self.deadline:
+            self.state.note_leaderless(self.heard)
+            self.state.become_pre_candidate()
 
     def count(self, reply: "PreVoteReply | VoteReply") -> None:
         """Count a vote, if the data directory that gave it is the member's."""
-        if self.server.voters.counts(reply.source, reply.source_incarnation):
+        if self.state.voters.counts(reply.source, reply.source_incarnation):
             self.votes.add(reply.source)
 
     def won(self) -> bool:
-        return self.server.voters.has_quorum(self.votes)
+        return self.state.voters.has_quorum(self.votes)
 
 
 class PreCandidate(Asking):
@@ -81,8 +81,8 @@ class PreCandidate(Asking):
     __slots__ = ("gave_way",)
     name = "pre_candidate"
 
-    def __init__(self, server: "Server") -> None:
-        super().__init__(server)
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
         self.gave_way = False
 
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
@@ -91,10 +91,10 @@ class PreCandidate(Asking):
         That happens to those who lost one leader at one time. The better log goes first, then
         the greater name. The other waits an election timeout, should the first fail.
         """
-        server = self.server
-        own = (server.log.last_term, server.log.last_index, server.peer)
+        state = self.state
+        own = (state.log.last_term, state.log.last_index, state.peer)
         theirs = (request.last_term, request.last_index, request.source)
-        may_win = server.voters.votes(request.source) and self.would_vote_for(request)
+        may_win = state.voters.votes(request.source) and self.would_vote_for(request)
         if theirs > own and may_win:
             self.gave_way = True
         super().on_pre_vote_request(request)
@@ -103,21 +103,21 @@ class PreCandidate(Asking):
         self.heard[reply.source] = reply.source_incarnation
         if self.gave_way:
             return
-        if reply.granted and reply.asked == self.server.term + 1:
+        if reply.granted and reply.asked == self.state.term + 1:
             self.count(reply)
         if self.won() and self.has_asked_all():
-            self.server.become_candidate()
+            self.state.become_candidate()
 
     def on_tick(self, tick: Tick) -> None:
         """After the deadline, a founder waits no longer for those that are silent."""
-        founding = self.server.founding
-        if founding is None or self.server.now < self.deadline:
+        founding = self.state.founding
+        if founding is None or self.state.now < self.deadline:
             super().on_tick(tick)
         elif founding.member is not None:
-            self.server.note(Trouble("group_exists", founding.member))
+            self.state.note(Trouble("group_exists", founding.member))
             super().on_tick(tick)
         elif self.won():
-            self.server.become_candidate()
+            self.state.become_candidate()
         else:
             super().on_tick(tick)
 
@@ -128,15 +128,13 @@ class PreCandidate(Asking):
         enough to keep others, whose disks are fresh or gone, from founding a second one. And the
         first entry then names the data directories of all that are there.
         """
-        founding = self.server.founding
-        return founding is None or (
-            founding.member is None and founding.heard.keys() >= set(self.server.others())
-        )
+        founding = self.state.founding
+        return founding is None or founding.has_heard(self.state.others())
 
     def on_vote_request(self, request: RequestVote) -> None:
         """A pre-candidate has not voted in its term by standing: it judges as a follower does."""
-        self.server.become_follower(leader=None)
-        self.server.handle(request)
+        self.state.become_follower(leader=None)
+        self.state.handle(request)
 
 
 class Candidate(Asking):
@@ -152,15 +150,15 @@ class Candidate(Asking):
         of the two wins the votes are split, and the next attempt need not wait for a whole
         election timeout. It waits for a heartbeat of the other, with jitter.
         """
-        server = self.server
+        state = self.state
         self.heard[reply.source] = reply.source_incarnation
         if reply.granted:
             self.count(reply)
             if self.won():
-                server.become_leader()
+                state.become_leader()
         else:
-            soon = server.config.heartbeat_timeout * server.random.uniform(1, 2)
-            self.deadline = min(self.deadline, server.now + soon)
+            soon = state.config.heartbeat_timeout * state.random.uniform(1, 2)
+            self.deadline = min(self.deadline, state.now + soon)
 
 
 SHARED: Handlers = {

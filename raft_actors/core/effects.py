@@ -21,7 +21,7 @@ class Ballot:
     `configuration` is the log index of the newest configuration entry, so that a restart finds
     it without reading the log. `group` is the id of the group that it belongs to for good: the
     group's first entry is committed. `promise_ms` is the longest promise to a leader that may
-    still hold, see `Server.promise`.
+    still hold, see `State.promise`.
     """
 
     term: int = 0

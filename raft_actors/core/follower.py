@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
 
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.follower_reads import FollowerReads, Waiting
+from raft_actors.core.founding import Founding
 from raft_actors.core.messages import (
     FOLLOWER,
     STALE,
@@ -36,10 +36,8 @@ from raft_actors.core.messages import (
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, redirect
 from raft_actors.core.role import Role
 from raft_actors.core.snapshot import Incoming
+from raft_actors.core.state import State
 from raft_actors.names import Address
-
-if TYPE_CHECKING:
-    from raft_actors.core.server import Server
 
 __all__ = ["Follower"]
 
@@ -62,56 +60,56 @@ class Follower(Role):
     __slots__ = ("deadline", "group", "heard", "leader", "reads", "reply")
     name = "follower"
 
-    def __init__(self, server: "Server", leader: Address | None = None) -> None:
-        super().__init__(server)
+    def __init__(self, state: State, leader: Address | None = None) -> None:
+        super().__init__(state)
         self.leader = leader
-        self.group = server.group
+        self.group = state.group
         self.heard = -inf
-        self.deadline = server.election_deadline()
+        self.deadline = state.election_deadline()
         self.reply: AppendReply | None = None
         self.reads = FollowerReads()
 
     @property
     def alarm(self) -> float:
-        alarm = self.stands_at if self.server.may_stand() else self.misses_at
+        alarm = self.stands_at if self.state.may_stand() else self.misses_at
         if self.reads.count:
-            alarm = min(alarm, self.reads.oldest() + self.server.config.max_election_timeout)
+            alarm = min(alarm, self.reads.oldest() + self.state.config.max_election_timeout)
         return alarm
 
     @property
     def stands_at(self) -> float:
         """When it asks for votes: it also would elect another leader by voting for itself."""
-        return max(self.deadline, self.server.promised_until)
+        return max(self.deadline, self.state.promised_until)
 
     @property
     def misses_at(self) -> float:
         """When a learner, which elects nobody, has no leader any more, or tells so."""
-        server = self.server
-        if server.peer not in server.voters.learners:
+        state = self.state
+        if state.peer not in state.voters.learners:
             return inf
-        return server.tell_at if self.leader is None else self.deadline
+        return state.tell_at if self.leader is None else self.deadline
 
     def hears_a_leader(self) -> bool:
-        return self.server.now < self.heard + self.server.config.min_election_timeout
+        return self.state.now < self.heard + self.state.config.min_election_timeout
 
     def flush(self) -> None:
         if self.reply is not None:
-            self.server.send(self.reply)
+            self.state.send(self.reply)
             self.reply = None
         if self.reads.count:
             self.serve_reads()
 
     def on_tick(self, _tick: Tick) -> None:
-        server = self.server
+        state = self.state
         if self.reads.count:
-            for waiting in self.reads.given_up(server.now, server.config.max_election_timeout):
+            for waiting in self.reads.given_up(state.now, state.config.max_election_timeout):
                 self.refuse_read(waiting.event, redirect(None))
-        if server.may_stand():
-            if server.now >= self.stands_at:
-                server.become_pre_candidate()
-        elif server.now >= self.misses_at:
+        if state.may_stand():
+            if state.now >= self.stands_at:
+                state.become_pre_candidate()
+        elif state.now >= self.misses_at:
             if self.leader is None:
-                server.note_leaderless()
+                state.note_leaderless()
             self.leader = None
 
     def on_node_lost(self, lost: NodeLost) -> None:
@@ -120,12 +118,12 @@ class Follower(Role):
         Should the leader live and only the link be cut, the others still hear it and refuse. What
         was promised to it holds all the same, for it may have a lease (thesis 6.4.1).
         """
-        server = self.server
+        state = self.state
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
-            jitter = server.random.uniform(0, server.config.heartbeat_timeout)
-            if not server.keeps_no_state:  # a witness leaves it to the others
-                soon = max(server.now, server.promised_until) + jitter
+            jitter = state.random.uniform(0, state.config.heartbeat_timeout)
+            if not state.keeps_no_state:  # a witness leaves it to the others
+                soon = max(state.now, state.promised_until) + jitter
                 self.deadline = min(self.deadline, soon)
 
     def hear(self, message: AppendEntries | InstallSnapshot) -> None:
@@ -133,13 +131,13 @@ class Follower(Role):
 
         Although none of it may be here yet: this peer founds no second group.
         """
-        self.leader, self.group, self.heard = message.source, message.group, self.server.now
+        self.leader, self.group, self.heard = message.source, message.group, self.state.now
         if isinstance(message, InstallSnapshot) or message.commit:
-            self.server.belong_to(message.group)
-        self.deadline = self.server.election_deadline()
+            self.state.belong_to(message.group)
+        self.deadline = self.state.election_deadline()
 
     def on_append(self, request: AppendEntries) -> None:
-        server, log = self.server, self.server.log
+        state, log = self.state, self.state.log
         self.hear(request)
         prev, entries = request.prev_index, request.entries
         # Only what this request proves to match counts: a longer log may end in entries of
@@ -152,31 +150,31 @@ class Follower(Role):
             self.reject(request)
             return
 
-        if entries and not server.are_a_leaders(prev, entries):
-            server.note(Trouble("impossible_entries", request.source))
+        if entries and not state.are_a_leaders(prev, entries):
+            state.note(Trouble("impossible_entries", request.source))
             return
-        server.extend(prev, entries)
-        server.commit_to(min(request.commit, match))
+        state.extend(request.source, prev, entries)
+        state.commit_to(min(request.commit, match))
         self.agree(request.source, match, request.round)
 
     def agree(self, leader: Address, match: int, round: int) -> None:  # noqa: A002
         """Owe the leader a reply; a batch of its messages gets one, the highest."""
-        server, owed = self.server, self.reply
+        state, owed = self.state, self.reply
         self.reply = AppendReply(
-            source=server.peer, target=leader, group=self.group, term=server.term,
+            source=state.peer, target=leader, group=self.group, term=state.term,
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
-            promise_ms=server.promise(), machine=server.machine,
+            promise_ms=state.promise(), machine=state.machine,
         )  # fmt: skip
         if self.reads.count:
-            self.reads.repeat(server.now - server.config.heartbeat_timeout)
+            self.reads.repeat(state.now - state.config.heartbeat_timeout)
 
     def reject(self, request: AppendEntries) -> None:
-        server, log = self.server, self.server.log
+        state, log = self.state, self.state.log
         hint = log.newest_at_or_before(request.prev_index - 1, request.prev_term)
-        server.send(
+        state.send(
             AppendRejected(
-                source=server.peer, target=request.source, group=request.group, term=server.term,
+                source=state.peer, target=request.source, group=request.group, term=state.term,
                 prev_index=request.prev_index, round=request.round,
                 hint=hint, hint_term=log.term_at(hint),
             )
@@ -184,21 +182,21 @@ class Follower(Role):
 
     def on_install_snapshot(self, chunk: InstallSnapshot) -> None:
         """Take the next part of a snapshot, or say which part is wanted (Figure 13)."""
-        server = self.server
+        state = self.state
         self.hear(chunk)
-        if chunk.index <= server.commit_index:
+        if chunk.index <= state.commit_index:
             # All that is committed here is in the leader's log, too (§5.4, leader completeness).
-            self.agree(chunk.source, server.commit_index, chunk.round)
+            self.agree(chunk.source, state.commit_index, chunk.round)
             return
         offered = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
-        incoming = server.incoming
+        incoming = state.incoming
         if incoming is None or not incoming.is_of(offered):
             incoming = offered
         accepted = chunk.offset == incoming.offset
         if accepted:
             incoming = replace(incoming, offset=chunk.offset + len(chunk.data))
-            server.effects.chunks.append(chunk)
-            server.incoming = incoming
+            state.effects.chunks.append(chunk)
+            state.incoming = incoming
         if incoming.offset < chunk.size:
             self.reply_snapshot(chunk.index, incoming.offset, accepted=accepted, round=chunk.round)
 
@@ -210,11 +208,11 @@ class Follower(Role):
         accepted: bool,
         round: int = 0,  # noqa: A002
     ) -> None:
-        server = self.server
+        state = self.state
         assert self.leader is not None
-        server.send(
+        state.send(
             SnapshotReply(
-                source=server.peer, target=self.leader, group=self.group, term=server.term,
+                source=state.peer, target=self.leader, group=self.group, term=state.term,
                 index=index, offset=offset, accepted=accepted, round=round,
             )
         )  # fmt: skip
@@ -232,26 +230,26 @@ class Follower(Role):
 
     def on_vote_request(self, request: RequestVote) -> None:
         """Vote once a term, and only for a log that holds all that is committed (§5.4.1)."""
-        server = self.server
-        granted = server.voted_for in (None, request.source) and server.log.is_no_newer_than(
+        state = self.state
+        granted = state.voted_for in (None, request.source) and state.log.is_no_newer_than(
             last_index=request.last_index, last_term=request.last_term
         )
-        if server.now < server.promised_until and not request.forced:
+        if state.now < state.promised_until and not request.forced:
             granted = False  # it promised, in a term before this one
         if granted:
-            server.vote(request.source)
-            self.deadline = server.election_deadline()
-        server.send(server.reply_vote(request, granted=granted))
+            state.vote(request.source)
+            self.deadline = state.election_deadline()
+        state.send(state.reply_vote(request, granted=granted))
 
     def on_timeout_now(self, order: TimeoutNow) -> None:
         """Stand without asking who would vote: the leader itself makes room (thesis 3.10)."""
-        if self.leader in (None, order.source) and self.server.may_stand():
-            self.server.become_candidate(forced=True)
+        if self.leader in (None, order.source) and self.state.may_stand():
+            self.state.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:
         if type(event) is Propose:  # who hands over may only be ending
-            self.server.note_no_group()
-        self.server.answer(event.ticket, redirect(self.leader))
+            self.state.note_no_group()
+        self.state.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:
         """Say of each read that it was not done."""
@@ -262,39 +260,39 @@ class Follower(Role):
 
     def on_query(self, event: Query) -> None:
         """Answer the reads that a follower may answer, now or once it has what they must see."""
-        server, reads = self.server, self.reads
+        state, reads = self.state, self.reads
         stale = event.consistency == STALE
         if stale and self.answers_as_it_is(event):
             return
-        serves = (stale or event.consistency == FOLLOWER) and not server.keeps_no_state
+        serves = (stale or event.consistency == FOLLOWER) and not state.keeps_no_state
         if self.leader is None or not serves:
-            server.note_no_group()
+            state.note_no_group()
             self.refuse_read(event, redirect(self.leader))
-        elif reads.count >= server.config.proposals_max:
-            server.answer(event.ticket, ("error", "overloaded"))
+        elif reads.count >= state.config.proposals_max:
+            state.answer(event.ticket, ("error", "overloaded"))
         else:
             reads.add(
-                Waiting(event, server.now, event.after),
+                Waiting(event, state.now, event.after),
                 ask=not stale or event.staleness_s is not None,
             )
 
     def serve_reads(self) -> None:
         """Ask the leader about those that are new; answer those that may be answered."""
-        server, reads = self.server, self.reads
+        state, reads = self.state, self.reads
         if not reads.number:
-            reads.number = reads.first = server.random.getrandbits(NUMBER_BITS)
-        number = reads.question(server.now)
+            reads.number = reads.first = state.random.getrandbits(NUMBER_BITS)
+        number = reads.question(state.now)
         if number is not None:
             assert self.leader is not None, "nobody to ask"
-            server.effects.early.append(
+            state.effects.early.append(
                 ReadIndex(
-                    source=server.peer, target=self.leader, group=server.group,
-                    term=server.term, number=number,
+                    source=state.peer, target=self.leader, group=state.group,
+                    term=state.term, number=number,
                 )
             )  # fmt: skip
-        for waiting in reads.ready(server.commit_index):
+        for waiting in reads.ready(state.commit_index):
             event = waiting.event
-            server.effects.reads.append(Read(waiting.index, event.query, event.ticket))
+            state.effects.reads.append(Read(waiting.index, event.query, event.ticket))
 
     def on_read_index_reply(self, reply: ReadIndexReply) -> None:
         """What waits at or before that question must see `index`, and knows so now.
@@ -302,18 +300,36 @@ class Follower(Role):
         Whenever this is applied, all is there that was committed when the leader was asked.
         """
         asked_at = self.reads.answered(reply.number, reply.index)
-        if asked_at > self.server.fresh[0]:
-            self.server.fresh = asked_at, reply.index
+        if asked_at > self.state.fresh[0]:
+            self.state.fresh = asked_at, reply.index
+
+    # Founding a group.
 
     def on_configure(self, event: Configure) -> None:
         """Found the group if there is none yet; else only its leader may change it."""
-        server = self.server
-        if server.group or server.founding:
-            server.answer(
+        state = self.state
+        if state.group or state.founding:
+            state.answer(
                 event.ticket, redirect(self.leader) if self.leader else ELECTION_IN_PROGRESS
             )
+            return
+        objection = Founding.objection(event, state.peer)
+        if objection is not None:
+            state.answer(event.ticket, ("error", objection))
+            return
+        self.found(event)
+
+    def found(self, event: Configure) -> None:
+        """Stand with a configuration that is in no log yet; winning writes it there.
+
+        Peers that declare their members are often started together: the first of them stands first.
+        """
+        state = self.state
+        founding = state.founding = Founding.of(event, now=state.now, config=state.config)
+        if event.declared and state.peer != founding.configuration.members[0]:
+            state.become_follower(leader=None)
         else:
-            server.found(event)
+            state.become_pre_candidate()
 
 
 Follower.handlers = {

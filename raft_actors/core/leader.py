@@ -1,7 +1,6 @@
 """Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
 
 from math import inf
-from typing import TYPE_CHECKING
 
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
@@ -36,9 +35,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.reconfiguration import Changing
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
-
-if TYPE_CHECKING:
-    from raft_actors.core.server import Server
+from raft_actors.core.state import State
 
 __all__ = ["Leader"]
 
@@ -52,27 +49,27 @@ class Leader(Changing, Transferring):
     __slots__ = ()
     name = "leader"
 
-    def __init__(self, server: "Server") -> None:
-        super().__init__(server)
-        self.watch(server.voters.everyone)
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.watch(state.voters.everyone)
 
     def begin(self) -> None:
         """Write the term's first entry: what the terms before left commits with it (§8).
 
         The first leader of a group writes the configuration that it was founded with.
         """
-        server = self.server
-        founding, server.founding = server.founding, None
+        state = self.state
+        founding, state.founding = state.founding, None
         if founding is None:
-            self.append(encode(server.term, NOOP), None)
+            self.append(encode(state.term, NOOP), None)
         else:
-            incarnations = {**founding.heard, server.peer: server.incarnation}
-            founded = founding.configuration.founded(server.peer, incarnations)
-            self.append(encode(server.term, CONFIG, founded.encode()), founding.ticket)
+            incarnations = {**founding.heard, state.peer: state.incarnation}
+            founded = founding.configuration.founded(state.peer, incarnations)
+            self.append(encode(state.term, CONFIG, founded.encode()), founding.ticket)
             self.watch(())
-            if server.machine > server.version:
+            if state.machine > state.version:
                 # No command has run, so nobody need know how it ran as an older version.
-                self.append_version(server.machine)
+                self.append_version(state.machine)
 
     @property
     def alarm(self) -> float:
@@ -86,19 +83,19 @@ class Leader(Changing, Transferring):
     # Clients.
 
     def on_propose(self, event: Propose) -> None:
-        server = self.server
-        if self.handing is not None or self.is_removed() or server.keeps_no_state:
-            server.answer(event.ticket, ELECTION_IN_PROGRESS)
+        state = self.state
+        if self.handing is not None or self.is_removed() or state.keeps_no_state:
+            state.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if len(event.command) > self.command_bytes_max:
             # In the log it could never be sent, and nothing after it either.
-            server.answer(event.ticket, ("error", "command_too_large"))
+            state.answer(event.ticket, ("error", "command_too_large"))
             return
         if self.is_overloaded():
-            server.answer(event.ticket, ("error", "overloaded"))
+            state.answer(event.ticket, ("error", "overloaded"))
             return
         command, request = event.command, event.request
-        server.log.append_one(encode(server.term, COMMAND, command, request, server.wall_ms))
+        state.log.append_one(encode(state.term, COMMAND, command, request, state.wall_ms))
         self.tickets.append(event.ticket)
 
     def on_query(self, event: Query) -> None:
@@ -107,27 +104,27 @@ class Leader(Changing, Transferring):
         A new leader knows only once its first entry commits how far its predecessors had
         committed, so the read waits for that entry at least (thesis 6.4, step 1).
         """
-        server = self.server
-        if server.keeps_no_state:
+        state = self.state
+        if state.keeps_no_state:
             self.refuse_read(event, ELECTION_IN_PROGRESS)
             return
         if event.consistency == STALE and self.answers_as_it_is(event):
             return
         if self.is_overloaded():
-            server.answer(event.ticket, ("error", "overloaded"))
+            state.answer(event.ticket, ("error", "overloaded"))
             return
-        read = Read(max(server.commit_index, self.first), event.query, event.ticket)
+        read = Read(max(state.commit_index, self.first), event.query, event.ticket)
         if event.consistency == LEASE and self.holds_lease():
-            server.effects.reads.append(read)
+            state.effects.reads.append(read)
         else:
             self.reads.add(read)
 
     def on_read_index(self, request: ReadIndex) -> None:
         """A follower's reads are confirmed as the leader's own are; only the answer differs."""
-        server = self.server
-        index = max(server.commit_index, self.first)
+        state = self.state
+        index = max(state.commit_index, self.first)
         reply = ReadIndexReply(
-            source=server.peer, target=request.source, group=server.group, term=server.term,
+            source=state.peer, target=request.source, group=state.group, term=state.term,
             number=request.number, index=index,
         )  # fmt: skip
         self.reads.add(Read(index, b"", reply))
@@ -136,14 +133,14 @@ class Leader(Changing, Transferring):
         """Tell whether nobody else can lead now, by the promises of a majority."""
         if self.lease.broken:
             return False
-        return self.server.now < self.reached(PROMISED, own=inf)
+        return self.state.now < self.reached(PROMISED, own=inf)
 
     # Followers.
 
     def flush(self) -> None:
         """Send each follower what it lacks, in one round for all reads that wait."""
         if self.reads.start_round():
-            self.lease.round_began(self.reads.round, self.server.now)
+            self.lease.round_began(self.reads.round, self.state.now)
             for progress in self.progress.values():
                 progress.due = True
             self.confirm_reads()  # a lone voter is its own majority
@@ -178,16 +175,16 @@ class Leader(Changing, Transferring):
             until = self.lease.promised_until(reply.round, reply.promise_ms)
             progress.promised_until = max(progress.promised_until, until)
         progress.machine = reply.machine
-        if progress.matched(min(reply.match, self.server.log.last_index)):
-            if progress.match > self.server.commit_index:
+        if progress.matched(min(reply.match, self.state.log.last_index)):
+            if progress.match > self.state.commit_index:
                 self.commit()
             if self.change is not None and not self.change.appended:
                 self.advance(self.change)
 
     def on_written(self, written: Written) -> None:
         """Count the own log only now that it is durable (thesis 10.2.1)."""
-        log = self.server.log
-        slow = written.took_s > self.server.config.min_election_timeout / 2
+        log = self.state.log
+        slow = written.took_s > self.state.config.min_election_timeout / 2
         self.slow = self.slow + 1 if slow else 0
         self.weighing = self.slow >= SLOW_SAVES
         if (
@@ -207,15 +204,15 @@ class Leader(Changing, Transferring):
 
     def on_tick(self, _tick: Tick) -> None:
         """Speak to everyone, or give up an office that no majority has answered for (6.2)."""
-        server, config = self.server, self.server.config
-        if server.now < self.beat_at:
+        state, config = self.state, self.state.config
+        if state.now < self.beat_at:
             return
-        silence = server.now - max(self.began, self.reached(HEARD, own=server.now))
+        silence = state.now - max(self.began, self.reached(HEARD, own=state.now))
         cut_off = silence > config.max_election_timeout
-        if self.handing is not None and (cut_off or server.now >= self.handing.give_up_at):
+        if self.handing is not None and (cut_off or state.now >= self.handing.give_up_at):
             self.end_handing(("error", "timeout"))
         if cut_off:
-            server.become_follower(leader=None)
+            state.become_follower(leader=None)
             return
         if self.is_removed() and not self.tickets:
             self.depart()
@@ -226,20 +223,20 @@ class Leader(Changing, Transferring):
             self.give_up_on_the_slow(self.change)
         self.judge_postponed()
         self.learn_incarnations()
-        if server.keeps_no_state:
+        if state.keeps_no_state:
             self.hand_over_state()
         self.forget_who_left()
         self.measure()
         self.forget_who_is_stuck()
         self.move_version()
-        self.beat_at = server.now + config.heartbeat_timeout
+        self.beat_at = state.now + config.heartbeat_timeout
         if not self.lease.broken:
             self.reads.renew = True
         for progress in self.progress.values():
             progress.due = True
             shipment = progress.shipment
             if shipment is not None and shipment.is_silent(
-                now=server.now, patience=config.max_election_timeout
+                now=state.now, patience=config.max_election_timeout
             ):
                 shipment.go_back()
 
@@ -247,25 +244,25 @@ class Leader(Changing, Transferring):
         """Two leaders in one term would end all promises: stop here and be restarted. What is no
         member can't lead this term, whatever it says.
         """
-        if request.source in self.server.voters.everyone:
+        if request.source in self.state.voters.everyone:
             raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
     def leave(self) -> None:
         """Say of each command that its outcome is unknown, of each read that it was not done."""
-        server = self.server
+        state = self.state
         if self.handing is not None:
             self.end_handing(("ok", self.handing.target))
-        server.troubles.pop("entry_too_large", None)
+        state.troubles.pop("entry_too_large", None)
         for event, _until in self.postponed:
-            server.answer(event.ticket, ELECTION_IN_PROGRESS)
+            state.answer(event.ticket, ELECTION_IN_PROGRESS)
         if self.change is not None:
-            server.answer(self.change.ticket, OUTCOME_UNKNOWN)
+            state.answer(self.change.ticket, OUTCOME_UNKNOWN)
         for ticket in self.tickets:
             if ticket is not None:
-                server.answer(ticket, OUTCOME_UNKNOWN)
+                state.answer(ticket, OUTCOME_UNKNOWN)
         for read in self.reads.abandoned():
             if type(read.ticket) is not ReadIndexReply:
-                server.answer(read.ticket, redirect(None))
+                state.answer(read.ticket, redirect(None))
 
 
 Leader.handlers = {

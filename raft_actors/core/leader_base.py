@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership_change import Change
@@ -19,10 +19,8 @@ from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.read_index import Reads
 from raft_actors.core.role import Role
+from raft_actors.core.state import State
 from raft_actors.names import Address
-
-if TYPE_CHECKING:
-    from raft_actors.core.server import Server
 
 __all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "HandingOver", "Leading"]
 
@@ -47,7 +45,7 @@ class HandingOver:
 class Leading(Role):
     """The one peer of its term that writes the log.
 
-    began     when its term did, seconds of `server.now`
+    began     when its term did, seconds of `state.now`
     first     index of this term's first entry; nothing is committed or read before it commits
     frame_bytes  what one frame to any of those that it sends to holds: the nodes agree on it
     command_bytes_max  of a command that it takes, which goes into such a frame
@@ -70,16 +68,17 @@ class Leading(Role):
                  "frame_bytes", "handing", "leader", "lease", "leaving", "lost", "postponed",
                  "progress", "reads", "slow", "stuck", "tickets", "version", "weighing",
                  "written")  # fmt: skip
+    leads = True
 
-    def __init__(self, server: "Server") -> None:
-        super().__init__(server)
-        log, now = server.log, server.now
-        self.leader = server.peer
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        log, now = state.log, state.now
+        self.leader = state.peer
         self.began = now
         self.first = log.last_index + 1
         self.written = 0
         self.frame_bytes = NO_FRAMES
-        self.command_bytes_max = server.config.command_bytes_max
+        self.command_bytes_max = state.config.command_bytes_max
         self.stuck: dict[Address, tuple[int, int]] = {}
         self.progress: dict[Address, Progress] = {}
         self.leaving: dict[Address, float] = {}
@@ -87,7 +86,7 @@ class Leading(Role):
         self.change: Change | None = None
         self.postponed: list[tuple[Configure | Transfer, float]] = []
         self.reads = Reads()
-        config = server.config
+        config = state.config
         self.lease = Lease(config.lease_clock_drift_max, config.max_election_timeout)
         self.tickets: deque[Any] = deque()
         self.answered = log.last_index
@@ -95,10 +94,14 @@ class Leading(Role):
         self.handing: HandingOver | None = None
         self.slow = 0
         self.weighing = False
-        self.version = server.version
+        self.version = state.version
+
+    def knows(self, peer: Address) -> bool:
+        """Also newcomers that are not in the configuration yet, and nobody that was removed."""
+        return super().knows(peer) or (peer in self.progress and peer not in self.leaving)
 
     def append(self, entry: bytes, ticket: Any) -> None:
-        self.server.append([entry])
+        self.state.append([entry])
         self.tickets.append(ticket)
 
     def take_tickets(self, through: int) -> list[Any]:
@@ -108,40 +111,40 @@ class Leading(Role):
         return taken
 
     def is_overloaded(self) -> bool:
-        return len(self.tickets) + self.reads.count >= self.server.config.proposals_max
+        return len(self.tickets) + self.reads.count >= self.state.config.proposals_max
 
     def is_removed(self) -> bool:
         """A leader that is no member leads until that is committed (thesis 4.2.2)."""
-        configuration = self.server.configuration
-        return configuration.index <= self.server.commit_index and not configuration.votes(
-            self.server.peer
+        configuration = self.state.configuration
+        return configuration.index <= self.state.commit_index and not configuration.votes(
+            self.state.peer
         )
 
     def is_changing(self) -> bool:
-        return self.change is not None or bool(self.server.configuration.old)
+        return self.change is not None or bool(self.state.configuration.old)
 
     def heirs(self) -> list[Address]:
         """Who could lead after it, if they live: a witness has no state to lead with."""
-        witnesses = self.server.configuration.witnesses
-        return [member for member in self.server.others() if member not in witnesses]
+        witnesses = self.state.configuration.witnesses
+        return [member for member in self.state.others() if member not in witnesses]
 
     def lives(self, member: Address) -> bool:
         """Tell whether it has answered one of the last few heartbeats: else it can't take over.
 
         Who has not answered in this term may be away for long: a new leader can't know.
         """
-        server, progress = self.server, self.progress[member]
-        heard_since = server.now - HEARTBEATS_MISSED_MAX * server.config.heartbeat_timeout
+        state, progress = self.state, self.progress[member]
+        heard_since = state.now - HEARTBEATS_MISSED_MAX * state.config.heartbeat_timeout
         return progress.linked and progress.heard >= heard_since
 
     def may_answer_yet(self, members: Iterable[Address]) -> bool:
         """Tell whether one of these has not answered in this term, and had little time for it."""
-        is_new = self.server.now - self.began < self.server.config.max_election_timeout
+        is_new = self.state.now - self.began < self.state.config.max_election_timeout
         return is_new and any(self.progress[member].heard == -inf for member in members)
 
     def postpone(self, event: Configure | Transfer, until: float) -> bool:
         """Have this judged again, when something commits and with each heartbeat; may it wait?"""
-        if self.server.now >= until or len(self.postponed) >= POSTPONED_MAX:
+        if self.state.now >= until or len(self.postponed) >= POSTPONED_MAX:
             return False
         self.postponed.append((event, until))
         return True
@@ -149,5 +152,5 @@ class Leading(Role):
     def reached(self, what: Callable[[Progress], float], *, own: float) -> float:
         """Return the largest value that a majority has reached; who doesn't count has none."""
         values = {peer: what(known) for peer, known in self.progress.items() if known.counts}
-        values[self.server.peer] = own
-        return self.server.voters.quorum_value(values)
+        values[self.state.peer] = own
+        return self.state.voters.quorum_value(values)

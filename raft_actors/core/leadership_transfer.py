@@ -25,20 +25,20 @@ class Transferring(Leading):
 
         until  when to refuse it, if it was postponed: a new leader has not heard yet who lives
         """
-        server = self.server
+        state = self.state
         target = event.target or self.fittest()
-        if target == server.peer and event.target is not None:
-            server.answer(event.ticket, ("ok", target))
-        elif target == server.peer and self.heirs():
+        if target == state.peer and event.target is not None:
+            state.answer(event.ticket, ("ok", target))
+        elif target == state.peer and self.heirs():
             self.refuse_for_silence(event, self.heirs(), until)
-        elif target not in server.others():
-            server.answer(event.ticket, ("error", "no_such_member"))
-        elif target in server.configuration.witnesses:
-            server.answer(event.ticket, ("error", "keeps_no_state"))
+        elif target not in state.others():
+            state.answer(event.ticket, ("error", "no_such_member"))
+        elif target in state.configuration.witnesses:
+            state.answer(event.ticket, ("error", "keeps_no_state"))
         elif self.handing is not None and self.handing.ticket is not None:
-            server.answer(event.ticket, ("error", "transfer_in_progress"))
+            state.answer(event.ticket, ("error", "transfer_in_progress"))
         elif self.is_changing():
-            server.answer(event.ticket, ("error", "change_in_progress"))
+            state.answer(event.ticket, ("error", "change_in_progress"))
         elif not self.lives(target):
             self.refuse_for_silence(event, [target], until)
         else:
@@ -48,20 +48,20 @@ class Transferring(Leading):
         self, event: Transfer, silent: list[Address], until: float | None
     ) -> None:
         if until is None:
-            until = self.server.now + HAND_OVER_S_MAX
+            until = self.state.now + HAND_OVER_S_MAX
         if not (self.may_answer_yet(silent) and self.postpone(event, until)):
-            self.server.answer(event.ticket, ("error", ("peers_not_responding", silent)))
+            self.state.answer(event.ticket, ("error", ("peers_not_responding", silent)))
 
     def make_room(self, target: Address, ticket: Any) -> None:
-        server = self.server
-        give_up_at = server.now + min(server.config.max_election_timeout, HAND_OVER_S_MAX)
+        state = self.state
+        give_up_at = state.now + min(state.config.max_election_timeout, HAND_OVER_S_MAX)
         self.handing = HandingOver(target, ticket, give_up_at)
         self.progress[target].due = True
 
     def end_handing(self, answer: Any) -> None:
         handing, self.handing = self.handing, None
         if handing is not None and handing.ticket is not None:
-            self.server.answer(handing.ticket, answer)
+            self.state.answer(handing.ticket, answer)
 
     def fittest(self, match_min: int = 0) -> Address:
         """The voter with the longest log, of those the one heard last; this peer if there's none.
@@ -73,7 +73,7 @@ class Transferring(Leading):
             for member in self.heirs()
             if (progress := self.progress[member]).match >= match_min and self.lives(member)
         }
-        return max(fitness, key=fitness.__getitem__, default=self.server.peer)
+        return max(fitness, key=fitness.__getitem__, default=self.state.peer)
 
     def yield_to_a_quicker_disk(self) -> None:
         """Hand over to a follower that had saved all by the time this peer's slow save was done.
@@ -83,7 +83,7 @@ class Transferring(Leading):
         quicker, and the office stays where it is.
         """
         quicker = self.fittest(self.written)
-        if self.handing is None and not self.is_changing() and quicker != self.server.peer:
+        if self.handing is None and not self.is_changing() and quicker != self.state.peer:
             self.make_room(quicker, None)
 
     def hand_over_state(self) -> None:
@@ -93,7 +93,7 @@ class Transferring(Leading):
         that was away, can't help it without a snapshot, and a witness has none to send.
         """
         keeper = self.fittest()
-        if self.handing is None and keeper != self.server.peer:
+        if self.handing is None and keeper != self.state.peer:
             self.make_room(keeper, None)
 
     def hand_over(self, handing: HandingOver) -> None:
@@ -103,24 +103,22 @@ class Transferring(Leading):
         a witness's first entry it may take one whom only the successor can bring up to date.
         """
         if all(ticket is None for ticket in self.tickets):
-            last_index = self.server.log.last_index
+            last_index = self.state.log.last_index
             if self.progress[handing.target].match == last_index:
-                self.server.send(self.order_to_stand(handing.target))
+                self.state.send(self.order_to_stand(handing.target))
 
     def depart(self) -> None:
         """Name a successor, and lead no more."""
-        server = self.server
+        state = self.state
         successor = self.fittest()
-        if successor != server.peer:
-            server.send(self.order_to_stand(successor))
-        server.become_follower(leader=None)
+        if successor != state.peer:
+            state.send(self.order_to_stand(successor))
+        state.become_follower(leader=None)
 
     def order_to_stand(self, successor: Address) -> Message:
-        server = self.server
+        state = self.state
         self.lease.broken = True  # from now on somebody may be elected against all promises
-        return TimeoutNow(
-            source=server.peer, target=successor, group=server.group, term=server.term
-        )
+        return TimeoutNow(source=state.peer, target=successor, group=state.group, term=state.term)
 
     def farewell(self) -> list[Message]:
         """Name a successor: else the others wait for an election timeout.
@@ -129,4 +127,4 @@ class Transferring(Leading):
         committed: it is elected by a majority like anyone (§5.4.1).
         """
         successor = self.fittest()
-        return [] if successor == self.server.peer else [self.order_to_stand(successor)]
+        return [] if successor == self.state.peer else [self.order_to_stand(successor)]

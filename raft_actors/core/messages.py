@@ -23,6 +23,7 @@ __all__ = [
     "AppendRejected",
     "AppendReply",
     "Configure",
+    "Event",
     "InstallSnapshot",
     "Message",
     "NodeLost",
@@ -249,7 +250,7 @@ class Configure:
     expected  index of the configuration that the client has seen; None: whatever it is
     dry_run   only say what would be
     witnesses those of the members that are to keep no state
-    declared  no client's, but the peer's own declaration: see `Server.found`
+    declared  no client's, but the peer's own declaration: see `Follower.found`
     """
 
     members: tuple[Address, ...]
@@ -316,3 +317,10 @@ class SnapshotRefused:
     """What came of the snapshot that ends with `index` is damaged: it must be sent again."""
 
     index: int
+
+
+Event = (
+    Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
+    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
+)  # fmt: skip
+"""What a peer's `Server` steps."""

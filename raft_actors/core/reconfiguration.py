@@ -28,8 +28,8 @@ class Changing(Replicating):
 
         until  when to refuse it, if it was postponed: see `passes_soon`
         """
-        server = self.server
-        in_force = server.configuration
+        state = self.state
+        in_force = state.configuration
         target = in_force.changed(
             members=event.members, learners=event.learners, witnesses=event.witnesses
         )
@@ -39,26 +39,26 @@ class Changing(Replicating):
         problem = self.objection(event, target, as_it_is=as_it_is)
         if problem is not None:
             if until is None:
-                until = server.now + server.config.max_election_timeout
+                until = state.now + state.config.max_election_timeout
             passes = self.passes_soon(problem, as_it_is=as_it_is)
             if not (passes and self.postpone(event, until)):
-                server.answer(event.ticket, ("error", problem))
+                state.answer(event.ticket, ("error", problem))
         elif event.dry_run:
-            server.answer(event.ticket, ("ok", target.settled()))
+            state.answer(event.ticket, ("ok", target.settled()))
         elif as_it_is:
-            server.answer(event.ticket, ("ok", in_force))
+            state.answer(event.ticket, ("ok", in_force))
         else:
-            newcomers = set(target.members) - {*in_force.members, server.peer}
+            newcomers = set(target.members) - {*in_force.members, state.peer}
             self.watch(newcomers)
             self.change = Change(
-                target, event.ticket, newcomers, goal=server.log.last_index, now=server.now
+                target, event.ticket, newcomers, goal=state.log.last_index, now=state.now
             )
             self.advance(self.change)
 
     def objection(self, event: Configure, target: Configuration, *, as_it_is: bool) -> Any:
         """Return why not, or None."""
-        server = self.server
-        in_force = server.configuration
+        state = self.state
+        in_force = state.configuration
         if set(event.members) <= set(target.witnesses):
             return "no_members"
         changing = target.changes_parts(in_force)
@@ -84,8 +84,8 @@ class Changing(Replicating):
         another disk, or by none that could be written down, would not count. `newcomers` are not
         judged yet: they have to catch up first.
         """
-        server = self.server
-        heard_since = server.now - server.config.max_election_timeout
+        state = self.state
+        heard_since = state.now - state.config.max_election_timeout
         would_be = target.bound(self.heard_incarnations())
         silent = [
             peer
@@ -110,7 +110,7 @@ class Changing(Replicating):
         """
         match problem:
             case "change_in_progress":
-                return as_it_is or (self.change is None and not self.server.configuration.old)
+                return as_it_is or (self.change is None and not self.state.configuration.old)
             case ("would_lose_quorum", silent):
                 return self.may_answer_yet(silent)
         return False
@@ -123,7 +123,7 @@ class Changing(Replicating):
     def give_up(self, change: Change, reason: Any) -> None:
         self.change = None
         self.watch(())
-        self.server.answer(change.ticket, ("error", reason))
+        self.state.answer(change.ticket, ("error", reason))
 
     def is_in_doubt(self) -> bool:
         """Tell whether the configuration may still be taken back, or is to be followed by another.
@@ -131,8 +131,8 @@ class Changing(Replicating):
         So is that of the terms before, until this term's first entry commits: else two leaders may
         take configurations for committed that share no majority (thesis 4.1, and its erratum).
         """
-        in_force = self.server.configuration
-        return bool(in_force.old) or max(in_force.index, self.first) > self.server.commit_index
+        in_force = self.state.configuration
+        return bool(in_force.old) or max(in_force.index, self.first) > self.state.commit_index
 
     def is_unsettled(self) -> bool:
         """Tell whether a change is under way: there is one after the other (§6)."""
@@ -144,10 +144,10 @@ class Changing(Replicating):
         Who lost what it had acknowledged is taken for one never heard of, and then learned anew:
         in between it counts nowhere, so that what is committed then needs nothing of it.
         """
-        server = self.server
+        state = self.state
         if self.is_unsettled() or self.handing is not None:
             return
-        known = server.configuration
+        known = state.configuration
         if self.lost.intersection(dict(known.incarnations)):
             learned = known.unbound(self.lost)
         else:
@@ -160,17 +160,17 @@ class Changing(Replicating):
     def heard_incarnations(self) -> dict[Address, int]:
         """The data directories that have answered, and its own."""
         heard = {peer: progress.incarnation for peer, progress in self.progress.items()}
-        return {**heard, self.server.peer: self.server.incarnation}
+        return {**heard, self.state.peer: self.state.incarnation}
 
     def advance(self, change: Change) -> None:
         """Wait for the newcomers to keep up with the log; then append the configuration."""
-        server = self.server
+        state = self.state
         for peer, race in list(change.racing.items()):
             if race.keeps_up(
                 self.progress[peer],
-                last_index=server.log.last_index,
-                now=server.now,
-                within=server.config.min_election_timeout,
+                last_index=state.log.last_index,
+                now=state.now,
+                within=state.config.min_election_timeout,
             ):
                 del change.racing[peer]
         if change.racing:
@@ -191,7 +191,7 @@ class Changing(Replicating):
         """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1). One that
         can't be sent an entry answers.
         """
-        still = change.silent(now=self.server.now, patience=self.patience)
+        still = change.silent(now=self.state.now, patience=self.patience)
         if silent := [peer for peer in still if peer not in self.stuck]:
             self.give_up(change, ("peers_not_responding", silent))
         elif slow := still or change.too_slow():
@@ -199,32 +199,32 @@ class Changing(Replicating):
 
     def settle(self) -> None:
         """End a joint configuration that has committed, whoever began it (§6)."""
-        configuration = self.server.configuration
-        if configuration.old and configuration.index <= self.server.commit_index:
+        configuration = self.state.configuration
+        if configuration.old and configuration.index <= self.state.commit_index:
             change, self.change = self.change, None
             self.append_configuration(configuration.settled(), change and change.ticket)
             self.commit()
 
     def append_configuration(self, configuration: Configuration, ticket: Any) -> None:
-        self.append(encode(self.server.term, CONFIG, configuration.encode()), ticket)
+        self.append(encode(self.state.term, CONFIG, configuration.encode()), ticket)
         self.watch(())
 
     @property
     def patience(self) -> float:
         """How long it goes on with one that doesn't answer, seconds."""
-        return CATCH_UP_TIMEOUTS * self.server.config.max_election_timeout
+        return CATCH_UP_TIMEOUTS * self.state.config.max_election_timeout
 
     def watch(self, newcomers: Iterable[Address]) -> None:
         """Send to everyone of the configuration and to these; others are told that they left."""
-        server = self.server
-        voters = server.voters
-        wanted = {*voters.everyone, *newcomers} - {server.peer}
+        state = self.state
+        voters = state.voters
+        wanted = {*voters.everyone, *newcomers} - {state.peer}
         for peer in wanted & self.leaving.keys():  # back again, maybe with another disk
             del self.leaving[peer], self.progress[peer]
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)
         for peer in self.progress.keys() - wanted:
-            self.leaving.setdefault(peer, server.now + self.patience)
+            self.leaving.setdefault(peer, state.now + self.patience)
         for peer, progress in self.progress.items():
             progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
             progress.counts = self.counts(peer, progress)
@@ -234,21 +234,21 @@ class Changing(Replicating):
         """Refuse it; and one of this group that is no member any more was away when it was
         removed: it is told now, and asks nobody again.
         """
-        server, peer = self.server, request.source
+        state, peer = self.state, request.source
         self.on_pre_vote_request(request)
         is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX
-        if request.group == server.group and not is_told:
+        if request.group == state.group and not is_told:
             self.progress[peer] = self.progress_of(peer)
-            self.leaving[peer] = server.now + self.patience
+            self.leaving[peer] = state.now + self.patience
 
     def forget_who_left(self) -> None:
         """Who was removed is told until its log says so; or for a while, if it is away."""
-        known = self.server.configuration.index
+        known = self.state.configuration.index
         for peer, until in list(self.leaving.items()):
-            if self.server.now > until:
+            if self.state.now > until:
                 del self.leaving[peer], self.progress[peer]
-            elif min(self.progress[peer].match, self.server.commit_index) >= known:
-                self.leaving[peer] = min(until, self.server.now)  # after this heartbeat
+            elif min(self.progress[peer].match, self.state.commit_index) >= known:
+                self.leaving[peer] = min(until, self.state.now)  # after this heartbeat
 
     # The version that the group's machines run as.
 
@@ -259,17 +259,17 @@ class Changing(Replicating):
         has the move, so each replica makes it between the same two commands. A new leader waits
         for its first entry to commit: what its predecessors moved may still be in doubt.
         """
-        server = self.server
-        if not self.may_move_version() or server.commit_index < self.first or self.handing:
+        state = self.state
+        if not self.may_move_version() or state.commit_index < self.first or self.handing:
             return
-        others = {*server.voters.everyone} - {server.peer}
-        newest = min([server.machine, *(self.progress[other].machine for other in others)])
-        if newest > max(self.version, server.version):
+        others = {*state.voters.everyone} - {state.peer}
+        newest = min([state.machine, *(self.progress[other].machine for other in others)])
+        if newest > max(self.version, state.version):
             self.append_version(newest)
 
     def may_move_version(self) -> bool:
-        return self.server.machine > max(self.version, self.server.version)
+        return self.state.machine > max(self.version, self.state.version)
 
     def append_version(self, version: int) -> None:
         self.version = version
-        self.append(encode_version(self.server.term, version), None)
+        self.append(encode_version(self.state.term, version), None)

@@ -38,9 +38,9 @@ class Replicating(Leading):
         self, member: Address, progress: Progress, cut: dict[int, list[bytes]]
     ) -> None:
         """Send a follower what it lacks. `cut` holds what others are sent, by its first index."""
-        server, config = self.server, self.server.config
-        last = server.log.last_index
-        if progress.shipment is not None or progress.next <= server.log.base:
+        state, config = self.state, self.state.config
+        last = state.log.last_index
+        if progress.shipment is not None or progress.next <= state.log.base:
             self.send_snapshot(member, progress)
             return
         while progress.next <= last and progress.may_send(config.inflight_max):
@@ -48,7 +48,7 @@ class Replicating(Leading):
                 break
             entries = cut.get(progress.next)
             if entries is None:
-                entries = cut[progress.next] = server.log.batch(
+                entries = cut[progress.next] = state.log.batch(
                     progress.next, min(config.append_bytes_max, self.frame_bytes // 2)
                 )
             if len(entries[0]) > self.frame_bytes - ENVELOPE_BYTES and self.is_too_large(
@@ -67,40 +67,40 @@ class Replicating(Leading):
         A witness's holds nothing: it waits until another leads. One that is in doubt waits until
         its file was looked at, and a damaged one for another. Who refused it again and again rests.
         """
-        server = self.server
-        waits = server.has_doubtful_snapshot() or server.now < progress.rests_until
-        if not server.keeps_no_state and not waits:
+        state = self.state
+        waits = state.has_doubtful_snapshot() or state.now < progress.rests_until
+        if not state.keeps_no_state and not waits:
             if progress.shipment is None:
-                progress.shipment = Shipment(server.snapshot, now=server.now)
+                progress.shipment = Shipment(state.snapshot, now=state.now)
             self.send_parts(member, progress, progress.shipment)
         if progress.due:
             self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
             progress.due = False
 
     def send_parts(self, member: Address, progress: Progress, shipment: Shipment) -> None:
-        server, snapshot = self.server, shipment.snapshot
-        chunk_bytes = min(server.config.snapshot_chunk_bytes, self.frame_bytes // 2)
+        state, snapshot = self.state, shipment.snapshot
+        chunk_bytes = min(state.config.snapshot_chunk_bytes, self.frame_bytes // 2)
         while shipment.may_send(chunk_bytes):
             data = self.part_of(shipment, chunk_bytes)
             if not data:
                 progress.shipment = None
-                server.doubt(snapshot)
+                state.doubt(snapshot)
                 return
-            server.effects.early.append(
+            state.effects.early.append(
                 InstallSnapshot(
-                    source=server.peer, target=member, group=server.group, term=server.term,
+                    source=state.peer, target=member, group=state.group, term=state.term,
                     index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
                     checksum=snapshot.checksum, offset=shipment.sent, data=data,
                     round=self.reads.round,
                 )
             )  # fmt: skip
-            shipment.sent_more(len(data), now=server.now)
+            shipment.sent_more(len(data), now=state.now)
             progress.due = False
 
     def part_of(self, shipment: Shipment, size: int) -> bytes:
         """Return the next part of a snapshot; nothing where its file has gone, or can't be read."""
         try:
-            return self.server.snapshots.read(shipment.snapshot, shipment.sent, size)
+            return self.state.snapshots.read(shipment.snapshot, shipment.sent, size)
         except StoreError:
             return b""
 
@@ -110,12 +110,12 @@ class Replicating(Leading):
         What is sent to several is cut once, so the smallest counts; and a command that could not
         be sent to each of the members would be admitted in vain. Who left needs none any more.
         """
-        server = self.server
-        holds = {peer: server.frame_bytes_max(peer) for peer in self.progress}
+        state = self.state
+        holds = {peer: state.frame_bytes_max(peer) for peer in self.progress}
         self.frame_bytes = min(holds.values(), default=NO_FRAMES)
         of_members = [size for peer, size in holds.items() if peer not in self.leaving]
         frame_bytes = min(of_members, default=NO_FRAMES)
-        self.command_bytes_max = min(server.config.command_bytes_max, frame_bytes - FRAME_ROOM)
+        self.command_bytes_max = min(state.config.command_bytes_max, frame_bytes - FRAME_ROOM)
 
     def is_stuck(self, member: Address, progress: Progress) -> bool:
         """Tell whether the next entry is one that was too large, and still is: it is not read again
@@ -130,17 +130,17 @@ class Replicating(Leading):
         It was admitted before its node and this one agreed. A snapshot that stands for it, once it
         is committed, is sent instead: that goes in parts.
         """
-        server = self.server
-        holds = server.frame_bytes_max(member)
+        state = self.state
+        holds = state.frame_bytes_max(member)
         if size <= holds - ENVELOPE_BYTES:
             return False
-        if server.snapshot.index >= progress.next:
+        if state.snapshot.index >= progress.next:
             self.send_snapshot(member, progress)
         if progress.shipment is None:
             self.stuck[member] = progress.next, size
             if member not in self.leaving:
                 detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
-                server.note(Trouble("entry_too_large", member, detail))
+                state.note(Trouble("entry_too_large", member, detail))
         return True
 
     def forget_who_is_stuck(self) -> None:
@@ -150,16 +150,16 @@ class Replicating(Leading):
             if progress is None or progress.match >= index:
                 del self.stuck[member]
         if not self.stuck:
-            self.server.troubles.pop("entry_too_large", None)
+            self.state.troubles.pop("entry_too_large", None)
 
     def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
-        server = self.server
-        server.effects.early.append(
+        state = self.state
+        state.effects.early.append(
             AppendEntries(
-                source=server.peer, target=member, group=server.group, term=server.term,
+                source=state.peer, target=member, group=state.group, term=state.term,
                 prev_index=prev_index,
-                prev_term=server.log.term_at(prev_index) if prev_index else 0,
-                commit=server.commit_index, round=self.reads.round, entries=entries,
+                prev_term=state.log.term_at(prev_index) if prev_index else 0,
+                commit=state.commit_index, round=self.reads.round, entries=entries,
             )
         )  # fmt: skip
 
@@ -169,23 +169,23 @@ class Replicating(Leading):
         if progress is None or shipment is None or shipment.snapshot.index != reply.index:
             return
         is_refused = shipment.is_sent() and not reply.accepted and not reply.offset
-        shipment.answered(reply.offset, accepted=reply.accepted, now=self.server.now)
+        shipment.answered(reply.offset, accepted=reply.accepted, now=self.state.now)
         if is_refused:
-            server = self.server
-            progress.snapshot_refused(now=server.now, patience=server.config.max_election_timeout)
-            server.doubt(shipment.snapshot)
+            state = self.state
+            progress.snapshot_refused(now=state.now, patience=state.config.max_election_timeout)
+            state.doubt(shipment.snapshot)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:
         super().on_snapshot_checked(event)
-        if self.server.damaged is not None:
+        if self.state.damaged is not None:
             for progress in self.progress.values():
                 progress.shipment = None
                 progress.refused = 0
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep what followers need that are behind, and alive, within a bound."""
-        server, config = self.server, self.server.config
-        heard_since = server.now - config.max_election_timeout
+        state, config = self.state, self.state.config
+        heard_since = state.now - config.max_election_timeout
         snapshot = event.snapshot
         needed = [
             progress.wanted + 1
@@ -195,7 +195,7 @@ class Replicating(Leading):
         end = snapshot.index + 1
         keep_from = min([end - config.snapshot_trailing, *needed])
         most = max(config.snapshot_trailing, HELD_BACK_MAX * config.snapshot_entries)
-        server.snapshot_taken(snapshot, max(keep_from, end - most))
+        state.snapshot_taken(snapshot, max(keep_from, end - most))
 
     def snapshots_in_use(self) -> set[Snapshot]:
         """Return the snapshots that are on their way to followers."""
@@ -217,7 +217,7 @@ class Replicating(Leading):
 
     def agreed(self, reply: AppendRejected) -> int:
         """Return where the logs may agree at best."""
-        log = self.server.log
+        log = self.state.log
         if reply.hint <= log.base:  # only a snapshot helps
             return reply.hint
         return log.newest_at_or_before(reply.hint, reply.hint_term)
@@ -236,8 +236,8 @@ class Replicating(Leading):
         asked, match = progress.suspected
         if reply.round < asked or reply.prev_index > match:
             return
-        server, peer = self.server, reply.source
-        server.note(Trouble("lost_entries", peer, str(progress.match)))
+        state, peer = self.state, reply.source
+        state.note(Trouble("lost_entries", peer, str(progress.match)))
         self.lost.add(peer)
         fresh = self.progress[peer] = self.progress_of(peer)
         fresh.incarnation = progress.incarnation
@@ -247,7 +247,7 @@ class Replicating(Leading):
         """Note that a follower of this term lives, and which round it has answered."""
         progress = self.recognised(reply)
         if progress is not None:
-            progress.heard = self.server.now
+            progress.heard = self.state.now
             progress.linked = True
             if progress.round < reply.round <= self.reads.round:
                 progress.round = reply.round
@@ -264,7 +264,7 @@ class Replicating(Leading):
         progress = self.progress.get(peer)
         if progress is None or progress.incarnation == incarnation:
             return progress
-        if self.server.configuration.incarnation_of(peer) not in (0, incarnation):
+        if self.state.configuration.incarnation_of(peer) not in (0, incarnation):
             return None
         if progress.incarnation:
             progress = self.progress[peer] = self.progress_of(peer)
@@ -274,16 +274,16 @@ class Replicating(Leading):
 
     def progress_of(self, peer: Address) -> Progress:
         """What is known of one that has not answered yet."""
-        server = self.server
+        state = self.state
         return Progress(
-            next_index=server.log.last_index + 1, incarnation=server.voters.incarnation_of(peer)
+            next_index=state.log.last_index + 1, incarnation=state.voters.incarnation_of(peer)
         )
 
     def counts(self, peer: Address, progress: Progress) -> bool:
-        return peer not in self.lost and self.server.voters.counts(peer, progress.incarnation)
+        return peer not in self.lost and self.state.voters.counts(peer, progress.incarnation)
 
     def confirm_reads(self) -> None:
-        effects = self.server.effects
+        effects = self.state.effects
         for read in self.reads.confirmed(self.reached(ROUND, own=self.reads.round)):
             if type(read.ticket) is ReadIndexReply:
                 effects.early.append(read.ticket)
@@ -295,11 +295,11 @@ class Replicating(Leading):
 
         An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
         """
-        server = self.server
+        state = self.state
         index = self.reached(MATCH, own=self.written)
-        if index > server.commit_index and index >= self.first:
-            server.commit_to(int(index))
-            server.belong_to(server.group)
+        if index > state.commit_index and index >= self.first:
+            state.commit_to(int(index))
+            state.belong_to(state.group)
             self.settle()
 
     def settle(self) -> None:

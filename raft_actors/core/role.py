@@ -5,7 +5,7 @@ outlive it. Each role answers every event through its `handlers` table, if only 
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.messages import (
@@ -25,10 +25,9 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, TOO_STALE
-
-if TYPE_CHECKING:
-    from raft_actors.core.server import Server
-    from raft_actors.names import Address
+from raft_actors.core.snapshot import Snapshot
+from raft_actors.core.state import State
+from raft_actors.names import Address
 
 __all__ = ["Handlers", "Role"]
 
@@ -38,19 +37,20 @@ Handlers = Mapping[type, Callable[[Any, Any], None]]
 class Role:
     """One peer's part in one term."""
 
-    __slots__ = ("server",)
+    __slots__ = ("state",)
     name: ClassVar[str]
     handlers: ClassVar[Handlers]
 
-    leader: "Address | None" = None
+    leads: ClassVar[bool] = False
+    leader: Address | None = None
     """Whom this peer takes for the leader of its term."""
 
-    def __init__(self, server: "Server") -> None:
-        self.server = server
+    def __init__(self, state: State) -> None:
+        self.state = state
 
     @property
     def alarm(self) -> float:
-        """When this role wants a Tick, in seconds of `server.now`."""
+        """When this role wants a Tick, in seconds of `state.now`."""
         raise NotImplementedError
 
     def hears_a_leader(self) -> bool:
@@ -60,6 +60,22 @@ class Role:
         can't disrupt the others (thesis 4.2.3, 9.6).
         """
         return False
+
+    def is_bound_to_a_leader(self) -> bool:
+        """Tell whether this peer must not help to depose a leader."""
+        return self.state.now < self.state.promised_until or self.hears_a_leader()
+
+    def knows(self, peer: Address) -> bool:
+        """Tell whether this peer asks that one anything, so that it may answer."""
+        return peer in self.state.voters.everyone
+
+    def take_tickets(self, _through: int) -> list[Any]:
+        """Return who waits for entries; see `Server.take_tickets`."""
+        return []
+
+    def snapshots_in_use(self) -> set[Snapshot]:
+        """Return the snapshots that are on their way to others."""
+        return set()
 
     def flush(self) -> None:
         """Send what the batch of events has left to say. Called once for each batch."""
@@ -79,52 +95,52 @@ class Role:
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
         """Say whether this peer would vote for the sender, and remember nothing of it."""
         granted = self.would_vote_for(request)
-        self.server.send(self.server.reply_pre_vote(request, granted=granted))
+        self.state.send(self.state.reply_pre_vote(request, granted=granted))
 
     def would_vote_for(self, request: RequestPreVote) -> bool:
-        server = self.server
+        state = self.state
         return (
-            request.term >= server.term
-            and not server.is_bound_to_a_leader()
-            and server.log.is_no_newer_than(
+            request.term >= state.term
+            and not self.is_bound_to_a_leader()
+            and state.log.is_no_newer_than(
                 last_index=request.last_index, last_term=request.last_term
             )
         )
 
     def refuse_vote(self, request: RequestVote) -> None:
         """This peer has voted for itself in this term."""
-        self.server.send(self.server.reply_vote(request, granted=False))
+        self.state.send(self.state.reply_vote(request, granted=False))
 
     def follow(self, request: AppendEntries | InstallSnapshot) -> None:
         """Another peer leads this term: follow it, and take what it sends."""
-        self.server.become_follower(leader=request.source)
-        self.server.handle(request)
+        self.state.become_follower(leader=request.source)
+        self.state.handle(request)
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep some entries before its end, so that one a little behind gets those instead."""
-        server, snapshot = self.server, event.snapshot
-        server.snapshot_taken(snapshot, snapshot.index + 1 - server.config.snapshot_trailing)
+        state, snapshot = self.state, event.snapshot
+        state.snapshot_taken(snapshot, snapshot.index + 1 - state.config.snapshot_trailing)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:
-        """Have a damaged one told of, and let the shell take another; see `Server.doubt`."""
-        server = self.server
-        if event.snapshot is not server.doubted:
+        """Have a damaged one told of, and let the shell take another; see `State.doubt`."""
+        state = self.state
+        if event.snapshot is not state.doubted:
             return
-        server.doubted = None
+        state.doubted = None
         if event.reason:
-            server.damaged = event.snapshot
-            server.troubles.pop("damaged_snapshot", None)  # an earlier one
-            server.note(Trouble("damaged_snapshot", server.peer, event.reason))
+            state.damaged = event.snapshot
+            state.troubles.pop("damaged_snapshot", None)  # an earlier one
+            state.note(Trouble("damaged_snapshot", state.peer, event.reason))
 
     def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
-        self.server.snapshot_installed(event.snapshot)
+        self.state.snapshot_installed(event.snapshot)
 
     def on_snapshot_refused(self, _event: SnapshotRefused) -> None:
         """Take it from the beginning, if a leader sends it again."""
-        self.server.incoming = None
+        self.state.incoming = None
 
     def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
-        self.server.answer(event.ticket, ELECTION_IN_PROGRESS)
+        self.state.answer(event.ticket, ELECTION_IN_PROGRESS)
 
     def on_query(self, event: Query) -> None:
         """A stale read needs no leader. All others do."""
@@ -132,7 +148,7 @@ class Role:
             self.refuse_read(event, ELECTION_IN_PROGRESS)
 
     def refuse_read(self, event: Query, answer: Any) -> None:
-        self.server.answer(event.ticket, answer if event.staleness_s is None else TOO_STALE)
+        self.state.answer(event.ticket, answer if event.staleness_s is None else TOO_STALE)
 
     def answers_as_it_is(self, event: Query) -> bool:
         """Answer a stale read from what is committed here, if that is fresh enough; was it?
@@ -141,16 +157,16 @@ class Role:
         was committed, as for a follower's read, and has that index. A leader's heartbeat would
         not do: it may be a deposed one's, or have been under way for long.
         """
-        server = self.server
-        if server.keeps_no_state:
+        state = self.state
+        if state.keeps_no_state:
             return False
         index = event.after
         if event.staleness_s is not None:
-            asked_at, known = server.fresh
-            if asked_at < server.now - event.staleness_s:
+            asked_at, known = state.fresh
+            if asked_at < state.now - event.staleness_s:
                 return False
             index = max(index, known)
-        if index > server.commit_index:
+        if index > state.commit_index:
             return False
-        server.effects.reads.append(Read(index, event.query, event.ticket))
+        state.effects.reads.append(Read(index, event.query, event.ticket))
         return True

@@ -1,50 +1,31 @@
-"""Server: one peer's protocol state, and the only door to it: `step` events, then `flush`."""
+"""Server: one peer's protocol, and the only door to it: `step` events, then `flush`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from raft_actors.config import Config
 from raft_actors.core.candidate import Candidate, PreCandidate
-from raft_actors.core.configuration import Configuration, is_group, named
-from raft_actors.core.effects import Ballot, Effects, News, Trouble
-from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.configuration import is_group
+from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
-from raft_actors.core.log import Log
 from raft_actors.core.messages import (
-    NO_FRAMES,
     AppendEntries,
     AppendRejected,
-    Configure,
+    Event,
     InstallSnapshot,
     Message,
-    NodeLost,
     PreVoteReply,
-    Propose,
-    Query,
     RequestPreVote,
     RequestVote,
-    SnapshotChecked,
-    SnapshotInstalled,
-    SnapshotRefused,
-    SnapshotTaken,
     Tick,
     TimeoutNow,
-    Transfer,
     VoteReply,
-    Written,
 )
-from raft_actors.core.replies import redirect
 from raft_actors.core.role import Role
-from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot, SnapshotReader
+from raft_actors.core.state import State
 from raft_actors.names import Address
 
-if TYPE_CHECKING:
-    from random import Random
-
-__all__ = ["FOUNDING_TIMEOUTS", "Event", "Founding", "Server"]
+__all__ = ["TERMS_AT_ONCE", "Server"]
 
 LEADERS_OWN = (AppendEntries, InstallSnapshot)
 """What only the leader of a term sends."""
@@ -56,148 +37,24 @@ TERMS_AT_ONCE = 1 << 32
 """By so many terms one message raises a peer's: decades of elections. A term that is further away
 is reached by several messages, and no few of them use up the terms that there are."""
 
-FOUNDING_TIMEOUTS = 5
-"""How many longest election timeouts a founder waits for a majority before it gives up."""
 
-LEADERLESS_TIMEOUTS = 5
-"""So many longest election timeouts without a leader are told; an election takes one or two."""
-TOLD_AGAIN_S = 60.0
-"""How often at the least; at first each time after as long again."""
-
-Event = (
-    Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
-    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
-)  # fmt: skip
-
-
-@dataclass(slots=True)
-class Founding:
-    """A group that is being founded: it exists once a majority has its first entry.
-
-    heard     the incarnations of those that have answered in this round
-    member    who has answered in this round that it is of a group already
-    answered  who has answered in any round
-    """
-
-    configuration: Configuration
-    ticket: Any
-    give_up_at: float
-    heard: dict[Address, int] = field(default_factory=dict)
-    member: Address | None = None
-    answered: set[Address] = field(default_factory=set)
-
-    def failure(self) -> Any:
-        if self.member is not None:
-            return ("error", ("in_another_group", [self.member]))
-        return ("error", "peers_not_responding")
-
-
-class Server:
+class Server(State):
     """Raft for one peer, as a machine of events and effects.
 
-    The shell sets `now` (seconds, any origin, never back) and `wall_ms` (milliseconds since 1970,
-    on which no rule of Raft depends) before each batch, steps every event that waits, and then
-    does the effects of one `flush` in their order. `ballot`, `log`, `incarnation`, `snapshot` and
-    `incoming` are what the store gave back. Chance comes from `random` alone, so a seed tells the
-    whole story.
+    The shell sets `now` and `wall_ms` before each batch, steps every event that waits, and then
+    does the effects of one `flush` in their order.
 
-    machine         the version of this peer's machine: the newest that it can run as
-    version         what the group's machines run as, as far as this peer has applied the log
-    fresh           (when, index): all that was committed then is at or before index. It was found
-                    out by asking a leader, and stays true in whatever role
-    promised_until  before that this peer helps to elect no other leader, whatever becomes of its
-                    role: somebody's lease may rest on it (thesis 6.4.1)
-    settled_at      when all is over that it promised in the lives before this one
-    snapshot        stands for the log up to its index; the log itself may begin earlier
-    snapshots       where a leader reads it to send it
-    frame_bytes_max  tells how many bytes one frame to a peer's node holds
-    doubted         `snapshot` while its file is looked at, and is sent to nobody
-    damaged         `snapshot` once it is known to be, until another is taken
-    incoming        the leader's snapshot that is being received, as far as it is here
-    commit_index    what is known to be committed; at first what the state machine has applied
-    stateless       whether its data directory is a witness's
-    troubles        what a person has to look at, and was told once
-    leaderless_at   since when it has known no leader, if it knows none
-    tell_at         when to tell of that
+    role          the part that it plays in its term: it answers every event
+    saved_ballot  as the shell was last told to save it
+    news          what observers were told last
     """
 
-    __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
-                 "effects", "founding", "frame_bytes_max", "fresh", "incarnation", "incoming",
-                 "leaderless_at", "log", "machine", "news", "now", "peer", "promise_ms",
-                 "promised_until", "random", "role", "saved_ballot", "settled_at", "snapshot",
-                 "snapshots", "stateless", "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
+    __slots__ = ("news", "role", "saved_ballot")
 
-    def __init__(
-        self,
-        peer: Address,
-        *,
-        config: Config,
-        random: "Random",
-        ballot: Ballot,
-        log: Log,
-        incarnation: int,
-        now: float,
-        snapshots: SnapshotReader,
-        snapshot: Snapshot = NO_SNAPSHOT,
-        incoming: Incoming | None = None,
-        commit_index: int = 0,
-        machine: int = 1,
-        frame_bytes_max: Callable[[Address], int] = lambda _peer: NO_FRAMES,
-    ) -> None:
-        self.peer = peer
-        self.config = config
-        self.random = random
-        self.ballot = self.saved_ballot = ballot
-        self.log = log
-        self.incarnation = incarnation
-        self.now = now
-        self.wall_ms = 0
-        self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
-        self.doubted: Snapshot | None = None
-        self.damaged: Snapshot | None = None
-        self.commit_index = max(snapshot.index, commit_index)
-        self.machine = machine
-        self.frame_bytes_max = frame_bytes_max
-        self.version = 1
-        self.configuration = self.configuration_at(ballot.configuration)
-        self.founding: Founding | None = None
-        self.effects = Effects()
+    def begin(self) -> None:
+        self.saved_ballot = self.ballot
         self.news: News | None = None
-        self.stateless = False
-        self.troubles: dict[str, Trouble] = {}
-        self.leaderless_at = now
-        self.tell_at = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
-        self.fresh = (-inf, 0)
-        leases = config.lease_clock_drift_max is not None
-        self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
-        self.promised_until = -inf
-        longest_ms = max(self.promise_ms, ballot.promise_ms)
-        if ballot.term and longest_ms:  # what it promised in its life before, it does not know
-            self.promised_until = now + longest_ms / 1000
-        self.settled_at = self.promised_until
         self.role: Role = Follower(self)
-
-    # What the shell and the roles ask.
-
-    @property
-    def term(self) -> int:
-        return self.ballot.term
-
-    @property
-    def voted_for(self) -> Address | None:
-        return self.ballot.voted_for
-
-    @property
-    def group(self) -> str:
-        """Of what it belongs to for good, if it does: a newcomer's log may begin with entries of
-        the group that a restored one was made from.
-        """
-        return self.ballot.group or self.voters.group
-
-    @property
-    def voters(self) -> Configuration:
-        """Who counts in elections and commits: the configuration in the log, or a founder's."""
-        return self.founding.configuration if self.founding else self.configuration
 
     @property
     def alarm(self) -> float:
@@ -209,61 +66,6 @@ class Server:
         """Tell whether there's a leader whose term's first entry has committed (thesis 6.4)."""
         return self.role.leader is not None and self.log.term_at(self.commit_index) == self.term
 
-    @property
-    def keeps_no_state(self) -> bool:
-        """Tell whether this peer votes only: it leads for as long as it takes to hand over."""
-        return self.stateless or self.peer in self.voters.witnesses
-
-    def may_stand(self) -> bool:
-        """Tell whether this peer may ask for votes.
-
-        Also one that its newest configuration leaves out, until that is known to be committed:
-        it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
-        Members of the group that a restored one was made from have no part in this one.
-        """
-        voters = self.voters
-        if not voters.votes(self.peer) and voters.index > self.commit_index:
-            voters = self.configuration_at(voters.previous)
-        return (
-            voters.votes(self.peer)
-            and voters.counts(self.peer, self.incarnation)
-            and self.ballot.group in ("", voters.group)
-        )
-
-    def promise(self) -> int:
-        """Elect nobody else for a while, if leases are wanted; return for how many ms.
-
-        For how long is durable before the leader hears of it: a life with a shorter setting, or
-        without leases, keeps what one before it has promised. That is forgotten once it is over.
-        """
-        promise_ms = self.promise_ms
-        if promise_ms != self.ballot.promise_ms and (
-            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at
-        ):
-            self.ballot = replace(self.ballot, promise_ms=promise_ms)
-        if promise_ms:
-            self.promised_until = max(self.promised_until, self.now + promise_ms / 1000)
-        return promise_ms
-
-    def is_bound_to_a_leader(self) -> bool:
-        """Tell whether this peer must not help to depose a leader."""
-        return self.now < self.promised_until or self.role.hears_a_leader()
-
-    def election_deadline(self) -> float:
-        """A random time from now, so that two peers seldom stand together (§5.2).
-
-        A lone voter waits for nobody. A witness lets the others try first.
-        """
-        config = self.config
-        if len(self.voters.members) < 2 and not self.others() and self.may_stand():
-            return self.now
-        patience = config.max_election_timeout if self.keeps_no_state else 0.0
-        return (
-            self.now
-            + patience
-            + self.random.uniform(config.min_election_timeout, config.max_election_timeout)
-        )
-
     # Events in.
 
     def step(self, event: Event) -> None:
@@ -272,11 +74,11 @@ class Server:
             if not self.is_meant(event):
                 return
             if self.founding is not None and isinstance(event, PreVoteReply | VoteReply):
-                self.hear_member(self.founding, event)
+                self.founding.hear(event)
             if event.term != self.term and not self.meets_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
-            self.note_silent(self.founding)
+            self.note_silent(self.founding.silent(self.others()))
             self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return
@@ -307,77 +109,6 @@ class Server:
             return False
         return True
 
-    def knows(self, peer: Address) -> bool:
-        """Tell whether this peer asks that one anything, so that it may answer."""
-        role = self.role
-        return peer in self.voters.everyone or (
-            isinstance(role, Leader) and peer in role.progress and peer not in role.leaving
-        )
-
-    def hear_member(self, founding: Founding, reply: Message) -> None:
-        """Note who has answered a founder, with which disk, and whether it is of a group."""
-        founding.heard[reply.source] = reply.source_incarnation
-        founding.answered.add(reply.source)
-        if is_group(reply.group):
-            founding.member = reply.source
-
-    def note_silent(self, founding: Founding) -> None:
-        """Name those that have not answered a founder: they don't run, or are called otherwise."""
-        silent = [member for member in self.others() if member not in founding.answered]
-        if silent and founding.member is None:
-            self.troubles.pop("silent", None)  # of an earlier attempt
-            self.note(Trouble("silent", silent[0], named(silent)))
-
-    def note_no_group(self) -> None:
-        """Have a person told who asks a peer of no group for what only a group can do."""
-        if not self.voters.members:
-            self.note(Trouble("no_group", self.peer))
-
-    def note_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
-        """Have a person told, now and then, that there has been no leader for long, and who of
-        the members is not among those that were `heard`, or has another data directory. A learner
-        asks nobody.
-        """
-        if self.now < self.tell_at:
-            return
-        since = self.now - self.leaderless_at
-        self.tell_at = self.now + min(since, TOLD_AGAIN_S)
-        asked = [] if heard is None else self.others()
-        heard = heard or {}
-        silent = [member for member in asked if member not in heard]
-        what = "not_formed" if self.founding else "no_leader"
-        if self.founding and self.troubles.keys() - {"not_formed", "no_group"}:
-            return  # those say why
-        detail = f"for {since:.0f} s"
-        if silent:
-            detail += f": no answer from {named(silent)}"
-        for member in asked:
-            if member in heard and not self.voters.counts(member, heard[member]):
-                detail += (
-                    f"; {named([member])} answers, and has no vote: the group does not know the "
-                    "data directory it has"
-                )
-        self.troubles.pop(what, None)  # it is told again
-        self.note(Trouble(what, silent[0] if silent else self.peer, detail))
-
-    def note_leader(self, leader: Address | None) -> None:
-        """There is another leader than before, or none any more."""
-        self.leaderless_at = self.now
-        self.tell_at = self.now + LEADERLESS_TIMEOUTS * self.config.max_election_timeout
-        if leader is not None:
-            for what in ("no_leader", "not_formed"):
-                self.troubles.pop(what, None)
-
-    def note(self, trouble: Trouble) -> None:
-        """Have a person told, once for each kind."""
-        if trouble.what not in self.troubles:
-            self.troubles[trouble.what] = trouble
-            self.effects.troubles.append(trouble)
-
-    def handle(self, event: Event) -> None:
-        """Let the role of this moment answer."""
-        self.role.handlers[type(event)](self.role, event)
-
     def meets_term(self, message: Message) -> bool:
         """Apply the rule of terms, once for all roles (§5.1); return whether to go on.
 
@@ -390,9 +121,9 @@ class Server:
             return True
         if message.term > self.term:
             forced = isinstance(message, RequestVote) and message.forced
-            if kind is RequestVote and not forced and self.is_bound_to_a_leader():
+            if kind is RequestVote and not forced and self.role.is_bound_to_a_leader():
                 return False
-            if kind not in CLAIMS and not self.knows(message.source):
+            if kind not in CLAIMS and not self.role.knows(message.source):
                 return False
             if message.term > self.term + TERMS_AT_ONCE:
                 self.become_follower(leader=None, term=self.term + TERMS_AT_ONCE)
@@ -411,6 +142,10 @@ class Server:
         elif kind is RequestVote:
             self.send(self.reply_vote(message, granted=False))
         return kind is PreVoteReply  # it is good for the term that it names, not for the voter's
+
+    def handle(self, event: Event) -> None:
+        """Let the role of this moment answer."""
+        self.role.handlers[type(event)](self.role, event)
 
     # Effects out.
 
@@ -442,109 +177,12 @@ class Server:
 
         Only a leader can: who else may have an older configuration than the one it speaks to.
         """
-        leads = isinstance(self.role, Leader)
+        leads = self.role.leads
         known = dict(self.configuration.incarnations) if leads else {}
         for message in messages:
             message.source_incarnation = self.incarnation
             if leads:
                 message.target_incarnation = known.get(message.target, 0)
-
-    def send(self, message: Message) -> None:
-        self.effects.send.append(message)
-
-    def answer(self, ticket: Any, answer: Any) -> None:
-        self.effects.answers.append((ticket, answer))
-
-    def group_for(self, request: Message) -> str:
-        """Return the group in whose name to reply: that of the request, if it has one.
-
-        Where it is another than the one in this peer's log, that one was never founded.
-        """
-        return request.group if is_group(request.group) else self.group
-
-    def reply_vote(self, request: Message, *, granted: bool) -> VoteReply:
-        return VoteReply(
-            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
-            granted=granted,
-        )  # fmt: skip
-
-    def reply_pre_vote(self, request: RequestPreVote, *, granted: bool) -> PreVoteReply:
-        return PreVoteReply(
-            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
-            asked=request.term + 1, granted=granted,
-            target_incarnation=0 if is_group(request.group)
-            else self.configuration.incarnation_of(request.source),
-        )  # fmt: skip
-
-    # The log.
-
-    def append(self, entries: list[bytes]) -> None:
-        first = self.log.last_index + 1
-        self.log.append(entries)
-        self.note_configurations(first, entries)
-
-    def are_a_leaders(self, prev_index: int, entries: list[bytes]) -> bool:
-        """Tell whether a leader of this group may have sent these: it replaces no committed entry
-        (§5.4.3), and its configurations follow on each other. One that names another entry as the
-        configuration before it would end each life of a peer that has to cut it off its log.
-        """
-        last = min(self.commit_index, prev_index + len(entries))
-        known = max(0, last - prev_index)
-        if known and self.log.between(prev_index + 1, last) != entries[:known]:
-            return False
-        new = entries[known:]
-        if CONFIG in map(kind_of, new):
-            before, first = self.configuration, prev_index + known + 1
-            while before.index >= first:
-                before = self.configuration_at(before.previous)
-            for index, entry in enumerate(new, first):
-                if kind_of(entry) == CONFIG:
-                    after = Configuration.decode(payload_of(entry), index)
-                    if after.previous != before.index:
-                        return False
-                    before = after
-        return True
-
-    def extend(self, prev_index: int, entries: list[bytes]) -> None:
-        """Take a leader's entries into the log; see `Log.extend`."""
-        changed = self.log.extend(prev_index, entries)
-        if changed > prev_index + len(entries):
-            return
-        while self.configuration.index >= changed:
-            self.configuration = self.configuration_at(self.configuration.previous)
-            self.ballot = self.with_configuration(self.configuration.index)
-        self.note_configurations(changed, entries[changed - prev_index - 1 :])
-        if self.founding is not None and self.configuration.members:
-            self.give_up_founding(redirect(self.role.leader))  # another founder was faster
-
-    def note_configurations(self, first: int, entries: list[bytes]) -> None:
-        """A configuration counts from the moment it is in the log (§6)."""
-        for index, entry in enumerate(entries, first):
-            if kind_of(entry) == CONFIG:
-                self.configuration = Configuration.decode(payload_of(entry), index)
-                self.ballot = self.with_configuration(index)
-                known = self.configuration.incarnation_of(self.peer)
-                if self.peer in self.configuration.everyone and known in (0, self.incarnation):
-                    self.troubles.clear()
-
-    def configuration_at(self, index: int) -> Configuration:
-        if index <= self.snapshot.index:
-            return self.snapshot.configuration  # of those up to there, only the newest is needed
-        return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
-
-    def commit_to(self, index: int) -> None:
-        """Never back: a late message knows less, not more."""
-        if index > self.commit_index:
-            self.commit_index = index
-
-    def belong_to(self, group: str) -> None:
-        """Be of this group for good: its first entry is committed, here or at a leader's word.
-
-        It is the leader's group, whatever the entries and the snapshot say that it has sent: those
-        of a restored or forced group begin with another's configurations.
-        """
-        if not self.ballot.group and is_group(group):
-            self.ballot = replace(self.ballot, group=group)
 
     def take_tickets(self, through: int) -> list[Any]:
         """Return who waits for the entries up to `through` that were not taken before.
@@ -552,95 +190,7 @@ class Server:
         The last ticket belongs to `through`. Shorter than the entries applied when those of
         the beginning are not this leader's own; empty at a peer that does not lead.
         """
-        role = self.role
-        return role.take_tickets(through) if isinstance(role, Leader) else []
-
-    # Snapshots.
-
-    def doubt(self, snapshot: Snapshot) -> None:
-        """Have the file of a snapshot looked at before it is sent again. Instead of an older one
-        the newest is sent in any case."""
-        if snapshot is self.snapshot and not self.has_doubtful_snapshot():
-            self.doubted = self.effects.doubted = snapshot
-
-    def has_doubtful_snapshot(self) -> bool:
-        return self.doubted is not None or self.damaged is not None
-
-    def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
-        """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
-
-        keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
-        """
-        self.snapshot = snapshot
-        self.doubted = self.damaged = None
-        if keep_from - 1 > self.log.base:
-            self.log.compact(keep_from - 1)
-            self.effects.compact = self.log.base, self.log.base_term
-
-    def snapshot_installed(self, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot; the state machine does already.
-
-        What follows its last entry in this log stays if that entry is in it, for it may have been
-        counted; else nothing of this log is the leader's (Figure 13, InstallSnapshot 6 and 7).
-        """
-        if snapshot.index <= self.commit_index:
-            raise AssertionError("a snapshot of what is known already would take entries away")
-        log = self.log
-        self.incoming = None
-        kept = log.term_at(snapshot.index) == snapshot.term
-        self.snapshot = snapshot
-        self.doubted = self.damaged = None
-        if kept:
-            log.compact(snapshot.index)
-            self.effects.compact = log.base, log.base_term
-        else:
-            log.restart(snapshot.index, snapshot.term)
-            self.configuration = snapshot.configuration
-            self.ballot = self.with_configuration(self.configuration.index)
-            self.effects.restart = snapshot.index, snapshot.term
-        self.commit_to(snapshot.index)
-
-    # The ballot. A new object means that it must be written before anything promises it.
-
-    def vote(self, candidate: Address) -> None:
-        self.ballot = replace(self.ballot, voted_for=candidate)
-
-    def with_configuration(self, index: int) -> Ballot:
-        return replace(self.ballot, configuration=index)
-
-    def enter_term(self, term: int, voted_for: Address | None) -> None:
-        if term <= self.term:
-            raise AssertionError("a term never falls, and gives one vote")
-        self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
-
-    # Founding a group.
-
-    def found(self, event: Configure) -> None:
-        """Stand with a configuration that is in no log yet; winning writes it there.
-
-        A peer that declares its members never gives up, for they may be started days later; and it
-        lets the first of them stand first, for they are often started together.
-        """
-        if self.peer not in event.members:
-            self.answer(event.ticket, ("error", "must_be_in_consensus_group"))
-            return
-        if set(event.members) <= set(event.witnesses):
-            self.answer(event.ticket, ("error", "no_members"))
-            return
-        configuration = Configuration.founding(event.members, event.learners, event.witnesses)
-        give_up_at = self.now + FOUNDING_TIMEOUTS * self.config.max_election_timeout
-        if event.declared:
-            give_up_at = inf
-        self.founding = Founding(configuration, event.ticket, give_up_at)
-        if event.declared and self.peer != configuration.members[0]:
-            self.become_follower(leader=None)
-        else:
-            self.become_pre_candidate()
-
-    def give_up_founding(self, answer: Any) -> None:
-        founding, self.founding = self.founding, None
-        if founding is not None:
-            self.answer(founding.ticket, answer)
+        return self.role.take_tickets(through)
 
     # Roles. The old one is told that it ends; the new one starts from nothing.
 
@@ -653,7 +203,7 @@ class Server:
     def become_pre_candidate(self) -> None:
         self.role.leave()
         if self.founding is not None:
-            self.founding.heard, self.founding.member = {}, None
+            self.founding.begin_round()
         self.role = PreCandidate(self)
         if self.role.won():
             self.become_candidate()
@@ -686,8 +236,3 @@ class Server:
         leader = Leader(self)
         self.role = leader
         leader.begin()
-
-    def others(self) -> list[Address]:
-        """The voters besides this peer."""
-        voters = {*self.voters.members, *self.voters.old}
-        return sorted(voters - {self.peer})

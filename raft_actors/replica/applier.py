@@ -16,8 +16,8 @@ from raft_actors.core.entry import (
     payload_of,
     version_of,
 )
-from raft_actors.core.messages import InstallSnapshot, SnapshotInstalled, SnapshotRefused
-from raft_actors.core.server import Event, Server
+from raft_actors.core.messages import Event, InstallSnapshot, SnapshotInstalled, SnapshotRefused
+from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Incoming
 from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.contract import Machine

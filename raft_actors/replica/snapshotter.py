@@ -15,9 +15,8 @@ from typing import Any
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.leader import Leader
-from raft_actors.core.messages import SnapshotChecked, SnapshotTaken
-from raft_actors.core.server import Event, Server
+from raft_actors.core.messages import Event, SnapshotChecked, SnapshotTaken
+from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError, in_text
 from raft_actors.machine.replicated_state import ReplicatedState
@@ -232,8 +231,7 @@ class Snapshotter:
     def prune(self) -> None:
         """Remove those before the newest that nobody is being sent."""
         core = self.core
-        role = core.role
-        sent = role.snapshots_in_use() if isinstance(role, Leader) else set()
+        sent = core.role.snapshots_in_use()
         try:
             self.snapshots.prune({core.snapshot, *sent})
         except RaftError as error:

@@ -17,8 +17,8 @@ from typing import Any
 
 from raft_actors.core.effects import Effects
 from raft_actors.core.entry import CONFIG, kind_of, payload_of, term_of
-from raft_actors.core.messages import Message, SnapshotInstalled
-from raft_actors.core.server import Event, Server
+from raft_actors.core.messages import Event, Message, SnapshotInstalled
+from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.paths import make_private, open_private
 

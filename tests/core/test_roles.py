@@ -8,9 +8,8 @@ from raft_actors.core import messages
 from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
-from raft_actors.core.messages import Message
+from raft_actors.core.messages import Event, Message
 from raft_actors.core.role import Role
-from raft_actors.core.server import Event
 
 EVENTS = {*Message.__subclasses__(), *get_args(Event)} - {Message}
 

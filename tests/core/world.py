@@ -18,13 +18,14 @@ from raft_actors.core.log import Log
 from raft_actors.core.messages import (
     AppendEntries,
     Configure,
+    Event,
     Message,
     Propose,
     Query,
     Tick,
     Written,
 )
-from raft_actors.core.server import Event, Server
+from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
 

@@ -34,10 +34,10 @@ def become_next():
     send_append = Leader.send_append
 
     def gossiping(self, member, prev_index, entries):
-        server = self.server
+        state = self.state
         if not entries:
-            server.effects.early.append(Gossip(
-                source=server.peer, target=member, group=server.group, term=server.term, rumour=9,
+            state.effects.early.append(Gossip(
+                source=state.peer, target=member, group=state.group, term=state.term, rumour=9,
             ))  # fmt: skip
         send_append(self, member, prev_index, entries)
 

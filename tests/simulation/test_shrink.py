@@ -20,8 +20,8 @@ def two_votes(monkeypatch):
     """Plant a bug: followers vote for whoever asks."""
 
     def on_vote_request(self, request) -> None:
-        self.server.vote(request.source)
-        self.server.send(self.server.reply_vote(request, granted=True))
+        self.state.vote(request.source)
+        self.state.send(self.state.reply_vote(request, granted=True))
 
     handlers = {**Follower.handlers, **{
         kind: on_vote_request for kind, handler in Follower.handlers.items()

@@ -49,7 +49,7 @@ def reads_locally() -> Any:
             self.query = query
 
     def on_query(self, event):
-        self.server.answer(event.ticket, FromOwnState(event.query))
+        self.state.answer(event.ticket, FromOwnState(event.query))
 
     def flush_with_reads(self):
         effects = self.core.effects

@@ -29,12 +29,12 @@ def save_without_ballot(self, _ballot, first, entries):
 
 
 def grant_always(self, request):
-    self.server.vote(request.source)
-    self.server.send(self.server.reply_vote(request, granted=True))
+    self.state.vote(request.source)
+    self.state.send(self.state.reply_vote(request, granted=True))
 
 
 def commit_what_one_holds(self):
-    self.server.commit_to(self.server.log.last_index)
+    self.state.commit_to(self.state.log.last_index)
 
 
 def cut_whatever_comes(self, index, entries):

@@ -16,8 +16,7 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Effects, News, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
-from raft_actors.core.messages import NO_FRAMES, Message
-from raft_actors.core.server import Event
+from raft_actors.core.messages import NO_FRAMES, Event, Message
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import NOWHERE, ReplicatedState

@@ -23,6 +23,7 @@ from raft_actors.core.messages import (
     STALE,
     AppendEntries,
     Configure,
+    Event,
     Message,
     NodeLost,
     Propose,
@@ -30,7 +31,6 @@ from raft_actors.core.messages import (
     Tick,
     Transfer,
 )
-from raft_actors.core.server import Event
 from raft_actors.errors import MachineTooOld, StoreError
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import NEW

@@ -1,0 +1,440 @@
+"""State: what a peer knows and can do, whatever its role.
+
+The roles work on it: they read and change it, and say in whose role the peer goes on. Which classes
+the roles are, `Server` alone knows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.config import Config
+from raft_actors.core.configuration import Configuration, is_group, named
+from raft_actors.core.effects import Ballot, Effects, Trouble
+from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.founding import Founding
+from raft_actors.core.log import Log
+from raft_actors.core.messages import (
+    NO_FRAMES,
+    Event,
+    Message,
+    PreVoteReply,
+    RequestPreVote,
+    VoteReply,
+)
+from raft_actors.core.replies import redirect
+from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot, SnapshotReader
+from raft_actors.names import Address
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["State"]
+
+LEADERLESS_TIMEOUTS = 5
+"""So many longest election timeouts without a leader are told; an election takes one or two."""
+TOLD_AGAIN_S = 60.0
+"""How often at the least; at first each time after as long again."""
+
+
+class State:
+    """One peer's protocol state, and what every role does with it.
+
+    `ballot`, `log`, `incarnation`, `snapshot` and `incoming` are at first what the store gave back.
+    Chance comes from `random` alone, so a seed tells the whole story.
+
+    now             seconds, of any origin, never back
+    wall_ms         milliseconds since 1970, on which no rule of Raft depends
+
+    machine         the version of this peer's machine: the newest that it can run as
+    version         what the group's machines run as, as far as this peer has applied the log
+    fresh           (when, index): all that was committed then is at or before index. It was found
+                    out by asking a leader, and stays true in whatever role
+    promised_until  before that this peer helps to elect no other leader, whatever becomes of its
+                    role: somebody's lease may rest on it (thesis 6.4.1)
+    settled_at      when all is over that it promised in the lives before this one
+    snapshot        stands for the log up to its index; the log itself may begin earlier
+    snapshots       where a leader reads it to send it
+    frame_bytes_max  tells how many bytes one frame to a peer's node holds
+    doubted         `snapshot` while its file is looked at, and is sent to nobody
+    damaged         `snapshot` once it is known to be, until another is taken
+    incoming        the leader's snapshot that is being received, as far as it is here
+    commit_index    what is known to be committed; at first what the state machine has applied
+    stateless       whether its data directory is a witness's
+    troubles        what a person has to look at, and was told once
+    leaderless_at   since when it has known no leader, if it knows none
+    tell_at         when to tell of that
+    """
+
+    __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
+                 "effects", "founding", "frame_bytes_max", "fresh", "incarnation", "incoming",
+                 "leaderless_at", "log", "machine", "now", "peer", "promise_ms",
+                 "promised_until", "random", "settled_at", "snapshot", "snapshots", "stateless",
+                 "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
+
+    def __init__(
+        self,
+        peer: Address,
+        *,
+        config: Config,
+        random: "Random",
+        ballot: Ballot,
+        log: Log,
+        incarnation: int,
+        now: float,
+        snapshots: SnapshotReader,
+        snapshot: Snapshot = NO_SNAPSHOT,
+        incoming: Incoming | None = None,
+        commit_index: int = 0,
+        machine: int = 1,
+        frame_bytes_max: Callable[[Address], int] = lambda _peer: NO_FRAMES,
+    ) -> None:
+        self.peer = peer
+        self.config = config
+        self.random = random
+        self.ballot = ballot
+        self.log = log
+        self.incarnation = incarnation
+        self.now = now
+        self.wall_ms = 0
+        self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
+        self.doubted: Snapshot | None = None
+        self.damaged: Snapshot | None = None
+        self.commit_index = max(snapshot.index, commit_index)
+        self.machine = machine
+        self.frame_bytes_max = frame_bytes_max
+        self.version = 1
+        self.configuration = self.configuration_at(ballot.configuration)
+        self.founding: Founding | None = None
+        self.effects = Effects()
+        self.stateless = False
+        self.troubles: dict[str, Trouble] = {}
+        self.leaderless_at = now
+        self.tell_at = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
+        self.fresh = (-inf, 0)
+        leases = config.lease_clock_drift_max is not None
+        self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
+        self.promised_until = -inf
+        longest_ms = max(self.promise_ms, ballot.promise_ms)
+        if ballot.term and longest_ms:  # what it promised in its life before, it does not know
+            self.promised_until = now + longest_ms / 1000
+        self.settled_at = self.promised_until
+        self.begin()
+
+    # What it knows.
+
+    @property
+    def term(self) -> int:
+        return self.ballot.term
+
+    @property
+    def voted_for(self) -> Address | None:
+        return self.ballot.voted_for
+
+    @property
+    def group(self) -> str:
+        """Of what it belongs to for good, if it does: a newcomer's log may begin with entries of
+        the group that a restored one was made from.
+        """
+        return self.ballot.group or self.voters.group
+
+    @property
+    def voters(self) -> Configuration:
+        """Who counts in elections and commits: the configuration in the log, or a founder's."""
+        return self.founding.configuration if self.founding else self.configuration
+
+    @property
+    def keeps_no_state(self) -> bool:
+        """Tell whether this peer votes only: it leads for as long as it takes to hand over."""
+        return self.stateless or self.peer in self.voters.witnesses
+
+    def others(self) -> list[Address]:
+        """The voters besides this peer."""
+        voters = {*self.voters.members, *self.voters.old}
+        return sorted(voters - {self.peer})
+
+    def may_stand(self) -> bool:
+        """Tell whether this peer may ask for votes.
+
+        Also one that its newest configuration leaves out, until that is known to be committed:
+        it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
+        Members of the group that a restored one was made from have no part in this one.
+        """
+        voters = self.voters
+        if not voters.votes(self.peer) and voters.index > self.commit_index:
+            voters = self.configuration_at(voters.previous)
+        return (
+            voters.votes(self.peer)
+            and voters.counts(self.peer, self.incarnation)
+            and self.ballot.group in ("", voters.group)
+        )
+
+    def promise(self) -> int:
+        """Elect nobody else for a while, if leases are wanted; return for how many ms.
+
+        For how long is durable before the leader hears of it: a life with a shorter setting, or
+        without leases, keeps what one before it has promised. That is forgotten once it is over.
+        """
+        promise_ms = self.promise_ms
+        if promise_ms != self.ballot.promise_ms and (
+            promise_ms > self.ballot.promise_ms or self.now >= self.settled_at
+        ):
+            self.ballot = replace(self.ballot, promise_ms=promise_ms)
+        if promise_ms:
+            self.promised_until = max(self.promised_until, self.now + promise_ms / 1000)
+        return promise_ms
+
+    def election_deadline(self) -> float:
+        """A random time from now, so that two peers seldom stand together (§5.2).
+
+        A lone voter waits for nobody. A witness lets the others try first.
+        """
+        config = self.config
+        if len(self.voters.members) < 2 and not self.others() and self.may_stand():
+            return self.now
+        patience = config.max_election_timeout if self.keeps_no_state else 0.0
+        return (
+            self.now
+            + patience
+            + self.random.uniform(config.min_election_timeout, config.max_election_timeout)
+        )
+
+    # What it says.
+
+    def send(self, message: Message) -> None:
+        self.effects.send.append(message)
+
+    def answer(self, ticket: Any, answer: Any) -> None:
+        self.effects.answers.append((ticket, answer))
+
+    def group_for(self, request: Message) -> str:
+        """Return the group in whose name to reply: that of the request, if it has one.
+
+        Where it is another than the one in this peer's log, that one was never founded.
+        """
+        return request.group if is_group(request.group) else self.group
+
+    def reply_vote(self, request: Message, *, granted: bool) -> VoteReply:
+        return VoteReply(
+            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
+            granted=granted,
+        )  # fmt: skip
+
+    def reply_pre_vote(self, request: RequestPreVote, *, granted: bool) -> PreVoteReply:
+        return PreVoteReply(
+            source=self.peer, target=request.source, group=self.group_for(request), term=self.term,
+            asked=request.term + 1, granted=granted,
+            target_incarnation=0 if is_group(request.group)
+            else self.configuration.incarnation_of(request.source),
+        )  # fmt: skip
+
+    # The role. Made in `Server`, which knows the classes of the roles.
+
+    def begin(self) -> None:
+        """Take the first role."""
+        raise NotImplementedError
+
+    def become_follower(self, *, leader: Address | None, term: int | None = None) -> None:
+        raise NotImplementedError
+
+    def become_pre_candidate(self) -> None:
+        raise NotImplementedError
+
+    def become_candidate(self, *, forced: bool = False) -> None:
+        """Stand in a new term. `forced`: at the leader's order, see `RequestVote`."""
+        raise NotImplementedError
+
+    def become_leader(self) -> None:
+        raise NotImplementedError
+
+    def handle(self, event: Event) -> None:
+        """Let the role of this moment answer."""
+        raise NotImplementedError
+
+    # The log.
+
+    def append(self, entries: list[bytes]) -> None:
+        first = self.log.last_index + 1
+        self.log.append(entries)
+        self.note_configurations(first, entries)
+
+    def are_a_leaders(self, prev_index: int, entries: list[bytes]) -> bool:
+        """Tell whether a leader of this group may have sent these: it replaces no committed entry
+        (§5.4.3), and its configurations follow on each other. One that names another entry as the
+        configuration before it would end each life of a peer that has to cut it off its log.
+        """
+        last = min(self.commit_index, prev_index + len(entries))
+        known = max(0, last - prev_index)
+        if known and self.log.between(prev_index + 1, last) != entries[:known]:
+            return False
+        new = entries[known:]
+        if CONFIG in map(kind_of, new):
+            before, first = self.configuration, prev_index + known + 1
+            while before.index >= first:
+                before = self.configuration_at(before.previous)
+            for index, entry in enumerate(new, first):
+                if kind_of(entry) == CONFIG:
+                    after = Configuration.decode(payload_of(entry), index)
+                    if after.previous != before.index:
+                        return False
+                    before = after
+        return True
+
+    def extend(self, leader: Address, prev_index: int, entries: list[bytes]) -> None:
+        """Take the leader's entries into the log; see `Log.extend`."""
+        changed = self.log.extend(prev_index, entries)
+        if changed > prev_index + len(entries):
+            return
+        while self.configuration.index >= changed:
+            self.configuration = self.configuration_at(self.configuration.previous)
+            self.ballot = self.with_configuration(self.configuration.index)
+        self.note_configurations(changed, entries[changed - prev_index - 1 :])
+        if self.founding is not None and self.configuration.members:
+            self.give_up_founding(redirect(leader))  # another founder was faster
+
+    def note_configurations(self, first: int, entries: list[bytes]) -> None:
+        """A configuration counts from the moment it is in the log (§6)."""
+        for index, entry in enumerate(entries, first):
+            if kind_of(entry) == CONFIG:
+                self.configuration = Configuration.decode(payload_of(entry), index)
+                self.ballot = self.with_configuration(index)
+                known = self.configuration.incarnation_of(self.peer)
+                if self.peer in self.configuration.everyone and known in (0, self.incarnation):
+                    self.troubles.clear()
+
+    def configuration_at(self, index: int) -> Configuration:
+        if index <= self.snapshot.index:
+            return self.snapshot.configuration  # of those up to there, only the newest is needed
+        return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
+
+    def commit_to(self, index: int) -> None:
+        """Never back: a late message knows less, not more."""
+        if index > self.commit_index:
+            self.commit_index = index
+
+    def belong_to(self, group: str) -> None:
+        """Be of this group for good: its first entry is committed, here or at a leader's word.
+
+        It is the leader's group, whatever the entries and the snapshot say that it has sent: those
+        of a restored or forced group begin with another's configurations.
+        """
+        if not self.ballot.group and is_group(group):
+            self.ballot = replace(self.ballot, group=group)
+
+    def give_up_founding(self, answer: Any) -> None:
+        founding, self.founding = self.founding, None
+        if founding is not None:
+            self.answer(founding.ticket, answer)
+
+    # Snapshots.
+
+    def doubt(self, snapshot: Snapshot) -> None:
+        """Have the file of a snapshot looked at before it is sent again. Instead of an older one
+        the newest is sent in any case."""
+        if snapshot is self.snapshot and not self.has_doubtful_snapshot():
+            self.doubted = self.effects.doubted = snapshot
+
+    def has_doubtful_snapshot(self) -> bool:
+        return self.doubted is not None or self.damaged is not None
+
+    def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
+        """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
+
+        keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
+        """
+        self.snapshot = snapshot
+        self.doubted = self.damaged = None
+        if keep_from - 1 > self.log.base:
+            self.log.compact(keep_from - 1)
+            self.effects.compact = self.log.base, self.log.base_term
+
+    def snapshot_installed(self, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot; the state machine does already.
+
+        What follows its last entry in this log stays if that entry is in it, for it may have been
+        counted; else nothing of this log is the leader's (Figure 13, InstallSnapshot 6 and 7).
+        """
+        if snapshot.index <= self.commit_index:
+            raise AssertionError("a snapshot of what is known already would take entries away")
+        log = self.log
+        self.incoming = None
+        kept = log.term_at(snapshot.index) == snapshot.term
+        self.snapshot = snapshot
+        self.doubted = self.damaged = None
+        if kept:
+            log.compact(snapshot.index)
+            self.effects.compact = log.base, log.base_term
+        else:
+            log.restart(snapshot.index, snapshot.term)
+            self.configuration = snapshot.configuration
+            self.ballot = self.with_configuration(self.configuration.index)
+            self.effects.restart = snapshot.index, snapshot.term
+        self.commit_to(snapshot.index)
+
+    # The ballot. A new object means that it must be written before anything promises it.
+
+    def vote(self, candidate: Address) -> None:
+        self.ballot = replace(self.ballot, voted_for=candidate)
+
+    def with_configuration(self, index: int) -> Ballot:
+        return replace(self.ballot, configuration=index)
+
+    def enter_term(self, term: int, voted_for: Address | None) -> None:
+        if term <= self.term:
+            raise AssertionError("a term never falls, and gives one vote")
+        self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
+
+    # What a person is told.
+
+    def note_silent(self, silent: list[Address]) -> None:
+        """Name those that have not answered a founder: they don't run, or are called otherwise."""
+        if silent:
+            self.troubles.pop("silent", None)  # of an earlier attempt
+            self.note(Trouble("silent", silent[0], named(silent)))
+
+    def note_no_group(self) -> None:
+        """Have a person told who asks a peer of no group for what only a group can do."""
+        if not self.voters.members:
+            self.note(Trouble("no_group", self.peer))
+
+    def note_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
+        """Have a person told, now and then, that there has been no leader for long, and who of
+        the members is not among those that were `heard`, or has another data directory. A learner
+        asks nobody.
+        """
+        if self.now < self.tell_at:
+            return
+        since = self.now - self.leaderless_at
+        self.tell_at = self.now + min(since, TOLD_AGAIN_S)
+        asked = [] if heard is None else self.others()
+        heard = heard or {}
+        silent = [member for member in asked if member not in heard]
+        what = "not_formed" if self.founding else "no_leader"
+        if self.founding and self.troubles.keys() - {"not_formed", "no_group"}:
+            return  # those say why
+        detail = f"for {since:.0f} s"
+        if silent:
+            detail += f": no answer from {named(silent)}"
+        for member in asked:
+            if member in heard and not self.voters.counts(member, heard[member]):
+                detail += (
+                    f"; {named([member])} answers, and has no vote: the group does not know the "
+                    "data directory it has"
+                )
+        self.troubles.pop(what, None)  # it is told again
+        self.note(Trouble(what, silent[0] if silent else self.peer, detail))
+
+    def note_leader(self, leader: Address | None) -> None:
+        """There is another leader than before, or none any more."""
+        self.leaderless_at = self.now
+        self.tell_at = self.now + LEADERLESS_TIMEOUTS * self.config.max_election_timeout
+        if leader is not None:
+            for what in ("no_leader", "not_formed"):
+                self.troubles.pop(what, None)
+
+    def note(self, trouble: Trouble) -> None:
+        """Have a person told, once for each kind."""
+        if trouble.what not in self.troubles:
+            self.troubles[trouble.what] = trouble
+            self.effects.troubles.append(trouble)
