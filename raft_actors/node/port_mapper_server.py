@@ -7,7 +7,7 @@ import socket
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer
 from raft_actors.transport.endpoint import Endpoint
-from raft_actors.transport.expiring_set import Crowd
+from raft_actors.transport.expiring_set import ExpiringSet
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.listener import PAUSE_S
 from raft_actors.transport.reactor import READ, Reactor
@@ -34,7 +34,7 @@ class MapperGate:
         self._files = files
         self._listener: socket.socket | None = None
         self._closed = False
-        self._askers: Crowd[socket.socket] = Crowd(
+        self._askers: ExpiringSet[socket.socket] = ExpiringSet(
             reactor, self._hang_up, count_max=limits.strangers_max, patience_s=limits.handshake_s
         )
 

@@ -17,7 +17,7 @@ from raft_actors.future import Future
 from raft_actors.names import check_node_name
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import EndpointFinder
-from raft_actors.transport.handshakes import Meetings
+from raft_actors.transport.handshakes import Handshakes
 from raft_actors.transport.incoming import Incoming
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Answer, Link, fail
@@ -50,7 +50,7 @@ OnNews = Callable[[str, str | None], None]
 GONE = {"connection_closed", "restarted", "net_tick_timeout"}
 STOP_S = 5.0
 SOON_S = 0.001
-CROWD = 8
+CALLERS_MAX_OWN_FLUSH = 8
 """From so many open calls on, the bridge thread sends them: 64 threads then do 14 % more."""
 
 
@@ -86,7 +86,7 @@ class Bridge:
         self._quiet: dict[Link, None] = {}  # once up, or dialled in vain, and not since
         self._local = Local()
         self._handlers: dict[int, OnFrames] = {}
-        self.meetings = Meetings(
+        self.handshakes = Handshakes(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
             on_met=self._establish, on_frame=self._take_payload, on_broken=self._lose_connection,
             on_quiet=self._fall_quiet,
@@ -101,7 +101,7 @@ class Bridge:
     # From any thread.
 
     def start(self) -> None:
-        self.reactor.post(self.meetings.gate.open)
+        self.reactor.post(self.handshakes.listener.open)
         self.reactor.start()
 
     def stop(self) -> None:
@@ -186,7 +186,7 @@ class Bridge:
         Where many wait already, the bridge thread sends for all of them: each would have to get
         the interpreter back after its own send, only to wait.
         """
-        self._flush(CROWD)
+        self._flush(CALLERS_MAX_OWN_FLUSH)
 
     def flush_soon(self) -> None:
         """As `flush`, after SOON_S or a little more: what is queued meanwhile goes along.
@@ -219,9 +219,9 @@ class Bridge:
         """The version agreed on; while there's no connection the oldest, which all understand."""
         link = self._links.get(node)
         connection = None if link is None else link.connection
-        if connection is None or connection.peer is None:
+        if connection is None or connection.remote is None:
             return versions.oldest()
-        return connection.peer.version
+        return connection.remote.version
 
     def frame_bytes_max_with(self, node: str) -> int:
         """What one frame holds: as agreed on when they last met, else as this node has it."""
@@ -262,7 +262,7 @@ class Bridge:
         if not link.dial_wanted:
             try:
                 link.dial_wanted = True
-                self.reactor.post(partial(self.meetings.dialling.want, link))
+                self.reactor.post(partial(self.handshakes.dialer.want, link))
             except BaseException:  # Ctrl-C: else nobody would want it again
                 link.dial_wanted = False
                 raise
@@ -276,12 +276,12 @@ class Bridge:
             link.flush_due = False
             raise
 
-    def _flush(self, crowd: float = math.inf) -> None:
-        """Flush what this thread has queued, but for links with `crowd` open calls or more."""
+    def _flush(self, callers_max: float = math.inf) -> None:
+        """Flush what this thread queued, but for links with `callers_max` open calls or more."""
         dirty = self._local.dirty
         while dirty:
             link = dirty.pop()
-            if len(link.calls) >= crowd:
+            if len(link.calls) >= callers_max:
                 if not link.flush_due:
                     self._post_flush(link, partial(self._flush_for_all, link))
             elif link.flush():
@@ -319,21 +319,21 @@ class Bridge:
     # From here on: the bridge thread only. Links that come and go.
 
     def _establish(self, link: Link, connection: Connection) -> None:
-        peer = connection.peer
-        assert peer is not None
+        remote = connection.remote
+        assert remote is not None
         old = link.connection
         if old is not None:
-            assert old.peer is not None
-            again = old.peer.incarnation == peer.incarnation
+            assert old.remote is not None
+            again = old.remote.incarnation == remote.incarnation
             if not again:
-                link.replaced.append(old.peer.incarnation)
+                link.replaced.append(old.remote.incarnation)
             self._lose(link, "connection_closed" if again else "restarted")
         connection.use(link)
         connection.heard_at = self.reactor.now
-        link.last_link_id = peer.link_id
+        link.last_link_id = remote.link_id
         link.outage_told = ""
         self._quiet.pop(link, None)
-        link.up(connection, peer.frame_bytes_max)
+        link.up(connection, remote.frame_bytes_max)
         self._watch(connection, READ)
         self._local.dirty.add(link)
         if not self._beating:
@@ -341,7 +341,7 @@ class Bridge:
             self._beat()
         links.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
-        self.meetings.over(link)
+        self.handshakes.over(link)
 
     def _hope(self, node: str, hope: Future[bool], *, wish: bool) -> None:
         try:
@@ -354,7 +354,7 @@ class Bridge:
             hope.set(True)
         else:
             link.hopeful.append(hope)
-            self.meetings.dialling.want(link, at_once=True)
+            self.handshakes.dialer.want(link, at_once=True)
 
     def _disconnect(self, node: str, gone: Future[bool]) -> None:
         link = self._links.get(node)
@@ -362,7 +362,7 @@ class Bridge:
             gone.set(False)
             return
         link.wished = False
-        self.meetings.dialling.give_up(link)
+        self.handshakes.dialer.give_up(link)
         was_up = link.connection is not None
         if was_up:
             self._lose(link, "disconnect")
@@ -389,7 +389,7 @@ class Bridge:
         link.down(reason)
         self._on_news(link.node, reason)
         if link.wished and not self.closed:
-            self.meetings.dialling.want(link)
+            self.handshakes.dialer.want(link)
         self._fall_quiet(link)
 
     def _fall_quiet(self, link: Link) -> None:
@@ -407,11 +407,11 @@ class Bridge:
                     self._links[oldest.node] = oldest
 
     def _close(self) -> None:
-        self.meetings.gate.close()
-        self.meetings.dialling.closed = True
+        self.handshakes.listener.close()
+        self.handshakes.dialer.closed = True
         for link in tuple(self._links.values()):
             link.wished = False
-            self.meetings.dialling.give_up(link)
+            self.handshakes.dialer.give_up(link)
             if link.connection is not None:
                 self._lose(link, "shutdown")
             link.away(math.inf, f"{self.me.name} is stopped")

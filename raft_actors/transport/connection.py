@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
-from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Dialler, Peer
+from raft_actors.wire.handshake import (
+    HANDSHAKE_BYTES_MAX,
+    AcceptorHandshake,
+    DialerHandshake,
+    RemoteNode,
+)
 
 if TYPE_CHECKING:
     from raft_actors.transport.link import Link
@@ -18,16 +23,18 @@ class Connection:
     """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
 
     __slots__ = (
-        "address", "closed", "handshake", "heard_at", "link", "named", "peer",
-        "pinged_at", "reader", "receiving", "sending", "socket",
+        "address", "closed", "handshake", "heard_at", "link", "named",
+        "pinged_at", "reader", "receiving", "remote", "sending", "socket",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: str, handshake: Dialler | Acceptor) -> None:
+    def __init__(
+        self, sock: socket.socket, address: str, handshake: DialerHandshake | AcceptorHandshake
+    ) -> None:
         self.socket = sock
         self.address = address
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
-        self.peer: Peer | None = None  # once proven
+        self.remote: RemoteNode | None = None  # once proven
         self.sending: FrameMac  # once proven, as the next
         self.receiving: FrameMac
         self.link: Link | None = None  # once in use
@@ -42,20 +49,20 @@ class Connection:
     @property
     def dialled(self) -> bool:
         """Whether this end dialled."""
-        return isinstance(self.handshake, Dialler)
+        return isinstance(self.handshake, DialerHandshake)
 
-    def prove(self, peer: Peer) -> None:
+    def prove(self, remote: RemoteNode) -> None:
         """Note who is at the other end. What follows the handshake are frames with tags."""
-        self.peer = peer
-        self.sending = FrameMac(peer.send_key)
-        self.receiving = FrameMac(peer.receive_key)
+        self.remote = remote
+        self.sending = FrameMac(remote.send_key)
+        self.receiving = FrameMac(remote.receive_key)
 
     def use(self, link: "Link") -> None:
         """Take frames from now on, no more messages of the handshake."""
-        assert self.peer is not None
+        assert self.remote is not None
         self.link = link
         self.named = link.node
-        self.reader.limit = self.peer.frame_bytes_max + TAG_BYTES
+        self.reader.limit = self.remote.frame_bytes_max + TAG_BYTES
 
     def say(self, payload: bytes) -> None:
         """Send one message of the handshake. An empty socket takes it whole, or is broken."""

@@ -1,4 +1,4 @@
-"""Dialling: finding another node and connecting to it, in the background and not too often.
+"""Dialer: finds another node and connects to it, in the background and not too often.
 
 A node is dialled while something waits for it or somebody wishes to be connected with it
 (`Node.connect`). After a failure the next dial waits, 50 ms at first and up to a second.
@@ -18,9 +18,9 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.transport.reactor import WRITE, Reactor
 from raft_actors.transport.sockets import family_of, prepare
-from raft_actors.wire.handshake import Dialler
+from raft_actors.wire.handshake import DialerHandshake
 
-__all__ = ["Attempt", "Dialling"]
+__all__ = ["Attempt", "Dialer"]
 
 logger = logging.getLogger("raft_actors.node")
 
@@ -47,7 +47,7 @@ class Attempt:
         return self.link.attempt is not self
 
 
-class Dialling:
+class Dialer:
     """Dials. Bridge thread only."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Dialling:
         reactor: Reactor,
         limits: BridgeLimits,
         directory: EndpointFinder,
-        introduce: Callable[[Link], Dialler],
+        introduce: Callable[[Link], DialerHandshake],
         on_connected: Callable[[Connection], None],
         on_failed: Callable[[Link], bool],
         on_quiet: Callable[[Link], None],

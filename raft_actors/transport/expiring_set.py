@@ -1,4 +1,7 @@
-"""Crowd: strangers with little time, and not many of them at once."""
+"""ExpiringSet: a set of bounded size whose members expire.
+
+It holds connections that have not authenticated yet.
+"""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -6,7 +9,7 @@ from typing import Generic, TypeVar
 
 from raft_actors.transport.reactor import Reactor
 
-__all__ = ["Crowd"]
+__all__ = ["ExpiringSet"]
 
 T = TypeVar("T")
 
@@ -30,7 +33,7 @@ class Source(Generic[T]):
         return next(iter(self.silent or self.heard))
 
 
-class Crowd(Generic[T]):
+class ExpiringSet(Generic[T]):
     """Holds each member until it is removed or its time is up; then `drop(member, why)` is called.
 
     One more than `count_max` drops one that comes from where most come from: there the oldest that

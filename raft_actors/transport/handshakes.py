@@ -1,4 +1,4 @@
-"""Meetings: how a connection, dialled or accepted, becomes the one link between two nodes.
+"""Handshakes: how a connection, dialled or accepted, becomes the one link between two nodes.
 
 At most one connection joins two nodes. When both dial at once, the dial of the node with the
 smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
@@ -11,22 +11,29 @@ from collections.abc import Callable
 
 from raft_actors.errors import NoConnection
 from raft_actors.transport.connection import Connection
-from raft_actors.transport.dialer import Dialling
+from raft_actors.transport.dialer import Dialer
 from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
-from raft_actors.transport.listener import Gate
+from raft_actors.transport.listener import Listener
 from raft_actors.transport.reactor import READ, Reactor
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
-from raft_actors.wire.handshake import Acceptor, Dialler, Identity, Peer, Refusal, refuse
+from raft_actors.wire.handshake import (
+    AcceptorHandshake,
+    DialerHandshake,
+    Identity,
+    Refusal,
+    RemoteNode,
+    refusal_message,
+)
 
-__all__ = ["Meetings"]
+__all__ = ["Handshakes"]
 
 logger = logging.getLogger("raft_actors.node")
 
 
-class Meetings:
+class Handshakes:
     """Leads both sides of handshakes, settles which connection is used. Bridge thread only."""
 
     def __init__(
@@ -59,8 +66,8 @@ class Meetings:
         self._on_frame = on_frame
         self._on_broken = on_broken
         self._on_quiet = on_quiet
-        self.gate = Gate(reactor, limits, listener, self._greet, self._on_handshake)
-        self.dialling = Dialling(
+        self.listener = Listener(reactor, limits, listener, self._greet, self._on_handshake)
+        self.dialer = Dialer(
             reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
             on_quiet,
         )  # fmt: skip
@@ -70,21 +77,21 @@ class Meetings:
         attempt = link.attempt
         if attempt is not None and attempt.connection is link.connection:
             link.attempt = None  # this one has succeeded, and is not to be hung up
-        self.dialling.done(link)
+        self.dialer.done(link)
         self._unpark(link.parked)
 
     def _greet(self, sock: socket.socket, address: str) -> Connection:
-        connection = Connection(sock, address, Acceptor(self._me, self._cookie))
+        connection = Connection(sock, address, AcceptorHandshake(self._me, self._cookie))
         self._reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
         return connection
 
-    def _introduce(self, link: Link) -> Dialler:
-        return Dialler(
+    def _introduce(self, link: Link) -> DialerHandshake:
+        return DialerHandshake(
             self._me, self._cookie, link.node, dial=link.dials, last_link_id=link.last_link_id
         )
 
     def _on_connected(self, connection: Connection) -> None:
-        assert isinstance(connection.handshake, Dialler)
+        assert isinstance(connection.handshake, DialerHandshake)
         try:
             connection.say(connection.handshake.hello)
         except OSError as error:
@@ -100,7 +107,7 @@ class Meetings:
             if not data:
                 raise ConnectionResetError("it hung up in the middle of the handshake")
             for payload in connection.reader.feed(data):
-                if connection.link is not None and connection.peer is not None:
+                if connection.link is not None and connection.remote is not None:
                     self._on_frame(connection, payload)  # what came right behind the welcome
                 else:
                     self._advance(connection, bytes(payload))
@@ -117,10 +124,10 @@ class Meetings:
 
     def _advance(self, connection: Connection, payload: bytes) -> None:
         """Take one handshake message."""
-        if connection.peer is not None:
+        if connection.remote is not None:
             raise ProtocolError("more before it was welcomed")
         answer = connection.handshake.receive(payload)
-        if isinstance(answer, Peer):
+        if isinstance(answer, RemoteNode):
             connection.prove(answer)
             if connection.dialled:
                 assert connection.link is not None
@@ -129,51 +136,53 @@ class Meetings:
                 self._settle(connection, answer)
         else:
             connection.say(answer)
-            if isinstance(connection.handshake, Acceptor):
+            if isinstance(connection.handshake, AcceptorHandshake):
                 connection.named = connection.handshake.named
-                self.gate.strangers.heard(connection)
+                self.listener.strangers.heard(connection)
 
     def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
         if connection.dialled:
-            self.dialling.failed(connection, str(refusal), refused=refusal.code != "duplicate")
+            self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
         try:
-            connection.say(refuse(refusal.code, str(refusal)))
+            connection.say(refusal_message(refusal.code, str(refusal)))
         except OSError:
             logger.debug("%r left before it could be refused", connection)
-        self.gate.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
+        self.listener.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
 
     def _drop(self, connection: Connection, why: str) -> None:
         """End a connection whose handshake went wrong, or, if it is in use, its link."""
-        if connection.peer is not None and connection.link is not None:
+        if connection.remote is not None and connection.link is not None:
             self._on_broken(connection, "protocol_error")
         elif connection.dialled:
-            self.dialling.failed(connection, why)
+            self.dialer.failed(connection, why)
         else:
             # Who gave a name and hung up has most likely lost a race of two dials: no news.
             hung_up = connection.named and "hung up" in why
-            self.gate.drop(connection, "" if hung_up else why)
+            self.listener.drop(connection, "" if hung_up else why)
 
-    def _settle(self, connection: Connection, peer: Peer) -> None:
-        """Decide whether to use a proven connection which `peer` has dialled."""
-        link = self._link_with(peer.name)
+    def _settle(self, connection: Connection, remote: RemoteNode) -> None:
+        """Decide whether to use a proven connection which `remote` has dialled."""
+        link = self._link_with(remote.name)
         current = link.connection
         if current is not None:
-            assert current.peer is not None
-            if peer.incarnation in link.replaced:  # a node that was restarted has a new one
+            assert current.remote is not None
+            if remote.incarnation in link.replaced:  # a node that was restarted has a new one
                 raise Refusal(
                     "name",
-                    f"{self._me.name} is connected with another node that calls itself {peer.name},"
-                    f" at {current.address}: give one of the two another name",
+                    f"{self._me.name} is connected with another node that calls itself "
+                    f"{remote.name}, at {current.address}: give one of the two another name",
                 )
             news = (
-                peer.incarnation != current.peer.incarnation  # it was restarted
-                or (not current.dialled and peer.dial > current.peer.dial)  # it dialled anew
-                or (current.dialled and peer.last_link_id == current.peer.link_id)  # it lost ours
+                remote.incarnation != current.remote.incarnation  # it was restarted
+                or (not current.dialled and remote.dial > current.remote.dial)  # it dialled anew
+                or (current.dialled and remote.last_link_id == current.remote.link_id)  # lost ours
             )
             if not news:
-                raise Refusal("duplicate", f"{self._me.name} and {peer.name} are connected already")
-        elif link.attempt is not None and self._me.name < peer.name:
+                raise Refusal(
+                    "duplicate", f"{self._me.name} and {remote.name} are connected already"
+                )
+        elif link.attempt is not None and self._me.name < remote.name:
             self._unpark(link.parked)
             link.parked = connection
             self._reactor.after(
@@ -183,32 +192,32 @@ class Meetings:
         self._welcome(link, connection)
 
     def _welcome(self, link: Link, connection: Connection) -> None:
-        assert isinstance(connection.handshake, Acceptor)
+        assert isinstance(connection.handshake, AcceptorHandshake)
         link.parked = None
         try:
             if connection.closed:
                 return
             connection.say(connection.handshake.welcome())
         except OSError:  # it has hung up
-            self.gate.drop(connection)
+            self.listener.drop(connection)
             self._on_quiet(link)
             return
-        self.gate.admit(connection)
+        self.listener.admit(connection)
         self._on_met(link, connection)
 
     def _unpark(self, connection: Connection | None) -> None:
-        if connection is not None and connection.peer is not None:
-            link = self._link_with(connection.peer.name)
+        if connection is not None and connection.remote is not None:
+            link = self._link_with(connection.remote.name)
             if link.parked is connection:
                 link.parked = None
                 self._turn_down(connection, Refusal("duplicate", "another connection is used"))
 
     def _lose_patience(self, link: Link, connection: Connection) -> None:
         if link.parked is connection:
-            self.dialling.stop(link)
+            self.dialer.stop(link)
             self._welcome(link, connection)
             if link.connection is None:
-                self.dialling.want(link)
+                self.dialer.want(link)
 
     def _on_failed(self, link: Link) -> bool:
         """A dial failed: fall back to the connection that the other node has dialled, if any."""

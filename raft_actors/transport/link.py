@@ -23,7 +23,7 @@ from raft_actors.wire.frames import HEADER_BYTES, header
 if TYPE_CHECKING:
     from raft_actors.transport.connection import Connection
     from raft_actors.transport.dialer import Attempt
-    from raft_actors.transport.reactor import Timer
+    from raft_actors.transport.reactor import ReactorTimer
 
 __all__ = ["Answer", "Link", "fail"]
 
@@ -94,7 +94,7 @@ class Link:
         self.hopeful: list[Future[bool]] = []  # who wants to know how the dial ends
         self.failures = 0
         self.retry_at = 0.0
-        self.retry: Timer | None = None
+        self.retry: ReactorTimer | None = None
         self.looking_up = False
         self.dials = 0
         self.last_link_id = b""

@@ -1,6 +1,6 @@
-"""Gate: the listener, and the strangers at it until they have proven themselves.
+"""Listener: the listening socket, and the strangers at it until they have proven themselves.
 
-Strangers are few (`strangers_max`; one more drops another, see `Crowd`), have little time
+Strangers are few (`strangers_max`; one more drops another, see `ExpiringSet`), have little time
 (`handshake_s`) and hold little memory (one handshake message). Each that is dropped gets one log
 line; a flood of them gets one a second, which counts the others. What those who are here have to
 say is read before others are taken in.
@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint
-from raft_actors.transport.expiring_set import Crowd
+from raft_actors.transport.expiring_set import ExpiringSet
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.reactor import READ, Reactor
 from raft_actors.transport.sockets import prepare
 
-__all__ = ["PAUSE_S", "Gate"]
+__all__ = ["PAUSE_S", "Listener"]
 
 logger = logging.getLogger("raft_actors.node")
 
@@ -46,7 +46,7 @@ class LogLimit:
         logger.warning("%s%s", text, more)
 
 
-class Gate:
+class Listener:
     """Takes connections in and bounds their number and their time. Bridge thread only."""
 
     def __init__(
@@ -59,20 +59,20 @@ class Gate:
     ) -> None:
         """`greet` makes the connection of a stranger, and `hear` reads from it."""
         self._reactor = reactor
-        self._listener = listener
+        self._socket = listener
         self._greet = greet
         self._hear = hear
-        self.strangers: Crowd[Connection] = Crowd(
+        self.strangers: ExpiringSet[Connection] = ExpiringSet(
             reactor, self.drop, count_max=limits.strangers_max, patience_s=limits.handshake_s
         )
         self.log = LogLimit(limits.log_burst)
 
     def open(self) -> None:
-        self._reactor.watch(self._listener, READ, self._on_listener)
+        self._reactor.watch(self._socket, READ, self._on_listener)
 
     def close(self) -> None:
-        self._reactor.unwatch(self._listener)
-        self._listener.close()
+        self._reactor.unwatch(self._socket)
+        self._socket.close()
         for stranger in self.strangers:
             self.drop(stranger)
 
@@ -95,9 +95,9 @@ class Gate:
         self._reactor.post(self._accept)  # after all that is read in this round
 
     def _accept(self) -> None:
-        for _ in range(ACCEPTS_MAX if self._listener.fileno() >= 0 else 0):
+        for _ in range(ACCEPTS_MAX if self._socket.fileno() >= 0 else 0):
             try:
-                sock, address = self._listener.accept()
+                sock, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
                 return
             except OSError as error:
@@ -110,9 +110,9 @@ class Gate:
 
     def _pause(self, error: OSError) -> None:
         self.log.warn(self._reactor.now, f"can't take a connection in: {error}")
-        self._reactor.unwatch(self._listener)
+        self._reactor.unwatch(self._socket)
         self._reactor.after(PAUSE_S, self._resume)
 
     def _resume(self) -> None:
-        if self._listener.fileno() >= 0:
+        if self._socket.fileno() >= 0:
             self.open()

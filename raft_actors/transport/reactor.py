@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-__all__ = ["READ", "WRITE", "Reactor", "Timer"]
+__all__ = ["READ", "WRITE", "Reactor", "ReactorTimer"]
 
 logger = logging.getLogger("raft_actors.node")
 
@@ -24,12 +24,11 @@ OnReady = Callable[[int], None]
 
 AWAY_S_MAX = 0.02
 """Longer than any disk sync that goes well, and far from what a peer or a person would notice."""
-NEVER = -math.inf
-AT_IT = math.inf
-"""Instead of the time since which a driver has been away: there was none yet; it is not away."""
+NOT_YET, DRIVING = -math.inf, math.inf
+"""Values of `_away_since` that are no time: no thread has driven the reactor yet; one does now."""
 
 
-class Timer:
+class ReactorTimer:
     """Work that is due later. `cancel` may come too late, never too early."""
 
     __slots__ = ("work",)
@@ -57,7 +56,7 @@ class Reactor:
         """When this round began, in seconds of time.monotonic()."""
         self._after_round = after_round
         self._posted: deque[Callable[[], None]] = deque()
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[tuple[float, int, ReactorTimer]] = []
         self._timer_numbers = itertools.count()
         self._stopping = False
         self._woken = False
@@ -66,12 +65,12 @@ class Reactor:
         self._alarm.setblocking(False)
         self._waker.setblocking(False)
         self.watch(self._alarm, READ, self._on_alarm)
-        self._baton = threading.Lock()  # held by the thread that runs the rounds
+        self._role_lock = threading.Lock()  # held by the thread that runs the rounds
         self._driver: int | None = None  # its ident
         self._wanted = False  # another thread would like to drive: the keeper lets go
-        self._away_since = NEVER  # when a thread last left `drive`, or the keeper let go; or AT_IT
-        self._parked = False  # the keeper waits without a limit, until the bell rings
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._away_since = NOT_YET  # when a thread last left `drive`, or the keeper let go
+        self._keeper_waits = False  # without a time limit, for `_keeper_wakeup`
+        self._keeper_wakeup: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
@@ -124,7 +123,7 @@ class Reactor:
 
     def wake_driver(self) -> None:
         """As `wake`, where it is for the thread in `drive` alone."""
-        if self._away_since == AT_IT:
+        if self._away_since == DRIVING:
             self.wake()
 
     def drive(self, until: Callable[[], bool]) -> None:
@@ -135,26 +134,26 @@ class Reactor:
         """
         if self._stopping:
             return
-        if not self._baton.acquire(blocking=False):
+        if not self._role_lock.acquire(blocking=False):
             self._wanted = True
             self.wake()
-            self._baton.acquire()
+            self._role_lock.acquire()
             self._wanted = False
         self._driver = threading.get_ident()
-        self._away_since = AT_IT
+        self._away_since = DRIVING
         try:
             while not (self._stopping or until()):
                 self._round()
         finally:
             self._driver = None
             self._away_since = time.monotonic()
-            self._baton.release()
-            if self._parked or self._stopping:
-                self._parked = False
-                self._bell.put(None)
+            self._role_lock.release()
+            if self._keeper_waits or self._stopping:
+                self._keeper_waits = False
+                self._keeper_wakeup.put(None)
 
-    def after(self, delay_s: float, work: Callable[[], None]) -> Timer:
-        timer = Timer(work)
+    def after(self, delay_s: float, work: Callable[[], None]) -> ReactorTimer:
+        timer = ReactorTimer(work)
         due = time.monotonic() + delay_s
         heapq.heappush(self._timers, (due, next(self._timer_numbers), timer))
         return timer
@@ -176,7 +175,7 @@ class Reactor:
         while not self._stopping:
             away_s = time.monotonic() - self._away_since
             if away_s >= AWAY_S_MAX:  # too long, or there was none: do its work
-                with self._baton:
+                with self._role_lock:
                     self._driver = threading.get_ident()
                     while not (self._stopping or self._wanted):
                         self._round()
@@ -184,13 +183,13 @@ class Reactor:
                     self._away_since = time.monotonic()
             elif away_s > 0:  # not for long: it may come back
                 with contextlib.suppress(Empty):
-                    self._bell.get(timeout=AWAY_S_MAX - away_s)
+                    self._keeper_wakeup.get(timeout=AWAY_S_MAX - away_s)
             else:  # it is at it
-                self._parked = True
-                if self._away_since == AT_IT:  # still: one that left before did not see us parked
-                    self._bell.get()
-                self._parked = False
-        with self._baton:
+                self._keeper_waits = True
+                if self._away_since == DRIVING:  # still: who left before did not see that we wait
+                    self._keeper_wakeup.get()
+                self._keeper_waits = False
+        with self._role_lock:
             self._close()
 
     def _close(self) -> None:

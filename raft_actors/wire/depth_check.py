@@ -1,4 +1,4 @@
-"""Shallow: whether a stranger's msgpack is no deeper than it may be, told before any of it is read.
+"""Depth check: whether msgpack of a stranger nests no deeper than it may, told before it is read.
 
 msgpack makes room for a list's items when it meets its head, and lists nest: a kilobyte of heads
 costs some 180. So heads are walked over first, and nothing is made.
@@ -6,7 +6,7 @@ costs some 180. So heads are walked over first, and nothing is made.
 
 from raft_actors.wire.frames import ProtocolError
 
-__all__ = ["check_shallow"]
+__all__ = ["check_depth"]
 
 FIXED = {
     0xC0: 0, 0xC2: 0, 0xC3: 0,  # nil, false, true
@@ -21,7 +21,7 @@ LISTS = {0xDC: 2, 0xDD: 4}
 NEVER_USED = 0xC1
 
 
-def check_shallow(payload: bytes, depth: int) -> None:
+def check_depth(payload: bytes, depth: int) -> None:
     """Raise ProtocolError for lists that nest deeper than `depth`, and for maps and exts.
 
     What is no msgpack, or ends too early, passes: msgpack will say so.

@@ -25,11 +25,19 @@ from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
-from raft_actors.wire.depth_check import check_shallow
+from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import make_packer, unpack
 from raft_actors.wire.frames import ProtocolError
 
-__all__ = ["HANDSHAKE_BYTES_MAX", "Acceptor", "Dialler", "Identity", "Peer", "Refusal", "refuse"]
+__all__ = [
+    "HANDSHAKE_BYTES_MAX",
+    "AcceptorHandshake",
+    "DialerHandshake",
+    "Identity",
+    "Refusal",
+    "RemoteNode",
+    "refusal_message",
+]
 
 HANDSHAKE_BYTES_MAX = 1024  # any one handshake message; the longest legal one is under 700 bytes
 MAGIC = "raft_actors"
@@ -70,7 +78,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class RemoteNode:
     """The other end of a proven connection."""
 
     name: str
@@ -90,12 +98,12 @@ class Peer:
     """The keys of the frames' MACs, one for each direction, of this connection only."""
 
 
-def refuse(code: str, words: str) -> bytes:
+def refusal_message(code: str, words: str) -> bytes:
     """Return the payload of a REFUSE message."""
     return local.pack(["refuse", code, words])
 
 
-class Dialler:
+class DialerHandshake:
     """The side that connected. `hello`, then `on_challenge`, then `on_welcome`."""
 
     def __init__(
@@ -116,10 +124,10 @@ class Dialler:
              dial, last_link_id]
         )  # fmt: skip
         self._challenge: bytes | None = None
-        self._peer: Peer | None = None
+        self._remote: RemoteNode | None = None
 
-    def receive(self, payload: bytes) -> bytes | Peer:
-        """Return what to send next, or the Peer once the acceptor has proven itself.
+    def receive(self, payload: bytes) -> bytes | RemoteNode:
+        """Return what to send next, or the RemoteNode once the acceptor has proven itself.
 
         Raises Refusal in the acceptor's words or ours, and ProtocolError.
         """
@@ -142,7 +150,7 @@ class Dialler:
         if name != self.target:
             raise Refusal("name", f"dialled {self.target}, but {name} answered")
         self._challenge = payload
-        self._peer = Peer(
+        self._remote = RemoteNode(
             name,
             incarnation,
             min(limit, self.me.frame_bytes_max),
@@ -151,20 +159,20 @@ class Dialler:
         )
         return local.pack(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
 
-    def _on_welcome(self, message: list[Any]) -> Peer:
+    def _on_welcome(self, message: list[Any]) -> RemoteNode:
         assert self._challenge is not None
-        assert self._peer is not None
+        assert self._remote is not None
         both = self.hello, self._challenge
         check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both))
         return replace(
-            self._peer,
+            self._remote,
             send_key=self._cookie.sign(FROM_DIALLER, *both),
             receive_key=self._cookie.sign(FROM_ACCEPTOR, *both),
         )
 
 
-class Acceptor:
-    """The side that was connected to. `receive` gives the challenge, then the proven Peer.
+class AcceptorHandshake:
+    """The side that was connected to. `receive` gives the challenge, then the proven RemoteNode.
 
     `welcome` is sent when the acceptor has decided to use the connection.
     """
@@ -174,26 +182,26 @@ class Acceptor:
         self._cookie = cookie
         self._hello: bytes | None = None
         self._challenge = b""
-        self._peer: Peer | None = None
+        self._remote: RemoteNode | None = None
 
     @property
     def named(self) -> str:
         """What the dialler says it is called, proven or not; "" before it has said so."""
-        return self._peer.name if self._peer else ""
+        return self._remote.name if self._remote else ""
 
-    def receive(self, payload: bytes) -> bytes | Peer:
-        """Return what to send next, or the Peer once the dialler has proven itself.
+    def receive(self, payload: bytes) -> bytes | RemoteNode:
+        """Return what to send next, or the RemoteNode once the dialler has proven itself.
 
         Raises Refusal, whose words the dialler should be sent, and ProtocolError.
         """
         message = message_of(payload)
         if self._hello is None:
             return self._on_hello(payload, message)
-        assert self._peer is not None
+        assert self._remote is not None
         both = self._hello, self._challenge
         check_mac(message, "proof", self._cookie.sign(b"dialler", *both))
         return replace(
-            self._peer,
+            self._remote,
             send_key=self._cookie.sign(FROM_ACCEPTOR, *both),
             receive_key=self._cookie.sign(FROM_DIALLER, *both),
         )
@@ -230,7 +238,7 @@ class Acceptor:
             ["challenge", version, self.me.name, self.me.incarnation, self.me.frame_bytes_max,
              nonce]
         )  # fmt: skip
-        self._peer = Peer(
+        self._remote = RemoteNode(
             name,
             incarnation,
             min(limit, self.me.frame_bytes_max),
@@ -243,7 +251,7 @@ class Acceptor:
 
 
 def message_of(payload: bytes) -> list[Any]:
-    check_shallow(payload, LISTS_DEEP)
+    check_depth(payload, LISTS_DEEP)
     message = unpack(payload, ITEMS_MAX)
     if not isinstance(message, list) or not message:
         raise ProtocolError("a handshake message that is no list")

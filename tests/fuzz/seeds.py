@@ -13,7 +13,7 @@ from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, encode
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import Acceptor, Dialler
+from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake
 from tests.fuzz.targets import COOKIE, HERE, THERE
 
 __all__ = ["seeds"]
@@ -28,8 +28,8 @@ def seeds() -> dict[str, list[bytes]]:
     """Small good inputs of each target, with which the corpus begins."""
     pack = msgpack.packb
     entry = bytes(8) + b"\1" + bytes(16) + b"command"
-    hello = Dialler(HERE, COOKIE, THERE.name).hello
-    challenge = Acceptor(THERE, COOKIE).receive(hello)
+    hello = DialerHandshake(HERE, COOKIE, THERE.name).hello
+    challenge = AcceptorHandshake(THERE, COOKIE).receive(hello)
     assert isinstance(challenge, bytes)
 
     def framed(*parts: bytes) -> bytes:

@@ -32,11 +32,11 @@ from raft_actors.wire.frame_codec import make_packer, unpack, unpack_frames
 from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
 from raft_actors.wire.handshake import (
     HANDSHAKE_BYTES_MAX,
-    Acceptor,
-    Dialler,
+    AcceptorHandshake,
+    DialerHandshake,
     Identity,
-    Peer,
     Refusal,
+    RemoteNode,
 )
 from raft_actors.wire.versions import newest
 from tests.core.world import World, address
@@ -108,7 +108,7 @@ def acceptor(data: bytes) -> None:
 
     `data` is the stream of the dialler; where it has the word PROOF a true proof is put.
     """
-    side = Acceptor(THERE, COOKIE)
+    side = AcceptorHandshake(THERE, COOKIE)
     challenge = b""
     hello = b""
     for payload in payloads(data):
@@ -120,9 +120,9 @@ def acceptor(data: bytes) -> None:
         except (Refusal, ProtocolError) as refusal:
             check_words(str(refusal))
             return
-        if isinstance(said, Peer):
+        if isinstance(said, RemoteNode):
             assert genuine, "let in without the cookie"
-            check_peer(said)
+            check_remote(said)
             return
         assert challenge == b"", "two challenges"
         assert len(said) <= HANDSHAKE_BYTES_MAX
@@ -134,7 +134,7 @@ def dialler(data: bytes) -> None:
 
     `data` is the stream of the acceptor; where it has the word WELCOME a true welcome is put.
     """
-    side = Dialler(HERE, COOKIE, THERE.name)
+    side = DialerHandshake(HERE, COOKIE, THERE.name)
     challenge = b""
     for payload in payloads(data):
         genuine = payload == b"WELCOME" and challenge != b""
@@ -145,10 +145,10 @@ def dialler(data: bytes) -> None:
         except (Refusal, ProtocolError) as refusal:
             check_words(str(refusal))
             return
-        if isinstance(said, Peer):
+        if isinstance(said, RemoteNode):
             assert genuine, "believed without the cookie"
             assert said.name == THERE.name
-            check_peer(said)
+            check_remote(said)
             return
         assert challenge == b"", "two proofs"
         challenge = payload
@@ -166,7 +166,7 @@ def check_words(words: str) -> None:
     assert words.isprintable(), "a stranger's words could forge a line of the log"
 
 
-def check_peer(peer: Peer) -> None:
+def check_remote(peer: RemoteNode) -> None:
     check_node_name(peer.name)
     assert HANDSHAKE_BYTES_MAX <= peer.frame_bytes_max <= THERE.frame_bytes_max
     assert len(peer.link_id) == 16

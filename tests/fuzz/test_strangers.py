@@ -16,7 +16,7 @@ import pytest
 
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, Dialler, Identity
+from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, DialerHandshake, Identity
 from tests.nodes.helpers import Script, eventually, free_port
 
 KIB = 1024
@@ -43,7 +43,7 @@ for kind in range(16, 32):
 bridge = node._bridge
 
 def strangers():
-    return len(bridge.meetings.gate.strangers) + len(node._mapper._askers)
+    return len(bridge.handshakes.listener.strangers) + len(node._mapper._askers)
 
 def measure():
     gc.collect()
@@ -127,7 +127,7 @@ def framed(payload):
     return header(len(payload)) + payload
 
 
-HELLO = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("?"), PEERS_NAME).hello
+HELLO = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), PEERS_NAME).hello
 FRAME = framed(msgpack.packb([16, "sneaked in"])) + framed(
     msgpack.packb([4, ["tell", "actor", b"\xa2hi"]])
 )

@@ -16,7 +16,7 @@ import msgpack
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import FrameMac
 from raft_actors.wire.frames import HEADER_BYTES, header
-from raft_actors.wire.handshake import Acceptor, Dialler, Identity
+from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -112,19 +112,19 @@ class Insider:
         return self.sock.recv(size, socket.MSG_WAITALL)
 
     def knock(self, node, **known):
-        """Dial as far as the proof; returns the Dialler, which waits for its welcome."""
-        dialler = Dialler(self.me, self.cookie, node.name, **known)
+        """Dial as far as the proof; returns the DialerHandshake, which waits for its welcome."""
+        dialler = DialerHandshake(self.me, self.cookie, node.name, **known)
         self.say(dialler.hello)
         self.say(dialler.receive(self.hear()))
         return dialler
 
     def enter(self, node, **known):
-        """Dial, and return what the node turned out to be, a Peer."""
+        """Dial, and return what the node turned out to be, a RemoteNode."""
         return self.prove(self.knock(node, **known).receive(self.hear()))
 
     def admit(self):
-        """Accept the node that has dialled this socket; returns its Peer."""
-        acceptor = Acceptor(self.me, self.cookie)
+        """Accept the node that has dialled this socket; returns its RemoteNode."""
+        acceptor = AcceptorHandshake(self.me, self.cookie)
         self.say(acceptor.receive(self.hear()))
         peer = acceptor.receive(self.hear())
         self.say(acceptor.welcome())

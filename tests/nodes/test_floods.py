@@ -10,7 +10,7 @@ from raft_actors.transport.expiring_set import network_of
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import Dialler, Identity
+from raft_actors.wire.handshake import DialerHandshake, Identity
 from tests.nodes.helpers import Insider, eventually, hold
 
 COOKIE = "known to those who belong here"
@@ -33,12 +33,12 @@ def connect():
 def hello(node):
     """The first message of somebody who does not know the cookie, but the protocol."""
     me = Identity("x@evil", b"87654321", 2**24)
-    message = Dialler(me, Cookie("guessed"), node.name).hello
+    message = DialerHandshake(me, Cookie("guessed"), node.name).hello
     return header(len(message)) + message
 
 
 def strangers_at(node):
-    return [each.address for each in node._bridge.meetings.gate.strangers]
+    return [each.address for each in node._bridge.handshakes.listener.strangers]
 
 
 def address_of(sock):
@@ -61,7 +61,7 @@ def test_who_has_something_to_say_is_not_dropped_for_those_who_are_silent(make_n
     """From the same place. Planted: the oldest is dropped, whatever it has said."""
     node = make_node("a", cookie=COOKIE, limits=FEW)
     insider = Insider(connect(node), "x@here", COOKIE)
-    dialler = Dialler(insider.me, insider.cookie, node.name)
+    dialler = DialerHandshake(insider.me, insider.cookie, node.name)
     insider.say(dialler.hello)
     proof = dialler.receive(insider.hear())
     last = [connect(node) for _ in range(60)][-1]
@@ -74,7 +74,7 @@ def test_what_those_who_are_here_have_to_say_is_read_before_others_are_taken_in(
     """Planted: connections are taken in where the listener is found ready."""
     node = make_node("a", cookie=COOKIE, limits=FEW)
     insider = Insider(connect(node), "x@here", COOKIE)
-    dialler = Dialler(insider.me, insider.cookie, node.name)
+    dialler = DialerHandshake(insider.me, insider.cookie, node.name)
     insider.say(dialler.hello)
     proof = dialler.receive(insider.hear())
     release = hold(node)

@@ -10,7 +10,7 @@ import pytest
 
 from raft_actors.errors import NoConnection
 from raft_actors.node.remote_ref import AskTimeout
-from raft_actors.wire.handshake import Dialler
+from raft_actors.wire.handshake import DialerHandshake
 from supervision import Process, demonitor, monitor
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import Collector, Insider, ask, eventually, hold, send
@@ -64,7 +64,7 @@ def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):
     for turn in range(8):
         sock = socket.create_connection(("127.0.0.1", host.port), timeout=10)
         visitor = Insider(sock, f"visitor{turn}@one", "c" * 20)
-        dialler = Dialler(visitor.me, visitor.cookie, host.name)
+        dialler = DialerHandshake(visitor.me, visitor.cookie, host.name)
         visitor.say(dialler.hello)
         proof = dialler.receive(visitor.hear())
         release = hold(host)
@@ -72,7 +72,7 @@ def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
         sock.close()
         release()
-        eventually(lambda: not len(host._bridge.meetings.gate.strangers))
+        eventually(lambda: not len(host._bridge.handshakes.listener.strangers))
     assert len(host._bridge._links) <= 3
 
 

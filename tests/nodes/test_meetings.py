@@ -236,7 +236,7 @@ def test_a_parked_peer_that_hangs_up_is_forgotten(node, insider):
     theirs.knock(node)
     eventually(lambda: node._bridge._links[LARGER].parked is not None)
     theirs.sock.close()
-    eventually(lambda: not node._bridge.meetings.gate.strangers)
+    eventually(lambda: not node._bridge.handshakes.listener.strangers)
     ours.admit()
     assert hears(ours, "frame")
 

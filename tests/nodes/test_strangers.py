@@ -14,7 +14,7 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import Dialler, Identity
+from raft_actors.wire.handshake import DialerHandshake, Identity
 from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, free_port, open_files
 
 IMPATIENT = BridgeLimits(handshake_s=0.3)
@@ -92,7 +92,7 @@ def test_a_byte_now_and_then_buys_no_time(make_node, strangers):
     with contextlib.suppress(ConnectionError):
         for byte in hello:
             sock.send(bytes([byte]))
-            if not node._bridge.meetings.gate.strangers and time.monotonic() - start > 0.1:
+            if not node._bridge.handshakes.listener.strangers and time.monotonic() - start > 0.1:
                 break
             time.sleep(0.005)
         else:
@@ -102,7 +102,7 @@ def test_a_byte_now_and_then_buys_no_time(make_node, strangers):
 def test_who_said_hello_has_no_more_time_than_others(make_node, strangers, caplog):
     node = make_node("a", limits=IMPATIENT)
     sock = strangers(node)
-    hello = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    hello = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
     sock.sendall(header(len(hello)) + hello)
     assert b"challenge" in hung_up(sock)
     assert "dropped x@evil at 127.0.0.1" in lines(caplog)[0]
@@ -112,7 +112,7 @@ def test_nothing_reaches_a_handler_before_the_proof(make_node, strangers, caplog
     node = make_node("a")
     seen = Collector(node)
     sock = strangers(node)
-    hello = Dialler(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    hello = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
     frame = msgpack.packb([KIND, "sneaked in"])
     sock.sendall(header(len(hello)) + hello + header(len(frame)) + frame)
     hung_up(sock)
@@ -127,7 +127,8 @@ def test_a_crowd_of_silent_strangers_keeps_no_node_out(make_node, strangers, cap
     a, b = make_node("a", limits=limits), make_node("b", limits=limits)
     crowd = [strangers(a) for _ in range(60)]
     assert b.ping(a.name) == "pong"
-    ports = [int(each.address.rpartition(":")[2]) for each in a._bridge.meetings.gate.strangers]
+    there = a._bridge.handshakes.listener.strangers
+    ports = [int(each.address.rpartition(":")[2]) for each in there]
     assert ports == [sock.getsockname()[1] for sock in crowd[-7:]], "the oldest had to go, b came"
     assert hung_up(crowd[0]) == b""
     assert any("too many strangers at once" in line for line in lines(caplog))
@@ -161,7 +162,7 @@ def test_memory_and_descriptors_stay_flat_under_many_strangers(make_node):
                 if number % 2:
                     sock.sendall(b"\xff\xff\xff\xff" + b"x" * 1000)
                     hung_up(sock)
-        eventually(lambda: not node._bridge.meetings.gate.strangers)
+        eventually(lambda: not node._bridge.handshakes.listener.strangers)
         gc.collect()
 
     visit(100)
@@ -178,17 +179,17 @@ def test_memory_and_descriptors_stay_flat_under_many_strangers(make_node):
 def test_a_stranger_in_the_middle_of_a_handshake_costs_a_few_kib(make_node, strangers):
     node = make_node("a", limits=BridgeLimits(strangers_max=64))
     strangers(node)
-    eventually(lambda: len(node._bridge.meetings.gate.strangers) == 1)
+    eventually(lambda: len(node._bridge.handshakes.listener.strangers) == 1)
     tracemalloc.start()
     try:
         for _ in range(50):
             strangers(node).sendall(header(1000) + b"x" * 990)
-        eventually(lambda: len(node._bridge.meetings.gate.strangers) == 51)
+        eventually(lambda: len(node._bridge.handshakes.listener.strangers) == 51)
         eventually(
             lambda: (
                 sum(
                     len(each.reader._partial) == 994
-                    for each in node._bridge.meetings.gate.strangers
+                    for each in node._bridge.handshakes.listener.strangers
                 )
                 == 50
             )
@@ -202,8 +203,8 @@ def test_a_stranger_in_the_middle_of_a_handshake_costs_a_few_kib(make_node, stra
 def test_out_of_descriptors_a_node_pauses_and_recovers(make_node, strangers, caplog, monkeypatch):
     """Planted: just return; the listener stays readable and the thread spins."""
     node = make_node("a")
-    gate = node._bridge.meetings.gate
-    listener = gate._listener
+    door = node._bridge.handshakes.listener
+    listener = door._socket
     tries = []
 
     class NoneLeft:
@@ -214,11 +215,11 @@ def test_out_of_descriptors_a_node_pauses_and_recovers(make_node, strangers, cap
         def fileno(self):
             return listener.fileno()
 
-    monkeypatch.setattr(gate, "_listener", NoneLeft())
+    monkeypatch.setattr(door, "_socket", NoneLeft())
     sock = strangers(node)
     eventually(lambda: len(tries) >= 2)
     assert len(tries) < 10
-    monkeypatch.setattr(gate, "_listener", listener)
+    monkeypatch.setattr(door, "_socket", listener)
     sock.sendall(b"garbage!")
     hung_up(sock)
     assert any("Too many open files" in line for line in caplog.messages)

@@ -10,7 +10,7 @@ from raft_actors.peer.peers import CLIENT, RAFT, peers_of
 from raft_actors.replica.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.reactor import AT_IT
+from raft_actors.transport.reactor import DRIVING
 from supervision import kill
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
 from tests.nodes.helpers import eventually
@@ -284,7 +284,7 @@ def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, t
         assert not write.done()
         Hanging.go_on.set()
         assert encoding.loads(write.get(10)) == ("ok", "key", 1)
-        eventually(lambda: a._bridge.reactor._away_since == AT_IT)
+        eventually(lambda: a._bridge.reactor._away_since == DRIVING)
         assert b.ping(a.name) == "pong"
     finally:
         Hanging.go_on.set()
@@ -301,7 +301,7 @@ def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_pat
         founded = peers_of(b).request(address, [CONFIGURE, name, change_to([address]), 0, 1])
         assert encoding.loads(founded.get(10))[0] == "ok"
     assert b.ping(a.name) == "pong"
-    eventually(lambda: reactor._away_since != AT_IT)
+    eventually(lambda: reactor._away_since != DRIVING)
     peers.stop("two")
     assert b.ping(a.name) == "pong"
     peers.stop("one")

@@ -9,12 +9,12 @@ from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import (
     HANDSHAKE_BYTES_MAX,
-    Acceptor,
-    Dialler,
+    AcceptorHandshake,
+    DialerHandshake,
     Identity,
-    Peer,
     Refusal,
-    refuse,
+    RemoteNode,
+    refusal_message,
 )
 
 A = Identity("a@one", b"aaaaaaaa", 1_000_000)
@@ -32,8 +32,8 @@ def meet(dialler, acceptor, tamper=lambda number, payload: payload):
 
 
 def test_two_nodes_with_one_cookie_meet():
-    dialler = Dialler(A, COOKIE, "b@two", dial=3, last_link_id=b"before")
-    at_a, at_b = meet(dialler, Acceptor(B, COOKIE))
+    dialler = DialerHandshake(A, COOKIE, "b@two", dial=3, last_link_id=b"before")
+    at_a, at_b = meet(dialler, AcceptorHandshake(B, COOKIE))
     assert (at_a.name, at_a.incarnation) == ("b@two", b"bbbbbbbb")
     assert (at_b.name, at_b.incarnation) == ("a@one", b"aaaaaaaa")
     assert at_a.frame_bytes_max == at_b.frame_bytes_max == 1_000_000, "the smaller of the two"
@@ -42,18 +42,21 @@ def test_two_nodes_with_one_cookie_meet():
 
 
 def test_every_meeting_has_an_id_of_its_own():
-    ids = {meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))[0].link_id for _ in range(20)}
+    ids = {
+        meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE))[0].link_id
+        for _ in range(20)
+    }
     assert len(ids) == 20
 
 
 def test_a_dialler_with_another_cookie_is_refused():
     with pytest.raises(Refusal, match="the cookies differ") as refusal:
-        meet(Dialler(A, Cookie("other"), "b@two"), Acceptor(B, COOKIE))
+        meet(DialerHandshake(A, Cookie("other"), "b@two"), AcceptorHandshake(B, COOKIE))
     assert refusal.value.code == "cookie"
 
 
 def test_an_acceptor_that_can_not_prove_the_cookie_is_refused():
-    dialler, impostor = Dialler(A, COOKIE, "b@two"), Acceptor(B, Cookie("other"))
+    dialler, impostor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, Cookie("other"))
     dialler.receive(impostor.receive(dialler.hello))
     with pytest.raises(Refusal, match="the cookies differ"):
         dialler.receive(impostor.welcome())
@@ -69,15 +72,15 @@ def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
             signed.append(parts[0])
             return super().sign(*parts)
 
-    acceptor = Acceptor(B, Watched("secret"))
-    acceptor.receive(Dialler(A, COOKIE, "b@two").hello)
+    acceptor = AcceptorHandshake(B, Watched("secret"))
+    acceptor.receive(DialerHandshake(A, COOKIE, "b@two").hello)
     assert signed == []
 
 
 def test_a_proof_played_back_to_another_challenge_is_worth_nothing():
-    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     proof = dialler.receive(acceptor.receive(dialler.hello))
-    again = Acceptor(B, COOKIE)
+    again = AcceptorHandshake(B, COOKIE)
     again.receive(dialler.hello)
     with pytest.raises(Refusal, match="cookies differ"):
         again.receive(proof)
@@ -85,7 +88,7 @@ def test_a_proof_played_back_to_another_challenge_is_worth_nothing():
 
 def test_a_proof_sent_back_to_its_author_is_no_welcome():
     """Reflection. Planted: sign both with the same label."""
-    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     proof = dialler.receive(acceptor.receive(dialler.hello))
     _, mac = msgpack.unpackb(proof)
     with pytest.raises(Refusal, match="cookies differ"):
@@ -93,9 +96,9 @@ def test_a_proof_sent_back_to_its_author_is_no_welcome():
 
 
 def test_a_hello_sent_back_to_its_author_is_refused():
-    hello = Dialler(A, COOKIE, "a@one").hello
+    hello = DialerHandshake(A, COOKIE, "a@one").hello
     with pytest.raises(Refusal, match="own name"):
-        Acceptor(A, COOKIE).receive(hello)
+        AcceptorHandshake(A, COOKIE).receive(hello)
 
 
 @pytest.mark.parametrize(
@@ -117,31 +120,35 @@ def test_a_handshake_changed_on_its_way_fails(message, field, value):
         return msgpack.packb(parts)
 
     with pytest.raises(Refusal, match="cookies differ"):
-        meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE), tamper)
+        meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE), tamper)
 
 
 def test_whoever_answers_under_another_name_is_refused():
-    hello = Dialler(A, COOKIE, "c@three").hello
+    hello = DialerHandshake(A, COOKIE, "c@three").hello
     with pytest.raises(Refusal, match="this is b@two, not c@three"):
-        Acceptor(B, COOKIE).receive(hello)
+        AcceptorHandshake(B, COOKIE).receive(hello)
     with pytest.raises(Refusal, match="dialled c@three, but b@two answered"):
-        Dialler(A, COOKIE, "c@three").receive(
-            Acceptor(B, COOKIE).receive(Dialler(A, COOKIE, "b@two").hello)
+        DialerHandshake(A, COOKIE, "c@three").receive(
+            AcceptorHandshake(B, COOKIE).receive(DialerHandshake(A, COOKIE, "b@two").hello)
         )
 
 
 def test_an_unknown_version_is_refused_in_words():
-    parts = msgpack.unpackb(Dialler(A, COOKIE, "b@two").hello)
+    parts = msgpack.unpackb(DialerHandshake(A, COOKIE, "b@two").hello)
     parts[1] = [7, 8]
     with pytest.raises(Refusal, match=r"speaks protocol version 2, not \[7, 8\]: run"):
-        Acceptor(B, COOKIE).receive(msgpack.packb(parts))
+        AcceptorHandshake(B, COOKIE).receive(msgpack.packb(parts))
     with pytest.raises(Refusal, match="or the same"):
-        Acceptor(B, COOKIE).receive(msgpack.packb(["raft_actors", [7], "of a shape to come"]))
+        AcceptorHandshake(B, COOKIE).receive(
+            msgpack.packb(["raft_actors", [7], "of a shape to come"])
+        )
 
 
 def test_the_words_of_a_refusal_reach_the_dialler_but_can_forge_no_log_line():
     with pytest.raises(Refusal) as refusal:
-        Dialler(A, COOKIE, "b@two").receive(refuse("cookie", "no\nERROR forged" + "x" * 900))
+        DialerHandshake(A, COOKIE, "b@two").receive(
+            refusal_message("cookie", "no\nERROR forged" + "x" * 900)
+        )
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) <= 200
     assert refusal.value.code == "cookie"
@@ -156,14 +163,14 @@ def test_the_longest_handshake_fits_its_limit():
         sizes.append(len(payload))
         return payload
 
-    dialler = Dialler(long, COOKIE, longer.name, dial=2**40, last_link_id=b"x" * 16)
-    meet(dialler, Acceptor(longer, COOKIE), note)
+    dialler = DialerHandshake(long, COOKIE, longer.name, dial=2**40, last_link_id=b"x" * 16)
+    meet(dialler, AcceptorHandshake(longer, COOKIE), note)
     assert max(sizes) < HANDSHAKE_BYTES_MAX
 
 
 @given(st.binary(max_size=1024), st.sampled_from(["hello", "proof", "challenge", "welcome"]))
 def test_any_bytes_are_refused_and_nothing_else_happens(payload, place):
-    dialler, acceptor = Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE)
+    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     if place in {"proof", "welcome"}:
         challenge = acceptor.receive(dialler.hello)
     if place == "welcome":
@@ -184,10 +191,10 @@ def test_any_list_gives_at_most_a_challenge(parts):
         payload = msgpack.packb(parts)
     except OverflowError:
         return
-    acceptor = Acceptor(B, COOKIE)
+    acceptor = AcceptorHandshake(B, COOKIE)
     for _ in range(2):
         try:
-            assert not isinstance(acceptor.receive(payload), Peer)
+            assert not isinstance(acceptor.receive(payload), RemoteNode)
         except (ProtocolError, Refusal):
             return
 

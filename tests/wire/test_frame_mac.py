@@ -4,7 +4,7 @@ import pytest
 
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import ProtocolError
-from raft_actors.wire.handshake import Acceptor, Dialler
+from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake
 from tests.wire.test_auth import COOKIE, A, B, meet
 
 KEY = b"k" * 32
@@ -59,7 +59,7 @@ def test_both_ends_have_the_same_two_keys_and_each_connection_its_own():
     """Planted: one key for both directions; keys without the nonces."""
     keys = set()
     for _ in range(3):
-        at_a, at_b = meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))
+        at_a, at_b = meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE))
         assert at_a.send_key == at_b.receive_key
         assert at_a.receive_key == at_b.send_key
         keys |= {at_a.send_key, at_a.receive_key}
@@ -67,5 +67,5 @@ def test_both_ends_have_the_same_two_keys_and_each_connection_its_own():
 
 
 def test_keys_do_not_print():
-    at_a, _at_b = meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))
+    at_a, _at_b = meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE))
     assert repr(at_a.send_key)[2:-1] not in repr(at_a)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_actors.wire.cookie import Cookie
-from raft_actors.wire.depth_check import check_shallow
+from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import unpack
 from raft_actors.wire.frames import ProtocolError
-from raft_actors.wire.handshake import Acceptor, Dialler, Identity
+from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
 from tests.memory import least_allocated
 
 HERE = Identity("a@one", b"aaaaaaaa", 1 << 20)
@@ -28,16 +28,16 @@ def test_lists_pass_if_they_are_no_deeper_than_they_may_be(value):
     """Planted: count a str's length from the wrong byte; forget to close an empty list."""
     packed = msgpack.packb(value)
     depth = depth_of(value)
-    check_shallow(packed, depth)
+    check_depth(packed, depth)
     if depth:
         with pytest.raises(ProtocolError, match="deeper"):
-            check_shallow(packed, depth - 1)
+            check_depth(packed, depth - 1)
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_pass_or_are_refused_and_what_passes_is_as_shallow_as_told(data):
     try:
-        check_shallow(data, 2)
+        check_depth(data, 2)
         value = unpack(data)
     except ProtocolError:
         return
@@ -47,7 +47,7 @@ def test_any_bytes_pass_or_are_refused_and_what_passes_is_as_shallow_as_told(dat
 @pytest.mark.parametrize("value", [{}, {1: 2}, [{}], [1, [{}]], msgpack.ExtType(1, b"x")])
 def test_maps_and_exts_are_refused(value):
     with pytest.raises(ProtocolError, match="never has"):
-        check_shallow(msgpack.packb(value), 9)
+        check_depth(msgpack.packb(value), 9)
 
 
 @pytest.mark.parametrize("head", [b"\x9f", b"\xdc\x00\x10", b"\x81\x01", b"\xdd\x00\x00\x00\x10"])
@@ -56,7 +56,7 @@ def test_a_message_of_heads_costs_little(head):
     payload = (head * 1024)[:1024]
 
     def refused():
-        acceptor = Acceptor(HERE, Cookie("secret"))
+        acceptor = AcceptorHandshake(HERE, Cookie("secret"))
         with pytest.raises(ProtocolError):
             acceptor.receive(payload)
 
@@ -65,6 +65,10 @@ def test_a_message_of_heads_costs_little(head):
 
 def test_an_answer_to_a_stranger_takes_no_new_packer():
     """Found by measuring strangers: a packer begins with 256 KiB."""
-    hello = Dialler(Identity("b@two", b"bbbbbbbb", 1 << 20), Cookie("?"), HERE.name).hello
-    Acceptor(HERE, Cookie("secret")).receive(hello)
-    assert least_allocated(lambda: Acceptor(HERE, Cookie("secret")).receive(hello)) < 12_000
+    hello = DialerHandshake(Identity("b@two", b"bbbbbbbb", 1 << 20), Cookie("?"), HERE.name).hello
+
+    def answered():
+        AcceptorHandshake(HERE, Cookie("secret")).receive(hello)
+
+    answered()
+    assert least_allocated(answered) < 12_000

@@ -7,7 +7,7 @@ import pytest
 from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
 from raft_actors.peer import message_codec as wire
 from raft_actors.wire import versions
-from raft_actors.wire.handshake import Acceptor, Dialler, Refusal
+from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Refusal
 from tests.wire.test_auth import COOKIE, A, B, meet
 
 ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
@@ -16,8 +16,8 @@ ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
 def agreed(monkeypatch, dialler_speaks, acceptor_speaks):
     """Return what each end takes for the version of the connection."""
     monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
-    dialler = Dialler(A, COOKIE, "b@two")
-    acceptor = Acceptor(B, COOKIE)
+    dialler = DialerHandshake(A, COOKIE, "b@two")
+    acceptor = AcceptorHandshake(B, COOKIE)
     monkeypatch.setattr(versions, "SPOKEN", acceptor_speaks)
     challenge = acceptor.receive(dialler.hello)
     monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
@@ -40,15 +40,15 @@ def test_versions_without_a_common_one_are_refused_in_words(monkeypatch):
 
 
 def test_a_version_that_was_not_offered_is_refused(monkeypatch):
-    dialler = Dialler(A, COOKIE, "b@two")
-    challenge = Acceptor(B, COOKIE).receive(dialler.hello)
+    dialler = DialerHandshake(A, COOKIE, "b@two")
+    challenge = AcceptorHandshake(B, COOKIE).receive(dialler.hello)
     monkeypatch.setattr(versions, "SPOKEN", [3])
     with pytest.raises(Refusal, match="version 2, which was not offered"):
         dialler.receive(challenge)
 
 
 def test_a_meeting_says_the_version_of_this_release():
-    at_a, at_b = meet(Dialler(A, COOKIE, "b@two"), Acceptor(B, COOKIE))
+    at_a, at_b = meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE))
     assert at_a.version == at_b.version == versions.newest()
 
 
