@@ -109,6 +109,27 @@ def test_a_window_that_is_closed_hands_over_before_the_node_is_gone(terminals: T
     staying.terminal.wait_for_line(f"leader is peer2 on b@{HOST}")
 
 
+def test_a_window_that_is_closed_while_news_are_printed_leaves_no_process(
+    terminals: Terminals,
+) -> None:
+    """Planted: the signal raises in the prompt's loop, which waits for its tasks for ever."""
+    shell = lone_leader(terminals, "examples.kv_store", "KVStore")
+    shell.run("import os, signal, threading, time")
+    shell.run("from prompt_toolkit.application import run_in_terminal")
+    shell.run("app = get_ipython().pt_app.app")
+    shell.run(
+        "news = lambda: [run_in_terminal(lambda: time.sleep(1), in_executor=True) for _ in 'ab']"
+    )
+    shell.run("end = lambda: os.kill(os.getpid(), signal.SIGHUP)")
+    shell.run(
+        "close = lambda: [app.loop.call_soon_threadsafe(call, context=app.context) "
+        "for call in (news, lambda: app.loop.call_later(0.2, end))]"
+    )
+    pid = int(shell.run("os.getpid()").rpartition(" ")[2])
+    shell.run("threading.Timer(1, close).start()")
+    shell.terminal.terminals.wait_for_the_end_of(pid)
+
+
 def test_the_history_holds_no_cookie(terminals: Terminals) -> None:
     """Planted: IPython keeps what is typed."""
     shell = open_shell(terminals, "a")
