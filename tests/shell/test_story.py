@@ -4,12 +4,13 @@ Planted once to see them go red: another reply in examples/kv_store.py; a redire
 stopped leader; a prompt without the node's name.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.shell.story import HOST, Names, Step, play, stories
+from tests.shell.story import HOST, AnotherWon, Names, Step, play, stories
 from tests.shell.terminal import ROOT, Shell, Terminals
 
 pytestmark = pytest.mark.timeout(180)
@@ -19,6 +20,10 @@ STORIES = {
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     for heading, steps in stories(path).items()
 }
+
+
+STARTS_MAX = 3
+"""The text tells of a leader that stays until it is stopped; on a busy host it may not."""
 
 
 @pytest.fixture
@@ -39,9 +44,34 @@ def lone_leader(terminals: Terminals, module: str, machine: str) -> Shell:
     return shell
 
 
+@pytest.fixture
+def many_terminals(tmp_path: Path) -> Iterator[Iterator[Terminals]]:
+    """Give one set of terminals after the other; each begins with nothing on its disk."""
+    given: list[Terminals] = []
+
+    def give() -> Iterator[Terminals]:
+        while True:
+            directory = tmp_path / str(len(given))
+            directory.mkdir()
+            given.append(Terminals(directory))
+            yield given[-1]
+
+    yield give()
+    for terminals in given:
+        terminals.close()
+
+
 @pytest.mark.parametrize("title", STORIES)
-def test_a_story_goes_as_it_is_told(title: str, terminals: Terminals) -> None:
-    shells = play(STORIES[title], terminals)
+def test_a_story_goes_as_it_is_told(title: str, many_terminals: Iterator[Terminals]) -> None:
+    for terminals in itertools.islice(many_terminals, STARTS_MAX):
+        try:
+            shells = play(STORIES[title], terminals)
+        except AnotherWon:
+            terminals.close()
+        else:
+            break
+    else:
+        pytest.fail("the leader of the story lost its office each time")
     stores = {path.parent for path in (terminals.directory / "data").rglob("CURRENT")}
     assert len(stores) == len(shells), f"each peer keeps a RocksDB directory, not {stores}"
     for shell in shells.values():
