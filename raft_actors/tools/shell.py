@@ -69,10 +69,10 @@ def run_shell(plan: Plan) -> int:
     logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
     logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)
     with launch(plan) as launched:
-        leave_when_told()
         app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
+        told = leave_when_told(app)
         app.initialize([])
         arrange(app.shell)
         print(greeting(launched))
@@ -82,19 +82,37 @@ def run_shell(plan: Plan) -> int:
             app.start()
         finally:
             news.stop()
-    return 0
+    return 128 + told[0] if told else 0
 
 
-def leave_when_told() -> None:
-    """Leave as at Ctrl-D, so that leaders hand over, when the window is closed or at SIGTERM."""
+def leave_when_told(app: Any) -> list[int]:
+    """Leave as at Ctrl-D, so that leaders hand over, when the window is closed or at SIGTERM.
+
+    Returns a list which then has the signal. A prompt that waits is ended from within its loop: an
+    exception raised there by a signal has asyncio cancel the prompt's tasks and wait for them, and
+    one that prints news may never end.
+    """
     signals = end_signals()
+    told: list[int] = []
 
     def leave(number: int, _frame: Any) -> None:
         end_at_the_next(signals)
-        sys.exit(128 + number)
+        session = getattr(app.shell, "pt_app", None)
+        if session is None or not session.app.is_running:
+            sys.exit(128 + number)
+        told.append(number)
+        app.shell.ask_exit()
+        session.app.loop.call_soon_threadsafe(end_prompt, session.app)
 
     for number in signals:
         signal.signal(number, leave)
+    return told
+
+
+def end_prompt(prompt: Any) -> None:
+    """End a prompt that waits as Ctrl-D does."""
+    if prompt.is_running and not prompt.future.done():
+        prompt.exit(exception=EOFError())
 
 
 def arrange(shell: Any) -> None:

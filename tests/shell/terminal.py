@@ -53,6 +53,12 @@ class Terminals:
         )  # fmt: skip
         return Terminal(self, name)
 
+    def wait_for_the_end_of(self, pid: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < deadline, f"process {pid} still runs"
+            time.sleep(0.05)
+
     def close(self) -> None:
         subprocess.run(["tmux", "-L", self.socket, "kill-server"], capture_output=True, timeout=20)
 
