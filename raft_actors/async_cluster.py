@@ -11,6 +11,7 @@ from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_wait import there
 from raft_actors.client.call import Call
+from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.views import Status
 from raft_actors.cluster import AGAIN, LOOK_S, Cluster, answered_by, late, opening
@@ -19,7 +20,6 @@ from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.errors import Unavailable
 from raft_actors.machine.sessions import REPLY
 from raft_actors.names import Address
-from raft_actors.raft import PeerRef
 from raft_actors.replica.requests import READ
 from raft_actors.timeouts import optional_seconds
 

@@ -14,6 +14,7 @@ from raft_actors.client.leader_finder import Finder, status_in, time_until
 from raft_actors.client.leader_watch import LeaderWatch
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.read_targets import Places
+from raft_actors.client.rpc import PeerRef, address_of
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.client.views import Status, in_view
 from raft_actors.core.configuration import named
@@ -36,7 +37,6 @@ from raft_actors.future import Future
 from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
-from raft_actors.raft import PeerRef, address_of
 from raft_actors.replica.requests import READ, WRITE, read_request
 from raft_actors.timeouts import optional_seconds, seconds
 

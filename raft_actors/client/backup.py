@@ -1,38 +1,35 @@
-"""Download: a running peer's snapshot becomes a backup file of whoever asked for it."""
+"""Backup: a running peer's snapshot becomes a file of whoever asked for it."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from raft_actors.client.rpc import PeerRef, address_of, ask, follow_referral, request
+from raft_actors.core.messages import FOLLOWER
+from raft_actors.core.replies import NO_NODE
 from raft_actors.errors import StoreCorrupt, StoreError
-from raft_actors.names import Address
+from raft_actors.machine.sessions import REPLY
+from raft_actors.replica.requests import PART, SNAPSHOT, read_request
 from raft_actors.stores.backup_file import BackupHeader, BackupWriter
 
-__all__ = ["download"]
+__all__ = ["download", "snapshot"]
 
 TRIES = 3
 """A newer snapshot takes the place of the one that is read; then it begins again."""
 
 
-def download(
-    peer: Address,
-    path: Path,
-    take: Callable[[], Any],
-    read: Callable[[int, int], Any],
-) -> Any:
+def download(peer: PeerRef, path: Path, timeout: float) -> Any:
     """Write a backup to `path`; return ("ok", index) or ("error", reason).
 
-    take   have the peer take a snapshot: ("ok", index)
-    read   (index, offset) -> ("ok", `Peer.snapshot_part`), or an error
+    timeout  for each step: a read that sees all acknowledged writes, the snapshot, each part
     """
     answer: Any = ("error", "not_found")
     for _ in range(TRIES):
-        taken = take()
+        taken = take(peer, timeout)
         if taken[0] != "ok":
             return taken
         try:
-            answer = write(peer, path, taken[1], read)
+            answer = write(peer, path, taken[1], timeout)
         except (StoreError, StoreCorrupt) as error:
             return ("error", ("backup_failed", str(error)))
         if answer != ("error", "not_found"):
@@ -40,13 +37,24 @@ def download(
     return answer
 
 
-def write(peer: Address, path: Path, index: int, read: Callable[[int, int], Any]) -> Any:
-    part = read(index, 0)
+def take(peer: PeerRef, timeout: float) -> Any:
+    """Have the peer take a snapshot that holds every write acknowledged by now: ("ok", index)."""
+    operation, payload = read_request(REPLY, FOLLOWER)
+    seen = follow_referral(request(peer, operation, payload, timeout, NO_NODE), timeout)
+    return snapshot(peer, timeout) if seen[0] == "ok" else seen
+
+
+def snapshot(peer: PeerRef, timeout: float) -> Any:
+    return ask(peer, SNAPSHOT, (), timeout)
+
+
+def write(peer: PeerRef, path: Path, index: int, timeout: float) -> Any:
+    part = ask(peer, PART, (index, 0), timeout)
     if part[0] != "ok":
         return part
     first = part[1]
     header = BackupHeader(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"), peer=peer,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"), peer=address_of(peer),
         term=first["term"], first=index + 1, last=index,
         configuration=first["configuration"], configured=first["configured"],
         snapshot=(index, first["term"], first["size"], first["checksum"]),
@@ -60,6 +68,6 @@ def write(peer: Address, path: Path, index: int, read: Callable[[int, int], Any]
             if offset >= first["size"] or not data:  # its file may be shorter than it was
                 writer.finish()
                 return ("ok", index)
-            part = read(index, offset)
+            part = ask(peer, PART, (index, offset), timeout)
             if part[0] != "ok":
                 return part

@@ -1,189 +1,214 @@
-"""Joining and leaving a running group, whoever leads it and whatever comes between.
+"""Membership: changes of a group's members, made at its leader, and of who leads."""
 
-Both look where the peer stands, do the next step, and look again: so they may be called again at
-any time, from anywhere, and two that meet take turns.
-"""
-
+import logging
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from raft_actors.config import Config
-from raft_actors.core.replies import NO_PEER
-from raft_actors.names import Address
-from raft_actors.peer.peers import peers_here
-from raft_actors.raft import Raft, address_of, change
+from raft_actors.client.rpc import (
+    CALL_TIMEOUT,
+    PeerRef,
+    address_of,
+    ask,
+    find_leader,
+    follow_referral,
+    status_of,
+)
+from raft_actors.client.views import Configuration, viewed
+from raft_actors.core.replies import TIMEOUT, redirect
+from raft_actors.names import Address, listed
+from raft_actors.replica.requests import CONFIGURE, TRANSFER
 
-__all__ = ["join", "leave"]
+__all__ = [
+    "CHANGE_TIMEOUT",
+    "LEARNER",
+    "VOTER",
+    "WITNESS",
+    "add",
+    "cancel_change",
+    "demote",
+    "part_of",
+    "promote",
+    "remove",
+    "replace",
+    "set_configuration",
+    "transfer_leadership",
+]
 
-LOOK_AROUND_S = 0.05
-AGAIN = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
-         "no_peer", "no_such_member", "restarting", "transfer_in_progress"}  # fmt: skip
-"""Errors that pass, or that another look will explain. And these, which tell more besides:"""
-AGAIN_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
+logger = logging.getLogger("raft_actors.peer")
 
+CHANGE_TIMEOUT = 60.0
+"""For changes of members: newcomers must catch up first."""
 VOTER, LEARNER, WITNESS = "member", "learner", "witness"
+ROLES = {VOTER: "vote", LEARNER: "learn", WITNESS: "witness"}
+"""The argument of `change` that gives a peer each part."""
 
 
-def join(
-    machine: type[Any],
-    name: str,
-    via: Iterable[Any],
-    part: str,
-    config: Config,
+def set_configuration(
+    peer: PeerRef,
+    members: Iterable[PeerRef],
+    learners: Iterable[PeerRef],
+    witnesses: Iterable[PeerRef],
+    dry_run: bool,
     timeout: float,
 ) -> Any:
-    """See `Raft.join`."""
-    deadline = time.monotonic() + timeout
-    around = Around(via)
-    if text := not_here(around.named):
-        return ("error", ("no_peer", text))
-    match Raft.start_peer(machine, name=name, config=config):
-        case ("ok", _) | ("error", ("already_started", _)):
-            pass
+    answer = configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
+    if answer[0] == "ok" and not dry_run:
+        tell_of_unheard(peer)
+    return answer
+
+
+def add(
+    leader: PeerRef,
+    peer: PeerRef,
+    part: str = VOTER,
+    *,
+    dry_run: bool = False,
+    timeout: float = CHANGE_TIMEOUT,
+) -> Any:
+    """Give a peer this part, whatever it has had."""
+    return change(leader, dry_run, timeout=timeout, **{ROLES[part]: (address_of(peer),)})
+
+
+def remove(
+    leader: PeerRef, peer: PeerRef, *, dry_run: bool = False, timeout: float = CHANGE_TIMEOUT
+) -> Any:
+    return change(leader, dry_run, remove=(address_of(peer),), timeout=timeout)
+
+
+def replace(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
+    """Put `new` in the place of `old`; a peer in its own place is removed and added again."""
+    if address_of(old) == address_of(new):
+        removed = remove(leader, old, dry_run=dry_run)
+        return removed if dry_run or removed[0] != "ok" else add(leader, new)
+    return change(leader, dry_run, remove=(address_of(old),), vote=(address_of(new),))
+
+
+def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+    return change(leader, dry_run, vote=(address_of(peer),), known=(address_of(peer),))
+
+
+def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+    return change(leader, dry_run, learn=(address_of(peer),), known=(address_of(peer),))
+
+
+def cancel_change(leader: PeerRef) -> Any:
+    """Ask for the members as they are: that calls off a change whose newcomers catch up still."""
+    answer = status_of(leader)
+    if answer[0] != "ok":
+        return answer
+    now = answer[1]["configuration"]
+    return configure(
+        leader, now["members"], now.get("learners", ()), CALL_TIMEOUT,
+        witnesses=now.get("witnesses", ()), dry_run=False, expected=now["index"],
+    )  # fmt: skip
+
+
+def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
+    wanted = None if to is None else address_of(to)
+    match follow_referral(ask(leader, TRANSFER, wanted, CALL_TIMEOUT)):
+        case ("ok", target) if target == address_of(leader):
+            return ("ok", target)
+        case ("ok", target):
+            deadline = time.monotonic() + CALL_TIMEOUT
+            new = find_leader([target], deadline, other_than=address_of(leader))
+            if new is None:
+                return TIMEOUT
+            return ("ok", new) if wanted in (None, new) else redirect(new)
         case answer:
             return answer
-    trouble: Any = ("error", "timeout")
-    while (remaining := deadline - time.monotonic()) > 0:
-        leader, trouble = around.leader(deadline)
-        mine = Raft.status(name)
-        if leader is not None and mine[0] == "ok":
-            answer = step_in(leader, mine[1], part, remaining)
-            if answer is not None and not passes(answer):
-                return answer
-            trouble = answer or trouble
-        time.sleep(LOOK_AROUND_S)
-    return trouble
 
 
-def not_here(named: list[Address]) -> str:
-    """Say that all who were named would run on this very node, and none does; "" if it is not so.
+def change(
+    leader: PeerRef,
+    dry_run: bool,
+    *,
+    remove: tuple[Address, ...] = (),
+    vote: tuple[Address, ...] = (),
+    learn: tuple[Address, ...] = (),
+    witness: tuple[Address, ...] = (),
+    known: tuple[Address, ...] = (),
+    timeout: float = CHANGE_TIMEOUT,
+) -> Any:
+    """Change the configuration that the leader has; nobody else's change gets lost by it.
 
-    A bare name is one of this node, which is soon written where a member elsewhere was meant.
+    It is made again where the same members have only got another index: a disk was learned.
+
+    known  who must be in the configuration, besides those of `remove`
     """
-    here = peers_here()
-    if any(node != here.node.name or here.is_supervised(peer) for peer, node in named):
-        return ""
-    peers = " and ".join(peer for peer, _node in named)
-    return (
-        f"{peers} on {here.node.name}, this node, would know the group, and no such peer runs "
-        "here: start it first; or, for a member elsewhere, write its address: "
-        'via=("peer1", "a@host")'
-    )
-
-
-def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
-    """Do the next step; return the answer to it, ("ok", configuration) at the end of the way."""
-    address = mine["name"], mine["node"]
-    at = leader["name"], leader["node"]
-    if mine["group"] not in ("", leader["group"]):
-        text = (
-            f"the data directory of {address} is of the group {mine['group']}, and {at} leads "
-            f"{leader['group']}: give the peer an empty data directory"
-        )
-        return ("error", ("in_another_group", text))
-    now = leader["configuration"]
-    has = part_in(now, address)
-    incarnation = leader["incarnations"].get(address, 0)
-    if has is not None and incarnation not in (0, mine["incarnation"]):
-        return waiting(change(at, False, remove=(address,), timeout=timeout))  # a disk of before
-    if has == part:
-        done = incarnation and now["state"] == "stable"
-        return ("ok", now) if done else None  # its disk is still to be learned
-    if has is None and part != LEARNER:
-        return waiting(change(at, False, learn=(address,), timeout=timeout))
-    if WITNESS in (has, part) and has == VOTER:
-        return ("error", ("has_another_part", "it is a member with a state: Raft.leave, then join"))
-    role = {VOTER: "vote", LEARNER: "learn", WITNESS: "witness"}[part]
-    return waiting(change(at, False, timeout=timeout, **{role: (address,)}))
-
-
-def waiting(answer: Any) -> Any:
-    """A step that went well is not the end: look again."""
-    return None if answer[0] == "ok" else answer
-
-
-def part_in(configuration: Any, peer: Address) -> str | None:
-    if peer in configuration.get("witnesses", ()):
-        return WITNESS
-    if peer in configuration["members"]:
-        return VOTER
-    return LEARNER if peer in configuration.get("learners", ()) else None
-
-
-def leave(peer: Any, timeout: float) -> Any:
-    """See `Raft.leave`."""
-    address = address_of(peer)
     deadline = time.monotonic() + timeout
-    around = Around([address])
-    trouble: Any = ("error", "timeout")
-    while (remaining := deadline - time.monotonic()) > 0:
-        match Raft.status(address):
-            case ("error", "no_peer"):
-                return NO_PEER
-            case ("ok", {"group": "", "configuration": {"members": []}}):
-                return Raft.stop_peer(address)  # of no group
-        leader, trouble = around.leader(deadline)
-        if leader is not None:
-            answer = step_out(leader, address, remaining)
-            if answer == "out":
-                return Raft.stop_peer(address)
-            if answer is not None and not passes(answer):
-                return answer
-            trouble = answer or trouble
-        time.sleep(LOOK_AROUND_S)
-    return trouble
+    before: Any = None
+    changed: Any = None
+    while True:
+        answer = status_of(leader)
+        if answer[0] != "ok":
+            return answer
+        now = answer[1]["configuration"]
+        parts = [set(now.get(part, ())) for part in ("members", "learners", "witnesses")]
+        if before is not None and (parts != before or time.monotonic() > deadline):
+            return changed
+        members, learners, witnesses = parts
+        voting = {*members, *vote, *witness}.difference(remove, learn)
+        learning = {*learners, *learn}.difference(remove, vote, witness)
+        stateless = {*witnesses, *witness}.difference(remove, learn, vote)
+        unknown = {*remove, *known}.difference(members, learners)
+        # Where nothing is to be done, a dry run: else it would call somebody's change off.
+        done = [voting, learning, stateless] == parts
+        changed = configure(
+            leader,
+            voting,
+            learning,
+            timeout,
+            witnesses=stateless,
+            dry_run=dry_run or done or bool(unknown),
+            expected=now["index"],
+        )
+        match changed:
+            case ("ok", _) if unknown:
+                return ("error", "no_such_member")
+            case ("error", ("configuration_changed", _)):
+                before = parts
+            case _:
+                return changed
 
 
-def step_out(leader: Any, peer: Address, timeout: float) -> Any:
-    """Do the next step; return "out" when the peer is in the configuration no longer."""
-    at = leader["name"], leader["node"]
-    now = leader["configuration"]
-    if part_in(now, peer) is None:
-        return "out" if now["state"] == "stable" else None
-    if now["members"] == [peer]:
-        return ("error", ("last_member", "a group has at least one; stop the peer to end it"))
-    if at == peer and len(now["members"]) > len(now.get("witnesses", ())) + 1:
-        return waiting(Raft.transfer_leadership(at))
-    return waiting(change(at, False, remove=(peer,), timeout=timeout))
+def tell_of_unheard(peer: PeerRef) -> None:
+    """Say which members a leader has not met: a majority founds a group, also with a wrong name."""
+    match status_of(peer):
+        case ("ok", status):
+            for name, node in status["configuration"]["members"]:
+                if (name, node) not in status["incarnations"]:
+                    logger.warning(
+                        "%s on %s has not been heard of, and the group goes on without it: start "
+                        "it, or correct its name by Raft.set_configuration",
+                        name, node,
+                    )  # fmt: skip
 
 
-def passes(answer: Any) -> bool:
-    match answer:
-        case ("error", str() as reason):
-            return reason in AGAIN
-        case ("error", (str() as reason, _)):
-            return reason in AGAIN_WITH
-    return False
+def configure(
+    peer: PeerRef,
+    members: Iterable[PeerRef],
+    learners: Iterable[PeerRef],
+    timeout: float,
+    *,
+    witnesses: Iterable[PeerRef] = (),
+    dry_run: bool,
+    expected: int | None = None,
+) -> Any:
+    without_state = tuple(address_of(witness) for witness in listed(witnesses))
+    voters = {*(address_of(member) for member in listed(members)), *without_state}
+    wanted = (
+        tuple(voters),
+        tuple(address_of(learner) for learner in listed(learners)),
+        expected,
+        dry_run,
+        without_state,
+    )
+    return viewed(follow_referral(ask(peer, CONFIGURE, wanted, timeout)), Configuration)
 
 
-class Around:
-    """Who may know the leader: those that were named, and whom they name."""
-
-    def __init__(self, via: Iterable[Any]) -> None:
-        self.named = [address_of(peer) for peer in via]
-        self.known = list(self.named)
-
-    def leader(self, deadline: float) -> tuple[Any, Any]:
-        """Return (the leader's status, None), or (None, why there is none)."""
-        trouble: Any = ("error", "election_in_progress")
-        asked: set[Address] = set()
-        queue = list(self.known)
-        while queue and time.monotonic() < deadline:
-            peer = queue.pop(0)
-            if peer in asked:
-                continue
-            asked.add(peer)
-            match Raft.status(peer):
-                case ("ok", status):
-                    members = status["configuration"]["members"]
-                    if status["current_state"] == "leader":
-                        self.known = [peer, *members, *self.named]
-                        return status, None
-                    if not members:
-                        trouble = ("error", ("no_group", f"{peer} is of no group"))
-                    leader = status["leader"]
-                    queue = [leader, *queue, *members] if leader else [*queue, *members]
-                case answer:
-                    trouble = answer
-        return None, trouble
+def part_of(learner: bool, witness: bool) -> str:
+    """Return the part of a member that is asked for by these two flags."""
+    if learner and witness:
+        raise ValueError("a learner has no vote and a witness has one: choose one of the two")
+    return LEARNER if learner else WITNESS if witness else VOTER

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, encoding
+from raft_actors.client.rpc import address_of
 from raft_actors.client.views import Configuration
 from raft_actors.errors import (
     CommandTooLarge,
@@ -26,7 +27,6 @@ from raft_actors.errors import (
 from raft_actors.future import Future
 from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
 from raft_actors.peer.peers import Peers
-from raft_actors.raft import address_of
 from raft_actors.replica.requests import READ, WRITE
 from tests.client.conftest import Counter
 from tests.nodes.helpers import eventually

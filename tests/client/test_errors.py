@@ -150,7 +150,7 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
 def test_a_command_that_fits_no_frame_of_the_other_node(group, make_node, monkeypatch):  # noqa: F811
     """Whether the link says so that is up, or the one that comes up with the command waiting."""
     client = make_node("client")
-    monkeypatch.setattr("raft_actors.raft.peers_here", lambda: peers_of(client))
+    monkeypatch.setattr("raft_actors.client.rpc.peers_here", lambda: peers_of(client))
     monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(client))
     leader, command = group.members[0], ("set", "k", b"x" * 200 * KIB)
     assert [Raft.write(leader, command) for _ in range(2)] == [("error", "command_too_large")] * 2

@@ -110,7 +110,7 @@ def test_a_peer_that_leaves_is_not_warned_of_what_was_asked_for(
         eventually(lambda: peer.removed)
         return stop(name)
 
-    monkeypatch.setattr(Raft, "stop_peer", staticmethod(stop_when_it_knows))
+    monkeypatch.setattr("raft_actors.client.joining.stop", stop_when_it_knows)
     assert Raft.leave(gone) == "ok"
     assert "is no member of its group" not in caplog.text
 

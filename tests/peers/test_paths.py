@@ -4,6 +4,7 @@ import pytest
 
 import supervision
 from raft_actors import Config, Raft
+from raft_actors.client import backup
 from raft_actors.node.cookie_file import cookie_path
 from raft_actors.node.host_name import short_host_name
 from raft_actors.node.local_node import LocalNode
@@ -81,13 +82,13 @@ def test_a_backup_goes_where_its_path_pointed_when_it_was_asked_for(
 ):
     name, _ = make_peer(log_store="memory")
     assert Raft.set_configuration(name, [name])[0] == "ok"
-    snapshot = Raft.snapshot
+    snapshot = backup.snapshot
 
     def meanwhile(peer, timeout):
         elsewhere()
         return snapshot(peer, timeout)
 
-    monkeypatch.setattr(Raft, "snapshot", meanwhile)
+    monkeypatch.setattr(backup, "snapshot", meanwhile)
     assert Raft.backup(name, "kv.backup")[0] == "ok"
     assert (tmp_path / "here/kv.backup").exists()
 

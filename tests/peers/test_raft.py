@@ -546,7 +546,7 @@ def test_a_change_is_made_again_where_only_a_disk_was_learned_meanwhile(
         told.append(peer)
         return answer
 
-    monkeypatch.setattr(Raft, "status", staticmethod(status))
+    monkeypatch.setattr("raft_actors.client.membership.status_of", status)
     assert Raft.add_peer(leader, new)[0] == "ok"
     assert len(told) > 1
 
@@ -562,7 +562,7 @@ def test_a_change_is_not_made_again_where_somebody_else_was_faster(make_peer, tr
         told.append(peer)
         return answer
 
-    monkeypatch.setattr(Raft, "status", staticmethod(status))
+    monkeypatch.setattr("raft_actors.client.membership.status_of", status)
     assert Raft.add_peer(leader, new)[1][0] == "configuration_changed"
 
 

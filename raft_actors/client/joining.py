@@ -1,0 +1,199 @@
+"""Joining and leaving a running group, whoever leads it and whatever comes between.
+
+Both look where the peer stands, do the next step, and look again: so they may be called again at
+any time, from anywhere, and two that meet take turns.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from raft_actors.client.membership import (
+    LEARNER,
+    VOTER,
+    WITNESS,
+    add,
+    remove,
+    transfer_leadership,
+)
+from raft_actors.client.rpc import PeerRef, address_of, several, status_of, stop
+from raft_actors.config import Config
+from raft_actors.core.replies import NO_PEER
+from raft_actors.machine.contract import Machine
+from raft_actors.names import Address, check_peer_name
+from raft_actors.peer.peers import peers_here
+
+__all__ = ["join", "leave"]
+
+LOOK_AROUND_S = 0.05
+TRANSIENT = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
+             "no_peer", "no_such_member", "restarting", "transfer_in_progress"}  # fmt: skip
+"""Errors that pass, or that another look will explain. And these, which tell more besides:"""
+TRANSIENT_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
+
+
+def join(
+    machine: type[Machine],
+    name: str,
+    via: PeerRef | Iterable[PeerRef],
+    part: str,
+    config: Config,
+    timeout: float,
+) -> Any:
+    """Make a peer of this node a member in this part; see `Raft.join`."""
+    asked = several(via)
+    if not asked:
+        raise ValueError("via names whom to ask for the group: one member at least")
+    deadline = time.monotonic() + timeout
+    around = Around(asked)
+    if text := not_here(around.named):
+        return ("error", ("no_peer", text))
+    check_peer_name(name)
+    match peers_here().start(machine, name, config):
+        case ("ok", _) | ("error", ("already_started", _)):
+            pass
+        case answer:
+            return answer
+    trouble: Any = ("error", "timeout")
+    while (remaining := deadline - time.monotonic()) > 0:
+        leader, trouble = around.leader(deadline)
+        mine = status_of(name)
+        if leader is not None and mine[0] == "ok":
+            answer = step_in(leader, mine[1], part, remaining)
+            if answer is not None and not is_transient(answer):
+                return answer
+            trouble = answer or trouble
+        time.sleep(LOOK_AROUND_S)
+    return trouble
+
+
+def not_here(named: list[Address]) -> str:
+    """Say that all who were named would run on this very node, and none does; "" if it is not so.
+
+    A bare name is one of this node, which is soon written where a member elsewhere was meant.
+    """
+    here = peers_here()
+    if any(node != here.node.name or here.is_supervised(peer) for peer, node in named):
+        return ""
+    peers = " and ".join(peer for peer, _node in named)
+    return (
+        f"{peers} on {here.node.name}, this node, would know the group, and no such peer runs "
+        "here: start it first; or, for a member elsewhere, write its address: "
+        'via=("peer1", "a@host")'
+    )
+
+
+def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
+    """Do the next step; return the answer to it, ("ok", configuration) at the end of the way."""
+    address = mine["name"], mine["node"]
+    at = leader["name"], leader["node"]
+    if mine["group"] not in ("", leader["group"]):
+        text = (
+            f"the data directory of {address} is of the group {mine['group']}, and {at} leads "
+            f"{leader['group']}: give the peer an empty data directory"
+        )
+        return ("error", ("in_another_group", text))
+    now = leader["configuration"]
+    has = part_in(now, address)
+    incarnation = leader["incarnations"].get(address, 0)
+    if has is not None and incarnation not in (0, mine["incarnation"]):
+        return waiting(remove(at, address, timeout=timeout))  # it is there with an older directory
+    if has == part:
+        done = incarnation and now["state"] == "stable"
+        return ("ok", now) if done else None  # the leader has not recorded its directory yet
+    if has is None and part != LEARNER:
+        return waiting(add(at, address, LEARNER, timeout=timeout))
+    if WITNESS in (has, part) and has == VOTER:
+        return ("error", ("has_another_part", "it is a member with a state: Raft.leave, then join"))
+    return waiting(add(at, address, part, timeout=timeout))
+
+
+def waiting(answer: Any) -> Any:
+    """A step that went well is not the end: look again."""
+    return None if answer[0] == "ok" else answer
+
+
+def part_in(configuration: Any, peer: Address) -> str | None:
+    if peer in configuration.get("witnesses", ()):
+        return WITNESS
+    if peer in configuration["members"]:
+        return VOTER
+    return LEARNER if peer in configuration.get("learners", ()) else None
+
+
+def leave(peer: PeerRef, timeout: float) -> Any:
+    """Take a peer out of its group and stop it; see `Raft.leave`."""
+    address = address_of(peer)
+    deadline = time.monotonic() + timeout
+    around = Around([address])
+    trouble: Any = ("error", "timeout")
+    while (remaining := deadline - time.monotonic()) > 0:
+        match status_of(address):
+            case ("error", "no_peer"):
+                return NO_PEER
+            case ("ok", {"group": "", "configuration": {"members": []}}):
+                return stop(address)  # of no group
+        leader, trouble = around.leader(deadline)
+        if leader is not None:
+            answer = step_out(leader, address, remaining)
+            if answer == "out":
+                return stop(address)
+            if answer is not None and not is_transient(answer):
+                return answer
+            trouble = answer or trouble
+        time.sleep(LOOK_AROUND_S)
+    return trouble
+
+
+def step_out(leader: Any, peer: Address, timeout: float) -> Any:
+    """Do the next step; return "out" when the peer is in the configuration no longer."""
+    at = leader["name"], leader["node"]
+    now = leader["configuration"]
+    if part_in(now, peer) is None:
+        return "out" if now["state"] == "stable" else None
+    if now["members"] == [peer]:
+        return ("error", ("last_member", "a group has at least one; stop the peer to end it"))
+    if at == peer and len(now["members"]) > len(now.get("witnesses", ())) + 1:
+        return waiting(transfer_leadership(at))
+    return waiting(remove(at, peer, timeout=timeout))
+
+
+def is_transient(answer: Any) -> bool:
+    match answer:
+        case ("error", str() as reason):
+            return reason in TRANSIENT
+        case ("error", (str() as reason, _)):
+            return reason in TRANSIENT_WITH
+    return False
+
+
+class Around:
+    """Who may know the leader: those that were named, and whom they name."""
+
+    def __init__(self, via: Iterable[PeerRef]) -> None:
+        self.named = [address_of(peer) for peer in via]
+        self.known = list(self.named)
+
+    def leader(self, deadline: float) -> tuple[Any, Any]:
+        """Return (the leader's status, None), or (None, why there is none)."""
+        trouble: Any = ("error", "election_in_progress")
+        asked: set[Address] = set()
+        queue = list(self.known)
+        while queue and time.monotonic() < deadline:
+            peer = queue.pop(0)
+            if peer in asked:
+                continue
+            asked.add(peer)
+            match status_of(peer):
+                case ("ok", status):
+                    members = status["configuration"]["members"]
+                    if status["current_state"] == "leader":
+                        self.known = [peer, *members, *self.named]
+                        return status, None
+                    if not members:
+                        trouble = ("error", ("no_group", f"{peer} is of no group"))
+                    leader = status["leader"]
+                    queue = [leader, *queue, *members] if leader else [*queue, *members]
+                case answer:
+                    trouble = answer
+        return None, trouble

@@ -1,0 +1,165 @@
+"""RPC: one request to one peer, and who leads instead of one that has stopped."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from raft_actors import encoding
+from raft_actors.client.views import Status, viewed
+from raft_actors.core.replies import (
+    ELECTION_IN_PROGRESS,
+    NO_NODE,
+    NO_PEER,
+    TIMEOUT,
+    redirect,
+)
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
+from raft_actors.machine.sessions import REPLY, reply_in
+from raft_actors.names import Address, check_node_name, check_peer_name
+from raft_actors.node.remote_ref import RemoteRef
+from raft_actors.peer.peers import peers_here
+from raft_actors.replica.requests import LEADER, STATUS, STOP, next_request
+from raft_actors.timeouts import seconds
+from supervision import ProcessRef
+
+__all__ = [
+    "CALL_TIMEOUT",
+    "PeerRef",
+    "Referral",
+    "address_of",
+    "ask",
+    "find_leader",
+    "follow_referral",
+    "leader_of",
+    "request",
+    "several",
+    "status_of",
+    "stop",
+]
+
+CALL_TIMEOUT = 5.0
+"""For calls that have no timeout of their own; seconds, as everywhere here."""
+LOOK_AROUND_S = 0.1
+PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """The peer at `stopped` has stopped; `others` are of its group."""
+
+    stopped: Address
+    others: list[Address]
+
+
+def address_of(peer: PeerRef) -> Address:
+    """Return the address that any of the ways to name a peer stands for.
+
+    Raises BadName or TypeError.
+    """
+    if isinstance(peer, str):
+        return check_peer_name(peer), peers_here().node.name
+    if isinstance(peer, pykka.ActorProxy):
+        peer = peer.actor_ref
+    if isinstance(peer, RemoteRef):
+        return peer.address
+    if isinstance(peer, ProcessRef) and isinstance(peer.name, str):
+        return peer.name, peers_here().node.name
+    if isinstance(peer, tuple) and len(peer) == 2:
+        return check_peer_name(peer[0]), check_node_name(peer[1])
+    raise TypeError(
+        f"a peer is its name, its address (name, node), its ActorRef or a proxy, not {peer!r}"
+    )
+
+
+def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:
+    """Return the peers of a list, or the one that was given without a list."""
+    if isinstance(peers, list | set | frozenset):
+        return list(peers)
+    if isinstance(peers, tuple) and not all(isinstance(part, str) for part in peers):
+        return list(peers)
+    return [peers]  # type: ignore[list-item]  # a pair of names is an address
+
+
+def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:
+    """Make a request that is safe to make again, with encoded `arguments`."""
+    return request(peer, operation, encoding.dumps(arguments), timeout, NO_NODE)
+
+
+def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
+    """Return the answer, ("ok", index) to the query REPLY; or a Referral, if the peer has stopped
+    but others may know.
+
+    if_lost  the answer when the connection broke with the request under way
+    """
+    seconds(timeout)
+    peers = peers_here()
+    limit = peers.node.config.command_bytes_max
+    if len(payload) > limit:
+        raise ValueError(
+            f"{len(payload)} bytes are more than Config.command_bytes_max ({limit}); "
+            "split it, or raise the bound on every node"
+        )
+    name, node = address_of(peer)
+    body = [operation, name, payload, *next_request()]
+    try:
+        future = peers.request((name, node), body)
+        try:
+            answer = future.get(timeout)
+        finally:
+            future.abandon()
+    except TimeoutError:
+        return TIMEOUT
+    except NoConnection as error:
+        return if_lost if error.was_sent else NO_NODE
+    except NoProcess:  # a node that has not begun to have peers
+        return NO_PEER
+    except FrameTooLarge:  # its node takes less in one frame than this one
+        return ("error", "command_too_large")
+    if isinstance(answer, bytes):
+        return (
+            ("ok", reply_in(answer)[0])
+            if answer.startswith(REPLY)
+            else encoding.loads_stored(answer)
+        )
+    return Referral((name, node), [(other, place) for other, place in answer])
+
+
+def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
+    """For a stopped peer, find who leads its group now, and say so; any other answer as it is."""
+    if not isinstance(answer, Referral):
+        return answer
+    leader = find_leader(answer.others, time.monotonic() + timeout, other_than=answer.stopped)
+    return redirect(leader) if leader else ELECTION_IN_PROGRESS
+
+
+def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
+    """Ask `members` until one of them knows a leader that is not the one of old."""
+    while True:
+        for member in members:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            match ask(member, LEADER, (), min(remaining, 1.0)):
+                case (str() as name, str() as node) if (name, node) != other_than and "@" in node:
+                    return name, node
+        time.sleep(min(LOOK_AROUND_S, max(0.0, deadline - time.monotonic())))
+
+
+def status_of(peer: PeerRef) -> Any:
+    return viewed(ask(peer, STATUS, (), CALL_TIMEOUT), Status)
+
+
+def leader_of(peer: PeerRef) -> Address | None:
+    """Return whom `peer` takes for the leader; for a stopped peer, who leads its group now."""
+    answer = ask(peer, LEADER, (), CALL_TIMEOUT)
+    if isinstance(answer, Referral):
+        answer = follow_referral(answer)
+        return answer[1][1] if answer != ELECTION_IN_PROGRESS else None
+    return None if answer is None or answer[0] == "error" else answer
+
+
+def stop(peer: PeerRef) -> Any:
+    return ask(peer, STOP, (), CALL_TIMEOUT)
