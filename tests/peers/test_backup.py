@@ -6,6 +6,7 @@ import pytest
 
 from raft_actors import Raft, StateMachine
 from raft_actors.client import backup as module
+from raft_actors.replica.requests import PART
 from raft_actors.stores.backup_file import read_header
 from tests.nodes.helpers import eventually
 from tests.peers.conftest import peer_of
@@ -70,20 +71,18 @@ def test_a_backup_does_not_take_the_snapshot_that_was_begun_before_the_last_writ
 
 def test_a_newer_snapshot_in_between_begins_it_again(leader, file, monkeypatch):
     """Planted: no second try; then it answers not_found."""
-    real = module.write
+    ask = module.ask
     calls = []
 
-    def write(peer, path, index, read):
-        def read_after_a_newer(index, offset):
-            calls.append(offset)
+    def ask_after_a_newer(peer, operation, arguments, timeout):
+        if operation == PART:
+            calls.append(arguments[1])
             if len(calls) == 3:
                 Raft.write(leader, ("set", "other", 1))
                 Raft.snapshot(leader)
-            return read(index, offset)
+        return ask(peer, operation, arguments, timeout)
 
-        return real(peer, path, index, read_after_a_newer)
-
-    monkeypatch.setattr(module, "write", write)
+    monkeypatch.setattr(module, "ask", ask_after_a_newer)
     ok, index = Raft.backup(leader, file)
     assert ok == "ok"
     assert index == Raft.status(leader)[1]["last_applied"]

@@ -638,7 +638,7 @@ def test_a_group_goes_on_whatever_the_wall_clock_says(make_peer, monkeypatch):
         handle.write(("set", "once", value))
     assert Raft.read(name, ("get", "once")) == ("ok", len(clocks) - 1)
     handle.close()
-    log = peer_of(name).core.log
+    log = peer_of(name).replica.core.log
     assert [damage_in(entry) for entry in log.between(1, log.last_index)] == [""] * log.last_index
 
 
