@@ -99,7 +99,7 @@ class Lost:
             assert "troubles" not in Raft.status(other)[1]
             Raft.stop(other)
             run("verify", self.directory / "new" / other)
-        assert [str(departure) for departure in check(self.traces).departures] == []
+        assert [str(violation) for violation in check(self.traces).violations] == []
 
     def is_whole_at(self, peer, **options):
         for number in range(COUNT):

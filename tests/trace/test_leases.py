@@ -19,7 +19,7 @@ def told(tmp_path):
 
 def test_a_vote_that_breaks_a_promise_is_found(tmp_path):
     traces = told(tmp_path)
-    assert check(tmp_path).departures == []
+    assert check(tmp_path).violations == []
     name, position = traces.find("step", "NodeLost", peers="b")
     before = traces[name, position]
     asked = message("RequestVote", "c", "b", before["term"] + 1, before["group"],
@@ -27,8 +27,8 @@ def test_a_vote_that_breaks_a_promise_is_found(tmp_path):
     traces.insert((name, position + 1), "receive", asked, term=before["term"] + 1, vote=peer("c"),
                   leader=None)  # fmt: skip
     traces.write(tmp_path)
-    assert "sticky" in {departure.rule for departure in check(tmp_path).departures}
+    assert "sticky" in {violation.rule for violation in check(tmp_path).violations}
     for line in traces.lines["b"]:
         line.pop("promise_ms", None)
     traces.write(tmp_path)
-    assert "sticky" not in {departure.rule for departure in check(tmp_path).departures}
+    assert "sticky" not in {violation.rule for violation in check(tmp_path).violations}

@@ -1,4 +1,4 @@
-"""Bugs planted in the code that ships: their traces depart by the rule that they break.
+"""Bugs planted in the code that ships: the check of their traces names the rule that they break.
 
 The others' judgement, of a trace made wrong by hand, is in test_rules.py.
 """
@@ -73,9 +73,9 @@ def test_a_bug_in_the_core_shows_in_its_trace(name, tmp_path):
             directory.mkdir()
             with traces_into(directory):
                 play(draw(seed, 500))
-            departures = check(directory).departures
-            if departures:
+            violations = check(directory).violations
+            if violations:
                 break
         else:
             pytest.fail(f"{SEEDS} seeds, and no trace tells")
-    assert departures[0].rule in rules, departures[0]
+    assert violations[0].rule in rules, violations[0]

@@ -82,7 +82,7 @@ def test_each_line_tells_the_event_and_the_state_after_it(start, tmp_path):
     assert [(line["first"], line["through"]) for line in lines if line["event"] == "apply"] == [
         (1, 1), (2, 2),
     ]  # fmt: skip
-    assert check(tmp_path / "trace").departures == []
+    assert check(tmp_path / "trace").violations == []
 
 
 def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeypatch):

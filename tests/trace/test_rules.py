@@ -119,7 +119,7 @@ def traces(story):
 
 def test_the_story_keeps_every_rule(story):
     report = check(story)
-    assert report.departures == []
+    assert report.violations == []
     assert (len(report.peers), report.runs) == (3, 4)
     assert report.leaders >= 3
     assert report.messages > 50
@@ -131,10 +131,10 @@ def test_worlds_full_of_trouble_keep_every_rule(tmp_path, seed):
     with traces_into(tmp_path):
         played = play(draw(seed, 600))
     assert not isinstance(played, Failure)
-    assert [str(departure) for departure in check(tmp_path).departures] == []
+    assert [str(violation) for violation in check(tmp_path).violations] == []
 
 
-# The mutations. Each returns the line (peer, position) at which the check must depart.
+# The mutations. Each returns the line (peer, position) that the check must name.
 
 
 def message(kind, source, target, term, group, **fields):
@@ -546,12 +546,12 @@ MUTATIONS = [
 
 
 @pytest.mark.parametrize(("mutate", "rule"), MUTATIONS, ids=[m.__name__ for m, _ in MUTATIONS])
-def test_a_wrong_trace_departs_at_its_line(traces, tmp_path, mutate, rule):
+def test_a_wrong_trace_is_told_at_its_line(traces, tmp_path, mutate, rule):
     name, position = mutate(traces)
     traces.write(tmp_path)
-    departures = check(tmp_path).departures
+    violations = check(tmp_path).violations
     # What an invented message costs besides: nobody has sent it.
-    first = next(each for each in departures if rule == "received" or each.rule != "received")
+    first = next(each for each in violations if rule == "received" or each.rule != "received")
     assert str(first).startswith(f"{tmp_path / traces.paths[name].name}:{position + 1}: "), first
     assert first.rule == rule, first
     says, source = RULES[rule]
@@ -579,14 +579,14 @@ def test_a_snapshot_that_no_leader_sent_is_found(tmp_path):
         world.start("c")
         world.ring(1)
         assert world.agrees()
-    assert check(tmp_path).departures == []
+    assert check(tmp_path).violations == []
     traces = Traces(tmp_path)
     installed = traces.find("step", "SnapshotInstalled", peers="c")
     traces.delete(traces.find("receive", "InstallSnapshot", peers="c"))
     traces.write(tmp_path)
-    departure = check(tmp_path).departures[0]
-    assert departure.rule == "snapshot"
-    assert departure.place.number == installed[1]
+    violation = check(tmp_path).violations[0]
+    assert violation.rule == "snapshot"
+    assert violation.place.number == installed[1]
 
 
 def test_a_leader_without_a_committed_entry_is_found_by_comparing_traces(tmp_path):
@@ -607,16 +607,16 @@ def test_a_leader_without_a_committed_entry_is_found_by_comparing_traces(tmp_pat
     text = text.replace('"entries": [[1,', '"entries": [[2,')
     traces.lines["b"] = json.loads(text)
     traces.write(tmp_path)
-    (departure,) = check(tmp_path).departures
-    assert departure.rule == "leader_complete"
-    assert departure.place.path == traces.paths["b"]
-    assert departure.place.number == spot[1] + 1
+    (violation,) = check(tmp_path).violations
+    assert violation.rule == "leader_complete"
+    assert violation.place.path == traces.paths["b"]
+    assert violation.place.number == spot[1] + 1
 
 
 # What a killed process leaves.
 
 
-def test_a_cut_last_line_and_a_lost_tail_are_no_departures(traces, tmp_path):
+def test_a_cut_last_line_and_a_lost_tail_are_no_violations(traces, tmp_path):
     """The others' messages from the lost tail are counted, and taken on their word."""
     name, position = traces.find("receive", "AppendReply", where=lambda line, _b: line["term"] > 1)
     lost = traces.lines[name][position:]
@@ -626,7 +626,7 @@ def test_a_cut_last_line_and_a_lost_tail_are_no_departures(traces, tmp_path):
     path = tmp_path / traces.paths[name].name
     path.write_text(path.read_text() + '{"n":99,"at":17')
     report = check(tmp_path)
-    assert report.departures == []
+    assert report.violations == []
     assert report.unproven > 0
 
 
@@ -638,15 +638,15 @@ def test_after_an_orderly_end_nothing_is_excused(traces, tmp_path):
     number = traces.lines[name][-1]["n"] + 1
     traces.lines[name].append({**last, "n": number, "event": "end", "reason": "'shutdown'"})
     traces.write(tmp_path)
-    departures = check(tmp_path).departures
-    assert {each.rule for each in departures} == {"received"}
+    violations = check(tmp_path).violations
+    assert {each.rule for each in violations} == {"received"}
 
 
 def test_a_peer_without_a_trace_is_taken_on_its_word(traces, tmp_path):
     del traces.paths["b"]
     traces.write(tmp_path)
     report = check(tmp_path)
-    assert report.departures == []
+    assert report.violations == []
     assert report.unproven > 0
 
 
@@ -656,16 +656,16 @@ def test_damage_in_the_middle_is_named(traces, tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     lines[4] = lines[4][:40] + "\n"
     path.write_text("".join(lines))
-    (departure,) = check(tmp_path).departures
-    assert str(departure).startswith(f"{path}:5: it is no line of a trace")
+    (violation,) = check(tmp_path).violations
+    assert str(violation).startswith(f"{path}:5: it is no line of a trace")
 
 
 def test_a_line_that_nests_too_deep_is_named_too(traces, tmp_path):
     traces.write(tmp_path)
     path = tmp_path / traces.paths["b"].name
     path.write_text(f"{'[' * 100_000}\n{path.read_text()}")
-    (departure,) = check(tmp_path).departures
-    assert str(departure).startswith(f"{path}:1: it is no line of a trace")
+    (violation,) = check(tmp_path).violations
+    assert str(violation).startswith(f"{path}:1: it is no line of a trace")
 
 
 def test_no_trace_is_an_error(tmp_path):
@@ -695,7 +695,7 @@ def test_a_last_word_is_in_the_trace(tmp_path):
     traces = Traces(tmp_path)
     assert traces.find("send", "TimeoutNow", peers=leader)
     report = check(tmp_path)
-    assert report.departures == []
+    assert report.violations == []
     assert report.unproven == 0
 
 
@@ -731,4 +731,4 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
         assert world.peers["c"].core.log.base
         (answer,) = [each for each in world.wire if type(each) is AppendReply]
         assert answer.match == 0
-    assert check(tmp_path).departures == []
+    assert check(tmp_path).violations == []

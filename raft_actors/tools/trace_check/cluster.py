@@ -16,16 +16,17 @@ from raft_actors.names import Address
 from raft_actors.tools.trace_check.files import Line, Run, read
 from raft_actors.tools.trace_check.log_view import Entry, Image
 from raft_actors.tools.trace_check.peer import PeerReplay
-from raft_actors.tools.trace_check.rules import Departure, Place
+from raft_actors.tools.trace_check.peer_state import PeerState
+from raft_actors.tools.trace_check.rules import TraceLine, Violation
 
-__all__ = ["Cluster", "Report", "check"]
+__all__ = ["ClusterTrace", "Report", "check"]
 
 
 @dataclass(slots=True)
 class Report:
     """What a check has found.
 
-    departures  at most one for each run, and those that only several traces show; by time
+    violations  at most one for each run, and those that only several traces show; by time
     unproven    messages whose sending the lost end of a killed run, or no trace, would tell
     """
 
@@ -37,7 +38,7 @@ class Report:
     unproven: int = 0
     committed: int = 0
     leaders: int = 0
-    departures: list[Departure] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
 
 
 def check(directory: Path, progress: Callable[[Address], None] = lambda _peer: None) -> Report:
@@ -45,15 +46,15 @@ def check(directory: Path, progress: Callable[[Address], None] = lambda _peer: N
     report = Report()
     try:
         traces = read(directory)
-    except Departure as departure:
-        report.departures.append(departure)
+    except Violation as violation:
+        report.violations.append(violation)
         return report
-    cluster = Cluster(report)
+    cluster = ClusterTrace(report)
     for peer, runs in traces.items():
         progress(peer)
         cluster.replay(peer, runs)
     cluster.compare(traces)
-    report.departures.sort(key=lambda departure: departure.place)
+    report.violations.sort(key=lambda violation: violation.place)
     return report
 
 
@@ -64,7 +65,7 @@ class Election:
     peer: Address
     term: int
     log: Image
-    place: Place
+    place: TraceLine
 
 
 @dataclass(slots=True)
@@ -76,14 +77,14 @@ class Group:
     decided     the committed entry at each index; `decided_in`: in which term a leader did it
     """
 
-    leaders: dict[int, tuple[Address, Place]] = field(default_factory=dict)
-    matching: dict[tuple[int, int], tuple[str, int | None, Place]] = field(default_factory=dict)
-    decided: dict[int, tuple[Entry, Place]] = field(default_factory=dict)
+    leaders: dict[int, tuple[Address, TraceLine]] = field(default_factory=dict)
+    matching: dict[tuple[int, int], tuple[str, int | None, TraceLine]] = field(default_factory=dict)
+    decided: dict[int, tuple[Entry, TraceLine]] = field(default_factory=dict)
     decided_in: dict[int, int] = field(default_factory=dict)
 
 
-class Cluster:
-    """All that was shown. A directory may hold the traces of several groups."""
+class ClusterTrace:
+    """What all peers have shown. A directory may hold the traces of several groups."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -100,25 +101,25 @@ class Cluster:
             report.killed += not run.ended
             try:
                 replay.replay(run)
-            except Departure as departure:
-                report.departures.append(departure)
+            except Violation as violation:
+                report.violations.append(violation)
                 return  # what it was before the next run is not known
 
     # What a peer shows.
 
-    def leads(self, group: str, term: int, leader: Address, place: Place) -> None:
+    def leads(self, group: str, term: int, leader: Address, place: TraceLine) -> None:
         """Note who is taken for the leader of a term."""
         first, where = self.groups[group].leaders.setdefault(term, (leader, place))
         if first != leader:
-            raise Departure(
+            raise Violation(
                 "one_leader", place, f"{leader} leads term {term}, which {first} led at {where}"
             )
 
-    def elected(self, peer: PeerReplay, term: int, log: Image) -> None:
+    def elected(self, peer: PeerState, term: int, log: Image) -> None:
         self.leads(log.group, term, peer.address, peer.place)
         self.elections.append(Election(peer.address, term, log.copy(), peer.place))
 
-    def entries(self, peer: PeerReplay, first: int, log: Image) -> None:
+    def entries(self, peer: PeerState, first: int, log: Image) -> None:
         """Note that these entries were in a peer's log.
 
         With each goes the term of the one before it: so by induction all before it are the same.
@@ -129,13 +130,13 @@ class Cluster:
             key = index, term
             known = matching.setdefault(key, (digest, before, peer.place))
             if known[0] != digest or (None not in (known[1], before) and known[1] != before):
-                raise Departure(
+                raise Violation(
                     "log_matching", peer.place,
                     f"entry {index} of term {term} is another than at {known[2]}",
                 )  # fmt: skip
             before = term
 
-    def committed(self, peer: PeerReplay, first: int, last: int, *, leads: bool) -> None:
+    def committed(self, peer: PeerState, first: int, last: int, *, leads: bool) -> None:
         """Note that a peer takes these entries of its log for committed."""
         term, log = peer.what["term"], peer.log
         group = self.groups[log.group]
@@ -143,7 +144,7 @@ class Cluster:
         for index, entry in enumerate(log.between(first, last), first):
             known, where = group.decided.setdefault(index, (entry, peer.place))
             if known != entry:
-                raise Departure(
+                raise Violation(
                     "committed", peer.place, f"entry {index} is another than committed at {where}"
                 )
             if leads:
@@ -165,8 +166,8 @@ class Cluster:
             if term < election.term and index > log.base:
                 entry, where = group.decided[index]
                 if log.between(index, index) != [entry]:
-                    self.report.departures.append(
-                        Departure(
+                    self.report.violations.append(
+                        Violation(
                             "leader_complete", election.place,
                             f"{election.peer} leads term {election.term} without entry {index}, "
                             f"committed in term {term} at {where}",
@@ -194,8 +195,8 @@ class Cluster:
                 self.report.unproven += 1
             elif line.place.path not in blamed:
                 blamed.add(line.place.path)
-                self.report.departures.append(
-                    Departure(
+                self.report.violations.append(
+                    Violation(
                         "received", line.place,
                         f"a {message['kind']} of {message['source']}, who did not send it",
                     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors.names import Address
-from raft_actors.tools.trace_check.rules import Departure, Place
+from raft_actors.tools.trace_check.rules import TraceLine, Violation
 
 __all__ = ["Line", "Run", "address", "read"]
 
@@ -26,7 +26,7 @@ def address(value: Any) -> Address:
 class Line:
     """One line; `what` is the object it holds."""
 
-    place: Place
+    place: TraceLine
     what: dict[str, Any]
 
 
@@ -51,7 +51,7 @@ class Run:
 def read(directory: Path) -> dict[Address, list[Run]]:
     """Return each peer's runs in the order in which they began.
 
-    Raises Departure for what is no trace, and FileNotFoundError when there is none.
+    Raises Violation for what is no trace, and FileNotFoundError when there is none.
     """
     paths = sorted(directory.glob("*.jsonl")) if directory.is_dir() else [directory]
     if not paths or not paths[0].exists():
@@ -69,7 +69,7 @@ def read(directory: Path) -> dict[Address, list[Run]]:
                 name, node = line.what["peer"]
                 runs[name, node].append(run)
             elif run is None:
-                raise Departure("whole", line.place, "it does not begin with a start")
+                raise Violation("whole", line.place, "it does not begin with a start")
             run.lines.append(line)
     for each in runs.values():
         each.sort(key=lambda run: run.lines[0].place)
@@ -81,14 +81,14 @@ def lines_of(path: Path) -> Iterator[Line]:
         for number, data in enumerate(file, 1):
             if not data.endswith(b"\n"):
                 return  # cut in the middle
-            place = Place(NO_PLACE, path, number)
+            place = TraceLine(NO_PLACE, path, number)
             try:
                 what = json.loads(data)
-                yield Line(Place(what["at"], path, number), what)
+                yield Line(TraceLine(what["at"], path, number), what)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise Departure("whole", place, f"it is no line of a trace: {error}") from None
+                raise Violation("whole", place, f"it is no line of a trace: {error}") from None
 
 
 def check_format(line: Line) -> None:
     if line.what["format"] != FORMAT:
-        raise Departure("whole", line.place, f"format {line.what['format']} is not {FORMAT}")
+        raise Violation("whole", line.place, f"format {line.what['format']} is not {FORMAT}")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-__all__ = ["Configuration", "Entry", "Image", "entries_of", "is_group"]
+__all__ = ["ConfigurationLine", "Entry", "Image", "entries_of", "is_group"]
 
 Entry = tuple[int, str]
-Configuration = dict[str, Any]
+ConfigurationLine = dict[str, Any]
 
 
 class Image:
@@ -17,7 +17,7 @@ class Image:
         self.base = base
         self.base_term = base_term
         self.entries: list[Entry] = []
-        self.configurations: dict[int, Configuration] = {}
+        self.configurations: dict[int, ConfigurationLine] = {}
 
     def copy(self) -> "Image":
         twin = Image(self.base, self.base_term)
@@ -83,7 +83,7 @@ class Image:
             self.configurations = {snapshot["configuration"]: snapshot["configured"]}
 
     @property
-    def configuration(self) -> Configuration | None:
+    def configuration(self) -> ConfigurationLine | None:
         """The newest in the log; None before the first, or when it is not known."""
         newest = max(self.configurations, default=0)
         return self.configurations.get(newest)

@@ -17,17 +17,17 @@ def run_check(directory: Path) -> int:
     except OSError as error:
         print(f"raft-actors: {error}", file=sys.stderr)
         return 2
-    if not report.lines and not report.departures:
+    if not report.lines and not report.violations:
         print(f"raft-actors: the traces in {directory} hold no line: nothing was checked",
               file=sys.stderr)  # fmt: skip
         return 2
     print("\n".join(told(report)))
-    return 1 if report.departures else 0
+    return 1 if report.violations else 0
 
 
 def told(report: Report) -> list[str]:
-    lines = [str(departure) for departure in report.departures[:TOLD_MAX]]
-    hidden = len(report.departures) - len(lines)
+    lines = [str(violation) for violation in report.violations[:TOLD_MAX]]
+    hidden = len(report.violations) - len(lines)
     if hidden:
         lines.append(f"... and {hidden} more")
     lines.append(
@@ -40,7 +40,7 @@ def told(report: Report) -> list[str]:
             f"{report.unproven} messages are taken on their word: they were sent by a peer without "
             "a trace, or in the lost end of a killed run"
         )
-    if report.departures:
+    if report.violations:
         lines.append("The rules are broken where it says so above; a run is read up to there.")
     else:
         lines.append("Every rule is kept.")

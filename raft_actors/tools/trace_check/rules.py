@@ -1,9 +1,9 @@
-"""Rules: what a trace must keep, each with its source; Departure names the broken one."""
+"""Rules: what a trace must keep, each with its source; Violation names the broken one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RULES", "Departure", "Place"]
+__all__ = ["RULES", "TraceLine", "Violation"]
 
 RULES = {
     "whole": ("a trace has every line, in order", "docs/trace.md"),
@@ -93,7 +93,7 @@ RULES = {
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class TraceLine:
     """A line of a file. `at` is the wall time it tells, seconds since 1970."""
 
     at: float
@@ -104,10 +104,10 @@ class Place:
         return f"{self.path}:{self.number}"
 
 
-class Departure(Exception):
-    """Here a trace departs from a rule."""
+class Violation(Exception):
+    """A line of a trace breaks a rule."""
 
-    def __init__(self, rule: str, place: Place, detail: str) -> None:
+    def __init__(self, rule: str, place: TraceLine, detail: str) -> None:
         self.rule, self.place, self.detail = rule, place, detail
         says, source = RULES[rule]
         super().__init__(f"{place}: {detail}\n    rule {rule}: {says} ({source})")

@@ -1,0 +1,111 @@
+"""PeerState: what is known of one peer, and what it shows to the cluster.
+
+It changes from line to line. The rules in `peer`, `elections` and `sent` judge a line by it.
+"""
+
+from collections import defaultdict
+from math import inf
+from typing import Any, Protocol
+
+from raft_actors.names import Address
+from raft_actors.tools.trace_check.log_view import ConfigurationLine, Image
+from raft_actors.tools.trace_check.rules import TraceLine, Violation
+
+__all__ = ["ClusterView", "Disk", "Message", "PeerState"]
+
+ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
+
+Message = dict[str, Any]
+"""As the trace has it."""
+Disk = tuple[Address, int]
+"""A peer, and the incarnation of the data directory that spoke for it."""
+
+
+class PeerState:
+    """What is known of one peer, from run to run.
+
+    disk      the log as it was saved; `ballot` likewise, (term, vote)
+    log       the log in memory
+    commit    the highest commit index of the lines so far; `applied` likewise
+    offered   (index, term) of the snapshots that leaders have sent
+    accepted  the newest (term, index) up to which a leader has proven the log to be its own
+    incarnation  of its data directory
+    claimed   the newest (term, index) that a leader was told to be saved
+    heard     when a leader spoke last, by the peer's own clock
+    promised_until  by the same clock: a leader's lease may rest on it
+    promises  for each term, who promised a vote in it; `promised` whom it may promise one itself
+    voters    whose votes counted before the line: by the log, or by a founder's word
+    before    the line before; `what` is the line that is judged, at `place`
+    """
+
+    before: dict[str, Any]
+    what: dict[str, Any]
+    place: TraceLine
+
+    def __init__(self, peer: Address, cluster: "ClusterView") -> None:
+        self.peer = list(peer)
+        self.address = peer
+        self.cluster = cluster
+        self.ballot: tuple[int, Any] = (0, None)
+        self.disk = Image()
+        self.known = False  # whether a run of it was replayed
+        self.ended = True
+        self.incarnation = 0
+        self.claimed = (0, 0)
+        self.commit = 0
+
+    def begin_run(self, loaded: Image, what: dict[str, Any]) -> None:
+        """Take what the store gave back; the rest a peer does not keep from run to run."""
+        self.known = True
+        self.incarnation = what["incarnation"]
+        self.ballot = (what["term"], what["vote"])
+        self.disk, self.log = loaded, loaded.copy()
+        self.commit = self.applied = what["commit"]
+        self.election_timeout = what["min_election_timeout"]
+        self.heard = self.promised_until = -inf
+        self.promise_s = what.get("promise_ms", 0) / 1000
+        if what["term"]:
+            self.promise()
+        self.votes: set[Disk] = set()
+        self.promises: dict[int, set[Disk]] = defaultdict(set)
+        self.promised: set[tuple[Address, int]] = set()
+        self.matches: dict[Disk, int] = {}
+        self.accepted = (0, 0)
+        self.told_to_stand = self.led = -1
+        self.offered: set[tuple[int, int]] = set()
+        self.voters: ConfigurationLine | None = None
+
+    def fail(self, rule: str, detail: str) -> None:
+        """Raise a Violation of the rule at the line that is judged."""
+        raise Violation(rule, self.place, detail)
+
+    @property
+    def own_disk(self) -> Disk:
+        return self.address, self.incarnation
+
+    def hears_a_leader(self) -> bool:
+        """Whether it was to take a leader for being at work when the line began."""
+        if self.before["role"] == "leader":
+            return True
+        now = self.what["now"] + ROUNDING_S
+        return bool(now < self.promised_until or now < self.heard + self.election_timeout)
+
+    def promise(self) -> None:
+        if self.promise_s:
+            self.promised_until = self.what["now"] + self.promise_s
+
+
+class ClusterView(Protocol):
+    """What a peer's lines show is told to it, for it sees the lines of all peers."""
+
+    def leads(self, group: str, term: int, leader: Address, place: TraceLine) -> None:
+        """Take note of who is taken for the leader of a term."""
+
+    def elected(self, peer: PeerState, term: int, log: Image) -> None:
+        """Take note of a new leader, and of its log."""
+
+    def entries(self, peer: PeerState, first: int, log: Image) -> None:
+        """Take note that the entries from `first` on were in a peer's log."""
+
+    def committed(self, peer: PeerState, first: int, last: int, *, leads: bool) -> None:
+        """Take note that a peer takes these entries of its log for committed."""
