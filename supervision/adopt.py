@@ -9,6 +9,7 @@ from supervision.process import Process
 
 __all__ = ["as_process"]
 
+OURS = ("_Process__", "_Life__")
 RESERVED = frozenset(
     name
     for name in dir(Process)
@@ -46,7 +47,7 @@ def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
 
 
 def _set_attribute(self: Process, name: str, value: Any) -> None:
-    if name in RESERVED and not name.startswith("_Process__"):  # those are ours
+    if name in RESERVED and not name.startswith(OURS):
         raise TypeError(
             f"{type(self).__name__} can't have an attribute {name}, which means something in a "
             "Process: rename it, or make the class a Process"

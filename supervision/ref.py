@@ -6,10 +6,11 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 import pykka
@@ -23,12 +24,10 @@ from supervision.lifeline import Cancel, Lifeline, Watcher
 from supervision.registry import resolve
 from supervision.waits import Broken, Wait, await_end, here, seconds
 
-if TYPE_CHECKING:
-    from supervision.process import Process
-
 __all__ = ["ProcessRef", "current", "exit_reason", "kill", "stop", "tell_if_alive"]
 
-P = TypeVar("P", bound="Process")
+P = TypeVar("P", bound=pykka.Actor)
+Unread = Callable[["ProcessRef[Any]", list[Any]], None]
 
 
 class Signal:
@@ -152,9 +151,11 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     started = False
     actor_inbox: Inbox
 
-    def __init__(self, actor: P) -> None:
+    def __init__(self, actor: P, report_unread: Unread) -> None:
+        """`report_unread` is called with the messages that were told and died unread."""
         super().__init__(actor)
         self.actor_class = type(actor)
+        self._report_unread = report_unread
         self._lifeline = Lifeline()
         self.actor_inbox.refuse = self._refuse
         _made.add(self)
@@ -251,7 +252,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
             elif not is_a(envelope.message, Signal):
                 told.append(envelope.message)
         if told:
-            self.actor_class._bury(self, told)
+            self._report_unread(self, told)
 
     def _answer_at_end(self, envelope: Envelope[Any]) -> None:
         """Answer Pykka's stop when the process has really ended."""

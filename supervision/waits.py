@@ -10,18 +10,27 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from supervision.errors import CallingSelf
 from supervision.foreign import is_a, text_of
-
-if TYPE_CHECKING:
-    from supervision.ref import ProcessRef
+from supervision.lifeline import Lifeline
 
 __all__ = ["Wait", "await_end", "here", "seconds"]
 
 here = threading.local()
 """`here.process` is the process whose thread this is."""
+
+
+class Waiter(Protocol):
+    """Who waits and is waited for: a ref of a process.
+
+    wait   what its thread waits for
+    """
+
+    wait: "Wait | None"
+    started: bool
+    _lifeline: Lifeline
 
 
 class Wait:
@@ -38,13 +47,13 @@ class Wait:
 
     def __init__(
         self,
-        on: "tuple[ProcessRef[Any], ...]",
+        on: tuple[Waiter, ...],
         until: str,
         break_off: Callable[[CallingSelf], None] | None = None,
     ) -> None:
         self.on, self.until, self.break_off = on, until, break_off
         process = getattr(here, "process", None)
-        self.me: ProcessRef[Any] | None = None if process is None else process._actor_ref
+        self.me: Waiter | None = None if process is None else process._actor_ref
         self.before: Wait | None = None
 
     def __enter__(self) -> None:
@@ -65,7 +74,7 @@ class Wait:
 
     def _circles(self) -> "Iterator[tuple[Wait, ...]]":
         """The waits of the others in each circle that this one closes, the next one first."""
-        ways: list[tuple[ProcessRef[Any], tuple[Wait, ...]]] = [(ref, ()) for ref in self.on]
+        ways: list[tuple[Waiter, tuple[Wait, ...]]] = [(ref, ()) for ref in self.on]
         while ways:
             ref, way = ways.pop()
             if ref is self.me:
@@ -73,7 +82,7 @@ class Wait:
             elif (wait := ref.wait) is not None and wait not in way:
                 ways += [(beyond, (*way, wait)) for beyond in wait.on if not wait.is_over(beyond)]
 
-    def is_over(self, ref: "ProcessRef[Any]") -> bool:
+    def is_over(self, ref: Waiter) -> bool:
         """Whether this one has done what it is waited for; who waits may not have noticed yet."""
         return bool(ref._lifeline.ended) or (self.until == "started" and ref.started)
 

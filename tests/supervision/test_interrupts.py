@@ -211,8 +211,8 @@ def test_a_ctrl_c_during_a_visit_reaches_the_main_program_and_frees_the_host():
     with pytest.raises(KeyboardInterrupt):
         process.visit(interrupt)
     eventually(lambda: not host.is_alive())
-    assert process._Process__turn.acquire(timeout=10)
-    process._Process__turn.release()
+    assert process._Life__turn.acquire(timeout=10)
+    process._Life__turn.release()
 
 
 def test_one_that_visits_itself_is_told_to_wait():
