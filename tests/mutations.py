@@ -177,8 +177,8 @@ MUTATIONS = (
     ),
     Mutation(
         "leader_counts_its_unsaved_log", "thesis 10.2.1", "core/replication",
-        "self.reached(MATCH, own=self.written)",
-        "self.reached(MATCH, own=self.state.log.last_index)",
+        "self.quorum_value(MATCH, own=self.written)",
+        "self.quorum_value(MATCH, own=self.state.log.last_index)",
     ),
     Mutation(
         "stale_written_counts", "thesis 10.2.1", "core/leader",
@@ -198,8 +198,8 @@ MUTATIONS = (
     ),
     Mutation(
         "candidate_ignores_the_leader", "§5.2; defect 10", "core/candidate",
-        "    AppendEntries: Asking.follow,",
-        "    AppendEntries: Asking.ignore,",
+        "    AppendEntries: Campaign.follow,",
+        "    AppendEntries: Campaign.ignore,",
     ),
     Mutation(
         "old_leader_is_not_told", "§5.1; defect 10", "core/server",
@@ -218,7 +218,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/replication",
-        "self.reads.confirmed(self.reached(ROUND, own=self.reads.round))",
+        "self.reads.confirmed(self.quorum_value(ROUND, own=self.reads.round))",
         "self.reads.confirmed(max([known.round for known in self.progress.values()] or "
         "[self.reads.round]))",
     ),
@@ -235,7 +235,7 @@ MUTATIONS = (
     Mutation(
         "read_index_without_a_round", "thesis 6.4", "core/leader",
         '        self.reads.add(Read(index, b"", reply))',
-        "        state.effects.early.append(reply)",
+        "        state.effects.before_save.append(reply)",
     ),
     Mutation(
         "read_index_before_the_terms_first_entry", "thesis 6.4", "core/leader",
@@ -259,8 +259,8 @@ MUTATIONS = (
     ),
     Mutation(
         "fresh_from_when_the_answer_came", "decision: reads", "core/follower",
-        "            self.state.fresh = asked_at, reply.index",
-        "            self.state.fresh = self.state.now, reply.index",
+        "            self.state.read_floor = asked_at, reply.index",
+        "            self.state.read_floor = self.state.now, reply.index",
     ),
     Mutation(
         "lease_without_regard_for_the_clocks", "thesis 6.4.1", "core/lease",
@@ -274,7 +274,7 @@ MUTATIONS = (
     ),
     Mutation(
         "each_stranger_is_told_that_it_left", "bounds", "core/reconfiguration",
-        "        is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX",
+        "        is_told = peer in self.progress or len(self.removed) >= REMOVED_MAX",
         "        is_told = peer in self.progress",
     ),
     Mutation(
@@ -437,8 +437,8 @@ MUTATIONS = (
     ),
     Mutation(
         "group_taken_from_the_entries", "docs/recovery.md", "core/follower",
-        "self.state.belong_to(message.group)",
-        "self.state.belong_to(self.state.configuration.group)",
+        "self.state.bind_group(message.group)",
+        "self.state.bind_group(self.state.configuration.group)",
     ),
     Mutation(
         "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/state",
@@ -457,29 +457,29 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_stays_while_members_change", "witnesses", "core/leadership_transfer",
-        "        if self.handing is None and keeper",
-        "        if self.handing is None and not self.is_changing() and keeper",
+        "        if self.transfer is None and keeper",
+        "        if self.transfer is None and not self.is_changing() and keeper",
     ),
     Mutation(
         "lease_by_the_new_majority_alone", "§6; thesis 6.4.1", "core/leader",
-        "        return self.state.now < self.reached(PROMISED, own=inf)",
+        "        return self.state.now < self.quorum_value(PROMISED, own=inf)",
         "        in_force = self.state.configuration\n"
         "        self.state.configuration = in_force.settled()\n"
-        "        until = self.reached(PROMISED, own=inf)\n"
+        "        until = self.quorum_value(PROMISED, own=inf)\n"
         "        self.state.configuration = in_force\n"
         "        return self.state.now < until",
     ),
     Mutation(
         "lease_comes_back_after_a_failed_handover", "thesis 6.4.1, 3.10",
         "core/leadership_transfer",
-        "        handing, self.handing = self.handing, None\n",
-        "        handing, self.handing = self.handing, None\n"
+        "        transfer, self.transfer = self.transfer, None\n",
+        "        transfer, self.transfer = self.transfer, None\n"
         "        self.lease.broken = self.lease.drift_max is None\n",
     ),
     Mutation(
         "own_wish_to_hand_over_never_ends", "thesis 3.10", "core/leader",
-        "if self.handing is not None and (cut_off",
-        "if self.handing is not None and self.handing.ticket and (cut_off",
+        "if self.transfer is not None and (cut_off",
+        "if self.transfer is not None and self.transfer.ticket and (cut_off",
     ),
     Mutation(
         "bounded_stale_read_ignores_the_index", "decision: reads", "core/role",
@@ -504,18 +504,18 @@ MUTATIONS = (
     ),
     Mutation(
         "a_heartbeat_makes_no_member", "founding_a_group", "core/follower",
-        "            self.state.belong_to(message.group)",
+        "            self.state.bind_group(message.group)",
         "            pass",
     ),
     Mutation(
         "an_older_copy_counts_again_at_once", "identity", "core/reconfiguration",
-        "        if self.lost.intersection(dict(known.incarnations)):",
+        "        if self.amnesiacs.intersection(dict(known.incarnations)):",
         "        if False:",
     ),
     Mutation(
         "a_suspect_is_asked_when_somebody_reads", "identity", "core/replication",
-        "            self.reads.renew = True\n            progress.suspected",
-        "            progress.suspected",
+        "            self.reads.renew = True\n            progress.recheck",
+        "            progress.recheck",
     ),
     Mutation(
         "old_chunk_acknowledges_the_whole_log", "Figure 2, AppendEntries 5", "core/follower",
@@ -541,7 +541,7 @@ MUTATIONS = (
     ),
     Mutation(
         "who_left_bounds_what_is_admitted", "docs/config.md", "core/replication",
-        "for peer, size in holds.items() if peer not in self.leaving]",
+        "for peer, size in holds.items() if peer not in self.removed]",
         "for peer, size in holds.items()]",
     ),
     Mutation(
@@ -571,7 +571,7 @@ MUTATIONS = (
     ),
     Mutation(
         "any_disk_may_acknowledge", "Figure 2: State; identity", "core/leader_base",
-        "for peer, known in self.progress.items() if known.counts}",
+        "for peer, known in self.progress.items() if known.is_counted}",
         "for peer, known in self.progress.items()}",
     ),
     Mutation(
@@ -587,7 +587,7 @@ MUTATIONS = (
     Mutation(
         "disks_are_learned_during_a_change", "thesis 4.1, and the fix of 2015",
         "core/reconfiguration",
-        "        if self.is_unsettled() or self.handing is not None:",
+        "        if self.is_unsettled() or self.transfer is not None:",
         "        if False:",
     ),
     Mutation(
@@ -602,7 +602,7 @@ MUTATIONS = (
     ),
     Mutation(
         "lost_acknowledgements_count", "Figure 2: State; identity", "core/replication",
-        "        self.lost.add(peer)\n",
+        "        self.amnesiacs.add(peer)\n",
         "",
     ),
     Mutation(
@@ -612,12 +612,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_takes_commands", "witnesses", "core/leader",
-        "self.handing is not None or self.is_removed() or state.keeps_no_state",
-        "self.handing is not None or self.is_removed()",
+        "self.transfer is not None or self.is_removed() or state.is_witness",
+        "self.transfer is not None or self.is_removed()",
     ),
     Mutation(
         "a_witness_stays_leader", "witnesses", "core/leader",
-        "        if state.keeps_no_state:\n            self.hand_over_state()",
+        "        if state.is_witness:\n            self.hand_over_state()",
         "        if False:\n            self.hand_over_state()",
     ),
     Mutation(
@@ -627,7 +627,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replication",
-        "        if not state.keeps_no_state and not waits:",
+        "        if not state.is_witness and not waits:",
         "        if not waits:",
     ),
     Mutation(
@@ -699,10 +699,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a_majority_moves_the_version", "docs/upgrades.md", "core/reconfiguration",
-        "        newest = min("
-        "[state.machine, *(self.progress[other].machine for other in others)])",
-        "        newest = sorted([state.machine, "
-        "*(self.progress[o].machine for o in others)])[(len(others) + 1) // 2]",
+        "        for other in others:\n"
+        "            newest = min(newest, self.progress[other].machine_version_max)",
+        "        newest = sorted([newest, *(self.progress[other].machine_version_max "
+        "for other in others)])[(len(others) + 1) // 2]",
     ),
     Mutation(
         "learners_move_no_version", "docs/upgrades.md", "core/reconfiguration",
@@ -711,8 +711,8 @@ MUTATIONS = (
     ),
     Mutation(
         "who_has_said_nothing_has_every_version", "docs/upgrades.md", "core/progress",
-        "        self.machine = 0",
-        "        self.machine = 9",
+        "        self.machine_version_max = 0",
+        "        self.machine_version_max = 9",
     ),
     Mutation(
         "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",
@@ -732,7 +732,7 @@ MUTATIONS = (
     ),
     Mutation(
         "successor_told_too_early", "thesis 3.10", "core/leadership_transfer",
-        "            if self.progress[handing.target].match == last_index:",
+        "            if self.progress[transfer.target].match == last_index:",
         "            if True:",
     ),
     Mutation(
@@ -752,13 +752,13 @@ MUTATIONS = (
     ),
     Mutation(
         "speaks_before_it_writes", "Figure 2; DESIGN lanes", "replica/replica",
-        "        if due.early:\n            self.send(due.early)\n",
-        "        self.send(due.early + due.send)\n",
+        "        if due.before_save:\n            self.send(due.before_save)\n",
+        "        self.send(due.before_save + due.after_save)\n",
     ),
     Mutation(
         "counts_its_log_before_it_writes", "thesis 10.2.1", "replica/replica",
-        "        if due.early:\n            self.send(due.early)\n",
-        "        if due.early:\n            self.send(due.early)\n"
+        "        if due.before_save:\n            self.send(due.before_save)\n",
+        "        if due.before_save:\n            self.send(due.before_save)\n"
         "        self.step(Written(last_index=core.log.last_index, "
         "last_term=core.log.last_term))\n        applier.apply()\n",
     ),
@@ -1034,7 +1034,7 @@ MUTATIONS = (
     Mutation(
         "a_visit_speaks_before_the_save", "Figure 2, answers", "replica/replica",
         "            return False\n        self.perform(due)\n        return True",
-        "            self.send(due.send)\n            due.send = []\n"
+        "            self.send(due.after_save)\n            due.after_save = []\n"
         "            return False\n        self.perform(due)\n        return True",
     ),
     Mutation(

@@ -76,7 +76,7 @@ def flushed(core: Server) -> list[Message]:
     due = core.flush()
     if due.entries:
         core.step(Written(last_index=core.log.last_index, last_term=core.log.last_term))
-    return due.early + due.send
+    return due.before_save + due.after_save
 
 
 def written(core: Server) -> None:

@@ -37,7 +37,7 @@ from raft_actors.core.state import State
 __all__ = ["Candidate", "PreCandidate"]
 
 
-class Asking(Role):
+class Campaign(Role):
     """A peer that collects votes until its deadline. The votes are its own and end with it.
 
     votes  who would have it as a leader
@@ -58,7 +58,7 @@ class Asking(Role):
 
     def on_tick(self, _tick: Tick) -> None:
         if self.state.now >= self.deadline:
-            self.state.note_leaderless(self.heard)
+            self.state.report_leaderless(self.heard)
             self.state.become_pre_candidate()
 
     def count(self, reply: "PreVoteReply | VoteReply") -> None:
@@ -70,7 +70,7 @@ class Asking(Role):
         return self.state.voters.has_quorum(self.votes)
 
 
-class PreCandidate(Asking):
+class PreCandidate(Campaign):
     """Ask who would vote for it, and raise its term only if a majority would (thesis 9.6).
 
     So a peer that was cut off comes back without a word against the leader it finds.
@@ -114,7 +114,7 @@ class PreCandidate(Asking):
         if founding is None or self.state.now < self.deadline:
             super().on_tick(tick)
         elif founding.member is not None:
-            self.state.note(Trouble("group_exists", founding.member))
+            self.state.report(Trouble("group_exists", founding.member))
             super().on_tick(tick)
         elif self.won():
             self.state.become_candidate()
@@ -137,7 +137,7 @@ class PreCandidate(Asking):
         self.state.handle(request)
 
 
-class Candidate(Asking):
+class Candidate(Campaign):
     """Stand in a new term, with a vote for itself (§5.2)."""
 
     __slots__ = ()
@@ -162,25 +162,25 @@ class Candidate(Asking):
 
 
 SHARED: Handlers = {
-    Tick: Asking.on_tick,
-    NodeLost: Asking.ignore,
-    Written: Asking.ignore,
-    AppendEntries: Asking.follow,
-    AppendReply: Asking.ignore,
-    AppendRejected: Asking.ignore,
-    InstallSnapshot: Asking.follow,
-    SnapshotReply: Asking.ignore,
-    SnapshotTaken: Asking.on_snapshot_taken,
-    SnapshotChecked: Asking.on_snapshot_checked,
-    SnapshotInstalled: Asking.on_snapshot_installed,
-    SnapshotRefused: Asking.on_snapshot_refused,
-    Propose: Asking.refuse_while_electing,
-    Query: Asking.on_query,
-    ReadIndex: Asking.ignore,
-    ReadIndexReply: Asking.ignore,
-    Configure: Asking.refuse_while_electing,
-    Transfer: Asking.refuse_while_electing,
-    TimeoutNow: Asking.ignore,
+    Tick: Campaign.on_tick,
+    NodeLost: Campaign.ignore,
+    Written: Campaign.ignore,
+    AppendEntries: Campaign.follow,
+    AppendReply: Campaign.ignore,
+    AppendRejected: Campaign.ignore,
+    InstallSnapshot: Campaign.follow,
+    SnapshotReply: Campaign.ignore,
+    SnapshotTaken: Campaign.on_snapshot_taken,
+    SnapshotChecked: Campaign.on_snapshot_checked,
+    SnapshotInstalled: Campaign.on_snapshot_installed,
+    SnapshotRefused: Campaign.on_snapshot_refused,
+    Propose: Campaign.refuse_while_electing,
+    Query: Campaign.on_query,
+    ReadIndex: Campaign.ignore,
+    ReadIndexReply: Campaign.ignore,
+    Configure: Campaign.refuse_while_electing,
+    Transfer: Campaign.refuse_while_electing,
+    TimeoutNow: Campaign.ignore,
 }
 PreCandidate.handlers = {
     **SHARED,

@@ -1,6 +1,6 @@
 """Effects: all that is due since the last flush, lane by lane.
 
-The lanes run from top to bottom, in one place (`Peer.carry_out`), and that order is the proof of
+The lanes run from top to bottom, in one place (`Replica.perform`), and that order is the proof of
 durability: what promises something to another peer or to a client leaves after the write.
 """
 
@@ -11,7 +11,7 @@ from raft_actors.core.messages import InstallSnapshot, Message
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
 
-__all__ = ["Ballot", "Effects", "News", "Read", "Trouble"]
+__all__ = ["Ballot", "Effects", "Read", "RoleChange", "Trouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class RoleChange:
     """What observers want to know. Changes are told once, in order."""
 
     role: str
@@ -85,7 +85,7 @@ class Trouble:
 class Effects:
     """One flush's work."""
 
-    early: list[Message] = field(default_factory=list)
+    before_save: list[Message] = field(default_factory=list)
     """1 Send, even before the leader's own write (thesis 10.2.1): appends and heartbeats."""
 
     restart: tuple[int, int] | None = None
@@ -103,7 +103,7 @@ class Effects:
     doubted: Snapshot | None = None
     """Read the file of this snapshot, beside all else, and then step `SnapshotChecked`."""
 
-    send: list[Message] = field(default_factory=list)
+    after_save: list[Message] = field(default_factory=list)
     """3 Send what promises durability: votes, vote requests, append replies."""
 
     # 4 Apply the log up to `server.commit_index`, as it stands after `Written`.
@@ -112,7 +112,7 @@ class Effects:
     """5 Answer these reads once their index is applied ..."""
     answers: list[tuple[Any, Any]] = field(default_factory=list)
     """... and these (ticket, answer) now."""
-    news: News | None = None
+    role_change: RoleChange | None = None
     """What changed for observers, if anything."""
     troubles: list[Trouble] = field(default_factory=list)
 
@@ -120,5 +120,5 @@ class Effects:
         """Tell whether a disk, a machine, a client or an observer is concerned."""
         return bool(
             self.restart or self.ballot or self.entries or self.compact or self.chunks
-            or self.doubted or self.reads or self.answers or self.news or self.troubles
+            or self.doubted or self.reads or self.answers or self.role_change or self.troubles
         )  # fmt: skip

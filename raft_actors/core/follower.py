@@ -35,7 +35,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, redirect
 from raft_actors.core.role import Role
-from raft_actors.core.snapshot import Incoming
+from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.core.state import State
 from raft_actors.names import Address
 
@@ -71,7 +71,7 @@ class Follower(Role):
 
     @property
     def alarm(self) -> float:
-        alarm = self.stands_at if self.state.may_stand() else self.misses_at
+        alarm = self.stands_at if self.state.is_electable() else self.misses_at
         if self.reads.count:
             alarm = min(alarm, self.reads.oldest() + self.state.config.max_election_timeout)
         return alarm
@@ -104,12 +104,12 @@ class Follower(Role):
         if self.reads.count:
             for waiting in self.reads.given_up(state.now, state.config.max_election_timeout):
                 self.refuse_read(waiting.event, redirect(None))
-        if state.may_stand():
+        if state.is_electable():
             if state.now >= self.stands_at:
                 state.become_pre_candidate()
         elif state.now >= self.misses_at:
             if self.leader is None:
-                state.note_leaderless()
+                state.report_leaderless()
             self.leader = None
 
     def on_node_lost(self, lost: NodeLost) -> None:
@@ -122,7 +122,7 @@ class Follower(Role):
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
             jitter = state.random.uniform(0, state.config.heartbeat_timeout)
-            if not state.keeps_no_state:  # a witness leaves it to the others
+            if not state.is_witness:  # a witness leaves it to the others
                 soon = max(state.now, state.promised_until) + jitter
                 self.deadline = min(self.deadline, soon)
 
@@ -133,7 +133,7 @@ class Follower(Role):
         """
         self.leader, self.group, self.heard = message.source, message.group, self.state.now
         if isinstance(message, InstallSnapshot) or message.commit:
-            self.state.belong_to(message.group)
+            self.state.bind_group(message.group)
         self.deadline = self.state.election_deadline()
 
     def on_append(self, request: AppendEntries) -> None:
@@ -151,7 +151,7 @@ class Follower(Role):
             return
 
         if entries and not state.are_a_leaders(prev, entries):
-            state.note(Trouble("impossible_entries", request.source))
+            state.report(Trouble("impossible_entries", request.source))
             return
         state.extend(request.source, prev, entries)
         state.commit_to(min(request.commit, match))
@@ -164,7 +164,7 @@ class Follower(Role):
             source=state.peer, target=leader, group=self.group, term=state.term,
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
-            promise_ms=state.promise(), machine=state.machine,
+            promise_ms=state.promise(), machine=state.machine_version_max,
         )  # fmt: skip
         if self.reads.count:
             self.reads.repeat(state.now - state.config.heartbeat_timeout)
@@ -188,7 +188,7 @@ class Follower(Role):
             # All that is committed here is in the leader's log, too (§5.4, leader completeness).
             self.agree(chunk.source, state.commit_index, chunk.round)
             return
-        offered = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
+        offered = SnapshotReceipt(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
         incoming = state.incoming
         if incoming is None or not incoming.is_of(offered):
             incoming = offered
@@ -243,12 +243,12 @@ class Follower(Role):
 
     def on_timeout_now(self, order: TimeoutNow) -> None:
         """Stand without asking who would vote: the leader itself makes room (thesis 3.10)."""
-        if self.leader in (None, order.source) and self.state.may_stand():
+        if self.leader in (None, order.source) and self.state.is_electable():
             self.state.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:
         if type(event) is Propose:  # who hands over may only be ending
-            self.state.note_no_group()
+            self.state.report_no_group()
         self.state.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:
@@ -264,9 +264,9 @@ class Follower(Role):
         stale = event.consistency == STALE
         if stale and self.answers_as_it_is(event):
             return
-        serves = (stale or event.consistency == FOLLOWER) and not state.keeps_no_state
+        serves = (stale or event.consistency == FOLLOWER) and not state.is_witness
         if self.leader is None or not serves:
-            state.note_no_group()
+            state.report_no_group()
             self.refuse_read(event, redirect(self.leader))
         elif reads.count >= state.config.proposals_max:
             state.answer(event.ticket, ("error", "overloaded"))
@@ -284,7 +284,7 @@ class Follower(Role):
         number = reads.question(state.now)
         if number is not None:
             assert self.leader is not None, "nobody to ask"
-            state.effects.early.append(
+            state.effects.before_save.append(
                 ReadIndex(
                     source=state.peer, target=self.leader, group=state.group,
                     term=state.term, number=number,
@@ -300,8 +300,8 @@ class Follower(Role):
         Whenever this is applied, all is there that was committed when the leader was asked.
         """
         asked_at = self.reads.answered(reply.number, reply.index)
-        if asked_at > self.state.fresh[0]:
-            self.state.fresh = asked_at, reply.index
+        if asked_at > self.state.read_floor[0]:
+            self.state.read_floor = asked_at, reply.index
 
     # Founding a group.
 

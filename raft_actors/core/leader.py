@@ -5,7 +5,7 @@ from math import inf
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
 from raft_actors.core.leader_base import HEARD, PROMISED
-from raft_actors.core.leadership_transfer import Transferring
+from raft_actors.core.leadership_transfer import LeadershipTransfer
 from raft_actors.core.messages import (
     LEASE,
     STALE,
@@ -33,7 +33,7 @@ from raft_actors.core.messages import (
     VoteReply,
     Written,
 )
-from raft_actors.core.reconfiguration import Changing
+from raft_actors.core.reconfiguration import Reconfiguration
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 from raft_actors.core.state import State
 
@@ -43,8 +43,8 @@ SLOW_SAVES = 3
 """So many saves in a row that each took half an election timeout are no hiccup of the disk."""
 
 
-class Leader(Changing, Transferring):
-    """The one peer of its term that writes the log. Its parts and its state: see `leading`."""
+class Leader(Reconfiguration, LeadershipTransfer):
+    """The one peer of its term that writes the log. Its parts and its state: see `leader_base`."""
 
     __slots__ = ()
     name = "leader"
@@ -67,9 +67,9 @@ class Leader(Changing, Transferring):
             founded = founding.configuration.founded(state.peer, incarnations)
             self.append(encode(state.term, CONFIG, founded.encode()), founding.ticket)
             self.watch(())
-            if state.machine > state.version:
+            if state.machine_version_max > state.machine_version:
                 # No command has run, so nobody need know how it ran as an older version.
-                self.append_version(state.machine)
+                self.append_version(state.machine_version_max)
 
     @property
     def alarm(self) -> float:
@@ -84,7 +84,7 @@ class Leader(Changing, Transferring):
 
     def on_propose(self, event: Propose) -> None:
         state = self.state
-        if self.handing is not None or self.is_removed() or state.keeps_no_state:
+        if self.transfer is not None or self.is_removed() or state.is_witness:
             state.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if len(event.command) > self.command_bytes_max:
@@ -105,7 +105,7 @@ class Leader(Changing, Transferring):
         committed, so the read waits for that entry at least (thesis 6.4, step 1).
         """
         state = self.state
-        if state.keeps_no_state:
+        if state.is_witness:
             self.refuse_read(event, ELECTION_IN_PROGRESS)
             return
         if event.consistency == STALE and self.answers_as_it_is(event):
@@ -133,7 +133,7 @@ class Leader(Changing, Transferring):
         """Tell whether nobody else can lead now, by the promises of a majority."""
         if self.lease.broken:
             return False
-        return self.state.now < self.reached(PROMISED, own=inf)
+        return self.state.now < self.quorum_value(PROMISED, own=inf)
 
     # Followers.
 
@@ -142,16 +142,16 @@ class Leader(Changing, Transferring):
         if self.reads.start_round():
             self.lease.round_began(self.reads.round, self.state.now)
             for progress in self.progress.values():
-                progress.due = True
+                progress.owes_message = True
             self.confirm_reads()  # a lone voter is its own majority
-        if self.weighing:
-            self.weighing = False
+        if self.check_disks:
+            self.check_disks = False
             self.yield_to_a_quicker_disk()
         cut: dict[int, list[bytes]] = {}
         for member, progress in self.progress.items():
             self.send_entries(member, progress, cut)
-        if self.handing is not None:
-            self.hand_over(self.handing)
+        if self.transfer is not None:
+            self.finish_transfer(self.transfer)
 
     def settle(self) -> None:
         super().settle()
@@ -174,7 +174,7 @@ class Leader(Changing, Transferring):
         if reply.promise_ms:
             until = self.lease.promised_until(reply.round, reply.promise_ms)
             progress.promised_until = max(progress.promised_until, until)
-        progress.machine = reply.machine
+        progress.machine_version_max = reply.machine
         if progress.matched(min(reply.match, self.state.log.last_index)):
             if progress.match > self.state.commit_index:
                 self.commit()
@@ -186,7 +186,7 @@ class Leader(Changing, Transferring):
         log = self.state.log
         slow = written.took_s > self.state.config.min_election_timeout / 2
         self.slow = self.slow + 1 if slow else 0
-        self.weighing = self.slow >= SLOW_SAVES
+        self.check_disks = self.slow >= SLOW_SAVES
         if (
             written.last_index > self.written
             and log.term_at(written.last_index) == written.last_term
@@ -199,23 +199,23 @@ class Leader(Changing, Transferring):
         for (_name, node), progress in self.progress.items():
             if node == lost.node:
                 progress.lost()
-        if self.handing is not None and self.handing.target[1] == lost.node:
-            self.end_handing(("error", ("peers_not_responding", [self.handing.target])))
+        if self.transfer is not None and self.transfer.target[1] == lost.node:
+            self.end_transfer(("error", ("peers_not_responding", [self.transfer.target])))
 
     def on_tick(self, _tick: Tick) -> None:
         """Speak to everyone, or give up an office that no majority has answered for (6.2)."""
         state, config = self.state, self.state.config
         if state.now < self.beat_at:
             return
-        silence = state.now - max(self.began, self.reached(HEARD, own=state.now))
+        silence = state.now - max(self.began, self.quorum_value(HEARD, own=state.now))
         cut_off = silence > config.max_election_timeout
-        if self.handing is not None and (cut_off or state.now >= self.handing.give_up_at):
-            self.end_handing(("error", "timeout"))
+        if self.transfer is not None and (cut_off or state.now >= self.transfer.give_up_at):
+            self.end_transfer(("error", "timeout"))
         if cut_off:
             state.become_follower(leader=None)
             return
         if self.is_removed() and not self.tickets:
-            self.depart()
+            self.step_down()
             return
         if self.change is not None and not self.change.appended:
             self.advance(self.change)  # a newcomer that has all there is sends no more news
@@ -223,7 +223,7 @@ class Leader(Changing, Transferring):
             self.give_up_on_the_slow(self.change)
         self.judge_postponed()
         self.learn_incarnations()
-        if state.keeps_no_state:
+        if state.is_witness:
             self.hand_over_state()
         self.forget_who_left()
         self.measure()
@@ -233,7 +233,7 @@ class Leader(Changing, Transferring):
         if not self.lease.broken:
             self.reads.renew = True
         for progress in self.progress.values():
-            progress.due = True
+            progress.owes_message = True
             shipment = progress.shipment
             if shipment is not None and shipment.is_silent(
                 now=state.now, patience=config.max_election_timeout
@@ -250,8 +250,8 @@ class Leader(Changing, Transferring):
     def leave(self) -> None:
         """Say of each command that its outcome is unknown, of each read that it was not done."""
         state = self.state
-        if self.handing is not None:
-            self.end_handing(("ok", self.handing.target))
+        if self.transfer is not None:
+            self.end_transfer(("ok", self.transfer.target))
         state.troubles.pop("entry_too_large", None)
         for event, _until in self.postponed:
             state.answer(event.ticket, ELECTION_IN_PROGRESS)

@@ -1,9 +1,9 @@
-"""Leading: what the parts of a leader work on. It ends with the leadership, as every role.
+"""What the parts of a leader work on. It ends with the leadership, as every role.
 
-Replicating   brings the log to the followers, and counts what they have (§5.3, §5.4)
-Changing      takes the group from one configuration, or machine version, to another (§6)
-Transferring  makes room for another leader (thesis 3.10)
-Leader        all three, and the clients
+Replication         brings the log to the followers, and counts what they have (§5.3, §5.4)
+Reconfiguration     takes the group from one configuration, or machine version, to another (§6)
+LeadershipTransfer  makes room for another leader (thesis 3.10)
+Leader              all three, and the clients
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from raft_actors.core.lease import Lease
-from raft_actors.core.membership_change import Change
+from raft_actors.core.membership_change import MembershipChange
 from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.read_index import Reads
@@ -22,7 +22,7 @@ from raft_actors.core.role import Role
 from raft_actors.core.state import State
 from raft_actors.names import Address
 
-__all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "HandingOver", "Leading"]
+__all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "LeaderBase", "PendingTransfer"]
 
 MATCH, ROUND, HEARD, PROMISED = map(attrgetter, ("match", "round", "heard", "promised_until"))
 HEARTBEATS_MISSED_MAX = 4
@@ -31,7 +31,7 @@ POSTPONED_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class HandingOver:
+class PendingTransfer:
     """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends.
 
     Nobody does if the leader itself wished it: then `ticket` is None.
@@ -42,7 +42,7 @@ class HandingOver:
     give_up_at: float
 
 
-class Leading(Role):
+class LeaderBase(Role):
     """The one peer of its term that writes the log.
 
     began     when its term did, seconds of `state.now`
@@ -53,21 +53,21 @@ class Leading(Role):
     written   how far its own log is durable: its own vote in the count
     progress  what it knows of every other member
     tickets   who waits for the entries from `answered + 1` on; None where nobody does
-    handing   whom it makes room for, if it does
+    transfer  to whom it hands over, if it does (thesis 3.10)
     change    the change of members that is under way here, if one is
     postponed  clients' wishes that it can't judge yet, and until when each may wait
-    leaving   who was removed and may not have heard of it yet, and until when it is told
-    lost      who has lost what it had acknowledged, and is to be learned anew
+    removed   who was removed and may not have heard of it yet, and until when it is told
+    amnesiacs  who has lost entries that it had acknowledged, and is to be learned anew
     slow      how many of its last saves took long, in a row
-    weighing  whether the next flush looks whose disk is quicker
-    version   what it has moved the group's machines to, or found them at
+    check_disks  whether the next flush looks whose disk is quicker
+    machine_version  what it has moved the group's machines to, or found them at
     lease     until when reads need no round
     """
 
-    __slots__ = ("answered", "beat_at", "began", "change", "command_bytes_max", "first",
-                 "frame_bytes", "handing", "leader", "lease", "leaving", "lost", "postponed",
-                 "progress", "reads", "slow", "stuck", "tickets", "version", "weighing",
-                 "written")  # fmt: skip
+    __slots__ = ("amnesiacs", "answered", "beat_at", "began", "change", "check_disks",
+                 "command_bytes_max", "first", "frame_bytes", "leader", "lease", "machine_version",
+                 "postponed", "progress", "reads", "removed", "slow", "stuck", "tickets",
+                 "transfer", "written")  # fmt: skip
     leads = True
 
     def __init__(self, state: State) -> None:
@@ -81,9 +81,9 @@ class Leading(Role):
         self.command_bytes_max = state.config.command_bytes_max
         self.stuck: dict[Address, tuple[int, int]] = {}
         self.progress: dict[Address, Progress] = {}
-        self.leaving: dict[Address, float] = {}
-        self.lost: set[Address] = set()
-        self.change: Change | None = None
+        self.removed: dict[Address, float] = {}
+        self.amnesiacs: set[Address] = set()
+        self.change: MembershipChange | None = None
         self.postponed: list[tuple[Configure | Transfer, float]] = []
         self.reads = Reads()
         config = state.config
@@ -91,14 +91,14 @@ class Leading(Role):
         self.tickets: deque[Any] = deque()
         self.answered = log.last_index
         self.beat_at = now
-        self.handing: HandingOver | None = None
+        self.transfer: PendingTransfer | None = None
         self.slow = 0
-        self.weighing = False
-        self.version = state.version
+        self.check_disks = False
+        self.machine_version = state.machine_version
 
     def knows(self, peer: Address) -> bool:
         """Also newcomers that are not in the configuration yet, and nobody that was removed."""
-        return super().knows(peer) or (peer in self.progress and peer not in self.leaving)
+        return super().knows(peer) or (peer in self.progress and peer not in self.removed)
 
     def append(self, entry: bytes, ticket: Any) -> None:
         self.state.append([entry])
@@ -123,19 +123,19 @@ class Leading(Role):
     def is_changing(self) -> bool:
         return self.change is not None or bool(self.state.configuration.old)
 
-    def heirs(self) -> list[Address]:
+    def transfer_candidates(self) -> list[Address]:
         """Who could lead after it, if they live: a witness has no state to lead with."""
         witnesses = self.state.configuration.witnesses
         return [member for member in self.state.others() if member not in witnesses]
 
-    def lives(self, member: Address) -> bool:
+    def is_alive(self, member: Address) -> bool:
         """Tell whether it has answered one of the last few heartbeats: else it can't take over.
 
         Who has not answered in this term may be away for long: a new leader can't know.
         """
         state, progress = self.state, self.progress[member]
         heard_since = state.now - HEARTBEATS_MISSED_MAX * state.config.heartbeat_timeout
-        return progress.linked and progress.heard >= heard_since
+        return progress.is_connected and progress.heard >= heard_since
 
     def may_answer_yet(self, members: Iterable[Address]) -> bool:
         """Tell whether one of these has not answered in this term, and had little time for it."""
@@ -149,8 +149,8 @@ class Leading(Role):
         self.postponed.append((event, until))
         return True
 
-    def reached(self, what: Callable[[Progress], float], *, own: float) -> float:
+    def quorum_value(self, what: Callable[[Progress], float], *, own: float) -> float:
         """Return the largest value that a majority has reached; who doesn't count has none."""
-        values = {peer: what(known) for peer, known in self.progress.items() if known.counts}
+        values = {peer: what(known) for peer, known in self.progress.items() if known.is_counted}
         values[self.state.peer] = own
         return self.state.voters.quorum_value(values)

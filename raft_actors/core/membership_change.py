@@ -1,4 +1,4 @@
-"""Change: how a leader takes its group from one configuration to another (§6; thesis 4.3, 4.2.1).
+"""Membership change: one that is under way, and its newcomers (§6; thesis 4.3, 4.2.1).
 
 catch up    newcomers get the log before they count, so that the change can't stall commits
             until it is appended, the change can be called off
@@ -13,7 +13,7 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.progress import Progress
 from raft_actors.names import Address
 
-__all__ = ["CATCH_UP_TIMEOUTS", "ROUNDS_MAX", "CatchUp", "Change"]
+__all__ = ["CATCH_UP_TIMEOUTS", "ROUNDS_MAX", "CatchUp", "MembershipChange"]
 
 CATCH_UP_TIMEOUTS = 10
 """How many longest election timeouts a newcomer may stay without any progress."""
@@ -53,7 +53,7 @@ class CatchUp:
         return False
 
 
-class Change:
+class MembershipChange:
     """What the client wants, which newcomers it waits for, and whether it is in the log yet."""
 
     __slots__ = ("appended", "racing", "target", "ticket")

@@ -61,10 +61,10 @@ class Message:
 
     group               the sender's group id; empty before it has one, a founder's wish while it
                         is being founded
-    source_incarnation  the sender's data directory; set in `Server.sign`
+    source_incarnation  the sender's data directory; set in `Server.stamp_incarnations`
     target_incarnation  the one that a leader knows the receiver by; 0 for none, or no matter which
     since               the protocol version between nodes that brought this kind. A field that a
-                        later one adds stands at the end, has a default, and says so:
+                        later version adds stands at the end, has a default, and names the version:
                         `field(..., metadata={SINCE: 2})`
     """
 

@@ -24,24 +24,25 @@ class Progress:
     inflight  last indexes of the unanswered appends that carry entries, oldest first; while
               probing, the probe's alone
     round     newest round that it has answered
-    heard     time of its last answer, seconds of `server.now`; minus infinity before the first in
+    heard     time of its last answer, seconds of `state.now`; minus infinity before the first in
               this term
     promised_until  before that it elects nobody else; for leases
-    linked    False after the link to it broke, until it answers again
-    machine   the version of its machine, as it says; 0 before it has said so
-    due       whether the next flush owes it a message, entries or not
+    is_connected  False after the link to it broke, until it answers again
+    machine_version_max  the newest version that its machine can run as; 0 before it has said so
+    owes_message  whether the next flush sends it a message, entries or not
     shipment  the snapshot that is on its way there
     incarnation  its data directory: the one in the configuration, or else as heard; 0 if neither
-    counts    whether that is a member's, see `Configuration.counts`
+    is_counted  whether that is a member's, see `Configuration.counts`
     refused   how many whole snapshots it refused, one after the other
     rests_until  before that it is sent no snapshot
-    suspected  after it denied an entry at or before `match`: the round that asks again, and `match`
-              as it was; what is denied in answer to that is lost for certain
+    recheck   (round, match) after a follower rejected an entry that it had acknowledged. A second
+              rejection in a reply to that round or a later one proves that its disk lost entries
     """
 
-    __slots__ = ("counts", "due", "heard", "incarnation", "inflight", "linked", "machine", "match",
-                 "next", "probing", "promised_until", "refused", "rests_until", "round",
-                 "shipment", "suspected")  # fmt: skip
+    __slots__ = ("heard", "incarnation", "inflight", "is_connected", "is_counted",
+                 "machine_version_max", "match", "next", "owes_message", "probing",
+                 "promised_until", "recheck", "refused", "rests_until", "round",
+                 "shipment")  # fmt: skip
 
     def __init__(self, *, next_index: int, incarnation: int = 0) -> None:
         self.match = 0
@@ -51,12 +52,12 @@ class Progress:
         self.round = 0
         self.heard = -inf
         self.promised_until = -inf
-        self.linked = True
-        self.machine = 0
-        self.due = True
+        self.is_connected = True
+        self.machine_version_max = 0
+        self.owes_message = True
         self.incarnation = incarnation
-        self.counts = False
-        self.suspected: tuple[int, int] | None = None
+        self.is_counted = False
+        self.recheck: tuple[int, int] | None = None
         self.shipment: Shipment | None = None
         self.refused = 0
         self.rests_until = -inf
@@ -77,7 +78,7 @@ class Progress:
 
     def sent(self, count: int) -> None:
         """Note that `count` entries are on their way. A probe's may have to go again."""
-        self.due = False
+        self.owes_message = False
         self.inflight.append(self.next + count - 1)
         if not self.probing:
             self.next += count
@@ -117,7 +118,7 @@ class Progress:
         if prev_index <= self.match or prev_index >= self.next:
             return False
         self.probe(min(prev_index - 1, last_agreed))
-        self.due = True
+        self.owes_message = True
         return True
 
     def probe(self, index: int) -> None:
@@ -128,7 +129,7 @@ class Progress:
 
     def lost(self) -> None:
         """What was under way is lost: send little until the follower answers again."""
-        self.linked = False
+        self.is_connected = False
         self.rests_until = -inf
         self.probe(self.match)
         if self.shipment is not None:

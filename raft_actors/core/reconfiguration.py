@@ -1,22 +1,22 @@
-"""Changing: how a leader takes its group to other members, or to a newer version of its machine."""
+"""Reconfiguration: how a leader changes the members, or the version that the machines run as."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, encode, encode_version
-from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, Change
+from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, MembershipChange
 from raft_actors.core.messages import Configure, RequestPreVote
-from raft_actors.core.replication import Replicating
+from raft_actors.core.replication import Replication
 from raft_actors.names import Address
 
-__all__ = ["LEAVING_MAX", "Changing"]
+__all__ = ["REMOVED_MAX", "Reconfiguration"]
 
-LEAVING_MAX = 16
+REMOVED_MAX = 16
 """So many are told at once that they were removed, of those that ask. Others ask again."""
 
 
-class Changing(Replicating):
+class Reconfiguration(Replication):
     """The part of a leader that deals with configurations (§6; thesis 4)."""
 
     __slots__ = ()
@@ -50,7 +50,7 @@ class Changing(Replicating):
         else:
             newcomers = set(target.members) - {*in_force.members, state.peer}
             self.watch(newcomers)
-            self.change = Change(
+            self.change = MembershipChange(
                 target, event.ticket, newcomers, goal=state.log.last_index, now=state.now
             )
             self.advance(self.change)
@@ -64,7 +64,7 @@ class Changing(Replicating):
         changing = target.changes_parts(in_force)
         if changing:
             return ("remove_first", changing)
-        if self.handing is not None or self.is_removed():
+        if self.transfer is not None or self.is_removed():
             return "election_in_progress"
         if event.expected not in (None, in_force.index):
             return ("configuration_changed", in_force.index)
@@ -94,7 +94,7 @@ class Changing(Replicating):
             and peer not in newcomers
             and (
                 progress.heard < heard_since
-                or peer in self.lost
+                or peer in self.amnesiacs
                 or not would_be.counts(peer, progress.incarnation)
             )
         ]
@@ -120,7 +120,7 @@ class Changing(Replicating):
         if self.change is not None and not self.change.appended:
             self.give_up(self.change, "called_off")
 
-    def give_up(self, change: Change, reason: Any) -> None:
+    def give_up(self, change: MembershipChange, reason: Any) -> None:
         self.change = None
         self.watch(())
         self.state.answer(change.ticket, ("error", reason))
@@ -145,13 +145,13 @@ class Changing(Replicating):
         in between it counts nowhere, so that what is committed then needs nothing of it.
         """
         state = self.state
-        if self.is_unsettled() or self.handing is not None:
+        if self.is_unsettled() or self.transfer is not None:
             return
         known = state.configuration
-        if self.lost.intersection(dict(known.incarnations)):
-            learned = known.unbound(self.lost)
+        if self.amnesiacs.intersection(dict(known.incarnations)):
+            learned = known.unbound(self.amnesiacs)
         else:
-            self.lost.clear()
+            self.amnesiacs.clear()
             learned = known.bound(self.heard_incarnations())
         if learned.incarnations != known.incarnations:
             self.append_configuration(learned, None)
@@ -162,7 +162,7 @@ class Changing(Replicating):
         heard = {peer: progress.incarnation for peer, progress in self.progress.items()}
         return {**heard, self.state.peer: self.state.incarnation}
 
-    def advance(self, change: Change) -> None:
+    def advance(self, change: MembershipChange) -> None:
         """Wait for the newcomers to keep up with the log; then append the configuration."""
         state = self.state
         for peer, race in list(change.racing.items()):
@@ -187,7 +187,7 @@ class Changing(Replicating):
             self.append_configuration(target, change.ticket)
         self.commit()
 
-    def give_up_on_the_slow(self, change: Change) -> None:
+    def give_up_on_the_slow(self, change: MembershipChange) -> None:
         """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1). One that
         can't be sent an entry answers.
         """
@@ -219,15 +219,15 @@ class Changing(Replicating):
         state = self.state
         voters = state.voters
         wanted = {*voters.everyone, *newcomers} - {state.peer}
-        for peer in wanted & self.leaving.keys():  # back again, maybe with another disk
-            del self.leaving[peer], self.progress[peer]
+        for peer in wanted & self.removed.keys():  # back again, maybe with another disk
+            del self.removed[peer], self.progress[peer]
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)
         for peer in self.progress.keys() - wanted:
-            self.leaving.setdefault(peer, state.now + self.patience)
+            self.removed.setdefault(peer, state.now + self.patience)
         for peer, progress in self.progress.items():
             progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
-            progress.counts = self.counts(peer, progress)
+            progress.is_counted = self.counts(peer, progress)
         self.measure()
 
     def on_stranger(self, request: RequestPreVote) -> None:
@@ -236,19 +236,19 @@ class Changing(Replicating):
         """
         state, peer = self.state, request.source
         self.on_pre_vote_request(request)
-        is_told = peer in self.progress or len(self.leaving) >= LEAVING_MAX
+        is_told = peer in self.progress or len(self.removed) >= REMOVED_MAX
         if request.group == state.group and not is_told:
             self.progress[peer] = self.progress_of(peer)
-            self.leaving[peer] = state.now + self.patience
+            self.removed[peer] = state.now + self.patience
 
     def forget_who_left(self) -> None:
         """Who was removed is told until its log says so; or for a while, if it is away."""
         known = self.state.configuration.index
-        for peer, until in list(self.leaving.items()):
+        for peer, until in list(self.removed.items()):
             if self.state.now > until:
-                del self.leaving[peer], self.progress[peer]
+                del self.removed[peer], self.progress[peer]
             elif min(self.progress[peer].match, self.state.commit_index) >= known:
-                self.leaving[peer] = min(until, self.state.now)  # after this heartbeat
+                self.removed[peer] = min(until, self.state.now)  # after this heartbeat
 
     # The version that the group's machines run as.
 
@@ -260,16 +260,19 @@ class Changing(Replicating):
         for its first entry to commit: what its predecessors moved may still be in doubt.
         """
         state = self.state
-        if not self.may_move_version() or state.commit_index < self.first or self.handing:
+        if not self.may_move_version() or state.commit_index < self.first or self.transfer:
             return
         others = {*state.voters.everyone} - {state.peer}
-        newest = min([state.machine, *(self.progress[other].machine for other in others)])
-        if newest > max(self.version, state.version):
+        newest = state.machine_version_max
+        for other in others:
+            newest = min(newest, self.progress[other].machine_version_max)
+        if newest > max(self.machine_version, state.machine_version):
             self.append_version(newest)
 
     def may_move_version(self) -> bool:
-        return self.state.machine > max(self.version, self.state.version)
+        state = self.state
+        return state.machine_version_max > max(self.machine_version, state.machine_version)
 
     def append_version(self, version: int) -> None:
-        self.version = version
+        self.machine_version = version
         self.append(encode_version(self.state.term, version), None)

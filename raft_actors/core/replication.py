@@ -1,8 +1,8 @@
-"""Replicating: how a leader brings its log to the followers, and commits what a majority has."""
+"""Replication: how a leader brings its log to the followers, and commits what a majority has."""
 
 from raft_actors.config import FRAME_ROOM
 from raft_actors.core.effects import Trouble
-from raft_actors.core.leader_base import MATCH, ROUND, Leading
+from raft_actors.core.leader_base import MATCH, ROUND, LeaderBase
 from raft_actors.core.messages import (
     NO_FRAMES,
     AppendEntries,
@@ -19,7 +19,7 @@ from raft_actors.core.snapshot import Shipment, Snapshot
 from raft_actors.errors import StoreError
 from raft_actors.names import Address
 
-__all__ = ["Replicating"]
+__all__ = ["Replication"]
 
 ENVELOPE_BYTES = 1024
 """More than a frame needs for the names and numbers around one entry."""
@@ -29,7 +29,7 @@ HELD_BACK_MAX = 10
 `snapshot_entries`: then it needs the next snapshot."""
 
 
-class Replicating(Leading):
+class Replication(LeaderBase):
     """The part of a leader that deals with its followers (§5.3, §5.4, §7)."""
 
     __slots__ = ()
@@ -57,9 +57,9 @@ class Replicating(Leading):
                 break
             self.send_append(member, progress.next - 1, entries)
             progress.sent(len(entries))
-        if progress.due:
+        if progress.owes_message:
             self.send_append(member, progress.next - 1, [])
-            progress.due = False
+            progress.owes_message = False
 
     def send_snapshot(self, member: Address, progress: Progress) -> None:
         """Send the newest snapshot to whom the log can't help any more (§7).
@@ -69,13 +69,13 @@ class Replicating(Leading):
         """
         state = self.state
         waits = state.has_doubtful_snapshot() or state.now < progress.rests_until
-        if not state.keeps_no_state and not waits:
+        if not state.is_witness and not waits:
             if progress.shipment is None:
                 progress.shipment = Shipment(state.snapshot, now=state.now)
             self.send_parts(member, progress, progress.shipment)
-        if progress.due:
-            self.send_append(member, 0, [])  # where all logs agree: no more than a heartbeat
-            progress.due = False
+        if progress.owes_message:
+            self.send_append(member, 0, [])  # a heartbeat: prev index 0 matches every log
+            progress.owes_message = False
 
     def send_parts(self, member: Address, progress: Progress, shipment: Shipment) -> None:
         state, snapshot = self.state, shipment.snapshot
@@ -86,7 +86,7 @@ class Replicating(Leading):
                 progress.shipment = None
                 state.doubt(snapshot)
                 return
-            state.effects.early.append(
+            state.effects.before_save.append(
                 InstallSnapshot(
                     source=state.peer, target=member, group=state.group, term=state.term,
                     index=snapshot.index, last_term=snapshot.term, size=snapshot.size,
@@ -95,7 +95,7 @@ class Replicating(Leading):
                 )
             )  # fmt: skip
             shipment.sent_more(len(data), now=state.now)
-            progress.due = False
+            progress.owes_message = False
 
     def part_of(self, shipment: Shipment, size: int) -> bytes:
         """Return the next part of a snapshot; nothing where its file has gone, or can't be read."""
@@ -113,7 +113,7 @@ class Replicating(Leading):
         state = self.state
         holds = {peer: state.frame_bytes_max(peer) for peer in self.progress}
         self.frame_bytes = min(holds.values(), default=NO_FRAMES)
-        of_members = [size for peer, size in holds.items() if peer not in self.leaving]
+        of_members = [size for peer, size in holds.items() if peer not in self.removed]
         frame_bytes = min(of_members, default=NO_FRAMES)
         self.command_bytes_max = min(state.config.command_bytes_max, frame_bytes - FRAME_ROOM)
 
@@ -138,9 +138,9 @@ class Replicating(Leading):
             self.send_snapshot(member, progress)
         if progress.shipment is None:
             self.stuck[member] = progress.next, size
-            if member not in self.leaving:
+            if member not in self.removed:
                 detail = f"{progress.next}: it has {size:,} bytes, and one frame holds {holds:,}"
-                state.note(Trouble("entry_too_large", member, detail))
+                state.report(Trouble("entry_too_large", member, detail))
         return True
 
     def forget_who_is_stuck(self) -> None:
@@ -154,7 +154,7 @@ class Replicating(Leading):
 
     def send_append(self, member: Address, prev_index: int, entries: list[bytes]) -> None:
         state = self.state
-        state.effects.early.append(
+        state.effects.before_save.append(
             AppendEntries(
                 source=state.peer, target=member, group=state.group, term=state.term,
                 prev_index=prev_index,
@@ -229,16 +229,16 @@ class Replicating(Leading):
         it has lost entries that may have been committed by its word; so it counts no longer, is
         sent them again, and is learned anew once the others have made up for it.
         """
-        if progress.suspected is None:
+        if progress.recheck is None:
             self.reads.renew = True
-            progress.suspected = self.reads.round + 1, progress.match
+            progress.recheck = self.reads.round + 1, progress.match
             return
-        asked, match = progress.suspected
+        asked, match = progress.recheck
         if reply.round < asked or reply.prev_index > match:
             return
         state, peer = self.state, reply.source
-        state.note(Trouble("lost_entries", peer, str(progress.match)))
-        self.lost.add(peer)
+        state.report(Trouble("lost_entries", peer, str(progress.match)))
+        self.amnesiacs.add(peer)
         fresh = self.progress[peer] = self.progress_of(peer)
         fresh.incarnation = progress.incarnation
         fresh.probe(self.agreed(reply))
@@ -248,7 +248,7 @@ class Replicating(Leading):
         progress = self.recognised(reply)
         if progress is not None:
             progress.heard = self.state.now
-            progress.linked = True
+            progress.is_connected = True
             if progress.round < reply.round <= self.reads.round:
                 progress.round = reply.round
                 self.confirm_reads()
@@ -269,7 +269,7 @@ class Replicating(Leading):
         if progress.incarnation:
             progress = self.progress[peer] = self.progress_of(peer)
         progress.incarnation = incarnation
-        progress.counts = self.counts(peer, progress)
+        progress.is_counted = self.counts(peer, progress)
         return progress
 
     def progress_of(self, peer: Address) -> Progress:
@@ -280,13 +280,13 @@ class Replicating(Leading):
         )
 
     def counts(self, peer: Address, progress: Progress) -> bool:
-        return peer not in self.lost and self.state.voters.counts(peer, progress.incarnation)
+        return peer not in self.amnesiacs and self.state.voters.counts(peer, progress.incarnation)
 
     def confirm_reads(self) -> None:
         effects = self.state.effects
-        for read in self.reads.confirmed(self.reached(ROUND, own=self.reads.round)):
+        for read in self.reads.confirmed(self.quorum_value(ROUND, own=self.reads.round)):
             if type(read.ticket) is ReadIndexReply:
-                effects.early.append(read.ticket)
+                effects.before_save.append(read.ticket)
             else:
                 effects.reads.append(read)
 
@@ -296,12 +296,12 @@ class Replicating(Leading):
         An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
         """
         state = self.state
-        index = self.reached(MATCH, own=self.written)
+        index = self.quorum_value(MATCH, own=self.written)
         if index > state.commit_index and index >= self.first:
             state.commit_to(int(index))
-            state.belong_to(state.group)
+            state.bind_group(state.group)
             self.settle()
 
     def settle(self) -> None:
-        """Something was committed: go on with what waited for it; see `Changing`."""
+        """Something was committed: go on with what waited for it; see `Reconfiguration`."""
         raise NotImplementedError

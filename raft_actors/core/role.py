@@ -83,7 +83,7 @@ class Role:
     def leave(self) -> None:
         """Answer what waits in this role; it ends now."""
 
-    def farewell(self) -> list[Message]:
+    def last_messages(self) -> list[Message]:
         """What to say to others as this peer ends, whatever ends it. It must promise nothing."""
         return []
 
@@ -130,7 +130,7 @@ class Role:
         if event.reason:
             state.damaged = event.snapshot
             state.troubles.pop("damaged_snapshot", None)  # an earlier one
-            state.note(Trouble("damaged_snapshot", state.peer, event.reason))
+            state.report(Trouble("damaged_snapshot", state.peer, event.reason))
 
     def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
         self.state.snapshot_installed(event.snapshot)
@@ -158,11 +158,11 @@ class Role:
         not do: it may be a deposed one's, or have been under way for long.
         """
         state = self.state
-        if state.keeps_no_state:
+        if state.is_witness:
             return False
         index = event.after
         if event.staleness_s is not None:
-            asked_at, known = state.fresh
+            asked_at, known = state.read_floor
             if asked_at < state.now - event.staleness_s:
                 return False
             index = max(index, known)

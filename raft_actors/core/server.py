@@ -5,7 +5,7 @@ from typing import Any
 
 from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.configuration import is_group
-from raft_actors.core.effects import Effects, News, Trouble
+from raft_actors.core.effects import Effects, RoleChange, Trouble
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import (
@@ -46,14 +46,14 @@ class Server(State):
 
     role          the part that it plays in its term: it answers every event
     saved_ballot  as the shell was last told to save it
-    news          what observers were told last
+    role_change   what observers were told last
     """
 
-    __slots__ = ("news", "role", "saved_ballot")
+    __slots__ = ("role", "role_change", "saved_ballot")
 
     def begin(self) -> None:
         self.saved_ballot = self.ballot
-        self.news: News | None = None
+        self.role_change: RoleChange | None = None
         self.role: Role = Follower(self)
 
     @property
@@ -71,20 +71,20 @@ class Server(State):
     def step(self, event: Event) -> None:
         """Take one event. What follows from it is in the effects of the next flush."""
         if isinstance(event, Message):
-            if not self.is_meant(event):
+            if not self.is_addressed_here(event):
                 return
             if self.founding is not None and isinstance(event, PreVoteReply | VoteReply):
                 self.founding.hear(event)
-            if event.term != self.term and not self.meets_term(event):
+            if event.term != self.term and not self.accept_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
-            self.note_silent(self.founding.silent(self.others()))
+            self.report_silent(self.founding.silent(self.others()))
             self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return
         self.handle(event)
 
-    def is_meant(self, message: Message) -> bool:
+    def is_addressed_here(self, message: Message) -> bool:
         """Tell whether a message is for this data directory, and of its group or of none yet.
 
         Who belongs to a group says so to one that would found another, and hears nothing else of
@@ -94,22 +94,22 @@ class Server(State):
         group, theirs = self.ballot.group, message.group
         if group and theirs != group:
             if is_group(theirs):
-                self.note(Trouble("other_group", message.source, theirs))
+                self.report(Trouble("other_group", message.source, theirs))
                 return False
             return type(message) is RequestPreVote
         if message.target_incarnation not in (0, self.incarnation):
             if message.term >= self.term:
-                self.note(Trouble("other_incarnation", message.source))
+                self.report(Trouble("other_incarnation", message.source))
                 if self.founding is not None:
                     self.give_up_founding(("error", "other_incarnation"))
                     self.become_follower(leader=None)
             return False
         if self.founding is not None and theirs and not is_group(theirs) and theirs != self.group:
-            self.note(Trouble("other_members", message.source))
+            self.report(Trouble("other_members", message.source))
             return False
         return True
 
-    def meets_term(self, message: Message) -> bool:
+    def accept_term(self, message: Message) -> bool:
         """Apply the rule of terms, once for all roles (§5.1); return whether to go on.
 
         A newer term makes everyone a follower of it. Two exceptions keep a peer that can't win
@@ -141,7 +141,9 @@ class Server(State):
             )  # fmt: skip
         elif kind is RequestVote:
             self.send(self.reply_vote(message, granted=False))
-        return kind is PreVoteReply  # it is good for the term that it names, not for the voter's
+        # A PreVoteReply counts for the term it was asked about (`asked`), even when the voter's own
+        # term is older.
+        return kind is PreVoteReply
 
     def handle(self, event: Event) -> None:
         """Let the role of this moment answer."""
@@ -154,25 +156,27 @@ class Server(State):
         self.role.flush()
         due = self.effects
         if self.term != self.saved_ballot.term:
-            # A leader may speak before its own write only in a term that is durable already. A
-            # lone voter gets there without asking anyone.
-            due.early, due.send = [], due.early + due.send
+            # Messages may leave before the save (thesis 10.2.1) only if `term` is on disk. A single
+            # voter becomes leader in the very batch that raised the term; then everything waits
+            # for the save.
+            due.before_save, due.after_save = [], due.before_save + due.after_save
         if self.ballot is not self.saved_ballot:
             due.ballot = self.saved_ballot = self.ballot
         due.first, due.entries = self.log.take_unsaved()
-        self.sign(due.early + due.send)
-        news = self.news
-        if news is None or (news.role, news.term, news.leader) != (
+        self.stamp_incarnations(due.before_save + due.after_save)
+        told = self.role_change
+        if told is None or (told.role, told.term, told.leader) != (
             self.role.name, self.term, self.role.leader,
         ):  # fmt: skip
-            due.news = self.news = News(self.role.name, self.term, self.role.leader)
-            if news is not None and news.leader != self.role.leader:
+            now = RoleChange(self.role.name, self.term, self.role.leader)
+            due.role_change = self.role_change = now
+            if told is not None and told.leader != self.role.leader:
                 self.note_leader(self.role.leader)
         self.effects = Effects()
         self.log.trim()
         return due
 
-    def sign(self, messages: list[Message]) -> None:
+    def stamp_incarnations(self, messages: list[Message]) -> None:
         """Say which data directory speaks; a leader also says which one it speaks to.
 
         Only a leader can: who else may have an older configuration than the one it speaks to.

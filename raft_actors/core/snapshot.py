@@ -11,7 +11,7 @@ from typing import Protocol
 
 from raft_actors.core.configuration import NOBODY, Configuration
 
-__all__ = ["CHUNKS_MAX", "NO_SNAPSHOT", "Incoming", "Shipment", "Snapshot", "SnapshotReader"]
+__all__ = ["CHUNKS_MAX", "NO_SNAPSHOT", "Shipment", "Snapshot", "SnapshotReader", "SnapshotReceipt"]
 
 CHUNKS_MAX = 4
 """Unanswered chunks under way to one follower."""
@@ -43,7 +43,7 @@ class SnapshotReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class SnapshotReceipt:
     """A snapshot that a follower has the first `offset` bytes of."""
 
     index: int
@@ -52,7 +52,7 @@ class Incoming:
     checksum: int
     offset: int = 0
 
-    def is_of(self, other: "Incoming") -> bool:
+    def is_of(self, other: "SnapshotReceipt") -> bool:
         """Tell whether both are parts of one snapshot."""
         return (self.index, self.term, self.size, self.checksum) == (
             other.index, other.term, other.size, other.checksum,

@@ -24,7 +24,7 @@ from raft_actors.core.messages import (
     VoteReply,
 )
 from raft_actors.core.replies import redirect
-from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot, SnapshotReader
+from raft_actors.core.snapshot import NO_SNAPSHOT, Snapshot, SnapshotReader, SnapshotReceipt
 from raft_actors.names import Address
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class State:
     now             seconds, of any origin, never back
     wall_ms         milliseconds since 1970, on which no rule of Raft depends
 
-    machine         the version of this peer's machine: the newest that it can run as
-    version         what the group's machines run as, as far as this peer has applied the log
-    fresh           (when, index): all that was committed then is at or before index. It was found
+    machine_version_max  the newest version that this peer's machine can run as
+    machine_version  what the group's machines run as, as far as this peer has applied the log
+    read_floor      (when, index): all that was committed then is at or before index. It was found
                     out by asking a leader, and stays true in whatever role
     promised_until  before that this peer helps to elect no other leader, whatever becomes of its
                     role: somebody's lease may rest on it (thesis 6.4.1)
@@ -61,17 +61,18 @@ class State:
     damaged         `snapshot` once it is known to be, until another is taken
     incoming        the leader's snapshot that is being received, as far as it is here
     commit_index    what is known to be committed; at first what the state machine has applied
-    stateless       whether its data directory is a witness's
+    has_witness_directory  whether its data directory is a witness's
     troubles        what a person has to look at, and was told once
     leaderless_at   since when it has known no leader, if it knows none
     tell_at         when to tell of that
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
-                 "effects", "founding", "frame_bytes_max", "fresh", "incarnation", "incoming",
-                 "leaderless_at", "log", "machine", "now", "peer", "promise_ms",
-                 "promised_until", "random", "settled_at", "snapshot", "snapshots", "stateless",
-                 "tell_at", "troubles", "version", "wall_ms")  # fmt: skip
+                 "effects", "founding", "frame_bytes_max", "has_witness_directory", "incarnation",
+                 "incoming", "leaderless_at", "log", "machine_version", "machine_version_max",
+                 "now", "peer", "promise_ms", "promised_until", "random", "read_floor",
+                 "settled_at", "snapshot", "snapshots", "tell_at", "troubles",
+                 "wall_ms")  # fmt: skip
 
     def __init__(
         self,
@@ -85,9 +86,9 @@ class State:
         now: float,
         snapshots: SnapshotReader,
         snapshot: Snapshot = NO_SNAPSHOT,
-        incoming: Incoming | None = None,
+        incoming: SnapshotReceipt | None = None,
         commit_index: int = 0,
-        machine: int = 1,
+        machine_version_max: int = 1,
         frame_bytes_max: Callable[[Address], int] = lambda _peer: NO_FRAMES,
     ) -> None:
         self.peer = peer
@@ -102,22 +103,24 @@ class State:
         self.doubted: Snapshot | None = None
         self.damaged: Snapshot | None = None
         self.commit_index = max(snapshot.index, commit_index)
-        self.machine = machine
+        self.machine_version_max = machine_version_max
         self.frame_bytes_max = frame_bytes_max
-        self.version = 1
+        self.machine_version = 1
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
         self.effects = Effects()
-        self.stateless = False
+        self.has_witness_directory = False
         self.troubles: dict[str, Trouble] = {}
         self.leaderless_at = now
         self.tell_at = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
-        self.fresh = (-inf, 0)
+        self.read_floor = (-inf, 0)
         leases = config.lease_clock_drift_max is not None
         self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
         self.promised_until = -inf
         longest_ms = max(self.promise_ms, ballot.promise_ms)
-        if ballot.term and longest_ms:  # what it promised in its life before, it does not know
+        if ballot.term and longest_ms:
+            # When it last promised to elect nobody else is not on disk, only for how long: after a
+            # restart assume that it was just before.
             self.promised_until = now + longest_ms / 1000
         self.settled_at = self.promised_until
         self.begin()
@@ -145,16 +148,16 @@ class State:
         return self.founding.configuration if self.founding else self.configuration
 
     @property
-    def keeps_no_state(self) -> bool:
+    def is_witness(self) -> bool:
         """Tell whether this peer votes only: it leads for as long as it takes to hand over."""
-        return self.stateless or self.peer in self.voters.witnesses
+        return self.has_witness_directory or self.peer in self.voters.witnesses
 
     def others(self) -> list[Address]:
         """The voters besides this peer."""
         voters = {*self.voters.members, *self.voters.old}
         return sorted(voters - {self.peer})
 
-    def may_stand(self) -> bool:
+    def is_electable(self) -> bool:
         """Tell whether this peer may ask for votes.
 
         Also one that its newest configuration leaves out, until that is known to be committed:
@@ -191,9 +194,9 @@ class State:
         A lone voter waits for nobody. A witness lets the others try first.
         """
         config = self.config
-        if len(self.voters.members) < 2 and not self.others() and self.may_stand():
+        if len(self.voters.members) < 2 and not self.others() and self.is_electable():
             return self.now
-        patience = config.max_election_timeout if self.keeps_no_state else 0.0
+        patience = config.max_election_timeout if self.is_witness else 0.0
         return (
             self.now
             + patience
@@ -203,7 +206,7 @@ class State:
     # What it says.
 
     def send(self, message: Message) -> None:
-        self.effects.send.append(message)
+        self.effects.after_save.append(message)
 
     def answer(self, ticket: Any, answer: Any) -> None:
         self.effects.answers.append((ticket, answer))
@@ -313,7 +316,7 @@ class State:
         if index > self.commit_index:
             self.commit_index = index
 
-    def belong_to(self, group: str) -> None:
+    def bind_group(self, group: str) -> None:
         """Be of this group for good: its first entry is committed, here or at a leader's word.
 
         It is the leader's group, whatever the entries and the snapshot say that it has sent: those
@@ -372,7 +375,7 @@ class State:
             self.effects.restart = snapshot.index, snapshot.term
         self.commit_to(snapshot.index)
 
-    # The ballot. A new object means that it must be written before anything promises it.
+    # The ballot is immutable. `flush` sees that it was replaced and puts it into the save lane.
 
     def vote(self, candidate: Address) -> None:
         self.ballot = replace(self.ballot, voted_for=candidate)
@@ -387,18 +390,18 @@ class State:
 
     # What a person is told.
 
-    def note_silent(self, silent: list[Address]) -> None:
+    def report_silent(self, silent: list[Address]) -> None:
         """Name those that have not answered a founder: they don't run, or are called otherwise."""
         if silent:
             self.troubles.pop("silent", None)  # of an earlier attempt
-            self.note(Trouble("silent", silent[0], named(silent)))
+            self.report(Trouble("silent", silent[0], named(silent)))
 
-    def note_no_group(self) -> None:
+    def report_no_group(self) -> None:
         """Have a person told who asks a peer of no group for what only a group can do."""
         if not self.voters.members:
-            self.note(Trouble("no_group", self.peer))
+            self.report(Trouble("no_group", self.peer))
 
-    def note_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
+    def report_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
         """Have a person told, now and then, that there has been no leader for long, and who of
         the members is not among those that were `heard`, or has another data directory. A learner
         asks nobody.
@@ -423,7 +426,7 @@ class State:
                     "data directory it has"
                 )
         self.troubles.pop(what, None)  # it is told again
-        self.note(Trouble(what, silent[0] if silent else self.peer, detail))
+        self.report(Trouble(what, silent[0] if silent else self.peer, detail))
 
     def note_leader(self, leader: Address | None) -> None:
         """There is another leader than before, or none any more."""
@@ -433,7 +436,7 @@ class State:
             for what in ("no_leader", "not_formed"):
                 self.troubles.pop(what, None)
 
-    def note(self, trouble: Trouble) -> None:
+    def report(self, trouble: Trouble) -> None:
         """Have a person told, once for each kind."""
         if trouble.what not in self.troubles:
             self.troubles[trouble.what] = trouble

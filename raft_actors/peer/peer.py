@@ -20,7 +20,7 @@ from pykka.messages import ProxyCall
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, News, Trouble
+from raft_actors.core.effects import Effects, RoleChange, Trouble
 from raft_actors.core.messages import (
     Configure,
     Message,
@@ -108,7 +108,7 @@ class Peer(Process):
         self.config = config = fitting(config, host.config)
         self.path = data_path(name, config, host)
         self.disk = DiskWatch(self.address, config)
-        self.news: News | None = None
+        self.news: RoleChange | None = None
         self.alarm: Any = None
         self.look: Any = None
         self.ring_at = inf
@@ -273,7 +273,7 @@ class Peer(Process):
             self.ring_at = wanted
             self.alarm = timer.send_after(wanted - time.monotonic(), self.bell, TICK)
 
-    def on_role(self, news: News) -> None:
+    def on_role(self, news: RoleChange) -> None:
         before, self.news = self.news, news
         if before is None or (before.leader, before.term) != (news.leader, news.term):
             logger.info(

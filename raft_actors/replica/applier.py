@@ -18,7 +18,7 @@ from raft_actors.core.entry import (
 )
 from raft_actors.core.messages import Event, InstallSnapshot, SnapshotInstalled, SnapshotRefused
 from raft_actors.core.server import Server
-from raft_actors.core.snapshot import Incoming
+from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import ReplicatedState
@@ -90,7 +90,7 @@ class Applier:
                 self.take_part(Configuration.decode(payload_of(entry), applied.index + 1))
             elif kind == VERSION:
                 applied.upgrade(version_of(entry))
-                core.version = applied.version
+                core.machine_version = applied.version
             elif kind != NOOP:
                 raise StoreCorrupt(
                     f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
@@ -102,7 +102,7 @@ class Applier:
                 self.say_if_slow(began, now, "entry", applied.index)
                 break
         applied.end_batch()
-        if self.core.stateless and applied.keeps_state:
+        if self.core.has_witness_directory and applied.keeps_state:
             self.forget_state()
         self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
@@ -113,7 +113,7 @@ class Applier:
 
     def take_chunk(self, chunk: InstallSnapshot) -> None:
         """Write a part of a leader's snapshot; with the last one, go on from it."""
-        incoming = Incoming(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
+        incoming = SnapshotReceipt(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
         snapshots = self.snapshots
         snapshots.receive(incoming, chunk.offset, chunk.data)
         if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
@@ -127,10 +127,10 @@ class Applier:
         else:
             self.snapshotter.give_up()
             if snapshot.configuration.makes_stateless(self.address, self.core.incarnation):
-                self.core.stateless = True
+                self.core.has_witness_directory = True
                 self.forget_state()
             self.applied.restore(snapshots, snapshot)
-            self.core.version = self.applied.version
+            self.core.machine_version = self.applied.version
             self.step(SnapshotInstalled(snapshot))
             self.snapshotter.prune()
             logger.info("%s: goes on from a snapshot that ends at entry %d",
@@ -140,7 +140,7 @@ class Applier:
     def take_part(self, configuration: Configuration) -> None:
         """Take the part that a committed configuration gives this peer."""
         if configuration.makes_stateless(self.address, self.core.incarnation):
-            self.core.stateless = True
+            self.core.has_witness_directory = True
         self.report_missing_state(configuration)
         self.say_who_changed(configuration)
         self.note_if_removed(configuration)
@@ -151,8 +151,8 @@ class Applier:
             self.address not in configuration.everyone
         ):
             core.troubles.pop("no_state", None)
-        elif core.stateless and configuration.index == core.configuration.index:
-            core.note(Trouble("no_state", self.address))
+        elif core.has_witness_directory and configuration.index == core.configuration.index:
+            core.report(Trouble("no_state", self.address))
 
     def say_who_changed(self, configuration: Configuration) -> None:
         """Not of one that a later one in the log stands for: a restart applies them all again."""

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, News, Trouble
+from raft_actors.core.effects import Effects, RoleChange, Trouble
 from raft_actors.core.messages import Message
 from raft_actors.names import Address
 
@@ -55,7 +55,7 @@ class Environment(Protocol):
     def wake_at(self, when: float) -> None:
         """Have the replica handle a Tick at this time of `clock`; inf is never."""
 
-    def on_role(self, news: News) -> None:
+    def on_role(self, news: RoleChange) -> None:
         """The role, the term or the leader is another."""
 
     def on_trouble(self, trouble: Trouble) -> None:

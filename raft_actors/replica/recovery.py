@@ -7,7 +7,7 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import payload_of
 from raft_actors.core.log import Log
-from raft_actors.core.snapshot import NO_SNAPSHOT, Incoming, Snapshot
+from raft_actors.core.snapshot import NO_SNAPSHOT, Snapshot, SnapshotReceipt
 from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.stores import LogStore
 
@@ -21,7 +21,7 @@ class Recovered:
     ballot: Ballot
     log: Log
     snapshot: Snapshot
-    incoming: Incoming | None
+    incoming: SnapshotReceipt | None
     incarnation: int
 
     @property

@@ -91,7 +91,7 @@ class Replica:
             elif applied.index:  # on disk
                 applied.catch_up_sessions(store.snapshots, snapshot, found.log)
             self.core = core = self.make_core(address, found, applied)
-            core.stateless = is_witness
+            core.has_witness_directory = is_witness
             self.trace = open_trace(config.trace, core)
         except BaseException:
             applied.close()
@@ -116,10 +116,10 @@ class Replica:
             address, config=self.config, random=environment.random, ballot=found.ballot,
             log=found.log, incarnation=found.incarnation, now=environment.clock(),
             snapshots=self.store.snapshots, snapshot=found.snapshot, incoming=found.incoming,
-            commit_index=applied.index, machine=applied.machine.version,
+            commit_index=applied.index, machine_version_max=applied.machine.version,
             frame_bytes_max=environment.frame_bytes_max_to,
         )  # fmt: skip
-        core.version = applied.version
+        core.machine_version = applied.version
         return core
 
     # Events.
@@ -176,8 +176,8 @@ class Replica:
 
     def perform(self, due: Effects) -> None:
         core, trace, applier, environment = self.core, self.trace, self.applier, self.environment
-        if due.early:
-            self.send(due.early)
+        if due.before_save:
+            self.send(due.before_save)
         if due.ballot is not None or due.entries:
             self.inspection.last_save_s = took_s = environment.save(self.persist, due)
             if trace is not None:
@@ -196,8 +196,8 @@ class Replica:
             applier.take_chunk(chunk)
         if due.doubted is not None:
             self.snapshotter.look_at(due.doubted)
-        if due.send:
-            self.send(due.send)
+        if due.after_save:
+            self.send(due.after_save)
         if self.snapshotter.image is None:
             applier.apply()
         applier.answer_reads(due.reads)
@@ -207,8 +207,8 @@ class Replica:
             answer = getattr(self.inspection, ask.what)(*ask.arguments)
             ask.ticket.set(encoding.dumps_stored(answer))
         self.asked = []
-        if due.news is not None:
-            environment.on_role(due.news)
+        if due.role_change is not None:
+            environment.on_role(due.role_change)
         for trouble in due.troubles:
             environment.on_trouble(trouble)
         if trace is not None:
@@ -246,12 +246,12 @@ class Replica:
 
     def send_last_messages(self) -> None:
         """A leader names its successor as it goes."""
-        farewell = self.core.role.farewell()
-        self.core.sign(farewell)
+        messages = self.core.role.last_messages()
+        self.core.stamp_incarnations(messages)
         if self.trace is not None:
-            self.trace.sent(farewell)
+            self.trace.sent(messages)
             self.trace.flush()
-        self.environment.send(farewell, at_once=False)
+        self.environment.send(messages, at_once=False)
 
     def end(self) -> None:
         """Leave nobody waiting. What the batch that ended it owes, if one did, is owed still."""

@@ -21,7 +21,7 @@ from typing import Any, Self
 from zlib import crc32
 
 from raft_actors import encoding
-from raft_actors.core.snapshot import Incoming
+from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.names import Address
 from raft_actors.paths import open_private
@@ -59,8 +59,8 @@ class BackupHeader:
     snapshot: tuple[int, int, int, int]
 
     @property
-    def incoming(self) -> Incoming:
-        return Incoming(*self.snapshot)
+    def incoming(self) -> SnapshotReceipt:
+        return SnapshotReceipt(*self.snapshot)
 
 
 class BackupWriter:

@@ -25,7 +25,7 @@ from zlib import crc32
 
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.snapshot import Incoming, Snapshot
+from raft_actors.core.snapshot import Snapshot, SnapshotReceipt
 from raft_actors.errors import REJOIN, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed, head_of
 from raft_actors.stores.files import Files
@@ -154,7 +154,7 @@ class Snapshots:
 
     # A leader's.
 
-    def incoming(self) -> Incoming | None:
+    def incoming(self) -> SnapshotReceipt | None:
         """Return what is here of a leader's snapshot; older parts are removed."""
         parts = [name for name in self.files.names() if name.endswith(".part")]
         newest = max(parts, key=numbers_in, default="")
@@ -163,12 +163,12 @@ class Snapshots:
             index, term, size, checksum = numbers_in(name)
             have = self.files.size(name)
             if name == newest and have < size:
-                kept = Incoming(index, term, size, checksum, have)
+                kept = SnapshotReceipt(index, term, size, checksum, have)
             else:
                 self.files.remove(name)
         return kept
 
-    def receive(self, incoming: Incoming, offset: int, data: bytes) -> None:
+    def receive(self, incoming: SnapshotReceipt, offset: int, data: bytes) -> None:
         """Take a part in. The first of a snapshot ends all others that are under way."""
         name = part_of(incoming)
         if offset == 0:
@@ -177,7 +177,7 @@ class Snapshots:
                     self.files.remove(other)
         self.files.write(name, offset, data)
 
-    def finish(self, incoming: Incoming) -> Snapshot:
+    def finish(self, incoming: SnapshotReceipt) -> Snapshot:
         """Check what has come, and make it a snapshot.
 
         Raises StoreCorrupt if it is damaged; then nothing of it is left.
@@ -280,11 +280,11 @@ def note_reached(files: Files, snapshot: Snapshot) -> None:
     files.keep(f"{mark}.draft", mark)
 
 
-def part_of(incoming: Incoming) -> str:
+def part_of(incoming: SnapshotReceipt) -> str:
     return f"{stem_of(incoming)}.part"
 
 
-def stem_of(one: Snapshot | Incoming) -> str:
+def stem_of(one: Snapshot | SnapshotReceipt) -> str:
     return f"{one.index}-{one.term}-{one.size}-{one.checksum:08x}"
 
 

@@ -378,7 +378,7 @@ def test_a_bounded_read_waits_for_all_that_was_committed_when_this_peer_asked() 
     index = world.servers["a"].commit_index
     assert server.commit_index < index
     world.step("b", told(question, index))
-    assert server.fresh == (world.now, index)
+    assert server.read_floor == (world.now, index)
     ticket = world.query("b", STALE, 100.0)
     assert ticket.answer is None
     world.heal()

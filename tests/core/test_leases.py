@@ -243,7 +243,7 @@ def test_an_order_to_stand_ends_the_lease_for_good(delivered: bool) -> None:
                 if not isinstance(message, TimeoutNow):
                     world.deliver(message)
         assert world.role("a") == "leader"
-        assert world.servers["a"].role.handing is None
+        assert world.servers["a"].role.transfer is None
         assert not holds(world)
     world.step("b", orders[0])
     assert world.role("b") == "candidate"

@@ -151,7 +151,7 @@ def test_a_removed_peer_that_was_away_for_long_is_told_when_it_asks() -> None:
     world.start("c")
     world.ring(5)
     assert members_of(world, "c") == "ab"
-    assert not world.servers["c"].may_stand()
+    assert not world.servers["c"].is_electable()
     assert world.role("a") == "leader"
     world.ring(20)
     assert address("c") not in world.servers["a"].role.progress
@@ -171,7 +171,7 @@ def test_a_removed_peer_disturbs_nobody_and_knows_that_it_was_removed() -> None:
     change(world, "a", "abc")
     world.ring(1)
     terms = {world.servers[name].term for name in "abc"}
-    assert not world.servers["d"].may_stand()
+    assert not world.servers["d"].is_electable()
     world.ring(20)
     assert {world.servers[name].term for name in "abc"} == terms
     assert world.role("a") == "leader"
@@ -509,8 +509,8 @@ def test_a_lone_voter_with_a_learner_says_nothing_in_a_term_that_is_not_durable(
     due = server.flush()
     assert world.role("a") == "leader"
     assert due.ballot is not None
-    assert not due.early
-    assert [message.target for message in due.send] == [address("b")]
+    assert not due.before_save
+    assert [message.target for message in due.after_save] == [address("b")]
 
 
 def test_who_is_left_out_may_still_have_to_win() -> None:

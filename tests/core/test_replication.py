@@ -341,13 +341,13 @@ def test_who_left_bounds_no_command_and_is_no_trouble() -> None:
     assert world.configure("a", "ab").answer is None
     world.settle()
     leader = world.servers["a"]
-    assert address("c") in leader.role.leaving
+    assert address("c") in leader.role.removed
     ticket = world.propose("a", b"x" * 200_000)[0]
     world.ring(0.2)
     assert ticket.answer[0] == "ok"
     world.heal()
     world.ring(1)
-    assert leader.role.leaving == {}, "it was told"
+    assert leader.role.removed == {}, "it was told"
     assert world.troubles == []
 
 

@@ -68,7 +68,7 @@ def test_entries_after_the_snapshots_last_stay_if_that_is_in_the_log() -> None:
     assert due.restart is None
     assert due.compact == (4, 1)
     assert (server.log.base, server.log.last_index, server.commit_index) == (4, 6, 4)
-    assert [m.match for m in due.send if isinstance(m, AppendReply)] == [4]
+    assert [m.match for m in due.after_save if isinstance(m, AppendReply)] == [4]
 
 
 def test_a_log_that_does_not_have_the_snapshots_last_entry_begins_anew() -> None:
@@ -90,7 +90,7 @@ def test_a_part_that_does_not_fit_is_answered_with_what_is_there() -> None:
     server.step(part(server, data=b"89", offset=8))
     due = server.flush()
     assert [chunk.offset for chunk in due.chunks] == [0]
-    replies = [(m.offset, m.accepted) for m in due.send if isinstance(m, SnapshotReply)]
+    replies = [(m.offset, m.accepted) for m in due.after_save if isinstance(m, SnapshotReply)]
     assert replies == [(4, True), (4, False)]
 
 
@@ -98,7 +98,7 @@ def test_the_last_part_is_not_acknowledged_before_all_is_durable() -> None:
     _, server = follower()
     server.step(part(server))
     due = server.flush()
-    assert not [m for m in due.send if isinstance(m, AppendReply | SnapshotReply)]
+    assert not [m for m in due.after_save if isinstance(m, AppendReply | SnapshotReply)]
     assert server.commit_index == 1
 
 
@@ -107,7 +107,7 @@ def test_a_snapshot_of_what_is_committed_is_acknowledged_and_not_taken() -> None
     server.step(part(server, index=1))
     due = server.flush()
     assert due.chunks == []
-    assert [m.match for m in due.send if isinstance(m, AppendReply)] == [1]
+    assert [m.match for m in due.after_save if isinstance(m, AppendReply)] == [1]
 
 
 def test_a_refused_snapshot_is_wanted_from_the_beginning() -> None:
@@ -115,7 +115,7 @@ def test_a_refused_snapshot_is_wanted_from_the_beginning() -> None:
     server.step(part(server))
     server.flush()
     server.step(SnapshotRefused(4))
-    (reply,) = server.flush().send
+    (reply,) = server.flush().after_save
     assert (reply.index, reply.offset, reply.accepted) == (4, 0, False)
     server.step(part(server))
     assert len(server.flush().chunks) == 1
@@ -206,7 +206,8 @@ def shipping(data=b"0123456789"):
 
 
 def sent_to(due, name):
-    return [m for m in due.early if isinstance(m, InstallSnapshot) and m.target == address(name)]
+    sent = due.before_save
+    return [m for m in sent if isinstance(m, InstallSnapshot) and m.target == address(name)]
 
 
 def refused(world, server, snapshot):
@@ -315,5 +316,5 @@ def test_an_old_append_with_the_configuration_that_is_in_the_snapshot_is_taken_a
             prev_index=0, prev_term=0, commit=1, round=9, entries=server.log.between(1, 2),
         )
     )  # fmt: skip
-    assert [m.match for m in server.flush().send if isinstance(m, AppendReply)] == [2]
+    assert [m.match for m in server.flush().after_save if isinstance(m, AppendReply)] == [2]
     assert not server.troubles

@@ -18,7 +18,7 @@ from raft_actors.core.messages import (
     TimeoutNow,
     VoteReply,
 )
-from raft_actors.core.reconfiguration import LEAVING_MAX
+from raft_actors.core.reconfiguration import REMOVED_MAX
 from raft_actors.core.server import TERMS_AT_ONCE
 from tests.core.world import World, address
 
@@ -178,14 +178,14 @@ def test_strangers_that_ask_a_leader_for_votes_are_not_remembered_without_a_boun
     """
     world = founded()
     leader = world.servers["a"]
-    for number in range(10 * LEAVING_MAX):
+    for number in range(10 * REMOVED_MAX):
         leader.step(
             RequestPreVote(
                 source=address(f"x{number}"), target=address("a"), group=leader.group,
                 term=leader.term, last_index=0, last_term=0,
             )
         )  # fmt: skip
-    assert len(leader.role.leaving) == LEAVING_MAX
+    assert len(leader.role.removed) == REMOVED_MAX
     world.ring(leader.role.patience + 1)
     assert leader.role.progress.keys() == {address("b"), address("c")}
 
@@ -219,6 +219,6 @@ def test_one_who_founds_a_group_is_told_of_the_group_that_there_is() -> None:
     )
     server = world.servers["b"]
     server.step(question)
-    (answer,) = server.flush().send
+    (answer,) = server.flush().after_save
     assert answer.target == STRANGER
     assert answer.group == world.servers["a"].group

@@ -88,7 +88,7 @@ def test_a_successor_whose_process_ends_is_given_up_at_once() -> None:
     ticket = transfer(world, "a", "b")
     world.step("a", NodeLost(NODE))
     assert ticket.answer == ("error", ("peers_not_responding", [address("b")]))
-    assert world.servers["a"].role.handing is None
+    assert world.servers["a"].role.transfer is None
 
 
 def test_only_a_leader_hands_over_and_only_to_a_member() -> None:
@@ -156,7 +156,7 @@ def test_a_slow_leader_that_hands_over_by_itself_still_does_what_it_is_asked() -
     world.propose("a", b"x")
     for _ in range(3):  # two appends, and the first answer
         world.deliver(world.wire.pop(0))
-    assert world.servers["a"].role.handing is not None
+    assert world.servers["a"].role.transfer is not None
     ticket = transfer(world, "a")
     world.settle()
     assert ticket.answer[0] == "ok"
@@ -167,12 +167,12 @@ def test_a_leader_that_ends_names_a_successor_whatever_ends_it() -> None:
     world = world_with_leader()
     world.propose("a", b"x")
     world.settle()
-    [order] = world.servers["a"].role.farewell()
+    [order] = world.servers["a"].role.last_messages()
     world.crash("a")
     world.deliver(order)
     world.settle()
     assert world.role(order.target[0]) == "leader"
-    assert world.servers["bc".replace(order.target[0], "")].role.farewell() == []
+    assert world.servers["bc".replace(order.target[0], "")].role.last_messages() == []
 
 
 def test_an_order_of_an_older_term_moves_nobody() -> None:
@@ -198,10 +198,10 @@ def test_a_handover_that_nobody_asked_for_is_given_up_after_its_time_too() -> No
     world.propose("a", b"x")
     for _ in range(3):  # two appends, and the first answer
         world.deliver(world.wire.pop(0))
-    handing = world.servers["a"].role.handing
-    assert handing is not None
-    assert handing.ticket is None
-    world.crash(handing.target[0])
+    transfer = world.servers["a"].role.transfer
+    assert transfer is not None
+    assert transfer.ticket is None
+    world.crash(transfer.target[0])
     assert world.propose("a", b"sent away")[0].answer == ("error", "election_in_progress")
     world.slow.clear()
     world.ring(1)

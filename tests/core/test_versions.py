@@ -12,7 +12,7 @@ def world_with_leader(names: str = "abc", **versions: int) -> World:
     world.configure("a")
     world.settle()
     for name, version in versions.items():
-        world.servers[name].machine = version
+        world.servers[name].machine_version_max = version
     return world
 
 
@@ -33,7 +33,7 @@ def test_a_group_moves_on_when_every_member_has_the_version_and_not_before() -> 
     world = world_with_leader(a=2, b=2)
     beat(world)
     assert moves(world, "a") == [], "a majority is not enough: c would have to stop"
-    world.servers["c"].machine = 2
+    world.servers["c"].machine_version_max = 2
     beat(world)
     assert moves(world, "a") == moves(world, "b") == moves(world, "c") == [(2, 2)]
     beat(world)
@@ -49,7 +49,7 @@ def test_it_moves_to_the_newest_version_that_all_have() -> None:
 def test_a_member_that_is_away_holds_the_group_up() -> None:
     world = world_with_leader(a=1, b=2, c=2)
     world.isolate("c")
-    world.servers["a"].machine = 2
+    world.servers["a"].machine_version_max = 2
     world.ring(1)
     assert moves(world, "a") == [], "nobody has heard from c what it has"
     world.heal()
@@ -64,7 +64,7 @@ def test_a_new_leader_takes_nobody_for_newer_than_it_has_said() -> None:
     world.elect("b")
     world.ring(1)
     assert moves(world, "b") == [], "b has not heard from a yet"
-    world.servers["a"].machine = 2
+    world.servers["a"].machine_version_max = 2
     world.heal()
     world.ring(1)
     assert [version for _, version in moves(world, "b")] == [2]
@@ -78,14 +78,14 @@ def test_a_learner_counts_too() -> None:
     world.ring(1)
     assert ticket.answer[0] == "ok"
     assert moves(world, "a") == []
-    world.servers["d"].machine = 2
+    world.servers["d"].machine_version_max = 2
     beat(world)
     assert [version for _, version in moves(world, "d")] == [2]
 
 
 def test_a_group_is_founded_at_its_founders_version() -> None:
     world = World("abc")
-    world.servers["a"].machine = 3
+    world.servers["a"].machine_version_max = 3
     world.configure("a")
     world.settle()
     assert moves(world, "a") == [(2, 3)], "before any command"
@@ -94,7 +94,7 @@ def test_a_group_is_founded_at_its_founders_version() -> None:
 def test_a_lone_peer_moves_on_by_itself() -> None:
     world = World("a")
     world.configure("a")
-    world.servers["a"].machine = 2
+    world.servers["a"].machine_version_max = 2
     world.tick("a")
     world.ring(0.2)
     assert moves(world, "a") == [(2, 2)]
@@ -105,11 +105,11 @@ def test_a_new_leader_neither_repeats_nor_forgets_a_move(applied: bool) -> None:
     world = world_with_leader(a=2, b=2, c=2)
     beat(world)
     for name in "abc":
-        world.servers[name].version = 2 if applied else 1  # the shell says what is applied
+        world.servers[name].machine_version = 2 if applied else 1  # the shell says what is applied
     world.crash("a")
     world.elect("b")
     world.start("a")
-    world.servers["a"].machine = 2
+    world.servers["a"].machine_version_max = 2
     world.ring(1)
     found = [version for _, version in moves(world, "b")]
     assert found == [2] if applied else set(found) == {2}, "a repeated one does nothing"

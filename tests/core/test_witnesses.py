@@ -126,7 +126,7 @@ def test_nobody_hands_over_to_a_witness() -> None:
     world.step("a", Transfer(None, ticket))
     world.ring(1)
     assert [name for name, news in world.news if news.role == "leader"] == ["a"]
-    assert world.servers["a"].role.farewell() == []
+    assert world.servers["a"].role.last_messages() == []
 
 
 def test_a_witness_sends_nobody_its_snapshot() -> None:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from raft_actors.config import Config
-from raft_actors.core.effects import Ballot, Effects, News, Trouble
+from raft_actors.core.effects import Ballot, Effects, RoleChange, Trouble
 from raft_actors.core.entry import COMMAND, kind_of, payload_of, term_of
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
@@ -100,7 +100,7 @@ class World:
         self.wire: list[Message] = []
         self.slow: dict[str, float] = {}
         self.cut: set[tuple[str, str]] = set()
-        self.news: list[tuple[str, News]] = []
+        self.news: list[tuple[str, RoleChange]] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self.acknowledged: list[bytes] = []
         self.stale_reads: list[Ticket] = []
@@ -134,16 +134,16 @@ class World:
     def run(self, name: str, server: Server, due: Effects) -> None:
         """The lanes, in the order of `Peer.on_drained`."""
         disk, machine = self.disks[name], self.machines[name]
-        self.send(due.early)
+        self.send(due.before_save)
         if due.ballot is not None or due.entries:
             disk.save(due.ballot, due.first, due.entries)
             if due.entries:
                 server.step(Written(last_index=server.log.last_index,
                                     last_term=server.log.last_term,
                                     took_s=self.slow.get(name, 0.0)))  # fmt: skip
-        self.send(due.send)
-        if due.news is not None:
-            self.news.append((name, due.news))
+        self.send(due.after_save)
+        if due.role_change is not None:
+            self.news.append((name, due.role_change))
         self.troubles += [(name, trouble) for trouble in due.troubles]
         self.apply(name, server, machine)
         machine.reads += due.reads

@@ -25,7 +25,7 @@ from raft_actors.names import check_node_name
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
 from raft_actors.peer import message_codec as messages
-from raft_actors.peer import peer as peers
+from raft_actors.replica.inspection import Inspection
 from raft_actors.replica.requests import Ask, event_of
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import make_packer, unpack, unpack_frames
@@ -271,7 +271,7 @@ def requests(data: bytes) -> None:
         case Transfer():
             assert event.target in {None, event.target}, "it is looked up among the members"
         case Ask():
-            signature(getattr(peers.Peer, event.what)).bind(None, *event.arguments)
+            signature(getattr(Inspection, event.what)).bind(None, *event.arguments)
             assert all(type(argument) is int for argument in event.arguments)
 
 

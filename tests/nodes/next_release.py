@@ -36,7 +36,7 @@ def become_next():
     def gossiping(self, member, prev_index, entries):
         state = self.state
         if not entries:
-            state.effects.early.append(Gossip(
+            state.effects.before_save.append(Gossip(
                 source=state.peer, target=member, group=state.group, term=state.term, rumour=9,
             ))  # fmt: skip
         send_append(self, member, prev_index, entries)
@@ -51,6 +51,8 @@ def heard(role, message):
 if __name__ == "__main__":
     become_next()
     from raft_actors.peer import peer
+    from raft_actors.replica import replica
 
-    peer.EVENTS = frozenset(Follower.handlers)
+    replica.EVENTS = frozenset(Follower.handlers)
+    peer.TAKEN |= replica.EVENTS
     main()

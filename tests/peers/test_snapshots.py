@@ -501,15 +501,15 @@ def test_the_state_may_change_while_it_is_written(make_peer, tmp_path):
 
 
 def test_a_store_with_a_part_of_a_snapshot_says_how_much_it_has(tmp_path):
-    from raft_actors.core.snapshot import Incoming
+    from raft_actors.core.snapshot import SnapshotReceipt
 
     store = open_store("rocksdb", tmp_path / "data")
-    incoming = Incoming(9, 2, 100, 7)
+    incoming = SnapshotReceipt(9, 2, 100, 7)
     store.snapshots.receive(incoming, 0, b"x" * 30)
     store.snapshots.receive(incoming, 30, b"x" * 30)
     store.close()
     store = open_store("rocksdb", tmp_path / "data")
-    assert store.snapshots.incoming() == Incoming(9, 2, 100, 7, 60)
+    assert store.snapshots.incoming() == SnapshotReceipt(9, 2, 100, 7, 60)
     store.snapshots.receive(incoming, 60, b"x" * 40)
     with pytest.raises(StoreCorrupt):
         store.snapshots.finish(incoming)

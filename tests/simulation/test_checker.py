@@ -195,7 +195,7 @@ def test_applying_more_in_one_go_than_is_allowed_is_seen() -> None:
     world.write("a", 1, 2, 3, 4, 5)
     world.settle()
     assert world.peers["a"].applied.index == 6
-    world.peers["b"].config = Config(log_store="memory", apply_max=5)
+    world.peers["b"].replica.applier.config = Config(log_store="memory", apply_max=5)
     with pytest.raises(Broken, match="more than apply_max"):
         world.ring(0.1)
 

@@ -216,8 +216,8 @@ def test_a_visit_that_speaks_before_the_save_is_seen(monkeypatch) -> None:
         if flush_messages(self):
             return True
         assert self.due is not None
-        self.send(self.due.send)
-        self.due.send = []
+        self.send(self.due.after_save)
+        self.due.after_save = []
         return False
 
     monkeypatch.setattr(Replica, "flush_messages", hasty)

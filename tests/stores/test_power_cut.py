@@ -7,7 +7,7 @@ import pytest
 
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.snapshot import Incoming
+from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.stores import open_store
 from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.files import MemoryFiles
@@ -128,7 +128,7 @@ def received(snapshots, index):
     """Receive from a leader what it has taken, in parts."""
     leaders = Snapshots(MemoryFiles())
     sent = taken(leaders, index)
-    incoming = Incoming(sent.index, sent.term, sent.size, sent.checksum)
+    incoming = SnapshotReceipt(sent.index, sent.term, sent.size, sent.checksum)
     for offset in range(0, sent.size, 30_000):
         snapshots.receive(incoming, offset, leaders.read(sent, offset, 30_000))
     return snapshots.finish(incoming)

@@ -8,7 +8,7 @@ import pytest
 
 from raft_actors import encoding
 from raft_actors.core.configuration import NOBODY
-from raft_actors.core.snapshot import Incoming
+from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores.blocks import framed
 from raft_actors.stores.files import DiskFiles, MemoryFiles
@@ -36,7 +36,7 @@ def test_what_was_sent_as_a_snapshot_and_is_none_is_refused_in_words(changed, en
     ends = END + (encoding.dumps(1) if end else b"\xc1")
     data = framed(HEADER + encoding.dumps((MAGIC, FORMAT, fields))) + framed(ends)
     snapshots = Snapshots(MemoryFiles())
-    incoming = Incoming(3, 1, len(data), crc32(data))
+    incoming = SnapshotReceipt(3, 1, len(data), crc32(data))
     snapshots.receive(incoming, 0, data)
     with pytest.raises(StoreCorrupt):
         snapshots.finish(incoming)

@@ -722,7 +722,7 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
             term=snapshot.term, prev_index=0, prev_term=0, entries=[],
             commit=world.peers["a"].core.commit_index, round=snapshot.round + 1,
         )  # fmt: skip
-        world.peers["a"].core.sign([heartbeat])
+        world.peers["a"].core.stamp_incarnations([heartbeat])
         world.send("a", [heartbeat])
         world.peers["a"].replica.trace.sent([heartbeat])
         world.peers["a"].replica.trace.flush()

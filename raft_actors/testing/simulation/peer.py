@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, News, Trouble
+from raft_actors.core.effects import Effects, RoleChange, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.messages import NO_FRAMES, Event, Message
@@ -50,7 +50,7 @@ class PeerWorld(Protocol):
     def drag_of(self, name: str) -> float: ...
     def boundary(self) -> None: ...
     def send(self, name: str, messages: list[Message]) -> None: ...
-    def announced(self, name: str, news: News) -> None: ...
+    def announced(self, name: str, news: RoleChange) -> None: ...
     def complained(self, name: str, trouble: Trouble) -> None: ...
 
 
@@ -182,7 +182,7 @@ class SimulatedPeer:
         self.has_more = False
         self.told: list[Any] = []
         self.writing: list[tuple[int, Writer]] = []
-        self.news: News | None = None
+        self.news: RoleChange | None = None
         self.replica = Replica(
             address, self.config, world.disks[name], world.machine_of(name, machine), self,
             make_state=partial(WatchedApplied, peer=self),
@@ -282,7 +282,7 @@ class SimulatedPeer:
     def wake_at(self, when: float) -> None:
         """The world looks at the core's alarm itself."""
 
-    def on_role(self, news: News) -> None:
+    def on_role(self, news: RoleChange) -> None:
         self.news = news
         self.world.announced(self.name, news)
 

@@ -15,7 +15,7 @@ from typing import Any
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import News, Trouble
+from raft_actors.core.effects import RoleChange, Trouble
 from raft_actors.core.entry import CONFIG, RequestId, kind_of, payload_of
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import (
@@ -340,7 +340,7 @@ class World:
         """The highest log index that an answer to a client had seen."""
         return self.checker.floor
 
-    def announced(self, name: str, news: News) -> None:
+    def announced(self, name: str, news: RoleChange) -> None:
         if self.tell:
             whom = f", leader {news.leader[0]}" if news.leader else ""
             self.tell(f"{name}: {news.role} in term {news.term}{whom}")
