@@ -88,14 +88,15 @@ class Bridge:
         self._handlers: dict[int, OnFrames] = {}
         self.handshakes = Handshakes(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
-            on_met=self._establish, on_frame=self._take_payload, on_broken=self._lose_connection,
+            on_met=self._establish, on_frame=self._take_payload, on_broken=self._disconnect_lost,
             on_quiet=self._fall_quiet,
         )  # fmt: skip
+        self._dialer = self.handshakes.dialer
         self._loopback = Loopback(me.name, self._take)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._batches: dict[int, list[Incoming]] = {}
         self._replies: list[tuple[Answer, Any, Exception | None]] = []
-        self._beating = False
+        self._keeps_alive = False
         self.closed = False
 
     # From any thread.
@@ -135,7 +136,7 @@ class Bridge:
         if queued is None:
             return self.cast(node, kind, body)
         if link.connection is None:
-            self._want(link)
+            self._request_dial(link)
         else:
             local.dirty.add(link)
         return queued
@@ -157,19 +158,20 @@ class Bridge:
         if link.send(local.pack((kind, body, call)), call, answer) is None:
             return self.call(node, kind, body)
         if link.connection is None:
-            self._want(link)
+            self._request_dial(link)
         else:
             local.dirty.add(link)
         return answer
 
     def reply(self, connection: Connection, call: int, body: Any) -> None:
         """Queue the answer to a call that came over `connection`."""
-        link = connection.link
-        assert link is not None
+        link = self._links.get(connection.node)
+        if link is None:  # lost, and its node forgotten since
+            return
         local = self._local
         if not link.send(local.pack((REPLY, body, call)), over=connection):
             # Dropping an answer would leave its caller waiting for ever; a lost link is news.
-            self.reactor.post(lambda: self._lose_connection(connection, "queue_full"))
+            self.reactor.post(lambda: self._disconnect_lost(connection, "queue_full"))
         local.dirty.add(link)
 
     def flush(self) -> None:
@@ -200,18 +202,18 @@ class Bridge:
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
-        return self._hoped(node, wish=True)
+        return self._reached(node, keep=True)
 
     def reach(self, node: str) -> Future[bool]:
         """As `connect`, without the wish to stay connected."""
-        return self._hoped(node, wish=False)
+        return self._reached(node, keep=False)
 
     def disconnect(self, node: str) -> Future[bool]:
         """Close the connection with `node`; the future tells whether there was one."""
         check_node_name(node)
         gone: Future[bool] = Future()
         self.reactor.post(lambda: self._disconnect(node, gone))
-        if self.closed:  # as with `_hoped`
+        if self.closed:  # as with `_reached`
             gone.set(False)
         return gone
 
@@ -250,19 +252,19 @@ class Bridge:
                 )
             return self._links[node]
 
-    def _hoped(self, node: str, *, wish: bool) -> Future[bool]:
+    def _reached(self, node: str, *, keep: bool) -> Future[bool]:
         self._link_with(node)  # it says what is wrong with a name
-        hope: Future[bool] = Future()
-        self.reactor.post(lambda: self._hope(node, hope, wish=wish))
+        is_up: Future[bool] = Future()
+        self.reactor.post(lambda: self._connect(node, is_up, keep=keep))
         if self.closed:  # the bridge thread may have ended before
-            hope.set(False)
-        return hope
+            is_up.set(False)
+        return is_up
 
-    def _want(self, link: Link) -> None:
+    def _request_dial(self, link: Link) -> None:
         if not link.dial_wanted:
             try:
                 link.dial_wanted = True
-                self.reactor.post(partial(self.handshakes.dialer.want, link))
+                self.reactor.post(partial(self._dialer.request, link))
             except BaseException:  # Ctrl-C: else nobody would want it again
                 link.dial_wanted = False
                 raise
@@ -328,50 +330,42 @@ class Bridge:
             if not again:
                 link.replaced.append(old.remote.incarnation)
             self._lose(link, "connection_closed" if again else "restarted")
-        connection.use(link)
+        connection.use(link.node)
         connection.heard_at = self.reactor.now
-        link.last_link_id = remote.link_id
-        link.outage_told = ""
         self._quiet.pop(link, None)
         link.up(connection, remote.frame_bytes_max)
         self._watch(connection, READ)
         self._local.dirty.add(link)
-        if not self._beating:
-            self._beating = True
-            self._beat()
+        if not self._keeps_alive:
+            self._keeps_alive = True
+            self._keep_alive()
         links.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
         self.handshakes.over(link)
 
-    def _hope(self, node: str, hope: Future[bool], *, wish: bool) -> None:
+    def _connect(self, node: str, is_up: Future[bool], *, keep: bool) -> None:
         try:
             link = self._link_with(node)
         except NoConnection:  # this node is being stopped
-            hope.set(False)
-            return
-        link.wished = link.wished or wish
-        if link.connection is not None:
-            hope.set(True)
+            is_up.set(False)
         else:
-            link.hopeful.append(hope)
-            self.handshakes.dialer.want(link, at_once=True)
+            self._dialer.connect(link, is_up, keep=keep)
 
     def _disconnect(self, node: str, gone: Future[bool]) -> None:
         link = self._links.get(node)
         if link is None:
             gone.set(False)
             return
-        link.wished = False
-        self.handshakes.dialer.give_up(link)
+        self._dialer.give_up(link)
         was_up = link.connection is not None
         if was_up:
             self._lose(link, "disconnect")
-        link.forget()
+        link.drop_queue()
         self._fall_quiet(link)
         gone.set(was_up)
 
-    def _lose_connection(self, connection: Connection, reason: str) -> None:
-        link = connection.link
+    def _disconnect_lost(self, connection: Connection, reason: str) -> None:
+        link = self._links.get(connection.node)
         if link is not None and link.connection is connection:
             self._lose(link, reason)
 
@@ -379,22 +373,25 @@ class Bridge:
         """Close the link's connection: first what came over it, then the news that it's gone."""
         assert link.connection is not None
         self._dispatch()
+        dial = self._dialer.dial_of(link)
         if reason not in {"disconnect", "shutdown"}:
-            link.outage_told = reason
+            dial.outage_told = reason
             # Clients, to which nobody here has anything to say, come and go.
-            is_client = not (link.is_used or link.wished) and reason in GONE
+            is_client = not (link.is_used or dial.keep_connected) and reason in GONE
             level = logging.INFO if is_client else logging.WARNING
             links.log(level, "%s is gone (%s)", link.node, reason)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
         self._on_news(link.node, reason)
-        if link.wished and not self.closed:
-            self.handshakes.dialer.want(link)
+        if dial.keep_connected and not self.closed:
+            self._dialer.request(link)
         self._fall_quiet(link)
 
     def _fall_quiet(self, link: Link) -> None:
         """Nothing is left to do for a link: forget the one that has been quiet for longest, if they
         are too many. Names come and go, and a node stays."""
+        if link.connection is not None:
+            return
         quiet = self._quiet
         quiet.pop(link, None)
         quiet[link] = None
@@ -403,22 +400,21 @@ class Bridge:
             del quiet[oldest]
             with self._links_lock:  # nobody finds it in between
                 del self._links[oldest.node]
-                if not oldest.retire():
+                if not self._dialer.retire(oldest):
                     self._links[oldest.node] = oldest
 
     def _close(self) -> None:
         self.handshakes.listener.close()
-        self.handshakes.dialer.closed = True
+        self._dialer.closed = True
         for link in tuple(self._links.values()):
-            link.wished = False
-            self.handshakes.dialer.give_up(link)
+            self._dialer.give_up(link)
             if link.connection is not None:
                 self._lose(link, "shutdown")
-            link.away(math.inf, f"{self.me.name} is stopped")
-            link.forget()
+            link.unreachable(math.inf, f"{self.me.name} is stopped")
+            link.drop_queue()
         self._loopback.close()
 
-    def _beat(self) -> None:
+    def _keep_alive(self) -> None:
         """Ping links that have been silent, and give up those that stay so."""
         now = self.reactor.now
         up = [link for link in tuple(self._links.values()) if link.connection is not None]
@@ -431,9 +427,9 @@ class Bridge:
             elif now - connection.heard_at >= self.limits.ping_after_s:
                 connection.pinged_at = now
                 self._say(link, PING)
-        self._beating = bool(up)
+        self._keeps_alive = bool(up)
         if up:
-            self.reactor.after(self.limits.ping_after_s / 2, self._beat)
+            self.reactor.after(self.limits.ping_after_s / 2, self._keep_alive)
 
     # Frames.
 
@@ -443,8 +439,8 @@ class Bridge:
         self._local.dirty.add(link)
 
     def _on_ready(self, connection: Connection, events: int) -> None:
-        link = connection.link
-        if connection.closed or link is None:
+        link = self._links.get(connection.node)
+        if link is None or link.connection is not connection:  # lost earlier in this round
             return
         try:
             if events & WRITE:
@@ -458,25 +454,24 @@ class Bridge:
             return
         except ProtocolError as error:
             logger.warning("%s sent %s", link.node, error)
-            self._lose_connection(connection, "protocol_error")
+            self._disconnect_lost(connection, "protocol_error")
         except OSError:
-            self._lose_connection(connection, "connection_closed")
+            self._disconnect_lost(connection, "connection_closed")
         except Exception:
-            self._lose_connection(connection, "defect")
+            self._disconnect_lost(connection, "defect")
             raise
 
     def _receive(self, connection: Connection) -> None:
         count = connection.socket.recv_into(self._buffer)
         if not count:
-            self._lose_connection(connection, "connection_closed")
+            self._disconnect_lost(connection, "connection_closed")
             return
         connection.heard_at = self.reactor.now
         for payload in connection.reader.feed(self._buffer[:count]):
             self._take_payload(connection, payload)
 
     def _take_payload(self, connection: Connection, payload: memoryview) -> None:
-        assert connection.link is not None
-        node, batches = connection.link.node, self._batches
+        node, batches = connection.node, self._batches
         for frame in unpack_frames(connection.receiving.checked(payload)):
             kind = frame[0]
             if kind < FIRST_EXTENSION:
@@ -494,8 +489,7 @@ class Bridge:
         """Take a frame of the bridge's own kinds."""
         kind, body = frame[0], frame[1]
         call = frame[2] if len(frame) == 3 else None
-        link = connection.link
-        assert link is not None
+        link = self._links[connection.node]
         if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
             answer = link.calls.pop(call, None)
             if answer is not None:
@@ -542,8 +536,9 @@ class Bridge:
 
     def decline(self, connection: Connection, call: int, kind: int) -> None:
         """Answer that nobody here handles frames of `kind`."""
-        link = connection.link
-        assert link is not None
+        link = self._links.get(connection.node)
+        if link is None:  # as with `reply`
+            return
         link.send(self._local.pack((REPLY_NO_HANDLER, kind, call)), over=connection)
         self._local.dirty.add(link)
 

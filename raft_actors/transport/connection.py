@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING
 
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
@@ -13,9 +12,6 @@ from raft_actors.wire.handshake import (
     RemoteNode,
 )
 
-if TYPE_CHECKING:
-    from raft_actors.transport.link import Link
-
 __all__ = ["Connection"]
 
 
@@ -23,8 +19,8 @@ class Connection:
     """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
 
     __slots__ = (
-        "address", "closed", "handshake", "heard_at", "link", "named",
-        "pinged_at", "reader", "receiving", "remote", "sending", "socket",
+        "address", "closed", "handshake", "heard_at", "named",
+        "node", "pinged_at", "reader", "receiving", "remote", "sending", "socket",
     )  # fmt: skip
 
     def __init__(
@@ -37,7 +33,7 @@ class Connection:
         self.remote: RemoteNode | None = None  # once proven
         self.sending: FrameMac  # once proven, as the next
         self.receiving: FrameMac
-        self.link: Link | None = None  # once in use
+        self.node = ""  # the name of the node that it is used with, once it is
         self.named = ""  # what the other end says it is called, proven or not
         self.closed = False
         self.heard_at = 0.0
@@ -57,11 +53,10 @@ class Connection:
         self.sending = FrameMac(remote.send_key)
         self.receiving = FrameMac(remote.receive_key)
 
-    def use(self, link: "Link") -> None:
+    def use(self, node: str) -> None:
         """Take frames from now on, no more messages of the handshake."""
         assert self.remote is not None
-        self.link = link
-        self.named = link.node
+        self.node = self.named = node
         self.reader.limit = self.remote.frame_bytes_max + TAG_BYTES
 
     def say(self, payload: bytes) -> None:

@@ -12,31 +12,77 @@ import socket
 import threading
 from collections.abc import Callable
 
+from raft_actors.future import Future
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint, EndpointFinder, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
-from raft_actors.transport.reactor import WRITE, Reactor
+from raft_actors.transport.reactor import WRITE, Reactor, ReactorTimer
 from raft_actors.transport.sockets import family_of, prepare
 from raft_actors.wire.handshake import DialerHandshake
 
-__all__ = ["Attempt", "Dialer"]
+__all__ = ["Dial", "Dialer"]
 
 logger = logging.getLogger("raft_actors.node")
 
 
+class Dial:
+    """What a dialer knows of one node.
+
+    attempt         the dial that is under way
+    parked          a connection that the node has dialled: it waits for the end of `attempt`
+    keep_connected  dial again whenever the connection is lost (`Node.connect`)
+    waiters         who wants to know how the attempt ends
+    failures        attempts in vain since the node was last up
+    retry_at        when the next is allowed, on the reactor's clock; `retry` is its timer
+    looking_up      a thread is finding out where the node listens
+    number          of the last attempt, as it is told to the node
+    last_link_id    of the last connection that was up
+    outage_told     what the log says about the node since it was last up
+    """
+
+    __slots__ = (
+        "attempt", "failures", "keep_connected", "last_link_id", "link", "looking_up", "number",
+        "outage_told", "parked", "retry", "retry_at", "waiters",
+    )  # fmt: skip
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.attempt: Attempt | None = None
+        self.parked: Connection | None = None
+        self.keep_connected = False
+        self.waiters: list[Future[bool]] = []
+        self.failures = 0
+        self.retry_at = 0.0
+        self.retry: ReactorTimer | None = None
+        self.looking_up = False
+        self.number = 0
+        self.last_link_id = b""
+        self.outage_told = ""
+
+    @property
+    def node(self) -> str:
+        return self.link.node
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nobody waits."""
+        is_busy = self.attempt or self.parked or self.retry or self.looking_up or self.waiters
+        return not (is_busy or self.keep_connected)
+
+
 class Attempt:
-    """One dial of one link.
+    """One attempt to reach a node, at one of its addresses after the other.
 
     deadline    when it has failed, on the reactor's clock
     places      the addresses that are still to be tried
     problems    what was wrong at those that were
     """
 
-    __slots__ = ("connection", "deadline", "link", "places", "problems")
+    __slots__ = ("connection", "deadline", "dial", "places", "problems")
 
-    def __init__(self, link: Link, deadline: float) -> None:
-        self.link = link
+    def __init__(self, dial: Dial, deadline: float) -> None:
+        self.dial = dial
         self.deadline = deadline
         self.connection: Connection | None = None
         self.places: list[Endpoint] = []
@@ -44,7 +90,7 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        return self.link.attempt is not self
+        return self.dial.attempt is not self
 
 
 class Dialer:
@@ -55,15 +101,15 @@ class Dialer:
         reactor: Reactor,
         limits: BridgeLimits,
         directory: EndpointFinder,
-        introduce: Callable[[Link], DialerHandshake],
+        introduce: Callable[[Dial], DialerHandshake],
         on_connected: Callable[[Connection], None],
-        on_failed: Callable[[Link], bool],
+        on_failed: Callable[[Dial], bool],
         on_quiet: Callable[[Link], None],
     ) -> None:
-        """Work for `introduce`, which makes a link's handshake, and three that hear how it went.
+        """Work for `introduce`, which makes the handshake, and three that hear how it went.
 
-        `on_failed` returns whether it has another connection for the link. `on_quiet` hears that it
-        has none, and that nobody wants the link dialled again.
+        `on_failed` returns whether it has another connection for the node. `on_quiet` hears that it
+        has none, and that nobody wants the node dialled again.
         """
         self._reactor = reactor
         self._limits = limits
@@ -72,78 +118,118 @@ class Dialer:
         self._on_connected = on_connected
         self._on_failed = on_failed
         self._on_quiet = on_quiet
-        self._dials = itertools.count(1)  # of all links: one that is made anew goes on from there
+        self._dials: dict[str, Dial] = {}  # by the names of their nodes
+        # For all nodes: one that was forgotten goes on from there, as the other end expects.
+        self._numbers = itertools.count(1)
         self._random = random.Random()  # noqa: S311  # jitter, no secret
         self.closed = False  # nothing is dialled any more
 
-    def want(self, link: Link, *, at_once: bool = False) -> None:
-        """Dial `link` unless it is up or being dialled; after a failure not too soon."""
-        if self.closed or link.connection or link.attempt or link.retired:
-            return
-        delay = 0.0 if at_once else link.retry_at - self._reactor.now
-        if delay <= 0:
-            self._dial(link)
-        elif link.retry is None:
-            link.retry = self._reactor.after(delay, lambda: self._dial(link))
+    def dial_of(self, link: Link) -> Dial:
+        dial = self._dials.get(link.node)
+        if dial is None:
+            dial = self._dials[link.node] = Dial(link)
+        return dial
 
-    def stop(self, link: Link) -> None:
-        """End a dial under way, without a word."""
-        if link.retry is not None:
-            link.retry.cancel()
-            link.retry = None
-        attempt, link.attempt = link.attempt, None
+    def request(self, link: Link, *, at_once: bool = False) -> None:
+        """Dial `link` unless it is up or being dialled; after a failure not too soon."""
+        if self.closed or link.connection or link.retired:
+            return
+        dial = self.dial_of(link)
+        if dial.attempt:
+            return
+        delay = 0.0 if at_once else dial.retry_at - self._reactor.now
+        if delay <= 0:
+            self._dial(dial)
+        elif dial.retry is None:
+            dial.retry = self._reactor.after(delay, lambda: self._dial(dial))
+
+    def connect(self, link: Link, is_up: Future[bool], *, keep: bool) -> None:
+        """Dial `link` at once unless it is up; `is_up` is told how that ends."""
+        dial = self.dial_of(link)
+        dial.keep_connected = dial.keep_connected or keep
+        if link.connection is not None:
+            is_up.set(True)
+        else:
+            dial.waiters.append(is_up)
+            self.request(link, at_once=True)
+
+    def stop(self, dial: Dial) -> None:
+        """End an attempt under way, without a word."""
+        if dial.retry is not None:
+            dial.retry.cancel()
+            dial.retry = None
+        attempt, dial.attempt = dial.attempt, None
         if attempt is not None:
             self._hang_up(attempt)
 
     def give_up(self, link: Link) -> None:
-        """End a dial under way, and tell those who hope for it."""
-        self.stop(link)
-        self._tell_hopeful(link, up=False)
+        """End an attempt under way, tell those who wait for it, and stay connected no more."""
+        dial = self.dial_of(link)
+        dial.keep_connected = False
+        self.stop(dial)
+        self._tell_waiters(dial, up=False)
 
     def done(self, link: Link) -> None:
         """Note that `link` is up, over whichever connection."""
-        self.stop(link)
-        link.failures = 0
-        link.retry_at = 0.0
-        self._tell_hopeful(link, up=True)
+        connection, dial = link.connection, self.dial_of(link)
+        assert connection is not None
+        assert connection.remote is not None
+        if dial.attempt is not None and dial.attempt.connection is connection:
+            dial.attempt = None  # this one has succeeded, and is not to be hung up
+        self.stop(dial)
+        dial.failures = 0
+        dial.retry_at = 0.0
+        dial.last_link_id = connection.remote.link_id
+        dial.outage_told = ""
+        self._tell_waiters(dial, up=True)
 
     def failed(self, connection: Connection, why: str, *, refused: bool = False) -> None:
         """Note that a dialled connection did not make it through its handshake."""
-        link = connection.link
-        assert link is not None
-        if link.attempt is not None and link.attempt.connection is connection:
-            self._fail_here(link.attempt, why, refused=refused)
+        dial = self._dials.get(connection.named)
+        attempt = None if dial is None else dial.attempt
+        if attempt is not None and attempt.connection is connection:
+            self._fail_here(attempt, why, refused=refused)
 
-    def _dial(self, link: Link) -> None:
-        if link.retry is not None:
-            link.retry.cancel()
-            link.retry = None
-        if link.connection is not None or link.attempt is not None:
+    def retire(self, link: Link) -> bool:
+        """Forget `link`, which takes nothing more, if nothing is under way for it.
+
+        Returns whether that is so.
+        """
+        if not (self.dial_of(link).is_idle and link.retire()):
+            return False
+        del self._dials[link.node]
+        return True
+
+    def _dial(self, dial: Dial) -> None:
+        if dial.retry is not None:
+            dial.retry.cancel()
+            dial.retry = None
+        if dial.link.connection is not None or dial.attempt is not None:
             return
-        attempt = link.attempt = Attempt(link, self._reactor.now + self._limits.handshake_s)
+        attempt = dial.attempt = Attempt(dial, self._reactor.now + self._limits.handshake_s)
         self._reactor.after(
             self._limits.handshake_s,
             lambda: self._fail(attempt, self._why_late(attempt)),
         )
         try:
-            found = self._directory.find(link.node)
+            found = self._directory.find(dial.node)
         except (EndpointUnknown, OSError) as error:
             self._fail(attempt, str(error))
             return
         if isinstance(found, list):
             self._try(attempt, found)
-        elif not link.looking_up:  # an earlier look-up may hang longer than its dial
+        elif not dial.looking_up:  # an earlier look-up may hang longer than its dial
             looking = threading.Thread(
-                target=self._look_up, args=(link, found), name="raft_actors-look-up", daemon=True
+                target=self._look_up, args=(dial, found), name="raft_actors-look-up", daemon=True
             )
             try:
                 looking.start()
             except RuntimeError as error:  # the system has no thread left
                 self._fail(attempt, f"its address can't be looked up: {error}")
             else:
-                link.looking_up = True
+                dial.looking_up = True
 
-    def _look_up(self, link: Link, find: Callable[[float], list[Endpoint]]) -> None:
+    def _look_up(self, dial: Dial, find: Callable[[float], list[Endpoint]]) -> None:
         """Find the places of a node, on a thread of its own since name services block."""
         found: list[Endpoint] | str = "its address could not be looked up"
         try:
@@ -151,12 +237,12 @@ class Dialer:
         except (OSError, EndpointUnknown, ValueError) as error:
             found = str(error)
         finally:
-            self._reactor.post(lambda: self._on_found(link, found))
+            self._reactor.post(lambda: self._on_found(dial, found))
 
-    def _on_found(self, link: Link, found: list[Endpoint] | str) -> None:
+    def _on_found(self, dial: Dial, found: list[Endpoint] | str) -> None:
         """Use what was found for the dial of now: the one that it was looked up for may be over."""
-        link.looking_up = False
-        attempt = link.attempt
+        dial.looking_up = False
+        attempt = dial.attempt
         if attempt is None or attempt.connection is not None:
             return
         if isinstance(found, list):
@@ -193,17 +279,16 @@ class Dialer:
         self._connect_next(attempt)
 
     def _connect(self, attempt: Attempt, place: Endpoint) -> None:
-        link = attempt.link
+        dial = attempt.dial
         try:
             sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
         except OSError as error:  # no descriptor left
             self._fail(attempt, f"no socket for {place}: {error.strerror or error}")
             return
         prepare(sock)
-        link.dials = next(self._dials)
-        connection = Connection(sock, str(place), self._introduce(link))
-        connection.link = link
-        connection.named = link.node
+        dial.number = next(self._numbers)
+        connection = Connection(sock, str(place), self._introduce(dial))
+        connection.named = dial.node
         attempt.connection = connection
         try:
             sock.connect(place.address)
@@ -226,32 +311,32 @@ class Dialer:
     def _fail(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
         if attempt.over:
             return
-        link = attempt.link
-        link.attempt = None
+        dial = attempt.dial
+        dial.attempt = None
         if attempt.connection is not None:
             why = "; ".join([*attempt.problems, f"{attempt.connection.address}: {why}"])
         self._hang_up(attempt)
-        if self._on_failed(link):
+        if self._on_failed(dial):
             return
-        link.failures += 1
+        dial.failures += 1
         if refused:
             backoff = self._limits.refused_redial_s
         else:
-            doubled = self._limits.redial_min_s * 2 ** min(link.failures - 1, 20)
+            doubled = self._limits.redial_min_s * 2 ** min(dial.failures - 1, 20)
             backoff = min(self._limits.redial_max_s, doubled) * self._random.uniform(0.75, 1.25)
-        link.retry_at = self._reactor.now + backoff
-        if not link.outage_told or (refused and link.outage_told != why):
-            link.outage_told = why
-            logger.warning("%s can't be reached: %s", link.node, why)
-        is_wanted = link.away(link.retry_at, why) or link.wished
+        dial.retry_at = self._reactor.now + backoff
+        if not dial.outage_told or (refused and dial.outage_told != why):
+            dial.outage_told = why
+            logger.warning("%s can't be reached: %s", dial.node, why)
+        is_wanted = dial.link.unreachable(dial.retry_at, why) or dial.keep_connected
         if is_wanted:
-            self.want(link)
-        self._tell_hopeful(link, up=False)
+            self.request(dial.link)
+        self._tell_waiters(dial, up=False)
         if not is_wanted:
-            self._on_quiet(link)
+            self._on_quiet(dial.link)
 
     def _why_late(self, attempt: Attempt) -> str:
-        asked = "" if attempt.connection else f" to the question where {attempt.link.node} listens"
+        asked = "" if attempt.connection else f" to the question where {attempt.dial.node} listens"
         return f"no answer{asked} within {self._limits.handshake_s:g} s"
 
     def _hang_up(self, attempt: Attempt) -> None:
@@ -260,10 +345,10 @@ class Dialer:
             self._reactor.unwatch(connection.socket)
             connection.close()
 
-    def _tell_hopeful(self, link: Link, *, up: bool) -> None:
-        hopeful, link.hopeful = link.hopeful, []
-        for hope in hopeful:
-            hope.set(up)
+    def _tell_waiters(self, dial: Dial, *, up: bool) -> None:
+        waiters, dial.waiters = dial.waiters, []
+        for is_up in waiters:
+            is_up.set(up)
 
 
 def why_not_connected(sock: socket.socket) -> str:

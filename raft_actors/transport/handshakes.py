@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from raft_actors.errors import NoConnection
 from raft_actors.transport.connection import Connection
-from raft_actors.transport.dialer import Dialer
+from raft_actors.transport.dialer import Dial, Dialer
 from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
@@ -74,20 +74,17 @@ class Handshakes:
 
     def over(self, link: Link) -> None:
         """Note that `link` is up: every other attempt to get there ends."""
-        attempt = link.attempt
-        if attempt is not None and attempt.connection is link.connection:
-            link.attempt = None  # this one has succeeded, and is not to be hung up
         self.dialer.done(link)
-        self._unpark(link.parked)
+        self._unpark(self.dialer.dial_of(link))
 
     def _greet(self, sock: socket.socket, address: str) -> Connection:
         connection = Connection(sock, address, AcceptorHandshake(self._me, self._cookie))
         self._reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
         return connection
 
-    def _introduce(self, link: Link) -> DialerHandshake:
+    def _introduce(self, dial: Dial) -> DialerHandshake:
         return DialerHandshake(
-            self._me, self._cookie, link.node, dial=link.dials, last_link_id=link.last_link_id
+            self._me, self._cookie, dial.node, dial=dial.number, last_link_id=dial.last_link_id
         )
 
     def _on_connected(self, connection: Connection) -> None:
@@ -107,7 +104,7 @@ class Handshakes:
             if not data:
                 raise ConnectionResetError("it hung up in the middle of the handshake")
             for payload in connection.reader.feed(data):
-                if connection.link is not None and connection.remote is not None:
+                if connection.node:
                     self._on_frame(connection, payload)  # what came right behind the welcome
                 else:
                     self._advance(connection, bytes(payload))
@@ -130,8 +127,7 @@ class Handshakes:
         if isinstance(answer, RemoteNode):
             connection.prove(answer)
             if connection.dialled:
-                assert connection.link is not None
-                self._on_met(connection.link, connection)
+                self._on_met(self._link_with(answer.name), connection)
             else:
                 self._settle(connection, answer)
         else:
@@ -152,7 +148,7 @@ class Handshakes:
 
     def _drop(self, connection: Connection, why: str) -> None:
         """End a connection whose handshake went wrong, or, if it is in use, its link."""
-        if connection.remote is not None and connection.link is not None:
+        if connection.node:
             self._on_broken(connection, "protocol_error")
         elif connection.dialled:
             self.dialer.failed(connection, why)
@@ -164,6 +160,7 @@ class Handshakes:
     def _settle(self, connection: Connection, remote: RemoteNode) -> None:
         """Decide whether to use a proven connection which `remote` has dialled."""
         link = self._link_with(remote.name)
+        dial = self.dialer.dial_of(link)
         current = link.connection
         if current is not None:
             assert current.remote is not None
@@ -182,46 +179,44 @@ class Handshakes:
                 raise Refusal(
                     "duplicate", f"{self._me.name} and {remote.name} are connected already"
                 )
-        elif link.attempt is not None and self._me.name < remote.name:
-            self._unpark(link.parked)
-            link.parked = connection
+        elif dial.attempt is not None and self._me.name < remote.name:
+            self._unpark(dial)
+            dial.parked = connection
             self._reactor.after(
-                self._limits.parked_s, lambda: self._lose_patience(link, connection)
+                self._limits.parked_s, lambda: self._lose_patience(dial, connection)
             )
             return
-        self._welcome(link, connection)
+        self._welcome(dial, connection)
 
-    def _welcome(self, link: Link, connection: Connection) -> None:
+    def _welcome(self, dial: Dial, connection: Connection) -> None:
         assert isinstance(connection.handshake, AcceptorHandshake)
-        link.parked = None
+        dial.parked = None
         try:
             if connection.closed:
                 return
             connection.say(connection.handshake.welcome())
         except OSError:  # it has hung up
             self.listener.drop(connection)
-            self._on_quiet(link)
+            self._on_quiet(dial.link)
             return
         self.listener.admit(connection)
-        self._on_met(link, connection)
+        self._on_met(dial.link, connection)
 
-    def _unpark(self, connection: Connection | None) -> None:
-        if connection is not None and connection.remote is not None:
-            link = self._link_with(connection.remote.name)
-            if link.parked is connection:
-                link.parked = None
-                self._turn_down(connection, Refusal("duplicate", "another connection is used"))
+    def _unpark(self, dial: Dial) -> None:
+        parked, dial.parked = dial.parked, None
+        if parked is not None:
+            self._turn_down(parked, Refusal("duplicate", "another connection is used"))
 
-    def _lose_patience(self, link: Link, connection: Connection) -> None:
-        if link.parked is connection:
-            self.dialer.stop(link)
-            self._welcome(link, connection)
-            if link.connection is None:
-                self.dialer.want(link)
+    def _lose_patience(self, dial: Dial, connection: Connection) -> None:
+        if dial.parked is connection:
+            self.dialer.stop(dial)
+            self._welcome(dial, connection)
+            if dial.link.connection is None:
+                self.dialer.request(dial.link)
 
-    def _on_failed(self, link: Link) -> bool:
+    def _on_failed(self, dial: Dial) -> bool:
         """A dial failed: fall back to the connection that the other node has dialled, if any."""
-        if link.parked is None:
+        if dial.parked is None:
             return False
-        self._welcome(link, link.parked)
-        return link.connection is not None
+        self._welcome(dial, dial.parked)
+        return dial.link.connection is not None

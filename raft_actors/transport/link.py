@@ -11,19 +11,15 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
+from raft_actors.transport.connection import Connection
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.frame_codec import join_frames
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import HEADER_BYTES, header
-
-if TYPE_CHECKING:
-    from raft_actors.transport.connection import Connection
-    from raft_actors.transport.dialer import Attempt
-    from raft_actors.transport.reactor import ReactorTimer
 
 __all__ = ["Answer", "Link", "fail"]
 
@@ -78,28 +74,17 @@ class Link:
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # what the kernel left of the last send
-        self._queued_bytes = 0  # with a connection of `_out` and `_rest`, without one of `_waiting`
+        self._queued_bytes = 0  # in `_out` and `_rest` while connected; in `_waiting` while not
         self._sending: Connection | None = None  # over which a thread is sending
         self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
-        self._away_until = 0.0  # a dial failed: until then calls fail at once
-        self._why_away = ""
+        self._unreachable_until = 0.0  # a dial failed: until then calls fail at once
+        self._why_unreachable = ""
         self.dial_wanted = False  # the bridge thread will see to a connection
         self.flush_due = False  # the bridge thread will flush, at once or a little later
 
         # The bridge thread's own.
-        self.attempt: Attempt | None = None
-        self.parked: Connection | None = None
-        self.wished = False
-        self.hopeful: list[Future[bool]] = []  # who wants to know how the dial ends
-        self.failures = 0
-        self.retry_at = 0.0
-        self.retry: ReactorTimer | None = None
-        self.looking_up = False
-        self.dials = 0
-        self.last_link_id = b""
         self.replaced: deque[bytes] = deque(maxlen=8)  # incarnations that a later one has replaced
-        self.outage_told = ""  # what the log says about it since it was last up
 
     def __repr__(self) -> str:
         return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"
@@ -110,7 +95,7 @@ class Link:
         call: int = 0,
         answer: Answer | None = None,
         *,
-        over: "Connection | None" = None,
+        over: Connection | None = None,
     ) -> bool | None:
         """Queue one frame. Returns False when there's no room, or for a call no hope; None, and
         nothing is done, when this link is retired.
@@ -195,13 +180,13 @@ class Link:
             self._blocked = False
         return self.flush()
 
-    def up(self, connection: "Connection", frame_bytes_max: int) -> None:
+    def up(self, connection: Connection, frame_bytes_max: int) -> None:
         """Use `connection` from now on; what has waited goes first."""
         too_large: list[Answer | None] = []
         with self.lock:
             self.connection = connection
             self._frame_bytes_max = self.agreed_bytes_max = frame_bytes_max
-            self._away_until = 0.0
+            self._unreachable_until = 0.0
             self._queued_bytes = 0
             for _since, call, payload in self._waiting:
                 if len(payload) > frame_bytes_max:
@@ -213,7 +198,7 @@ class Link:
             if answer is not None:
                 fail(answer, FrameTooLarge(f"{self.node} takes less in one message"))
 
-    def down(self, reason: str) -> "Connection | None":
+    def down(self, reason: str) -> Connection | None:
         """Stop using the connection, which is returned, and fail the calls."""
         with self.lock:
             connection, self.connection = self.connection, None
@@ -230,12 +215,12 @@ class Link:
         fail_all(calls, f"the connection to {self.node} is gone ({reason})", was_sent=True)
         return connection
 
-    def away(self, until: float, why: str) -> bool:
+    def unreachable(self, until: float, why: str) -> bool:
         """Note that a dial failed. Fails the calls; returns whether anything still waits."""
         stale = time.monotonic() - self._limits.waiting_s
         with self.lock:
-            self._away_until = until
-            self._why_away = f"{self.node} can't be reached: {why}"
+            self._unreachable_until = until
+            self._why_unreachable = f"{self.node} can't be reached: {why}"
             kept = [item for item in self._waiting if not item[1] and item[0] > stale]
             self._waiting = deque()
             self._queued_bytes = 0
@@ -244,10 +229,10 @@ class Link:
             waits = bool(self._waiting)
             self.dial_wanted = waits
             calls = self._take_calls()
-        fail_all(calls, self._why_away, was_sent=False)
+        fail_all(calls, self._why_unreachable, was_sent=False)
         return waits
 
-    def forget(self) -> None:
+    def drop_queue(self) -> None:
         """Drop what waits, and its calls."""
         with self.lock:
             self._waiting.clear()
@@ -258,11 +243,8 @@ class Link:
 
     def retire(self) -> bool:
         """Take nothing more, if nothing is under way. Returns whether that is so. Bridge thread."""
-        is_busy = self.attempt or self.parked or self.retry or self.looking_up or self.hopeful
         with self.lock:
-            self.retired = not (
-                is_busy or self.wished or self.connection or self._waiting or self.calls
-            )
+            self.retired = not (self.connection or self._waiting or self.calls)
             return self.retired
 
     def _queue(self, payload: bytes) -> None:
@@ -273,11 +255,11 @@ class Link:
         self, payload: bytes, call: int, dropped: list[Answer], since: float | None = None
     ) -> str:
         now = time.monotonic()
-        away = now < self._away_until
-        if call and away:
-            return self._why_away
+        is_unreachable = now < self._unreachable_until
+        if call and is_unreachable:
+            return self._why_unreachable
         room = self._queue_bytes_max
-        if away:
+        if is_unreachable:
             room = min(room, self._limits.waiting_bytes)
         self._waiting.append((since or now, call, payload))
         self._queued_bytes += len(payload)
@@ -289,7 +271,7 @@ class Link:
                 dropped.append(answer)
         return ""
 
-    def _next(self, used: "Connection") -> memoryview:
+    def _next(self, used: Connection) -> memoryview:
         """Return what is to be handed to the kernel next over `used`, the connection; while there's
         something, a thread is at it. With the lock held.
         """
@@ -300,7 +282,7 @@ class Link:
         self._sending = used if self._rest else None
         return self._rest
 
-    def _break(self, used: "Connection") -> None:
+    def _break(self, used: Connection) -> None:
         """Give up a connection in the middle of a send, for Ctrl-C say: nobody knows how much has
         left. The bridge thread finds it broken, and dials again.
         """

@@ -60,6 +60,13 @@ def hold(node):
     return gate.set
 
 
+def dial_of(node, name):
+    """What the node's dialer knows of the node called `name`."""
+    dials = node._bridge.handshakes.dialer._dials
+    eventually(lambda: name in dials)
+    return dials[name]
+
+
 def open_files():
     """How many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))

@@ -18,7 +18,17 @@ from raft_actors.transport.link import Link
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import LENGTH
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import KIND, NODE, Collector, Insider, ask, eventually, open_files, send
+from tests.nodes.helpers import (
+    KIND,
+    NODE,
+    Collector,
+    Insider,
+    ask,
+    dial_of,
+    eventually,
+    open_files,
+    send,
+)
 
 MIB = 1024 * 1024
 SMALL_FRAMES = Config(frame_bytes_max=1 * MIB, command_bytes_max=MIB // 2)
@@ -274,12 +284,13 @@ def test_what_waits_too_long_is_dropped_and_nobody_dials_any_more(make_node):
     b = f"b@{a.name.partition('@')[2]}"
     send(a, b, "never read")
     link = a._bridge._links[b]
-    eventually(lambda: link.failures > 2)
+    dial = dial_of(a, b)
+    eventually(lambda: dial.failures > 2)
     eventually(lambda: not link.dial_wanted)
-    eventually(lambda: link.retry is None and link.attempt is None)
-    failures = link.failures
+    eventually(lambda: dial.retry is None and dial.attempt is None)
+    failures = dial.failures
     assert a.ping(b) == "pang"  # several rounds of the bridge later
-    assert link.failures == failures + 1
+    assert dial.failures == failures + 1
     send(a, b, "read")
     assert link.dial_wanted
 
@@ -548,7 +559,7 @@ def test_what_is_asked_of_a_node_that_is_being_stopped_is_answered(make_node, mo
     a.stop()
     asked += [bridge.connect(b.name), bridge.reach(b.name), bridge.disconnect(b.name)]
     assert [answer.get(1) for answer in asked] == [False] * 5
-    assert all(link.attempt is None for link in bridge._links.values())
+    assert all(dial_of(a, node).attempt is None for node in bridge._links)
     with pytest.raises(NoConnection, match="is stopped"):
         bridge.call(a.name, KIND, "to itself").get(1)
 
@@ -906,7 +917,7 @@ def test_a_call_that_is_denied_when_a_node_is_forgotten_is_never_sent():
                 link.send(b"call", 1, self.answers[0])
 
     link.lock = lock = LetsInAfterwards()
-    link.forget()
+    link.drop_queue()
     assert lock.answers[0].done() != bool(link._waiting)
 
 

@@ -12,7 +12,7 @@ import pytest
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.handshake import Refusal
-from tests.nodes.helpers import KIND, Collector, Insider, eventually, send
+from tests.nodes.helpers import KIND, Collector, Insider, dial_of, eventually, send
 
 LARGER, SMALLER = "x@two", "X@two"
 CLOSED = "connection_closed"
@@ -93,7 +93,7 @@ def test_the_dial_of_the_larger_name_waits_for_ours_and_is_turned_down(node, ins
     ours = insider.dialled(LARGER)
     theirs = insider.dialling(LARGER)
     dialler = theirs.knock(node)
-    eventually(lambda: node._bridge._links[LARGER].parked is not None)
+    eventually(lambda: dial_of(node, LARGER).parked is not None)
     ours.admit()
     with pytest.raises(Refusal) as refusal:
         dialler.receive(theirs.hear())
@@ -108,7 +108,7 @@ def test_the_dial_of_the_larger_name_is_taken_when_ours_fails(node, insider, new
     ours = insider.dialled(LARGER)
     theirs = insider.dialling(LARGER)
     dialler = theirs.knock(node)
-    eventually(lambda: node._bridge._links[LARGER].parked is not None)
+    eventually(lambda: dial_of(node, LARGER).parked is not None)
     ours.sock.close()
     theirs.prove(dialler.receive(theirs.hear()))
     assert hears(theirs, "frame")
@@ -234,7 +234,7 @@ def test_a_parked_peer_that_hangs_up_is_forgotten(node, insider):
     ours = insider.dialled(LARGER)
     theirs = insider.dialling(LARGER)
     theirs.knock(node)
-    eventually(lambda: node._bridge._links[LARGER].parked is not None)
+    eventually(lambda: dial_of(node, LARGER).parked is not None)
     theirs.sock.close()
     eventually(lambda: not node._bridge.handshakes.listener.strangers)
     ours.admit()
@@ -247,7 +247,7 @@ def test_speaking_before_the_welcome_ends_a_parked_connection(node, insider, cap
     insider.dialled(LARGER)
     theirs = insider.dialling(LARGER)
     theirs.knock(node)
-    eventually(lambda: node._bridge._links[LARGER].parked is not None)
+    eventually(lambda: dial_of(node, LARGER).parked is not None)
     theirs.say(msgpack.packb([KIND, "too early"]))
     assert is_over(theirs)
     assert "it sent more before it was welcomed" in caplog.text
