@@ -29,7 +29,7 @@ from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
 from raft_actors.peer.peers import Peers
 from raft_actors.replica.requests import READ, WRITE
 from tests.client.conftest import Counter
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 

@@ -10,7 +10,7 @@ from raft_actors import Cluster
 from raft_actors.errors import NotApplied, OutcomeUnknown, SessionExpired
 from tests.cluster.conftest import stage  # noqa: F401 - fixture
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 class Incrementers:

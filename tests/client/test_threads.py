@@ -16,7 +16,7 @@ from raft_actors.client.pipeline import Pending
 from raft_actors.errors import NotApplied, OutcomeUnknown
 from raft_actors.events import subscribe
 from tests.client.conftest import Counter
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 class Gated(Counter):

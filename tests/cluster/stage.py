@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raft_actors import Node, Raft
 from raft_actors.node.host_name import short_host_name
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = "abc"

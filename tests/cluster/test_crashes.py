@@ -12,7 +12,7 @@ from raft_actors.errors import DataDirInUse
 from raft_actors.kv_store import KVStore
 from raft_actors.stores import open_store
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 class Writers:

@@ -13,7 +13,7 @@ import pytest
 
 from raft_actors import Raft
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ROUNDS = int(os.environ.get("RAFT_FORMING_ROUNDS", "2"))
 ORDERS = list(itertools.permutations(NAMES))

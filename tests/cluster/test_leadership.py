@@ -12,7 +12,7 @@ import pytest
 
 from raft_actors import Raft
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 @pytest.fixture

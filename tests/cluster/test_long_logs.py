@@ -17,7 +17,7 @@ import pytest
 
 from raft_actors import Config, Raft
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ENTRIES = int(os.environ.get("RAFT_ACTORS_ENTRIES", "0"))
 FEW, EARLY = 20_000, 2_000

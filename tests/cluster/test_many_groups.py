@@ -14,7 +14,7 @@ from raft_actors import Cluster, Raft
 from raft_actors.errors import NotApplied, OutcomeUnknown
 from tests.cluster.many import GROUPS, group
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ROUNDS = int(os.environ.get("RAFT_ACTORS_ROUNDS", "1"))
 COUNT = int(os.environ.get("RAFT_ACTORS_GROUPS", "8"))

@@ -9,7 +9,7 @@ from raft_actors.tools.offline.examine import examine
 from raft_actors.tools.offline.stopped_peer import stopped
 from tests.cluster.stage import NAMES
 from tests.cluster.test_crashes import Writers
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 def peer_directory(stage, name):

@@ -4,7 +4,7 @@ import pytest
 
 from raft_actors import Raft
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 NEXT_RELEASE = "tests.nodes.next_release"
 

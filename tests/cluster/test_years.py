@@ -7,7 +7,7 @@ import os
 
 from raft_actors import Raft
 from tests.cluster.stage import NAMES
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ROUNDS = int(os.environ.get("RAFT_ACTORS_ROUNDS", "1"))
 """How often each story is played within its test: 1 in a test run, more by hand."""

@@ -1,4 +1,4 @@
-"""Waiting, collecting frames, and Python processes that run a script."""
+"""Collecting frames, and Python processes that run a script."""
 
 import signal
 import socket
@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
@@ -17,23 +16,14 @@ from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import FrameMac
 from raft_actors.wire.frames import HEADER_BYTES, header
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
+from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 
 KIND = 16
-PATIENCE_S = 60.0
-"""A busy machine is no failure; who fails waits once."""
 
 PACKAGE = str(ROOT / "raft_actors")
 CHANCE = SystemRandom()  # every worker seeds the other alike
-
-
-def eventually(predicate, timeout_s=PATIENCE_S):
-    """Wait until `predicate` holds."""
-    deadline = time.monotonic() + timeout_s
-    while not predicate():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.005)
 
 
 def free_port(host="127.0.0.1"):

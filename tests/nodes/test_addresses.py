@@ -18,7 +18,8 @@ from raft_actors.node.port_files import PortFiles
 from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.sockets import listen
-from tests.nodes.helpers import eventually, free_port, open_files
+from tests.helpers import eventually
+from tests.nodes.helpers import free_port, open_files
 
 LOOK_UP = socket.getaddrinfo
 

@@ -17,6 +17,7 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import LENGTH
+from tests.helpers import eventually
 from tests.nodes.conftest import QUICK
 from tests.nodes.helpers import (
     KIND,
@@ -25,7 +26,6 @@ from tests.nodes.helpers import (
     Insider,
     ask,
     dial_of,
-    eventually,
     open_files,
     send,
 )

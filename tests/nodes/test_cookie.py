@@ -10,7 +10,7 @@ import pytest
 from raft_actors.node.cookie_file import cookie_path, find_cookie, read_or_create
 from raft_actors.tools.launch import Plan
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 def test_the_first_start_makes_a_cookie_that_only_its_user_may_read(make_node, tmp_path):

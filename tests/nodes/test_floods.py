@@ -11,7 +11,8 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import DialerHandshake, Identity
-from tests.nodes.helpers import Insider, eventually, hold
+from tests.helpers import eventually
+from tests.nodes.helpers import Insider, hold
 
 COOKIE = "known to those who belong here"
 FEW = BridgeLimits(strangers_max=8)

@@ -12,8 +12,9 @@ from raft_actors.errors import NoConnection
 from raft_actors.node.remote_ref import AskTimeout
 from raft_actors.wire.handshake import DialerHandshake
 from supervision import Process, demonitor, monitor
+from tests.helpers import eventually
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import Collector, Insider, ask, eventually, hold, send
+from tests.nodes.helpers import Collector, Insider, ask, hold, send
 
 FEW = replace(QUICK, quiet_links_max=3)
 

@@ -12,7 +12,8 @@ import pytest
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.handshake import Refusal
-from tests.nodes.helpers import KIND, Collector, Insider, dial_of, eventually, send
+from tests.helpers import eventually
+from tests.nodes.helpers import KIND, Collector, Insider, dial_of, send
 
 LARGER, SMALLER = "x@two", "X@two"
 CLOSED = "connection_closed"

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from raft_actors.config import Config
-from tests.nodes.helpers import Collector, eventually, send
+from tests.helpers import eventually
+from tests.nodes.helpers import Collector, send
 
 SECRET = b"1000 euros"
 

@@ -20,8 +20,9 @@ from raft_actors.node.host_name import node_name, short_host_name
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
 from raft_actors.node.port_files import PortFiles, runtime_dir, start_time
+from tests.helpers import eventually
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import NODE, eventually, interrupted_at
+from tests.nodes.helpers import NODE, interrupted_at
 
 
 def test_a_short_name_gets_this_hosts_short_name():

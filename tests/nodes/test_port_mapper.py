@@ -12,7 +12,8 @@ from raft_actors.node.discovery import NodeDirectory, parse_address, static_addr
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import ask_mapper, is_reached, mapper_port, mapper_wanted
 from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
-from tests.nodes.helpers import Collector, ask, eventually, free_port
+from tests.helpers import eventually
+from tests.nodes.helpers import Collector, ask, free_port
 from tests.nodes.test_addresses import needs_ipv6
 
 

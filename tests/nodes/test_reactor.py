@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from raft_actors.transport.reactor import Reactor
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 @pytest.fixture

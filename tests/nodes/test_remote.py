@@ -17,7 +17,8 @@ from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
 from raft_actors.wire.frame_codec import ACTOR, REPLY
-from tests.nodes.helpers import Insider, eventually
+from tests.helpers import eventually
+from tests.nodes.helpers import Insider
 
 HOST_SCRIPT = """
     import sys

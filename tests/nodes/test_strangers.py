@@ -15,7 +15,8 @@ from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import DialerHandshake, Identity
-from tests.nodes.helpers import KIND, Collector, Insider, ask, eventually, free_port, open_files
+from tests.helpers import eventually
+from tests.nodes.helpers import KIND, Collector, Insider, ask, free_port, open_files
 
 IMPATIENT = BridgeLimits(handshake_s=0.3)
 

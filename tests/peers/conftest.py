@@ -9,7 +9,7 @@ from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_here
 from raft_actors.stores.snapshots import Draft
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 NUMBERS = itertools.count(1)
 

@@ -13,8 +13,9 @@ from raft_actors.core.messages import Propose, Query
 from raft_actors.peer.admission import Backlog
 from raft_actors.peer.peers import CLIENT, peers_of
 from raft_actors.replica.requests import WRITE
+from tests.helpers import eventually
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.nodes.helpers import Insider, Script, eventually
+from tests.nodes.helpers import Insider, Script
 
 KIB, MIB = 1024, 1024 * 1024
 COOKIE = "of these nodes alone, and long enough"

@@ -8,7 +8,7 @@ from raft_actors import Raft, StateMachine
 from raft_actors.client import backup as module
 from raft_actors.replica.requests import PART
 from raft_actors.stores.backup_file import read_header
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 

@@ -12,8 +12,8 @@ from raft_actors.stores.memory import MemoryStore
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.reactor import DRIVING
 from supervision import kill
+from tests.helpers import eventually
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.nodes.helpers import eventually
 
 KIB = 1024
 SMALL = Config(

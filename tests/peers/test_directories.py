@@ -9,8 +9,8 @@ from raft_actors import Config, Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peer import LOOK
 from raft_actors.peer.peers import peers_here, peers_of
+from tests.helpers import eventually
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.nodes.helpers import eventually
 
 
 def lone(make_peer, path, store):

@@ -9,7 +9,7 @@ import pytest
 from raft_actors import Raft, Supervisor
 from raft_actors.kv_store import KVStore
 from raft_actors.node.node import Node
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 

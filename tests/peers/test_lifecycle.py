@@ -17,7 +17,7 @@ from raft_actors.replica.requests import CONFIGURE, STATUS, WRITE
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.rocksdb import RocksStore
 from supervision import Process, timer
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 

@@ -11,8 +11,8 @@ from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_of
 from raft_actors.replica.requests import CONFIGURE, READ, WRITE
 from raft_actors.transport.limits import BridgeLimits
+from tests.helpers import eventually
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.nodes.helpers import eventually
 
 NAMES = ("one", "two", "three")
 

@@ -12,7 +12,7 @@ from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.peers import STOPPED_MAX, peers_here, peers_of
 from supervision import exit_reason
 from supervision import stop as stop_process
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from raft_actors.errors import StoreError
 from raft_actors.machine.disk_dict import DiskDict
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.requests import WRITE
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 from tests.peers.test_snapshots import compact
 

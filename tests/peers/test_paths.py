@@ -11,8 +11,8 @@ from raft_actors.node.local_node import LocalNode
 from raft_actors.node.port_files import PortFiles
 from raft_actors.peer.peers import peer_spec, peers_of
 from raft_actors.wire.cookie import UnsafeCookie
+from tests.helpers import eventually
 from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.nodes.helpers import eventually
 from tests.peers.conftest import KVStore
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.test_on_disk import Ledger
 from tests.stores.power_cut import cuts_of, traced
 

@@ -16,7 +16,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.requests import WRITE, next_request
 from raft_actors.tools.offline.entries import damage_in
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 HERE = Node.self()

@@ -4,7 +4,7 @@ import pytest
 
 from raft_actors import Raft
 from raft_actors.core.leader import Leader
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.test_raft import leader_of
 
 

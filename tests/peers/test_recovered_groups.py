@@ -12,7 +12,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.node.node import Node
 from raft_actors.tools.commands import app
 from raft_actors.tools.trace_check import check
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 NAMES = ("one", "two", "three")
 SMALL, LARGE = 10, 200_000

@@ -19,7 +19,7 @@ from raft_actors.replica.snapshotter import Writer, WriterEnded
 from raft_actors.stores import open_store
 from raft_actors.stores.files import DiskFiles
 from raft_actors.stores.snapshots import Snapshots
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 DURABLE = ["rocksdb", "lmdb"]

@@ -9,7 +9,7 @@ from raft_actors.core.entry import encode
 from raft_actors.errors import MachineTooOld, UpgradeFailed
 from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.stores import open_store
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 
 class First(StateMachine):

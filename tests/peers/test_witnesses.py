@@ -6,7 +6,7 @@ from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.machine.witness_state import WitnessState
 from raft_actors.node.node import Node
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 from tests.peers.conftest import peer_of
 
 

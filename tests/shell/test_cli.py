@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from raft_actors.tools.launch import CannotLaunch, Launched, Plan, end_at_the_next, run_until_told
+from tests.helpers import eventually
 from tests.shell.terminal import ROOT, environment
 
 HOST = socket.gethostname().partition(".")[0]
@@ -65,13 +65,6 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.communicate(timeout=20)
-
-
-def eventually(seen: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def assert_one_line(err: str, pattern: str) -> None:

@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.helpers import eventually, is_running
 from tests.shell.terminal import environment
 
 DEMO = [sys.executable, "-m", "raft_actors", "demo", "--seconds", "0.5"]
@@ -70,7 +70,4 @@ def test_its_nodes_end_with_it_even_after_kill_9(tmp_path: Path) -> None:
     nodes = psutil.Process(demo.pid).children(recursive=True)
     demo.kill()
     demo.communicate(timeout=60)
-    deadline = time.monotonic() + 20
-    while any(node.is_running() and node.status() != psutil.STATUS_ZOMBIE for node in nodes):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: not any(map(is_running, nodes)))

@@ -6,8 +6,7 @@ import pykka
 import pytest
 
 from supervision import Process, names
-
-from .helpers import eventually
+from tests.helpers import eventually
 
 
 @pytest.fixture(autouse=True)

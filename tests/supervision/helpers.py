@@ -1,21 +1,8 @@
-"""Small processes that tests start, and a way to wait for what must come."""
+"""Small processes that tests start."""
 
 import threading
-import time
 
 from supervision import ChildSpec, Ignore, Process, Stop
-
-PATIENCE_S = 60.0
-"""A busy machine is no failure; who fails waits once."""
-
-
-def eventually(predicate, timeout_s=PATIENCE_S):
-    """Wait until `predicate()` is true and return its value; fail after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := predicate()):
-        assert time.monotonic() < deadline, f"never true: {predicate}"
-        time.sleep(0.002)
-    return value
 
 
 class Worker(Process):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from supervision import ChildSpec, DynamicSupervisor, Process, exit_reason, kill, names, stop
+from tests.helpers import eventually
 
-from .helpers import Gate, Picky, Script, Worker, boom, eventually
+from .helpers import Gate, Picky, Script, Worker, boom
 
 
 def started(**options):

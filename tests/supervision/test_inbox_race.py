@@ -14,8 +14,7 @@ import pytest
 
 from supervision import Process, kill
 from supervision.inbox import Inbox
-
-from .helpers import eventually
+from tests.helpers import eventually
 
 ROUNDS, PUTTERS = 30, 3
 

@@ -13,8 +13,9 @@ from pykka._envelope import Envelope
 
 from supervision import Inbox, Process, kill, names, stop
 from supervision.timer import CANCELLED_MAX, Timer
+from tests.helpers import eventually
 
-from .helpers import Collector, Gate, Worker, eventually, seen
+from .helpers import Collector, Gate, Worker, seen
 from .shots import WORKS
 
 pytestmark = pytest.mark.skipif(

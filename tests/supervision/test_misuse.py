@@ -26,8 +26,9 @@ from supervision import (
     stop,
     timer,
 )
+from tests.helpers import eventually
 
-from .helpers import Gate, Worker, eventually
+from .helpers import Gate, Worker
 
 
 class Plain(pykka.ThreadingActor):

@@ -9,8 +9,9 @@ import pykka
 import pytest
 
 from supervision import Down, Exited, Registry, demonitor, kill, monitor, names, stop
+from tests.helpers import eventually
 
-from .helpers import Collector, Worker, boom, eventually, seen
+from .helpers import Collector, Worker, boom, seen
 
 
 def test_each_monitor_gives_one_down():

@@ -24,8 +24,9 @@ from supervision import (
 )
 from supervision.errors import is_abnormal, reason_for
 from supervision.foreign import text_of
+from tests.helpers import eventually
 
-from .helpers import Collector, Script, Worker, eventually, seen
+from .helpers import Collector, Script, Worker, seen
 
 
 def fails(*_arguments):

@@ -4,8 +4,9 @@ import pykka
 import pytest
 
 from supervision import Process, Supervisor, as_process, exit_reason, names, stop
+from tests.helpers import eventually
 
-from .helpers import Worker, eventually
+from .helpers import Worker
 
 
 class Plain(pykka.ThreadingActor):

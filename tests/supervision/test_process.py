@@ -19,8 +19,9 @@ from supervision import (
     stop,
 )
 from supervision.ref import Exit
+from tests.helpers import eventually
 
-from .helpers import Collector, Gate, Picky, Worker, eventually, seen
+from .helpers import Collector, Gate, Picky, Worker, seen
 
 BOOM = ("exception", "ValueError", "boom")
 

@@ -26,8 +26,9 @@ from supervision import (
 )
 from supervision.base import Request
 from supervision.restarts import Pauses
+from tests.helpers import eventually
 
-from .helpers import Collector, Gate, Script, Worker, boom, eventually, seen
+from .helpers import Collector, Gate, Script, Worker, boom, seen
 
 BOOM = ("exception", "ValueError", "boom")
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from supervision import ChildSpec, Supervisor, stop
+from tests.helpers import eventually
 
-from .helpers import Worker, boom, eventually
+from .helpers import Worker, boom
 
 LABELS = st.sampled_from("abcd")
 RESTARTS = st.sampled_from(["permanent", "transient", "temporary"])

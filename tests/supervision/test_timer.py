@@ -7,8 +7,9 @@ import pykka
 import pytest
 
 from supervision import Timer, stop, timer
+from tests.helpers import eventually
 
-from .helpers import Collector, eventually, seen
+from .helpers import Collector, seen
 
 
 class Clock:

@@ -8,8 +8,9 @@ import pytest
 from pykka._envelope import Envelope
 
 from supervision import Inbox, Process, current, exit_reason, kill
+from tests.helpers import eventually
 
-from .helpers import Gate, eventually
+from .helpers import Gate
 
 
 class Host(Process):

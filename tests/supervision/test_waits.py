@@ -14,8 +14,9 @@ from supervision import (
     names,
     stop,
 )
+from tests.helpers import eventually
 
-from .helpers import Gate, Worker, eventually
+from .helpers import Gate, Worker
 
 LONG_S = 60.0  # a shutdown time that no test has
 SOON_S = 20.0

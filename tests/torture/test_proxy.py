@@ -17,7 +17,8 @@ from raft_actors import Config
 from raft_actors.node.host_name import node_name
 from raft_actors.node.local_node import LocalNode
 from raft_actors.tools.torture.proxy import Proxy
-from tests.nodes.helpers import Collector, eventually, send
+from tests.helpers import eventually
+from tests.nodes.helpers import Collector, send
 
 SILENCE_S = 0.15
 

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.helpers import eventually, is_running
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "raft_actors", "torture"]
@@ -93,7 +94,4 @@ def test_nodes_end_with_their_driver_even_while_they_are_stopped(tmp_path):
     assert len(nodes) == 3
     driver.send_signal(signal.SIGKILL)
     driver.communicate(timeout=60)
-    deadline = time.monotonic() + 20
-    while any(node.is_running() and node.status() != psutil.STATUS_ZOMBIE for node in nodes):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: not any(map(is_running, nodes)))

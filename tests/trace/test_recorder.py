@@ -18,7 +18,7 @@ from raft_actors.replica.replica import Replica
 from raft_actors.replica.trace import Trace
 from raft_actors.tools.trace_check import check
 from tests.cluster.stage import NAMES, Stage
-from tests.nodes.helpers import eventually
+from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 KV = ("kv", "nonode@nohost")
