@@ -27,7 +27,8 @@ from raft_actors.node.port_mapper import mapper_port, mapper_wanted
 from raft_actors.node.port_mapper_server import MapperGate
 from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.paths import absolute
-from raft_actors.transport.bridge import Bridge, OnFrames
+from raft_actors.transport.bridge import Bridge
+from raft_actors.transport.dispatch import OnFrames
 from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.sockets import listen

@@ -1,8 +1,4 @@
-"""Bridge: the connections of one node with all others, on one thread.
-
-Frames of one kind from one node are handed over in the order in which they were sent; an answer
-never overtakes a frame that was sent before it.
-"""
+"""Bridge: the connections of one node with all others, on one thread."""
 
 import logging
 import math
@@ -12,54 +8,36 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
+from raft_actors.errors import NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
 from raft_actors.transport.connection import Connection
+from raft_actors.transport.dispatch import Dispatcher, OnFrames
 from raft_actors.transport.endpoint import EndpointFinder
+from raft_actors.transport.flushing import CALLERS_MAX_OWN_FLUSH, Flusher
 from raft_actors.transport.handshakes import Handshakes
-from raft_actors.transport.incoming import Incoming
+from raft_actors.transport.keep_alive import KeepAlive
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.link import Answer, Link, fail
+from raft_actors.transport.link import Answer, Link
 from raft_actors.transport.loopback import Loopback
 from raft_actors.transport.reactor import READ, WRITE, Reactor
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
-from raft_actors.wire.frame_codec import (
-    FIRST_EXTENSION,
-    PING,
-    PONG,
-    REPLY,
-    REPLY_NO_HANDLER,
-    make_packer,
-    unpack_frames,
-)  # fmt: skip
+from raft_actors.wire.frame_codec import PING, REPLY, REPLY_NO_HANDLER
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import Identity
 
-__all__ = ["Bridge", "OnFrames", "OnNews"]
+__all__ = ["Bridge", "OnNews"]
 
 logger = logging.getLogger("raft_actors.node")
 links = logging.getLogger("raft_actors.node.links")
 """What NodeUp and NodeDown tell as well."""
 
-OnFrames = Callable[[list[Incoming]], None]
 OnNews = Callable[[str, str | None], None]
 """Called with a node's name and None when it is up, or the reason why it is down."""
 
 GONE = {"connection_closed", "restarted", "net_tick_timeout"}
 STOP_S = 5.0
-SOON_S = 0.001
-CALLERS_MAX_OWN_FLUSH = 8
-"""From so many open calls on, the bridge thread sends them: 64 threads then do 14 % more."""
-
-
-class Local(threading.local):
-    """What each thread has for itself: a packer, and the links it has queued frames for."""
-
-    def __init__(self) -> None:
-        self.pack = make_packer()
-        self.dirty: set[Link] = set()
 
 
 class Bridge:
@@ -84,19 +62,20 @@ class Bridge:
         self._links: dict[str, Link] = {}
         self._links_lock = threading.Lock()
         self._quiet: dict[Link, None] = {}  # once up, or dialled in vain, and not since
-        self._local = Local()
-        self._handlers: dict[int, OnFrames] = {}
+        self._flusher = Flusher(self.reactor, self._watch_writable)
+        self._flush, self._local = self._flusher.flush, self._flusher.local
+        self._dispatcher = Dispatcher(self, self._links, self._say)
         self.handshakes = Handshakes(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
-            on_met=self._establish, on_frame=self._take_payload, on_broken=self._disconnect_lost,
+            on_met=self._establish, on_frame=self._dispatcher.take, on_broken=self._disconnect_lost,
             on_quiet=self._fall_quiet,
         )  # fmt: skip
         self._dialer = self.handshakes.dialer
-        self._loopback = Loopback(me.name, self._take)
+        self._loopback = Loopback(me, self.reactor, self._dispatcher.add)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
-        self._batches: dict[int, list[Incoming]] = {}
-        self._replies: list[tuple[Answer, Any, Exception | None]] = []
-        self._keeps_alive = False
+        self._keep_alive = KeepAlive(
+            self.reactor, limits, self._links, lambda link: self._say(link, PING), self._lose
+        )
         self.closed = False
 
     # From any thread.
@@ -118,7 +97,7 @@ class Bridge:
 
         It must not block. What it sends is flushed when it returns.
         """
-        self._handlers[kind] = handler
+        self._dispatcher.handlers[kind] = handler
 
     def cast(self, node: str, kind: int, body: Any) -> bool:
         """Queue one frame for `node`; `flush` sends it. Never blocks.
@@ -129,7 +108,8 @@ class Bridge:
         local = self._local
         payload = local.pack((kind, body))
         if node == self.me.name:
-            return self._to_self(payload)
+            self._loopback.send(payload)
+            return True
         link = self._link_with(node)
         link.is_used = True
         queued = link.send(payload)
@@ -149,7 +129,7 @@ class Bridge:
         local = self._local
         if node == self.me.name:
             answer = self._loopback.open()
-            self._to_self(local.pack((kind, body, answer.number)))
+            self._loopback.send(local.pack((kind, body, answer.number)))
             return answer
         link = self._link_with(node)
         link.is_used = True
@@ -191,14 +171,12 @@ class Bridge:
         self._flush(CALLERS_MAX_OWN_FLUSH)
 
     def flush_soon(self) -> None:
-        """As `flush`, after SOON_S or a little more: what is queued meanwhile goes along.
+        """As `flush`, after a millisecond or a little more: what is queued meanwhile goes along.
 
         To wake the bridge thread for each would cost more than it sends: it looks again and again
         as long as it finds something.
         """
-        for link in self._local.dirty:
-            if not link.flush_due:
-                self._post_flush(link, partial(self._flush_later, link))
+        self._flusher.flush_soon()
 
     def connect(self, node: str) -> Future[bool]:
         """Dial `node` now and stay connected with it; the future tells whether it worked."""
@@ -269,55 +247,6 @@ class Bridge:
                 link.dial_wanted = False
                 raise
 
-    def _post_flush(self, link: Link, work: Callable[[], None]) -> None:
-        """Have the bridge thread flush by `work`, which takes `flush_due` back."""
-        try:
-            link.flush_due = True
-            self.reactor.post(work)
-        except BaseException:  # Ctrl-C: else nobody would ask for it again
-            link.flush_due = False
-            raise
-
-    def _flush(self, callers_max: float = math.inf) -> None:
-        """Flush what this thread queued, but for links with `callers_max` open calls or more."""
-        dirty = self._local.dirty
-        while dirty:
-            link = dirty.pop()
-            if len(link.calls) >= callers_max:
-                if not link.flush_due:
-                    self._post_flush(link, partial(self._flush_for_all, link))
-            elif link.flush():
-                self._finish_later(link)
-
-    def _flush_for_all(self, link: Link) -> None:
-        link.flush_due = False  # first: what is queued from now on is owed another flush
-        if link.flush():
-            self._watch_writable(link)
-
-    def _flush_later(self, link: Link) -> None:
-        self.reactor.after(SOON_S, partial(self._flush_while_used, link))
-
-    def _flush_while_used(self, link: Link) -> None:
-        """Flush, and again later, until nothing has been queued in between."""
-        if link.holds_frames():
-            self._flush_later(link)
-        else:
-            link.flush_due = False  # and then once more: a sender may have looked just before
-        if link.flush():
-            self._watch_writable(link)
-
-    def _finish_later(self, link: Link) -> None:
-        self.reactor.post(lambda: self._watch_writable(link))
-
-    def _to_self(self, payload: bytes) -> bool:
-        if len(payload) > self.me.frame_bytes_max:
-            raise FrameTooLarge(
-                f"a message of {len(payload)} bytes is over Config.frame_bytes_max "
-                f"({self.me.frame_bytes_max})"
-            )
-        self.reactor.post(lambda: self._loopback.deliver(payload))
-        return True
-
     # From here on: the bridge thread only. Links that come and go.
 
     def _establish(self, link: Link, connection: Connection) -> None:
@@ -336,9 +265,7 @@ class Bridge:
         link.up(connection, remote.frame_bytes_max)
         self._watch(connection, READ)
         self._local.dirty.add(link)
-        if not self._keeps_alive:
-            self._keeps_alive = True
-            self._keep_alive()
+        self._keep_alive.start()
         links.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
         self.handshakes.over(link)
@@ -372,7 +299,7 @@ class Bridge:
     def _lose(self, link: Link, reason: str) -> None:
         """Close the link's connection: first what came over it, then the news that it's gone."""
         assert link.connection is not None
-        self._dispatch()
+        self._dispatcher.hand_over()
         dial = self._dialer.dial_of(link)
         if reason not in {"disconnect", "shutdown"}:
             dial.outage_told = reason
@@ -414,23 +341,6 @@ class Bridge:
             link.drop_queue()
         self._loopback.close()
 
-    def _keep_alive(self) -> None:
-        """Ping links that have been silent, and give up those that stay so."""
-        now = self.reactor.now
-        up = [link for link in tuple(self._links.values()) if link.connection is not None]
-        for link in up:
-            connection = link.connection
-            assert connection is not None
-            if connection.pinged_at > connection.heard_at:
-                if now - connection.pinged_at >= self.limits.dead_after_s:
-                    self._lose(link, "net_tick_timeout")
-            elif now - connection.heard_at >= self.limits.ping_after_s:
-                connection.pinged_at = now
-                self._say(link, PING)
-        self._keeps_alive = bool(up)
-        if up:
-            self.reactor.after(self.limits.ping_after_s / 2, self._keep_alive)
-
     # Frames.
 
     def _say(self, link: Link, kind: int) -> None:
@@ -468,71 +378,7 @@ class Bridge:
             return
         connection.heard_at = self.reactor.now
         for payload in connection.reader.feed(self._buffer[:count]):
-            self._take_payload(connection, payload)
-
-    def _take_payload(self, connection: Connection, payload: memoryview) -> None:
-        node, batches = connection.node, self._batches
-        for frame in unpack_frames(connection.receiving.checked(payload)):
-            kind = frame[0]
-            if kind < FIRST_EXTENSION:
-                self._take_own(connection, frame)
-                continue
-            call = frame[2] if len(frame) == 3 else None
-            incoming = Incoming(node, frame[1], call, connection, self)
-            batch = batches.get(kind)
-            if batch is None:
-                batches[kind] = [incoming]
-            else:
-                batch.append(incoming)
-
-    def _take_own(self, connection: Connection, frame: list[Any]) -> None:
-        """Take a frame of the bridge's own kinds."""
-        kind, body = frame[0], frame[1]
-        call = frame[2] if len(frame) == 3 else None
-        link = self._links[connection.node]
-        if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
-            answer = link.calls.pop(call, None)
-            if answer is not None:
-                error = None if kind == REPLY else no_handler(link.node, body)
-                self._replies.append((answer, body, error))
-        elif kind == PING:
-            if call is None:
-                self._say(link, PONG)
-            else:
-                self.reply(connection, call, None)
-        elif kind != PONG:
-            self._take(Incoming(link.node, body, call, connection, self), kind)
-
-    def _take(self, incoming: Incoming, kind: int) -> None:
-        self._batches.setdefault(kind, []).append(incoming)
-
-    def _dispatch(self) -> None:
-        """Hand over what has come in: the frames of each kind together, then the answers."""
-        batches, self._batches = self._batches, {}
-        for kind, batch in batches.items():
-            handler = self._handlers.get(kind)
-            try:
-                if handler is not None:
-                    handler(batch)
-                else:
-                    self._decline(kind, batch)
-            except Exception:
-                logger.exception("the handler of frames of kind %d raised", kind)
-        replies, self._replies = self._replies, []
-        for answer, body, error in replies:
-            if error is not None:
-                fail(answer, error)
-                continue
-            try:
-                answer.set(body)
-            except Exception:
-                logger.exception("a callback of an answer raised")
-
-    def _decline(self, kind: int, batch: list[Incoming]) -> None:
-        logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)
-        for incoming in batch:
-            if incoming.call is not None:
-                incoming.source.decline(incoming.connection, incoming.call, kind)
+            self._dispatcher.take(connection, payload)
 
     def decline(self, connection: Connection, call: int, kind: int) -> None:
         """Answer that nobody here handles frames of `kind`."""
@@ -543,8 +389,7 @@ class Bridge:
         self._local.dirty.add(link)
 
     def _end_round(self) -> None:
-        if self._batches or self._replies:
-            self._dispatch()
+        self._dispatcher.hand_over()
         self._flush()
 
     def _watch_writable(self, link: Link) -> None:
@@ -553,7 +398,3 @@ class Bridge:
 
     def _watch(self, connection: Connection, events: int) -> None:
         self.reactor.watch(connection.socket, events, partial(self._on_ready, connection))
-
-
-def no_handler(node: str, kind: object) -> NoProcess:
-    return NoProcess(f"nobody on {node} handles frames of kind {kind!r}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Incoming"]
+__all__ = ["Incoming", "Source"]
 
 
 class Source(Protocol):

@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from raft_actors.errors import NoConnection, NoProcess
+from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
 from raft_actors.transport.incoming import Incoming
 from raft_actors.transport.link import Answer
+from raft_actors.transport.reactor import Reactor
 from raft_actors.wire.frame_codec import PING, make_packer, unpack, unpack_frame
+from raft_actors.wire.handshake import Identity
 
 __all__ = ["Loopback"]
 
@@ -15,8 +17,12 @@ __all__ = ["Loopback"]
 class Loopback:
     """The open calls of a node to itself."""
 
-    def __init__(self, node: str, take: Callable[[Incoming, int], None]) -> None:
-        self._node = node
+    def __init__(
+        self, me: Identity, reactor: Reactor, take: Callable[[Incoming, int], None]
+    ) -> None:
+        self._node = me.name
+        self._frame_bytes_max = me.frame_bytes_max
+        self._reactor = reactor
         self._take = take
         self.calls: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
@@ -30,8 +36,16 @@ class Loopback:
             self._fail(answer.number)
         return answer
 
-    def deliver(self, payload: bytes) -> None:
-        """Take in a frame, on the bridge thread."""
+    def send(self, payload: bytes) -> None:
+        """Have the bridge thread take in a frame. From any thread. Raises FrameTooLarge."""
+        if len(payload) > self._frame_bytes_max:
+            raise FrameTooLarge(
+                f"a message of {len(payload)} bytes is over Config.frame_bytes_max "
+                f"({self._frame_bytes_max})"
+            )
+        self._reactor.post(lambda: self._deliver(payload))
+
+    def _deliver(self, payload: bytes) -> None:
         frame = unpack_frame(payload)
         call = frame[2] if len(frame) == 3 else None
         if frame[0] == PING:

@@ -1,0 +1,118 @@
+"""Dispatch: what has come in is handed over at the end of a round, kind by kind.
+
+Frames of one kind from one node are handed over in the order in which they were sent; an answer
+never overtakes a frame that was sent before it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from raft_actors.errors import NoProcess
+from raft_actors.transport.connection import Connection
+from raft_actors.transport.incoming import Incoming, Source
+from raft_actors.transport.link import Answer, Link, fail
+from raft_actors.wire.frame_codec import (
+    FIRST_EXTENSION,
+    PING,
+    PONG,
+    REPLY,
+    REPLY_NO_HANDLER,
+    unpack_frames,
+)  # fmt: skip
+
+__all__ = ["Dispatcher", "OnFrames"]
+
+logger = logging.getLogger("raft_actors.node")
+
+OnFrames = Callable[[list[Incoming]], None]
+
+
+class Dispatcher:
+    """Sorts frames by kind, and hands them over. Bridge thread only, but for `handlers`."""
+
+    def __init__(
+        self, source: Source, links: Mapping[str, Link], say: Callable[[Link, int], None]
+    ) -> None:
+        """Calls are answered through `source`, pings by a frame that `say` sends."""
+        self.handlers: dict[int, OnFrames] = {}
+        self._source = source
+        self._links = links
+        self._say = say
+        self._batches: dict[int, list[Incoming]] = {}
+        self._replies: list[tuple[Answer, Any, Exception | None]] = []
+
+    def take(self, connection: Connection, payload: memoryview) -> None:
+        """Take the frames in `payload`. Raises ProtocolError."""
+        node, batches, source = connection.node, self._batches, self._source
+        for frame in unpack_frames(connection.receiving.checked(payload)):
+            kind = frame[0]
+            if kind < FIRST_EXTENSION:
+                self._take_own(connection, frame)
+                continue
+            call = frame[2] if len(frame) == 3 else None
+            incoming = Incoming(node, frame[1], call, connection, source)
+            batch = batches.get(kind)
+            if batch is None:
+                batches[kind] = [incoming]
+            else:
+                batch.append(incoming)
+
+    def add(self, incoming: Incoming, kind: int) -> None:
+        self._batches.setdefault(kind, []).append(incoming)
+
+    def hand_over(self) -> None:
+        """Hand over what has come in: the frames of each kind together, then the answers."""
+        if self._batches:
+            batches, self._batches = self._batches, {}
+            for kind, batch in batches.items():
+                self._hand_over_batch(kind, batch)
+        if self._replies:
+            replies, self._replies = self._replies, []
+            for answer, body, error in replies:
+                if error is not None:
+                    fail(answer, error)
+                    continue
+                try:
+                    answer.set(body)
+                except Exception:
+                    logger.exception("a callback of an answer raised")
+
+    def _hand_over_batch(self, kind: int, batch: list[Incoming]) -> None:
+        handler = self.handlers.get(kind)
+        try:
+            if handler is not None:
+                handler(batch)
+            else:
+                decline(kind, batch)
+        except Exception:
+            logger.exception("the handler of frames of kind %d raised", kind)
+
+    def _take_own(self, connection: Connection, frame: list[Any]) -> None:
+        """Take a frame of the bridge's own kinds."""
+        kind, body = frame[0], frame[1]
+        call = frame[2] if len(frame) == 3 else None
+        link = self._links[connection.node]
+        if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
+            answer = link.calls.pop(call, None)
+            if answer is not None:
+                error = None if kind == REPLY else no_handler(link.node, body)
+                self._replies.append((answer, body, error))
+        elif kind == PING:
+            if call is None:
+                self._say(link, PONG)
+            else:
+                self._source.reply(connection, call, None)
+        elif kind != PONG:
+            self.add(Incoming(link.node, body, call, connection, self._source), kind)
+
+
+def decline(kind: int, batch: list[Incoming]) -> None:
+    logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)
+    for incoming in batch:
+        if incoming.call is not None:
+            incoming.source.decline(incoming.connection, incoming.call, kind)
+
+
+def no_handler(node: str, kind: object) -> NoProcess:
+    return NoProcess(f"nobody on {node} handles frames of kind {kind!r}")
