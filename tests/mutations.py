@@ -1083,9 +1083,9 @@ def misplaced(mutation: Mutation) -> str:
 
 
 def copy(source: Path, directory: Path) -> None:
-    """Copy the packages and the tests: nothing is ever planted where people work."""
+    """Copy the packages, the tests and what they read: nothing is planted where people work."""
     unwanted = shutil.ignore_patterns("__pycache__")
-    for part in ("raft_actors", "supervision", "tests"):
+    for part in ("raft_actors", "supervision", "tests", "docs", "examples"):
         shutil.copytree(source / part, directory / part, ignore=unwanted)
     for part in ("pyproject.toml", "setup.cfg"):
         shutil.copy(source / part, directory)

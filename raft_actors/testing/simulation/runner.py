@@ -387,13 +387,13 @@ def heal(world: World, plan: Plan, script: Script) -> None:
 
 
 def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -> None:
-    """Expect that those who live take a write, if they are more than half of a group's members and
-    the state is not with the dead alone."""
+    """Expect that those who live take a write, if they are more than half of a group's members, the
+    state is not with the dead alone, and one of them may lead."""
     told_of(world, f"{' '.join(sorted(dead))} stay dead, and all else is healed")
     for name in sorted(dead.intersection(world.peers)):
         world.crash(name, 1.0)
     world.recover(but=dead)
-    if world.is_founded() and world.has_the_state(set(world.names) - dead):
+    if world.can_be_led() and world.has_the_state(set(world.names) - dead):
         take_a_write(world, script, step_s)
 
 

@@ -576,6 +576,17 @@ class World:
         """Tell whether a peer that runs has heard of a configuration."""
         return any(peer.core.configuration.members for peer in self.peers.values())
 
+    def can_be_led(self) -> bool:
+        """Tell whether a peer that runs has heard of a configuration, and may stand under it.
+
+        Once something is committed, a majority has. Before, it may be with one alone that the
+        founder had not heard, and whose disk so counts for nobody (decisions/founding_a_group.md).
+        """
+        return bool(self.checker.committed) or any(
+            peer.core.configuration.members and peer.core.is_electable()
+            for peer in self.peers.values()
+        )
+
     def has_the_state(self, living: set[str]) -> bool:
         """Tell whether one of them keeps the state as it is committed, or can be brought there by
         the others: a witness has only its log. And whether they are more than half of the members
