@@ -825,12 +825,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a_broken_link_loses_no_command", "thesis 6.3", "client/call",
-        "            self.perhaps |= error.was_sent\n",
+        "            self.may_have_happened |= error.was_sent\n",
         "",
     ),
     Mutation(
-        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "cluster",
-        "        if session is None or call.perhaps:",
+        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "client/retrying",
+        "        if session is None or call.may_have_happened:",
         "        if session is None:",
     ),
     Mutation(

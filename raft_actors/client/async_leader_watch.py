@@ -2,8 +2,8 @@
 
 import asyncio
 
-from raft_actors.client.async_wait import there
-from raft_actors.client.leader_finder import Finder
+from raft_actors.client.async_wait import wait_for
+from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.leader_watch import ROUND_S, Leadership, Observer
 
 __all__ = ["AsyncLeaderWatch"]
@@ -17,7 +17,7 @@ class AsyncLeaderWatch:
             ...
     """
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: LeaderFinder) -> None:
         self._observer = Observer(finder)
         self._closed = asyncio.Event()
 
@@ -31,7 +31,7 @@ class AsyncLeaderWatch:
     async def __anext__(self) -> Leadership:
         while not self._closed.is_set():
             answers = self._observer.ask()
-            await asyncio.gather(*(there(answer, ROUND_S) for answer in answers))
+            await asyncio.gather(*(wait_for(answer, ROUND_S) for answer in answers))
             news = self._observer.news(answers)
             if news is not None:
                 return news

@@ -1,4 +1,4 @@
-"""There: waiting for a future's answer on an asyncio loop."""
+"""Waiting for a future's answer on an asyncio loop."""
 
 import asyncio
 from contextlib import suppress
@@ -6,10 +6,10 @@ from typing import Any
 
 from raft_actors.future import Future
 
-__all__ = ["there"]
+__all__ = ["wait_for"]
 
 
-async def there(future: Future[Any], timeout_s: float) -> None:
+async def wait_for(future: Future[Any], timeout_s: float) -> None:
     """Wait until `future` has its answer, or `timeout_s` have passed."""
     if future.done():
         return

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors.client.session import ClientSession
 from raft_actors.core.entry import RequestId
@@ -12,9 +12,6 @@ from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
 from raft_actors.names import Address
 from raft_actors.replica.requests import WRITE
-
-if TYPE_CHECKING:
-    from raft_actors.client.session import ClientSession
 
 __all__ = ["Call"]
 
@@ -28,9 +25,9 @@ class Call:
 
     deadline  for all attempts, on the monotonic clock
     session   whose request id it has; None for what is no command, or not sent yet
-    places    whom to ask one after the other; None: who leads
+    read_targets  whom to ask one after the other; None: who leads
     target    whom the attempt of this moment asks; `future` has its answer
-    perhaps   whether an attempt may have brought it into a log
+    may_have_happened  whether an attempt may have brought it into a log
     tries     attempts that failed
     reason    why the last of them did, or why nobody could be asked
     why       the same for people, where no connection is the reason
@@ -41,10 +38,10 @@ class Call:
     deadline: float
     request: RequestId = (0, 0)
     session: ClientSession | None = None
-    places: Iterator[Address] | None = None
+    read_targets: Iterator[Address] | None = None
     target: Address | None = None
     future: Future[Any] | None = None
-    perhaps: bool = False
+    may_have_happened: bool = False
     tries: int = 0
     reason: Any = None
     why: str = ""
@@ -72,7 +69,7 @@ class Call:
             future.abandon()
             return ("error", "timeout")
         except NoConnection as error:
-            self.perhaps |= error.was_sent
+            self.may_have_happened |= error.was_sent
             self.why = str(error)
             return ("error", "no_node")
         except NoProcess:  # a node that has not begun to have peers
@@ -90,6 +87,11 @@ class Call:
         except (RaftError, TimeoutError):  # the last: another thread gets it right now
             return False
         return type(answer) is bytes and answer.startswith(REPLY)
+
+    def answered_by(self) -> Address:
+        """Return whom its last attempt asked, once it has its reply."""
+        assert self.target is not None, "somebody was asked"
+        return self.target
 
     def give_up(self) -> None:
         """Nobody waits for it any more: a thread that is at it makes no further attempt."""

@@ -1,4 +1,4 @@
-"""Finder: who leads, and who the members are, as far as a client can tell."""
+"""LeaderFinder: who leads, and who the members are, as far as a client can tell."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from raft_actors.names import Address
 from raft_actors.peer.peers import Peers
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["Finder", "status_in", "time_until"]
+__all__ = ["LeaderFinder", "status_in", "time_until"]
 
 ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
@@ -26,7 +26,7 @@ TOLD_MAX = 5
 NOTHING = encoding.dumps(())
 
 
-class Finder:
+class LeaderFinder:
     """Shared by all threads of a handle. One of them asks around, the others wait for it.
 
     seeds    the addresses that the handle was given: asked, whatever becomes of the group

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from raft_actors.client.leader_finder import Finder, status_in
+from raft_actors.client.leader_finder import LeaderFinder, status_in
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
@@ -47,7 +47,7 @@ class Leadership:
 class Observer:
     """What a watch has told, and what it makes of members' answers."""
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: LeaderFinder) -> None:
         self.finder = finder
         self.told = Leadership(None, -1, False)
         self.rounds = 0  # without news in which all were asked, since there were any
@@ -105,7 +105,7 @@ class LeaderWatch:
             ...
     """
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: LeaderFinder) -> None:
         self._observer = Observer(finder)
         self._closed = threading.Event()
 

@@ -1,27 +1,33 @@
 """Pipeline: many operations under way at once from one thread, their replies in order."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 from raft_actors.client.call import Call
+from raft_actors.client.retrying import RetryingClient
+from raft_actors.client.session import SPAN
 from raft_actors.errors import RaftError
 
-if TYPE_CHECKING:
-    from raft_actors.cluster import Cluster
-
-__all__ = ["Pending", "Pipeline"]
+__all__ = ["Operation", "OperationsUnderWay", "Pending", "Pipeline"]
 
 SENT_TOGETHER = 64
 """So many that have not left are sent without waiting for more."""
+OUTSTANDING_MAX = SPAN * 2 // 3
+
+ClientT = TypeVar("ClientT")
+OperationT = TypeVar("OperationT", bound="Operation[Any]")
 
 
-class Pending:
-    """A write or a read that is under way, or was."""
+class Operation(Generic[ClientT]):
+    """A write or a read of a pipeline that is under way, or was; then it has a reply or an error.
 
-    __slots__ = ("_call", "_cluster", "_error", "_reply")
+    A client of its kind waits for it: on a thread, or on a loop.
+    """
 
-    def __init__(self, cluster: "Cluster", call: Call) -> None:
-        self._cluster = cluster
+    __slots__ = ("_call", "_client", "_error", "_reply")
+
+    def __init__(self, client: ClientT, call: Call) -> None:
+        self._client = client
         self._call: Call | None = call
         self._reply: Any = None
         self._error: RaftError | None = None
@@ -32,28 +38,51 @@ class Pending:
         if call is not None:
             call.give_up()
 
-    def result(self) -> Any:
-        """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
-        self._end()
+    def _outcome(self) -> Any:
         if self._error is not None:
             raise self._error.with_traceback(None)  # else it grows each time it is raised
         return self._reply
+
+
+class OperationsUnderWay(Generic[ClientT, OperationT]):
+    """What both kinds of pipelines are: a queue of operations, of a length that is bounded."""
+
+    def __init__(self, client: ClientT, outstanding_max: int, timeout: float | None) -> None:
+        if type(outstanding_max) is not int or not 0 < outstanding_max <= OUTSTANDING_MAX:
+            raise ValueError(
+                f"outstanding_max must be from 1 to {OUTSTANDING_MAX}, not {outstanding_max!r}"
+            )
+        self._client = client
+        self._outstanding_max = outstanding_max
+        self._timeout = timeout
+        self._under_way: deque[OperationT] = deque()
+
+
+class Pending(Operation[RetryingClient]):
+    """A write or a read that is under way, or was."""
+
+    __slots__ = ()
+
+    def result(self) -> Any:
+        """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
+        self._end()
+        return self._outcome()
 
     def _end(self) -> None:
         call = self._call
         if call is not None:
             if call.future is not None and not call.future.done():
-                node = self._cluster._peers.node
+                node = self._client.peers.node
                 node.check_process()
                 node.flush()
             try:
-                self._reply = self._cluster._finish(call)
+                self._reply = self._client.finish(call)
             except RaftError as error:
                 self._error = error
             self._call = None  # not before: Ctrl-C may have ended the wait
 
 
-class Pipeline:
+class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
     """Made by `Cluster.pipeline`; for one thread.
 
     Commands are sent in the order of `write`, and run in it as long as the leader stays. Those
@@ -61,11 +90,8 @@ class Pipeline:
     written in one go leaves together, without waiting for more than the bridge's next round.
     """
 
-    def __init__(self, cluster: "Cluster", outstanding_max: int, timeout: float | None) -> None:
-        self._cluster = cluster
-        self._outstanding_max = outstanding_max
-        self._timeout = timeout
-        self._under_way: deque[Pending] = deque()
+    def __init__(self, client: RetryingClient, outstanding_max: int, timeout: float | None) -> None:
+        super().__init__(client, outstanding_max, timeout)
         self._unsent = 0
 
     def write(self, command: Any) -> Pending:
@@ -74,7 +100,7 @@ class Pipeline:
         Raises as `Cluster.write` does what is wrong before it is sent.
         """
         self._make_room()
-        return self._add(self._cluster._begin(command, self._timeout, together=True))
+        return self._add(self._client.begin(command, self._timeout, together=True))
 
     def read(self, query: Any) -> Pending:
         """Ask the machine; linearizable, and it sees what this pipeline wrote before it was sent.
@@ -82,21 +108,21 @@ class Pipeline:
         Waits as `write` does.
         """
         self._make_room()
-        return self._add(self._cluster._begin_read(query, self._timeout, together=True))
+        return self._add(self._client.begin_read(query, self._timeout, together=True))
 
     def _make_room(self) -> None:
         while len(self._under_way) >= self._outstanding_max:
             self._under_way.popleft()._end()
 
     def _add(self, call: Call) -> Pending:
-        pending = Pending(self._cluster, call)
+        pending = Pending(self._client, call)
         self._under_way.append(pending)
         self._unsent += 1
         if len(self._under_way) > 1 and self._unsent < SENT_TOGETHER:
-            self._cluster._peers.node.flush_soon()
+            self._client.peers.node.flush_soon()
         else:
             self._unsent = 0
-            self._cluster._peers.node.flush()
+            self._client.peers.node.flush()
         return pending
 
     def drain(self) -> None:

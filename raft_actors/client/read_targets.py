@@ -1,18 +1,18 @@
-"""Places: whom to ask where any member may answer."""
+"""ReadTargets: whom to ask where any member may answer."""
 
 from collections.abc import Iterator
 from itertools import count
 
-from raft_actors.client.leader_finder import Finder
+from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.names import Address
 
-__all__ = ["Places"]
+__all__ = ["ReadTargets"]
 
 
-class Places:
+class ReadTargets:
     """Members in turn, those of this very node first. Shared by all threads of a handle."""
 
-    def __init__(self, finder: Finder, node: str) -> None:
+    def __init__(self, finder: LeaderFinder, node: str) -> None:
         self.finder = finder
         self.node = node
         self.turns = count()

@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Raft
+from raft_actors import AsyncCluster, Raft
 from raft_actors.client.call import Call
-from raft_actors.client.leader_finder import Finder
+from raft_actors.client.leader_finder import LeaderFinder
+from raft_actors.client.retrying import RetryingClient
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.errors import NoConnection, NoLeader, NotApplied
 from raft_actors.future import Future
@@ -96,7 +97,7 @@ def test_cancelled_writes_hold_up_nobody(make_peer):
             write.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await write
-            assert cluster._cluster._session.under_way == {}
+            assert cluster._calls.session.under_way == {}
             Gated.gate.set()
             assert await cluster.write(1) == 2
 
@@ -146,8 +147,8 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
 ):
     """Planted: begin looks once more, or sent does, and finds the new one by waiting."""
     loop_thread = threading.current_thread()
-    sent, deadline = Cluster._sent, Cluster._deadline
-    find, opened = Finder.find, Cluster._opened
+    send, deadline = RetryingClient.send, RetryingClient.deadline
+    find, open_session = LeaderFinder.find, RetryingClient.open_session
 
     def aside(function):
         def checked(*arguments):
@@ -156,21 +157,21 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
 
         return checked
 
-    def lose_the_leader(cluster, call, **how):
-        cluster._finder.leader = None
-        return sent(cluster, call, **how)
+    def lose_the_leader(client, call, **how):
+        client.finder.leader = None
+        return send(client, call, **how)
 
-    def lose_the_session(cluster, timeout):
-        cluster._session = None
-        return deadline(cluster, timeout)
+    def lose_the_session(client, timeout):
+        client.session = None
+        return deadline(client, timeout)
 
     async def main():
         async with AsyncCluster(counters[0], timeout=30) as cluster:
             await cluster.write(0)
-            monkeypatch.setattr(Cluster, "_sent", lose_the_leader)
-            monkeypatch.setattr(Cluster, "_deadline", lose_the_session)
-            monkeypatch.setattr(Finder, "find", aside(find))
-            monkeypatch.setattr(Cluster, "_opened", aside(opened))
+            monkeypatch.setattr(RetryingClient, "send", lose_the_leader)
+            monkeypatch.setattr(RetryingClient, "deadline", lose_the_session)
+            monkeypatch.setattr(LeaderFinder, "find", aside(find))
+            monkeypatch.setattr(RetryingClient, "open_session", aside(open_session))
             for number in range(1, 4):
                 assert await cluster.write(1) == number
                 await cluster.await_leader()
@@ -187,19 +188,19 @@ def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counte
             await cluster.write(0)
             monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
             searches = threading.Event()
-            ask_around = Finder.ask_around
+            ask_around = LeaderFinder.ask_around
 
             def asked(*arguments):
                 searches.set()
                 ask_around(*arguments)
 
-            monkeypatch.setattr(Finder, "ask_around", asked)
+            monkeypatch.setattr(LeaderFinder, "ask_around", asked)
             write = asyncio.ensure_future(cluster.write(1))
             assert await asyncio.to_thread(searches.wait, 10)
             write.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await write
-            while cluster._cluster._session.under_way:
+            while cluster._calls.session.under_way:
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 20))
@@ -229,7 +230,7 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
             await cluster.write(0)
             monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
             await cluster.pipeline().write(1)
-            assert cluster._cluster._session.under_way == {}
+            assert cluster._calls.session.under_way == {}
 
     asyncio.run(main())
 
@@ -303,7 +304,7 @@ def test_a_handle_goes_on_in_a_second_loop(make_peer):
 
     with pytest.raises(TimeoutError):
         asyncio.run(cut_off())
-    cluster._searcher.submit(int).result()  # the search of that loop is over
+    cluster._client.searcher.submit(int).result()  # the search of that loop is over
     Raft.set_configuration(name, [name])
 
     async def main():

@@ -127,8 +127,8 @@ def test_a_repeated_request_id_runs_once_after_a_leader_change_and_a_restart(mak
     names = [make_peer(Counter)[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"
     cluster = Cluster(names)
-    call = cluster._begin(5, None)
-    assert cluster._finish(call) == 5
+    call = cluster._client.begin(5, None)
+    assert cluster._client.finish(call) == 5
     Raft.stop(cluster.leader)
     assert cluster.outcome(call.request) == 5
     for name in names:
@@ -137,7 +137,7 @@ def test_a_repeated_request_id_runs_once_after_a_leader_change_and_a_restart(mak
         answer = Raft.start_peer(Counter, name=name, data_dir=tmp_path / name)
         assert answer[0] == "ok", answer
     call.deadline += 30
-    assert cluster._finish(cluster._sent(call)) == 5
+    assert cluster._client.finish(cluster._client.send(call)) == 5
     assert cluster.read("any") == 5
 
 
@@ -156,7 +156,7 @@ def test_threads_share_a_handle_and_every_command_runs_once(counters, trouble):
     for thread in threads:
         thread.join()
     assert sorted(replies) == list(range(1, 401))
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.under_way == {}
 
 
 def test_a_pipeline_keeps_the_order_and_its_bound(counters, trouble):
@@ -203,7 +203,7 @@ def test_a_cast_is_done_and_waits_for_nothing(counters):
     for _ in range(20):
         cluster.cast(1)
     eventually(lambda: cluster.read("any") == 20)
-    eventually(lambda: cluster._session.under_way == {})
+    eventually(lambda: cluster._client.session.under_way == {})
 
 
 def test_a_barrier_tells_what_every_member_can_be_waited_for(counters):
@@ -223,7 +223,7 @@ def test_new_members_become_known(make_peer, counters):
     cluster.write(1)
     fourth, _ = make_peer(Counter)
     assert Raft.add_peer(leader, fourth)[0] == "ok"
-    cluster._finder.refresh()
+    cluster._client.finder.refresh()
     eventually(lambda: fourth in {name for name, _node in cluster.members})
 
 
@@ -251,8 +251,8 @@ def test_no_leader_although_the_deadline_cuts_off_the_last_question(make_peer, m
     """Planted: who was heard is forgotten with each question; then nobody seems to answer."""
     name, _ = make_peer(Counter)
     cluster = Cluster(name)
-    answers = iter([cluster._finder.ask(address_of(name))])
-    monkeypatch.setattr(cluster._finder, "ask", lambda _: next(answers, None) or Future())
+    answers = iter([cluster._client.finder.ask(address_of(name))])
+    monkeypatch.setattr(cluster._client.finder, "ask", lambda _: next(answers, None) or Future())
     with pytest.raises(NoLeader, match="try again"):
         cluster.write(1, timeout=0.2)
 
@@ -285,7 +285,7 @@ def test_overloaded(counters, trouble):
 def test_command_too_large(counters):
     cluster = Cluster(counters[0])
     with pytest.raises(CommandTooLarge, match="split it"):
-        cluster.write(b"x" * (cluster._command_bytes_max + 1))
+        cluster.write(b"x" * (cluster._client.command_bytes_max + 1))
 
 
 def test_what_can_not_be_encoded_is_named(counters):
@@ -324,8 +324,8 @@ def expire(cluster):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 3)
         for _ in range(3):
-            others._session = None
-            others._opened(others._deadline(10))
+            others._client.session = None
+            others._client.open_session(others._client.deadline(10))
 
 
 def test_a_handle_that_is_closed_ends_its_session(make_peer):
@@ -352,14 +352,14 @@ def test_what_is_under_way_when_its_handle_is_closed_ends_the_session_after(make
     sessions = peer_of(name).replica.applier.applied.sessions
     cluster = Cluster(name)
     cluster.write(1)
-    call = cluster._begin(1, 10.0)
+    call = cluster._client.begin(1, 10.0)
     call.future = Future()  # its answer is not there yet
     cluster.close()
     cluster.close()
     assert Raft.write(name, 0) == 2
     assert len(sessions.by_number) == 1
     call.future.set_exception(NoConnection("gone", was_sent=True))
-    assert cluster._finish(call) == 2, "sent again, it gets its first answer"
+    assert cluster._client.finish(call) == 2, "sent again, it gets its first answer"
     eventually(lambda: not sessions.by_number)
 
 
@@ -369,10 +369,10 @@ def test_a_session_with_a_command_in_doubt_outlives_its_handle(make_peer):
     Raft.set_configuration(name, [name])
     with Cluster(name) as cluster:
         cluster.write(1)
-        call = cluster._begin(1, 0.05)
+        call = cluster._client.begin(1, 0.05)
         call.future = Future()
         with pytest.raises(OutcomeUnknown) as unknown:
-            cluster._finish(call)
+            cluster._client.finish(call)
     assert Cluster(name).outcome(unknown.value.request_id) == 2
 
 
@@ -380,13 +380,13 @@ def test_session_expired_only_for_what_is_in_doubt(make_peer):
     name, _ = make_peer(Counter, log_store="memory")
     Raft.set_configuration(name, [name])
     cluster = Cluster(name)
-    call = cluster._begin(1, None)
-    assert cluster._finish(call) == 1
+    call = cluster._client.begin(1, None)
+    assert cluster._client.finish(call) == 1
     expire(cluster)
     assert cluster.write(1) == 2, "a fresh command goes into a new session"
-    call.perhaps = True
+    call.may_have_happened = True
     with pytest.raises(SessionExpired, match="read"):
-        cluster._finish(cluster._sent(call))
+        cluster._client.finish(cluster._client.send(call))
     with pytest.raises(SessionExpired):
         cluster.outcome(call.request)
     assert cluster.read("any") == 2
@@ -407,8 +407,8 @@ def test_reply_lost(make_peer):
     name, _ = make_peer(Echo)
     Raft.set_configuration(name, [name])
     cluster = Cluster(name)
-    call = cluster._begin(REPLY_BYTES_MAX // 2, None)
-    cluster._finish(call)
+    call = cluster._client.begin(REPLY_BYTES_MAX // 2, None)
+    cluster._client.finish(call)
     for _ in range(2):
         cluster.write(REPLY_BYTES_MAX // 2)
     with pytest.raises(ReplyLost, match="happened"):

@@ -141,7 +141,8 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     assert answer[:1] == ("error",)
     assert answer[1][0] == "reply_too_large"
     cluster = Cluster(leader)
-    cluster._peers = cluster._finder.peers = peers_of(follower)
+    client = cluster._client
+    client.peers = client.finder.peers = peers_of(follower)
     with pytest.raises(FrameTooLarge, match="ask for less"):
         cluster.read("all", 5.0)
     assert group.write("small", 1)[0] == "ok"
@@ -160,15 +161,15 @@ def test_a_command_that_fits_no_frame_of_the_other_node(group, make_node, monkey
         for write in (cluster.write, cluster.cast, cluster.pipeline().write):
             with pytest.raises(CommandTooLarge, match="one frame: split it"):
                 write(command)
-        call = cluster._begin(("set", "k", 2), None)
+        call = cluster._client.begin(("set", "k", 2), None)
         call.future.get(10)
         call.future = Future()
         call.future.set_exception(FrameTooLarge("it takes less"))
         with pytest.raises(CommandTooLarge, match="one frame: split it"):
-            cluster._finish(call)
-        call.perhaps = True
+            cluster._client.finish(call)
+        call.may_have_happened = True
         with pytest.raises(OutcomeUnknown) as unknown:
-            cluster._finish(call)
+            cluster._client.finish(call)
         assert cluster.outcome(unknown.value.request_id) == ("ok", "k", 2)
 
 

@@ -81,7 +81,9 @@ def test_a_handle_of_the_parent_is_told_what_to_do(cluster):
 
 
 def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster, monkeypatch):
-    monkeypatch.setattr(type(cluster._peers), "submit", lambda *_: None)  # it is not answered
+    monkeypatch.setattr(
+        type(cluster._client.peers), "submit", lambda *_: None
+    )  # it is not answered
     pending = cluster.pipeline(timeout=30).write(("set", "k", 2))
     took, said = said_in_a_child(pending.result)
     assert said[0].startswith("NoNode: this process was forked")
@@ -90,11 +92,11 @@ def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster,
 
 def test_a_child_waits_for_no_lock_that_a_thread_of_the_parent_held(cluster):
     """Planted: the process is looked at where a request is sent, which comes after the locks."""
-    finder, fresh = cluster._finder, Cluster(cluster.members)
+    finder, fresh = cluster._client.finder, Cluster(cluster.members)
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with finder.lock, fresh._session_lock:
+        with finder.lock, fresh._client.session_lock:
             held.set()
             over.wait(30)
 

@@ -161,7 +161,7 @@ def test_ctrl_c_ends_the_wait_and_the_handle_can_be_used_again(gated, interrupt_
     with pytest.raises(KeyboardInterrupt):
         cluster.write(1)
     assert time.monotonic() - began < 20
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.under_way == {}
     Gated.gate.set()
     assert cluster.write(1) == 2, "what was sent has happened all the same"
 
@@ -203,8 +203,8 @@ def test_a_pending_that_failed_raises_the_same_again_and_it_does_not_grow(make_p
 
     async def lengths_of_async():
         async with AsyncCluster(name, timeout=0.05) as cluster, cluster.pipeline() as pipeline:
-            read = cluster._cluster._begin_read("any", None)
-            pipeline._under_way.append(pending := AsyncPending(cluster, read))
+            read = cluster._calls.begin_read("any", None)
+            pipeline._under_way.append(pending := AsyncPending(cluster._client, read))
             lengths = []
             for _ in range(3):
                 with pytest.raises(NotApplied) as raised:
@@ -262,7 +262,7 @@ def test_it_works_under_anyio_and_a_ticking_coroutine_goes_on(gated):
             with anyio.move_on_after(0.1) as scope:
                 await cluster.write(1)
             assert scope.cancelled_caught
-            assert cluster._cluster._session.under_way == {}
+            assert cluster._calls.session.under_way == {}
             async with anyio.create_task_group() as writers:
                 for _ in range(100):
                     writers.start_soon(write, cluster)

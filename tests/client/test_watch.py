@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft, encoding
-from raft_actors.client.leader_finder import Finder
+from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.leader_watch import Leadership, Observer
 from raft_actors.core.server import Server
 from raft_actors.errors import RaftError
@@ -92,7 +92,7 @@ def status(term, leader, ready=True):
 
 def test_the_newest_term_counts_and_never_falls():
     a, b = ("kv", "a@one"), ("kv", "b@one")
-    observer = Observer(Finder(None, (a, b)))
+    observer = Observer(LeaderFinder(None, (a, b)))
     assert observer.news([status(3, a), status(2, b)]) == Leadership(a, 3, True)
     assert observer.news([status(3, a)]) is None
     assert observer.news([status(3, a), status(4, None)]) == Leadership(None, 4, False)

@@ -58,24 +58,24 @@ def test_what_another_call_was_answered_is_raised_to_nobody_else(error):
 def test_a_call_that_was_left_out_is_not_sent_again_and_can_be_settled(counters, monkeypatch):
     cluster = Cluster(counters[0])
     cluster.write(0)
-    call = cluster._begin(5, timeout=0.0)
+    call = cluster._client.begin(5, timeout=0.0)
     call.future = Future()  # its answer gets lost
-    assert cluster._session.forget_ended()
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.forget_ended()
+    assert cluster._client.session.under_way == {}
     with monkeypatch.context() as patch:
         patch.setattr(Peers, "request", None)
         with pytest.raises(OutcomeUnknown) as unknown:
-            cluster._finish(call)
+            cluster._client.finish(call)
     assert cluster.outcome(unknown.value.request_id) == 5
 
 
 def test_a_cast_that_finds_no_leader_holds_up_nobody(counters, monkeypatch):
     cluster = Cluster(counters[0])
     cluster.write(0)
-    cluster._finder.leader = None
-    monkeypatch.setattr(cluster._finder, "find", lambda *_, **__: None)
+    cluster._client.finder.leader = None
+    monkeypatch.setattr(cluster._client.finder, "find", lambda *_, **__: None)
     cluster.cast(1)
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.under_way == {}
 
 
 def test_ctrl_c_with_the_request_id_just_given_holds_up_nobody(counters, monkeypatch):
@@ -90,7 +90,7 @@ def test_ctrl_c_with_the_request_id_just_given_holds_up_nobody(counters, monkeyp
     monkeypatch.setattr(ClientSession, "next", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cluster.write(1)
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.under_way == {}
 
 
 def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(counters, monkeypatch):
@@ -101,4 +101,4 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
     failed.set_exception(NoConnection("gone", was_sent=False))
     monkeypatch.setattr(Peers, "request", lambda *_, **__: failed)
     cluster.pipeline().write(1)
-    assert cluster._session.under_way == {}
+    assert cluster._client.session.under_way == {}

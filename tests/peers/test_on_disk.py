@@ -300,7 +300,7 @@ def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tm
     name = lone(make_peer, **options)
     cluster = Cluster(name)
     cluster.write(("set", "x", 1))
-    session = cluster._session.number
+    session = cluster._client.session.number
     cluster.write(("set", "x", 2))
     Raft.stop(name)
     cluster.close()  # too late to end its session
@@ -328,7 +328,7 @@ def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make
     assert Raft.set_configuration(name, [name])[0] == "ok"
     cluster = Cluster(name)
     assert [cluster.write("run") for _ in range(3)] == [1, 2, 3]
-    session, index = cluster._session.number, peer_of(name).replica.applier.applied.index
+    session, index = cluster._client.session.number, peer_of(name).replica.applier.applied.index
     Raft.stop(name)
     cluster.close()
     state = DiskDict(tmp_path / "data" / "machine")

@@ -269,7 +269,7 @@ def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
     name = lone(make_peer, **options)
     with Cluster(name) as cluster:
         cluster.write(("set", "x", 1))
-        session = cluster._session.number
+        session = cluster._client.session.number
         cluster.write(("set", "x", 2))
     Raft.snapshot(name)
     Raft.stop(name)

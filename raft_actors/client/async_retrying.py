@@ -1,0 +1,197 @@
+"""AsyncRetryingClient: what `RetryingClient` does, waiting on an asyncio loop and on no thread."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from raft_actors.client.async_wait import wait_for
+from raft_actors.client.call import Call
+from raft_actors.client.retrying import AGAIN, RetryingClient, opening
+from raft_actors.client.rpc import PeerRef
+from raft_actors.client.session import PAUSE_S, ClientSession
+from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
+from raft_actors.errors import Unavailable
+from raft_actors.machine.sessions import REPLY
+from raft_actors.names import Address
+from raft_actors.replica.requests import READ
+
+__all__ = ["AsyncRetryingClient"]
+
+THREADS = 16
+"""For those who ask all members for their status."""
+SEARCH_S = 1.0
+"""How long one search for a leader lasts at most; who still has time makes another."""
+
+
+@dataclass(slots=True)
+class OfLoop:
+    """What the tasks of one loop share.
+
+    opening  held by the one who opens a session
+    room     held by the first of those who wait for room in one
+    search   for the leader, on a thread; also of those who are cancelled, so it ends by itself
+    """
+
+    loop: asyncio.AbstractEventLoop
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    room: asyncio.Lock = field(default_factory=asyncio.Lock)
+    search: asyncio.Future[Any] | None = None
+
+
+class AsyncRetryingClient:
+    """Sends the calls that its `client` makes, for the tasks of one loop.
+
+    However many wait, they wait on the loop, each until its own deadline. One thread searches for
+    the leader, for all of them.
+    """
+
+    def __init__(self, client: RetryingClient) -> None:
+        self.client = client
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="async-cluster")
+        self.searcher = ThreadPoolExecutor(1, thread_name_prefix="async-cluster-search")
+        self.of_loop: OfLoop | None = None
+
+    def close(self) -> None:
+        """Take no more calls. Those under way end by themselves, on the loop's own threads."""
+        self.client.close()
+        self.threads.shutdown(wait=False)
+        self.searcher.shutdown(wait=False)
+
+    async def begin(self, command: Any, timeout: float | None) -> Call:
+        """Send a command for the first time."""
+        call = self.client.write_call(command, timeout)
+        try:
+            await self.send(call)
+        except BaseException:
+            call.give_up()
+            raise
+        return call
+
+    async def run(self, call: Call) -> Any:
+        """Send it and wait for the reply; nobody can wait for it once more."""
+        try:
+            await self.send(call)
+            return await self.finish(call)
+        except BaseException:
+            call.give_up()
+            raise
+
+    async def send(self, call: Call) -> None:
+        """Make an attempt, when it has a session with room, and somebody leads."""
+        if call.needs_session():
+            await self.into_session(call)
+        client = self.client
+        leader = client.finder.leader
+        if leader is None and call.read_targets is None:
+            leader = await self.await_leader(call)
+        client.send(call, leader=leader)
+
+    async def finish(self, call: Call) -> Any:
+        """Wait for the reply; try again whatever is safe to try again, until the deadline.
+
+        Who was cancelled in it may come again, and goes on.
+        """
+        client = self.client
+        try:
+            while True:
+                if call.needs_session():
+                    await self.send(call)
+                future = call.future
+                if future is not None:
+                    await wait_for(future, call.patience())
+                    future.abandon()
+                reply = client.receive(call)
+                if reply is not AGAIN:
+                    break
+                await asyncio.sleep(client.pause_s(call))
+                call.tries += 1
+                await self.send(call)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            client.end(call)
+            raise
+        client.end(call)
+        return reply
+
+    async def await_applied(self, index: int, at: PeerRef | None, timeout: float | None) -> None:
+        finder = self.client.finder
+        deadline, wanted = wanted_applied(self.client, index, at, timeout)
+        while slow := await self.aside(behind, finder, index, wanted):
+            if time.monotonic() >= deadline:
+                raise late(index, slow)
+            await asyncio.sleep(LOOK_S)
+
+    # What there may be to wait for. Nothing of it waits on the loop's thread.
+
+    async def into_session(self, call: Call) -> None:
+        session = self.client.session or await self.open_session(call)
+        if not session.has_room():
+            await self.await_room(session, call)
+        session.next(call)
+
+    async def open_session(self, call: Call) -> ClientSession:
+        client, turn = self.client, self.here().opening
+        if not await got(turn, call):
+            raise Unavailable("no session could be opened in time; nothing happened: try again")
+        try:
+            if client.session is None:
+                number = await self.run(opening(call.deadline))
+                client.session = ClientSession(number)
+            return client.session
+        finally:
+            turn.release()
+
+    async def await_room(self, session: ClientSession, call: Call) -> None:
+        """Wait for room in a session, but not after the deadline: `next` raises then."""
+        turn = self.here().room
+        if await got(turn, call):
+            try:
+                while not session.has_room() and call.remaining() > 0:
+                    if not session.forget_ended():
+                        await asyncio.sleep(PAUSE_S)
+            finally:
+                turn.release()
+
+    async def await_leader(self, call: Call) -> Address | None:
+        """Wait until somebody leads. None at the deadline."""
+        client, here = self.client, self.here()
+        while client.finder.leader is None and call.remaining() > 0:
+            if here.search is None or here.search.done():
+                until = min(call.deadline, time.monotonic() + SEARCH_S)
+                searching = Call(READ, REPLY, until, target=call.target)
+                here.search = self.on_thread(self.searcher, client.finder.find, searching)
+            await asyncio.wait({here.search}, timeout=call.remaining())
+            if here.search.done():
+                here.search.result()
+        return client.finder.leader
+
+    def here(self) -> OfLoop:
+        loop = asyncio.get_running_loop()
+        if self.of_loop is None or self.of_loop.loop is not loop:
+            self.of_loop = OfLoop(loop)
+        return self.of_loop
+
+    async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Wait on the loop for a function that a thread runs."""
+        self.client.peers.node.check_process()
+        return await self.on_thread(self.threads, function, *arguments)
+
+    def on_thread(
+        self, threads: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any
+    ) -> asyncio.Future[Any]:
+        """On the handle's threads; on the loop's own after it was closed."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(None if self.client.closed else threads, function, *arguments)
+
+
+async def got(turn: asyncio.Lock, call: Call) -> bool:
+    """Tell whether it was `call`'s turn before its deadline. Then the lock is to be released."""
+    try:
+        async with asyncio.timeout(call.remaining()):
+            return await turn.acquire()
+    except TimeoutError:
+        return False

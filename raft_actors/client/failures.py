@@ -1,0 +1,62 @@
+"""Failures: what is known of a call that was not answered in time, and what to do about it."""
+
+from raft_actors.client.call import Call
+from raft_actors.client.leader_finder import LeaderFinder
+from raft_actors.errors import (
+    NoLeader,
+    OutcomeUnknown,
+    Overloaded,
+    RaftError,
+    TooStale,
+    Unavailable,
+)
+from raft_actors.machine.sessions import NEW
+from raft_actors.replica.requests import WRITE
+
+__all__ = ["unanswered"]
+
+
+def unanswered(call: Call, finder: LeaderFinder) -> RaftError:
+    """Return the error of a call at its deadline."""
+    members = list(finder.members)
+    why = f"the last answer was {call.reason!r} by {call.target}"
+    if call.why:
+        why += f": {call.why}"
+    if call.target is None and finder.why:
+        why = finder.why
+    if (
+        call.operation == WRITE
+        and call.request[0] != NEW
+        and (call.may_have_happened or not call.payload)
+    ):
+        if call.session is not None:
+            call.session.in_doubt = True
+        return OutcomeUnknown(
+            f"this command may have happened, or may still ({why}): settle it with "
+            f"cluster.outcome({call.request})",
+            call.request,
+        )
+    match call.reason:
+        case "overloaded":
+            return Overloaded(f"{call.target} has too much to do; try again later ({why})")
+        case "too_stale":
+            return TooStale(f"nobody could make sure to be so fresh in time: allow more ({why})")
+        case ("redirect", (_, _)) if call.read_targets is not None:
+            return Unavailable(
+                f"{call.target} answers no reads, for a witness keeps no state: leave out "
+                f"`at`, or name another member ({why})"
+            )
+        case "election_in_progress" | ("redirect", _):
+            return NoLeader(
+                f"no leader was found in time; nothing happened: try again, and see that a "
+                f"majority of {members} runs ({why})"
+            )
+    if call.read_targets is not None:
+        return Unavailable(
+            f"no peer that was asked answered in time: see that it runs, or leave out `at`, "
+            f"for any of {members} may answer ({why})"
+        )
+    return Unavailable(
+        f"no member that leads answered in time; nothing happened: try again, and see that a "
+        f"majority of {members} runs ({why})"
+    )

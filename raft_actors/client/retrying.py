@@ -1,0 +1,332 @@
+"""RetryingClient: send a call, judge the answer, and send again what is safe to send again."""
+
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from secrets import randbits
+from typing import Any
+
+from raft_actors import encoding
+from raft_actors.client.call import Call
+from raft_actors.client.failures import unanswered
+from raft_actors.client.leader_finder import LeaderFinder, time_until
+from raft_actors.client.read_targets import ReadTargets
+from raft_actors.client.rpc import PeerRef, address_of
+from raft_actors.client.session import ClientSession
+from raft_actors.core.entry import RequestId
+from raft_actors.core.messages import FOLLOWER, STALE
+from raft_actors.errors import (
+    CommandTooLarge,
+    FrameTooLarge,
+    NotApplied,
+    RaftError,
+    ReplyLost,
+    SessionExpired,
+    Unavailable,
+)
+from raft_actors.future import Future
+from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
+from raft_actors.names import Address
+from raft_actors.peer.peers import Peers
+from raft_actors.replica.requests import READ, WRITE, read_request
+from raft_actors.timeouts import seconds
+
+__all__ = ["AGAIN", "RetryingClient", "opening", "seeds_of"]
+
+PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
+"""Between attempts that failed: doubled each time, up to the second."""
+REFRESH_S = 5.0
+"""How old the known configuration may get while the handle is used."""
+AGAIN: Any = object()
+
+
+class RetryingClient:
+    """A session with one group: each command is sent until it is answered, and runs once.
+
+    Safe to share between threads. A call is made by `..._call`, sent by `send`, and `finish` waits
+    for its reply; `begin` makes and sends one. `Cluster` waits on threads; `AsyncRetryingClient`
+    does the steps of `finish` on a loop.
+
+    timeout  of calls that have none of their own
+    token    the highest log index that an answer has shown
+    session  None until the first command, and after it has expired
+    closed   whether no more calls are taken
+    """
+
+    def __init__(self, peers: Peers, seeds: tuple[Address, ...], timeout: float) -> None:
+        self.peers = peers
+        self.finder = LeaderFinder(peers, seeds)
+        self.read_targets = ReadTargets(self.finder, peers.node.name)
+        self.timeout = timeout
+        self.token = 0
+        self.session: ClientSession | None = None
+        self.session_lock = threading.RLock()  # it knows its owner: see `open_session`
+        self.command_bytes_max = peers.node.config.command_bytes_max
+        self.refresh_at = 0.0
+        self.closed = False
+
+    def close(self) -> None:
+        """Take no more calls. The last of those under way ends the session."""
+        self.closed = True
+        self.end_session()
+
+    # Make a call.
+
+    def deadline(self, timeout: float | None) -> float:
+        """Return when a call that is made now must have its reply. Raises if none may be made."""
+        if self.closed:
+            raise NotApplied("this handle is closed; make a new Cluster")
+        self.peers.node.check_process()
+        now = time.monotonic()
+        if now >= self.refresh_at:
+            self.refresh_at = now + REFRESH_S
+            self.finder.refresh()
+        return now + seconds(self.timeout if timeout is None else timeout)
+
+    def write_call(self, command: Any, timeout: float | None) -> Call:
+        """Make the call of a write, not sent yet."""
+        payload = encoding.dumps(command, "command")
+        if len(payload) > self.command_bytes_max:
+            raise CommandTooLarge(
+                f"{len(payload)} bytes are more than Config.command_bytes_max "
+                f"({self.command_bytes_max}); split it, or raise the bound on every node"
+            )
+        return Call(WRITE, payload, self.deadline(timeout))
+
+    def read_call(
+        self,
+        query: Any,
+        timeout: float | None,
+        consistency: str,
+        max_staleness_s: float | None,
+        after: int,
+        at: PeerRef | None,
+    ) -> Call:
+        """Make the call of a read, not sent yet."""
+        payload = REPLY + encoding.dumps(query, "query")
+        operation, payload = read_request(payload, consistency, max_staleness_s, after)
+        call = Call(operation, payload, self.deadline(timeout))
+        if consistency in (FOLLOWER, STALE):
+            call.read_targets = self.read_targets.of(None if at is None else address_of(at))
+        elif at is not None:
+            raise ValueError(f"the leader answers a {consistency} read: leave out `at`")
+        return call
+
+    def settle_call(self, request_id: RequestId, timeout: float | None) -> Call:
+        return Call(WRITE, b"", self.deadline(timeout), checked_id(request_id))
+
+    def barrier_call(self, timeout: float | None) -> Call:
+        """Make the call of a barrier, not sent yet."""
+        return Call(READ, REPLY, self.deadline(timeout))
+
+    def begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
+        """Send a command for the first time; `together` with others, when they are flushed.
+
+        Opens a session and finds the leader, if none is known, and waits for that.
+        """
+        call = self.write_call(command, timeout)
+        try:
+            return self.send(call, together=together)
+        except BaseException:  # Ctrl-C, above all
+            call.end()
+            raise
+
+    def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
+        """Send a linearizable read for the first time, as `begin` does a command."""
+        payload = REPLY + encoding.dumps(query, "query")
+        return self.send(Call(READ, payload, self.deadline(timeout)), together=together)
+
+    # Send it, wait, and send it again.
+
+    def send(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
+        """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look.
+
+        A command that is of no session becomes one of this handle's.
+        """
+        if call.needs_session():
+            (self.session or self.open_session(call.deadline)).next(call)
+        if call.read_targets is not None:
+            target: Address | None = next(call.read_targets)
+        else:
+            leader = leader or self.finder.leader
+            target = leader or self.finder.find(call)
+        call.target = target
+        call.future = None
+        if target is not None:
+            body = [call.operation, target[0], call.payload, *call.request]
+            try:
+                call.future = self.peers.request(target, body, flush=not together)
+            except FrameTooLarge:
+                self.interpret(call, ("error", "command_too_large"))
+        elif call.reason is None:
+            call.reason = ("redirect", None) if self.finder.heard else "no_node"
+        return call
+
+    def finish(self, call: Call) -> Any:
+        """Wait for the reply; try again whatever is safe to try again, until the deadline."""
+        try:
+            while (reply := self.receive(call)) is AGAIN:
+                time.sleep(self.pause_s(call))
+                call.tries += 1
+                self.send(call)
+            return reply
+        finally:
+            self.end(call)
+
+    def receive(self, call: Call) -> Any:
+        """Wait for the answer to this attempt. Return the reply that it is; or AGAIN, having learnt
+        from it, if another attempt may get one.
+        """
+        answer = call.answer()
+        if type(answer) is bytes:
+            if answer.startswith(REPLY):
+                index, reply = reply_in(answer)
+                if index > self.token:
+                    self.token = index
+                return encoding.loads_stored(reply) if reply else index
+            answer = encoding.loads_stored(answer)
+            if call.request[0] == NEW and answer[0] == "ok":
+                return answer[1]
+        elif type(answer) is list:
+            self.finder.hear_of(answer)
+            answer = ("error", "no_peer")
+        self.interpret(call, answer)
+        return AGAIN
+
+    def interpret(self, call: Call, answer: Any) -> None:
+        """Learn from a refusal; raise what ends the call."""
+        finder = self.finder
+        call.reason = reason = answer[1]
+        match reason:
+            case ("redirect", leader):
+                finder.redirected(call.target, leader)
+            case "overloaded" | "too_stale":
+                pass
+            case "timeout" | "outcome_unknown":
+                call.may_have_happened = True
+                finder.lost(call.target)
+            case "election_in_progress" | "no_peer" | "no_node" | "restarting":
+                finder.lost(call.target)
+            case "session_expired":
+                self.on_expired(call)
+            case "not_applied":
+                raise NotApplied("it did not happen, and never will: write it again if you wish")
+            case "reply_forgotten" | ("reply_too_large", _) if call.operation == WRITE:
+                raise ReplyLost(f"it happened, but the reply is gone ({reason}): read the result")
+            case ("reply_too_large", text):
+                raise FrameTooLarge(f"the reply fits no frame ({text}): ask for less at once")
+            case "command_too_large" if call.may_have_happened and call.operation == WRITE:
+                raise unanswered(call, self.finder)
+            case "command_too_large":
+                raise CommandTooLarge(
+                    f"larger than Config.command_bytes_max of {call.target}, or than what the "
+                    "nodes of the group take in one frame: split it, or raise the bounds on every "
+                    "node"
+                )
+            case _:
+                raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
+
+    def on_expired(self, call: Call) -> None:
+        """Let it be of another session; but a command that may have run in the old one is not
+        repeated.
+        """
+        session = call.session
+        if session is None or call.may_have_happened:
+            raise SessionExpired(
+                "this command's session has expired, so nobody knows whether it happened: read "
+                "what it would have changed, and write it again if it has not",
+                call.request,
+            )
+        call.end()
+        call.session = call.reason = None
+        if self.session is session:
+            self.session = None
+
+    def pause_s(self, call: Call) -> float:
+        """Return how long to wait before the next attempt: longer each time.
+
+        Raises where no time is left for one: it would only make unknown what is known.
+        """
+        remaining = call.remaining()
+        pause = 0.0
+        if call.tries or self.finder.leader is None or call.reason == "overloaded":
+            pause = min(PAUSE_S * 2.0 ** min(call.tries, 10), PAUSE_S_MAX)
+        if remaining <= pause:
+            raise unanswered(call, self.finder)
+        return pause
+
+    def end(self, call: Call) -> None:
+        """The call is over: it has its reply, or its error."""
+        call.end()
+        if self.closed:
+            self.end_session()
+
+    def end_session(self) -> None:
+        """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
+        session, leader = self.session, self.finder.leader
+        if session is None or leader is None or self.peers.node.forked:
+            return
+        session.forget_ended()
+        if not session.under_way and not session.in_doubt:
+            self.session = None
+            with suppress(RaftError):
+                body = [WRITE, leader[0], b"", END, session.number]
+                self.peers.request(leader, body).abandon()
+
+    def detach(self, call: Call) -> None:
+        """Nobody waits for the answer to what was sent, and it is not sent again."""
+        if call.future is not None:
+            call.future.add_done_callback(partial(self.on_cast, call))
+        else:
+            call.end()
+
+    def on_cast(self, call: Call, _answer: Future[Any]) -> None:
+        """Nobody waits for this one, but where it went wrong is where not to ask next."""
+        if not call.is_replied():
+            self.finder.lost(call.target)
+        self.end(call)
+
+    def open_session(self, deadline: float) -> ClientSession:
+        try:  # before `acquire`: Ctrl-C may come just as it returns
+            if not self.session_lock.acquire(timeout=time_until(deadline)):
+                raise Unavailable("no session could be opened in time; nothing happened: try again")
+            if self.session is None:
+                self.session = ClientSession(self.finish(self.send(opening(deadline))))
+            return self.session
+        finally:
+            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                self.session_lock.release()
+            except RuntimeError:  # this thread did not get it
+                pass
+
+
+def opening(deadline: float) -> Call:
+    """Make the call that opens a session, not sent yet."""
+    return Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
+
+
+def checked_id(request_id: Any) -> RequestId:
+    match request_id:
+        case (int() as session, int() as sequence) if min(session, sequence) > 0 and session != NEW:
+            return session, sequence
+    raise ValueError(
+        f"a request id is the `request_id` of an OutcomeUnknown, two numbers, not {request_id!r}"
+    )
+
+
+def seeds_of(members: PeerRef | Iterable[PeerRef]) -> tuple[Address, ...]:
+    """Return the addresses of the members that a handle was given, or of the only one."""
+    several = isinstance(members, Iterable) and not isinstance(members, str)
+    if several and not is_address(members):
+        seeds = tuple(address_of(member) for member in members)  # type: ignore[union-attr]
+    else:
+        seeds = (address_of(members),)  # type: ignore[arg-type]
+    if not seeds:
+        raise ValueError("a cluster needs at least one member to begin with")
+    return seeds
+
+
+def is_address(value: Any) -> bool:
+    return isinstance(value, tuple) and tuple(map(type, value)) == (str, str)
