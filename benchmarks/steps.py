@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from raft_actors.cluster import Cluster
+from raft_actors.client.retrying import RetryingClient
 from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.bench import map_machine as machine
 from raft_actors.tools.bench.loads import WORKS
@@ -80,8 +80,8 @@ def watch() -> None:
 
         setattr(owner, name, wrapper)
 
-    noted(Cluster, "_begin", before="calls")
-    noted(Cluster, "_finish", after="answered")
+    noted(RetryingClient, "begin", before="calls")
+    noted(RetryingClient, "finish", after="answered")
     noted(Link, "flush", after="sent")
     noted(DurableStore, "save", before="saves", after="saved")
     noted(selectors.DefaultSelector, "select", after="woke")
