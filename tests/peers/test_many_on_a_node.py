@@ -87,7 +87,7 @@ def groups(make_node, tmp_path):  # noqa: F811
 
 
 def test_the_bridge_steps_heartbeats_and_wakes_no_peer_for_them(groups, monkeypatch):
-    """Planted: `Peers.bring` that only tells."""
+    """Planted: `Peers.deliver` that only tells."""
     three = groups()
     bridges = {node._bridge.reactor._thread.ident for node in three.nodes}
     step, seen = Server.step, []
@@ -110,7 +110,7 @@ def test_the_bridge_steps_heartbeats_and_wakes_no_peer_for_them(groups, monkeypa
 
 
 def test_a_machine_runs_on_its_peers_own_thread_only(groups):
-    """Planted: `is_talk` that is always true, or knows nothing of snapshots that are due."""
+    """Planted: `Replica.flush_messages` that always performs, or knows nothing of due snapshots."""
     three = groups(snapshot_interval=0.05)
     for number in range(20):
         for name in NAMES:
@@ -171,7 +171,7 @@ def test_alarms_of_several_peers_ring_together(groups):
 
 
 def test_the_peers_of_a_node_that_is_stopped_still_hear_their_alarms(groups):
-    """Planted: `bring_soon` without a way besides the bridge, and it leads for ever."""
+    """Planted: `deliver_soon` without a way besides the bridge, and it leads for ever."""
     three = groups()
     node = three.leader("one")
     peer = three.peer(node, "one")
