@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil, inf
-from pathlib import Path
 from random import Random
 from reprlib import repr as shortened
 from typing import Any
@@ -29,13 +28,13 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.core.replies import NO_PEER
-from raft_actors.errors import DataDirInUse, RaftError, StoreError
+from raft_actors.errors import RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
-from raft_actors.paths import absolute
 from raft_actors.peer.admission import Backlog, Requests
+from raft_actors.peer.data_path import data_path, look_beside
 from raft_actors.peer.declaration import Formed, declaration
 from raft_actors.peer.disk_watchdog import DiskWatch
 from raft_actors.peer.host import Host
@@ -44,7 +43,6 @@ from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, encoded, refuse
 from raft_actors.replica.snapshotter import WriterEnded
 from raft_actors.stores import Mark, open_store
-from raft_actors.stores.data_directory import is_in_use
 from supervision import Process, tell_if_alive, text_of, timer
 
 __all__ = ["Before", "Peer"]
@@ -392,40 +390,3 @@ def fitting(config: Config, of_node: Config) -> Config:
         append_bytes_max=min(config.append_bytes_max, of_node.frame_bytes_max // 2),
         snapshot_chunk_bytes=min(config.snapshot_chunk_bytes, of_node.frame_bytes_max // 2),
     )
-
-
-def data_path(name: str, config: Config, host: Host) -> Path:
-    """Return `config.data_dir` as it is, or a directory for this peer under its node's."""
-    if config.data_dir is not None:
-        return Path(config.data_dir)
-    return (host.data_dir or absolute("data")) / host.name / name
-
-
-def look_beside(path: Path, peer: Address) -> None:
-    """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before;
-    warn where it does beside that of its name on another node, which may be what was meant.
-    A name may have its node's in it.
-
-    One that is in use is that of a peer which runs, here or on another host that shares the disk.
-    """
-    if (path / "store.json").exists():
-        return
-    name, node = peer
-    for found in sorted(path.parent.parent.glob("*@*/*/store.json")):
-        was, before = found.parent.name, found.parent.parent.name
-        if before == node or was.replace(before, "@") != name.replace(node, "@"):
-            continue
-        if is_in_use(found.parent):
-            continue
-        if before.partition("@")[0] != node.partition("@")[0]:
-            logger.warning(
-                "%s on %s begins anew, empty. %s, of %s, is beside it and not in use: if that one "
-                "was meant, start this node as %s", name, node, found.parent, before, before,
-            )  # fmt: skip
-        else:
-            raise DataDirInUse(
-                f"{name} on {node} would begin anew, empty, for {path} is not there; but "
-                f"{found.parent} is, of {was} on {before}: was this host renamed? Start the node "
-                f"by its old name, Node.start({before!r}), and {was} goes on; or else move that "
-                "directory away, or give the node a data_dir of its own"
-            )
