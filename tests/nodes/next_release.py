@@ -11,8 +11,9 @@ from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import TimeoutNow
+from raft_actors.peer import message_codec as messages
 from raft_actors.tools.cli import main
-from raft_actors.wire import messages, versions
+from raft_actors.wire import versions
 
 
 @dataclass(slots=True, kw_only=True)
