@@ -85,6 +85,11 @@ def test_a_state_that_was_written_just_before_a_crash_is_of_committed_entries() 
     assert isinstance(play(draw(114896, 500)), World)
 
 
+def test_a_group_waits_where_a_witness_has_just_cut_its_log_behind_what_another_lacks() -> None:
+    """Seed 224588 of 500 steps: the cut is not on the witness's disk yet."""
+    assert isinstance(play(draw(224588, 500)), World)
+
+
 def test_a_group_waits_for_its_founder_while_only_who_was_not_heard_has_the_first_entry() -> None:
     """Seed 217809 of 500 steps: no member that lives may lead, and nothing was committed."""
     assert isinstance(play(draw(217809, 500)), World)
