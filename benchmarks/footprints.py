@@ -28,7 +28,7 @@ from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 from raft_actors.tools.bench.map_machine import Map
 from raft_actors.tools.bench.trio import NAMES, until
-from raft_actors.tools.node_processes import Cluster, keep_to_ourselves
+from raft_actors.tools.node_processes import NodeProcesses, keep_to_ourselves
 
 COUNT = "RAFT_ACTORS_BENCH_PEERS"
 STORE = "RAFT_ACTORS_BENCH_STORE"
@@ -48,17 +48,16 @@ def nodes(count: int, log_store: str = "rocksdb") -> Iterator[list[psutil.Proces
     os.environ[COUNT], os.environ[STORE] = str(count), log_store
     with tempfile.TemporaryDirectory(prefix="raft_actors-bench-") as directory:
         keep_to_ourselves(Path(directory))
-        cluster = Cluster(Path(directory), NAMES, starter="benchmarks.footprints:start_peers")
+        servers = NodeProcesses(Path(directory), NAMES, "benchmarks.footprints:start_peers")
         try:
-            for name in NAMES:
-                cluster.start(name)
+            servers.start(*NAMES)
             Node.start("bench")
             for number in range(count):
                 found(f"group{number}", number)
-            yield [psutil.Process(cluster.processes[name].pid) for name in NAMES]
+            yield [psutil.Process(servers.pid(name)) for name in NAMES]
         finally:
             Node.stop()
-            cluster.kill(*NAMES)
+            servers.kill(*NAMES)
 
 
 def is_up(member: Address) -> bool:

@@ -7,11 +7,7 @@ standard input.
 """
 
 import logging
-import os
-import secrets
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,13 +18,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 
 from raft_actors import Node, Raft, Supervisor
 from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
+from raft_actors.tools.node_processes import (
+    PEER,
+    NodeProcesses,
+    end_with_stdin,
+    keep_to_ourselves,
+)
 
 __all__ = ["run_demo", "start_store"]
 
@@ -44,12 +46,7 @@ UNKNOWN = {("error", "timeout"), ("error", "outcome_unknown")}
 def start_store() -> Any:
     """Start a node's tree: one peer, `kv`. The process ends when its standard input does."""
     threading.Thread(target=end_with_stdin, name="end-with-stdin", daemon=True).start()
-    return Supervisor.start_link([(KVStore, {"name": "kv"})], strategy="one_for_one")
-
-
-def end_with_stdin() -> NoReturn:
-    sys.stdin.read()
-    os._exit(1)
+    return Supervisor.start_link([(KVStore, {"name": PEER})], strategy="one_for_one")
 
 
 class DemoFailed(Exception):
@@ -76,57 +73,20 @@ class Story:
         return found
 
 
-class Stage:
-    """The three node processes and their directory."""
+class Stage(NodeProcesses):
+    """The three node processes and their directory, in which they run."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.host = socket.gethostname().partition(".")[0]
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def command(self, name: str) -> list[str]:
-        return [
-            sys.executable, "-m", "raft_actors", "node", "--sname", name,
-            "--start", "raft_actors.tools.demo:start_store",
-            "--data-dir", str(self.directory / name),
-        ]  # fmt: skip
-
-    def start(self, name: str) -> int:
-        """Start the node's process and return its pid."""
-        with self.log(name).open("ab") as log:
-            self.processes[name] = subprocess.Popen(  # noqa: S603 - our own command
-                self.command(name),
-                stdin=subprocess.PIPE, stdout=log, stderr=log,
-                cwd=self.directory, start_new_session=True,
-            )  # fmt: skip
-        return self.processes[name].pid
-
-    def kill(self, *names: str) -> None:
-        """SIGKILL these nodes, all at once, and bury them."""
-        for name in names:
-            self.processes[name].kill()
-        for name in names:
-            process = self.processes.pop(name)
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-
-    def address(self, name: str) -> Address:
-        return ("kv", f"{name}@{self.host}")
-
-    def addresses(self) -> list[Address]:
-        return [self.address(name) for name in NAMES]
+        super().__init__(directory, NAMES, "raft_actors.tools.demo:start_store", cwd=directory)
 
     def is_up(self, name: str) -> bool:
         """Whether the node's peer answers. Raises DemoFailed if its process has ended."""
-        if (status := self.processes[name].poll()) is not None:
-            raise DemoFailed(f"node {name} ended with status {status}")
-        return bool(Raft.status(self.address(name))[0] == "ok")
+        if (words := self.last_words(name)) is not None:
+            raise DemoFailed(f"node {name} has ended by itself: {words}")
+        return self.status(name) is not None
 
-    def log(self, name: str) -> Path:
-        return self.directory / f"{name}.log"
-
-    def last_words(self) -> str:
+    def log_ends(self) -> str:
+        """What the nodes said last, line by line."""
         said = []
         for name in NAMES:
             if self.log(name).exists():
@@ -209,7 +169,7 @@ def run_demo(*, write_s: float = 2.0) -> int:
             Node.start("demo")
             return play(story, stage, write_s)
         except DemoFailed as error:
-            story.console.print(f"[bold red]failed:[/] {error}\n{stage.last_words()}", markup=True)
+            story.console.print(f"[bold red]failed:[/] {error}\n{stage.log_ends()}", markup=True)
             return 1
         except KeyboardInterrupt:
             return 130
@@ -218,19 +178,9 @@ def run_demo(*, write_s: float = 2.0) -> int:
             Node.stop()
 
 
-def keep_to_ourselves(directory: Path) -> None:
-    """Give this process and its children their own cookie and port files."""
-    runtime = directory / "run"
-    runtime.mkdir(mode=0o700)
-    os.environ["RAFT_ACTORS_RUNTIME_DIR"] = str(runtime)
-    os.environ["RAFT_ACTORS_COOKIE"] = secrets.token_urlsafe(32)
-    for name in ("RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT"):
-        os.environ.pop(name, None)
-
-
 def play(story: Story, stage: Stage, write_s: float) -> int:
     leader = form_cluster(story, stage)
-    clients = Clients(stage.addresses(), leader)
+    clients = Clients(stage.addresses, leader)
     with clients.writing():
         kill_the_leader(story, stage, clients, write_s)
         kill_everyone(story, stage, clients)
@@ -240,10 +190,12 @@ def play(story: Story, stage: Stage, write_s: float) -> int:
 def form_cluster(story: Story, stage: Stage) -> Address:
     """Start the nodes, tell them who they are, and return who leads."""
     for name in NAMES:
-        story.tell(f"node [bold]{name}@{stage.host}[/] starts, process {stage.start(name)}")
+        stage.start(name)
+        node = stage.address(name)[1]
+        story.tell(f"node [bold]{node}[/] starts, process {stage.pid(name)}")
     for name in NAMES:
         story.until(f"node {name} is up", partial(stage.is_up, name))
-    answer = Raft.set_configuration(stage.address("a"), stage.addresses())
+    answer = Raft.set_configuration(stage.address("a"), stage.addresses)
     if answer[0] != "ok":
         raise DemoFailed(f"set_configuration answered {answer!r}")
     leader: Address = story.until("a leader is elected", lambda: Raft.leader(stage.address("a")))
@@ -266,12 +218,13 @@ def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float
         f"the new leader is [bold]{new_leader[1]}[/]; "
         f"it acknowledged a write {took_s * 1000:.0f} ms after the kill"
     )
-    follower = next(one for one in stage.addresses() if one not in (leader, new_leader))
+    follower = next(one for one in stage.addresses if one not in (leader, new_leader))
     answer = Raft.read(follower, ("get", "client 0, write 1"), timeout=CALL_S)
     story.tell(f"asked to read, the follower {follower[1]} answers {answer!r}")
     time.sleep(write_s)
 
-    story.tell(f"{leader[1]} starts again, same command, process {stage.start(name)}")
+    stage.start(name)
+    story.tell(f"{leader[1]} starts again, same command, process {stage.pid(name)}")
     story.until(f"node {name} is up", partial(stage.is_up, name))
     goal = Raft.status(new_leader)[1]["commit_index"]
     story.until(f"{leader[1]} has caught up", lambda: applied(leader) >= goal)
@@ -280,7 +233,7 @@ def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float
 
 def new_leader_than(story: Story, stage: Stage, old: Address) -> Address:
     """Wait until the living agree on a leader that is not the old one, and return it."""
-    living = [one for one in stage.addresses() if one != old]
+    living = [one for one in stage.addresses if one != old]
 
     def agreed() -> Address | None:
         leaders = {Raft.leader(one) for one in living}
@@ -302,8 +255,7 @@ def kill_everyone(story: Story, stage: Stage, clients: Clients) -> None:
     )
     killed_at = time.monotonic()
     stage.kill(*NAMES)
-    for name in NAMES:
-        stage.start(name)
+    stage.start(*NAMES)
     story.tell("all three start again, same commands")
     took_s = clients.wait_for_more(story, killed_at)
     story.tell(f"{took_s * 1000:.0f} ms after the kill a write was acknowledged again")

@@ -7,7 +7,7 @@ import os
 import threading
 
 from raft_actors import Supervisor
-from raft_actors.tools.demo import end_with_stdin
+from raft_actors.tools.node_processes import end_with_stdin
 from tests.client.conftest import Counter
 
 

@@ -5,7 +5,7 @@ import threading
 from raft_actors import Supervisor
 from raft_actors.kv_store import KVStore
 from raft_actors.node.host_name import short_host_name
-from raft_actors.tools.demo import end_with_stdin
+from raft_actors.tools.node_processes import end_with_stdin
 
 MEMBERS = [("kv", f"{name}@{short_host_name()}") for name in "abc"]
 

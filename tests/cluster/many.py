@@ -8,7 +8,7 @@ import threading
 
 from raft_actors import StateMachine, Supervisor
 from raft_actors.machine.undo_dict import UndoDict
-from raft_actors.tools.demo import end_with_stdin
+from raft_actors.tools.node_processes import end_with_stdin
 
 GROUPS = "RAFT_ACTORS_TEST_GROUPS"
 SNAPSHOT = {"snapshot_entries": 400, "snapshot_trailing": 40}

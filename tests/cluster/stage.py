@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raft_actors import Node, Raft
-from raft_actors.node.host_name import short_host_name
+from raft_actors.tools.node_processes import NodeProcesses
 from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,23 +43,18 @@ class Load:
             time.sleep(min(0.2, timeout_s / 6_000))
 
 
-class Stage:
-    """Three nodes on this machine, with cookie, port files and logs of their own.
+class Stage(NodeProcesses):
+    """Three nodes on this machine, with a cookie and port files of their own.
 
-    Only processes that it started are ever signalled; they end with this process, for they wait
-    for the end of their standard input. `starter` starts the tree of each.
-
-    program   the module that each runs; this and the next may be changed between two starts
-    disks     whether each has a disk of its own that obeys; see `bad_disk`
+    module   what each runs; this and the next may be changed between two starts
+    disks    whether each has a disk of its own that obeys; see `bad_disk`
     """
 
-    starter = STARTER
-    program = "raft_actors"
+    module = "raft_actors"
     disks = False
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.processes: dict[str, subprocess.Popen] = {}
+        super().__init__(directory, tuple(NAMES), STARTER, sessions=False)
         self.environment = {
             "RAFT_ACTORS_RUNTIME_DIR": str(directory / "run"),
             "RAFT_ACTORS_COOKIE": secrets.token_urlsafe(32),
@@ -67,55 +62,23 @@ class Stage:
         }
         (directory / "run").mkdir(mode=0o700)
 
-    def start(self, *names: str) -> None:
-        for name in names:
-            with self.log(name).open("ab") as log:
-                data_dir = str(self.directory / name)
-                program = ["tests.cluster.bad_disk", data_dir] if self.disks else [self.program]
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", *program, "node", "--sname", name,
-                     "--start", self.starter, "--data-dir", data_dir],
-                    stdin=subprocess.PIPE, stdout=log, stderr=log,
-                    env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
-                )  # fmt: skip
+    def program(self, name: str) -> list[str]:
+        if self.disks:
+            return ["tests.cluster.bad_disk", str(self.data_dir(name))]
+        return [self.module]
 
-    def signal(self, name: str, number: int) -> None:
-        self.processes[name].send_signal(number)
-
-    def order(self, name: str, text: str) -> None:
-        """Give a node an order that its starter takes."""
-        stdin = self.processes[name].stdin
-        stdin.write(f"{text}\n".encode())
-        stdin.flush()
+    def environment_of(self, name: str) -> dict[str, str]:
+        return {"PYTHONPATH": str(ROOT)} | super().environment_of(name)
 
     def stop(self, name: str) -> None:
         """SIGTERM, as a service manager does, and wait for the end."""
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, self.log(name).read_text()
-        process.stdin.close()
-
-    def kill(self, *names: str) -> None:
-        for name in names:
-            self.signal(name, signal.SIGKILL)
-        for name in names:
-            process = self.processes.pop(name)
-            process.wait()
-            process.stdin.close()
-
-    def log(self, name: str) -> Path:
-        return self.directory / f"{name}.log"
-
-    def address(self, name: str) -> tuple[str, str]:
-        return ("kv", f"{name}@{short_host_name()}")
-
-    @property
-    def addresses(self) -> list[tuple[str, str]]:
-        return [self.address(name) for name in NAMES]
+        self.signal(name, signal.SIGTERM)
+        assert self.processes[name].wait(30) == 0, self.log(name).read_text()
+        self.bury(name)
 
     def is_up(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.log(name).read_text()
-        return Raft.status(self.address(name))[0] == "ok"
+        return self.status(name) is not None
 
     def form(self) -> None:
         self.start(*NAMES)
@@ -163,10 +126,8 @@ class Stage:
         return "".join(other for other in NAMES if other != name)
 
     def applied(self, name: str) -> int:
-        match Raft.status(self.address(name)):
-            case ("ok", status):
-                return status["last_applied"]
-        return -1
+        status = self.status(name)
+        return -1 if status is None else status["last_applied"]
 
     @contextmanager
     def load(self, threads: int = 4, *, pipelined: bool = False):
@@ -175,7 +136,7 @@ class Stage:
         command.append(str(0 if pipelined else threads))
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
+            env=os.environ | self.environment_of("load"),
         )  # fmt: skip
         load = Load(process)
         try:
@@ -189,7 +150,5 @@ class Stage:
         assert load.report["found"] == load.report["written"], "lost, or run twice"
 
     def end(self) -> None:
-        for name, process in list(self.processes.items()):
-            process.send_signal(signal.SIGCONT)
-            self.kill(name)
+        self.kill(*list(self.processes))
         Node.stop()

@@ -129,7 +129,7 @@ def test_an_idle_cluster_sleeps(stage):
     stage.form()
     stage.write("a", 1)
     stage.leader()
-    processes = {n: psutil.Process(stage.processes[n].pid) for n in NAMES}
+    processes = {n: psutil.Process(stage.pid(n)) for n in NAMES}
     for _ in range(3):
         before = {n: sum(process.cpu_times()[:2]) for n, process in processes.items()}
         began = time.monotonic()
@@ -143,10 +143,10 @@ def test_an_idle_cluster_sleeps(stage):
 
 def test_a_directory_in_use_by_another_process_is_refused_and_the_message_names_it(stage):
     stage.form()
-    directory = stage.directory / "a" / stage.address("a")[1] / "kv"
+    directory = stage.data_dir("a") / stage.address("a")[1] / "kv"
     with pytest.raises(DataDirInUse) as refused:
         open_store("rocksdb", directory, owner=stage.address("a"))
-    assert f"process {stage.processes['a'].pid}" in str(refused.value)
+    assert f"process {stage.pid('a')}" in str(refused.value)
     assert str(directory) in str(refused.value)
     error, (_, kind, text) = Raft.start_peer(KVStore, name="other", data_dir=directory)
     assert (error, kind) == ("error", "DataDirInUse"), "another peer's directory, in use or not"

@@ -87,7 +87,7 @@ def test_two_wiped_members_of_three_found_no_group_of_their_own(stage):
     (group,) = groups(stage)
     stage.kill("b", "c")
     for name in "bc":
-        shutil.rmtree(stage.directory / name)
+        shutil.rmtree(stage.data_dir(name))
     stage.start("b", "c")
     for name in "bc":
         eventually(lambda name=name: "troubles" in status(stage, name))

@@ -5,8 +5,6 @@ what must not be waited for.
 """
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -113,11 +111,7 @@ sys.stdin.read()
 def test_a_program_that_just_ends_hands_over_first(stage):
     """It stops nothing of what it started: the end of the interpreter does."""
     for name in NAMES:
-        with stage.log(name).open("ab") as log:
-            stage.processes[name] = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, name, str(stage.directory / name)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log,
-            )  # fmt: skip
+        stage.launch(name, "-c", PROGRAM, name, str(stage.data_dir(name)))
     for name in NAMES:
         eventually(lambda name=name: stage.is_up(name))
     assert Raft.set_configuration(stage.addresses[0], stage.addresses)[0] == "ok"

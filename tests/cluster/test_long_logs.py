@@ -99,8 +99,8 @@ def sample(stage):
     """Of the node that has most: bytes of memory and of disk, and entries in the log."""
     found = []
     for name in NAMES:
-        memory = psutil.Process(stage.processes[name].pid).memory_info().rss
-        disk = disk_bytes(stage.directory / name)
+        memory = psutil.Process(stage.pid(name)).memory_info().rss
+        disk = disk_bytes(stage.data_dir(name))
         now = status(stage, name)
         found.append((memory, disk, now["last_index"] - now["first_index"] + 1))
     return tuple(max(values) for values in zip(*found, strict=True))

@@ -14,7 +14,7 @@ from tests.helpers import eventually
 
 def peer_directory(stage, name):
     peer, node = stage.address(name)
-    return stage.directory / name / node / peer
+    return stage.data_dir(name) / node / peer
 
 
 def recover(*arguments, typed=""):
@@ -49,7 +49,7 @@ def test_a_majority_that_is_gone_for_good(stage):
     assert "is in use by process" in recover("inspect", peer_directory(stage, "a")).stderr
     stage.kill(*NAMES)
     for name in "bc":
-        shutil.move(stage.directory / name, stage.directory / f"lost-{name}")
+        shutil.move(stage.data_dir(name), stage.directory / f"lost-{name}")
 
     directory = peer_directory(stage, "a")
     old = examined(directory)
@@ -90,8 +90,8 @@ def test_a_majority_that_is_gone_for_good(stage):
 
     # One of the lost disks turns up. It is of the old group, and is not listened to.
     stage.kill("c")
-    shutil.move(stage.directory / "c", stage.directory / "fresh-c")
-    shutil.move(stage.directory / "lost-c", stage.directory / "c")
+    shutil.move(stage.data_dir("c"), stage.directory / "fresh-c")
+    shutil.move(stage.directory / "lost-c", stage.data_dir("c"))
     stage.start("c")
     eventually(lambda: stage.is_up("c"))
     eventually(lambda: "by another data directory" in stage.log("c").read_text())
@@ -106,8 +106,8 @@ def test_a_majority_that_is_gone_for_good(stage):
     for key, value in written.items():
         assert Raft.read(address, ("get", key), timeout=10) == ("ok", value)
 
-    shutil.move(stage.directory / "c", stage.directory / "lost-c")
-    shutil.move(stage.directory / "fresh-c", stage.directory / "c")
+    shutil.move(stage.data_dir("c"), stage.directory / "lost-c")
+    shutil.move(stage.directory / "fresh-c", stage.data_dir("c"))
     stage.start("c")
     eventually(lambda: stage.is_up("c") and stage.applied("c") >= stage.applied("b"))
     if (leader := stage.leader()) != "a":
@@ -150,7 +150,7 @@ def test_a_backup_of_a_running_group_becomes_another_group(stage):
     assert Raft.write(stage.address("d"), ("set", "new", 1), timeout=10)[0] == "ok"
 
     for name in "bc":
-        shutil.move(stage.directory / name, stage.directory / f"lost-{name}")
+        shutil.move(stage.data_dir(name), stage.directory / f"lost-{name}")
         stage.start(name)
         eventually(lambda name=name: stage.is_up(name))
         answer = Raft.add_peer(stage.address("d"), stage.address(name))

@@ -14,7 +14,7 @@ def next_release(stage):
     """From now on a node that is started is of the next release."""
 
     def use(speaks):
-        stage.program = NEXT_RELEASE
+        stage.module = NEXT_RELEASE
         stage.environment["RAFT_ACTORS_TEST_SPEAKS"] = speaks
 
     return use
@@ -53,7 +53,7 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
         assert not heard(stage, "c")
         restart(stage, "c")
         eventually(lambda: heard(stage, "c"))
-        stage.program = "raft_actors"  # and back, as after a bad release
+        stage.module = "raft_actors"  # and back, as after a bad release
         restart(stage, "a")
         load.wait_for_more()
     for name in NAMES:

@@ -32,7 +32,7 @@ class Wire:
         self.ends = []
 
     def dial(self):
-        near = socket.create_connection(self.proxy.places["a", "b"])
+        near = socket.create_connection(self.proxy.endpoints["a", "b"])
         self.server.settimeout(10)
         far, _ = self.server.accept()
         self.ends += [near, far]
@@ -111,7 +111,7 @@ def test_a_refusal_resets_connections_old_and_new(wire):
         for end in (near, far):
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
-        with socket.create_connection(wire.proxy.places["a", "b"]) as again:
+        with socket.create_connection(wire.proxy.endpoints["a", "b"]) as again:
             again.settimeout(10)
             with pytest.raises(ConnectionResetError):
                 again.recv(1)
@@ -154,7 +154,7 @@ def test_some_of_what_is_sent_resets_its_connection(wire):
 
 def test_nobody_listens_where_a_node_has_ended(wire):
     wire.server.close()
-    with socket.create_connection(wire.proxy.places["a", "b"]) as near:
+    with socket.create_connection(wire.proxy.endpoints["a", "b"]) as near:
         near.settimeout(10)
         with pytest.raises(ConnectionResetError):
             near.recv(1)

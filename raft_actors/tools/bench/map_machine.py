@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from raft_actors.state_machine import StateMachine
-from raft_actors.tools.torture.child import PEER
+from raft_actors.tools.node_processes import PEER
 from supervision import Supervisor
 
 __all__ = ["Map", "start"]

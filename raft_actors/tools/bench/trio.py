@@ -9,8 +9,8 @@ from raft_actors.cluster import Cluster
 from raft_actors.config import Config
 from raft_actors.node.node import Node
 from raft_actors.raft import Raft
-from raft_actors.tools import node_processes as processes
 from raft_actors.tools.bench.loads import Load, Measured, run_load
+from raft_actors.tools.node_processes import NodeProcesses, keep_to_ourselves
 
 __all__ = ["NAMES", "Trio", "until"]
 
@@ -29,13 +29,12 @@ class Trio:
     def __init__(self, machine: str = "raft_actors.tools.bench.map_machine:start") -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="raft_actors-bench-")
         path = Path(self.directory.name)
-        processes.keep_to_ourselves(path)
-        self.nodes = processes.Cluster(path, NAMES, starter=machine, sessions=False)
+        keep_to_ourselves(path)
+        self.nodes = NodeProcesses(path, NAMES, machine, sessions=False)
 
     def start(self) -> None:
         began = time.perf_counter()
-        for name in NAMES:
-            self.nodes.start(name)
+        self.nodes.start(*NAMES)
         # The client takes the answers to a thousand large commands, whatever its own peers would.
         Node.start("bench", config=Config(frame_bytes_max=64 << 20, link_queue_bytes=256 << 20))
         for name in NAMES:
@@ -66,7 +65,7 @@ class Trio:
         return self.cluster.await_leader()[1].partition("@")[0]
 
     def pid(self, name: str) -> int:
-        return self.nodes.processes[name].pid
+        return self.nodes.pid(name)
 
     def run(self, load: Load) -> Measured:
         return run_load(self.cluster, load)

@@ -22,11 +22,11 @@ from raft_actors import Supervisor
 from raft_actors.peer.peers import peers_here
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.log_store import Ballot
+from raft_actors.tools.node_processes import PEER
 from raft_actors.tools.torture.registers import Registers, RegistersOnDisk
 
-__all__ = ["LEASES", "ON_DISK", "PEER", "start"]
+__all__ = ["LEASES", "ON_DISK", "start"]
 
-PEER = "kv"
 LEASES = "RAFT_ACTORS_TORTURE_LEASES"
 """Set where leaders have leases: how far clocks may drift. All nodes have one clock here."""
 ON_DISK = "RAFT_ACTORS_TORTURE_ON_DISK"

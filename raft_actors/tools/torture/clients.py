@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from raft_actors import Raft
 from raft_actors.names import Address
-from raft_actors.tools.node_processes import TortureFailed
 from raft_actors.tools.torture.loops import Loops
+from raft_actors.tools.torture.nodes import TortureFailed
 from raft_actors.tools.torture.operation import (
     CAS,
     OK,

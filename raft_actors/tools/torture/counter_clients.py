@@ -10,8 +10,8 @@ from random import Random
 from raft_actors import Cluster
 from raft_actors.errors import NotApplied, OutcomeUnknown, SessionExpired
 from raft_actors.names import Address
-from raft_actors.tools.node_processes import TortureFailed
 from raft_actors.tools.torture.loops import Loops
+from raft_actors.tools.torture.nodes import TortureFailed
 from raft_actors.tools.torture.registers import COUNT
 
 __all__ = ["Counting"]

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from raft_actors import Node, Raft
-from raft_actors.tools.node_processes import STARTER, Cluster, TortureFailed, keep_to_ourselves
+from raft_actors.tools.node_processes import keep_to_ourselves
 from raft_actors.tools.torture.audit import Audit, States, audit
 from raft_actors.tools.torture.clients import CALL_S, Clients, History
 from raft_actors.tools.torture.counter_clients import Counting
@@ -34,6 +34,7 @@ from raft_actors.tools.torture.lease_clients import LeaseClients
 from raft_actors.tools.torture.loops import Loops
 from raft_actors.tools.torture.members import Members
 from raft_actors.tools.torture.nemesis import Nemesis
+from raft_actors.tools.torture.nodes import STARTER, TorturedNodes, TortureFailed
 from raft_actors.tools.torture.operation import OK, READ, Operation
 from raft_actors.tools.torture.proxy import Proxy
 from raft_actors.tools.torture.registers import COUNT
@@ -130,8 +131,8 @@ class Torture:
         self.history = History(directory / "history.jsonl", self.began)
         names = tuple(NAMES[: plan.nodes])
         self.leases, on_disk, has_witness = (bool(seed & bit) for bit in (1, 2, 4))
-        self.cluster = Cluster(
-            directory, names, starter=plan.starter, leases=self.leases, on_disk=on_disk,
+        self.nodes = TorturedNodes(
+            directory, names, plan.starter, leases=self.leases, on_disk=on_disk,
             witness=names[-1] if has_witness else "",
         )  # fmt: skip
         self.outcome = Outcome()
@@ -145,8 +146,8 @@ class Torture:
 
     def play(self) -> bool:
         """Return whether it passed. Leaves no process and no thread behind."""
-        last = self.cluster.names[-1]
-        small = SmallDisk.mount(self.cluster.data_dir(last))  # while there's one thread only
+        last = self.nodes.names[-1]
+        small = SmallDisk.mount(self.nodes.data_dir(last))  # while there's one thread only
         if small is None:
             self.tell("no disk can be mounted here: none will be full, but files will not grow")
         keep_to_ourselves(self.directory)
@@ -154,14 +155,14 @@ class Torture:
             stack.callback(self.history.close)
             if small is not None:
                 stack.callback(small.remove)
-            proxy = Proxy((*self.cluster.names, CLIENT), self.cluster.place, seed=self.seed)
+            proxy = Proxy((*self.nodes.names, CLIENT), self.nodes.endpoint, seed=self.seed)
             stack.callback(proxy.close)
-            self.cluster.static = proxy.static_addresses
+            self.nodes.static = proxy.static_addresses
             os.environ["RAFT_ACTORS_NODES"] = proxy.static_addresses(CLIENT)
             Node.start(CLIENT)
             stack.callback(Node.stop)
-            stack.callback(lambda: self.cluster.kill(*self.cluster.names))
-            addresses = self.cluster.addresses
+            stack.callback(lambda: self.nodes.kill(*self.nodes.names))
+            addresses = self.nodes.addresses
             clients = Clients(addresses, self.history, seed=self.seed)
             self.counting = Counting(addresses, seed=self.seed)
             self.loops = [clients, self.counting]
@@ -169,10 +170,10 @@ class Torture:
                 self.loops.append(LeaseClients(addresses, self.history, seed=self.seed))
             for loops in self.loops:
                 stack.callback(loops.ended.set)
-            self.members = Members(self.cluster, lambda: clients.leader)
+            self.members = Members(self.nodes, lambda: clients.leader)
             disks = {last: small} if small is not None else {}
             luck = Random(f"{self.seed}/faults")  # noqa: S311 - drawn from a seed on purpose
-            world = World(self.cluster, proxy, clients, disks, self.members, luck)
+            world = World(self.nodes, proxy, clients, disks, self.members, luck)
             self.nemesis = Nemesis(
                 world, self.directory / "faults.jsonl",
                 now=self.history.now, only=self.plan.only, tell=self.tell,
@@ -192,12 +193,11 @@ class Torture:
 
     def form(self) -> None:
         """Start the nodes and make them a group."""
-        for name in self.cluster.names:
-            self.cluster.start(name)
+        self.nodes.start(*self.nodes.names)
         self.wait_until_up()
         assert self.members is not None
         self.members.found()
-        self.tell(f"{', '.join(self.cluster.names)} are a cluster; the clients begin")
+        self.tell(f"{', '.join(self.nodes.names)} are a cluster; the clients begin")
 
     def rage(self) -> None:
         """Have faults and calls together, for as long as planned."""
@@ -244,11 +244,10 @@ class Torture:
 
     def heal(self) -> States:
         """Start everything anew; see it elect, converge, and answer. Returns the replicas."""
-        cluster, outcome = self.cluster, self.outcome
+        nodes, outcome = self.nodes, self.outcome
         self.tell("all is healed; every node is killed once more and starts anew")
-        cluster.kill(*cluster.names)
-        for name in cluster.names:
-            cluster.start(name)
+        nodes.kill(*nodes.names)
+        nodes.start(*nodes.names)
         self.wait_until_up()
         up_at = time.monotonic()
         assert self.members is not None
@@ -268,25 +267,25 @@ class Torture:
         for key in self.history.used_keys():
             self.until(f"a read of {key} is answered", SETTLE_S, partial(self.read, key))
         states: States = {}
-        for name in cluster.names:
-            if name == cluster.witness:  # it has none
+        for name in nodes.names:
+            if name == nodes.witness:  # it has none
                 continue
-            state = cluster.state(name)
+            state = nodes.state(name)
             if state is None:
                 raise TortureFailed(f"node {name} does not tell its state")
             states[name] = state
         return states
 
     def wait_until_up(self) -> None:
-        for name in self.cluster.names:
+        for name in self.nodes.names:
             self.until(f"node {name} is up", START_S, partial(self.is_up, name))
 
     def is_up(self, name: str) -> bool:
         """Whether its peer answers. Raises TortureFailed if the process has ended by itself."""
-        last_words = self.cluster.last_words(name)
+        last_words = self.nodes.last_words(name)
         if last_words is not None:
             raise TortureFailed(f"node {name} has ended by itself: {last_words}")
-        return self.cluster.status(name) is not None
+        return self.nodes.status(name) is not None
 
     def until(self, what: str, limit_s: float, seen: Callable[[], Any]) -> Any:
         """Wait until `seen` returns something true, and return that. Raises TortureFailed."""
@@ -299,22 +298,22 @@ class Torture:
 
     def agreed_leader(self) -> Any:
         """Whom all name as their leader."""
-        leaders = {Raft.leader(address) for address in self.cluster.addresses}
+        leaders = {Raft.leader(address) for address in self.nodes.addresses}
         return leaders.pop() if len(leaders) == 1 else None
 
     def converged(self) -> int:
         """How many entries all have applied, and committed, and stored; 0 if not the same."""
         fields = ("last_applied", "commit_index", "last_index")
         indexes: set[int] = set()
-        for name in self.cluster.names:
-            status = self.cluster.status(name)
+        for name in self.nodes.names:
+            status = self.nodes.status(name)
             indexes |= {status[field] for field in fields} if status else {0, 1}
         return indexes.pop() if len(indexes) == 1 else 0
 
     def read(self, key: str) -> bool:
         """Read a key a last time: another call of the history. Returns whether it was answered."""
         invoked = self.history.now()
-        leader = self.agreed_leader() or self.cluster.addresses[0]
+        leader = self.agreed_leader() or self.nodes.addresses[0]
         answer = Raft.read(leader, ("read", key), timeout=CALL_S)
         if answer[0] != "ok":
             return False

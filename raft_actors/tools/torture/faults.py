@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from random import Random
 
-from raft_actors.tools.node_processes import Cluster
 from raft_actors.tools.torture.clients import Clients
 from raft_actors.tools.torture.disks import SmallDisk
 from raft_actors.tools.torture.members import Members
+from raft_actors.tools.torture.nodes import TorturedNodes
 from raft_actors.tools.torture.proxy import Proxy
 
 __all__ = ["CLIENT", "World", "available", "known_kinds"]
@@ -29,7 +29,7 @@ class World:
     small_disks  of the nodes that live on a disk that can be made full
     """
 
-    cluster: Cluster
+    nodes: TorturedNodes
     proxy: Proxy
     clients: Clients
     small_disks: dict[str, SmallDisk]
@@ -38,7 +38,7 @@ class World:
 
     @property
     def names(self) -> list[str]:
-        return list(self.cluster.names)
+        return list(self.nodes.names)
 
     @property
     def leader(self) -> str:
@@ -93,12 +93,12 @@ def every_way(world: World) -> list[tuple[str, str]]:
 
 
 def killed(world: World, victims: list[str], who: str) -> Iterator[str]:
-    world.cluster.kill(*victims)
+    world.nodes.kill(*victims)
     try:
         yield f"kill -9 of {who}"
     finally:
         for victim in victims:
-            world.cluster.start(victim)
+            world.nodes.start(victim)
 
 
 @contextmanager
@@ -125,11 +125,11 @@ def kill_all(world: World) -> Iterator[str]:
 
 
 def paused(world: World, victim: str, who: str) -> Iterator[str]:
-    world.cluster.signal(victim, signal.SIGSTOP)
+    world.nodes.signal(victim, signal.SIGSTOP)
     try:
         yield f"SIGSTOP of {who}"
     finally:
-        world.cluster.signal(victim, signal.SIGCONT)
+        world.nodes.signal(victim, signal.SIGCONT)
 
 
 @contextmanager
@@ -260,12 +260,12 @@ def cut_clients(world: World) -> Iterator[str]:
 def slowed(world: World, victims: list[str], who: str) -> Iterator[str]:
     slow_s = world.luck.choice((0.02, 0.1, 0.4, 1.0))
     for victim in victims:
-        world.cluster.order(victim, f"slow {slow_s}")
+        world.nodes.order(victim, f"slow {slow_s}")
     try:
         yield f"saving takes {who} {slow_s * 1000:.0f} ms longer"
     finally:
         for victim in victims:
-            world.cluster.order(victim, "slow 0")
+            world.nodes.order(victim, "slow 0")
 
 
 @contextmanager
@@ -288,19 +288,19 @@ def full_disk(world: World) -> Iterator[str]:
         yield f"the disk of {victim} is full"
     finally:
         world.small_disks[victim].free()
-        world.cluster.kill(victim)
-        world.cluster.start(victim)
+        world.nodes.kill(victim)
+        world.nodes.start(victim)
 
 
 @contextmanager
 def file_limit(world: World) -> Iterator[str]:
     victim, size = world.one(), world.luck.choice((0, 16 * 1024))
-    world.cluster.limit_files(victim, size)
+    world.nodes.limit_files(victim, size)
     try:
         yield f"no file of {victim} may grow beyond {size} bytes"
     finally:
-        world.cluster.kill(victim)
-        world.cluster.start(victim)
+        world.nodes.kill(victim)
+        world.nodes.start(victim)
 
 
 # Members.

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from raft_actors.tools.node_processes import TortureFailed
+from raft_actors.tools.torture.nodes import TortureFailed
 
 __all__ = ["Loops"]
 

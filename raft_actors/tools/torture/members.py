@@ -7,7 +7,7 @@ from typing import Any
 
 from raft_actors import Raft
 from raft_actors.names import Address
-from raft_actors.tools.node_processes import Cluster, TortureFailed
+from raft_actors.tools.torture.nodes import TorturedNodes, TortureFailed
 
 __all__ = ["Members"]
 
@@ -24,8 +24,8 @@ class Members:
     leader   returns who leads, as far as somebody knows
     """
 
-    def __init__(self, cluster: Cluster, leader: Callable[[], Address]) -> None:
-        self.cluster = cluster
+    def __init__(self, nodes: TorturedNodes, leader: Callable[[], Address]) -> None:
+        self.nodes = nodes
         self.leader = leader
         self.out = ""
         self.wiped = False
@@ -33,7 +33,7 @@ class Members:
 
     def found(self) -> None:
         """Make all nodes a group. Raises TortureFailed."""
-        if not self.become(self.cluster.names, self.cluster.addresses[0], timeout=30.0):
+        if not self.become(self.nodes.names, self.nodes.addresses[0], timeout=30.0):
             raise TortureFailed(f"set_configuration answered {self.answer!r}")
 
     def remove(self, name: str, limit_s: float) -> bool:
@@ -44,10 +44,10 @@ class Members:
     def wipe(self, name: str) -> None:
         """Take a node's disk away and give its process an empty one."""
         self.out, self.wiped = name, True
-        self.cluster.kill(name)
-        for path in self.cluster.data_dir(name).iterdir():
+        self.nodes.kill(name)
+        for path in self.nodes.data_dir(name).iterdir():
             shutil.rmtree(path)
-        self.cluster.start(name)
+        self.nodes.start(name)
 
     def take_back(self, limit_s: float) -> bool:
         """Have all nodes in the group again. False where that takes longer: ask once more."""
@@ -56,12 +56,12 @@ class Members:
         deadline = time.monotonic() + limit_s
         if self.wiped:  # the group knows another disk under this name
             self.wiped = not self.has_become(self.others(self.out), limit_s)
-        if not self.wiped and self.has_become(self.cluster.names, deadline - time.monotonic()):
+        if not self.wiped and self.has_become(self.nodes.names, deadline - time.monotonic()):
             self.out = ""
         return not self.out
 
     def others(self, name: str) -> tuple[str, ...]:
-        return tuple(other for other in self.cluster.names if other != name)
+        return tuple(other for other in self.nodes.names if other != name)
 
     def has_become(self, names: tuple[str, ...], limit_s: float) -> bool:
         deadline = time.monotonic() + limit_s
@@ -75,7 +75,7 @@ class Members:
 
     def next_leader(self, asked: Address) -> Address:
         """Return who leads by the words of whoever answers, or else another to ask."""
-        addresses = self.cluster.addresses
+        addresses = self.nodes.addresses
         for address in addresses:
             found = Raft.leader(address)
             if found in addresses:
@@ -84,11 +84,11 @@ class Members:
 
     def become(self, names: tuple[str, ...], leader: Address, timeout: float) -> bool:
         """Ask for this configuration once."""
-        witness = self.cluster.witness
+        witness = self.nodes.witness
         self.answer = Raft.set_configuration(
             leader,
-            [self.cluster.address(name) for name in names if name != witness],
-            witnesses=[self.cluster.address(name) for name in names if name == witness],
+            [self.nodes.address(name) for name in names if name != witness],
+            witnesses=[self.nodes.address(name) for name in names if name == witness],
             timeout=timeout,
         )
         return bool(self.answer[0] == "ok")

@@ -22,7 +22,7 @@ from raft_actors.tools.torture.network_paths import Path, Pipe, Reset
 __all__ = ["Proxy"]
 
 Pair = tuple[str, str]
-Place = tuple[str, int]
+Endpoint = tuple[str, int]
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 LINGER_NOT = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 BACKLOG = 64
@@ -57,12 +57,12 @@ class Proxy:
     """
 
     def __init__(
-        self, names: Iterable[str], find: Callable[[str], Place | None], *, seed: object = 0
+        self, names: Iterable[str], find: Callable[[str], Endpoint | None], *, seed: object = 0
     ) -> None:
         names = tuple(names)
         pairs = [(one, other) for one in names for other in names if one != other]
         self.paths = {pair: Path() for pair in pairs}
-        self.places: dict[Pair, Place] = {}
+        self.endpoints: dict[Pair, Endpoint] = {}
         self.streams: list[Stream] = []
         self.find = find
         self.luck = Random(f"{seed}/proxy")  # noqa: S311 - drawn from a seed on purpose
@@ -82,7 +82,7 @@ class Proxy:
         listener.bind(("127.0.0.1", 0))
         listener.listen(BACKLOG)
         listener.setblocking(False)
-        self.places[pair] = listener.getsockname()
+        self.endpoints[pair] = listener.getsockname()
         self.selector.register(listener, READ, Listener(pair, listener))
 
     # From any thread.
@@ -94,7 +94,7 @@ class Proxy:
         """RAFT_ACTORS_NODES for node `name`: where it dials the others."""
         return ",".join(
             f"{node_name(other)}={host}:{port}"
-            for (one, other), (host, port) in self.places.items()
+            for (one, other), (host, port) in self.endpoints.items()
             if one == name
         )
 
@@ -190,15 +190,15 @@ class Proxy:
         except OSError:
             return
         pair = listener.pair
-        place = None if self.is_refused(pair) else self.find(pair[1])
-        if place is None:
+        endpoint = None if self.is_refused(pair) else self.find(pair[1])
+        if endpoint is None:
             reset(near)
             return
         far = socket.socket()
         for sock in (near, far):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        far.connect_ex(place)  # how it went, the first recv or send will tell
+        far.connect_ex(endpoint)  # how it went, the first recv or send will tell
         there = Pipe(near, far, self.paths[pair])
         back = Pipe(far, near, self.paths[pair[::-1]])
         self.streams.append(Stream(pair, there, back))
