@@ -75,17 +75,17 @@ class Attempt:
     """One attempt to reach a node, at one of its addresses after the other.
 
     deadline    when it has failed, on the reactor's clock
-    places      the addresses that are still to be tried
+    endpoints   the addresses that are still to be tried
     problems    what was wrong at those that were
     """
 
-    __slots__ = ("connection", "deadline", "dial", "places", "problems")
+    __slots__ = ("connection", "deadline", "dial", "endpoints", "problems")
 
     def __init__(self, dial: Dial, deadline: float) -> None:
         self.dial = dial
         self.deadline = deadline
         self.connection: Connection | None = None
-        self.places: list[Endpoint] = []
+        self.endpoints: list[Endpoint] = []
         self.problems: list[str] = []
 
     @property
@@ -230,7 +230,7 @@ class Dialer:
                 dial.looking_up = True
 
     def _look_up(self, dial: Dial, find: Callable[[float], list[Endpoint]]) -> None:
-        """Find the places of a node, on a thread of its own since name services block."""
+        """Find the endpoints of a node, on a thread of its own since name services block."""
         found: list[Endpoint] | str = "its address could not be looked up"
         try:
             found = find(self._limits.handshake_s)
@@ -250,27 +250,27 @@ class Dialer:
         else:
             self._fail(attempt, found)
 
-    def _try(self, attempt: Attempt, places: list[Endpoint]) -> None:
-        attempt.places = list(places)
+    def _try(self, attempt: Attempt, endpoints: list[Endpoint]) -> None:
+        attempt.endpoints = list(endpoints)
         self._connect_next(attempt)
 
     def _connect_next(self, attempt: Attempt) -> None:
         """Try the next address; when others are left, for its share of the time that is left."""
-        place = attempt.places.pop(0)
-        if attempt.places:
+        endpoint = attempt.endpoints.pop(0)
+        if attempt.endpoints:
             left_s = attempt.deadline - self._reactor.now
-            left = len(attempt.places)
+            left = len(attempt.endpoints)
             self._reactor.after(left_s / (left + 1), lambda: self._give_up(attempt, left))
-        self._connect(attempt, place)
+        self._connect(attempt, endpoint)
 
     def _give_up(self, attempt: Attempt, left: int) -> None:
         """Go on unless that was done meanwhile."""
-        if len(attempt.places) == left:
+        if len(attempt.endpoints) == left:
             self._fail_here(attempt, "no answer")
 
     def _fail_here(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
         """Note that the node was not reached at the address that is being tried."""
-        if attempt.over or not attempt.places:
+        if attempt.over or not attempt.endpoints:
             self._fail(attempt, why, refused=refused)
             return
         assert attempt.connection is not None
@@ -278,20 +278,20 @@ class Dialer:
         self._hang_up(attempt)
         self._connect_next(attempt)
 
-    def _connect(self, attempt: Attempt, place: Endpoint) -> None:
+    def _connect(self, attempt: Attempt, endpoint: Endpoint) -> None:
         dial = attempt.dial
         try:
-            sock = socket.socket(family_of(place.host), socket.SOCK_STREAM)
+            sock = socket.socket(family_of(endpoint.host), socket.SOCK_STREAM)
         except OSError as error:  # no descriptor left
-            self._fail(attempt, f"no socket for {place}: {error.strerror or error}")
+            self._fail(attempt, f"no socket for {endpoint}: {error.strerror or error}")
             return
         prepare(sock)
         dial.number = next(self._numbers)
-        connection = Connection(sock, str(place), self._introduce(dial))
+        connection = Connection(sock, str(endpoint), self._introduce(dial))
         connection.named = dial.node
         attempt.connection = connection
         try:
-            sock.connect(place.address)
+            sock.connect(endpoint.address)
         except BlockingIOError:
             pass
         except OSError as error:

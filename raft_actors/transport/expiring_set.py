@@ -16,7 +16,7 @@ T = TypeVar("T")
 MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:10.0.0.1 is an address of IPv4
 
 
-class Source(Generic[T]):
+class Network(Generic[T]):
     """Who comes from one network, each in order."""
 
     __slots__ = ("heard", "silent")
@@ -53,8 +53,8 @@ class ExpiringSet(Generic[T]):
         self._drop = drop
         self._count_max = count_max
         self._patience_s = patience_s
-        self._due: dict[T, tuple[float, str]] = {}  # and its source; in order, as all have one time
-        self._sources: dict[str, Source[T]] = {}
+        self._due: dict[T, tuple[float, str]] = {}  # with its network; all have one time: in order
+        self._networks: dict[str, Network[T]] = {}
         self._timer_set = False
 
     def __len__(self) -> int:
@@ -69,29 +69,29 @@ class ExpiringSet(Generic[T]):
     def add(self, member: T, address: str) -> None:
         """Take `member` in, which comes from the IP address `address`."""
         if len(self._due) >= self._count_max:
-            largest = max(self._sources.values(), key=len)
+            largest = max(self._networks.values(), key=len)
             self._end(largest.first(), "too many strangers at once")
         name = network_of(address)
         self._due[member] = self._reactor.now + self._patience_s, name
-        self._sources.setdefault(name, Source()).silent[member] = None
+        self._networks.setdefault(name, Network()).silent[member] = None
         self._set_timer()
 
     def heard(self, member: T) -> None:
         """Note that `member` has said something of sense."""
         due = self._due.get(member)
         if due is not None:
-            source = self._sources[due[1]]
-            source.silent.pop(member, None)
-            source.heard[member] = None
+            network = self._networks[due[1]]
+            network.silent.pop(member, None)
+            network.heard[member] = None
 
     def remove(self, member: T) -> None:
         due = self._due.pop(member, None)
         if due is not None:
-            source = self._sources[due[1]]
-            source.silent.pop(member, None)
-            source.heard.pop(member, None)
-            if not len(source):
-                del self._sources[due[1]]
+            network = self._networks[due[1]]
+            network.silent.pop(member, None)
+            network.heard.pop(member, None)
+            if not len(network):
+                del self._networks[due[1]]
 
     def _set_timer(self) -> None:
         if self._due and not self._timer_set:

@@ -218,8 +218,9 @@ def test_a_frame_that_waited_and_turns_out_too_large_is_an_error_of_its_call(mak
     assert ask(a, b.name, "fits") == ["said", "fits"]
 
 
-def test_large_frames_and_small_ones_mix(pair):
-    a, b, seen = pair
+def test_large_frames_and_small_ones_mix(make_node):
+    a, b = (make_node(name, limits=BridgeLimits()) for name in "ab")  # the queue takes its time
+    seen = Collector(b)
     bodies = [b"x" * (n * 300_000 if n % 3 == 0 else n) for n in range(30)]
     for body in bodies:
         a.cast(b.name, KIND, body)

@@ -14,7 +14,7 @@ from raft_actors.wire.handshake import DialerHandshake
 from supervision import Process, demonitor, monitor
 from tests.helpers import eventually
 from tests.nodes.conftest import QUICK
-from tests.nodes.helpers import Collector, Insider, ask, hold, send
+from tests.nodes.helpers import KIND, Collector, Insider, ask, hold, send
 
 FEW = replace(QUICK, quiet_links_max=3)
 
@@ -63,6 +63,22 @@ def test_a_node_forgets_visitors_and_still_answers_them(make_node):
     Collector(again)
     assert ask(again, host.name, "again") == ["said", "again"]
     assert ask(host, again.name, "there") == ["said", "there"]
+
+
+def test_an_answer_to_who_is_forgotten_goes_nowhere(make_node):
+    """Planted: look its link up as if it were there."""
+    host, held = make_node("host", limits=FEW), []
+    host.on_frames(KIND, held.extend)
+    for turn in range(8):
+        visitor = make_node(f"visitor{turn}")
+        visitor.call(host.name, KIND, "question")
+        visitor.flush()
+        eventually(lambda turn=turn: len(held) == turn + 1)
+        visitor.stop()
+        eventually(lambda: host.list() == [])
+    assert held[0].node not in host._bridge._links
+    held[0].reply("late")
+    host.flush()
 
 
 def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):

@@ -11,6 +11,7 @@ import pytest
 
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.reactor import READ
 from raft_actors.wire.handshake import Refusal
 from tests.helpers import eventually
 from tests.nodes.helpers import KIND, Collector, Insider, dial_of, send
@@ -228,6 +229,24 @@ def test_an_answer_can_not_slip_over_to_the_next_connection(node, insider, news)
     link.lock = Slow(link.lock)
     held[0].reply("x" * 100)
     assert all(b"x" * 100 not in each for each in link._out)
+
+
+def test_what_comes_over_a_connection_that_was_replaced_is_not_read(node, insider, news):
+    """Planted: read it as long as the socket is open, as it is while a thread is sending."""
+    seen = Collector(node)
+    first, second = insider.dialling(LARGER), insider.dialling(LARGER, incarnation=b"reborn..")
+    first.enter(node)
+    eventually(lambda: news == [NodeUp(LARGER)])
+    link = node._bridge._links[LARGER]
+    old = link._sending = link.connection
+    second.enter(node)
+    eventually(lambda: len(news) == 3)
+    first.send_frame([KIND, "of a former life"])
+    node.post(lambda: node._bridge._on_ready(old, READ))
+    second.send_frame([KIND, "of this one"])
+    eventually(lambda: seen.bodies)
+    old.close()
+    assert seen.bodies == [(LARGER, "of this one")]
 
 
 def test_a_parked_peer_that_hangs_up_is_forgotten(node, insider):
