@@ -94,7 +94,7 @@ def test_a_majority_that_is_gone_for_good(stage):
     shutil.move(stage.directory / "lost-c", stage.data_dir("c"))
     stage.start("c")
     eventually(lambda: stage.is_up("c"))
-    eventually(lambda: "by another data directory" in stage.log("c").read_text())
+    eventually(lambda: "here belongs to another group" in stage.log("c").read_text())
     for number in range(10):
         stage.write(f"more{number}", number)
     assert stage.leader("ab") in "ab"
