@@ -25,6 +25,16 @@ class AsyncCluster:
 
     However many wait, they wait on the loop, each until its own deadline. A call that is cancelled
     may happen all the same, and is not settled.
+
+    >>> import asyncio
+    >>> from raft_actors import AsyncCluster, Raft
+    >>> peers = Raft.test_cluster()
+    >>> async def main():
+    ...     async with AsyncCluster(peers) as cluster:
+    ...         await cluster.write(("set", "key", 1))
+    ...         return await cluster.read(("get", "key"))
+    >>> asyncio.run(main())
+    ('ok', 1)
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:

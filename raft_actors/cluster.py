@@ -27,10 +27,13 @@ class Cluster:
     once. It is safe to share between threads; each call blocks the thread that makes it, and no
     peer's own thread may make one. Node and peers may start and stop under it.
 
-        with Cluster([("peer1", "a@host"), ("peer2", "b@host")]) as cluster:
-            cluster.write(("set", "key", "value"))
-
+    Members elsewhere are named by address: `Cluster([("peer1", "a@host"), ("peer2", "b@host")])`.
     Raises a RaftError that says what to do next: see docs/client.md.
+
+    >>> from raft_actors import Cluster, Raft
+    >>> cluster = Cluster(Raft.test_cluster(), timeout=10.0)
+    >>> cluster.write(("set", "key", 1))
+    ('ok', 'key', 1)
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
@@ -60,6 +63,9 @@ class Cluster:
 
         Raises NotApplied, or one of its kind, if it did not happen and never will; OutcomeUnknown;
         ReplyLost; TypeError for a command that can't be encoded.
+
+        >>> cluster.write(("set", "key", "value"))
+        ('ok', 'key', 'value')
         """
         client = self._client
         return client.finish(client.begin(command, timeout))
@@ -84,6 +90,11 @@ class Cluster:
         at               of `"follower"` and `"stale"`: ask this peer and no other
 
         Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
+
+        >>> cluster.read(("get", "key"))
+        ('ok', 'value')
+        >>> cluster.read(("get", "key"), consistency="stale", after=cluster.token)
+        ('ok', 'value')
         """
         client = self._client
         call = client.read_call(query, timeout, consistency, max_staleness_s, after, at)
@@ -93,11 +104,19 @@ class Cluster:
         """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
 
         Waits only where no leader is known yet.
+
+        >>> cluster.cast(("set", "key", "other"))
         """
         self._client.detach(self._client.begin(command, timeout))
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
-        """Return a pipeline, to have so many operations under way at once from one thread."""
+        """Return a pipeline, to have so many operations under way at once from one thread.
+
+        >>> with cluster.pipeline() as pipeline:
+        ...     pending = [pipeline.write(("set", "key", number)) for number in range(100)]
+        >>> pending[-1].result()
+        ('ok', 'key', 99)
+        """
         return Pipeline(self._client, outstanding_max, optional_seconds(timeout))
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
@@ -106,6 +125,12 @@ class Cluster:
         Raises NotApplied if it did not; from now on it can't. SessionExpired if nobody knows any
         more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
         Only for commands that nobody is still waiting for. Raises ValueError for what is no id.
+
+        >>> from raft_actors.errors import OutcomeUnknown
+        >>> try:
+        ...     reply = cluster.write(("set", "key", 1))
+        ... except OutcomeUnknown as error:
+        ...     reply = cluster.outcome(error.request_id)
         """
         client = self._client
         return client.finish(client.send(client.settle_call(request_id, timeout)))
@@ -113,7 +138,10 @@ class Cluster:
     # Waiting and looking.
 
     def barrier(self, timeout: float | None = None) -> int:
-        """Wait until all that was answered before is applied at the leader; return its index."""
+        """Wait until all that was answered before is applied at the leader; return its index.
+
+        >>> index = cluster.barrier()
+        """
         client = self._client
         index: int = client.finish(client.send(client.barrier_call(timeout)))
         return index
@@ -122,6 +150,9 @@ class Cluster:
         """Wait for a leader that is ready: the first entry of its term has committed.
 
         Raises NoLeader or Unavailable.
+
+        >>> cluster.await_leader() in cluster.members
+        True
         """
         client = self._client
         call = client.barrier_call(timeout)
@@ -131,7 +162,10 @@ class Cluster:
     def await_applied(
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
-        """Wait until `index` is applied at one peer, or at every member. Raises Unavailable."""
+        """Wait until `index` is applied at one peer, or at every member. Raises Unavailable.
+
+        >>> cluster.await_applied(cluster.barrier())
+        """
         await_applied(self._client, index, at, timeout)
 
     @property
@@ -162,9 +196,16 @@ class Cluster:
         """Return a stream of who leads, in which term, and whether that one is ready.
 
         Only the latest counts: a slow reader misses what has passed meanwhile.
+
+        >>> with cluster.watch_leader() as watch:
+        ...     leadership = watch.get()
         """
         return LeaderWatch(self._client.finder)
 
     def status(self) -> dict[Address, Status | None]:
-        """What each member says of itself; None where it does not answer."""
+        """What each member says of itself; None where it does not answer.
+
+        >>> sorted(name for name, node in cluster.status())
+        ['peer1', 'peer2', 'peer3']
+        """
         return statuses(self._client.finder)

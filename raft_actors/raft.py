@@ -39,6 +39,14 @@ class Raft:
     cluster's troubles: they are `("error", reason)`.
 
     A peer is given as its name on this node, its address `(name, node)`, its ActorRef or a proxy.
+
+    >>> from raft_actors import Raft
+    >>> peers = Raft.test_cluster()
+    >>> leader = Raft.leader(peers[0])
+    >>> Raft.write(leader, ("set", "key", 1))
+    ('ok', 'key', 1)
+    >>> Raft.read(leader, ("get", "key"))
+    ('ok', 1)
     """
 
     @staticmethod
@@ -59,6 +67,9 @@ class Raft:
         Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
         if it can't start. Raises ValueError for a bad name or config, and TypeError for a machine
         that is no class.
+
+        >>> from raft_actors.kv_store import KVStore
+        >>> ok, proxy = Raft.start_peer(KVStore, name="peer4")
         """
         check_peer_name(name)
         match peers_here().start(machine, name, Config.of(config, **fields), members):
@@ -74,6 +85,9 @@ class Raft:
         """Stop a peer, here or on another node: `"ok"`, `("error", "no_peer")`.
 
         It is not started again by itself, whoever supervises it. Its log stays on disk.
+
+        >>> Raft.stop_peer("peer4")
+        'ok'
         """
         return rpc.stop(peer)
 
@@ -105,6 +119,11 @@ class Raft:
         log and don't catch up, `("would_lose_quorum", silent)`, `("remove_first", peers)`,
         `"change_in_progress"`, `"called_off"`, `"no_members"`; `"timeout"` and `"outcome_unknown"`
         if it may still come true.
+
+        >>> ok, proxy = Raft.start_peer(KVStore, name="alone")
+        >>> ok, configuration = Raft.set_configuration("alone", ["alone"])
+        >>> configuration["members"]
+        [('alone', 'nonode@nohost')]
         """
         return membership.set_configuration(peer, members, learners, witnesses, dry_run, timeout)
 
@@ -117,7 +136,13 @@ class Raft:
         witness: bool = False,
         dry_run: bool = False,
     ) -> Any:
-        """Make `peer`, started but of no group, a member; or a learner, or a witness."""
+        """Make `peer`, started but of no group, a member; or a learner, or a witness.
+
+        >>> ok, proxy = Raft.start_peer(KVStore, name="peer4")
+        >>> ok, configuration = Raft.add_peer(leader, "peer4")
+        >>> len(configuration["members"])
+        4
+        """
         part = membership.part_of(learner, witness)
         return membership.add(leader, peer, part, dry_run=dry_run)
 
@@ -128,6 +153,10 @@ class Raft:
         Who waits for that change is answered `("error", "called_off")`. Returns
         `("ok", configuration)`, that of the members as they are;
         `("error", "change_in_progress")` if the change is in the log already: it ends by itself.
+
+        >>> ok, configuration = Raft.cancel_change(leader)
+        >>> configuration["state"]
+        'stable'
         """
         return membership.cancel_change(leader)
 
@@ -158,6 +187,10 @@ class Raft:
         `("no_group", text)` if nobody that was asked has one, `("in_another_group", text)` if
         the data directory is of another. Those that may pass were tried again until `timeout`.
         Raises ValueError for a bad name or config.
+
+        >>> ok, configuration = Raft.join(KVStore, name="peer5", via=["peer1", "peer2"])
+        >>> len(configuration["members"])
+        5
         """
         seconds(timeout)
         part = membership.part_of(learner, witness)
@@ -170,6 +203,9 @@ class Raft:
         Its data directory stays. Returns `"ok"`, also for a peer of no group;
         `("error", "no_peer")` if it does not run, `("error", ("last_member", text))`, or what
         kept the leader from the change until `timeout`.
+
+        >>> Raft.leave("peer5")
+        'ok'
         """
         seconds(timeout)
         return joining.leave(peer, timeout)
@@ -180,6 +216,10 @@ class Raft:
 
         `("error", "no_such_member")` for one that is neither; so too where `replace_peer`,
         `promote` and `demote` are given one.
+
+        >>> ok, configuration = Raft.remove_peer(leader, "peer4")
+        >>> len(configuration["members"])
+        3
         """
         return membership.remove(leader, peer, dry_run=dry_run)
 
@@ -189,17 +229,36 @@ class Raft:
 
         A peer can also replace itself, after its disk was wiped or exchanged: it is removed and
         added again, in two steps.
+
+        >>> ok, configuration = Raft.join(KVStore, name="old", via="peer1")
+        >>> ok, proxy = Raft.start_peer(KVStore, name="new")
+        >>> ok, configuration = Raft.replace_peer(leader, "old", "new")
+        >>> sorted(name for name, node in configuration["members"])
+        ['new', 'peer1', 'peer2', 'peer3']
         """
         return membership.replace(leader, old, new, dry_run=dry_run)
 
     @staticmethod
     def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
-        """Give a learner a vote."""
+        """Give a learner a vote.
+
+        >>> ok, configuration = Raft.join(KVStore, name="peer6", via="peer1", learner=True)
+        >>> configuration["learners"]
+        [('peer6', 'nonode@nohost')]
+        >>> ok, configuration = Raft.promote(leader, "peer6")
+        >>> ("peer6", "nonode@nohost") in configuration["members"]
+        True
+        """
         return membership.promote(leader, peer, dry_run=dry_run)
 
     @staticmethod
     def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
-        """Take a member's vote: it becomes a learner."""
+        """Take a member's vote: it becomes a learner.
+
+        >>> ok, configuration = Raft.demote(leader, "peer6")
+        >>> configuration["learners"]
+        [('peer6', 'nonode@nohost')]
+        """
         return membership.demote(leader, peer, dry_run=dry_run)
 
     @staticmethod
@@ -212,18 +271,28 @@ class Raft:
         or if another than `to` was elected, `("peers_not_responding", peers)` at once if the
         successor is away, or nobody else is there, `"no_such_member"`, `"transfer_in_progress"`,
         `"timeout"` if the successor does not keep up (the old leader goes on then).
+
+        >>> ok, leader = Raft.transfer_leadership(leader)
         """
         return membership.transfer_leadership(leader, to)
 
     @staticmethod
     def leader(peer: PeerRef) -> Address | None:
-        """Whom `peer` takes for the leader, as an address; None if it knows none."""
+        """Whom `peer` takes for the leader, as an address; None if it knows none.
+
+        >>> Raft.leader("peer1") == leader
+        True
+        """
         return rpc.leader_of(peer)
 
     @staticmethod
     def status(peer: PeerRef) -> Any:
         """`("ok", status)`, a mapping; `("error", "no_node")`, `"no_peer"`, or `"restarting"` for
         one that has crashed and is started again by its supervisor.
+
+        >>> ok, status = Raft.status(leader)
+        >>> status["current_state"]
+        'leader'
         """
         return rpc.status_of(peer)
 
@@ -238,6 +307,11 @@ class Raft:
         office, or the connection broke).
 
         Raises TypeError for a command that can't be encoded, naming the part.
+
+        >>> Raft.write(leader, ("set", "key", "value"))
+        ('ok', 'key', 'value')
+        >>> Raft.write("nobody", ("set", "key", "value"))
+        ('error', 'no_peer')
         """
         payload = encoding.dumps(command, "command")
         return follow_referral(request(leader, WRITE, payload, timeout, OUTCOME_UNKNOWN), timeout)
@@ -258,6 +332,11 @@ class Raft:
         max_staleness_s  with `"stale"`: how old the answer may be, in seconds
 
         Errors as for `write`, and `"too_stale"`; all of them are safe to try again.
+
+        >>> Raft.read(leader, ("get", "key"))
+        ('ok', 'value')
+        >>> Raft.read("peer1", ("get", "key"), consistency="follower")
+        ('ok', 'value')
         """
         operation, payload = read_request(
             encoding.dumps(query, "query"), consistency, max_staleness_s
@@ -270,6 +349,8 @@ class Raft:
 
         Returns `("ok", index)` once it is durable, `index` being that of the last entry it stands
         for; `("error", ("snapshot_failed", reason))`: then the log stays as it is.
+
+        >>> ok, index = Raft.snapshot("peer1")
         """
         return backups.snapshot(peer, timeout)
 
@@ -284,6 +365,8 @@ class Raft:
         when the file can't be written; errors as of a `read` with `"follower"` (where no majority
         runs, `raft-actors recover export` writes what one stopped peer has), and of `snapshot`.
         `timeout` is for each step: that read, the snapshot, each part of it.
+
+        >>> ok, index = Raft.backup("peer1", "monday.backup")
         """
         seconds(timeout)
         if not isinstance(path, str | PathLike):
@@ -294,6 +377,10 @@ class Raft:
     def get_entry(peer: PeerRef, index: int) -> Any:
         """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`, or
         `"compacted"` where a snapshot stands for it. Raises TypeError for what is no index.
+
+        >>> ok, index = Raft.backup("peer1", "tuesday.backup")
+        >>> Raft.get_entry("peer1", index + 1)
+        ('error', 'not_found')
         """
         if type(index) is not int:
             raise TypeError(f"the index of an entry is a whole number, not {index!r}")

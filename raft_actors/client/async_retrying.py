@@ -9,14 +9,13 @@ from typing import Any
 
 from raft_actors.client.async_wait import wait_for
 from raft_actors.client.call import Call
+from raft_actors.client.leader_finder import Search
 from raft_actors.client.retrying import AGAIN, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
 from raft_actors.errors import Unavailable
-from raft_actors.machine.sessions import REPLY
 from raft_actors.names import Address
-from raft_actors.replica.requests import READ
 
 __all__ = ["AsyncRetryingClient"]
 
@@ -162,7 +161,7 @@ class AsyncRetryingClient:
         while client.finder.leader is None and call.remaining() > 0:
             if here.search is None or here.search.done():
                 until = min(call.deadline, time.monotonic() + SEARCH_S)
-                searching = Call(READ, REPLY, until, target=call.target)
+                searching = Search(until, call.target)
                 here.search = self.on_thread(self.searcher, client.finder.find, searching)
             await asyncio.wait({here.search}, timeout=call.remaining())
             if here.search.done():

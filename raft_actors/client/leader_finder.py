@@ -3,20 +3,20 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from raft_actors import encoding
-from raft_actors.client.call import Call
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.peers import Peers, peers_here
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["LeaderFinder", "status_in", "time_until"]
+__all__ = ["LeaderFinder", "Search", "find_leader", "status_in", "time_until"]
 
 ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
@@ -24,6 +24,31 @@ PAUSE_S = 0.02
 TOLD_MAX = 5
 """So many members are named in an error."""
 NOTHING = encoding.dumps(())
+
+
+class Seeker(Protocol):
+    """Who needs the leader; a `Call` is one.
+
+    deadline  may come early, when nobody waits any more
+    target    whom it asked in vain, if anybody
+    """
+
+    deadline: float
+    target: Address | None
+
+
+@dataclass(slots=True)
+class Search:
+    """A seeker that makes no call."""
+
+    deadline: float
+    target: Address | None = None
+
+
+def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
+    """Ask these members, and whom they name, until one knows who leads after `other_than`."""
+    finder = LeaderFinder(peers_here(), tuple(members))
+    return finder.find(Search(deadline, other_than))
 
 
 class LeaderFinder:
@@ -63,23 +88,23 @@ class LeaderFinder:
         others = tuple((name, node) for name, node in members)
         self.members = tuple(dict.fromkeys((*self.members, *others)))
 
-    def find(self, call: Call) -> Address | None:
-        """Return the leader for `call`; ask everyone until somebody knows. None at its deadline.
+    def find(self, seeker: Seeker) -> Address | None:
+        """Return who leads; ask everyone until somebody knows. None at the seeker's deadline.
 
-        The target of its last attempt failed: that one leads again only when it says so itself.
+        Its target has failed it: that one leads again only when it says so itself.
         """
         try:  # before `acquire`: Ctrl-C may come just as it returns
-            if not self.lock.acquire(timeout=time_until(call.deadline)):
+            if not self.lock.acquire(timeout=time_until(seeker.deadline)):
                 return None
-            if self.leader is None and time_until(call.deadline) > 0:
+            if self.leader is None and time_until(seeker.deadline) > 0:
                 self.heard, self.whys = False, {}
             while self.leader is None:
                 now = time.monotonic()
-                if now >= call.deadline:  # which comes early if nobody waits any more
+                if now >= seeker.deadline:
                     return None
-                self.ask_around(min(call.deadline, now + ROUND_S), call.target)
+                self.ask_around(min(seeker.deadline, now + ROUND_S), seeker.target)
                 if self.leader is None:
-                    time.sleep(min(PAUSE_S, time_until(call.deadline)))
+                    time.sleep(min(PAUSE_S, time_until(seeker.deadline)))
             return self.leader
         finally:
             try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in

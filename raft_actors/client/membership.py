@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from raft_actors.client.leader_finder import find_leader
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
     PeerRef,
     address_of,
     ask,
-    find_leader,
     follow_referral,
     status_of,
 )

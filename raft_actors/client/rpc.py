@@ -8,6 +8,7 @@ from typing import Any
 import pykka
 
 from raft_actors import encoding
+from raft_actors.client.leader_finder import find_leader
 from raft_actors.client.views import Status, viewed
 from raft_actors.core.replies import (
     ELECTION_IN_PROGRESS,
@@ -31,7 +32,6 @@ __all__ = [
     "Referral",
     "address_of",
     "ask",
-    "find_leader",
     "follow_referral",
     "leader_of",
     "request",
@@ -42,7 +42,6 @@ __all__ = [
 
 CALL_TIMEOUT = 5.0
 """For calls that have no timeout of their own; seconds, as everywhere here."""
-LOOK_AROUND_S = 0.1
 PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
 
 
@@ -133,19 +132,6 @@ def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
         return answer
     leader = find_leader(answer.others, time.monotonic() + timeout, other_than=answer.stopped)
     return redirect(leader) if leader else ELECTION_IN_PROGRESS
-
-
-def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
-    """Ask `members` until one of them knows a leader that is not the one of old."""
-    while True:
-        for member in members:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return None
-            match ask(member, LEADER, (), min(remaining, 1.0)):
-                case (str() as name, str() as node) if (name, node) != other_than and "@" in node:
-                    return name, node
-        time.sleep(min(LOOK_AROUND_S, max(0.0, deadline - time.monotonic())))
 
 
 def status_of(peer: PeerRef) -> Any:

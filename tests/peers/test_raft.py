@@ -475,8 +475,8 @@ def test_members_are_added_replaced_demoted_and_removed_on_a_running_group(make_
     assert "learners" not in Raft.promote(leader, fourth)[1]
     assert Raft.remove_peer(leader, leader)[0] == "ok"
     rest = [name for name in (*names, fourth, fifth) if name not in (leader[0], other)]
-    new = leader_of(rest)
-    assert Raft.read(new, ("get", 49)) == ("ok", 49)
+    eventually(lambda: leader_of(rest) != leader)
+    assert Raft.read(leader_of(rest), ("get", 49)) == ("ok", 49)
     assert Raft.add_peer(leader, other)[0] == "error", "it leads no more"
 
 
