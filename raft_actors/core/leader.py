@@ -1,5 +1,6 @@
 """Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
 
+from collections.abc import Iterable
 from math import inf
 
 from raft_actors.core.effects import Read
@@ -36,6 +37,7 @@ from raft_actors.core.messages import (
 from raft_actors.core.reconfiguration import Reconfiguration
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 from raft_actors.core.state import State
+from raft_actors.names import Address
 
 __all__ = ["Leader"]
 
@@ -152,6 +154,14 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.send_entries(member, progress, cut)
         if self.transfer is not None:
             self.finish_transfer(self.transfer)
+
+    def watch(self, newcomers: Iterable[Address]) -> None:
+        """And hand over to nobody who has left: a witness does so in the middle of a change, and
+        whom it makes room for may be the one that the change removes.
+        """
+        super().watch(newcomers)
+        if self.transfer is not None and not self.state.voters.votes(self.transfer.target):
+            self.end_transfer(("error", "no_such_member"))
 
     def settle(self) -> None:
         super().settle()

@@ -126,7 +126,8 @@ def play(steps: list[Step], terminals: Terminals) -> dict[str, Shell]:
         shell = shells[names.plays[step.shell]]
         typed, expected = translate(step.typed, names.plays), "\n".join(step.answer)
         shown = shell.run(typed)
-        if REDIRECT in shown and REDIRECT not in expected:
+        is_refused = REDIRECT in shown and REDIRECT not in expected
+        if is_refused or (ONE_ADDRESS.search(expected) and not shown.strip()):
             raise AnotherWon(f"{typed}\n{shown}")
         assert names.accept(expected, shown), (
             f"{shell.node} was given\n{typed}\nand showed\n{shown}\nwhere the text shows\n"

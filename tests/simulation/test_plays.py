@@ -90,6 +90,11 @@ def test_a_group_waits_where_a_witness_has_just_cut_its_log_behind_what_another_
     assert isinstance(play(draw(224588, 500)), World)
 
 
+def test_a_witness_hands_over_to_nobody_whom_the_change_that_it_is_in_removes() -> None:
+    """Seed 254468 of 500 steps: the leader ended in a KeyError, once the removed had been told."""
+    assert isinstance(play(draw(254468, 500)), World)
+
+
 def test_a_group_waits_for_its_founder_while_only_who_was_not_heard_has_the_first_entry() -> None:
     """Seed 217809 of 500 steps: no member that lives may lead, and nothing was committed."""
     assert isinstance(play(draw(217809, 500)), World)

@@ -39,15 +39,15 @@ def test_no_command_is_applied_while_a_state_is_taken_in() -> None:
     """
     world = World("a", machine=Columns, picture=str)
     world.configure("a")
-    snapshotting = world.peers["a"].snapshotting
-    snapshotting.slice_s = 0  # one list in each step
+    snapshotter = world.peers["a"].replica.snapshotter
+    snapshotter.slice_s = 0  # one list in each step
     commands = count()
     world.write("a", *(next(commands) for _ in range(COLUMNS)))
     asked = Ticket(world, "snapshot")
     world.step("a", TakeSnapshot(asked))
     index = world.peers["a"].applied.index
     steps = 0
-    while snapshotting.image is not None:
+    while snapshotter.image is not None:
         world.write("a", next(commands))
         steps += 1
     world.settle()

@@ -54,9 +54,9 @@ import sys
 from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER, STEPS
-from raft_actors.stores import open_store, rocks
+from raft_actors.stores import open_store, rocksdb
 path, kind = sys.argv[1:]
-rocks.MEMTABLE_BYTES = 1 << 16  # so that a save begins another write-ahead log now and then
+rocksdb.MEMTABLE_BYTES = 1 << 16  # so that a save begins another write-ahead log now and then
 Path(path).parent.mkdir()  # by a life that was killed before it had synced anything
 store = open_store(kind, path, OWNER)
 for number, step in enumerate(STEPS, 1):

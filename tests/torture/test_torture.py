@@ -54,7 +54,7 @@ def test_every_answer_of_a_tortured_cluster_can_be_explained(tmp_path, nodes, se
     history, faults = lines(keep / "history.jsonl"), lines(keep / "faults.jsonl")
     outcomes = Counter(call["outcome"] for call in history)
     assert verdict.startswith(f"{len(history)} calls: {outcomes['ok']} ok"), verdict
-    assert outcomes["ok"] > 300
+    assert outcomes["ok"] > 50, "hardly anything happened"
     assert len(faults) >= 3
     assert len(list(keep.glob("node-*.log"))) == nodes
     assert not (keep / "failure.html").exists()
