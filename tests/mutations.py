@@ -477,6 +477,11 @@ MUTATIONS = (
         "        self.lease.broken = self.lease.drift_max is None\n",
     ),
     Mutation(
+        "hands_over_to_who_has_left", "thesis 3.10, 4.2.2", "core/leader",
+        "if self.transfer is not None and not self.state.voters.votes(self.transfer.target):",
+        "if False:",
+    ),
+    Mutation(
         "own_wish_to_hand_over_never_ends", "thesis 3.10", "core/leader",
         "if self.transfer is not None and (cut_off",
         "if self.transfer is not None and self.transfer.ticket and (cut_off",
