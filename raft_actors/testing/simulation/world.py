@@ -605,7 +605,7 @@ class World:
         able = [name for name in members if held[name] == end]
         if any(name not in self.witnesses for name in able):
             return True
-        first = max((self.first_at(name) for name in able), default=inf)  # any may lead
+        first = max((self.may_begin_at(name) for name in able), default=inf)  # any may lead
         return any(first <= held[name] + 1 for name in members - self.witnesses)
 
     def members_in(self, names: set[str]) -> set[str]:
@@ -616,9 +616,10 @@ class World:
             if not known.members or known.counts(self.address(name), self.disks[name].incarnation)
         }  # fmt: skip
 
-    def first_at(self, name: str) -> int:
-        """At which index a log begins; that it was cut reaches the disk with the next save."""
-        first = self.disks[name].store.first
+    def may_begin_at(self, name: str) -> int:
+        """At which index the log of a witness begins, or will when it has cut it."""
+        trailing = min(config.snapshot_trailing for config in self.configs)
+        first = max(self.disks[name].store.first, len(self.checker.committed) - trailing + 1)
         return max(first, self.peers[name].core.log.base + 1) if name in self.peers else first
 
     def held_by(self, name: str) -> int:
