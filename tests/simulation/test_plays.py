@@ -91,6 +91,11 @@ def test_a_group_waits_where_a_witness_cuts_its_log_behind_what_another_lacks(se
     assert isinstance(play(draw(seed, 500)), World)
 
 
+def test_no_disk_goes_that_leaves_a_majority_of_empty_ones() -> None:
+    """Seed 263955 of 500 steps: a wiped founder found a second group with one that had nothing."""
+    assert isinstance(play(draw(263955, 500)), World)
+
+
 def test_a_witness_hands_over_to_nobody_whom_the_change_that_it_is_in_removes() -> None:
     """Seed 254468 of 500 steps: the leader ended in a KeyError, once the removed had been told."""
     assert isinstance(play(draw(254468, 500)), World)

@@ -222,13 +222,25 @@ class World:
         """A group keeps its promises while a majority keeps the disks that it knows: of each
         configuration that is in force, or may come to be. And while one of them keeps the state.
 
-        No leader can know that a newcomer lost its disk after it was heard of last.
+        No leader can know that a newcomer lost its disk after it was heard of last. And peers of
+        empty directories that are more than half of the members, found a group of their own if they
+        are asked to: of its members that are away none can object (decisions/founding_a_group.md).
         """
         return (
             bool(self.checker.configuration.members)
             and not any(is_asked_for_a_change(leader) for leader in self.leaders())
             and self.has_the_state({*self.names} - {name})
+            and not self.may_found_anew({name, *(n for n in self.names if self.is_empty(n))})
         )
+
+    def may_found_anew(self, names: set[str]) -> bool:
+        peers = [self.address(name) for name in names]
+        return any(configuration.has_quorum(peers) for configuration in self.configurations()
+                   if configuration.members)  # fmt: skip
+
+    def is_empty(self, name: str) -> bool:
+        store = self.disks[name].store
+        return store.first == 1 and not store.log
 
     def configurations(self) -> Iterator[Configuration]:
         """The newest that is committed, and all that come after it: on disks, in the memory of
