@@ -1,5 +1,6 @@
 """Signals at any instant: handlers may use what they interrupt; a Ctrl-C leaves no lock held."""
 
+import gc
 import linecache
 import os
 import signal
@@ -98,7 +99,11 @@ def at_line(number, action, function=None):
 
 
 def ctrl_c(line, work):
-    """Do the work with a Ctrl-C before that line. Tells whether it came so far."""
+    """Do the work with a Ctrl-C before that line. Tells whether it came so far.
+
+    No garbage is collected meanwhile: the lines of what that calls would be counted, too.
+    """
+    gc.disable()
     sys.settrace(at_line(line, interrupted))
     try:
         work()
@@ -106,6 +111,7 @@ def ctrl_c(line, work):
         return True
     finally:
         sys.settrace(None)
+        gc.enable()
     return False
 
 
