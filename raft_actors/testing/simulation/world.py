@@ -315,11 +315,14 @@ class World:
         self.fuse, self.drag, self.busy = 0, 0.0, None
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
+        """What the peer took for committed survives it: in a snapshot, or in a state on disk, which
+        may be there although the process ended before it knew.
+        """
         kept, on_disk = self.disks[peer.name].snapshots.newest(), peer.applied.on_disk
         if (kept is not None and kept.index > peer.seen) or (
-            on_disk is not None and on_disk.index > peer.seen
+            on_disk is not None and peer.core.commit_index > peer.seen
         ):
-            self.checker.look(peer)  # what it took for committed survives it
+            self.checker.look(peer)
         self.crash(peer.name, self.random.random())
 
     def boundary(self) -> None:
