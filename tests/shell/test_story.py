@@ -96,7 +96,7 @@ def test_ctrl_c_interrupts_a_write_that_waits_and_the_shell_goes_on(terminals: T
     shell.wait_for_prompt(number + 1)
     assert "KeyboardInterrupt" in shell.answer(number)
     assert "slept" not in shell.answer(number)
-    assert shell.run('Raft.read("peer1", "awake?", timeout=30.0)').endswith("('ok', 'awake')")
+    assert "('ok', 'awake')" in shell.run('Raft.read("peer1", "awake?", timeout=30.0)')
 
 
 def test_ctrl_d_leaves_at_once_and_frees_name_and_store(terminals: Terminals) -> None:
@@ -109,7 +109,7 @@ def test_ctrl_d_leaves_at_once_and_frees_name_and_store(terminals: Terminals) ->
     again.run('ok, peer = Raft.start_peer(KVStore, name="peer1")')
     again.run("import time")
     again.run('while Raft.leader("peer1") is None: time.sleep(0.05)\n')
-    assert again.run('KVStore.read("peer1", "foo")').endswith("('ok', 'bar')")
+    assert "('ok', 'bar')" in again.run('KVStore.read("peer1", "foo")')
 
 
 def test_ctrl_d_hands_over_before_the_node_is_gone(terminals: Terminals) -> None:

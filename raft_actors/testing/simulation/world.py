@@ -316,11 +316,13 @@ class World:
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
         """What the peer took for committed survives it: in a snapshot, or in a state on disk, which
-        may be there although the process ended before it knew.
+        may be there although the process ended before it knew. Nothing was applied that is not in
+        the log on the disk: it is saved first.
         """
-        kept, on_disk = self.disks[peer.name].snapshots.newest(), peer.applied.on_disk
+        disk = self.disks[peer.name]
+        kept, commit = disk.snapshots.newest(), peer.core.commit_index
         if (kept is not None and kept.index > peer.seen) or (
-            on_disk is not None and peer.core.commit_index > peer.seen
+            peer.applied.on_disk is not None and peer.seen < commit <= disk.last_index
         ):
             self.checker.look(peer)
         self.crash(peer.name, self.random.random())
