@@ -32,21 +32,21 @@ def look_beside(path: Path, peer: Address) -> None:
     if (path / "store.json").exists():
         return
     name, node = peer
-    for found in sorted(path.parent.parent.glob("*@*/*/store.json")):
-        was, before = found.parent.name, found.parent.parent.name
-        if before == node or was.replace(before, "@") != name.replace(node, "@"):
-            continue
-        if is_in_use(found.parent):
+    for beside in sorted(path.parent.parent.glob("*@*")):
+        before = beside.name
+        was = name.replace(node, before)
+        found = beside / was
+        if before == node or not (found / "store.json").exists() or is_in_use(found):
             continue
         if before.partition("@")[0] != node.partition("@")[0]:
             logger.warning(
                 "%s on %s begins anew, empty. %s, of %s, is beside it and not in use: if that one "
-                "was meant, start this node as %s", name, node, found.parent, before, before,
+                "was meant, start this node as %s", name, node, found, before, before,
             )  # fmt: skip
         else:
             raise DataDirInUse(
                 f"{name} on {node} would begin anew, empty, for {path} is not there; but "
-                f"{found.parent} is, of {was} on {before}: was this host renamed? Start the node "
+                f"{found} is, of {was} on {before}: was this host renamed? Start the node "
                 f"by its old name, Node.start({before!r}), and {was} goes on; or else move that "
                 "directory away, or give the node a data_dir of its own"
             )
