@@ -9,12 +9,12 @@ from typing import Any
 
 from raft_actors.client.async_wait import wait_for
 from raft_actors.client.call import Call
+from raft_actors.client.failures import no_session
 from raft_actors.client.leader_finder import Search
 from raft_actors.client.retrying import AGAIN, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
-from raft_actors.errors import Unavailable
 from raft_actors.names import Address
 
 __all__ = ["AsyncRetryingClient"]
@@ -135,7 +135,7 @@ class AsyncRetryingClient:
     async def open_session(self, call: Call) -> ClientSession:
         client, turn = self.client, self.here().opening
         if not await got(turn, call):
-            raise Unavailable("no session could be opened in time; nothing happened: try again")
+            raise no_session()
         try:
             if client.session is None:
                 number = await self.run(opening(call.deadline))

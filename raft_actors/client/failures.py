@@ -13,7 +13,12 @@ from raft_actors.errors import (
 from raft_actors.machine.sessions import NEW
 from raft_actors.replica.requests import WRITE
 
-__all__ = ["unanswered"]
+__all__ = ["no_session", "unanswered"]
+
+
+def no_session() -> Unavailable:
+    """Return the error of a call whose deadline came before its session."""
+    return Unavailable("no session could be opened in time; nothing happened: try again")
 
 
 def unanswered(call: Call, finder: LeaderFinder) -> RaftError:

@@ -10,7 +10,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.client.call import Call
-from raft_actors.client.failures import unanswered
+from raft_actors.client.failures import no_session, unanswered
 from raft_actors.client.leader_finder import LeaderFinder, time_until
 from raft_actors.client.read_targets import ReadTargets
 from raft_actors.client.rpc import PeerRef, address_of
@@ -24,7 +24,6 @@ from raft_actors.errors import (
     RaftError,
     ReplyLost,
     SessionExpired,
-    Unavailable,
 )
 from raft_actors.future import Future
 from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
@@ -291,7 +290,7 @@ class RetryingClient:
     def open_session(self, deadline: float) -> ClientSession:
         try:  # before `acquire`: Ctrl-C may come just as it returns
             if not self.session_lock.acquire(timeout=time_until(deadline)):
-                raise Unavailable("no session could be opened in time; nothing happened: try again")
+                raise no_session()
             if self.session is None:
                 self.session = ClientSession(self.finish(self.send(opening(deadline))))
             return self.session
