@@ -1,6 +1,5 @@
 """Telling: messages in words, for transcripts that people read."""
 
-from raft_actors.core import entry as frames
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -63,8 +62,3 @@ def said(message: Message) -> str:
             return f"{'vote     ' if message.granted else 'no vote  '} term {term}"
         case _:
             return type(message).__name__
-
-
-def entry_told(frame: bytes) -> str:
-    kind, term = frames.kind_of(frame), frames.term_of(frame)
-    return f"{term}:{frames.KIND_NAMES[kind]}"
