@@ -220,3 +220,18 @@ def test_an_import_loads_neither_asyncio_nor_a_store():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+ACROSS_ROOMS = {
+    "benchmarks", "cluster", "docs", "fuzz", "mutations", "scenarios", "supervision",
+}  # fmt: skip
+"""Folders of tests that look at more than one room of `raft_actors`, or at none."""
+
+
+def test_the_folders_of_the_tests_are_the_rooms() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests").parts[0] for path in tests_in_folders()}
+    assert folders == FLOORS.keys() | ACROSS_ROOMS
+
+
+def tests_in_folders() -> list[Path]:
+    return [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "tests"]

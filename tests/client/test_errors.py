@@ -13,9 +13,9 @@ from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import CLIENT, peers_of
 from raft_actors.replica.requests import READ, READ_AS, WRITE
-from tests.nodes.conftest import make_node, own_directories  # noqa: F401 - fixtures
-from tests.peers.test_between_nodes import KIB, group  # noqa: F401 - fixture
-from tests.terms.test_terms import in_a_set
+from tests.ground.test_encoding import in_a_set
+from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
+from tests.peer.test_between_nodes import KIB, group  # noqa: F401 - fixture
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()

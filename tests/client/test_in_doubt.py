@@ -1,6 +1,6 @@
 """A command that may have run is not sent again in another session: nobody would know it there.
 
-Its session expires while it is in doubt. Planted in tests/mutations.py: a broken link puts nothing
+Its session expires while it is in doubt. Planted in tests/mutations: a broken link puts nothing
 in doubt; what is in doubt is sent again.
 """
 
@@ -10,7 +10,7 @@ from raft_actors import Cluster, Raft, encoding
 from raft_actors.errors import NoConnection, SessionExpired
 from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
-from tests.client.conftest import Counter
+from tests.peer_fixtures import Counter
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from raft_actors import Cluster, RaftError
 from raft_actors.future import Future
-from tests.nodes.helpers import interrupted_at
+from tests.node_helpers import interrupted_at
 
 
 def elsewhere(work):

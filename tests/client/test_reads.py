@@ -8,7 +8,7 @@ from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
 from raft_actors.peer.peers import Peers
 from raft_actors.replica.requests import READ, READ_AS
-from tests.client.conftest import Counter
+from tests.peer_fixtures import Counter
 
 
 @pytest.fixture

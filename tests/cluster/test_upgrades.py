@@ -6,7 +6,7 @@ from raft_actors import Raft
 from tests.cluster.stage import NAMES
 from tests.helpers import eventually
 
-NEXT_RELEASE = "tests.nodes.next_release"
+NEXT_RELEASE = "tests.node.next_release"
 
 
 @pytest.fixture

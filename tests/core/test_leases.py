@@ -1,6 +1,6 @@
 """Leases: reads that ask nobody, while no other leader can be (thesis 6.4.1).
 
-Each rule that keeps a promise has a planted bug in tests/mutations.py.
+Each rule that keeps a promise has a planted bug in tests/mutations.
 """
 
 import pytest

@@ -40,7 +40,7 @@ from raft_actors.wire.handshake import (
 )
 from raft_actors.wire.versions import newest
 from tests.core.world import World, address
-from tests.terms.test_terms import alike
+from tests.ground.test_encoding import alike
 
 __all__ = ["TARGETS"]
 

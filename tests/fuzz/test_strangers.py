@@ -18,7 +18,7 @@ from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, DialerHandshake, Identity
 from tests.helpers import eventually
-from tests.nodes.helpers import Script, free_port
+from tests.node_helpers import Script, free_port
 
 KIB = 1024
 ONE_STRANGER = 20 * KIB

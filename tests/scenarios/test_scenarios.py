@@ -1,6 +1,6 @@
 """Every transcript tells what happens now. REWRITE=1 pytest writes them anew: read the diff.
 
-The bugs that each would show are planted by tests/mutations.py.
+The bugs that each would show are planted by tests/mutations.
 """
 
 import os

@@ -199,7 +199,7 @@ import sys
 from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER
-from tests.offline.directories import make
+from tests.tools.offline.directories import make
 from raft_actors.tools.offline.backup import export_backup, import_backup
 from raft_actors.tools.offline.stopped_peer import stopped
 disk = Path(sys.argv[1])

@@ -5,7 +5,7 @@ import pytest
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake
-from tests.wire.test_auth import COOKIE, A, B, meet
+from tests.wire.test_handshake import COOKIE, A, B, meet
 
 KEY = b"k" * 32
 

@@ -8,7 +8,7 @@ from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
 from raft_actors.peer import message_codec as wire
 from raft_actors.wire import versions
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Refusal
-from tests.wire.test_auth import COOKIE, A, B, meet
+from tests.wire.test_handshake import COOKIE, A, B, meet
 
 ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
 

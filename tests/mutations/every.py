@@ -1,0 +1,8 @@
+"""All planted bugs, in the order of the table."""
+
+from tests.mutations import elections, machines, members, reads, replicas, replication, stores
+
+MUTATIONS = (
+    *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
+    *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
+)  # fmt: skip

@@ -1,0 +1,127 @@
+"""What the user's state machine is given, its sessions, and what a client repeats."""
+
+from tests.mutations.mutation import DISK_NETS, Mutation
+
+MUTATIONS = (
+    Mutation(
+        "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "machine/replicated_state",
+        "        machine.current_version = 1\n",
+        "        machine.current_version = machine.version\n",
+    ),
+    Mutation(
+        "upgrades_are_skipped", "docs/upgrades.md", "machine/replicated_state",
+        "                state = machine.upgrade(self.state, step)",
+        "                step = version - 1\n"
+        "                state = machine.upgrade(self.state, step)",
+    ),
+    Mutation(
+        "a_replica_looks_at_hashes", "decisions/terms.md", "machine/replicated_state",
+        "asked = encoding.loads(command, spread=False)",
+        "asked = encoding.loads(command)",
+    ),
+    Mutation(
+        "a_first_state_of_none_is_taken", "docs/snapshots.md", "machine/replicated_state",
+        "            self.check_first_none()",
+        "            pass",
+    ),
+    Mutation(
+        "a_snapshot_of_none_that_no_start_takes", "docs/snapshots.md", "machine/replicated_state",
+        "        if self.state is None and self.began_with is not type(None) and data is not None:",
+        "        if False:",
+    ),
+    Mutation(
+        "poison_command_ends_the_peer", "defect 17", "machine/replicated_state",
+        "        except BaseException as error:  "
+        "# SystemExit of one command must not end every replica\n            if depends",
+        "        except ZeroDivisionError as error:\n            if depends",
+    ),
+    Mutation(
+        "a_command_that_raised_is_half_done", "DESIGN 4", "machine/replicated_state",
+        "                state.rollback()",
+        "                pass",
+    ),
+    Mutation(
+        "a_retry_runs_again", "thesis 6.3; defect 18", "machine/sessions",
+        "        if answer is None:",
+        "        if True:",
+    ),
+    Mutation(
+        "an_expired_session_runs_again", "thesis 6.3", "machine/sessions",
+        "        if session.used_ms < self.now_ms - SESSION_MS:\n            self.expire()",
+        "        if False:\n            self.expire()",
+    ),
+    Mutation(
+        "an_ended_session_still_counts", "decision: sessions", "machine/sessions",
+        "            self.answers -= len(session.replies)\n",
+        "",
+    ),
+    Mutation(
+        "a_broken_link_loses_no_command", "thesis 6.3", "client/call",
+        "            self.may_have_happened |= error.was_sent\n",
+        "",
+    ),
+    Mutation(
+        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "client/retrying",
+        "        if session is None or call.may_have_happened:",
+        "        if session is None:",
+    ),
+    Mutation(
+        "replicated_time_goes_back", "decision: sessions", "machine/sessions",
+        "        if time_ms > self.now_ms:",
+        "        if True:",
+    ),
+    Mutation(
+        "a_retry_gets_another_reply", "thesis 6.3", "machine/sessions",
+        "            session.keep(sequence, answer)",
+        "            session.keep(sequence, FORGOTTEN)",
+    ),
+    Mutation(
+        "sessions_not_in_the_snapshot", "thesis 6.3", "machine/replicated_state",
+        "return StateImage(data, self.sessions.stored())",
+        "return StateImage(data, ())",
+    ),
+    Mutation(
+        "on_disk_state_is_frozen_later", "§7", "machine/disk_dict",
+        "            self.tried(lambda: cursor.seek(FIRST_KEY))",
+        "            cursor = self.db.iter()\n            cursor.seek(FIRST_KEY)",
+        DISK_NETS,
+    ),
+    Mutation(
+        "on_disk_state_ends_at_damage", "every promise of a library is asked for",
+        "machine/disk_dict",
+        "    cursor.status()\n",
+        "",
+        DISK_NETS,
+    ),
+    Mutation(
+        "on_disk_the_last_command_may_run_again", "thesis 6.3", "machine/replicated_state",
+        "        while index < self.index:\n"
+        "            for entry in log.some(index + 1, self.index):",
+        "        while index < self.index - 1:\n"
+        "            for entry in log.some(index + 1, self.index - 1):",
+        DISK_NETS,
+    ),
+    Mutation(
+        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md",
+        "machine/replicated_state",
+        "                self.sessions.open(index, request[1], time_ms)",
+        "                self.sessions.open(index, request[1], 0)",
+        DISK_NETS,
+    ),
+    Mutation(
+        "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "machine/sessions",
+        "        for number, session in self.by_number.items():\n            yield number",
+        "        for number, session in sorted(self.by_number.items(), key=lambda each: each[0]):\n"
+        "            yield number",
+    ),
+    Mutation(
+        "window_off_by_one", "thesis 6.3", "machine/sessions",
+        "        if session is None or sequence <= session.newest - WINDOW:",
+        "        if session is None or sequence < session.newest - WINDOW:",
+    ),
+    Mutation(
+        "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "machine/replicated_state",
+        "        machine.current_version = header.machine",
+        "        machine.current_version = version",
+    ),
+)  # fmt: skip

@@ -1,0 +1,50 @@
+"""Nodes of a test live in directories of their own, and end with it."""
+
+import pytest
+
+from raft_actors.node.local_node import LocalNode
+from raft_actors.transport.limits import BridgeLimits
+from tests.node_helpers import Script
+
+QUICK = BridgeLimits(
+    handshake_s=2.0, ping_after_s=0.2, dead_after_s=0.6, redial_max_s=0.1, mapper_retry_s=0.1,
+    parked_s=0.5, port_file_s=0.1,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("RAFT_ACTORS_COOKIE", "RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def make_node():
+    """Start nodes of this process, which quickly notice what goes wrong."""
+    nodes = []
+
+    def make(name, *, limits=QUICK, **options):
+        node = LocalNode(name, limits=limits, **options).start()
+        nodes.append(node)
+        return node
+
+    yield make
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture
+def make_script():
+    """Start Python processes, each with lines of a script to run."""
+    scripts = []
+
+    def make(source, *arguments):
+        script = Script(source, *arguments)
+        scripts.append(script)
+        return script
+
+    yield make
+    for script in scripts:
+        script.kill()
