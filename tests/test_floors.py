@@ -229,9 +229,9 @@ ACROSS_ROOMS = {
 
 
 def test_the_folders_of_the_tests_are_the_rooms() -> None:
-    folders = {path.parent.relative_to(ROOT / "tests").parts[0] for path in tests_in_folders()}
+    folders = {path.parent.relative_to(ROOT / "tests").parts[0] for path in modules_of_tests()}
     assert folders == FLOORS.keys() | ACROSS_ROOMS
 
 
-def tests_in_folders() -> list[Path]:
+def modules_of_tests() -> list[Path]:
     return [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "tests"]
