@@ -1,6 +1,5 @@
 """OTP supervision for Pykka actors: processes, monitors, links, timers, names, supervisors."""
 
-from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
 from supervision.dynamic_supervisor import DynamicSupervisor, DynamicSupervisorFlags
 from supervision.errors import (
@@ -17,6 +16,7 @@ from supervision.errors import (
 from supervision.foreign import text_of
 from supervision.inbox import Inbox
 from supervision.monitors import Down, Monitor, demonitor, monitor
+from supervision.plain_actors import as_process
 from supervision.process import Process
 from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pykka
 
-from supervision.adopt import as_process
 from supervision.child_spec import ChildSpec
 from supervision.errors import CallingSelf, ChildSpecError, reason_for
 from supervision.foreign import is_a, log, says, text_of
+from supervision.plain_actors import as_process
 from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
 from supervision.waits import Wait, await_end, seconds
 

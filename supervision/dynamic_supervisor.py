@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
 from supervision.foreign import is_count, says, text_of
 from supervision.ref import ProcessRef, process_of
+from supervision.supervisor_base import SupervisorBase, call, check_intensity
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorFlags"]
 

@@ -78,7 +78,7 @@ class Inbox:
         if not taken:  # it told itself nothing in its start
             self.idle = True
             if not queue.empty():
-                self.idle = False  # was put before that, and is to be handled before a visit
+                self.idle = False  # was put before that, and is handled before anything inline
             taken.append(queue.get())
             self.idle = False
         try:

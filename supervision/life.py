@@ -2,9 +2,9 @@
 
 All of it on the process' own thread, after `__init__`:
 
-    init, on_start | (take, on_receive ..., on_drained) ... | terminate, on_stop or on_failure | end
+    init, on_start | (take, on_receive ..., on_batch_end) ... | terminate, on_stop/on_failure | end
 
-While it waits for messages, other threads may `visit` it.
+While it waits for messages, other threads may handle messages for it: `handle_inline`.
 """
 
 import logging
@@ -21,7 +21,7 @@ from supervision.foreign import exc_info, is_a, is_interrupt, log, part, text_of
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Watcher
 from supervision.ref import Condition, ProcessRef, ReplyFuture, kill
-from supervision.reserved import check_attributes
+from supervision.reserved_names import check_attributes
 from supervision.waits import Wait, await_end, here
 
 __all__ = ["IGNORED", "STARTED", "Life"]
@@ -58,7 +58,7 @@ class Life(pykka.ThreadingActor):
         """Handle a message. Not overridden, it is logged."""
         log(logging.WARNING, "%s was told %s, and does nothing", self._actor_ref, text_of(message))
 
-    def on_drained(self) -> None:
+    def on_batch_end(self) -> None:
         """Everything that waited in the inbox has been handled: do what is due once for it all."""
 
     def on_idle(self) -> None:
@@ -67,16 +67,16 @@ class Life(pykka.ThreadingActor):
         Whoever waits for other things here gives `inbox.waker` a function that wakes it.
         """
 
-    def on_visit(self, message: Any) -> None:
+    def on_inline(self, message: Any) -> None:
         """Handle `message` on the thread that brought it: be quick, and wait for nothing.
 
-        What takes longer may be kept until `after_visits`, once it has told itself something.
+        What takes longer may be kept until `finish_inline`, once it has told itself something.
         """
         self.on_receive(message)
-        self.on_drained()
+        self.on_batch_end()
 
-    def after_visits(self) -> None:
-        """Messages wait, none of them handled yet: first do what visits have left to do."""
+    def finish_inline(self) -> None:
+        """Messages wait, none of them handled yet: first do what `on_inline` has left to do."""
 
     def terminate(self, reason: Reason) -> None:
         """End the life. Called once for every process that got through its start, unless killed.
@@ -92,8 +92,8 @@ class Life(pykka.ThreadingActor):
 
     # -- what other threads may call
 
-    def visit(self, message: Any) -> bool:
-        """Have `on_visit` handle `message` on this thread, and no other thread woken for it.
+    def handle_inline(self, message: Any) -> bool:
+        """Have `on_inline` handle `message` on this thread, and no other thread woken for it.
 
         Only where the process waits for messages and has none. Else nothing is done, and False
         returned: tell it.
@@ -106,9 +106,9 @@ class Life(pykka.ThreadingActor):
             if not turn.acquire(blocking=False) or not inbox.idle or inbox.closed:
                 return False
             here.process = self
-            self.__visited = True
+            self.__handled_inline = True
             try:
-                self.on_visit(message)
+                self.on_inline(message)
             except BaseException as error:
                 self._crash(error)
                 if is_interrupt(error):
@@ -141,7 +141,7 @@ class Life(pykka.ThreadingActor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__turn: Any = threading.RLock()  # held by the thread that handles messages
-        self.__visited = False  # since `after_visits` was called
+        self.__handled_inline = False  # since `finish_inline` was called
         super().__init__(*args, **kwargs)
         self.actor_stopped._cond = Condition()  # type: ignore[attr-defined]
 
@@ -257,9 +257,9 @@ class Life(pykka.ThreadingActor):
 
     def _handle_taken(self, inbox: Inbox) -> None:
         taken, special, on_receive = inbox.taken, self._special, self.on_receive
-        if self.__visited:
-            self.__visited = False
-            self._guarded(self.after_visits)
+        if self.__handled_inline:
+            self.__handled_inline = False
+            self._guarded(self.finish_inline)
         while taken:
             try:
                 envelope = taken.popleft()
@@ -281,7 +281,7 @@ class Life(pykka.ThreadingActor):
             else:
                 if envelope.reply_to is not None:
                     reply(envelope, answer)
-        self._guarded(self.on_drained)
+        self._guarded(self.on_batch_end)
 
     def _guarded(self, hook: Callable[[], None]) -> None:
         """Call a hook that has no asker, unless the process has failed or was killed."""

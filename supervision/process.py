@@ -23,7 +23,7 @@ from supervision.life import IGNORED, STARTED, Life
 from supervision.lifeline import Cancel
 from supervision.ref import ChildEnded, Exit, ProcessRef, kill, tell_if_alive
 from supervision.registry import Registry, names
-from supervision.reserved import check_names, check_reply_errors
+from supervision.reserved_names import check_names, check_reply_errors
 from supervision.waits import here, seconds
 
 __all__ = ["Process"]

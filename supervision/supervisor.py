@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from supervision.base import SupervisorBase, call, check_intensity
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.foreign import Key, equal, is_a, says, text_of
 from supervision.ref import ProcessRef
 from supervision.restarts import Backoff
+from supervision.supervisor_base import SupervisorBase, call, check_intensity
 
 __all__ = ["Strategy", "Supervisor", "SupervisorFlags"]
 

@@ -22,7 +22,7 @@ from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from supervision import Process
-from supervision.base import SupervisorBase
+from supervision.supervisor_base import SupervisorBase
 
 __all__ = ["ActorServer"]
 

@@ -51,7 +51,7 @@ logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
 MORE = object()
-"""Told to itself: go on applying, after what has come meanwhile; or with what a visit left."""
+"""Told to itself: go on applying, after what has come meanwhile; or with what `on_inline` left."""
 
 LOOK = object()
 LOOK_S = 5.0
@@ -127,7 +127,7 @@ class Peer(Process):
             self.stop_watching = host.watch_nodes(self.actor_ref)
             if members:
                 self.declare(declaration(members, self.address))
-            self.on_drained()
+            self.on_batch_end()
             self.look_later()
         except BaseException:
             self.release()
@@ -203,16 +203,16 @@ class Peer(Process):
     def on_idle(self) -> None:
         self.host.work_for_bridge(self)
 
-    def on_visit(self, message: Any) -> None:
+    def on_inline(self, message: Any) -> None:
         """Step what the bridge brings; what then is more than to send is left to the own thread."""
         self.on_receive(message)
         if not self.replica.flush_messages():
             self.continue_soon()
 
-    def after_visits(self) -> None:
+    def finish_inline(self) -> None:
         self.replica.finish()
 
-    def on_drained(self) -> None:
+    def on_batch_end(self) -> None:
         self.replica.flush()
 
     # The environment of the replica.

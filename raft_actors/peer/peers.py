@@ -83,7 +83,7 @@ class Peers:
     """The peers of `node`, found by name, running or stopped.
 
     running      the peer of each name
-    hosted       what only this node may do with it: its backlog, and visits
+    hosted       what only this node may do with it: its admission limit, and `handle_inline`
     members      who belonged to the group of a peer that ran here: whoever asks for a stopped
                  peer is sent to them
     """
@@ -311,7 +311,7 @@ class Peers:
 
     def deliver(self, peer: Peer, message: Any) -> None:
         """Have `peer` step `message`, here on the bridge's thread where its own only waits."""
-        if not peer.visit(message):
+        if not peer.handle_inline(message):
             tell_if_alive(peer.actor_ref, message)
 
     def deliver_soon(self, peer: Peer, message: Any) -> None:

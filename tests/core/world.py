@@ -132,7 +132,7 @@ class World:
         self.run(name, server, server.flush())
 
     def run(self, name: str, server: Server, due: Effects) -> None:
-        """The lanes, in the order of `Peer.on_drained`."""
+        """The lanes, in the order of `Peer.on_batch_end`."""
         disk, machine = self.disks[name], self.machines[name]
         self.send(due.before_save)
         if due.ballot is not None or due.entries:

@@ -203,7 +203,7 @@ def test_no_ctrl_c_leaves_a_lock_held():
 
 
 class Host(Process):
-    def on_visit(self, message):
+    def on_inline(self, message):
         message(self)
 
 
@@ -216,7 +216,7 @@ def test_a_ctrl_c_during_a_visit_reaches_the_main_program_and_frees_the_host():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process.visit(interrupt)
+        process.handle_inline(interrupt)
     eventually(lambda: not host.is_alive())
     assert process._Life__turn.acquire(timeout=10)
     process._Life__turn.release()
@@ -226,7 +226,7 @@ def test_one_that_visits_itself_is_told_to_wait():
     host, answers = Host.start(), []
     process = host._actor_weakref()
     eventually(lambda: host.actor_inbox.idle)
-    assert process.visit(lambda _: answers.append(process.visit(print)))
+    assert process.handle_inline(lambda _: answers.append(process.handle_inline(print)))
     assert answers == [False]
     stop(host)
 

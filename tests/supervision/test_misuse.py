@@ -324,7 +324,7 @@ def test_an_id_that_cant_be_hashed_is_refused_whatever_it_raises(raises):
         ChildSpec(Id(), Worker.start_link)
 
 
-@pytest.mark.parametrize("attribute", ["exit", "terminate", "init", "on_drained", "_run"])
+@pytest.mark.parametrize("attribute", ["exit", "terminate", "init", "on_batch_end", "_run"])
 def test_an_attribute_in_the_place_of_a_method_is_refused_by_name(attribute):
     """Planted: the process starts, and breaks where the method is needed."""
 

@@ -92,8 +92,8 @@ class Bad(Process):
             raise message
         return message
 
-    def on_drained(self):
-        self.at("on_drained")
+    def on_batch_end(self):
+        self.at("on_batch_end")
 
     def terminate(self, _reason):
         self.at("terminate")
@@ -143,10 +143,10 @@ def test_a_crash_by_an_odd_exception_is_told_and_healed(error, told):
     assert Supervisor.stop(supervisor, timeout=10) == "ok"
 
 
-@pytest.mark.parametrize("where", ["on_drained", "terminate", "on_stop"])
+@pytest.mark.parametrize("where", ["on_batch_end", "terminate", "on_stop"])
 def test_a_hook_that_fails_oddly_ends_with_a_reason(where, error):
     bad = Bad.start(where, error)
-    if where == "on_drained":
+    if where == "on_batch_end":
         bad.tell(1)
     with pytest.raises(Exited):
         stop(bad, timeout=10)

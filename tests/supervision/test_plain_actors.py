@@ -144,7 +144,7 @@ def test_a_child_stopped_by_its_ref_is_restarted_like_any_that_ended_normal():
     eventually(lambda: children(supervisor)["Worker"] is not ref)
 
 
-ATTRIBUTES = ("exit", "terminate", "init", "visit", "on_idle", "fenced", "_run", "_special")
+ATTRIBUTES = ("exit", "terminate", "init", "handle_inline", "on_idle", "fenced", "_run", "_special")
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)

@@ -148,7 +148,7 @@ def test_messages_of_one_sender_come_in_order():
     assert seen(ref) == list(range(1000))
 
 
-def test_on_drained_comes_once_for_everything_that_waited():
+def test_on_batch_end_comes_once_for_everything_that_waited():
     class Batcher(Process):
         def init(self):
             self.batches, self.batch = [], []
@@ -159,7 +159,7 @@ def test_on_drained_comes_once_for_everything_that_waited():
             else:
                 self.batch.append(message)
 
-        def on_drained(self):
+        def on_batch_end(self):
             self.batches.append(self.batch)
             self.batch = []
 
@@ -173,12 +173,12 @@ def test_on_drained_comes_once_for_everything_that_waited():
     eventually(lambda: [0, 1, 2, 3, 4] in ref.proxy().batches.get())
 
 
-def test_an_on_drained_that_raises_is_a_crash():
+def test_an_on_batch_end_that_raises_is_a_crash():
     class Bad(Process):
         def on_receive(self, message):
             pass
 
-        def on_drained(self):
+        def on_batch_end(self):
             raise ValueError("boom")
 
     ref = Bad.start()
@@ -186,14 +186,14 @@ def test_an_on_drained_that_raises_is_a_crash():
     assert eventually(lambda: exit_reason(ref)) == BOOM
 
 
-def test_a_stop_is_drained_for_what_came_before_it():
+def test_a_batch_that_a_stop_cuts_short_has_its_end_too():
     drained = []
 
     class Batcher(Process):
         def on_receive(self, message):
             message()
 
-        def on_drained(self):
+        def on_batch_end(self):
             drained.append(True)
 
         def terminate(self, reason):
@@ -520,7 +520,7 @@ class Continuing(Process):
     def on_receive(self, message):
         self.log.append(message)
 
-    def on_drained(self):
+    def on_batch_end(self):
         self.log.append("drained")
 
 

@@ -24,8 +24,8 @@ from supervision import (
     names,
     stop,
 )
-from supervision.base import Request
 from supervision.restarts import Pauses
+from supervision.supervisor_base import Request
 from tests.helpers import eventually
 
 from .helpers import Collector, Gate, Script, Worker, boom, seen

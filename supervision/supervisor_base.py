@@ -15,7 +15,7 @@ from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.foreign import is_a, is_count, is_number, log, says, text_of
 from supervision.process import Process
 from supervision.ref import Signal, process_of, stop, tell_if_alive
-from supervision.reserved import is_ours
+from supervision.reserved_names import is_ours
 from supervision.restarts import Pauses, RestartIntensity
 from supervision.timer import timer
 

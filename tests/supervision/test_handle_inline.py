@@ -14,7 +14,7 @@ from .helpers import Gate
 
 
 class Host(Process):
-    """Says who handled what; a visit of "later" is left to its own thread."""
+    """Says who handled what; "later" is left to its own thread."""
 
     def init(self):
         self.handled, self.left = [], []
@@ -25,14 +25,14 @@ class Host(Process):
         self.handled.append((message, threading.get_ident()))
         return None
 
-    def on_visit(self, message):
+    def on_inline(self, message):
         if message == "later":
             self.left.append(message)
             self.actor_ref.tell("come")
         else:
             self.on_receive(message)
 
-    def after_visits(self):
+    def finish_inline(self):
         while self.left:
             self.on_receive(self.left.pop())
 
@@ -45,12 +45,12 @@ def host():
     return process
 
 
-def test_one_that_waits_is_visited_on_the_thread_that_brings_the_message(host):
-    assert host.visit("here")
+def test_one_that_waits_has_a_message_handled_on_the_thread_that_brings_it(host):
+    assert host.handle_inline("here")
     assert host.handled == [("here", threading.get_ident())]
 
 
-def test_one_that_says_nothing_of_visits_handles_the_message_as_any_other():
+def test_one_without_an_on_inline_handles_the_message_as_any_other():
     class Plain(Process):
         def init(self):
             self.done = []
@@ -59,18 +59,18 @@ def test_one_that_says_nothing_of_visits_handles_the_message_as_any_other():
             self.done.append(message)
             return self
 
-        def on_drained(self):
+        def on_batch_end(self):
             self.done.append("drained")
 
     plain = Plain.start().ask("first")
     eventually(lambda: plain.actor_ref.actor_inbox.idle)
-    assert plain.visit("second")
+    assert plain.handle_inline("second")
     assert plain.done == ["first", "drained", "second", "drained"]
 
 
 def test_a_visitor_is_the_process_meanwhile_and_then_itself_again(host):
     inside = []
-    assert host.visit(lambda self: inside.append((self, current())))
+    assert host.handle_inline(lambda self: inside.append((self, current())))
     assert inside == [(host, host.actor_ref)]
     assert current() is None
 
@@ -78,11 +78,11 @@ def test_a_visitor_is_the_process_meanwhile_and_then_itself_again(host):
 def test_one_that_is_busy_or_has_messages_is_not_visited(host):
     gate = Gate()
     host.actor_ref.tell(lambda _: gate.hold())
-    assert not host.visit("too early")
+    assert not host.handle_inline("too early")
     gate.reached.wait()
-    assert not host.visit("too early")
+    assert not host.handle_inline("too early")
     gate.opened.set()
-    eventually(lambda: host.visit("now"))
+    eventually(lambda: host.handle_inline("now"))
     assert [message for message, _ in host.handled] == ["now"]
 
 
@@ -90,18 +90,18 @@ def test_its_own_thread_waits_until_a_visit_is_over(host):
     """Planted: no turn taken in `_run`, and both handle messages at once."""
     gate, own = Gate(), threading.Event()
 
-    visitor = threading.Thread(target=host.visit, args=(lambda _: gate.hold(),))
-    visitor.start()
+    caller = threading.Thread(target=host.handle_inline, args=(lambda _: gate.hold(),))
+    caller.start()
     gate.reached.wait()
     host.actor_ref.tell(lambda _: own.set())
     assert not own.wait(0.1)
     gate.opened.set()
     assert own.wait(10)
-    visitor.join()
+    caller.join()
 
 
-def test_visits_and_messages_are_handled_one_at_a_time(host):
-    """Planted: `visit` without the turn, and counts are lost."""
+def test_what_is_handled_inline_and_what_waits_are_handled_one_at_a_time(host):
+    """Planted: `handle_inline` without the turn, and counts are lost."""
     counts = {"now": 0, "sum": 0}
 
     def count(_self):
@@ -113,42 +113,42 @@ def test_visits_and_messages_are_handled_one_at_a_time(host):
 
     def come(times):
         for _ in range(times):
-            if not host.visit(count):
+            if not host.handle_inline(count):
                 host.actor_ref.tell(count)
 
-    visitors = [threading.Thread(target=come, args=(2_000,)) for _ in range(4)]
-    for each in visitors:
+    callers = [threading.Thread(target=come, args=(2_000,)) for _ in range(4)]
+    for each in callers:
         each.start()
-    for each in visitors:
+    for each in callers:
         each.join()
     host.actor_ref.ask(lambda _: None)
     assert counts["sum"] == 8_000
     assert exit_reason(host.actor_ref) is None
 
 
-def test_what_a_visit_leaves_is_done_first_and_on_the_own_thread(host):
-    """Planted: `after_visits` not called, or after what waits."""
+def test_what_on_inline_leaves_is_done_first_and_on_the_own_thread(host):
+    """Planted: `finish_inline` not called, or after what waits."""
     own = host.actor_ref.ask(lambda _: threading.get_ident())
-    eventually(lambda: host.visit("later"))
+    eventually(lambda: host.handle_inline("later"))
     assert eventually(lambda: len(host.handled) == 2)
     assert host.handled == [("later", own), ("come", own)]
 
 
-def test_a_visit_that_raises_is_a_crash(host):
+def test_an_on_inline_that_raises_is_a_crash(host):
     def boom(_self):
         raise ValueError("boom")
 
-    assert host.visit(boom)
+    assert host.handle_inline(boom)
     assert eventually(lambda: exit_reason(host.actor_ref)) == ("exception", "ValueError", "boom")
 
 
-def test_one_that_has_ended_is_not_visited(host):
+def test_one_that_has_ended_handles_nothing_inline(host):
     kill(host.actor_ref)
-    assert not host.visit("too late")
+    assert not host.handle_inline("too late")
     assert host.handled == []
 
 
-def test_the_killed_does_not_do_what_a_visit_left(host):
+def test_the_killed_does_not_do_what_on_inline_left(host):
     gate = Gate()
 
     def leave(self):
@@ -157,17 +157,17 @@ def test_the_killed_does_not_do_what_a_visit_left(host):
 
     over = threading.Event()
     host.abandoned = over.set
-    visitor = threading.Thread(target=host.visit, args=(leave,))
-    visitor.start()
+    caller = threading.Thread(target=host.handle_inline, args=(leave,))
+    caller.start()
     gate.reached.wait()
     kill(host.actor_ref)
     gate.opened.set()
-    visitor.join()
+    caller.join()
     assert over.wait(10)
     assert host.handled == []
 
 
-def test_who_told_something_and_then_visits_does_not_overtake_it():
+def test_what_was_told_first_is_not_overtaken_by_what_is_handled_inline():
     """Planted: the reader said that it was idle with a message there, and took it."""
     looks, inbox = [], Inbox()
 
