@@ -11,7 +11,7 @@ The bytes are msgpack, in one of two forms:
     marked    0xC1, a byte msgpack never uses; then the same, in which an array that begins with
               a mark (ext 1 to 9, empty) is not a tuple but what the mark says: a list, a set ...
 
-Most commands and replies are plain, and for those both ways stay in C (docs/decisions/terms.md).
+Most commands and replies are plain, and for those both ways stay in C (docs/decisions/encoding.md).
 Equal sets give equal bytes. A dict keeps its order. Safe to call from any thread.
 
 What travels (`dumps`, `loads`) has bounds that what is kept (`dumps_stored`, `loads_stored`) has

@@ -199,7 +199,8 @@ class Process(Life):
         """Bind the child's life to this one. Once is enough; only on this process's thread.
 
         A linked process leaves Pykka's ActorRegistry: its root answers for it, so that
-        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/0001).
+        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
+        only_roots_are_in_pykkas_registry.md).
         """
         if child in self.__children:
             return

@@ -1,6 +1,6 @@
 """Pytest plugin: the fixtures `raft_simulation` and `raft_cluster`, for users' own machines.
 
-docs/testing-your-machine.md tells how to use them. Nothing is loaded before a test asks for one.
+docs/testing_your_machine.md tells how to use them. Nothing is loaded before a test asks for one.
 """
 
 from collections.abc import Iterator

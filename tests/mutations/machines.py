@@ -15,7 +15,7 @@ MUTATIONS = (
         "                state = machine.upgrade(self.state, step)",
     ),
     Mutation(
-        "a_replica_looks_at_hashes", "decisions/terms.md", "machine/replicated_state",
+        "a_replica_looks_at_hashes", "decisions/encoding.md", "machine/replicated_state",
         "asked = encoding.loads(command, spread=False)",
         "asked = encoding.loads(command)",
     ),

@@ -98,7 +98,7 @@ def test_the_page_tells_what_a_reader_who_follows_it_sees(users_tests) -> None:
 
     Planted: another word in the page's report; `run` shows its own code in the traceback.
     """
-    page = ROOT / "docs" / "testing-your-machine.md"
+    page = ROOT / "docs" / "testing_your_machine.md"
     result = users_tests("\n\n".join(blocks(page, "python")))
     result.assert_outcomes(passed=1, failed=1)
     shown = " ".join(result.stdout.str().replace("\nE  ", "\n").split())

@@ -9,5 +9,5 @@ for a minority that stays dead, and must elect and agree. A state may be on a re
 changes. A seed that breaks a promise does so each time; `shrink` finds what of it matters.
 
 Use it through `raft-actors simulate`, or for a machine of your own through the pytest fixture
-`raft_simulation`: docs/testing-your-machine.md.
+`raft_simulation`: docs/testing_your_machine.md.
 """
