@@ -8,7 +8,8 @@ The keys of its database, the file `log.lmdb`, whose values begin with a checksu
     ".store"                      the incarnation of the store, 8 bytes, big-endian
     "e" + 8 bytes, big-endian     the entry of this index; after all others, so it is appended
 
-What stands beside it: stores/data_directory.py. What LMDB leaves to its user: docs/decisions/lmdb.md.
+What stands beside it: stores/data_directory.py. What LMDB leaves to its user:
+docs/decisions/lmdb.md.
 """
 
 from collections.abc import Callable, Sequence
