@@ -75,6 +75,8 @@ class Config:
     """One frame between nodes; both ends use the smaller of their two limits."""
     link_queue_bytes: int = 64 * MIB
     """What may wait for one other node before Raft traffic is dropped and calls fail."""
+    require_version: int = 2
+    """The oldest protocol to speak with other nodes: one that offers only older ones is refused."""
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4001"}`."""
 
@@ -87,7 +89,7 @@ class Config:
         for name in (
             "proposals_max", "command_bytes_max", "append_bytes_max", "inflight_max", "apply_max",
             "log_cache_bytes", "frame_bytes_max", "link_queue_bytes", "snapshot_entries",
-            "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes",
+            "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes", "require_version",
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int,))
         for name in ("data_dir", "trace"):

@@ -119,11 +119,13 @@ class LocalNode:
         """Listen and be found. Returns itself.
 
         Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a port that
-        is none or a bad address of another node, RaftError when started before.
+        is none, a bad address of another node or a version that this release does not speak,
+        RaftError when started before.
         """
         if self._bridge is not None:
             raise RaftError(f"node {self.name} was started already; make a new one")
         cookie = find_cookie(self._cookie)
+        versions.check_required(self.config.require_version)
         directory = NodeDirectory(self._files, static_addresses(self.config.nodes))
         bridge: Bridge | None = None
         listener = listen(self.host, self.port)
@@ -132,7 +134,10 @@ class LocalNode:
             self.host, self.port = place.host, place.port
             mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
             self._entry = self._files.claim(self.name, self.host, self.port)
-            me = Identity(self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max)
+            me = Identity(
+                self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max,
+                self.config.require_version,
+            )  # fmt: skip
             bridge = Bridge(
                 me, cookie, listener, directory, self._on_news,
                 queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,

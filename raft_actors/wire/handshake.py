@@ -75,6 +75,13 @@ class Identity:
     name: str
     incarnation: bytes
     frame_bytes_max: int
+    require_version: int = 0
+    """The oldest protocol that it speaks with others, although it knows older ones."""
+
+    @property
+    def versions(self) -> list[int]:
+        """The protocols that it offers and takes."""
+        return versions.spoken_from(self.require_version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ class DialerHandshake:
         self._cookie = cookie
         nonce = secrets.token_bytes(NONCE_BYTES)
         self.hello: bytes = local.pack(
-            [MAGIC, versions.SPOKEN, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
+            [MAGIC, me.versions, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
              dial, last_link_id]
         )  # fmt: skip
         self._challenge: bytes | None = None
@@ -144,7 +151,7 @@ class DialerHandshake:
                 pass
             case _:
                 raise ProtocolError("no challenge where one was due")
-        if version not in versions.SPOKEN:
+        if version not in self.me.versions:
             raise Refusal("version", f"it chose protocol version {version}, which was not offered")
         check_side(name, incarnation, limit, nonce)
         if name != self.target:
@@ -214,14 +221,9 @@ class AcceptorHandshake:
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
             raise ProtocolError("what no raft_actors node says")
-        version = versions.newest_common(message[1])
+        version = versions.newest_common(self.me.versions, message[1])
         if version is None:
-            raise Refusal(
-                "version",
-                f"{self.me.name} speaks {versions.in_words(versions.SPOKEN)}, not "
-                f"{clean(message[1])}: run releases of raft_actors on the two that follow on each "
-                "other, or the same",
-            )
+            raise Refusal("version", self._no_common_version(clean(message[1])))
         match message:
             case [_, _, name, incarnation, limit, nonce, target, int(dial), bytes(last)]:
                 pass
@@ -248,6 +250,18 @@ class AcceptorHandshake:
             last,
         )
         return self._challenge
+
+    def _no_common_version(self, offered: str) -> str:
+        speaks = versions.in_words(self.me.versions)
+        if self.me.versions != versions.SPOKEN:
+            return (
+                f"{self.me.name} demands {speaks} (Config.require_version), not {offered}: run a "
+                "newer release of raft_actors on the other node, or demand less of it"
+            )
+        return (
+            f"{self.me.name} speaks {speaks}, not {offered}: run releases of raft_actors on the "
+            "two that follow on each other, or the same"
+        )
 
 
 def message_of(payload: bytes) -> list[Any]:

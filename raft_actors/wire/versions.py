@@ -6,7 +6,15 @@ a newer one understand; and what the other end does not know is never sent to it
 releases are in docs/upgrades.md.
 """
 
-__all__ = ["SPOKEN", "in_words", "newest", "newest_common", "oldest"]
+__all__ = [
+    "SPOKEN",
+    "check_required",
+    "in_words",
+    "newest",
+    "newest_common",
+    "oldest",
+    "spoken_from",
+]
 
 SPOKEN = [2]
 """Every protocol version that this code speaks, oldest first, without gaps."""
@@ -21,9 +29,23 @@ def newest() -> int:
     return SPOKEN[-1]
 
 
-def newest_common(offered: list[object]) -> int | None:
-    """Return the version to use with a node that offers these; None if there is none."""
-    return max((version for version in SPOKEN if version in offered), default=None)
+def spoken_from(required: int) -> list[int]:
+    """Return the versions to offer to others and to take from them: none below `required`."""
+    return [version for version in SPOKEN if version >= required]
+
+
+def check_required(required: int) -> None:
+    """Raise ValueError when nobody could be spoken with."""
+    if not spoken_from(required):
+        raise ValueError(
+            f"Config.require_version is {required}, and this release speaks {in_words(SPOKEN)}: "
+            "demand less, or install a newer release"
+        )
+
+
+def newest_common(spoken: list[int], offered: list[object]) -> int | None:
+    """Return the newest of `spoken` that the other node offers; None if there is none."""
+    return max((version for version in spoken if version in offered), default=None)
 
 
 def in_words(spoken: list[int]) -> str:

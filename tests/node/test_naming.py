@@ -329,3 +329,8 @@ def test_a_system_without_a_temporary_directory_is_told_what_to_set(monkeypatch)
     monkeypatch.setattr("tempfile.gettempdir", none_there)
     with pytest.raises(RaftError, match=r"set RAFT_ACTORS_RUNTIME_DIR to a directory"):
         LocalNode("a")
+
+
+def test_a_node_that_demands_what_it_does_not_speak_does_not_start(make_node):
+    with pytest.raises(ValueError, match="require_version is 99, and this release speaks"):
+        make_node("a", config=Config(require_version=99))

@@ -1,7 +1,8 @@
 """Protocol versions: two nodes use the newest that both speak, and nothing that one lacks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import msgpack
 import pytest
 
 from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
@@ -37,6 +38,50 @@ def test_both_ends_take_the_newest_version_that_both_speak(monkeypatch, ours, th
 def test_versions_without_a_common_one_are_refused_in_words(monkeypatch):
     with pytest.raises(Refusal, match=r"b@two speaks protocol versions 3 to 4, not \[1, 2\]: run"):
         agreed(monkeypatch, [1, 2], [3, 4])
+
+
+def demanding(me, version):
+    return replace(me, require_version=version)
+
+
+def test_a_version_that_is_demanded_is_offered_alone_and_taken_alone(monkeypatch):
+    """Planted: either side looks at what it speaks, and not at what it demands."""
+    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    for a, b in ((demanding(A, 3), B), (A, demanding(B, 3))):
+        at_a, at_b = meet(DialerHandshake(a, COOKIE, "b@two"), AcceptorHandshake(b, COOKIE))
+        assert at_a.version == at_b.version == 3
+
+
+def test_who_offers_less_than_is_demanded_is_refused_in_words(monkeypatch):
+    hello = DialerHandshake(A, COOKIE, "b@two").hello
+    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    with pytest.raises(Refusal, match=r"b@two demands protocol version 3 \(Config.require_version"):
+        AcceptorHandshake(demanding(B, 3), COOKIE).receive(hello)
+
+
+def test_an_older_version_than_demanded_is_not_taken_from_an_acceptor(monkeypatch):
+    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    dialler = DialerHandshake(demanding(A, 3), COOKIE, "b@two")
+    acceptor = AcceptorHandshake(B, COOKIE)
+    _version, *rest = msgpack.unpackb(dialler.hello)[1:]
+    challenge = acceptor.receive(msgpack.packb(["raft_actors", [2], *rest]))
+    with pytest.raises(Refusal, match="version 2, which was not offered"):
+        dialler.receive(challenge)
+
+
+@pytest.mark.parametrize("offer", [[2], [3, 2], [2, 3, 3]], ids=str)
+def test_a_list_of_versions_that_was_changed_on_its_way_is_noticed(monkeypatch, offer):
+    """A downgrade. Planted: a proof that covers the challenge only."""
+    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+
+    def tamper(number, payload):
+        if number:
+            return payload
+        magic, _versions, *rest = msgpack.unpackb(payload)
+        return msgpack.packb([magic, offer, *rest])
+
+    with pytest.raises(Refusal, match="cookies differ"):
+        meet(DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE), tamper)
 
 
 def test_a_version_that_was_not_offered_is_refused(monkeypatch):
