@@ -1,7 +1,8 @@
 """Links, names of pages, and files that a page or a docstring names: all of them are there.
 
 Each check was seen red once: a page named with hyphens, a link to a heading with another name, a
-page that names a module which has moved, and a docstring that names a page with another name.
+page that names a module which has moved or a method with another name, and a docstring that names a
+page with another name.
 """
 
 import re
@@ -20,8 +21,17 @@ BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
 SOURCE_FILE = re.compile(r"`([\w/]+\.py)\b")
+METHOD = re.compile(r"`(?:await )?([A-Z]\w+)\.([a-z_]\w+)")
+CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 PAGE_NAME = re.compile(r"\bdocs/\s*(?:decisions/)?\s*[\w-]+\.md")
 HOMES = (ROOT, ROOT / "raft_actors")
+SOURCE = "\n".join(
+    path.read_text()
+    for part in ("raft_actors", "supervision")
+    for path in sorted((ROOT / part).rglob("*.py"))
+)
+CLASSES = set(CLASS.findall(SOURCE))
+NAMES = set(re.findall(r"\w+", SOURCE))
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -60,6 +70,12 @@ def test_a_source_file_that_a_page_names_is_there(page: Path) -> None:
         return
     for name in SOURCE_FILE.findall(prose(page)):
         assert any((home / name).exists() for home in HOMES), f"{name}: there is no such file"
+
+
+@pages
+def test_a_method_that_a_page_names_is_there(page: Path) -> None:
+    for kind, name in METHOD.findall(prose(page)):
+        assert kind not in CLASSES or name in NAMES, f"{kind}.{name}: nothing is called so"
 
 
 def test_a_page_that_the_source_names_is_there() -> None:
