@@ -1,4 +1,4 @@
-"""Backlog: what clients have asked of one peer and it has not looked at yet, bounded.
+"""Admission: how many requests of clients may wait for one peer.
 
 An inbox has no bound of its own, for the peers' messages must never wait for room, or be dropped,
 because of clients.
@@ -10,14 +10,14 @@ from typing import Any
 
 from raft_actors.config import Config
 
-__all__ = ["Backlog", "Requests"]
+__all__ = ["AdmissionLimit", "RequestBatch"]
 
 LARGEST_MAX = 8
 """So many of the largest commands may wait, or as many bytes of smaller ones."""
 
 
-class Requests(list[Any]):
-    """Events of clients, as one message to their peer. `size_bytes` of their payloads."""
+class RequestBatch(list[Any]):
+    """Requests of clients, as one message to their peer. `size_bytes` of their payloads."""
 
     __slots__ = ("size_bytes",)
 
@@ -26,8 +26,8 @@ class Requests(list[Any]):
         self.size_bytes = sum(map(size_of, events))
 
 
-class Backlog:
-    """Counts in `admit`, on any thread, and out in `taken`, on the peer's."""
+class AdmissionLimit:
+    """Counts requests in by `admit`, on any thread, and out by `taken`, on the peer's."""
 
     __slots__ = ("bytes_in", "bytes_max", "bytes_out", "count_in", "count_max", "count_out", "lock")
 
@@ -37,21 +37,21 @@ class Backlog:
         self.count_in = self.count_out = self.bytes_in = self.bytes_out = 0
         self.lock = threading.Lock()
 
-    def admit(self, events: list[Any]) -> Requests:
+    def admit(self, events: list[Any]) -> RequestBatch:
         """Count in as many as there is room for now, the first ones, and return them."""
-        requests = Requests(events)
+        requests = RequestBatch(events)
         with self.lock:
             room = self.count_max - (self.count_in - self.count_out)
             room_bytes = self.bytes_max - (self.bytes_in - self.bytes_out)
             if len(requests) > room or requests.size_bytes > room_bytes:
                 sizes = accumulate(map(size_of, events))
                 fitting = sum(size <= room_bytes for size in sizes)
-                requests = Requests(events[: max(0, min(room, fitting))])
+                requests = RequestBatch(events[: max(0, min(room, fitting))])
             self.count_in += len(requests)
             self.bytes_in += requests.size_bytes
         return requests
 
-    def taken(self, requests: Requests) -> None:
+    def taken(self, requests: RequestBatch) -> None:
         self.count_out += len(requests)
         self.bytes_out += requests.size_bytes
 

@@ -1,4 +1,4 @@
-"""Declared: peers that name the members of their group in the supervision tree."""
+"""Declaration: a peer names the members of its group in the supervision tree."""
 
 import logging
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from raft_actors import encoding
 from raft_actors.names import Address
 
-__all__ = ["Formed", "declaration"]
+__all__ = ["FormedTicket", "declaration"]
 
 logger = logging.getLogger("raft_actors.peer")
 
 
 @dataclass(frozen=True, slots=True)
-class Formed:
-    """The ticket of a peer that declares its members."""
+class FormedTicket:
+    """The ticket of a peer that declares its members: its log says when their group is formed."""
 
     name: str
 

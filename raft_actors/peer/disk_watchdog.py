@@ -1,4 +1,4 @@
-"""DiskWatch: times one peer's saves, and says when the disk keeps the peer from its work.
+"""DiskWatchdog: times one peer's saves, and says when the disk keeps the peer from its work.
 
 A save blocks the peer's thread, so a stalled leader can't heartbeat, and the others elect without
 it. It can't say so either: while a save hangs, the timer's thread does.
@@ -14,7 +14,7 @@ from raft_actors.events import DiskRefused, DiskSlow, publish
 from raft_actors.names import Address
 from supervision import timer
 
-__all__ = ["DiskWatch"]
+__all__ = ["DiskWatchdog"]
 
 logger = logging.getLogger("raft_actors.peer")
 
@@ -22,7 +22,7 @@ SAY_AGAIN_S = 10.0
 """A disk that stays slow is said to be so once in this time."""
 
 
-class DiskWatch:
+class DiskWatchdog:
     """The peer calls `begin` before each save, and `end` or `refused` after it.
 
     slow_s    from when on a save is slow: half the shortest election timeout

@@ -33,14 +33,14 @@ from raft_actors.events import LeaderChanged, publish
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
-from raft_actors.peer.admission import Backlog, Requests
+from raft_actors.peer.admission import AdmissionLimit, RequestBatch
 from raft_actors.peer.data_path import data_path, look_beside
-from raft_actors.peer.declaration import Formed, declaration
-from raft_actors.peer.disk_watchdog import DiskWatch
+from raft_actors.peer.declaration import FormedTicket, declaration
+from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host
 from raft_actors.replica.problem_texts import HEALS, in_words
 from raft_actors.replica.replica import EVENTS, Replica
-from raft_actors.replica.requests import Ask, TakeSnapshot, encoded, refuse
+from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
 from raft_actors.replica.snapshotter import WriterEnded
 from raft_actors.stores import Mark, open_store
 from supervision import Process, tell_if_alive, text_of, timer
@@ -50,7 +50,7 @@ __all__ = ["Before", "Peer"]
 logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
-MORE = object()
+CONTINUE = object()
 """Told to itself: go on applying, after what has come meanwhile; or with what `on_inline` left."""
 
 LOOK = object()
@@ -61,7 +61,7 @@ whether it was taken out of its group."""
 REMOVED_S = 1.0
 """How long a peer that was taken out of its group runs on before it says so."""
 
-TOGETHER = 5
+ALARMS_PER_HEARTBEAT = 5
 """The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
 
 TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
@@ -105,14 +105,14 @@ class Peer(Process):
         self.address: Address = (name, host.name)
         self.config = config = fitting(config, host.config)
         self.path = data_path(name, config, host)
-        self.disk = DiskWatch(self.address, config)
+        self.disk = DiskWatchdog(self.address, config)
         self.news: RoleChange | None = None
         self.alarm: Any = None
         self.look: Any = None
-        self.ring_at = inf
+        self.alarm_at = inf
         self.removed: tuple[Configuration, float] | None = None
-        self.bell = Bell(self)
-        self.backlog = Backlog(config)
+        self.alarm_target = AlarmTarget(self)
+        self.admission = AdmissionLimit(config)
         self.ending: Any = None
         host.await_release(self.path)
         if config.data_dir is None and config.log_store != "memory":
@@ -137,7 +137,7 @@ class Peer(Process):
         """Form the declared group, if this peer is of none; else its log knows better."""
         configuration = self.replica.core.configuration
         if not configuration.members:
-            self.replica.take(Configure(members, Formed(self.name), declared=True))
+            self.replica.handle_one(Configure(members, FormedTicket(self.name), declared=True))
         elif configuration.members != members:
             logger.warning(
                 "%s declares other members than its group has. The group's log counts: %s are "
@@ -154,26 +154,26 @@ class Peer(Process):
         replica = self.replica
         replica.look_at_clocks()
         kind = type(message)
-        if kind is Requests:
-            self.backlog.taken(message)
+        if kind is RequestBatch:
+            self.admission.taken(message)
             for event in message:
-                replica.take(event)
+                replica.handle_one(event)
         elif kind is list and (not message or type(message[0]) in TAKEN):
             for event in message:
-                replica.take(event)
+                replica.handle_one(event)
         elif kind is NodeDown:
-            replica.take(NodeLost(message.node))
+            replica.handle_one(NodeLost(message.node))
         elif kind is Tick:
             if self.alarm is not None and not self.alarm.waiting:
                 self.alarm = None  # else one that was moved has rung all the same
             if replica.core.now >= replica.core.alarm:
-                replica.take(message)
+                replica.handle_one(message)
         elif message is LOOK:
             self.store.check()
             self.say_if_removed()
             self.look_later()
-        elif message is not MORE and kind is not NodeUp:
-            replica.take(message)
+        elif message is not CONTINUE and kind is not NodeUp:
+            replica.handle_one(message)
 
     def _handle_receive(self, message: Any) -> Any:
         """Take what a proxy sends, here or on another node: a few calls, and nothing of what this
@@ -249,7 +249,7 @@ class Peer(Process):
         tell_if_alive(self.actor_ref, event)
 
     def continue_soon(self) -> None:
-        tell_if_alive(self.actor_ref, MORE)
+        tell_if_alive(self.actor_ref, CONTINUE)
 
     def wake_at(self, when: float) -> None:
         """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
@@ -260,16 +260,16 @@ class Peer(Process):
         """
         wanted = when
         if wanted < inf and not self.host.is_alone(self):
-            beat_s = self.config.heartbeat_timeout / TOGETHER
-            wanted = ceil(wanted / beat_s) * beat_s
+            spacing_s = self.config.heartbeat_timeout / ALARMS_PER_HEARTBEAT
+            wanted = ceil(wanted / spacing_s) * spacing_s
         if self.alarm is not None:
-            if self.ring_at <= wanted:  # not `deadline`, which is some microseconds later
+            if self.alarm_at <= wanted:  # not `deadline`, which is some microseconds later
                 return
             self.alarm.cancel()
             self.alarm = None
         if wanted < inf:
-            self.ring_at = wanted
-            self.alarm = timer.send_after(wanted - time.monotonic(), self.bell, TICK)
+            self.alarm_at = wanted
+            self.alarm = timer.send_after(wanted - time.monotonic(), self.alarm_target, TICK)
 
     def on_role(self, news: RoleChange) -> None:
         before, self.news = self.news, news
@@ -313,7 +313,7 @@ class Peer(Process):
         """
         if self.ending is None:
             self.ending = reason
-            self.replica.take(Transfer(None, HandedOver(self)))
+            self.replica.handle_one(Transfer(None, EndAfterTransfer(self)))
 
     def terminate(self, reason: Any) -> None:
         """Leave nobody waiting, and the store closed for the next owner."""
@@ -348,7 +348,7 @@ class Peer(Process):
     @staticmethod
     def undelivered(message: Any) -> None:
         events = message if isinstance(message, list) else [message]
-        refuse(events, encoded(NO_PEER))
+        answer_all(events, encoded(NO_PEER))
 
 
 @dataclass(slots=True)
@@ -363,7 +363,7 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class AlarmTarget:
     """What the timer tells of an alarm, for the node to bring it to the peer."""
 
     peer: Peer
@@ -373,7 +373,7 @@ class Bell:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class EndAfterTransfer:
     """The ticket of a leader that hands over because it was asked to end."""
 
     peer: Peer

@@ -29,7 +29,7 @@ from raft_actors.paths import absolute
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.peer.supervisor import PeerSupervisor
-from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, event_of, refuse
+from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, answer_all, event_of
 from raft_actors.transport.incoming import Incoming
 from supervision import (
     ChildSpec,
@@ -61,7 +61,7 @@ NO_ROOM = encoding.dumps(OVERLOADED)
 STOP_S = 5.0
 STOPPED_MAX = 1_000
 """Of so many stopped peers their node knows who else belonged to their group."""
-COMPLAINTS_MAX = 1_000
+REPORTED_MAX = 1_000
 
 
 class RemoteTicket:
@@ -95,8 +95,8 @@ class Peers:
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
-        self.complained: set[str] = set()
-        self.trees_end = False  # this process stops them as it ends
+        self.reported: set[str] = set()
+        self.stops_trees_at_exit = False  # this process stops them as it ends
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         node.on_frames(RAFT, self.on_raft_frames)
@@ -198,7 +198,7 @@ class Peers:
         """Know of no peer any more."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
             known.clear()
-        self.trees_end = False
+        self.stops_trees_at_exit = False
         self.lock = threading.Lock()
         self.top = None
 
@@ -209,8 +209,8 @@ class Peers:
 
     def register(self, peer: Peer) -> None:
         with self.lock:
-            if not self.trees_end:
-                self.trees_end = True
+            if not self.stops_trees_at_exit:
+                self.stops_trees_at_exit = True
                 atexit.register(stop_trees)  # before the node, which was registered earlier
         self.members[peer.name] = peer.replica.core.configuration.members
         self.hosted[peer.actor_ref] = peer
@@ -274,7 +274,7 @@ class Peers:
                 if at_once:
                     self.node.flush()
             except RaftError as error:
-                self.complain(node, error)
+                self.report(node, error)
 
     def in_frames(self, batch: list[Message], node: str) -> Iterator[list[Message]]:
         return in_frames(batch, min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2))
@@ -284,12 +284,12 @@ class Peers:
         node = peer[1]
         return NO_FRAMES if node == self.node.name else self.node.frame_bytes_max_with(node)
 
-    def complain(self, node: str, error: RaftError) -> None:
+    def report(self, node: str, error: RaftError) -> None:
         """Say once for each node what keeps peers from sending to it."""
-        if node not in self.complained:
-            if len(self.complained) >= COMPLAINTS_MAX:
-                self.complained.clear()
-            self.complained.add(node)
+        if node not in self.reported:
+            if len(self.reported) >= REPORTED_MAX:
+                self.reported.clear()
+            self.reported.add(node)
             logger.warning("peers here can't send to %s: %s", node, error)
 
     def on_raft_frames(self, frames: list[Incoming]) -> None:
@@ -347,8 +347,8 @@ class Peers:
         ref = self.running.get(name)
         peer = None if ref is None else self.hosted.get(ref)
         if ref is not None and peer is not None:
-            admitted = peer.backlog.admit(events)
-            refuse(events[len(admitted) :], NO_ROOM)
+            admitted = peer.admission.admit(events)
+            answer_all(events[len(admitted) :], NO_ROOM)
             events = admitted
             try:
                 ref.tell(admitted)
@@ -357,8 +357,8 @@ class Peers:
             else:
                 return
         none = encoding.dumps(RESTARTING if self.is_supervised(name) else NO_PEER)
-        refuse([event for event in events if is_about_itself(event)], none)
-        refuse([event for event in events if not is_about_itself(event)],
+        answer_all([event for event in events if is_about_itself(event)], none)
+        answer_all([event for event in events if not is_about_itself(event)],
                self.others_of(name) or none)  # fmt: skip
 
     def others_of(self, name: str) -> list[list[str]]:

@@ -134,9 +134,9 @@ class Replica:
         """Take events of the core, and what clients ask, in order; `flush` does what follows."""
         self.look_at_clocks()
         for event in events:
-            self.take(event)
+            self.handle_one(event)
 
-    def take(self, event: Any) -> None:
+    def handle_one(self, event: Any) -> None:
         kind = type(event)
         if kind in EVENTS:
             self.step(event)

@@ -37,12 +37,12 @@ __all__ = [
     "Ask",
     "TakeSnapshot",
     "Ticket",
+    "answer_all",
     "configuration_view",
     "encoded",
     "event_of",
     "next_request",
     "read_request",
-    "refuse",
 ]
 
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
@@ -131,7 +131,7 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
     )
 
 
-def refuse(events: list[Any], answer: Any) -> None:
+def answer_all(events: list[Any], answer: Any) -> None:
     """Give `answer` to whoever waits for one of these events."""
     for event in events:
         ticket = getattr(event, "ticket", None)

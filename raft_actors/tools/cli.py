@@ -28,17 +28,17 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        refuse(f"{error.name} is missing: pip install 'raft_actors[shell]'", status=1)
+        fail(f"{error.name} is missing: pip install 'raft_actors[shell]'", status=1)
     except BadName as error:
-        refuse(str(error), status=2)
+        fail(str(error), status=2)
     except CannotLaunch as error:
-        refuse(str(error), status=error.status)
+        fail(str(error), status=error.status)
     except RaftError as error:
-        refuse(str(error), status=1)
+        fail(str(error), status=1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def refuse(message: str, *, status: int) -> NoReturn:
+def fail(message: str, *, status: int) -> NoReturn:
     print(f"raft-actors: {message}", file=sys.stderr)
     sys.exit(status)

@@ -10,7 +10,7 @@ import pytest
 
 from raft_actors import Config, encoding
 from raft_actors.core.messages import Propose, Query
-from raft_actors.peer.admission import Backlog
+from raft_actors.peer.admission import AdmissionLimit
 from raft_actors.peer.peers import CLIENT, peers_of
 from raft_actors.replica.requests import WRITE
 from tests.helpers import eventually
@@ -28,26 +28,26 @@ def proposals(*sizes):
 
 
 def test_a_backlog_admits_the_first_that_fit_and_counts_out_what_is_taken():
-    backlog = Backlog(Config(proposals_max=5))
-    first = backlog.admit(proposals(1, 1, 1))
+    limit = AdmissionLimit(Config(proposals_max=5))
+    first = limit.admit(proposals(1, 1, 1))
     assert len(first) == 3
-    assert len(backlog.admit(proposals(1, 1, 1))) == 2
-    assert not backlog.admit(proposals(1))
-    backlog.taken(first)
-    assert len(backlog.admit(proposals(1, 1, 1, 1))) == 3
+    assert len(limit.admit(proposals(1, 1, 1))) == 2
+    assert not limit.admit(proposals(1))
+    limit.taken(first)
+    assert len(limit.admit(proposals(1, 1, 1, 1))) == 3
 
 
 def test_a_backlog_is_bounded_in_bytes_too():
-    backlog = Backlog(Config(command_bytes_max=100 * KIB))
-    admitted = backlog.admit(proposals(*[100 * KIB] * 10))
+    limit = AdmissionLimit(Config(command_bytes_max=100 * KIB))
+    admitted = limit.admit(proposals(*[100 * KIB] * 10))
     assert len(admitted) == 8
-    assert not backlog.admit([Query(b"x" * KIB, None)])
-    backlog.taken(admitted)
-    assert len(backlog.admit(proposals(*[100 * KIB] * 3))) == 3
+    assert not limit.admit([Query(b"x" * KIB, None)])
+    limit.taken(admitted)
+    assert len(limit.admit(proposals(*[100 * KIB] * 3))) == 3
 
 
 def test_more_at_once_than_a_backlog_holds_is_no_reason_to_refuse_all():
-    assert len(Backlog(Config(proposals_max=20)).admit(proposals(*[1] * 100))) == 20
+    assert len(AdmissionLimit(Config(proposals_max=20)).admit(proposals(*[1] * 100))) == 20
 
 
 # With real sockets and a node of its own process.

@@ -350,7 +350,7 @@ def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
     ask(WRITE, "wait", 2)
     assert gated.entered.wait(10)
     waits = ask(WRITE, ("set", "b", 2), 3)
-    eventually(lambda: there.hosted[there.running["kv"]].backlog.count_in == 3)
+    eventually(lambda: there.hosted[there.running["kv"]].admission.count_in == 3)
     kill(there.supervisors["kv"])
     kill(there.running["kv"])
     assert encoding.loads(waits.get(10)) == ("error", "no_peer")

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from raft_actors import Raft, encoding
-from raft_actors.peer.disk_watchdog import DiskWatch
+from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.peers import CLIENT, peers_here, peers_of
 from raft_actors.replica.requests import STOP
 from supervision import timer
@@ -60,7 +60,7 @@ def test_a_disk_is_watched_again_after_its_timer_got_no_thread(monkeypatch):
     """Planted: it counts as armed, and no stalled save is told of any more."""
     from raft_actors import Config
 
-    watch = DiskWatch(("p", "a@one"), Config())
+    watch = DiskWatchdog(("p", "a@one"), Config())
 
     def refuse(*_arguments):
         raise RuntimeError("can't start new thread")
