@@ -8,7 +8,7 @@ The keys of its database, `log.rocksdb`:
                                   each, big-endian
     "store"                       the incarnation of the store, 8 bytes, big-endian
 
-What stands beside it: stores/directory.py. Why the write-ahead log is read as it is, and why
+What stands beside it: stores/data_directory.py. Why the write-ahead log is read as it is, and why
 RocksDB at all: docs/decisions/stores.md.
 """
 
