@@ -38,7 +38,7 @@ class AsyncCluster:
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
-        self._calls = RetryingClient(peers_here(), seeds_of(members), seconds(timeout))
+        self._calls = RetryingClient(peers_here().router, seeds_of(members), seconds(timeout))
         self._client = AsyncRetryingClient(self._calls)
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ class Cluster:
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
-        self._client = RetryingClient(peers_here(), seeds_of(members), seconds(timeout))
+        self._client = RetryingClient(peers_here().router, seeds_of(members), seconds(timeout))
 
     def __repr__(self) -> str:
         return f"<Cluster of {named(self.members)}>"

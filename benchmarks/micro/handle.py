@@ -78,7 +78,7 @@ def bare_threads(cluster: Cluster, seconds: float) -> float:
 
 
 def bare_pipeline(cluster: Cluster, seconds: float, *, together: bool) -> float:
-    leader, peers = cluster.await_leader(), peers_here()
+    leader, router = cluster.await_leader(), peers_here().router
     waiting: deque[Future[Any]] = deque()
     unsent = count = 0
     began = time.perf_counter()
@@ -87,7 +87,7 @@ def bare_pipeline(cluster: Cluster, seconds: float, *, together: bool) -> float:
     def fetch() -> None:
         future = waiting.popleft()
         if not future.done():
-            peers.node.flush()
+            router.node.flush()
         answer = encoding.loads(future.get(PATIENCE_S))
         if answer != "ok":
             raise AnotherLeads(answer)
@@ -97,16 +97,16 @@ def bare_pipeline(cluster: Cluster, seconds: float, *, together: bool) -> float:
             fetch()
         payload = encoding.dumps(("set", KEYS[count % len(KEYS)], VALUE), "command")
         body = [WRITE, leader[0], payload, *next_request()]
-        waiting.append(peers.request(leader, body, flush=not together))
+        waiting.append(router.request(leader, body, flush=not together))
         count += 1
         if not together:
             continue
         unsent += 1
         if unsent < SENT_TOGETHER:
-            peers.node.flush_soon()
+            router.node.flush_soon()
         else:
             unsent = 0
-            peers.node.flush()
+            router.node.flush()
     while waiting:
         fetch()
     return count / (time.perf_counter() - began)

@@ -13,7 +13,8 @@ from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
-from raft_actors.peer.peers import Peers, peers_here
+from raft_actors.peer.peers import peers_here
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import STATUS
 
 __all__ = ["LeaderFinder", "Search", "find_leader", "status_in", "time_until"]
@@ -47,7 +48,7 @@ class Search:
 
 def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
     """Ask these members, and whom they name, until one knows who leads after `other_than`."""
-    finder = LeaderFinder(peers_here(), tuple(members))
+    finder = LeaderFinder(peers_here().router, tuple(members))
     return finder.find(Search(deadline, other_than))
 
 
@@ -61,8 +62,8 @@ class LeaderFinder:
     whys     what each of them has instead of a leader, for people: "can't be reached: ..."
     """
 
-    def __init__(self, peers: Peers, seeds: tuple[Address, ...]) -> None:
-        self.peers = peers
+    def __init__(self, router: Router, seeds: tuple[Address, ...]) -> None:
+        self.router = router
         self.seeds = seeds
         self.members = seeds
         self.leader: Address | None = None
@@ -161,7 +162,7 @@ class LeaderFinder:
         return "; ".join(told[:TOLD_MAX])
 
     def ask(self, address: Address) -> Future[Any]:
-        return self.peers.request(address, [STATUS, address[0], NOTHING, 0, 0])
+        return self.router.request(address, [STATUS, address[0], NOTHING, 0, 0])
 
     def learn(self, status: dict[str, Any]) -> None:
         """Take in what a peer says of its term and its configuration."""

@@ -28,7 +28,7 @@ from raft_actors.errors import (
 from raft_actors.future import Future
 from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.names import Address
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import READ, WRITE, read_request
 from raft_actors.timeouts import seconds
 
@@ -54,15 +54,15 @@ class RetryingClient:
     closed   whether no more calls are taken
     """
 
-    def __init__(self, peers: Peers, seeds: tuple[Address, ...], timeout: float) -> None:
-        self.peers = peers
-        self.finder = LeaderFinder(peers, seeds)
-        self.read_targets = ReadTargets(self.finder, peers.node.name)
+    def __init__(self, router: Router, seeds: tuple[Address, ...], timeout: float) -> None:
+        self.router = router
+        self.finder = LeaderFinder(router, seeds)
+        self.read_targets = ReadTargets(self.finder, router.node.name)
         self.timeout = timeout
         self.token = 0
         self.session: ClientSession | None = None
         self.session_lock = threading.RLock()  # it knows its owner: see `open_session`
-        self.command_bytes_max = peers.node.config.command_bytes_max
+        self.command_bytes_max = router.node.config.command_bytes_max
         self.refresh_at = 0.0
         self.closed = False
 
@@ -77,7 +77,7 @@ class RetryingClient:
         """Return when a call that is made now must have its reply. Raises if none may be made."""
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
-        self.peers.node.check_process()
+        self.router.node.check_process()
         now = time.monotonic()
         if now >= self.refresh_at:
             self.refresh_at = now + REFRESH_S
@@ -156,7 +156,7 @@ class RetryingClient:
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
             try:
-                call.future = self.peers.request(target, body, flush=not together)
+                call.future = self.router.request(target, body, flush=not together)
             except FrameTooLarge:
                 self.interpret(call, ("error", "command_too_large"))
         elif call.reason is None:
@@ -265,14 +265,14 @@ class RetryingClient:
     def end_session(self) -> None:
         """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
         session, leader = self.session, self.finder.leader
-        if session is None or leader is None or self.peers.node.forked:
+        if session is None or leader is None or self.router.node.forked:
             return
         session.forget_ended()
         if not session.under_way and not session.in_doubt:
             self.session = None
             with suppress(RaftError):
                 body = [WRITE, leader[0], b"", END, session.number]
-                self.peers.request(leader, body).abandon()
+                self.router.request(leader, body).abandon()
 
     def detach(self, call: Call) -> None:
         """Nobody waits for the answer to what was sent, and it is not sent again."""

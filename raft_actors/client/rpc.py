@@ -94,8 +94,8 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     if_lost  the answer when the connection broke with the request under way
     """
     seconds(timeout)
-    peers = peers_here()
-    limit = peers.node.config.command_bytes_max
+    router = peers_here().router
+    limit = router.node.config.command_bytes_max
     if len(payload) > limit:
         raise ValueError(
             f"{len(payload)} bytes are more than Config.command_bytes_max ({limit}); "
@@ -104,7 +104,7 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     name, node = address_of(peer)
     body = [operation, name, payload, *next_request()]
     try:
-        future = peers.request((name, node), body)
+        future = router.request((name, node), body)
         try:
             answer = future.get(timeout)
         finally:

@@ -1,4 +1,7 @@
-"""Host: what a peer needs of the node that it lives on. `peers.Peers` is one."""
+"""Host: what a peer needs of the node that it lives on. `peers.Peers` is one.
+
+`Routes` is the part of it by which messages come and go, `routing.Router`.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +11,27 @@ from raft_actors.config import Config
 from raft_actors.core.messages import Message
 from raft_actors.names import Address
 
-__all__ = ["Host"]
+__all__ = ["Host", "Routes"]
+
+
+class Routes(Protocol):
+    """`peer` is everywhere the `Peer` that calls."""
+
+    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
+        """Bring messages to other peers, here or elsewhere; what can't be sent is dropped."""
+
+    def flush(self) -> None: ...
+
+    def frame_bytes_max_to(self, peer: Address) -> int: ...
+
+    def deliver_soon(self, peer: Any, message: Any) -> None:
+        """Have the peer handle `message`, on the bridge's thread if its own has nothing to do."""
+
+    def is_alone(self, peer: Any) -> bool:
+        """Tell whether it is the only peer of its node."""
+
+    def work_for_bridge(self, peer: Any) -> None:
+        """Do the bridge's work while the peer has none, if it is alone."""
 
 
 class Host(Protocol):
@@ -28,12 +51,8 @@ class Host(Protocol):
     def registry(self) -> Any:
         """Where the node's processes have their names."""
 
-    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
-        """Bring messages to other peers, here or elsewhere; what can't be sent is dropped."""
-
-    def flush(self) -> None: ...
-
-    def frame_bytes_max_to(self, peer: Address) -> int: ...
+    @property
+    def router(self) -> Routes: ...
 
     def await_release(self, path: Path) -> None:
         """Wait until the thread of a killed peer has let go of its store, or for a while."""
@@ -45,12 +64,3 @@ class Host(Protocol):
 
     def watch_nodes(self, ref: Any) -> Callable[[], Any]:
         """Tell `ref` of nodes that come and go, until the function is called that is returned."""
-
-    def deliver_soon(self, peer: Any, message: Any) -> None:
-        """Have the peer handle `message`, on the bridge's thread if its own has nothing to do."""
-
-    def is_alone(self, peer: Any) -> bool:
-        """Tell whether it is the only peer of its node."""
-
-    def work_for_bridge(self, peer: Any) -> None:
-        """Do the bridge's work while the peer has none, if it is alone."""

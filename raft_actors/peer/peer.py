@@ -37,7 +37,7 @@ from raft_actors.peer.admission import AdmissionLimit, RequestBatch
 from raft_actors.peer.data_path import data_path, look_beside
 from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
-from raft_actors.peer.host import Host
+from raft_actors.peer.host import Host, Routes
 from raft_actors.replica.problem_texts import HEALS, in_words
 from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
@@ -100,6 +100,7 @@ class Peer(Process):
     ) -> None:
         before = before or Before()
         self.host = host
+        self.routes: Routes = host.router
         self.name = name
         self.released = threading.Event()
         self.address: Address = (name, host.name)
@@ -201,7 +202,7 @@ class Peer(Process):
         self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
     def on_idle(self) -> None:
-        self.host.work_for_bridge(self)
+        self.routes.work_for_bridge(self)
 
     def on_inline(self, message: Any) -> None:
         """Step what the bridge brings; what then is more than to send is left to the own thread."""
@@ -218,13 +219,13 @@ class Peer(Process):
     # The environment of the replica.
 
     def send(self, messages: list[Message], *, at_once: bool) -> None:
-        self.host.send(messages, at_once=at_once)
+        self.routes.send(messages, at_once=at_once)
 
     def flush(self) -> None:
-        self.host.flush()
+        self.routes.flush()
 
     def frame_bytes_max_to(self, peer: Address) -> int:
-        return self.host.frame_bytes_max_to(peer)
+        return self.routes.frame_bytes_max_to(peer)
 
     def save(self, persist: Callable[[Effects], None], due: Effects) -> float:
         """A disk that refuses ends this peer: nothing may be promised any more. Its supervisor
@@ -259,7 +260,7 @@ class Peer(Process):
         and are answered then travels together, too.
         """
         wanted = when
-        if wanted < inf and not self.host.is_alone(self):
+        if wanted < inf and not self.routes.is_alone(self):
             spacing_s = self.config.heartbeat_timeout / ALARMS_PER_HEARTBEAT
             wanted = ceil(wanted / spacing_s) * spacing_s
         if self.alarm is not None:
@@ -369,7 +370,7 @@ class AlarmTarget:
     peer: Peer
 
     def tell(self, tick: Tick) -> None:
-        self.peer.host.deliver_soon(self.peer, tick)
+        self.peer.routes.deliver_soon(self.peer, tick)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from raft_actors import Cluster, Raft, encoding, errors
 from raft_actors.errors import CommandTooLarge, FrameTooLarge, OutcomeUnknown
 from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
-from raft_actors.peer.peers import CLIENT, peers_of
+from raft_actors.peer.peers import peers_of
+from raft_actors.peer.routing import CLIENT
 from raft_actors.replica.requests import READ, READ_AS, WRITE
 from tests.ground.test_encoding import in_a_set
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
@@ -142,7 +143,7 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     assert answer[1][0] == "reply_too_large"
     cluster = Cluster(leader)
     client = cluster._client
-    client.peers = client.finder.peers = peers_of(follower)
+    client.router = client.finder.router = peers_of(follower).router
     with pytest.raises(FrameTooLarge, match="ask for less"):
         cluster.read("all", 5.0)
     assert group.write("small", 1)[0] == "ok"

@@ -6,7 +6,7 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import READ, READ_AS
 from tests.peer_fixtures import Counter
 
@@ -15,14 +15,14 @@ from tests.peer_fixtures import Counter
 def asked(monkeypatch):
     """Whom reads went to, by name."""
     asked = []
-    request = Peers.request
+    request = Router.request
 
     def noted(peers, address, body, **how):
         if body[0] in (READ, READ_AS):
             asked.append(address[0])
         return request(peers, address, body, **how)
 
-    monkeypatch.setattr(Peers, "request", noted)
+    monkeypatch.setattr(Router, "request", noted)
     return asked
 
 

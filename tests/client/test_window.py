@@ -20,7 +20,7 @@ from raft_actors.errors import (
     Overloaded,
 )
 from raft_actors.future import Future
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import WRITE
 
 
@@ -63,7 +63,7 @@ def test_a_call_that_was_left_out_is_not_sent_again_and_can_be_settled(counters,
     assert cluster._client.session.forget_ended()
     assert cluster._client.session.under_way == {}
     with monkeypatch.context() as patch:
-        patch.setattr(Peers, "request", None)
+        patch.setattr(Router, "request", None)
         with pytest.raises(OutcomeUnknown) as unknown:
             cluster._client.finish(call)
     assert cluster.outcome(unknown.value.request_id) == 5
@@ -99,6 +99,6 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
     cluster.write(0)
     failed = Future()
     failed.set_exception(NoConnection("gone", was_sent=False))
-    monkeypatch.setattr(Peers, "request", lambda *_, **__: failed)
+    monkeypatch.setattr(Router, "request", lambda *_, **__: failed)
     cluster.pipeline().write(1)
     assert cluster._client.session.under_way == {}

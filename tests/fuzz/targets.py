@@ -201,7 +201,7 @@ def loaded_terms(data: bytes) -> None:
 def peer_messages(data: bytes) -> None:
     """What comes from another node is a list of peer messages that pack as they came, or refused.
 
-    The steps are those of `Peers.on_raft_frames`.
+    The steps are those of `Router.on_raft_frames`.
     """
     try:
         name, source, group, theirs, ours, packed = unpack(data)
@@ -251,7 +251,7 @@ def stepped(data: bytes) -> None:
 def requests(data: bytes) -> None:
     """What a client on another node asks is an event, or refused by ValueError or TypeError.
 
-    The steps are those of `Peers.on_client_frames`.
+    The steps are those of `Router.on_client_frames`.
     """
     try:
         operation, _name, payload, session, sequence = unpack(data)

@@ -307,7 +307,7 @@ def test_a_command_of_a_session_does_not_run_again_after_a_restart(make_peer, tm
     make_peer(Ledger, name=name, **options)
     eventually(lambda: Raft.read(name, "x") == 2)
     body = [WRITE, name, encoding.dumps(("set", "x", 1)), session, 1]
-    answer = peers_here().request((name, peers_here().node.name), body).get(5)
+    answer = peers_here().router.request((name, peers_here().node.name), body).get(5)
     assert encoding.loads(answer) == ("error", "reply_forgotten")
     assert Raft.read(name, "x") == 2
 
@@ -337,7 +337,7 @@ def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make
     make_peer(Counting, name=name, **options)
     eventually(lambda: Raft.read(name, "runs") == 3)
     body = [WRITE, name, encoding.dumps("run"), session, 3]
-    answer = peers_here().request((name, peers_here().node.name), body).get(5)
+    answer = peers_here().router.request((name, peers_here().node.name), body).get(5)
     assert encoding.loads(answer) == ("error", "reply_forgotten")
     assert Raft.read(name, "runs") == 3
 

@@ -11,7 +11,8 @@ import pytest
 from raft_actors import Config, encoding
 from raft_actors.core.messages import Propose, Query
 from raft_actors.peer.admission import AdmissionLimit
-from raft_actors.peer.peers import CLIENT, peers_of
+from raft_actors.peer.peers import peers_of
+from raft_actors.peer.routing import CLIENT
 from raft_actors.replica.requests import WRITE
 from tests.helpers import eventually
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
@@ -98,7 +99,7 @@ def answers(futures, patience_s=60.0):
 
 
 def write(node, server, number=1):
-    return answers([peers_of(node).request(("kv", server.name), request(number))])[0]
+    return answers([peers_of(node).router.request(("kv", server.name), request(number))])[0]
 
 
 def test_ten_thousand_writes_at_once_are_done_or_refused_and_then_all_is_well(server, make_node):  # noqa: F811
@@ -138,7 +139,10 @@ def test_a_client_that_never_reads_its_answers_is_cut_off_and_costs_no_more(
     """Its large answers fill the kernel's buffers, then `link_queue_bytes`, and no more."""
     node = make_node("client")
     value = "v" * 100 * KIB
-    assert answers([peers_of(node).request(("kv", server.name), request(1, value))])[0][0] == "ok"
+    assert (
+        answers([peers_of(node).router.request(("kv", server.name), request(1, value))])[0][0]
+        == "ok"
+    )
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
     deaf = connected(server, "deaf@here")

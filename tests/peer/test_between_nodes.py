@@ -6,7 +6,8 @@ import pytest
 
 from raft_actors import Config, Raft, encoding
 from raft_actors.kv_store import KVStore
-from raft_actors.peer.peers import CLIENT, RAFT, peers_of
+from raft_actors.peer.peers import peers_of
+from raft_actors.peer.routing import CLIENT, RAFT
 from raft_actors.replica.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.transport.limits import BridgeLimits
@@ -58,7 +59,9 @@ class Group:
 
     def ask(self, node, address, operation, payload=None):
         payload = encoding.dumps(()) if payload is None else payload
-        answer = peers_of(node).request(address, [operation, address[0], payload, 0, 1]).get(10)
+        answer = (
+            peers_of(node).router.request(address, [operation, address[0], payload, 0, 1]).get(10)
+        )
         return encoding.loads(answer) if isinstance(answer, bytes) else answer
 
     def status(self, node):
@@ -209,7 +212,7 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(
         save(store, ballot, first, entries)
 
     monkeypatch.setattr(MemoryStore, "save", slow)
-    future = peers_of(a).request(
+    future = peers_of(a).router.request(
         group.members[0], [WRITE, "kv", encoding.dumps(("set", "k", 1)), 0, 1]
     )
     try:
@@ -274,7 +277,7 @@ def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, t
 
     def ask(operation, payload):
         body = [operation, "kv", payload, 0, 1]
-        return peers_of(b).request(address, body)
+        return peers_of(b).router.request(address, body)
 
     try:
         assert encoding.loads(ask(CONFIGURE, change_to([address])).get(10))[0] == "ok"
@@ -298,7 +301,7 @@ def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_pat
     for name in ("one", "two"):
         assert peers.start(KVStore, name, Config.of(SMALL, data_dir=tmp_path / name))[0] == "ok"
         address = (name, a.name)
-        founded = peers_of(b).request(address, [CONFIGURE, name, change_to([address]), 0, 1])
+        founded = peers_of(b).router.request(address, [CONFIGURE, name, change_to([address]), 0, 1])
         assert encoding.loads(founded.get(10))[0] == "ok"
     assert b.ping(a.name) == "pong"
     eventually(lambda: reactor._away_since != DRIVING)
@@ -344,7 +347,7 @@ def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
     address = ("kv", b.name)
 
     def ask(operation, payload, number):
-        return here.request(address, [operation, "kv", encoding.dumps(payload), 0, number])
+        return here.router.request(address, [operation, "kv", encoding.dumps(payload), 0, number])
 
     assert encoding.loads(ask(CONFIGURE, ((address,), (), None, False, ()), 1).get(10))[0] == "ok"
     ask(WRITE, "wait", 2)

@@ -23,7 +23,9 @@ from tests.peer_fixtures import peer_of
 
 def request(name, operation, payload=b""):
     """Ask a peer of this process, without waiting."""
-    return peers_here().request((name, peers_here().node.name), [operation, name, payload, 0, 1])
+    return peers_here().router.request(
+        (name, peers_here().node.name), [operation, name, payload, 0, 1]
+    )
 
 
 def lone(make_peer, machine=KVStore, **options):
@@ -196,7 +198,7 @@ def test_slow_commands_leave_time_for_the_rest(make_peer):
     name, ref = lone(make_peer, Curious, log_store="memory", heartbeat_timeout=1e-9)
     peers = peers_here()
     requests = [[WRITE, name, encoding.dumps(n), 0, n] for n in range(30)]
-    futures = [peers.request((name, peers.node.name), each) for each in requests]
+    futures = [peers.router.request((name, peers.node.name), each) for each in requests]
     assert [encoding.loads(future.get(10)) for future in futures] == list(range(30))
     assert not Curious.answered[0]
     assert any(Curious.answered), "the peer looked around in between"

@@ -52,7 +52,7 @@ class Groups:
 
     def ask(self, node, name, operation, payload):
         body = [operation, name, payload, 0, 1]
-        return encoding.loads(peers_of(node).request((name, node.name), body).get(10))
+        return encoding.loads(peers_of(node).router.request((name, node.name), body).get(10))
 
     def peer(self, node, name):
         peers = peers_of(node)
@@ -87,7 +87,7 @@ def groups(make_node, tmp_path):  # noqa: F811
 
 
 def test_the_bridge_steps_heartbeats_and_wakes_no_peer_for_them(groups, monkeypatch):
-    """Planted: `Peers.deliver` that only tells."""
+    """Planted: `Router.deliver` that only tells."""
     three = groups()
     bridges = {node._bridge.reactor._thread.ident for node in three.nodes}
     step, seen = Server.step, []
@@ -146,7 +146,7 @@ def test_a_machine_that_blocks_stops_no_other_group(groups, monkeypatch):
     monkeypatch.setattr(Watched, "handle_write", slow)
     leader = three.leader("one")
     payload = encoding.dumps(("set", "block", 1))
-    waiting = peers_of(leader).request(("one", leader.name), [WRITE, "one", payload, 0, 2])
+    waiting = peers_of(leader).router.request(("one", leader.name), [WRITE, "one", payload, 0, 2])
     assert reached.wait(10)
     terms_before = {name: three.peer(leader, name).replica.core.term for name in NAMES[1:]}
     for number in range(20):

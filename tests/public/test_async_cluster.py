@@ -17,7 +17,7 @@ from raft_actors.client.retrying import RetryingClient
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.errors import NoConnection, NoLeader, NotApplied
 from raft_actors.future import Future
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import WRITE
 from tests.peer_fixtures import Counter
 
@@ -134,7 +134,7 @@ def test_what_is_under_way_when_it_is_closed_ends_by_itself(counters, monkeypatc
         await cluster.write(0)
         pending = await cluster.pipeline().write(1)
         with monkeypatch.context() as patch:
-            patch.setattr(Peers, "request", lambda *_, **__: lost())
+            patch.setattr(Router, "request", lambda *_, **__: lost())
             other = await cluster.pipeline().write(1)
         cluster.close()
         assert sorted([await pending, await other]) == [1, 2]
@@ -186,7 +186,7 @@ def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counte
     async def main():
         async with AsyncCluster(counters[0], timeout=math.inf) as cluster:
             await cluster.write(0)
-            monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
+            monkeypatch.setattr(Router, "request", lambda *_, **__: lost())
             searches = threading.Event()
             ask_around = LeaderFinder.ask_around
 
@@ -215,7 +215,7 @@ def test_a_write_of_a_pipeline_can_be_awaited_again_after_a_wait_that_was_cancel
         async with AsyncCluster(counters[0], timeout=30) as cluster:
             await cluster.write(0)
             with monkeypatch.context() as patch:
-                patch.setattr(Peers, "request", lambda *_, **__: lost())
+                patch.setattr(Router, "request", lambda *_, **__: lost())
                 pending = await cluster.pipeline().write(1)
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(pending, 0.1)
@@ -228,7 +228,7 @@ def test_a_write_of_a_pipeline_that_failed_and_was_dropped_holds_up_nobody(count
     async def main():
         async with AsyncCluster(counters[0], timeout=math.inf) as cluster:
             await cluster.write(0)
-            monkeypatch.setattr(Peers, "request", lambda *_, **__: lost())
+            monkeypatch.setattr(Router, "request", lambda *_, **__: lost())
             await cluster.pipeline().write(1)
             assert cluster._calls.session.under_way == {}
 
@@ -241,7 +241,7 @@ def test_a_thousand_tasks_whose_first_attempt_is_never_answered_are_all_sent_aga
     """A leader that was cut off answers nobody. Planted: threads wait the attempts out, 16 at once;
     commands that wait for room in the session keep those before them from being sent again.
     """
-    request, tried = Peers.request, set()
+    request, tried = Router.request, set()
 
     def unanswered_once(peers, address, body, **how):
         operation, _name, payload, *request_id = body
@@ -254,7 +254,7 @@ def test_a_thousand_tasks_whose_first_attempt_is_never_answered_are_all_sent_aga
         async with AsyncCluster(counters[0], timeout=20) as cluster:
             await cluster.write(0)
             with monkeypatch.context() as patch:
-                patch.setattr(Peers, "request", unanswered_once)
+                patch.setattr(Router, "request", unanswered_once)
                 replies = await asyncio.gather(*(cluster.write(1) for _ in range(2_000)))
             assert sorted(replies) == list(range(1, 2_001))
 

@@ -26,7 +26,7 @@ from raft_actors.errors import (
 )
 from raft_actors.future import Future
 from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import READ, WRITE
 from tests.helpers import eventually
 from tests.peer_fixtures import Counter, peer_of
@@ -37,14 +37,14 @@ class Trouble:
 
     def __init__(self, monkeypatch):
         self.meet = lambda _operation, send: send()
-        request = Peers.request
+        request = Router.request
 
         def meddled(peers, address, body, **how):
             if body[0] == WRITE and (body[3] == NEW or body[3] == 0):
                 return request(peers, address, body, **how)
             return self.meet(body[0], lambda: request(peers, address, body, **how))
 
-        monkeypatch.setattr(Peers, "request", meddled)
+        monkeypatch.setattr(Router, "request", meddled)
 
     def lose_answers(self, count):
         """Let so many writes happen, and lose their answers."""

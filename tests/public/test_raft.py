@@ -599,7 +599,7 @@ def test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows(make_peer,
 
 def request_of(name, command):
     body = [WRITE, name, encoding.dumps(command), *next_request()]
-    return peers_here().request((name, HERE), body)
+    return peers_here().router.request((name, HERE), body)
 
 
 class Echo(StateMachine):

@@ -276,7 +276,7 @@ def test_sessions_survive_in_the_snapshot(make_peer, tmp_path):
     make_peer(name=name, **options)
     eventually(lambda: Raft.read(name, ("get", "x")) == ("ok", 2))
     body = [WRITE, name, encoding.dumps(("set", "x", 1)), session, 1]
-    peers_here().request((name, peers_here().node.name), body).get(5)
+    peers_here().router.request((name, peers_here().node.name), body).get(5)
     assert Raft.read(name, ("get", "x")) == ("ok", 2)
 
 

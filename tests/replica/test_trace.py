@@ -12,7 +12,7 @@ import pytest
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.node.local_node import LocalNode
-from raft_actors.peer.peers import Peers
+from raft_actors.peer.routing import Router
 from raft_actors.replica import trace
 from raft_actors.replica.replica import Replica
 from raft_actors.replica.trace import Trace
@@ -91,14 +91,14 @@ def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeyp
     Others of this process say and flush what is theirs, at any time.
     """
     said, told_as_it_left, speakers = [], [], set()
-    send, flush = Peers.send, LocalNode.flush
+    send, flush = Router.send, LocalNode.flush
 
-    def counted(peers, messages, **how):
+    def counted(router, messages, **how):
         own = [message for message in messages if message.source == KV]
         if own:
             said.extend(own)
             speakers.add(threading.get_ident())
-        send(peers, messages, **how)
+        send(router, messages, **how)
 
     def looked_at(node):
         if threading.get_ident() in speakers:
@@ -107,7 +107,7 @@ def test_what_is_sent_leaves_when_the_trace_tells_of_it(start, tmp_path, monkeyp
             told_as_it_left.append((len(told), len(said)))
         flush(node)
 
-    monkeypatch.setattr(Peers, "send", counted)
+    monkeypatch.setattr(Router, "send", counted)
     monkeypatch.setattr(LocalNode, "flush", looked_at)
     start(trace=tmp_path / "trace", members=[KV, ("other", "nonode@elsewhere")])
     eventually(lambda: said)

@@ -1,0 +1,275 @@
+"""Router: the way between peers, here and on other nodes, and from clients to peers."""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from pykka import ActorDeadError
+
+from raft_actors import encoding
+from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
+from raft_actors.core.replies import OVERLOADED
+from raft_actors.errors import FrameTooLarge, HostError, RaftError
+from raft_actors.future import Future
+from raft_actors.names import Address
+from raft_actors.node.local_node import LocalNode
+from raft_actors.peer.message_codec import pack, unpack
+from raft_actors.peer.peer import Peer
+from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, answer_all, event_of
+from raft_actors.transport.incoming import Incoming
+from supervision import ProcessRef, tell_if_alive
+
+__all__ = ["CLIENT", "RAFT", "Router"]
+
+logger = logging.getLogger("raft_actors.peers")
+
+RAFT, CLIENT = 16, 17
+"""Kinds of frames between nodes: messages of peers, requests of clients."""
+
+FRAME_BYTES = 256 * 1024
+"""Entries that share a frame: as much as the bridge joins into one send."""
+
+NO_ROOM = encoding.dumps(OVERLOADED)
+
+REPORTED_MAX = 1_000
+
+ReferralOf = Callable[[str], tuple[Any, list[list[str]]]]
+"""Says of a peer that does not run why not, and who else was of its group: one of them may know."""
+
+
+class RemoteTicket:
+    """A client on another node, who gets the answer as a frame."""
+
+    __slots__ = ("incoming",)
+
+    def __init__(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+
+    def set(self, answer: Any) -> None:
+        try:
+            self.incoming.reply(answer)
+        except FrameTooLarge as error:
+            self.incoming.reply(encoding.dumps(("error", ("reply_too_large", str(error)))))
+
+
+class Router:
+    """Brings messages and requests to the peers of one node, and from them to other nodes.
+
+    running   the peer of each name
+    hosted    what only this node may do with it: admit requests, and deliver on the bridge's thread
+    referral  see `ReferralOf`
+    stop      stops a peer of this node for good, and returns the answer to who wanted it
+    """
+
+    def __init__(
+        self,
+        node: LocalNode,
+        running: Mapping[str, ProcessRef[Peer]],
+        hosted: Mapping[ProcessRef[Peer], Peer],
+        *,
+        referral: ReferralOf,
+        stop: Callable[[str], Any],
+    ) -> None:
+        self.node = node
+        self.running = running
+        self.hosted = hosted
+        self.referral = referral
+        self.stop = stop
+        self.reported: set[str] = set()
+        node.on_frames(RAFT, self.on_raft_frames)
+        node.on_frames(CLIENT, self.on_client_frames)
+
+    def flush(self) -> None:
+        self.node.flush()
+
+    def work_for_bridge(self, peer: Peer) -> None:
+        """Do the bridge's work while `peer` has none, if it is the only one on this node."""
+        if self.is_alone(peer):
+            self.node.drive(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
+
+    def is_alone(self, peer: Peer) -> bool:
+        return len(self.running) == 1 and self.running.get(peer.name) is peer.actor_ref
+
+    # Between peers.
+
+    def send(self, messages: list[Message], *, at_once: bool = False) -> None:
+        """Send in order: to a peer here as it is, to one elsewhere in few frames for each target.
+
+        What can't be sent is dropped: Raft repeats itself.
+
+        at_once  what is for one target leaves before the next one's is packed: the first follower
+                 makes a majority, and need not wait for the others' frames. Else it is left to
+                 the node's next flush
+        """
+        here = self.node.name
+        away: dict[tuple[Address, str, int, int], list[Message]] = defaultdict(list)
+        for message in messages:
+            target = message.target
+            if target[1] != here:
+                away[
+                    target, message.group, message.source_incarnation, message.target_incarnation
+                ].append(message)
+            elif (ref := self.running.get(target[0])) is not None:
+                tell_if_alive(ref, message)
+        for ((name, node), *about), batch in away.items():
+            try:
+                version = self.node.version_with(node)
+                for part in [batch] if len(batch) == 1 else self.in_frames(batch, node):
+                    packed = [said for each in part if (said := pack(each, version)) is not None]
+                    if packed:
+                        self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
+                if at_once:
+                    self.node.flush()
+            except RaftError as error:
+                self.report(node, error)
+
+    def in_frames(self, batch: list[Message], node: str) -> Iterator[list[Message]]:
+        return in_frames(batch, min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2))
+
+    def frame_bytes_max_to(self, peer: Address) -> int:
+        """Return how many bytes one frame to this peer's node holds. Here there are no frames."""
+        node = peer[1]
+        return NO_FRAMES if node == self.node.name else self.node.frame_bytes_max_with(node)
+
+    def report(self, node: str, error: RaftError) -> None:
+        """Say once for each node what keeps peers from sending to it."""
+        if node not in self.reported:
+            if len(self.reported) >= REPORTED_MAX:
+                self.reported.clear()
+            self.reported.add(node)
+            logger.warning("peers here can't send to %s: %s", node, error)
+
+    def on_raft_frames(self, frames: list[Incoming]) -> None:
+        """Bring each peer in one go what came for it in this poll round."""
+        batches: dict[str, list[Any]] = defaultdict(list)
+        for frame in frames:
+            try:
+                name, source_name, group, theirs, ours, packed = frame.body
+                source, target = (source_name, frame.node), (name, self.node.name)
+                batches[name] += [
+                    unpack(each, source, target, group, (theirs, ours)) for each in packed
+                ]
+            except (ValueError, TypeError) as error:
+                logger.warning("%s sent what is no peer message: %s", frame.node, error)
+        for name, batch in batches.items():
+            ref = self.running.get(name)
+            if ref is not None and (peer := self.hosted.get(ref)) is not None:
+                self.deliver(peer, batch)
+
+    def deliver(self, peer: Peer, message: Any) -> None:
+        """Have `peer` step `message`, here on the bridge's thread where its own only waits."""
+        if not peer.handle_inline(message):
+            tell_if_alive(peer.actor_ref, message)
+
+    def deliver_soon(self, peer: Peer, message: Any) -> None:
+        """As `deliver`, from any thread. A peer alone on its node does the bridge's work itself."""
+        if self.is_alone(peer) or not self.node.post(partial(self.deliver, peer, message)):
+            tell_if_alive(peer.actor_ref, message)
+
+    # Clients.
+
+    def request(self, address: Address, body: list[Any], *, flush: bool = True) -> Future[Any]:
+        """Bring a request to the peer at `address`, wherever it is. See `requests` for `body`.
+
+        flush  False: the caller flushes the node, soon
+        """
+        name, node = address
+        if self.node.forked:
+            self.node.check_process()
+        if node != self.node.name:
+            answer = self.node.call(node, CLIENT, body)
+            if flush:
+                self.node.flush_call()
+            return answer
+        future: Future[Any] = Future()
+        operation, _name, payload, session, sequence = body
+        if operation == STOP:
+            future.set(encoding.dumps(self.stop(name)))
+            return future
+        self.submit(name, [event_of(operation, payload, (session, sequence), future)])
+        return future
+
+    def submit(self, name: str, events: list[Any]) -> None:
+        """Tell a peer what clients ask of it, or answer them at once why not."""
+        ref = self.running.get(name)
+        peer = None if ref is None else self.hosted.get(ref)
+        if ref is not None and peer is not None:
+            admitted = peer.admission.admit(events)
+            answer_all(events[len(admitted) :], NO_ROOM)
+            events = admitted
+            try:
+                ref.tell(admitted)
+            except ActorDeadError:
+                pass
+            else:
+                return
+        reason, others = self.referral(name)
+        absent = encoding.dumps(reason)
+        answer_all([event for event in events if is_about_itself(event)], absent)
+        answer_all([event for event in events if not is_about_itself(event)], others or absent)
+
+    def on_client_frames(self, frames: list[Incoming]) -> None:
+        batches: dict[str, list[Any]] = defaultdict(list)
+        for frame in frames:
+            if frame.call is None:
+                logger.warning("%s sent a request to which it wants no answer", frame.node)
+                continue
+            ticket = RemoteTicket(frame)
+            try:
+                operation, name, payload, session, sequence = frame.body
+                if operation == STOP:
+                    self.stop_aside(str(name), ticket)
+                else:
+                    request = (session, sequence)
+                    batches[name].append(event_of(operation, payload, request, ticket))
+            except (ValueError, TypeError, HostError) as error:
+                logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
+                ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
+        for name, events in batches.items():
+            self.submit(name, events)
+
+    def stop_aside(self, name: str, ticket: Ticket) -> None:
+        """Stopping takes as long as the peer's last batch, so not on the bridge's thread."""
+
+        def work() -> None:
+            ticket.set(encoding.dumps(self.stop(name)))
+            self.node.flush()
+
+        try:
+            threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
+        except RuntimeError:  # the system has no thread left
+            ticket.set(NO_ROOM)
+
+
+def is_about_itself(event: Any) -> bool:
+    """Tell whether nobody else can answer for the peer that was asked."""
+    return type(event) is TakeSnapshot or (type(event) is Ask and event.what != "leader")
+
+
+def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:
+    """Cut a batch into what one frame carries: a large append goes alone, small ones together.
+
+    A follower far behind is sent `inflight_max` appends at once; in one frame they would be more
+    than `frame_bytes_max`.
+    """
+    part: list[Message] = []
+    room = bytes_max
+    for message in messages:
+        size = bytes_in(message)
+        if size:
+            if part and size > room:
+                yield part
+                part, room = [], bytes_max
+            room -= size
+        part.append(message)
+    yield part
+
+
+def bytes_in(message: Message) -> int:
+    """Return the bytes of entries, or of a snapshot, that a message carries."""
+    if type(message) is AppendEntries:
+        return sum(map(len, message.entries))
+    return len(message.data) if type(message) is InstallSnapshot else 0
