@@ -8,9 +8,10 @@ nothing but asks are left alone: their timeouts end them, as in Pykka.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from supervision.errors import CallingSelf
 from supervision.foreign import is_a, text_of
@@ -61,9 +62,10 @@ class Wait:
         if me is None:
             return
         self.before, me.wait = me.wait, self
+        broken: set[Wait] = set()
         try:
-            for others in self._circles():
-                self._break(others)
+            while (others := self._circle(broken)) is not None:
+                broken.add(self._break(others))
         except BaseException:
             me.wait = self.before
             raise
@@ -72,30 +74,47 @@ class Wait:
         if self.me is not None:
             self.me.wait = self.before
 
-    def _circles(self) -> "Iterator[tuple[Wait, ...]]":
-        """The waits of the others in each circle that this one closes, the next one first."""
-        ways: list[tuple[Waiter, tuple[Wait, ...]]] = [(ref, ()) for ref in self.on]
+    def _circle(self, broken: "set[Wait]") -> "tuple[Wait, ...] | None":
+        """Return the waits of the others in a circle that this one closes, the next one first; None
+        if all are broken, or are of nothing but asks.
+
+        There may be far more ways than waits, so each wait is passed twice at most: once by a way
+        of nothing but asks, once by another.
+        """
+        passed: set[tuple[Wait, bool]] = set()
+        ways: deque[tuple[Waiter, bool, Way]] = deque(
+            (ref, self.until == "answered", None) for ref in self.on
+        )
         while ways:
-            ref, way = ways.pop()
-            if ref is self.me:
-                yield way
-            elif (wait := ref.wait) is not None and wait not in way:
-                ways += [(beyond, (*way, wait)) for beyond in wait.on if not wait.is_over(beyond)]
+            ref, only_asks, way = ways.popleft()
+            if ref is self.me and (way is None or not only_asks):
+                return waits_of(way)
+            wait = ref.wait
+            if ref is self.me or wait is None or wait in broken or (wait, only_asks) in passed:
+                continue
+            if not only_asks and (wait, True) in passed and wait in waits_of(way):
+                continue  # a circle that this one is not in
+            passed.add((wait, only_asks))
+            ways += [
+                (beyond, only_asks and wait.until == "answered", (wait, way))
+                for beyond in wait.on
+                if not wait.is_over(beyond)
+            ]
+        return None
 
     def is_over(self, ref: Waiter) -> bool:
         """Whether this one has done what it is waited for; who waits may not have noticed yet."""
         return bool(ref._lifeline.ended) or (self.until == "started" and ref.started)
 
-    def _break(self, others: "tuple[Wait, ...]") -> None:
-        """Break the circle at the first that can be broken off, from the one on who is to end or
-        to start: whoever waits for that one's answer, or is asked by it, is not to blame.
+    def _break(self, others: "tuple[Wait, ...]") -> "Wait":
+        """Break the circle at the first that can be broken off, which is returned, from the one on
+        who is to end or to start: whoever waits for that one's answer, or is asked by it, is not
+        to blame.
         """
         circle = (self, *others)
         at = next((at for at, wait in enumerate(circle) if wait.until != "answered"), None)
         if at is None:
-            if not others:
-                raise CallingSelf(f"{self.me} waits for its own answer; call the method directly")
-            return
+            raise CallingSelf(f"{self.me} waits for its own answer; call the method directly")
         stuck, order = circle[at], (*circle[at + 1 :], *circle[: at + 1])
         error = CallingSelf(
             f"{stuck.me} waits until {order[0].me} has {stuck.until}; tell it, and don't wait"
@@ -104,6 +123,20 @@ class Wait:
         if broken is self or broken.break_off is None:
             raise error
         broken.break_off(error)
+        return broken
+
+
+Way: TypeAlias = "tuple[Wait, Way] | None"
+"""How a wait was come to: the last one passed, and the way to that one."""
+
+
+def waits_of(way: Way) -> tuple[Wait, ...]:
+    """Return the waits of a way, the first one first."""
+    waits = []
+    while way is not None:
+        wait, way = way
+        waits.append(wait)
+    return tuple(reversed(waits))
 
 
 class Broken:

@@ -14,6 +14,8 @@ from supervision import (
     names,
     stop,
 )
+from supervision.lifeline import Lifeline
+from supervision.waits import Wait
 from tests.helpers import eventually
 
 from .helpers import Gate, Worker
@@ -229,6 +231,33 @@ def test_those_that_only_ask_each_other_are_left_to_their_timeouts():
     assert one.ask(other) == "answer"
     stop(one)
     stop(other)
+
+
+class Stopped:
+    """One whose thread waits, as far as another wait can see."""
+
+    _lifeline = Lifeline()
+    started = True
+    wait = None
+
+
+def test_a_wait_looks_at_each_other_wait_and_not_at_each_way_to_it():
+    """Planted: every way is walked. Here there are 10 ** 30, and none of them leads back."""
+    layers = [[Stopped() for _ in range(10)] for _ in range(30)]
+    for layer, next_layer in zip(layers, [*layers[1:], []], strict=True):
+        for each in layer:
+            each.wait = Wait(tuple(next_layer), "ended")
+
+    def enter():
+        process = Worker.start()
+        me = Wait(tuple(layers[0]), "ended")
+        me.me = process
+        with me:
+            pass
+        stop(process)
+        return "entered"
+
+    assert aside(enter)() == "entered"
 
 
 def test_those_who_are_asked_on_the_way_are_not_broken_off(log):
