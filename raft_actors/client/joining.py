@@ -16,9 +16,16 @@ from raft_actors.client.membership import (
     remove,
     transfer_leadership,
 )
-from raft_actors.client.rpc import PeerRef, address_of, several, status_of, stop
+from raft_actors.client.rpc import (
+    CALL_TIMEOUT,
+    PeerRef,
+    address_of,
+    several,
+    status_of,
+    stop,
+)
 from raft_actors.config import Config
-from raft_actors.core.replies import NO_PEER
+from raft_actors.core.replies import NO_PEER, TIMEOUT
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address, check_peer_name
 from raft_actors.peer.peers import peers_here
@@ -50,30 +57,35 @@ def join(
         return ("error", ("no_peer", text))
     check_peer_name(name)
     match peers_here().start(machine, name, config):
-        case ("ok", _) | ("error", ("already_started", _)):
+        case ("ok", _) | ("error", ("already_started", _) | "restarting"):
             pass
         case answer:
             return answer
-    trouble: Any = ("error", "timeout")
+    trouble: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
-        leader, trouble = around.leader(deadline)
-        mine = status_of(name)
-        if leader is not None and mine[0] == "ok":
+        leader, why = around.leader(deadline)
+        mine = status_of(name, min(CALL_TIMEOUT, remaining))
+        if leader is None:
+            trouble = why
+        elif mine[0] != "ok":
+            trouble = mine
+        else:
             answer = step_in(leader, mine[1], part, remaining)
             if answer is not None and not is_transient(answer):
                 return answer
-            trouble = answer or trouble
+            trouble = answer or TIMEOUT
         time.sleep(LOOK_AROUND_S)
     return trouble
 
 
 def not_here(named: list[Address]) -> str:
-    """Say that all who were named would run on this very node, and none does; "" if it is not so.
+    """Say that all who were named would run on this very node, and none does, nor is being started
+    right now; "" if it is not so.
 
     A bare name is one of this node, which is soon written where a member elsewhere was meant.
     """
     here = peers_here()
-    if any(node != here.node.name or here.is_supervised(peer) for peer, node in named):
+    if any(node != here.node.name or here.is_expected(peer) for peer, node in named):
         return ""
     peers = " and ".join(peer for peer, _node in named)
     return (
@@ -126,21 +138,23 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     address = address_of(peer)
     deadline = time.monotonic() + timeout
     around = Around([address])
-    trouble: Any = ("error", "timeout")
+    trouble: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
-        match status_of(address):
+        match status_of(address, min(CALL_TIMEOUT, remaining)):
             case ("error", "no_peer"):
                 return NO_PEER
             case ("ok", {"group": "", "configuration": {"members": []}}):
                 return stop(address)  # of no group
-        leader, trouble = around.leader(deadline)
-        if leader is not None:
+        leader, why = around.leader(deadline)
+        if leader is None:
+            trouble = why
+        else:
             answer = step_out(leader, address, remaining)
             if answer == "out":
                 return stop(address)
             if answer is not None and not is_transient(answer):
                 return answer
-            trouble = answer or trouble
+            trouble = answer or TIMEOUT
         time.sleep(LOOK_AROUND_S)
     return trouble
 
@@ -179,12 +193,12 @@ class Around:
         trouble: Any = ("error", "election_in_progress")
         asked: set[Address] = set()
         queue = list(self.known)
-        while queue and time.monotonic() < deadline:
+        while queue and (remaining := deadline - time.monotonic()) > 0:
             peer = queue.pop(0)
             if peer in asked:
                 continue
             asked.add(peer)
-            match status_of(peer):
+            match status_of(peer, min(CALL_TIMEOUT, remaining)):
                 case ("ok", status):
                     members = status["configuration"]["members"]
                     if status["current_state"] == "leader":

@@ -134,8 +134,8 @@ def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
     return redirect(leader) if leader else ELECTION_IN_PROGRESS
 
 
-def status_of(peer: PeerRef) -> Any:
-    return viewed(ask(peer, STATUS, (), CALL_TIMEOUT), Status)
+def status_of(peer: PeerRef, timeout: float = CALL_TIMEOUT) -> Any:
+    return viewed(ask(peer, STATUS, (), timeout), Status)
 
 
 def leader_of(peer: PeerRef) -> Address | None:

@@ -50,6 +50,7 @@ class Peers:
     """The peers of `node`, found by name, running or stopped.
 
     running      the peer of each name
+    starting     the names of those that are being started, each as often as that is so
     hosted       what only this node may do with it: its admission limit, and `handle_inline`
     members      who belonged to the group of a peer that ran here: whoever asks for a stopped
                  peer is sent to them
@@ -58,6 +59,7 @@ class Peers:
     def __init__(self, node: LocalNode) -> None:
         self.node = node
         self.running: dict[str, ProcessRef[Peer]] = {}
+        self.starting: list[str] = []
         self.supervisors: dict[str, ProcessRef[PeerSupervisor]] = {}
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
@@ -162,6 +164,7 @@ class Peers:
         """Know of no peer any more."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
             known.clear()
+        self.starting.clear()
         self.stops_trees_at_exit = False
         self.lock = threading.Lock()
         self.top = None
@@ -170,6 +173,10 @@ class Peers:
         """Tell whether the peer runs, or will again by itself."""
         supervisor = self.supervisors.get(name)
         return supervisor is not None and exit_reason(supervisor) is None
+
+    def is_expected(self, name: str) -> bool:
+        """Tell whether the peer runs, or will soon."""
+        return name in self.starting or self.is_supervised(name)
 
     def register(self, peer: Peer) -> None:
         with self.lock:
@@ -295,8 +302,13 @@ def start_peer_supervisor(
     members: tuple[Address | str, ...],
 ) -> Any:
     peers = peers or peers_here()
-    answer = PeerSupervisor.start_link(machine, name, config, peers, members)
-    match answer:
-        case ("ok", ref):  # and no other, or the second start of a name would hide the first
-            peers.supervise(name, ref)
+    peers.starting.append(name)
+    try:
+        answer = PeerSupervisor.start_link(machine, name, config, peers, members)
+        match answer:
+            case ("ok", ref):  # and no other, or the second start of a name would hide the first
+                peers.supervise(name, ref)
+    finally:
+        with suppress(ValueError):  # forgotten, in a forked child
+            peers.starting.remove(name)
     return answer

@@ -3,12 +3,21 @@
 import logging
 import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_futures
 
 import pytest
 
 from raft_actors import Raft, Supervisor
+from raft_actors.client import joining
+from raft_actors.client.rpc import CALL_TIMEOUT
+from raft_actors.core.replies import RESTARTING
+from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.node.node import Node
+from raft_actors.peer.peers import Peers
+from raft_actors.peer.supervisor import PeerSupervisor
 from tests.helpers import eventually
 from tests.peer_fixtures import peer_of
 
@@ -125,6 +134,72 @@ def test_joining_by_peers_of_this_node_that_do_not_run_is_refused_at_once(make_p
         assert (error, reason) == ("error", "no_peer")
         assert "nobody" in text
         assert 'via=("peer1", "a@host")' in text
+
+
+def test_joining_by_a_peer_of_this_node_that_is_being_started_waits_for_it(make_peer, monkeypatch):
+    """Planted: it is refused like one that is not there, for its disk is still being read."""
+    opening, opened = threading.Event(), threading.Event()
+    start_link = PeerSupervisor.start_link
+
+    def slow(machine, name, *arguments):
+        if name == "slow":
+            opening.set()
+            assert opened.wait(30)
+        return start_link(machine, name, *arguments)
+
+    new, _ = make_peer(log_store="memory")
+    monkeypatch.setattr(PeerSupervisor, "start_link", slow)
+    with ThreadPoolExecutor(2) as threads:
+        found = threads.submit(make_peer, name="slow", members=["slow"], log_store="memory")
+        assert opening.wait(30)
+        joined = threads.submit(Raft.join, KVStore, name=new, via="slow")
+        eventually(lambda: joined.running() or joined.done())
+        try:
+            assert not wait_futures([joined], 0.2).done, joined.result()
+        finally:
+            opened.set()
+        assert found.result(30)[1][0] == "ok"
+        assert joined.result(60)[0] == "ok"
+
+
+@pytest.mark.parametrize("step", ["step_in", "step_out"])
+def test_joining_and_leaving_that_take_too_long_are_answered_as_errors(trio, monkeypatch, step):
+    """Planted: None, where a step was done in time and the next one was not."""
+    names = trio(log_store="memory")
+    write(names, "x", 1)
+    monkeypatch.setattr(joining, step, lambda *_: None)
+    if step == "step_in":
+        answer = Raft.join(KVStore, name=names[0], via=names, timeout=0.3)
+    else:
+        answer = Raft.leave(names[0], 0.3)
+    assert answer == ("error", "timeout")
+
+
+def test_joining_with_a_peer_that_crashes_says_so_when_the_time_is_over(trio, monkeypatch):
+    """Planted: None, for the leader was found; or it is refused at once, and not tried again."""
+    names = trio(log_store="memory")
+    write(names, "x", 1)
+    status_of, start = joining.status_of, Peers.start
+
+    def crashed(peer, *timeout):
+        return RESTARTING if peer == names[0] else status_of(peer, *timeout)
+
+    monkeypatch.setattr(joining, "status_of", crashed)
+    monkeypatch.setattr(Peers, "start", lambda *_: RESTARTING)
+    assert Raft.join(KVStore, name=names[0], via=names[1:], timeout=0.3) == RESTARTING
+    monkeypatch.setattr(joining, "status_of", status_of)
+    assert Raft.join(KVStore, name=names[0], via=names[1:], timeout=30)[0] == "ok"
+    monkeypatch.setattr(Peers, "start", start)
+
+
+def test_joining_asks_nobody_for_longer_than_its_timeout(make_peer, monkeypatch):
+    """Planted: each member is waited for as long as any status is."""
+    new, _ = make_peer(log_store="memory")
+    monkeypatch.setattr(Peers, "request", lambda *_, **__: Future())
+    start = time.monotonic()
+    via = [("peer1", "a@elsewhere"), ("peer2", "b@elsewhere")]
+    assert Raft.join(KVStore, name=new, via=via, timeout=0.2) == ("error", "timeout")
+    assert time.monotonic() - start < CALL_TIMEOUT
 
 
 def test_joining_by_one_that_has_no_group_says_so(make_peer):
