@@ -82,11 +82,11 @@ class AsyncRetryingClient:
         """Make an attempt, when it has a session with room, and somebody leads."""
         if call.needs_session():
             await self.into_session(call)
-        client = self.client
-        leader = client.finder.leader
-        if leader is None and call.read_targets is None:
-            leader = await self.await_leader(call)
-        client.send(call, leader=leader)
+        if call.read_targets is not None:
+            target: Address | None = next(call.read_targets)
+        else:
+            target = self.client.finder.leader or await self.await_leader(call)
+        self.client.ask(call, target)
 
     async def finish(self, call: Call) -> Any:
         """Wait for the reply; try again whatever is safe to try again, until the deadline.
@@ -166,7 +166,7 @@ class AsyncRetryingClient:
             await asyncio.wait({here.search}, timeout=call.remaining())
             if here.search.done():
                 here.search.result()
-        return client.finder.leader
+        return client.finder.leader if call.remaining() > 0 else None
 
     def here(self) -> OfLoop:
         loop = asyncio.get_running_loop()

@@ -24,6 +24,8 @@ ROUND_S = 0.3
 PAUSE_S = 0.02
 TOLD_MAX = 5
 """So many members are named in an error."""
+KNOWN_MAX = 64
+"""So many addresses are remembered besides those of the members."""
 NOTHING = encoding.dumps(())
 
 
@@ -57,6 +59,8 @@ class LeaderFinder:
 
     seeds    the addresses that the handle was given: asked, whatever becomes of the group
     members  of the newest configuration heard of
+    known    members of any configuration heard of, the latest last: asked as well once those of
+             `members` know no leader, for any of them may be a member by now
     leader   None while none is known
     heard    whether anybody has answered in the last search
     whys     what each of them has instead of a leader, for people: "can't be reached: ..."
@@ -66,7 +70,9 @@ class LeaderFinder:
         self.router = router
         self.seeds = seeds
         self.members = seeds
+        self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
+        self.is_at_a_loss = False  # a round of questions found no leader, and none since
         self.heard = False
         self.whys: dict[Address, str] = {}
         self.configured = -1
@@ -87,6 +93,7 @@ class LeaderFinder:
     def hear_of(self, members: list[Any]) -> None:
         """A stopped peer's node names others of its group."""
         others = tuple((name, node) for name, node in members)
+        self.remember(others)
         self.members = tuple(dict.fromkeys((*self.members, *others)))
 
     def find(self, seeker: Seeker) -> Address | None:
@@ -106,7 +113,7 @@ class LeaderFinder:
                 self.ask_around(min(seeker.deadline, now + ROUND_S), seeker.target)
                 if self.leader is None:
                     time.sleep(min(PAUSE_S, time_until(seeker.deadline)))
-            return self.leader
+            return self.leader if time_until(seeker.deadline) > 0 else None
         finally:
             try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
                 self.lock.release()
@@ -117,9 +124,8 @@ class LeaderFinder:
         """Ask all at once, until one knows the leader; `other_than` may only name itself."""
         asked: dict[Address, Future[Any]] = {}
         try:
-            for address in (*self.members, *self.seeds):
-                if address not in asked:
-                    asked[address] = self.ask(address)
+            for address in self.whom():
+                asked[address] = self.ask(address)
             self.hear(asked, until, other_than)
         finally:
             for answer in asked.values():
@@ -137,6 +143,7 @@ class LeaderFinder:
             try:
                 address, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
+                self.is_at_a_loss = True
                 return
             status = status_in(answer)
             if status is None:
@@ -152,8 +159,10 @@ class LeaderFinder:
                 and (leader != other_than or status["current_state"] == "leader")
             ):
                 self.leader = leader
+                self.is_at_a_loss = False
                 return
-        self.term = self.configured = -1  # it may be another group by now, founded anew
+        self.term = -1  # it may be another group by now, founded anew
+        self.is_at_a_loss = True
 
     @property
     def why(self) -> str:
@@ -161,16 +170,33 @@ class LeaderFinder:
         told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
         return "; ".join(told[:TOLD_MAX])
 
+    def whom(self) -> tuple[Address, ...]:
+        """Return whom to ask for the leader."""
+        more = self.known if self.is_at_a_loss else ()
+        return tuple(dict.fromkeys((*self.members, *self.seeds, *more)))
+
     def ask(self, address: Address) -> Future[Any]:
         return self.router.request(address, [STATUS, address[0], NOTHING, 0, 0])
 
     def learn(self, status: dict[str, Any]) -> None:
-        """Take in what a peer says of its term and its configuration."""
+        """Take in what a peer says of its term and its configuration.
+
+        A leader's counts also where its index is not the highest: another peer's may never have
+        been committed, or be of a group that was there before.
+        """
         self.term = max(self.term, status["current_term"])
         configuration = status["configuration"]
-        if configuration["index"] > self.configured and configuration["members"]:
+        members = tuple(configuration["members"])
+        if not members:
+            return
+        self.remember(members)
+        leads = status["current_state"] == "leader" and status["current_term"] == self.term
+        if leads or configuration["index"] > self.configured:
             self.configured = configuration["index"]
-            self.members = tuple(configuration["members"])
+            self.members = members
+
+    def remember(self, members: tuple[Address, ...]) -> None:
+        self.known = tuple(dict.fromkeys((*members[::-1], *self.known[::-1])))[:KNOWN_MAX][::-1]
 
     def refresh(self) -> None:
         """Have the leader tell its configuration, some time soon. Does not wait."""

@@ -64,7 +64,7 @@ class Observer:
         return QUIET_LOOK_S if self.is_quiet else LOOK_S
 
     def ask(self) -> list[Future[Any]]:
-        asked = tuple(dict.fromkeys((*self.finder.members, *self.finder.seeds)))
+        asked = self.finder.whom()
         self.asks_one = self.is_quiet
         if self.asks_one:
             asked = (asked[next(self.turns) % len(asked)],)

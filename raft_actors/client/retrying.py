@@ -139,18 +139,20 @@ class RetryingClient:
 
     # Send it, wait, and send it again.
 
-    def send(self, call: Call, *, together: bool = False, leader: Address | None = None) -> Call:
-        """Make an attempt: ask who leads now, or `leader`, for whom nobody has to look.
+    def send(self, call: Call, *, together: bool = False) -> Call:
+        """Make an attempt at whoever leads, or at the next of the call's read targets.
 
-        A command that is of no session becomes one of this handle's.
+        A command that is of no session becomes one of this handle's. Waits for what is missing: a
+        session, room in it, a leader.
         """
         if call.needs_session():
             (self.session or self.open_session(call.deadline)).next(call)
         if call.read_targets is not None:
-            target: Address | None = next(call.read_targets)
-        else:
-            leader = leader or self.finder.leader
-            target = leader or self.finder.find(call)
+            return self.ask(call, next(call.read_targets), together=together)
+        return self.ask(call, self.finder.leader or self.finder.find(call), together=together)
+
+    def ask(self, call: Call, target: Address | None, *, together: bool = False) -> Call:
+        """Make an attempt at `target`, or note that nobody is there to be asked. Does not wait."""
         call.target = target
         call.future = None
         if target is not None:

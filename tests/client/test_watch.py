@@ -141,9 +141,11 @@ class Group:
 
     def __init__(self, **status):
         self.members = tuple((name, f"{name}@one") for name in "abc")
-        self.seeds = self.members
         self.statuses = dict.fromkeys(self.members, status)
         self.asked = []
+
+    def whom(self):
+        return self.members
 
     def ask(self, address):
         self.asked.append(address)

@@ -147,7 +147,7 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
 ):
     """Planted: begin looks once more, or sent does, and finds the new one by waiting."""
     loop_thread = threading.current_thread()
-    send, deadline = RetryingClient.send, RetryingClient.deadline
+    ask, deadline = RetryingClient.ask, RetryingClient.deadline
     find, open_session = LeaderFinder.find, RetryingClient.open_session
 
     def aside(function):
@@ -157,9 +157,9 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
 
         return checked
 
-    def lose_the_leader(client, call, **how):
+    def lose_the_leader(client, call, target):
         client.finder.leader = None
-        return send(client, call, **how)
+        return ask(client, call, target)
 
     def lose_the_session(client, timeout):
         client.session = None
@@ -168,7 +168,7 @@ def test_a_leader_or_session_lost_right_after_a_look_is_not_waited_for_on_the_lo
     async def main():
         async with AsyncCluster(counters[0], timeout=30) as cluster:
             await cluster.write(0)
-            monkeypatch.setattr(RetryingClient, "send", lose_the_leader)
+            monkeypatch.setattr(RetryingClient, "ask", lose_the_leader)
             monkeypatch.setattr(RetryingClient, "deadline", lose_the_session)
             monkeypatch.setattr(LeaderFinder, "find", aside(find))
             monkeypatch.setattr(RetryingClient, "open_session", aside(open_session))
