@@ -1,6 +1,7 @@
 """MapperGate: the port mapper's listener on this host's well-known port."""
 
 import contextlib
+import errno
 import logging
 import socket
 
@@ -34,6 +35,7 @@ class MapperGate:
         self._files = files
         self._listener: socket.socket | None = None
         self._closed = False
+        self._problem = ""  # that the log has been told
         self._askers: ExpiringSet[socket.socket] = ExpiringSet(
             reactor, self._hang_up, count_max=limits.strangers_max, patience_s=limits.handshake_s
         )
@@ -44,7 +46,8 @@ class MapperGate:
             return
         try:
             self._listener = listen(*self._place)
-        except OSError:
+        except OSError as error:
+            self._report(error)
             self._reactor.after(self._limits.mapper_retry_s, self.open)
             return
         logger.debug("answers port questions at %s:%d", *self._place)
@@ -57,6 +60,18 @@ class MapperGate:
             self._listener.close()
         for asker in self._askers:
             self._hang_up(asker)
+
+    def _report(self, error: OSError) -> None:
+        """Log once why the port can't be had, unless another node of this host has it."""
+        problem = "" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        if problem and problem != self._problem:
+            logger.warning(
+                "no port mapper at %s: %s. Nodes of other hosts don't find this one by its name: "
+                "set another RAFT_ACTORS_MAPPER_PORT on all hosts, or give this node's port in "
+                "their Config.nodes",
+                Endpoint(*self._place), problem,
+            )  # fmt: skip
+        self._problem = problem
 
     def _on_listener(self, _events: int) -> None:
         assert self._listener is not None

@@ -61,7 +61,7 @@ class Bridge:
         self._on_news = on_news
         self._links: dict[str, Link] = {}
         self._links_lock = threading.Lock()
-        self._quiet: dict[Link, None] = {}  # once up, or dialled in vain, and not since
+        self._quiet: dict[Link, None] = {}  # new, once up, or dialled in vain, and not since
         self._flusher = Flusher(self.reactor, self._watch_writable)
         self._flush, self._local = self._flusher.flush, self._flusher.local
         self._dispatcher = Dispatcher(self, self._links, self._say)
@@ -222,12 +222,14 @@ class Bridge:
             if self.closed:
                 raise NoConnection(f"node {self.me.name} is stopped", was_sent=False)
             if node not in self._links:
-                self._links[node] = Link(
+                link = self._links[node] = Link(
                     node,
                     frame_bytes_max=self.me.frame_bytes_max,
                     queue_bytes_max=self._queue_bytes_max,
                     limits=self.limits,
                 )
+                # What it is made for may come to nothing: a first frame that is too large, say.
+                self.reactor.post(partial(self._fall_quiet, link))
             return self._links[node]
 
     def _reached(self, node: str, *, keep: bool) -> Future[bool]:

@@ -75,16 +75,18 @@ class Attempt:
     """One attempt to reach a node, at one of its addresses after the other.
 
     deadline    when it has failed, on the reactor's clock
+    endpoint    the address that is being tried
     endpoints   the addresses that are still to be tried
     problems    what was wrong at those that were
     """
 
-    __slots__ = ("connection", "deadline", "dial", "endpoints", "problems")
+    __slots__ = ("connection", "deadline", "dial", "endpoint", "endpoints", "problems")
 
     def __init__(self, dial: Dial, deadline: float) -> None:
         self.dial = dial
         self.deadline = deadline
         self.connection: Connection | None = None
+        self.endpoint: Endpoint | None = None
         self.endpoints: list[Endpoint] = []
         self.problems: list[str] = []
 
@@ -243,7 +245,7 @@ class Dialer:
         """Use what was found for the dial of now: the one that it was looked up for may be over."""
         dial.looking_up = False
         attempt = dial.attempt
-        if attempt is None or attempt.connection is not None:
+        if attempt is None or attempt.endpoint is not None:
             return
         if isinstance(found, list):
             self._try(attempt, found)
@@ -256,7 +258,8 @@ class Dialer:
 
     def _connect_next(self, attempt: Attempt) -> None:
         """Try the next address; when others are left, for its share of the time that is left."""
-        endpoint = attempt.endpoints.pop(0)
+        attempt.connection = None
+        attempt.endpoint = endpoint = attempt.endpoints.pop(0)
         if attempt.endpoints:
             left_s = attempt.deadline - self._reactor.now
             left = len(attempt.endpoints)
@@ -273,8 +276,7 @@ class Dialer:
         if attempt.over or not attempt.endpoints:
             self._fail(attempt, why, refused=refused)
             return
-        assert attempt.connection is not None
-        attempt.problems.append(f"{attempt.connection.address}: {why}")
+        attempt.problems.append(f"{attempt.endpoint}: {why}")
         self._hang_up(attempt)
         self._connect_next(attempt)
 
@@ -282,8 +284,8 @@ class Dialer:
         dial = attempt.dial
         try:
             sock = socket.socket(family_of(endpoint.host), socket.SOCK_STREAM)
-        except OSError as error:  # no descriptor left
-            self._fail(attempt, f"no socket for {endpoint}: {error.strerror or error}")
+        except OSError as error:  # no IPv6 in this kernel, or no descriptor left
+            self._fail_here(attempt, f"no socket for it: {error.strerror or error}")
             return
         prepare(sock)
         dial.number = next(self._numbers)
@@ -313,8 +315,8 @@ class Dialer:
             return
         dial = attempt.dial
         dial.attempt = None
-        if attempt.connection is not None:
-            why = "; ".join([*attempt.problems, f"{attempt.connection.address}: {why}"])
+        if attempt.endpoint is not None:
+            why = "; ".join([*attempt.problems, f"{attempt.endpoint}: {why}"])
         self._hang_up(attempt)
         if self._on_failed(dial):
             return
@@ -336,7 +338,7 @@ class Dialer:
             self._on_quiet(dial.link)
 
     def _why_late(self, attempt: Attempt) -> str:
-        asked = "" if attempt.connection else f" to the question where {attempt.dial.node} listens"
+        asked = "" if attempt.endpoint else f" to the question where {attempt.dial.node} listens"
         return f"no answer{asked} within {self._limits.handshake_s:g} s"
 
     def _hang_up(self, attempt: Attempt) -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pykka
 import pytest
 
-from raft_actors.errors import NoConnection
+from raft_actors.config import Config
+from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.node.remote_ref import AskTimeout
 from raft_actors.wire.handshake import DialerHandshake
 from supervision import Process, demonitor, monitor
@@ -17,6 +18,7 @@ from tests.node_fixtures import QUICK
 from tests.node_helpers import KIND, Collector, Insider, ask, hold, send
 
 FEW = replace(QUICK, quiet_links_max=3)
+SMALL = Config(frame_bytes_max=70_000, command_bytes_max=1_000)
 
 
 class Hung(Process):
@@ -104,6 +106,16 @@ def test_names_that_nobody_has_are_forgotten_and_calls_to_them_still_fail(make_n
     for turn in range(20):
         with pytest.raises(NoConnection):
             ask(host, f"nobody{turn}@nowhere", turn)
+    eventually(lambda: knows_few(host))
+
+
+@pytest.mark.parametrize(("body", "error"), [("x" * 80_000, FrameTooLarge), (object(), TypeError)])
+def test_names_to_which_nothing_could_be_sent_are_forgotten_too(make_node, body, error):
+    """Planted: a link that was made for a frame, and never dialled, stays."""
+    host = make_node("host", limits=FEW, config=SMALL)
+    for turn in range(20):
+        with pytest.raises(error):
+            host.call(f"nobody{turn}@nowhere", KIND, body)
     eventually(lambda: knows_few(host))
 
 

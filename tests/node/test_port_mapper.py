@@ -1,6 +1,8 @@
 """Finding nodes on other hosts. Addresses of 127.0.0.0/8 play the hosts: Linux has all of them."""
 
 import contextlib
+import errno
+import os
 import socket
 import threading
 
@@ -8,10 +10,12 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.errors import BadName
+from raft_actors.node import port_mapper_server
 from raft_actors.node.discovery import NodeDirectory, parse_address, static_addresses
 from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import ask_mapper, is_reached, mapper_port, mapper_wanted
 from raft_actors.transport.endpoint import Endpoint, EndpointUnknown
+from raft_actors.transport.limits import BridgeLimits
 from tests.helpers import eventually
 from tests.node_helpers import Collector, ask, free_port
 from tests.transport.test_addresses import needs_ipv6
@@ -84,6 +88,28 @@ def test_a_node_is_told_of_where_it_is_reached(listens_at, reached_at):
     """
     asked_at = {"10.0.0.1", "::ffff:10.0.0.1", "fd00::1", "fe80::1%2"}
     assert {each for each in asked_at if is_reached(listens_at, each)} == reached_at
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.EACCES, ["Permission denied"]), (errno.EADDRINUSE, [])]
+)
+def test_a_port_that_the_mapper_may_not_have_is_told_once(
+    on_host, port, monkeypatch, caplog, number, told
+):
+    """Planted: every error is taken for another node of this host, which has the port."""
+    tries = []
+
+    def refuse(*place):
+        tries.append(place)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(port_mapper_server, "listen", refuse)
+    on_host("a", "127.0.0.2", limits=BridgeLimits(mapper_retry_s=0.01))
+    eventually(lambda: len(tries) > 3)
+    lines = [line for line in caplog.messages if "no port mapper" in line]
+    assert [line for line in lines if f"127.0.0.2:{port}: " in line] == lines
+    assert [why for why in told if why in lines[0]] == told
+    assert len(lines) == len(told)
 
 
 @needs_ipv6

@@ -73,6 +73,22 @@ def test_an_address_that_says_nothing_does_not_take_all_the_time(make_node, reso
     assert a.ping(b.name) == "pong"
 
 
+def test_a_kernel_without_ipv6_reaches_a_host_that_has_both(make_node, resolve, monkeypatch):
+    """Planted: a socket that can't be made ends the dial, and not the try of its address."""
+    make = socket.socket
+
+    def no_ipv6(family=socket.AF_INET, *rest, **options):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return make(family, *rest, **options)
+
+    b = make_node("b@one")
+    resolve("::1", "127.0.0.1")
+    monkeypatch.setattr(socket, "socket", no_ipv6)
+    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.port}"}))
+    assert a.ping(b.name) == "pong"
+
+
 def test_of_several_addresses_that_fail_each_is_named(make_node, resolve, caplog):
     resolve("127.0.0.99", "127.0.0.97")
     a = make_node("a@one", config=Config(nodes={"b@one": "faces:9"}))
@@ -235,7 +251,7 @@ def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
     with monkeypatch.context() as patched:
         patched.setattr(socket, "socket", none_left)
         assert a.ping(b.name) == "pang"
-    assert f"b@one can't be reached: no socket for 127.0.0.1:{b.port}: Too many open files" in (
+    assert f"b@one can't be reached: 127.0.0.1:{b.port}: no socket for it: Too many open files" in (
         caplog.messages
     )
     assert "defect" not in caplog.text
