@@ -43,31 +43,31 @@ class StateImage:
 
     def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
         self.kind, pieces = pieces_of(data)
-        self.frozen: Iterable[Any] = ()
+        self.deferred: Iterable[Any] = ()
         if type(data) is Frozen:
-            self.frozen, pieces = pieces, ()
+            self.deferred, pieces = pieces, ()
         elif type(data) is UndoDict and data.holds_constants:
-            self.frozen, pieces = slices_of_dict(dict(data)), ()
+            self.deferred, pieces = slices_of_dict(dict(data)), ()
         self.coming = chain(
             ((SESSION, piece) for piece in sessions), ((PIECE, piece) for piece in pieces)
         )
-        self.taken: list[bytes | tuple[bytes, Any]] = []
+        self.captured: list[bytes | tuple[bytes, Any]] = []
 
-    def take_in(self, until: float, clock: Callable[[], float]) -> bool:
+    def capture(self, until: float, clock: Callable[[], float]) -> bool:
         """Take pieces in until `clock` says `until`; return whether those were the last."""
-        taken = self.taken
+        captured = self.captured
         for kind, piece in self.coming:
             constant = kind == SESSION or is_constant(self.kind, piece)
-            taken.append((kind, piece) if constant else kind + encoded(piece))
+            captured.append((kind, piece) if constant else kind + encoded(piece))
             if clock() >= until:
                 return False
         return True
 
     def payloads(self) -> Iterator[bytes]:
         """Yield what goes into the blocks of a snapshot, on any thread."""
-        for item in self.taken:
+        for item in self.captured:
             yield item if isinstance(item, bytes) else item[0] + encoded(item[1])
-        for piece in self.frozen:
+        for piece in self.deferred:
             yield PIECE + encoded(piece)
 
 

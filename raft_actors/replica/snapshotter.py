@@ -151,7 +151,7 @@ class Snapshotter:
         assert self.image is not None
         clock = self.environment.clock
         try:
-            if not self.image.take_in(clock() + self.slice_s, clock):
+            if not self.image.capture(clock() + self.slice_s, clock):
                 return True
         except Exception as error:  # the machine's, or a state that can't be encoded
             self.failed(": ".join(in_text(error)))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from raft_actors.errors import StoreError
 from raft_actors.stores.log_store import (
     FRESH_BALLOT,
-    Ballot,
     LogStore,
     Mark,
     Saved,
+    StoredBallot,
     new_incarnation,
 )
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from raft_actors.stores.durable import DurableStore
 
 __all__ = [
-    "FRESH_BALLOT", "Ballot", "LogStore", "Mark", "Saved", "durable_kind", "new_incarnation",
+    "FRESH_BALLOT",
+    "LogStore",
+    "Mark",
+    "Saved",
+    "StoredBallot",
+    "durable_kind",
+    "new_incarnation",
     "open_store",
 ]  # fmt: skip
 

@@ -26,7 +26,7 @@ from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.names import Address
 from raft_actors.paths import open_private
 from raft_actors.stores.blocks import blocks, framed
-from raft_actors.stores.files import DiskFiles, advice_on, give_new_name, sync_directory, told
+from raft_actors.stores.files import DiskFiles, advice_on, give_new_name, sync_directory, translated
 
 __all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "read_backup",
            "read_header", "refuse_name"]  # fmt: skip
@@ -142,7 +142,7 @@ def refuse_name(path: Path) -> Path:
         if not path.parent.is_dir():
             raise StoreError(f"{path.parent} is no directory: make it first")
     except OSError as error:
-        raise told(path, error) from error
+        raise translated(path, error) from error
     return path
 
 
@@ -210,5 +210,5 @@ def blocks_of(path: Path) -> Iterator[bytes]:
         if not path.is_file():
             raise StoreError(f"{path} is no file")
     except OSError as error:
-        raise told(path, error) from error
+        raise translated(path, error) from error
     return blocks(DiskFiles(path.absolute().parent), path.name, REMEDY)

@@ -1,4 +1,4 @@
-"""StoreDirectory: what stands beside the database of a durable store, whatever its kind.
+"""Data directory: what stands beside the database of a durable store, whatever its kind.
 
 store.json      what this is, its format and kind, whose it is, its incarnation, and a CRC-32 of
                 that; written last when it is made
@@ -22,10 +22,10 @@ from zlib import crc32
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
-from raft_actors.stores.files import absent, sync_directory, sync_names, told
+from raft_actors.stores.files import absent, sync_directory, sync_names, translated
 from raft_actors.stores.log_store import Mark, new_incarnation
 
-__all__ = ["Owner", "StoreDirectory", "is_in_use", "kind_of"]
+__all__ = ["DataDirectory", "Owner", "is_in_use", "kind_of"]
 
 logger = logging.getLogger("raft_actors.stores")
 
@@ -38,13 +38,13 @@ Owner = tuple[str, str]
 """The (name, node) of the peer whose vote the directory holds."""
 
 
-class StoreDirectory:
+class DataDirectory:
     """The directory `path` of one store of this `kind`: found fit, locked, and made if it is new.
 
     The lock is `flock`: it ends with the process, however that ends.
     """
 
-    locked: ClassVar[WeakSet["StoreDirectory"]] = WeakSet()
+    locked: ClassVar[WeakSet["DataDirectory"]] = WeakSet()
 
     def __init__(self, path: str | Path, kind: str) -> None:
         self.path = Path(path).absolute()
@@ -115,7 +115,7 @@ class StoreDirectory:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise told(self.path, error) from error
+            raise translated(self.path, error) from error
         raise self.gone()
 
     @property
@@ -264,7 +264,7 @@ class StoreDirectory:
                 directory.lock = None
 
 
-os.register_at_fork(after_in_child=StoreDirectory.forget_locks)
+os.register_at_fork(after_in_child=DataDirectory.forget_locks)
 
 
 def kind_of(path: Path) -> str:

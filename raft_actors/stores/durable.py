@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from raft_actors import encoding
 from raft_actors.errors import REJOIN, LogCompacted, RaftError, StoreCorrupt, StoreError
-from raft_actors.stores.data_directory import Owner, StoreDirectory
+from raft_actors.stores.data_directory import DataDirectory, Owner
 from raft_actors.stores.files import DiskFiles, advice_on
-from raft_actors.stores.log_store import FRESH_BALLOT, Ballot, Mark, Saved
+from raft_actors.stores.log_store import FRESH_BALLOT, Mark, Saved, StoredBallot
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["BALLOT", "BASE", "STORE", "DurableStore", "index_of", "key"]
@@ -36,12 +36,12 @@ Database = TypeVar("Database")
 class DurableStore(Generic[Database]):
     """Opens the directory `path`, or makes it. See `LogStore` for the verbs.
 
-    looked_at     whether the database is looked at before it is opened, which takes reading all of
+    check_first   whether the database is looked at before it is opened, which takes reading all of
                   LMDB's; one with `problems` stays closed, and whoever reads from it hears of them
     first, last   the entries that are kept; the log is empty when `last` is `first` - 1
     base_term     the term of the entry before `first`
     failure       why nothing more is taken; empty while all is well
-    was_torn      the last save was torn by a crash, and cut off when the store was opened
+    had_torn_tail  whether the last save was torn by a crash, and cut off when the store was opened
 
     Raises DataDirInUse when another process, or this one, has it open or when it is another
     peer's; StoreCorrupt for what is no store of this format, or damaged; StoreError when the
@@ -52,7 +52,7 @@ class DurableStore(Generic[Database]):
     first: int
     last: int
     base_term: int
-    was_torn = False
+    had_torn_tail = False
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class DurableStore(Generic[Database]):
         owner: Owner | None = None,
         *,
         mark: Mark | None = None,
-        looked_at: bool = False,
+        check_first: bool = False,
     ) -> None:
-        self.directory = StoreDirectory(path, self.kind)
+        self.directory = DataDirectory(path, self.kind)
         self.path = self.directory.path
         self.snapshots = Snapshots(DiskFiles(self.directory.snapshots))
         self.failure = ""
@@ -70,7 +70,7 @@ class DurableStore(Generic[Database]):
         self.db: Database | None = None
         try:
             self.directory.open(owner, mark)
-            if looked_at:
+            if check_first:
                 self.problems = self.find_problems()
             if not self.problems:
                 self.db = self.open_database(create=self.directory.is_new)
@@ -95,7 +95,7 @@ class DurableStore(Generic[Database]):
         counts, and whose lock protects both.
         """
         store = cls.__new__(cls)
-        store.directory = StoreDirectory(other.path, cls.kind)
+        store.directory = DataDirectory(other.path, cls.kind)
         store.path, store.snapshots, store.failure = other.path, other.snapshots, ""
         store.directory.incarnation = other.directory.incarnation
         store.problems, store.db = [], None
@@ -141,11 +141,11 @@ class DurableStore(Generic[Database]):
         """
         raise NotImplementedError
 
-    def forget(self, records: dict[bytes, bytes], through: int) -> None:
+    def delete_through(self, records: dict[bytes, bytes], through: int) -> None:
         """Put `records`, and remove the entries up to `through`, in one go; unsynced."""
         raise NotImplementedError
 
-    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
+    def delete_all(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         """Put `records`, and `entries` from `first` on in the place of all others: in one go, and
         synced.
         """
@@ -173,7 +173,7 @@ class DurableStore(Generic[Database]):
         except ValueError as error:
             raise StoreCorrupt(f"{self.path} has a broken ballot; {REJOIN}") from error
 
-    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def save(self, ballot: StoredBallot | None, first: int, entries: list[bytes]) -> None:
         if not self.first <= first <= self.last + 1 and (first or entries):
             raise AssertionError(f"entries from {first} on would leave a hole after {self.last}")
         last = first + len(entries) - 1 if first else self.last
@@ -199,15 +199,17 @@ class DurableStore(Generic[Database]):
             return
         if through > self.last:
             raise AssertionError(f"entry {through} is not there and can't be compacted")
-        self.forget({BASE: PAIR.pack(through, term)}, through)
+        self.delete_through({BASE: PAIR.pack(through, term)}, through)
         self.first, self.base_term = through + 1, term
 
-    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
+    def restart(
+        self, ballot: StoredBallot, index: int, term: int, entries: Sequence[bytes] = ()
+    ) -> None:
         records = {
             BALLOT: encoding.dumps(ballot, "ballot"), BASE: PAIR.pack(index, term),
             STORE: self.claimed,
         }  # fmt: skip
-        self.clear(records, index + 1, entries)
+        self.delete_all(records, index + 1, entries)
         self.first, self.last, self.base_term = index + 1, index + len(entries), term
         self.check()
 
@@ -262,7 +264,7 @@ class DurableStore(Generic[Database]):
             )
         return Use(self, writes=True)
 
-    def told(self, error: Exception) -> RaftError:
+    def translate(self, error: Exception) -> RaftError:
         if self.is_damage(error):
             return self.damaged(str(error))
         room, advice = "", advice_on(error)
@@ -327,7 +329,7 @@ class DurableStore(Generic[Database]):
                 self.abandon_database(database)
         except Exception as error:
             if not self.failure:
-                raise self.told(error) from error
+                raise self.translate(error) from error
 
 
 class Use(Generic[Database]):
@@ -348,7 +350,7 @@ class Use(Generic[Database]):
         if self.writes:
             self.store.failure = str(error)
         if not isinstance(error, RaftError):
-            raise self.store.told(error) from error
+            raise self.store.translate(error) from error
 
 
 def key(index: int) -> bytes:

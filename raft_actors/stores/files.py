@@ -11,7 +11,7 @@ from raft_actors.paths import open_private
 
 __all__ = [
     "DiskFiles", "Files", "MemoryFiles", "absent", "advice_on", "give_new_name", "sync_directory",
-    "sync_names", "told",
+    "sync_names", "translated",
 ]  # fmt: skip
 
 ADVICE = {
@@ -66,7 +66,7 @@ class DiskFiles:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise told(self.path, error) from error
+            raise translated(self.path, error) from error
 
     def size(self, name: str) -> int:
         try:
@@ -74,14 +74,14 @@ class DiskFiles:
         except FileNotFoundError:
             return 0
         except OSError as error:
-            raise told(self.path / name, error) from error
+            raise translated(self.path / name, error) from error
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         try:
             with (self.path / name).open("rb", buffering=0) as file:
                 return os.pread(file.fileno(), size, offset)
         except OSError as error:
-            raise told(self.path / name, error) from error
+            raise translated(self.path / name, error) from error
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         try:
@@ -97,7 +97,7 @@ class DiskFiles:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise told(self.path / name, error) from error
+            raise translated(self.path / name, error) from error
 
     def keep(self, draft: str, name: str) -> None:
         try:
@@ -110,7 +110,7 @@ class DiskFiles:
             sync_directory(self.path)
             sync_directory(self.path.parent)
         except OSError as error:
-            raise told(self.path / name, error) from error
+            raise translated(self.path / name, error) from error
 
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
@@ -119,7 +119,7 @@ class DiskFiles:
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise told(self.path / name, error) from error
+                raise translated(self.path / name, error) from error
 
 
 class MemoryFiles:
@@ -149,7 +149,7 @@ class MemoryFiles:
         self.contents.pop(name, None)
 
 
-def told(path: Path | str, error: OSError) -> StoreError:
+def translated(path: Path | str, error: OSError) -> StoreError:
     """Return what to raise: what the operating system refused, and what to do about it."""
     return StoreError(f"{path}: {error.strerror or error}; {advice_on(error)}")
 

@@ -56,7 +56,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                 str(path), map_size=MAP_BYTES, subdir=False, lock=False, lib_version=0, mode=0o600
             )
         except lmdb.Error as error:
-            raise self.told(error) from error
+            raise self.translate(error) from error
         if create:
             database.sync(True)
         return database
@@ -102,7 +102,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.commit(change)
         self.oldest = swept
 
-    def forget(self, records: dict[bytes, bytes], through: int) -> None:
+    def delete_through(self, records: dict[bytes, bytes], through: int) -> None:
         """A part is removed now, the rest with later saves, so that none of them takes long."""
         swept = min(through + 1, self.oldest + SWEEP)
 
@@ -113,7 +113,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.commit(change)
         self.oldest = swept
 
-    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
+    def delete_all(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         def change(transaction: lmdb.Transaction) -> None:
             transaction.drop(self.database.open_db(txn=transaction), delete=False)
             put(transaction, records)

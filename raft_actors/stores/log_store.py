@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["FRESH_BALLOT", "Ballot", "LogStore", "Mark", "Saved", "new_incarnation"]
+__all__ = ["FRESH_BALLOT", "LogStore", "Mark", "Saved", "StoredBallot", "new_incarnation"]
 
-Ballot = tuple[Any, ...]
+StoredBallot = tuple[Any, ...]
 """(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
 
 Mark = tuple[int, int]
 """(incarnation, inode): what tells a store from every other, and from a copy of it."""
 
-FRESH_BALLOT: Ballot = (0, None)
+FRESH_BALLOT: StoredBallot = (0, None)
 """What a peer that never saved has: term 0, and nobody voted for."""
 
 
@@ -34,7 +34,7 @@ class Saved:
                  disk that was wiped comes back with another
     """
 
-    ballot: Ballot = FRESH_BALLOT
+    ballot: StoredBallot = FRESH_BALLOT
     first: int = 1
     last: int = 0
     base_term: int = 0
@@ -60,7 +60,7 @@ class LogStore(Protocol):
     def load(self) -> Saved:
         """Tell what the store holds. Never reads the whole log."""
 
-    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def save(self, ballot: StoredBallot | None, first: int, entries: list[bytes]) -> None:
         """Write all of it or nothing; it is durable when this returns.
 
         The log from `first` on becomes `entries`, so a truncation can't be torn from the append
@@ -88,7 +88,9 @@ class LogStore(Protocol):
         harm.
         """
 
-    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
+    def restart(
+        self, ballot: StoredBallot, index: int, term: int, entries: Sequence[bytes] = ()
+    ) -> None:
         """Let the log begin after `index`, of `term`, where a leader's snapshot ends, and be
         `entries`.
 

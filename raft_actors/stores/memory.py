@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
 from raft_actors.stores.files import MemoryFiles
-from raft_actors.stores.log_store import FRESH_BALLOT, Ballot, Mark, Saved, new_incarnation
+from raft_actors.stores.log_store import FRESH_BALLOT, Mark, Saved, StoredBallot, new_incarnation
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["MemoryStore"]
@@ -45,7 +45,7 @@ class MemoryStore:
         self.clear()
 
     def clear(self) -> None:
-        self.ballot: Ballot = FRESH_BALLOT
+        self.ballot: StoredBallot = FRESH_BALLOT
         self.first, self.base_term = 1, 0
         self.snapshots = Snapshots(MemoryFiles())
         self.log: list[bytes] = []
@@ -59,7 +59,7 @@ class MemoryStore:
         last = self.first + len(self.log) - 1
         return Saved(self.ballot, self.first, last, self.base_term, self.incarnation)
 
-    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def save(self, ballot: StoredBallot | None, first: int, entries: list[bytes]) -> None:
         self.check_open()
         start = first - self.first
         assert 0 <= start <= len(self.log) or (first == 0 and not entries), "a hole in the log"
@@ -82,7 +82,9 @@ class MemoryStore:
             del self.log[: through - self.first + 1]
             self.first, self.base_term = through + 1, term
 
-    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
+    def restart(
+        self, ballot: StoredBallot, index: int, term: int, entries: Sequence[bytes] = ()
+    ) -> None:
         self.check_open()
         self.ballot = ballot
         self.first, self.base_term, self.log = index + 1, term, list(entries)

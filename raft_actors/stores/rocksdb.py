@@ -69,12 +69,12 @@ class RocksStore(DurableStore[Rdict]):
             raise self.damaged(f"{path.name}: {complaint}")
         if create:
             make_private(path)  # RocksDB would let others read it, where they get at what it is in
-        self.was_torn = is_torn(path)
+        self.had_torn_tail = is_torn(path)
         try:
             database = Rdict(str(path), options(create=create))
         except Exception as error:
-            raise self.told(error) from error
-        if self.was_torn:
+            raise self.translate(error) from error
+        if self.had_torn_tail:
             logger.warning("%s ended within a save, which is cut off: if a crash has torn it, "
                            "nobody was told that it was made", self.path)  # fmt: skip
         return database
@@ -123,7 +123,7 @@ class RocksStore(DurableStore[Rdict]):
             database.write(batch)
             database.flush_wal(True)
 
-    def forget(self, records: dict[bytes, bytes], through: int) -> None:
+    def delete_through(self, records: dict[bytes, bytes], through: int) -> None:
         batch = WriteBatch(raw_mode=True)
         for name, record in records.items():
             batch.put(name, record)
@@ -131,7 +131,7 @@ class RocksStore(DurableStore[Rdict]):
         with self.writing() as database:
             database.write(batch)
 
-    def clear(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
+    def delete_all(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         batch = WriteBatch(raw_mode=True)
         for name, record in records.items():
             batch.put(name, record)

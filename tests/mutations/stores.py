@@ -24,8 +24,8 @@ MUTATIONS = (
     ),
     Mutation(
         "save_is_not_synced", "Figure 2: before responding", "stores/rocksdb",
-        "            database.flush_wal(True)\n\n    def forget",
-        "            database.flush_wal(False)\n\n    def forget",
+        "            database.flush_wal(True)\n\n    def delete_through",
+        "            database.flush_wal(False)\n\n    def delete_through",
         DISK_NETS,
     ),
     Mutation(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors.stores.files import advice_on, told
+from raft_actors.stores.files import advice_on, translated
 
 FITTING = [
     (errno.ENOSPC, "make room"),
@@ -24,7 +24,7 @@ FITTING = [
 def test_advice_fits_what_was_refused(number, advice):
     """Planted: "make room" for everything."""
     refused = OSError(number, os.strerror(number))
-    assert advice in str(told(Path("/data/p"), refused))
+    assert advice in str(translated(Path("/data/p"), refused))
     assert ("make room" in advice_on(refused)) == (number in {errno.ENOSPC, errno.EDQUOT})
 
 

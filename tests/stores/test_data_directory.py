@@ -1,4 +1,4 @@
-"""StoreDirectory: what all durable stores have in common on the disk."""
+"""Data directory: what all durable stores have in common on the disk."""
 
 import json
 import os

@@ -75,7 +75,7 @@ def test_a_record_torn_at_the_end_is_cut_off_and_told(path, cut, caplog):
     filled("rocksdb", path)
     damaged(path, lambda data: data[:-cut])
     store = RocksStore(path)
-    assert store.was_torn
+    assert store.had_torn_tail
     assert "ended within a save, which is cut off" in caplog.text
     saved = store.load()
     assert saved.last in (19, 20)
@@ -212,7 +212,7 @@ def test_preallocated_zeros_at_the_end_do_no_harm(path):
     filled("rocksdb", path)
     damaged(path, lambda data: data + bytes(10_000))
     store = RocksStore(path)
-    assert not store.was_torn
+    assert not store.had_torn_tail
     assert store.load() == Saved((20, None), 1, 20)
     store.close()
 

@@ -30,7 +30,7 @@ from raft_actors.core.server import Server
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
 from raft_actors.names import Address
-from raft_actors.stores.log_store import Ballot
+from raft_actors.stores.log_store import StoredBallot
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.ticket import Ticket
@@ -110,7 +110,7 @@ class Checker:
         self.leader_of: dict[int, str] = {}
         self.vote_of: dict[tuple[str, int, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
-        self.ballots: dict[str, Ballot] = {}
+        self.ballots: dict[str, StoredBallot] = {}
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
@@ -223,7 +223,9 @@ class Checker:
 
     # When a disk has synced.
 
-    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def saved(
+        self, name: str, ballot: StoredBallot | None, first: int, entries: list[bytes]
+    ) -> None:
         if ballot is not None:
             self.check_ballot(name, ballot)
         if entries:
@@ -290,7 +292,7 @@ class Checker:
             if request[0] and positions[0] <= index
         }
 
-    def check_ballot(self, name: str, ballot: Ballot) -> None:
+    def check_ballot(self, name: str, ballot: StoredBallot) -> None:
         term, voted_for = ballot[:2]
         before_term, before_vote = self.ballots.get(name, (0, None))[:2]
         if term < before_term:

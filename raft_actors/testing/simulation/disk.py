@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from raft_actors.core.entry import term_of
 from raft_actors.errors import StoreError
 from raft_actors.stores.files import MemoryFiles
-from raft_actors.stores.log_store import Ballot, Mark, Saved
+from raft_actors.stores.log_store import Mark, Saved, StoredBallot
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import Snapshots
 from raft_actors.testing.simulation.state_directory import Faults, StateDirectory
@@ -31,7 +31,9 @@ class DiskWorld(Faults, Protocol):
     def slow_down(self, name: str) -> None:
         """The disk takes its time."""
 
-    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def saved(
+        self, name: str, ballot: StoredBallot | None, first: int, entries: list[bytes]
+    ) -> None:
         """This is durable now."""
 
     def restarted(self, name: str, index: int) -> None:
@@ -77,7 +79,7 @@ class PretendDisk:
     def load(self) -> Saved:
         return self.store.load()
 
-    def save(self, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def save(self, ballot: StoredBallot | None, first: int, entries: list[bytes]) -> None:
         world = self.world
         world.boundary()
         self.unsynced.append(("save", ballot, first, entries))
@@ -105,7 +107,9 @@ class PretendDisk:
     def compact(self, through: int, term: int) -> None:
         self.unsynced.append(("compact", through, term))
 
-    def restart(self, ballot: Ballot, index: int, term: int, entries: Sequence[bytes] = ()) -> None:
+    def restart(
+        self, ballot: StoredBallot, index: int, term: int, entries: Sequence[bytes] = ()
+    ) -> None:
         world = self.world
         world.boundary()
         self.unsynced.append(("restart", ballot, index, term, entries))

@@ -266,7 +266,7 @@ class SimulatedPeer:
 
     def run_aside(self, work: Callable[[], None], _name: str) -> Callable[[float], object]:
         """What stays as it is, whatever becomes of the state, is read when that has gone on."""
-        if isinstance(work, Writer) and work.image.frozen != ():
+        if isinstance(work, Writer) and work.image.deferred != ():
             self.writing.append((self.applied.index + LATER, work))
         else:
             work()

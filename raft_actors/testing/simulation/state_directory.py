@@ -1,4 +1,4 @@
-"""Directory: where a state on disk is kept, in a real database; and what a crash leaves of it.
+"""State directory: where a state on disk is kept, in a real database, and what a crash leaves.
 
 kill       what was written to the database is there
 power cut  the directory is what it was when it was synced last; before the first time, nothing

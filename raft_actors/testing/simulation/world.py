@@ -36,7 +36,7 @@ from raft_actors.machine.contract import Machine
 from raft_actors.machine.sessions import NEW
 from raft_actors.names import Address
 from raft_actors.peer.message_codec import pack, unpack
-from raft_actors.stores.log_store import Ballot
+from raft_actors.stores.log_store import StoredBallot
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
@@ -346,7 +346,9 @@ class World:
             if self.tell:
                 self.tell(f"{name}: its disk takes {drag:.2f} s")
 
-    def saved(self, name: str, ballot: Ballot | None, first: int, entries: list[bytes]) -> None:
+    def saved(
+        self, name: str, ballot: StoredBallot | None, first: int, entries: list[bytes]
+    ) -> None:
         self.checker.saved(name, ballot, first, entries)
 
     def restarted(self, name: str, index: int) -> None:

@@ -52,7 +52,7 @@ def examine(store: DurableStore[Any]) -> Examined:
     Raises StoreError for what the operating system refuses, which may be no damage at all.
     """
     found = Examined(str(store.path), store.directory.record())
-    if store.was_torn:
+    if store.had_torn_tail:
         found.notes.append(
             "the log ended within a save, which is cut off: if a crash has torn it, nobody was "
             "told that it was made"

@@ -8,7 +8,7 @@ from typing import Any
 from raft_actors.stores import durable_kind
 from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.files import told
+from raft_actors.stores.files import translated
 
 __all__ = ["PART", "batches", "refused_in_words", "stopped"]
 
@@ -29,7 +29,7 @@ def stopped(path: Path) -> Iterator[DurableStore[Any]]:
     meanwhile.
     """
     with refused_in_words(path):
-        store = durable_kind(kind_of(path))(path, looked_at=True)
+        store = durable_kind(kind_of(path))(path, check_first=True)
         try:
             yield store
         finally:
@@ -41,7 +41,7 @@ def refused_in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise told(error.filename or path, error) from error
+        raise translated(error.filename or path, error) from error
 
 
 def batches(store: DurableStore[Any], first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:

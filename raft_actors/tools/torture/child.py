@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from raft_actors import Supervisor
 from raft_actors.peer.peers import peers_here
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.log_store import Ballot
+from raft_actors.stores.log_store import StoredBallot
 from raft_actors.tools.node_processes import PEER
 from raft_actors.tools.torture.registers import Registers, RegistersOnDisk
 
@@ -60,7 +60,7 @@ def slow_down_saves() -> None:
     save = DurableStore.save
 
     def slow_save(
-        self: DurableStore[Any], ballot: Ballot | None, first: int, entries: list[bytes]
+        self: DurableStore[Any], ballot: StoredBallot | None, first: int, entries: list[bytes]
     ) -> None:
         save(self, ballot, first, entries)
         if Disk.slow_s:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import Saved, open_store
-from raft_actors.stores.data_directory import StoreDirectory
+from raft_actors.stores.data_directory import DataDirectory
 from raft_actors.tools.commands import app
 from raft_actors.tools.offline import migrate as module
 from raft_actors.tools.offline.migrate import migrate
@@ -105,7 +105,7 @@ STEPS = {
     "before the copy": "DurableStore.beside = lambda *_: os.kill(os.getpid(), 9)",
     "in the copy": "DurableStore.save = lambda *_: os.kill(os.getpid(), 9)",
     "after the copy": "DurableStore.reopen = lambda *_: os.kill(os.getpid(), 9)",
-    "before the switch": "StoreDirectory.switch = lambda *_: os.kill(os.getpid(), 9)",
+    "before the switch": "DataDirectory.switch = lambda *_: os.kill(os.getpid(), 9)",
     "in the switch": "os.replace = Path.replace = lambda *_: os.kill(os.getpid(), 9)",
     "after the switch": "migrate.put_away = lambda *_: os.kill(os.getpid(), 9)",
     "before the name": "Path.rename = lambda *_: os.kill(os.getpid(), 9)",
@@ -115,7 +115,7 @@ import os, sys
 from pathlib import Path
 from raft_actors.tools.offline import migrate
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.data_directory import StoreDirectory
+from raft_actors.stores.data_directory import DataDirectory
 {step}
 migrate.migrate(Path(sys.argv[1]), sys.argv[2])
 """
@@ -152,7 +152,7 @@ def test_what_the_operating_system_refuses_is_told_in_words(kind, path, monkeypa
     def refuse(*_):
         raise OSError(30, "Read-only file system", str(path / "store.json"))
 
-    monkeypatch.setattr(StoreDirectory, "switch", refuse)
+    monkeypatch.setattr(DataDirectory, "switch", refuse)
     with pytest.raises(StoreError, match=rf"^{path}/store.json: Read-only file system; see that"):
         migrate(path, OTHER[kind])
     assert holds_everything(path)
