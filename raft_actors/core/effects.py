@@ -116,7 +116,7 @@ class Effects:
     """What changed for observers, if anything."""
     troubles: list[Trouble] = field(default_factory=list)
 
-    def is_more_than_messages(self) -> bool:
+    def needs_own_thread(self) -> bool:
         """Tell whether a disk, a machine, a client or an observer is concerned."""
         return bool(
             self.restart or self.ballot or self.entries or self.compact or self.chunks

@@ -162,7 +162,7 @@ class Replica:
         """
         self.due = due = self.core.flush()
         if (
-            due.is_more_than_messages() or self.applier.reads or self.asked
+            due.needs_own_thread() or self.applier.reads or self.asked
             or self.may_apply() or self.snapshotter.has_work(self.applier.applied)
         ):  # fmt: skip
             return False

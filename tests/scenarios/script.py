@@ -24,7 +24,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.messages import AppendEntries, Message, NodeLost, Tick
 from raft_actors.state_machine import StateMachine
 from raft_actors.testing.simulation.broken import Broken
-from raft_actors.testing.simulation.transcript import told
+from raft_actors.testing.simulation.transcript import described
 from raft_actors.testing.simulation.world import World
 
 OPTIONS = {
@@ -174,11 +174,11 @@ class Script:
     def do_lose(self, source: str, target: str) -> None:
         for message in self.under_way(source, target):
             self.world.wire.remove(message)
-            self.tell(f"{told(message)}   lost")
+            self.tell(f"{described(message)}   lost")
 
     def do_again(self, source: str, target: str, kind: str = "") -> None:
         """Deliver a copy of the newest message that has come that way; of this kind, if given."""
-        found = [m for m in self.past if self.between(m, source, target) and kind in told(m)]
+        found = [m for m in self.past if self.between(m, source, target) and kind in described(m)]
         self.tell("again:")
         self.world.deliver([found[-1]])
 

@@ -94,8 +94,8 @@ class Checker:
     moves          where machines moved on to another version
     positions      where each command was committed: once, or oftener if it is of a session
     configuration  the newest that is committed
-    floor          the highest index that an answer to a client had seen
-    floors         (when, index): each floor so far, and since when it was that
+    index_shown    the highest index that an answer to a client had seen
+    indexes_shown  (when, index): each `index_shown` so far, and since when it was that
     """
 
     def __init__(self, world: CheckedWorld) -> None:
@@ -114,8 +114,8 @@ class Checker:
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
-        self.floor = 0
-        self.floors: list[tuple[float, int]] = []
+        self.index_shown = 0
+        self.indexes_shown: list[tuple[float, int]] = []
         self.acknowledged = 0
         self.reads = 0
 
@@ -412,19 +412,19 @@ class Checker:
             index = self.note_reply(peer, ticket, seen)
         else:
             self.reads += 1
-        if index < ticket.floor:
+        if index < ticket.index_min:
             raise Broken(
                 f"{peer.name} answers a {ticket.what} from entry {index} that must see "
-                f"{ticket.floor}: a stale {ticket.what} (§8)"
+                f"{ticket.index_min}: a stale {ticket.what} (§8)"
             )
-        if index > self.floor:
-            self.floor = index
-            self.floors.append((self.world.now, index))
+        if index > self.index_shown:
+            self.index_shown = index
+            self.indexes_shown.append((self.world.now, index))
 
-    def floor_at(self, when: float) -> int:
+    def index_shown_at(self, when: float) -> int:
         """The highest index that an answer given up to then had seen."""
-        place = bisect_right(self.floors, when, key=itemgetter(0))
-        return self.floors[place - 1][1] if place else 0
+        place = bisect_right(self.indexes_shown, when, key=itemgetter(0))
+        return self.indexes_shown[place - 1][1] if place else 0
 
     def note_refusal(self, request: RequestId) -> None:
         self.refused.add(request)

@@ -51,7 +51,7 @@ class PeerWorld(Protocol):
     def boundary(self) -> None: ...
     def send(self, name: str, messages: list[Message]) -> None: ...
     def announced(self, name: str, news: RoleChange) -> None: ...
-    def complained(self, name: str, trouble: Trouble) -> None: ...
+    def reported(self, name: str, trouble: Trouble) -> None: ...
 
 
 class WatchedApplied(ReplicatedState):
@@ -287,7 +287,7 @@ class SimulatedPeer:
         self.world.announced(self.name, news)
 
     def on_trouble(self, trouble: Trouble) -> None:
-        self.world.complained(self.name, trouble)
+        self.world.reported(self.name, trouble)
 
     def on_unknown(self, event: Any) -> None:
         raise TypeError(f"a replica takes no {event!r}")

@@ -148,9 +148,9 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
         case "lose" if wire:
             message = wire.pop(int(first * len(wire)))
             if world.tell:
-                from raft_actors.testing.simulation.transcript import told
+                from raft_actors.testing.simulation.transcript import described
 
-                world.tell(f"{told(message)}   lost")
+                world.tell(f"{described(message)}   lost")
         case "repeat" if wire:
             wire.append(wire[int(first * len(wire))])
         case "write":
@@ -294,7 +294,7 @@ def read(world: World, script: Script, asked: str, first: float, second: float) 
         if draw < 0.7:
             staleness_s = draw**2 * STALENESS_TIMEOUTS * world.config.max_election_timeout
         if first < 0.5:  # what some client has seen
-            after = world.checker.floor
+            after = world.checker.index_shown
     world.read(asked, script.query(first), consistency, staleness_s, after)
 
 
@@ -362,7 +362,7 @@ def heal(world: World, plan: Plan, script: Script) -> None:
     dead = {name for name in plan.dead if name in plan.members}
     if dead:
         go_on_without(world, script, dead, step_s)
-    world.recover()
+    world.heal_all()
     if world.witnesses and world.is_founded() and not world.has_the_state({*world.names}):
         return  # witnesses alone committed the last entries, and their logs begin after them
     for _ in range(TRIES):
@@ -392,7 +392,7 @@ def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -
     told_of(world, f"{' '.join(sorted(dead))} stay dead, and all else is healed")
     for name in sorted(dead.intersection(world.peers)):
         world.crash(name, 1.0)
-    world.recover(but=dead)
+    world.heal_all(but=dead)
     if world.can_be_led() and world.has_the_state(set(world.names) - dead):
         take_a_write(world, script, step_s)
 

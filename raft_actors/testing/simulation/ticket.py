@@ -10,11 +10,11 @@ __all__ = ["Ticket"]
 class Desk(Protocol):
     """What a ticket asks of the world that it is in.
 
-    floor  the highest log index that an answer to a client had seen
+    index_shown  the highest log index that an answer to a client had seen
     """
 
     @property
-    def floor(self) -> int: ...
+    def index_shown(self) -> int: ...
 
     def boundary(self) -> None:
         """A place between two effects, where a process may end."""
@@ -27,12 +27,12 @@ class Ticket:
 
     what       "write", "read", "configure" or "transfer"; `about` says of what, in words
     request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
-    floor      the log index that its answer must have seen: the highest that any answer given
+    index_min  the log index that its answer must have seen: the highest that any answer given
                before the request began had seen; for a stale read, before its bound
     answer     encoded; None while there is none
     """
 
-    __slots__ = ("about", "answer", "desk", "floor", "request", "what")
+    __slots__ = ("about", "answer", "desk", "index_min", "request", "what")
 
     def __init__(
         self, desk: Desk, what: str, about: str = "", request: tuple[int, int] = (0, 0)
@@ -41,7 +41,7 @@ class Ticket:
         self.what = what
         self.about = about
         self.request = request
-        self.floor = desk.floor
+        self.index_min = desk.index_shown
         self.answer: bytes | None = None
 
     def set(self, answer: bytes) -> bool:

@@ -16,10 +16,10 @@ from raft_actors.core.messages import (
     VoteReply,
 )
 
-__all__ = ["told"]
+__all__ = ["described"]
 
 
-def told(message: Message) -> str:
+def described(message: Message) -> str:
     """One line: who says what to whom. `7@2` is index 7 in term 2."""
     return f"{message.source[0]} > {message.target[0]}  {said(message)}"
 

@@ -43,7 +43,7 @@ from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
 from raft_actors.testing.simulation.ticket import Ticket
-from raft_actors.testing.simulation.transcript import told
+from raft_actors.testing.simulation.transcript import described
 from raft_actors.wire import versions
 from supervision.foreign import text_of
 
@@ -355,16 +355,16 @@ class World:
         self.checker.restarted(name, index)
 
     @property
-    def floor(self) -> int:
+    def index_shown(self) -> int:
         """The highest log index that an answer to a client had seen."""
-        return self.checker.floor
+        return self.checker.index_shown
 
     def announced(self, name: str, news: RoleChange) -> None:
         if self.tell:
             whom = f", leader {news.leader[0]}" if news.leader else ""
             self.tell(f"{name}: {news.role} in term {news.term}{whom}")
 
-    def complained(self, name: str, trouble: Trouble) -> None:
+    def reported(self, name: str, trouble: Trouble) -> None:
         if trouble.what == "impossible_entries":  # strangers there are none here
             raise Broken(f"{trouble.peer} sent {name} what no leader may have (§5.4.3)")
         if self.tell:
@@ -389,7 +389,7 @@ class World:
         arriving = [each for each in messages if self.passes(each.source[0], target)]
         if self.tell:
             for message in messages:
-                self.tell(told(message) + ("" if message in arriving else "   lost"))
+                self.tell(described(message) + ("" if message in arriving else "   lost"))
         if arriving:
             self.step(target, *([map_wire(each) for each in arriving] if self.encoded
                                 else arriving))  # fmt: skip
@@ -469,7 +469,7 @@ class World:
             self.ring_at(self.peers[name])
         raise Broken(f"{ALARMS_MAX} alarms within {seconds} s")
 
-    def recover(self, but: Collection[str] = ()) -> None:
+    def heal_all(self, but: Collection[str] = ()) -> None:
         """End every trouble: all messages under way are lost, then none; all `but` some run."""
         self.heal()
         self.wire.clear()
@@ -531,10 +531,10 @@ class World:
     ) -> Ticket:  # fmt: skip
         ticket = Ticket(self, "read", text_of(query))
         if consistency == STALE:
-            ticket.floor = after
+            ticket.index_min = after
             if staleness_s is not None:  # seconds of the clock of who answers
                 bound = self.now - staleness_s / self.peers[name].rate - CLOCK_S
-                ticket.floor = max(after, self.checker.floor_at(bound))
+                ticket.index_min = max(after, self.checker.index_shown_at(bound))
         if self.tell:
             how = "" if consistency == LINEARIZABLE else f" ({consistency})"
             bound_told = "" if staleness_s is None else f", {staleness_s:.3f} s old at most"

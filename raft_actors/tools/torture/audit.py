@@ -95,10 +95,10 @@ def look_into(found: Audit, key: str, calls: list[Operation], states: States) ->
     for call in acknowledged:
         missing = [node for node, counts in counted.items() if not counts[call.value]]
         if missing:
-            found.lost.append(f"{call.told()} on {key}, on {' and '.join(missing)}")
+            found.lost.append(f"{call.described()} on {key}, on {' and '.join(missing)}")
     for node, counts in counted.items():
         found.undead += [
-            f"{call.told()} on {key}, on {node}"
+            f"{call.described()} on {key}, on {node}"
             for call in (*refused, *(call for call in idle if not call.changes))
             if counts[call.value]
         ]

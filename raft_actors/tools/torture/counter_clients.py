@@ -107,7 +107,7 @@ class Counting(Loops):
             if count != expected
         ]
 
-    def told(self) -> str:
+    def described(self) -> str:
         return (
             f"{self.done} increments answered, {self.refused} refused, {self.unknown} unknown of "
             f"which {self.happened} happened"

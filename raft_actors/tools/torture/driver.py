@@ -259,7 +259,7 @@ class Torture:
         self.tell(f"a leader is elected {outcome.elected_s:.1f} s after all were up")
         assert self.counting is not None
         self.counting.settle_all()
-        self.tell(self.counting.told())
+        self.tell(self.counting.described())
         limit_s = SETTLE_S + len(self.history.operations) / REPLAYED_PER_S
         outcome.entries = self.until("all have applied the same", limit_s, self.converged)
         outcome.converged_s = time.monotonic() - up_at

@@ -70,7 +70,7 @@ def section(key: str, verdict: Verdict, strikes: Sequence[Strike]) -> str:
 
 def row(call: Operation, place: int | None) -> str:
     return (
-        f"<tr><td>{place or '?'}<td>{call.client}<td>{escape(call.told())}"
+        f"<tr><td>{place or '?'}<td>{call.client}<td>{escape(call.described())}"
         f"<td>{seconds(call.invoked)}<td>{seconds(call.completed)}</tr>"
     )
 
@@ -105,7 +105,7 @@ def picture(
                 continue
             number = placed.get(place)
             kind = call.kind if number else f"{call.kind} unplaced"
-            label = f"{number or '?'}: {call.told()}"
+            label = f"{number or '?'}: {call.described()}"
             begin = x(call.invoked)
             width = max(3.0, x(call.completed) - begin)
             parts.append(

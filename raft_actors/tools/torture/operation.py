@@ -46,7 +46,7 @@ class Operation:
             return False
         return self.kind == WRITE or self.seen == self.expected
 
-    def told(self) -> str:
+    def described(self) -> str:
         """In a few characters, for pictures: `read → 7`, `write 8`, `cas 7 → 8, found 9`."""
         if self.kind in (READ, STALE):
             text = self.kind if self.outcome != OK else f"{self.kind} → {self.seen}"

@@ -44,7 +44,7 @@ def look_for_staler(
             continue
         found.reads += 1
         if read.seen is not None and read.seen not in place_of:
-            found.staler.append(f"{read.told()} on {key}: it never held that")
+            found.staler.append(f"{read.described()} on {key}: it never held that")
             continue
         place = -1 if read.seen is None else place_of[read.seen]
         found.behind += newest_by(acknowledged, read.invoked) > place
@@ -52,7 +52,7 @@ def look_for_staler(
             continue
         bound = read.invoked - read.staleness_s * NANOSECONDS
         if newest_by(acknowledged, bound) > place:
-            found.staler.append(f"{read.told()} on {key}")
+            found.staler.append(f"{read.described()} on {key}")
 
 
 def newest_by(acknowledged: list[tuple[int, int]], when: float) -> int:

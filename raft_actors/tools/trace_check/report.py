@@ -5,9 +5,9 @@ from pathlib import Path
 
 from raft_actors.tools.trace_check.cluster import Report, check
 
-__all__ = ["run_check", "told"]
+__all__ = ["report_lines", "run_check"]
 
-TOLD_MAX = 20
+VIOLATIONS_SHOWN_MAX = 20
 
 
 def run_check(directory: Path) -> int:
@@ -21,12 +21,12 @@ def run_check(directory: Path) -> int:
         print(f"raft-actors: the traces in {directory} hold no line: nothing was checked",
               file=sys.stderr)  # fmt: skip
         return 2
-    print("\n".join(told(report)))
+    print("\n".join(report_lines(report)))
     return 1 if report.violations else 0
 
 
-def told(report: Report) -> list[str]:
-    lines = [str(violation) for violation in report.violations[:TOLD_MAX]]
+def report_lines(report: Report) -> list[str]:
+    lines = [str(violation) for violation in report.violations[:VIOLATIONS_SHOWN_MAX]]
     hidden = len(report.violations) - len(lines)
     if hidden:
         lines.append(f"... and {hidden} more")
