@@ -238,6 +238,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.forget_who_left()
         self.measure()
         self.forget_who_is_stuck()
+        self.report_who_refuses_snapshots()
         self.move_version()
         self.beat_at = state.now + config.heartbeat_timeout
         if not self.lease.broken:
@@ -262,7 +263,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
         state = self.state
         if self.transfer is not None:
             self.end_transfer(("ok", self.transfer.target))
-        state.troubles.pop("entry_too_large", None)
+        for what in ("entry_too_large", "refuses_snapshots"):
+            state.troubles.pop(what, None)
         for event, _until in self.postponed:
             state.answer(event.ticket, ELECTION_IN_PROGRESS)
         if self.change is not None:

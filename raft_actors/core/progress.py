@@ -12,6 +12,8 @@ from raft_actors.core.snapshot import Shipment
 
 __all__ = ["Progress"]
 
+REFUSED_MAX = 2
+"""One refused snapshot may have been damaged on its way; with the second the disk may be bad."""
 REST_S_MAX = 600.0
 """Each try reads the whole snapshot, and sends it."""
 
@@ -66,6 +68,10 @@ class Progress:
     def position(self) -> tuple[int, int]:
         """How far it has come: what matches, and how much of a snapshot is there."""
         return self.match, self.shipment.acked if self.shipment is not None else 0
+
+    @property
+    def refuses_snapshots(self) -> bool:
+        return self.refused >= REFUSED_MAX
 
     @property
     def wanted(self) -> int:

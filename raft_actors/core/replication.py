@@ -181,6 +181,24 @@ class Replication(LeaderBase):
             for progress in self.progress.values():
                 progress.shipment = None
                 progress.refused = 0
+        self.report_who_refuses_snapshots()
+
+    def report_who_refuses_snapshots(self) -> None:
+        """Have a person told of a follower whose disk may be bad, for as long as it lacks what no
+        entry of this log can bring it. A sound snapshot has been sent to it again and again.
+        """
+        state = self.state
+        refusing = [
+            member
+            for member, progress in self.progress.items()
+            if progress.refuses_snapshots
+            and progress.match < state.log.base
+            and member not in self.removed
+        ]
+        if not refusing:
+            state.troubles.pop("refuses_snapshots", None)
+        elif not state.has_doubtful_snapshot():
+            state.report(Trouble("refuses_snapshots", refusing[0]))
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
         """Keep what followers need that are behind, and alive, within a bound."""

@@ -304,7 +304,7 @@ class State:
                 self.ballot = self.with_configuration(index)
                 known = self.configuration.incarnation_of(self.peer)
                 if self.peer in self.configuration.everyone and known in (0, self.incarnation):
-                    self.troubles.clear()
+                    self.forget_troubles()
 
     def configuration_at(self, index: int) -> Configuration:
         if index <= self.snapshot.index:
@@ -341,13 +341,18 @@ class State:
     def has_doubtful_snapshot(self) -> bool:
         return self.doubted is not None or self.damaged is not None
 
+    def end_doubts(self) -> None:
+        """There is another snapshot than the one whose file was looked at, or is damaged."""
+        self.doubted = self.damaged = None
+        self.troubles.pop("damaged_snapshot", None)
+
     def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
         """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
 
         keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
         """
         self.snapshot = snapshot
-        self.doubted = self.damaged = None
+        self.end_doubts()
         if keep_from - 1 > self.log.base:
             self.log.compact(keep_from - 1)
             self.effects.compact = self.log.base, self.log.base_term
@@ -364,7 +369,7 @@ class State:
         self.incoming = None
         kept = log.term_at(snapshot.index) == snapshot.term
         self.snapshot = snapshot
-        self.doubted = self.damaged = None
+        self.end_doubts()
         if kept:
             log.compact(snapshot.index)
             self.effects.compact = log.base, log.base_term
@@ -435,6 +440,11 @@ class State:
         if leader is not None:
             for what in ("no_leader", "not_formed"):
                 self.troubles.pop(what, None)
+
+    def forget_troubles(self) -> None:
+        """This peer is a member with the directory that it has. What is wrong with a file stays."""
+        for what in self.troubles.keys() - {"damaged_snapshot"}:
+            del self.troubles[what]
 
     def report(self, trouble: Trouble) -> None:
         """Have a person told, once for each kind."""

@@ -24,8 +24,8 @@ from raft_actors import encoding
 from raft_actors.core.entry import RequestId
 
 __all__ = [
-    "END", "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "reply_at", "reply_in",
-    "said_in",
+    "END", "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "asked_of_sessions",
+    "reply_at", "reply_in", "said_in",
 ]  # fmt: skip
 
 NEW = (1 << 64) - 1
@@ -73,6 +73,27 @@ def reply_in(answer: bytes) -> tuple[int, bytes]:
 def said_in(answer: bytes) -> Any:
     """Return what an answer says, with an index or without."""
     return encoding.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
+
+
+def number_of(index: int, salt: int) -> int:
+    """Return the number of the session that the entry at `index` opens. No two entries have one
+    index; the salt tells the numbers of one group from those of another.
+    """
+    return (salt % (1 << SALT_BITS)) << INDEX_BITS | index
+
+
+def asked_of_sessions(index: int, request: RequestId, command: bytes) -> tuple[Any, ...] | None:
+    """Return what an entry asks of the sessions and not of the machine, as people read it: ("open",
+    number), ("end", number) or ("settle", number, sequence). None for any other command.
+    """
+    number, sequence = request
+    if number == NEW:
+        return "open", number_of(index, sequence)
+    if number == END:
+        return "end", sequence
+    if number and not command:
+        return "settle", number, sequence
+    return None
 
 
 class Session:
@@ -146,10 +167,9 @@ class Sessions:
     def open(self, index: int, salt: int, time_ms: int) -> bytes:
         """Open a session by the entry at `index`, and return the encoded answer.
 
-        No two entries have one index, so an entry that was sent twice opens two sessions and
-        none twice. The salt tells the numbers of one group from those of another.
+        An entry that was sent twice opens two sessions and none twice.
         """
-        number = (salt % (1 << SALT_BITS)) << INDEX_BITS | index
+        number = number_of(index, salt)
         self.now_ms = max(self.now_ms, time_ms)
         self.expire()
         self.by_number[number] = self.latest = Session(self.now_ms)

@@ -12,11 +12,13 @@ from raft_actors.core.entry import (
     VERSION,
     kind_of,
     payload_of,
+    request_of,
     term_of,
     version_of,
 )
 from raft_actors.core.server import Server
 from raft_actors.errors import HostError, StoreError
+from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.problem_texts import in_words
@@ -107,11 +109,14 @@ class Inspection:
             return ("error", "not_found")
         entry = log.between(index, index)[0]
         kind, payload = kind_of(entry), payload_of(entry)
-        data = None
-        if kind == COMMAND:
+        name, data = KIND_NAMES.get(kind, "unknown"), None
+        asked = asked_of_sessions(index, request_of(entry), payload) if kind == COMMAND else None
+        if asked is not None:
+            name, data = "session", asked
+        elif kind == COMMAND:
             try:
                 data = encoding.loads(payload)
-            except (ValueError, HostError):  # of a session's own, or not to be read here
+            except (ValueError, HostError):  # a strange client's, or not to be read here
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))
@@ -122,7 +127,7 @@ class Inspection:
             {
                 "index": index,
                 "term": term_of(entry),
-                "type": KIND_NAMES.get(kind, "unknown"),
+                "type": name,
                 "data": data,
             },
         )

@@ -324,15 +324,21 @@ def read_record(path: Path) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict) or record.get("what") != MAGIC:
         raise StoreCorrupt(f"{file} is not what raft_actors writes; {REJOIN}")
+    checksum = record.pop("checksum", None)
+    if checksum is not None and checksum != checksum_of(record):
+        raise damaged(file)
     if record.get("format") != FORMAT:
         raise StoreCorrupt(
             f"{path} has format {record.get('format')!r}, and this version of raft_actors knows "
             f"format {FORMAT}: use the version that wrote it"
         )
-    checksum = record.pop("checksum", None)
-    if checksum != checksum_of(record) and not (checksum is None and {*record} == BEFORE_CHECKSUMS):
-        raise StoreCorrupt(f"{file} is damaged: it is not what was written to it; {REJOIN}")
+    if checksum is None and {*record} != BEFORE_CHECKSUMS:
+        raise damaged(file)
     return record
+
+
+def damaged(file: Path) -> StoreCorrupt:
+    return StoreCorrupt(f"{file} is damaged: it is not what was written to it; {REJOIN}")
 
 
 def checksum_of(record: dict[str, Any]) -> int:

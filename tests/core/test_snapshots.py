@@ -4,6 +4,7 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.core.entry import COMMAND, encode
+from raft_actors.core.entry import CONFIG as CONFIG_KIND
 from raft_actors.core.messages import (
     AppendEntries,
     AppendRejected,
@@ -15,6 +16,7 @@ from raft_actors.core.messages import (
     SnapshotRefused,
     SnapshotReply,
     SnapshotTaken,
+    Tick,
 )
 from raft_actors.core.progress import REST_S_MAX
 from raft_actors.core.snapshot import Snapshot
@@ -267,6 +269,56 @@ def test_one_who_refused_a_snapshot_is_sent_it_at_once_when_its_process_comes_ba
     assert not sent_to(server.flush(), "c")
     server.step(NodeLost(address("c")[1]))
     assert sent_to(server.flush(), "c")
+
+
+def refuses_each(times=2):
+    """A leader whose follower c has refused so many sound snapshots."""
+    world, server, snapshot = shipping()
+    for _ in range(times):
+        assert sent_to(server.flush(), "c")
+        server.step(refused(world, server, snapshot))
+        server.step(SnapshotChecked(snapshot, ""))
+    return world, server, snapshot
+
+
+def test_a_follower_that_refuses_each_snapshot_is_a_trouble_of_its_leader() -> None:
+    """Planted: a_follower_that_refuses_each_snapshot_is_told_to_nobody."""
+    _, server, _ = refuses_each(1)
+    assert server.flush().troubles == [], "one may have been damaged on its way"
+    world, server, _ = refuses_each()
+    (trouble,) = server.flush().troubles
+    assert (trouble.what, trouble.peer) == ("refuses_snapshots", address("c"))
+    assert server.troubles.keys() == {"refuses_snapshots"}
+    server.step(
+        AppendReply(
+            source=address("c"), target=address("a"), group=server.group, term=server.term,
+            source_incarnation=world.servers["c"].incarnation, match=server.log.last_index, round=0,
+        )
+    )  # fmt: skip
+    server.step(Tick())
+    assert server.troubles == {}, "it has all there is"
+
+
+def test_the_trouble_of_a_follower_that_refuses_snapshots_ends_with_the_office() -> None:
+    _, server, _ = refuses_each()
+    assert server.troubles
+    server.become_follower(leader=None)
+    assert server.troubles == {}
+
+
+def test_a_damaged_snapshot_is_no_trouble_any_more_once_there_is_another() -> None:
+    """A new configuration of the members mends no file.
+
+    Planted: a_damaged_snapshot_stays_a_trouble.
+    """
+    _, server, snapshot = doubted()
+    server.step(SnapshotChecked(snapshot, "it is damaged"))
+    configuration = server.configuration
+    entry = encode(1, CONFIG_KIND, configuration.encode())
+    server.note_configurations(configuration.index, [entry])
+    assert server.troubles.keys() == {"damaged_snapshot"}
+    server.step(SnapshotTaken(Snapshot(snapshot.index, 1, configuration, 11, 8)))
+    assert server.troubles == {}
 
 
 def test_a_damaged_snapshot_is_told_of_and_sent_to_nobody_until_there_is_another() -> None:

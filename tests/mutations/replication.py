@@ -250,6 +250,17 @@ MUTATIONS = (
         "            pass",
     ),
     Mutation(
+        "a_follower_that_refuses_each_snapshot_is_told_to_nobody", "docs/snapshots.md",
+        "core/replication",
+        "            if progress.refuses_snapshots\n",
+        "            if False\n",
+    ),
+    Mutation(
+        "a_damaged_snapshot_stays_a_trouble", "docs/snapshots.md", "core/state",
+        '        self.troubles.pop("damaged_snapshot", None)',
+        "        pass",
+    ),
+    Mutation(
         "who_refuses_each_snapshot_is_sent_it_again_at_once", "docs/snapshots.md",
         "core/replication",
         "        waits = state.has_doubtful_snapshot() or state.now < progress.rests_until",

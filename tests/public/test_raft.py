@@ -763,6 +763,25 @@ def test_an_entry_that_can_not_be_read_here_is_shown_as_its_bytes_are(make_peer,
     assert (ok, entry["data"]) == ("ok", encoding.dumps(command))
 
 
+def test_the_opening_of_a_session_is_shown_as_that(make_peer):
+    """Planted: as a command of no bytes."""
+    name, _ = make_peer()
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    with Cluster(name) as cluster:
+        cluster.write(("set", "a", 1))
+        last = Raft.status(name)[1]["last_index"]
+        _, opened = Raft.get_entry(name, last - 1)
+    assert opened["type"] == "session"
+    said, number = opened["data"]
+    assert said == "open"
+    assert eventually(lambda: last_entry(name) == ("session", ("end", number)))
+
+
+def last_entry(name):
+    _, entry = Raft.get_entry(name, Raft.status(name)[1]["last_index"])
+    return entry["type"], entry["data"]
+
+
 def test_a_command_with_a_time_zone_that_its_leader_does_not_know_is_not_in_the_log(make_peer):
     """In the log, it would end every replica whose machine asks for the offset."""
     name, _ = make_peer()

@@ -16,6 +16,7 @@ import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import FRESH_BALLOT, Saved, open_store
+from raft_actors.stores.data_directory import read_record, write_record
 from raft_actors.stores.durable import DurableStore
 from tests.stores.helpers import delete_entry, filled, names_in
 
@@ -359,8 +360,7 @@ def test_a_directory_of_other_things_is_refused_and_left_alone(kind, path, conte
 
 def test_a_directory_of_a_newer_format_is_refused(kind, path):
     open_store(kind, path).close()
-    record = json.loads((path / "store.json").read_text())
-    (path / "store.json").write_text(json.dumps(record | {"format": 3}))
+    write_record(path / "store.json", read_record(path) | {"format": 3})
     with pytest.raises(StoreCorrupt, match=r"has format 3, and this version .* knows format 2"):
         open_store(kind, path)
 

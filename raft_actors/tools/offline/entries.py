@@ -22,6 +22,7 @@ from raft_actors.core.entry import (
     version_of,
 )
 from raft_actors.errors import HostError
+from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.offline.stopped_peer import batches
 
@@ -64,13 +65,18 @@ def entry_view(index: int, entry: bytes) -> dict[str, Any]:
             "index": index, "term": None, "kind": None, "time": None, "request": None,
             "data": repr(entry), "damage": damage,
         }  # fmt: skip
-    _, request, time_ms = command_of(entry)
-    time = None
+    payload, request, time_ms = command_of(entry)
+    kind, data, time = KIND_NAMES[kind_of(entry)], None, None
+    asked = asked_of_sessions(index, request, payload) if kind_of(entry) == COMMAND else None
+    if asked is None:
+        data = data_of(entry)
+    else:
+        kind, data = "session", repr(asked)
     if 0 < time_ms <= TIME_MAX:
         time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
     return {
-        "index": index, "term": term_of(entry), "kind": KIND_NAMES[kind_of(entry)], "time": time,
-        "request": list(request), "data": data_of(entry), "damage": damage,
+        "index": index, "term": term_of(entry), "kind": kind, "time": time,
+        "request": list(request), "data": data, "damage": damage,
     }  # fmt: skip
 
 
@@ -81,6 +87,6 @@ def data_of(entry: bytes) -> Any:
             return json.loads(payload)
         if kind == COMMAND:
             return repr(encoding.loads(payload))
-    except (ValueError, HostError):  # of a session's own, a strange client's, not to be read here
+    except (ValueError, HostError):  # a strange client's, or not to be read here
         return repr(payload)
     return version_of(entry) if kind == VERSION else None

@@ -17,6 +17,7 @@ from raft_actors.stores import open_store
 from raft_actors.stores.data_directory import FORMAT, write_record
 from raft_actors.stores.durable import key
 from raft_actors.tools.commands import app
+from raft_actors.machine.sessions import END, NEW
 from raft_actors.tools.offline.entries import entry_view
 from tests.ground.test_encoding import in_a_set
 from tests.tools.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
@@ -90,6 +91,20 @@ def test_an_entry_that_can_not_be_read_on_this_machine_is_shown_as_its_bytes_are
     """The hash of a moment needs the offset of its zone, which is not known here."""
     payload = in_a_set(datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of("Mars/Base")))
     assert entry_view(7, encode(1, COMMAND, payload))["data"] == repr(payload)
+
+
+def test_what_is_asked_of_the_sessions_is_shown_as_that():
+    """Planted: as a command of no bytes."""
+    views = [
+        entry_view(7, encode(1, COMMAND, request=request))
+        for request in ((NEW, 0), (END, 7), (7, 3), (0, 0))
+    ]
+    assert [(view["kind"], view["data"]) for view in views] == [
+        ("session", "('open', 7)"),
+        ("session", "('end', 7)"),
+        ("session", "('settle', 7, 3)"),
+        ("command", "b''"),
+    ]
 
 
 def test_names_are_whole_in_eighty_columns_too(path):
