@@ -3,7 +3,6 @@ the directory of one peer only.
 """
 
 import gc
-import json
 import os
 import shutil
 import subprocess

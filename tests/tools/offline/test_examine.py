@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from raft_actors import encoding
 from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
+from raft_actors.machine.sessions import END, NEW
 from raft_actors.stores import open_store
 from raft_actors.stores.data_directory import FORMAT, write_record
 from raft_actors.stores.durable import key
 from raft_actors.tools.commands import app
-from raft_actors.machine.sessions import END, NEW
 from raft_actors.tools.offline.entries import entry_view
 from tests.ground.test_encoding import in_a_set
 from tests.tools.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
