@@ -378,8 +378,8 @@ class Raft:
         """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`, or
         `"compacted"` where a snapshot stands for it. Raises TypeError for what is no index.
 
-        Its type is `"command"`, `"config"`, `"version"`, `"noop"`, or `"session"`: a `Cluster` opens
-        or ends its session, or settles that a command of it never runs.
+        Its type is `"command"`, `"config"`, `"version"`, `"noop"`, or `"session"`: a `Cluster`
+        opens or ends its session, or settles that a command of it never runs.
 
         >>> ok, index = Raft.backup("peer1", "tuesday.backup")
         >>> Raft.get_entry("peer1", index + 1)

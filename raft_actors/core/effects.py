@@ -74,8 +74,8 @@ class Trouble:
            "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
            "no_state": this one is to keep a state, and has a witness's data directory
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
-           "refuses_snapshots": `peer` says of each snapshot that it is sent, and that is sound here,
-           that it is damaged
+           "refuses_snapshots": `peer` says of each snapshot that it is damaged; the file
+           of this peer is sound
     """
 
     what: str

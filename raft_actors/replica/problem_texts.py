@@ -86,9 +86,10 @@ def in_words(trouble: Trouble, peer: Address) -> str:
             return f"its newest snapshot is damaged: {trouble.detail}"
         case "refuses_snapshots":
             return (
-                f"{other} refuses each snapshot that it is sent: it found them damaged after it had "
-                f"written them, and the file here is sound. It stays behind. Look at the disk of {other[1]}, or give the peer another directory: stop "
-                "it, move its directory away, and call Raft.join on its node"
+                f"{other} refuses each snapshot that it is sent: it found them damaged when it had "
+                "written them, and the file here is sound. It stays behind. Look at its disk, or "
+                "give it another: stop it, move its data directory away, and call Raft.join on its "
+                "node"
             )
         case _:  # "lost_entries"
             return (
