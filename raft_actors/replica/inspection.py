@@ -109,7 +109,8 @@ class Inspection:
             return ("error", "not_found")
         entry = log.between(index, index)[0]
         kind, payload = kind_of(entry), payload_of(entry)
-        name, data = KIND_NAMES.get(kind, "unknown"), None
+        name = KIND_NAMES.get(kind, "unknown")
+        data: Any = None
         asked = asked_of_sessions(index, request_of(entry), payload) if kind == COMMAND else None
         if asked is not None:
             name, data = "session", asked
