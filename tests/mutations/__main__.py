@@ -4,11 +4,13 @@
     python -m tests.mutations figure_8           those whose name contains the word
     python -m tests.mutations --jobs 2 --write   all, two at a time, into docs/mutations.md
     python -m tests.mutations figure_8 --write   these rows of it; the others stay
+    python -m tests.mutations --both             seeds also of bugs that a test has caught: hours
 
 A mutation is one replacement of text in one module, made in a copy. Two nets are held under it: the
 tests that say what the protocol must do (the column "test": the first that goes red), and the
-seeded simulation (the column "simulation": the first seed that fails). A bug that one of them
-catches is caught; one that hangs a net is caught too. One that gets through both means that a
+seeded simulation (the column "simulation": the first seed that fails). The simulation is played
+where no test catches the bug. A bug that one of them catches is caught; one that hangs a net is
+caught too. One that gets through both means that a
 check is missing, and the exit status says so.
 """
 
@@ -28,6 +30,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*", help="only those whose name contains one of these")
     parser.add_argument("--jobs", type=int, default=1, help="mutations tried at once")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
+    parser.add_argument("--both", action="store_true",
+                        help="play seeds also for a bug that a test has caught")  # fmt: skip
     options = parser.parse_args(arguments)
     words = options.words
     chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
@@ -48,7 +52,7 @@ def main(arguments: list[str]) -> int:
                 return 2
         print("\n".join(HEAD))
         caught_by = pool.map(
-            lambda mutation: catch(mutation, source=source, nets=mutation.nets), chosen
+            lambda each: catch(each, source=source, nets=each.nets, both=options.both), chosen
         )
         for mutation, caught in zip(chosen, caught_by, strict=True):
             survivors += not (caught.test or caught.simulation)

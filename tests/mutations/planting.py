@@ -27,6 +27,10 @@ for seed in range({SEEDS}):
 """
 
 
+NOT_PLAYED = "not played"
+"""Instead of a seed: the simulation was left out, for a test had caught the bug."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catch:
     """What caught a mutation; empty strings for nothing."""
@@ -106,11 +110,19 @@ def catch(
     source: Path = ROOT,
     nets: Sequence[str] = NETS,
     simulate: bool = True,
+    both: bool = True,
 ) -> Catch:
-    """Return what catches a bug; with None, what goes red without any."""
+    """Return what catches a bug; with None, what goes red without any.
+
+    simulate   False: no seed is played at all
+    both       False: seeds are played only where no test catches the bug
+    """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         copy(source, directory)
         if mutation is not None:
             plant(mutation, directory)
-        return Catch(red_test(directory, nets), failing_seed(directory) if simulate else "")
+        test = red_test(directory, nets)
+        if test and not both:
+            return Catch(test, NOT_PLAYED)
+        return Catch(test, failing_seed(directory) if simulate else "")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tests.mutations.every import MUTATIONS
 from tests.mutations.mutation import Mutation
-from tests.mutations.planting import ROOT, Catch
+from tests.mutations.planting import NOT_PLAYED, ROOT, Catch
 
 TABLE = ROOT / "docs" / "mutations.md"
 HEAD = ("| planted bug | rule | module | test | simulation |", "|---|---|---|---|---|")
@@ -40,11 +40,15 @@ def known_rows(table: str) -> dict[str, str]:
 
 
 def write_table(tried: dict[str, str]) -> None:
-    """Put the rows into the document's table. Those that were not tried stay what they are; what
-    is planted no more goes.
+    """Put the rows into the document's table. Those that were not tried stay what they are, and so
+    does the simulation's cell of those that it did not play; what is planted no more goes.
     """
     before, table, after = split_table(TABLE.read_text())
-    known = known_rows(table) | tried
+    known = known_rows(table)
+    for name, text in tried.items():
+        if name in known and text.endswith(f"| {NOT_PLAYED} |"):
+            text = text.removesuffix(f"{NOT_PLAYED} |") + known[name].rpartition(" | ")[2]
+        known[name] = text
     rows = [known[mutation.name] for mutation in MUTATIONS if mutation.name in known]
     table = "\n".join([*HEAD, *rows, "", f"{summary(rows)}."])
     TABLE.write_text(f"{before}<!-- table -->\n{table}\n<!-- end of table -->\n{after}")
