@@ -20,6 +20,19 @@ __all__ = ["OnDiskStateMachine", "StateMachine"]
 class StateMachine:
     """A replicated state machine: three methods, called on the peer's own thread.
 
+    >>> from raft_actors import Raft, StateMachine
+    >>> class Counter(StateMachine):
+    ...     def init(self, name):
+    ...         return 0
+    ...     def handle_write(self, command, state):
+    ...         return state + command, state + command
+    ...     def handle_read(self, query, state):
+    ...         return state
+    >>> peers = Raft.test_cluster(Counter)
+    >>> leader = Raft.leader(peers[0])
+    >>> Raft.write(leader, 5), Raft.write(leader, 2), Raft.read(leader, "sum")
+    (5, 7, 7)
+
     Commands, queries, replies and the parts of a state that go into them are terms: None, bool,
     int, float, str, bytes, list, tuple, dict, set, frozenset, datetime, date, time, timedelta.
 
@@ -28,18 +41,18 @@ class StateMachine:
 
     An exception in `handle_write` is the command's result, on every replica alike: its writer
     gets `("error", ("exception", type_name, text))` and the state stays what it was before. That
-    holds by itself where `handle_write` returns a new state. One that changes its state in place
-    either raises before its first change, or keeps its state in something with `commit()` and
-    `rollback()`, like `raft_actors.UndoDict`: the framework calls them. An exception that tells of
-    the host (no memory, too deep a recursion, too many digits, a file or module that is not there)
-    is no result: other replicas may do otherwise, so the replica stops before that command and says
-    so.
+    holds by itself where `handle_write` returns a new state. A machine that changes its state in
+    place either raises before its first change, or keeps its state in an object with `commit()`
+    and `rollback()`, such as `raft_actors.UndoDict`, and the library calls them. An exception that
+    depends on the host (no memory, too deep a recursion, too many digits, a missing file or module)
+    is no result, for other replicas may not raise it: the replica stops before that command, with
+    an error in the log.
 
-    version          of this class: the newest that it can run as. Raise it with each change of
-                     what a command does or how the state looks, and say in `upgrade` how to move
-                     a state on; see docs/upgrades.md
-    current_version  what the group runs as at the entry that is being applied: `version` once
-                     every member has it. Commands and reads must do what that version did
+    version          the newest version that this class can run as. Raise it with each change of
+                     what a command does or how the state looks, and let `upgrade` change the state
+                     of the version before; see docs/upgrades.md
+    current_version  the version that the group runs at the entry that is applied now: `version`
+                     once every member has it. Commands and reads must do what that version did
     """
 
     version: int = 1
@@ -52,45 +65,50 @@ class StateMachine:
         raise NotImplementedError(f"{type(self).__name__} needs init(self, name)")
 
     def handle_write(self, command: Any, state: Any) -> tuple[Any, Any]:
-        """Run a committed command. Return (reply, state)."""
+        """Run a committed command. Return (reply, state).
+
+        reply   a term, for the caller of `Raft.write`
+        state   the state after the command: a new one, or the same object, changed
+        """
         raise NotImplementedError(f"{type(self).__name__} needs handle_write(self, command, state)")
 
     def handle_read(self, query: Any, state: Any) -> Any:
-        """Answer a query, on the peer that was asked alone. Return `reply` or `(reply, state)`.
+        """Answer a query, on one replica alone. Return `reply` or `(reply, state)`.
 
-        Don't change the state: a read runs on one replica alone. Another state that it returns is
-        no state, and what it changes in place makes this replica differ from the others, without
-        a word; only an `UndoDict` and a state on disk take it back. `raft_simulation` finds it.
-        A pair is taken for (reply, state) if its second part is `state` itself, unless its first
-        is "ok" or "error": then the pair is the reply, as is every other pair.
+        Do not change the state: a read runs on one replica, so a change in place makes this replica
+        differ from the others, and nothing reports it. Only an `UndoDict` and a state on disk take
+        such a change back. The fixture `raft_simulation` finds it.
+        A pair is taken for (reply, state) if its second part is the object `state` itself and its
+        first part is neither "ok" nor "error". Every other pair is the reply.
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 
     @by_default
     def snapshot(self, state: Any) -> Any:
-        """Return the state as `restore` wants it: a term, or an iterator of terms.
+        """Return the state in the form that `restore` takes: a term, or an iterator of terms.
 
-        Called now and then, so that the log need not be kept whole. While the result is read,
-        slice by slice, no command is applied, so it may be the state itself, as it is here. A
-        very big state is better returned as `Frozen(pieces)`: those are read on another thread
-        while commands go on, so they must be what the state was.
+        The library calls it now and then, and then deletes the log before it. No command is applied
+        while the result is read, so the result may be the state itself, as it is here. A very big
+        state is better returned as `Frozen(pieces)`: those are read on another thread while
+        commands are applied, so they must not change with the state.
         """
         return state
 
     def restore(self, data: Any) -> Any:
-        """Return the state that `snapshot` was given.
+        """Return the state that `snapshot` was called with, made from what it returned.
 
-        data   what `snapshot` returned: a term, or for an iterator or `Frozen` an iterator of the
-               same pieces
+        data   what `snapshot` returned: a term; or, if it returned an iterator or `Frozen`, an
+               iterator of the same pieces
         """
         return data
 
     @by_default
     def upgrade(self, state: Any, from_version: int) -> Any:
-        """Return what `state`, as `from_version` left it, is in version `from_version` + 1.
+        """Return the state of version `from_version` + 1, made from one of `from_version`.
 
-        Every replica does it at the same entry of the log, so like `handle_write` it must do the
-        same everywhere. It is called for each version on the way; if it raises, the peer stops.
+        Every replica calls it at the same entry of the log, so it must do the same everywhere, as
+        `handle_write` must. It is called once for each version in between. If it raises, the peer
+        stops.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has version {self.version} and no upgrade(self, state, "
@@ -102,22 +120,38 @@ class StateMachine:
         """Return the child spec of a peer that runs this machine.
 
         name     the peer's name, unique on its node
-        options  `members=[...]`, who is to form a group with it (docs/membership.md);
+        options  `members=[...]`, the members of the group that it forms (docs/membership.md);
                  `config=Config(...)`, or Config's fields one by one (`data_dir=...`)
 
-        So `(KVStore, {"name": "peer1"})` stands among a supervisor's children.
+        A supervisor calls it, so `(KVStore, {"name": "peer1"})` can be one of its children:
+
+        >>> from raft_actors import Supervisor
+        >>> ok, tree = Supervisor.start_link([(Counter, {"name": "counter"})])
         """
         return peer_spec(cls, name=name, **options)
 
 
 class OnDiskStateMachine(StateMachine):
-    """A state machine whose state is on disk: a `DiskDict`, of str keys and terms.
+    """A state machine whose state is on disk: a `DiskDict`, a mapping of str keys to terms.
 
-    Write `handle_write(command, state)` and `handle_read(query, state)`; return the state that you
-    were given. A restarted peer goes on from what is on its disk: what `init` writes counts before
-    the first command only.
+    Write `handle_write(command, state)` and `handle_read(query, state)`, and return the state that
+    they were given. A restarted peer goes on with the state on its disk; what `init` writes counts
+    before the first command only.
 
-    directory   where it is, set by the peer
+    directory   the state's directory, set by the peer
+
+    >>> from raft_actors import OnDiskStateMachine, Raft
+    >>> class Registers(OnDiskStateMachine):
+    ...     def handle_write(self, command, state):
+    ...         name, value = command
+    ...         state[name] = value
+    ...         return "ok", state
+    ...     def handle_read(self, query, state):
+    ...         return state.get(query)
+    >>> peers = Raft.test_cluster(Registers)
+    >>> leader = Raft.leader(peers[0])
+    >>> Raft.write(leader, ("x", 1)), Raft.read(leader, "x")
+    ('ok', 1)
     """
 
     state_is_on_disk = True

@@ -19,19 +19,27 @@ TYPES = ("worker", "supervisor")
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a supervisor knows of a child. `dataclasses.replace(spec, id=...)` makes a variant.
+    """What a supervisor knows of a child: how it starts, restarts and stops it.
 
     id        names the child among its siblings; a DynamicSupervisor ignores it
-    start     called on the supervisor's thread; returns `("ok", ref)` or a ref, `"ignore"`, or
-              `("error", reason)`. Raising is an error too. The ref is linked to the supervisor.
-              It is called for each life of the child: what its arguments hold, all lives share
+    start     called without arguments on the supervisor's thread; returns `("ok", ref)` or a ref,
+              `"ignore"`, or `("error", reason)`. An exception is an error too. The ref is linked
+              to the supervisor. It is called again for each restart: objects among its arguments
+              are shared by the child before and the child after
     restart   "permanent": always; "transient": only after an abnormal end; "temporary": never
-    shutdown  seconds to wait for its end before it is killed; "brutal_kill": at once;
-              "infinity": however long. None: 5.0 for a worker, "infinity" for a supervisor
+    shutdown  seconds to wait for the child's end before it is killed; "brutal_kill": kill it at
+              once; "infinity": wait without a bound. None: 5.0 for a worker, "infinity" for a
+              supervisor
     type      "worker" or "supervisor"
     modules   the classes the child is made of, shown by `which_children`
 
     Raises ChildSpecError, whose `reason` is OTP's term, e.g. `("invalid_shutdown", -1)`.
+
+    >>> from dataclasses import replace
+    >>> from supervision import ChildSpec, Process
+    >>> spec = ChildSpec("cache", Process.start_link, restart="transient")
+    >>> replace(spec, id="second_cache", shutdown="brutal_kill")
+    ChildSpec('second_cache', Process.start_link, transient, shutdown='brutal_kill', worker)
     """
 
     id: Hashable
@@ -63,7 +71,11 @@ class ChildSpec:
         check_options(self.restart, self.shutdown, self.type, of=f"child {text_of(self.id)}")
 
     def restarts_after(self, reason: Reason) -> bool:
-        """Whether the child is to be started again after it ended so."""
+        """Tell whether the child is started again after it has ended for this reason.
+
+        >>> spec.restarts_after("normal"), spec.restarts_after("killed")
+        (False, True)
+        """
         if says(self.restart, "transient"):
             return is_abnormal(reason)
         return says(self.restart, "permanent")

@@ -29,12 +29,17 @@ def dynamic_supervisor_flags(
     max_restarts: int = 3,
     max_seconds: float = 5.0,
 ) -> DynamicSupervisorFlags:
-    """Say how a dynamic supervisor works; `DynamicSupervisor.init` is this function.
+    """Check the options of a dynamic supervisor and return them; `DynamicSupervisor.init` is this
+    function.
 
-    max_children   how many there may be at a time, those that restart included
-    max_restarts   how many restarts within `max_seconds`, of all children together, are borne
+    max_children   how many there may be at a time, with those that wait for their restart
+    max_restarts   so many restarts within `max_seconds`, of all children together, are made; when
+                   one more is due, the supervisor ends itself and its children
 
     Raises OptionError.
+
+    >>> DynamicSupervisor.init(max_children=100).max_children
+    100
     """
     if not says(strategy, "one_for_one"):
         raise OptionError(
@@ -51,9 +56,20 @@ def dynamic_supervisor_flags(
 
 
 class DynamicSupervisor(SupervisorBase):
-    """Starts with no children; `start_child` adds them. All are one_for_one.
+    """A supervisor without children at its start: `start_child` adds them, of any number.
 
-    Ids are ignored and may repeat. At its end all children are told to end at the same time.
+    Each child is restarted alone. Ids are ignored and may repeat: a child is known by its ref. At
+    the supervisor's end all children are asked to end at the same time.
+
+    >>> from supervision import DynamicSupervisor, Process
+    >>> class Session(Process, restart="temporary"):
+    ...     def init(self, user):
+    ...         self.user = user
+    ...     def on_receive(self, message):
+    ...         return f"{self.user}: {message}"
+    >>> ok, sessions = DynamicSupervisor.start_link(max_children=100)
+
+    In every call `supervisor` is a ref, a proxy, or a name in `supervision.names`.
     """
 
     init: ClassVar[Callable[..., DynamicSupervisorFlags]] = staticmethod(dynamic_supervisor_flags)
@@ -68,8 +84,12 @@ class DynamicSupervisor(SupervisorBase):
     def start_child(supervisor: Any, child: ChildForm) -> Any:
         """Start another child.
 
-        Returns `("ok", ref)`, "ignore", or `("error", reason)` with "max_children", the reason its
-        start failed, or what is wrong with its spec.
+        Returns `("ok", ref)`; "ignore" if the start returned that; or `("error", reason)` with
+        "max_children", the reason why its start failed, or what is wrong with its spec.
+
+        >>> ok, session = DynamicSupervisor.start_child(sessions, (Session, "ann"))
+        >>> session.ask("hello")
+        'ann: hello'
         """
         try:
             spec = to_spec(child)
@@ -79,9 +99,15 @@ class DynamicSupervisor(SupervisorBase):
 
     @staticmethod
     def terminate_child(supervisor: Any, child: Any) -> Any:
-        """Stop the child with this ref (proxy, name) for good: "ok", `("error", "not_found")`.
+        """Stop the child with this ref, proxy or name, and do not start it again.
 
-        One that restarts goes by the ref that it had last. Raises TypeError for what is no process.
+        A child that waits for its restart is known by the ref that it had last. Returns "ok" or
+        `("error", "not_found")`. Raises TypeError for what is no process.
+
+        >>> DynamicSupervisor.terminate_child(sessions, session)
+        'ok'
+        >>> DynamicSupervisor.count_children(sessions)["active"]
+        0
         """
         return call(supervisor, "terminate_child", process_of(child))
 

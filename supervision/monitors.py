@@ -1,4 +1,4 @@
-"""Monitors: hear of the end of a process as a message."""
+"""Monitors: the end of a process arrives as a message."""
 
 from dataclasses import dataclass
 from itertools import count
@@ -17,11 +17,11 @@ _refs = count(1)
 
 @dataclass(slots=True)
 class Down:
-    """What a watcher is told, once for each monitor.
+    """The message that a watcher receives once for each monitor, when the process has ended.
 
-    ref      that of the Monitor
+    ref      the number of the Monitor, `Monitor.ref`
     actor    what was monitored: its ref; its `address` if it is a remote ref that has one;
-             the name, if nobody had it
+             the name, if no process had it
     reason   why it ended; "noproc" if it had ended before it was monitored
     """
 
@@ -32,6 +32,13 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
+    """One monitor, as `monitor` returned it.
+
+    ref      its number, which its Down bears
+    actor    what is monitored
+    cancel   ends it; `demonitor` calls it
+    """
+
     ref: int
     actor: Any
     cancel: Cancel
@@ -41,13 +48,24 @@ class Monitor:
 
 
 def monitor(target: Any, watcher: Any = None) -> Monitor:
-    """Have `watcher` told Down when the target ends, at once if it has ended.
+    """Send `watcher` a Down when the target ends, at once if it has ended already.
 
     target    anything that has `watch`: a ProcessRef or a remote ref; or a proxy, or a name
-    watcher   a ref of any actor; the calling process if None
+    watcher   the ref of any actor; None: the calling process
 
     Each call makes another monitor, with a Down of its own. Raises TypeError if the target can't
     be watched, and if there is no watcher.
+
+    >>> from supervision import Process, demonitor, monitor, stop
+    >>> class Watcher(Process):
+    ...     def on_receive(self, message):
+    ...         print(message.reason)
+    >>> ok, target = Process.start_link()
+    >>> ok, watcher = Watcher.start_link()
+    >>> seen = monitor(target, watcher)
+    >>> stop(target), stop(watcher)  # a stopped process first handles what waits
+    normal
+    ('ok', 'ok')
     """
     listener = current() if watcher is None else resolve(watcher)
     if listener is None and watcher is None:
@@ -85,5 +103,8 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
 
 
 def demonitor(monitor: Monitor) -> None:
-    """End a monitor. A Down that is in the inbox by now still comes; know it by its `ref`."""
+    """End a monitor. A Down that waits in the inbox already still arrives: compare its `ref`.
+
+    >>> demonitor(monitor(target, watcher))
+    """
     monitor.cancel()

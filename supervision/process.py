@@ -30,13 +30,29 @@ __all__ = ["Process"]
 
 
 class Process(Life):
-    """An actor with an exit reason. Override `init`, `on_receive` or methods, and `terminate`.
+    """A Pykka actor whose starter waits for its `init`, and whose end has a reason.
 
-    Defaults for the child spec go to the class statement, as in
-    `class Cache(Process, restart="transient", shutdown=1.0)`; see ChildSpec.
+    Override `init`, which is given the arguments of the start; `on_receive`, or methods that a
+    proxy calls; and `terminate`, which is given the exit reason. Defaults for the child spec stand
+    in the class statement, as in `class Cache(Process, restart="transient", shutdown=1.0)`; see
+    ChildSpec.
 
-    An exception in a message ends the process, whether it was told or asked; an asker is given
-    the original exception. Types in `reply_errors` are only given to the asker.
+    An exception in a message ends the process, whether the message was told or asked; an asker
+    gets the original exception. Exceptions of the types in `reply_errors` end nothing: they only
+    go to the asker.
+
+    >>> from supervision import Process, stop
+    >>> class Adder(Process):
+    ...     def init(self, start):
+    ...         self.sum = start
+    ...     def on_receive(self, number):
+    ...         self.sum += number
+    ...         return self.sum
+    >>> ok, adder = Adder.start_link(40)
+    >>> adder.ask(2)
+    42
+    >>> stop(adder)
+    'ok'
     """
 
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
@@ -57,9 +73,10 @@ class Process(Life):
 
     @staticmethod
     def undelivered(message: Any) -> None:
-        """Take a told message that died unread. On any thread, so be quick and thread safe.
+        """Take a message that was told to a process and never read, for the process ended.
 
-        Not overridden, one warning is logged for all that died together.
+        It is called on any thread, so it must be quick and thread safe. Unless it is overridden,
+        one warning is logged for all messages that one end left unread.
         """
 
     @classmethod
@@ -77,15 +94,18 @@ class Process(Life):
                 log(logging.ERROR, "%s.undelivered failed", cls.__name__, error=error)
 
     def asked_to_end(self, reason: Reason) -> None:
-        """Someone, a supervisor most often, wants this process to end: do so.
+        """End this process, as another one, most often its supervisor, has asked.
 
-        Overridden, it may finish something first: keep the reason and call `self.exit(reason)`
-        within the child spec's shutdown time, or be killed.
+        An override may finish something first: it keeps the reason, and calls `self.exit(reason)`
+        within the shutdown time of the child spec. After that time the process is killed.
         """
         self.exit(reason)
 
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:  # noqa: ARG002
-        """A process that this one started by `start_link` has ended: end too, unless "normal"."""
+        """Called when a process that this one started by `start_link` has ended.
+
+        Unless it is overridden, this process ends too, for any reason but "normal".
+        """
         if not says(reason, "normal"):
             self.exit(reason)
 
@@ -98,6 +118,9 @@ class Process(Life):
         The arguments go to `__init__` (on this thread, as always in Pykka) and to `init`.
 
         Raises StartError, with the exception that made `init` fail as its cause.
+
+        >>> Adder.start(1).ask(1)
+        2
         """
         process = cls._made(args, kwargs)
         ref = process.actor_ref
@@ -123,13 +146,18 @@ class Process(Life):
     ) -> Any:
         """Start, linked to the calling process if there is one, and wait as `start` does.
 
-        name      registered before `init` runs, in `registry` or else `supervision.names`
-        timeout   seconds to wait for `init`; then the process is killed. None: for ever
+        name      registered before `init` runs, in `registry` or else in `supervision.names`
+        timeout   seconds to wait for `init`; then the process is killed. None: without a bound
 
         If the calling process ends meanwhile, the one that starts is killed.
 
-        Returns `("ok", ref)`, `"ignore"`, or `("error", reason)`: the exit reason of the failed
-        start, `("already_started", ref)` if the name is taken, or `"timeout"`.
+        Returns `("ok", ref)`; `"ignore"` if `init` raised Ignore; or `("error", reason)`: the exit
+        reason of the failed start, `("already_started", ref)` if the name is taken, or
+        `"timeout"`.
+
+        >>> ok, adder = Adder.start_link(1, name="adder")
+        >>> Adder.start_link(1, name="adder") == ("error", ("already_started", adder))
+        True
         """
         parent: Process | None = getattr(here, "process", None)
         timeout = None if timeout is None else seconds(timeout)
@@ -174,9 +202,13 @@ class Process(Life):
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """The spec of a child started by `start_link` with these arguments, the same for each life.
+        """Return the spec of a child that is started by `start_link` with these arguments.
 
-        What one life changes in them, the next one finds changed.
+        Every restart is given the very same objects: what the process before has changed in them
+        is changed for the process after.
+
+        >>> Adder.child_spec(1)
+        ChildSpec('Adder', Adder.start_link(1), permanent, shutdown=5.0, worker)
         """
         options = {"id": cls.__name__, **cls._spec_options}
         return ChildSpec(start=partial(cls.start_link, *args, **kwargs), modules=(cls,), **options)

@@ -175,7 +175,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         return future.get(timeout=timeout) if block else future
 
     def watch(self, callback: Watcher) -> Cancel:
-        """Have `callback(reason)` called once when the process has ended; returns the cancel.
+        """Call `callback(reason)` once, when the process has ended. Returns the cancel.
 
         It runs on the thread that ends the process and must be quick. On a process that has ended
         already it runs here and now with "noproc".
@@ -274,20 +274,32 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def current() -> ProcessRef[Any] | None:
-    """The process that runs this code, or None outside of any."""
+    """Return the ref of the process that runs this code, or None outside of any.
+
+    >>> from supervision import current
+    >>> current() is None
+    True
+    """
     process = getattr(here, "process", None)
     return None if process is None else process.actor_ref
 
 
 def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -> str:
-    """End a process after the messages that wait, and return "ok" when it has ended.
+    """End a process after the messages that wait for it, and return "ok" when it has ended.
 
     target    a ProcessRef, a proxy, or a name in `supervision.names`
-    timeout   seconds to wait; None: for ever
+    reason    the exit reason
+    timeout   seconds to wait; None: without a bound
 
-    Raises Exited with "noproc" if there is none, or with the reason if it ended for another;
-    TimeoutError if it has not ended in time (the order stays); CallingSelf on oneself, and on who
-    waits for our start or end; TypeError for what is no process, or no time.
+    Raises Exited with "noproc" if there is no such process, or with its reason if it ended for
+    another one; TimeoutError if it has not ended in time (it will end later); CallingSelf if a
+    process would stop itself, or one that waits for its start or end; TypeError for what is no
+    process, or no time.
+
+    >>> from supervision import Process, stop
+    >>> ok, ref = Process.start_link()
+    >>> stop(ref)
+    'ok'
     """
     timeout_s = None if timeout is None else seconds(timeout)
     ref = process_of(target)
@@ -311,13 +323,20 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
 
 
 def kill(target: Any) -> None:
-    """Give a process up: it counts as dead with reason "killed" from now on.
+    """Give a process up: from now on it has ended, with the reason "killed".
 
-    Python can't end a thread. What the process does at the moment goes on until it next looks
-    at its inbox; `fenced` is True meanwhile, and `terminate` is not called. Waiting messages are
-    refused, its names are free, and its links and monitors have heard, all before this returns.
+    Python can't end a thread. What the process does at this moment goes on until it next looks
+    at its inbox; its attribute `fenced` is True meanwhile, and `terminate` is not called. Before
+    `kill` returns, the waiting messages are refused, the names of the process are free, and its
+    links and monitors have been notified.
 
     Raises TypeError for what is no process.
+
+    >>> from supervision import exit_reason, kill
+    >>> ok, ref = Process.start_link()
+    >>> kill(ref)
+    >>> exit_reason(ref)
+    'killed'
     """
     ref = process_of(target)
     if ref is not None:
@@ -325,7 +344,12 @@ def kill(target: Any) -> None:
 
 
 def exit_reason(target: Any) -> Reason | None:
-    """Why this process ended; None while it lives. Raises TypeError for what is no process."""
+    """Return why this process ended, or None while it runs. Raises TypeError for what is no
+    process.
+
+    >>> exit_reason(ref)
+    'killed'
+    """
     ref = process_of(target)
     if ref is None:
         return "noproc"
@@ -345,7 +369,11 @@ def process_of(target: Any) -> ProcessRef[Any] | None:
 
 
 def tell_if_alive(ref: Any, message: Any) -> None:
-    """Tell, and leave it at that if nobody is there."""
+    """Tell an actor a message. That it has ended is no error.
+
+    >>> from supervision import tell_if_alive
+    >>> tell_if_alive(ref, "hello")
+    """
     try:  # `suppress` costs as much as the rest
         ref.tell(message)
     except ActorDeadError:

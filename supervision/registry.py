@@ -30,7 +30,16 @@ class Holding:
 
 
 class Registry:
-    """Names to refs, from any thread. Names are any hashable terms; a ref may have several."""
+    """Names of processes. A name is any hashable value, and a ref may have several.
+
+    All methods may be called from any thread. `supervision.names` is the registry that is used
+    where no other is given.
+
+    >>> from supervision import Process, names
+    >>> ok, ref = Process.start_link(name="printer")
+    >>> names.whereis("printer") is ref
+    True
+    """
 
     def __init__(self) -> None:
         self._start_over()
@@ -41,9 +50,15 @@ class Registry:
         self._holdings: dict[Key | str, Holding] = {}
 
     def register(self, name: Hashable, ref: Any) -> tuple[str, Any]:
-        """Give `name` to `ref`: `("ok", ref)` or `("error", ("already_registered", other_ref))`.
+        """Give `name` to `ref`. Returns `("ok", ref)`, or `("error", ("already_registered",
+        other_ref))`.
 
-        Raises TypeError for a ref that can't be watched: its name would outlive it.
+        The name is free again when the process has ended. Raises TypeError for a ref that can't
+        be watched, for its name would never be free again.
+
+        >>> answer, found = names.register("printer_of_floor_2", ref)
+        >>> answer
+        'ok'
         """
         check_watched(ref)
         key, mine = Key.of(name), Holding(ref)
@@ -61,19 +76,30 @@ class Registry:
         return ("ok", ref)
 
     def unregister(self, name: Hashable) -> None:
-        """Free `name`, whoever has it. Nothing happens if nobody does."""
+        """Free `name`, whichever process has it. A name that no process has is no error.
+
+        >>> names.unregister("printer_of_floor_2")
+        """
         with self._lock:
             holding = self._holdings.pop(Key.of(name), None)
         if holding is not None and holding.cancel is not None:
             holding.cancel()
 
     def whereis(self, name: Hashable) -> Any | None:
-        """The ref that has this name, or None."""
+        """Return the ref that has this name, or None.
+
+        >>> names.whereis("printer_of_floor_2") is None
+        True
+        """
         holding = self._holdings.get(Key.of(name))
         return None if holding is None else holding.ref
 
     def names(self) -> list[Hashable]:
-        """All names now held, oldest first."""
+        """Return all names that processes have now, the oldest first.
+
+        >>> "printer" in names.names()
+        True
+        """
         with self._lock:
             return [key.thing if isinstance(key, Key) else key for key in self._holdings]
 

@@ -14,12 +14,17 @@ __all__ = ["Backoff", "Pauses", "RestartIntensity"]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Restart at once the first time, then after `first_s` seconds, twice that, ... `max_s`.
+    """Pauses between restarts: none before the first, then `first_s` seconds, then twice as long
+    each time, up to `max_s`.
 
-    Not in OTP. For children that break because of something outside, a full disk say, which is
-    no better a millisecond later. A quiet time of twice `max_s` begins the row anew.
+    OTP has no such thing. It is for children that fail for an outer reason, such as a full disk,
+    which is the same a millisecond later. After a time of twice `max_s` without a restart the
+    pauses begin anew.
 
     Raises OptionError.
+
+    >>> from supervision import Backoff, Process, Supervisor
+    >>> ok, supervisor = Supervisor.start_link([Process], backoff=Backoff(first_s=1.0, max_s=60.0))
     """
 
     first_s: float = 2.0

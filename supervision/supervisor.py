@@ -40,15 +40,22 @@ def supervisor_flags(
     max_seconds: float = 5.0,
     backoff: Backoff | None = None,
 ) -> SupervisorFlags:
-    """Say how a supervisor works; `Supervisor.init` is this function.
+    """Check the options of a supervisor and return them; `Supervisor.init` is this function.
 
-    children      in the order they start: ChildSpec, class, or (class, argument); see `to_spec`
-    strategy      who is restarted with a child that ended: "one_for_one": it alone; "rest_for_one":
-                  also those started after it; "one_for_all": all
-    max_restarts  how many restarts within `max_seconds` are borne; one more and it gives up
-    backoff       pauses between restarts, which OTP does not have; None: none
+    A subclass returns the result from its own `init`.
+
+    children      in the order in which they start: each a ChildSpec, a class, or a pair
+                  (class, argument of its `child_spec`)
+    strategy      which children are restarted when one has ended: "one_for_one": this one alone;
+                  "rest_for_one": this one and those that started after it; "one_for_all": all
+    max_restarts  so many restarts within `max_seconds` are made; when one more is due, the
+                  supervisor ends itself and its children
+    backoff       pauses between restarts, which OTP does not have; None: no pauses
 
     Raises ChildSpecError and OptionError.
+
+    >>> Supervisor.init([Greeter], strategy="one_for_all").strategy
+    'one_for_all'
     """
     if not any(says(strategy, known) for known in STRATEGIES):
         raise OptionError(
@@ -81,16 +88,23 @@ def supervisor_flags(
 
 
 class Supervisor(SupervisorBase):
-    """Start it as `Supervisor.start_link(children, strategy=...)`, or subclass it:
+    """Starts its children in order, restarts those that end, and stops them in reverse order.
 
-        class KVSupervisor(Supervisor):
-            def init(self, args):
-                return Supervisor.init([(KVStore, {"name": "kv"})], strategy="one_for_one")
+    Start one as it is, or derive a class whose `init` returns `Supervisor.init(...)`:
 
-        KVSupervisor.start_link({}, name="kv_supervisor")
+    >>> from supervision import Process, Supervisor
+    >>> class Greeter(Process):
+    ...     def on_receive(self, message):
+    ...         return f"hello {message}"
+    >>> ok, supervisor = Supervisor.start_link([Greeter], strategy="one_for_one")
+    >>> id, greeter, kind, modules = Supervisor.which_children(supervisor)[0]
+    >>> greeter.ask("Ann")
+    'hello Ann'
 
-    If a child fails at the first start, those already up are stopped, and `start_link` returns
-    `("error", ("shutdown", ("failed_to_start_child", id, reason)))`.
+    If a child can't start at the first start, the children before it are stopped, and `start_link`
+    returns `("error", ("shutdown", ("failed_to_start_child", id, reason)))`.
+
+    In every call `supervisor` is a ref, a proxy, or a name in `supervision.names`.
     """
 
     init: ClassVar[Callable[..., SupervisorFlags]] = staticmethod(supervisor_flags)
@@ -104,9 +118,15 @@ class Supervisor(SupervisorBase):
     def start_child(supervisor: Any, child: ChildForm) -> Any:
         """Add a child after all others, and start it.
 
-        Returns `("ok", ref)`; `("ok", "undefined")` if it said "ignore"; `("error", reason)` with
-        `("already_started", ref)`, "already_present", `(reason, spec)` if its start failed (it is
-        not added then), or what is wrong with its spec.
+        Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore". An error
+        is `("error", reason)` with the reason `("already_started", ref)`; "already_present" for a
+        child that is stopped; `(reason, spec)` if its start failed, and the child is not added;
+        or what is wrong with its spec.
+
+        >>> from supervision import ChildSpec
+        >>> ok, second = Supervisor.start_child(supervisor, ChildSpec("second", Greeter.start_link))
+        >>> second.ask("Bob")
+        'hello Bob'
         """
         try:
             spec = to_spec(child)
@@ -116,9 +136,12 @@ class Supervisor(SupervisorBase):
 
     @staticmethod
     def terminate_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
-        """Stop a child and leave it stopped, its spec kept unless it is temporary.
+        """Stop a child, and do not start it again. Its spec is kept unless it is temporary.
 
-        Returns "ok", also if it was dead; `("error", "not_found")`.
+        Returns "ok", also if the child had ended before; `("error", "not_found")`.
+
+        >>> Supervisor.terminate_child(supervisor, "second")
+        'ok'
         """
         return call(supervisor, "terminate_child", id)
 
@@ -126,22 +149,35 @@ class Supervisor(SupervisorBase):
     def restart_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
         """Start a child that is stopped.
 
-        Returns `("ok", ref)`; `("ok", "undefined")`; `("error", reason)` with "not_found",
-        "running", "restarting", or the reason its start failed.
+        Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore". An error
+        is `("error", reason)` with "not_found", "running", "restarting", or the reason why its
+        start failed.
+
+        >>> ok, second = Supervisor.restart_child(supervisor, "second")
+        >>> Supervisor.restart_child(supervisor, "second")
+        ('error', 'running')
         """
         return call(supervisor, "restart_child", id)
 
     @staticmethod
     def delete_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
-        """Forget the spec of a child that is stopped.
+        """Remove a child that is stopped: its spec is kept no more.
 
-        Returns "ok"; `("error", reason)` with "not_found", "running", "restarting".
+        Returns "ok", or `("error", reason)` with "not_found", "running", "restarting".
+
+        >>> Supervisor.delete_child(supervisor, "second")
+        ('error', 'running')
         """
         return call(supervisor, "delete_child", id)
 
     @staticmethod
     def get_childspec(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
-        """`("ok", spec)` or `("error", "not_found")`."""
+        """Return `("ok", spec)` of a child, or `("error", "not_found")`.
+
+        >>> ok, spec = Supervisor.get_childspec(supervisor, "second")
+        >>> spec.restart
+        'permanent'
+        """
         return call(supervisor, "get_childspec", id)
 
     # -- life

@@ -72,17 +72,23 @@ class SupervisorBase(Process, type="supervisor"):
     def which_children(
         supervisor: Any,
     ) -> list[tuple[Hashable, Any, str, tuple[Any, ...]]]:
-        """`(id, ref | "restarting" | "undefined", type, modules)` of each, last started first."""
+        """Return `(id, ref, type, modules)` of each child, the last started first.
+
+        Instead of the ref stands "restarting" for a child that waits for its restart, and
+        "undefined" for one that is stopped. The id of a dynamic supervisor's child is "undefined".
+        """
         return cast(list[Any], call(supervisor, "which_children"))
 
     @staticmethod
     def count_children(supervisor: Any) -> dict[str, int]:
-        """How many `specs`, of them `active` (alive now), `supervisors` and `workers`."""
+        """Return how many `specs` there are, and how many of them are `active` (they run now),
+        `supervisors` and `workers`.
+        """
         return cast(dict[str, int], call(supervisor, "count_children"))
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """As Process.child_spec. Children given as an iterator are read, for all lives, here."""
+        """As `Process.child_spec`. Children that are given as an iterator are read here, once."""
         if is_ours(cls):
             args = tuple(tuple(each) if is_a(each, Iterator) else each for each in args)
             kwargs = {
@@ -91,7 +97,10 @@ class SupervisorBase(Process, type="supervisor"):
         return super().child_spec(*args, **kwargs)
 
     def stop(self: Any, reason: Reason = "normal", timeout: float | None = None) -> Any:
-        """`Supervisor.stop(supervisor)`: as `supervision.stop`. A supervisor says `self.stop()`."""
+        """`Supervisor.stop(supervisor)` is `supervision.stop(supervisor)`.
+
+        In a supervisor's own method `self.stop()` ends it, as in every Pykka actor.
+        """
         if isinstance(self, Process):
             return Process.stop(self)
         return stop(self, reason, timeout)

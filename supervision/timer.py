@@ -27,7 +27,7 @@ _waits = attrgetter("waiting")
 
 
 class TimerHandle:
-    """One message on its way. `cancel` returns True if that kept it from being sent."""
+    """One message that waits for its time."""
 
     __slots__ = ("_timer", "deadline", "message", "ref", "waiting")
 
@@ -39,6 +39,7 @@ class TimerHandle:
         self.waiting = True
 
     def cancel(self) -> bool:
+        """Do not send it. Returns False if it was sent, or cancelled, before."""
         return self._timer._cancel(self)
 
     def __repr__(self) -> str:
@@ -47,10 +48,19 @@ class TimerHandle:
 
 
 class Timer:
-    """Tells refs things at their time, from a single daemon thread.
+    """Sends messages to actors at a later time, from a single daemon thread.
 
-    The thread starts with the first timer and sleeps until the earliest is due, or for ever. With
-    a `clock` of your own no thread is started: you call `fire_due` after you moved the clock.
+    The thread starts with the first message and sleeps until the earliest one is due. With a
+    `clock` of your own, a function that returns seconds, no thread is started: you call `fire_due`
+    after you moved the clock. `supervision.timer` is the one that all share.
+
+    >>> from supervision import Process, Timer
+    >>> class Printer(Process):
+    ...     def on_receive(self, message):
+    ...         print(message)
+    >>> now = [0.0]
+    >>> timer, printer = Timer(clock=lambda: now[0]), Printer.start()
+    >>> handle = timer.send_after(2.0, printer, "two seconds later")
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -72,11 +82,14 @@ class Timer:
         self._thread: threading.Thread | None = None
 
     def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
-        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that is dead then is no error.
+        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that has ended is no error.
 
-        Raises TypeError for what is no ref: a name is looked up first, with `names.whereis`; and
-        TypeError or ValueError for what is no number of seconds; RuntimeError, nothing being set,
-        when the system has no thread left for the first timer.
+        Raises TypeError for what is no ref (of a name, `names.whereis` gives the ref); TypeError or
+        ValueError for what is no number of seconds; RuntimeError when the system has no thread
+        left for the first message, which is not kept then.
+
+        >>> timer.send_after(3.0, printer, "never").cancel()
+        True
         """
         if not hasattr(ref, "tell"):
             raise TypeError(f"a timer tells the ref of an actor, and {text_of(ref)} is none")
@@ -89,7 +102,15 @@ class Timer:
         return handle
 
     def fire_due(self) -> float | None:
-        """Send all that is due. Returns the seconds until the next is, or None without one."""
+        """Send all that is due. Returns the seconds until the next is due, or None if none waits.
+
+        >>> now[0] = 2.0
+        >>> timer.fire_due() is None
+        True
+        >>> printer.stop()
+        two seconds later
+        True
+        """
         while True:
             with self._lock:
                 handle = self._pop_due()

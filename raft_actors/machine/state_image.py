@@ -23,10 +23,20 @@ DICTS = {"dict", "undo_dict"}
 
 
 class Frozen:
-    """Pieces of a state that stay what they are, whatever becomes of the state.
+    """Pieces of a state that do not change when the state changes.
 
-    What `StateMachine.snapshot` may return to have them read by another thread while commands are
-    applied.
+    `StateMachine.snapshot` may return them. Another thread then reads them while commands are
+    applied; other results of `snapshot` are read while no command runs.
+
+    pieces   an iterable of terms, read once
+
+    >>> from raft_actors import Frozen
+    >>> from raft_actors.kv_store import KVStore
+    >>> class BigStore(KVStore):
+    ...     def snapshot(self, state):
+    ...         return Frozen(tuple(state.items()))
+    ...     def restore(self, data):
+    ...         return dict(data)
     """
 
     def __init__(self, pieces: Iterable[Any]) -> None:

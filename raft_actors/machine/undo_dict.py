@@ -18,22 +18,28 @@ remove = dict.__delitem__
 
 
 class UndoDict(dict[K, V]):
-    """A dict that remembers the old value of each key touched since the last `commit`.
+    """A dict that remembers the old value of each key that changed since the last `commit`.
 
-    It makes a state machine safe that changes its state in place: when a command raises, and after
-    each read, the framework calls `rollback`; after a command that succeeds, `init`, `restore` and
-    `upgrade` it calls `commit`.
+    It makes a state machine safe that changes its state in place. When a command raises, and after
+    each read, the library calls `rollback`. After a command that succeeds, and after `init`,
+    `restore` and `upgrade`, it calls `commit`.
 
-    Only the dict's own changes count. A list inside it that is appended to stays appended to:
-    put a new list instead (`state[key] = [*state[key], value]`), or nest UndoDicts and take care
-    of the inner ones yourself.
+    >>> from raft_actors import UndoDict
+    >>> state = UndoDict(a=1)
+    >>> state["a"], state["b"] = 2, 3
+    >>> state.rollback()
+    >>> state
+    {'a': 1}
 
-    After `rollback` every key has its old value. Keys that kept being there, were added, popped
-    by `popitem` or cleared have their old place in the order too; one that was deleted stands at
-    the end. That is the same on every replica.
+    Only changes of the dict itself are taken back. A list in it that is appended to stays so: put
+    a new list in its place (`state[key] = [*state[key], value]`), or nest UndoDicts and call
+    `commit` and `rollback` of the inner ones yourself.
+
+    After `rollback` every key has its old value. A key that was deleted stands at the end of the
+    dict's order then; all others have their old place. This order is the same on every replica.
 
     As long as all values are numbers, strings, bytes and tuples of such, a snapshot of it is a
-    quick copy, and no command waits while it is encoded.
+    quick copy, and no command waits while the copy is encoded.
     """
 
     __slots__ = ("_before", "_constant")

@@ -17,7 +17,10 @@ __all__ = ["Node"]
 
 
 class Node:
-    """The node that this process is. Nothing happens before `Node.start`."""
+    """The node that this process is. There is none before `Node.start`.
+
+    >>> from raft_actors import Node
+    """
 
     _current: LocalNode | None = None
     _nobody: LocalNode | None = None
@@ -35,12 +38,20 @@ class Node:
     ) -> str:
         """Make this process the node `name@<short host name>` and return that name.
 
-        A name with an @ is taken whole. The node listens on loopback, at a free port, unless told
-        otherwise; nodes of the same user on the same host find it by its name.
+        name     a name with an @ is taken as it is
+        host     the address to listen at: loopback, unless you give another one
+        port     the port to listen at; 0: a free one. Nodes of the same user on the same host
+                 find this node by its name
+        cookie   the secret that all nodes of a group share; None: from the environment or from
+                 this user's file, see docs/nodes.md
+        config   the defaults of all peers of this node
 
-        Raises NameTaken, BadName, UnsafeCookie, OSError when the port is taken, ValueError when it
-        is none, and RaftError when this process is a node already, or peers run in it: they are
-        those of no node, and would be reached by nobody any more.
+        Raises NameTaken; BadName; UnsafeCookie; OSError when the port is taken; ValueError when it
+        is no port; and RaftError when this process is a node already, or when peers run in it:
+        those belong to no node, and no node could reach them.
+
+        >>> Node.start("a@localhost")
+        'a@localhost'
         """
         with cls._lock:
             if cls._current is not None and cls._current.running:
@@ -68,9 +79,15 @@ class Node:
 
     @classmethod
     def stop(cls) -> None:
-        """Stop the peers of this node, whoever supervises them, and be no node any more.
+        """Stop the peers of this node, whichever supervisor they have; then this process is no
+        node any more.
 
-        Those that lead hand over first, as with `Raft.stop_peer`. Idempotent.
+        Peers that lead hand over first, as with `Raft.stop_peer`. A second call does nothing.
+
+        >>> Node.stop()
+        >>> Node.self()
+        'nonode@nohost'
+        >>> name = Node.start("a@localhost")
         """
         node = cls._current
         if node is not None and node.residents is not None:
@@ -83,7 +100,11 @@ class Node:
 
     @classmethod
     def self(cls) -> str:
-        """Return this node's name, or "nonode@nohost"."""
+        """Return this node's name; "nonode@nohost" before `start`.
+
+        >>> Node.self()
+        'a@localhost'
+        """
         return cls.current().name
 
     @classmethod
@@ -107,43 +128,77 @@ class Node:
 
     @classmethod
     def list(cls) -> list[str]:
-        """Return the names of the nodes that are connected; none before `start`."""
+        """Return the names of the nodes that are connected; none before `start`.
+
+        >>> Node.list()
+        []
+        """
         node = cls.current()
         return node.list() if node.running else []
 
     @classmethod
     def ping(cls, node: str) -> str:
-        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
+        """Return "pong" if `node` answers within six seconds, else "pang".
+
+        >>> Node.ping("a@localhost"), Node.ping("b@localhost")
+        ('pong', 'pang')
+        """
         return cls.local().ping(node)
 
     @classmethod
     def connect(cls, node: str) -> bool:
-        """Connect with `node` and stay so. Returns whether it is connected now."""
+        """Connect with `node`, and again whenever the connection breaks.
+
+        Returns whether it is connected now.
+
+        >>> Node.connect("b@localhost")
+        False
+        """
         return cls.local().connect(node)
 
     @classmethod
     def disconnect(cls, node: str) -> bool:
-        """Hang up. Returns whether it was connected."""
+        """Close the connection with `node`. Returns whether it was connected.
+
+        >>> Node.disconnect("b@localhost")
+        False
+        """
         return cls.local().disconnect(node)
 
     @classmethod
     def monitor(cls, watcher: Any) -> Callable[[], None]:
-        """Give `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
+        """Send `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
 
         Returns a function that ends it. Raises NoNode before `start`.
+
+        >>> end = Node.monitor(print)
+        >>> end()
         """
         return cls.local().monitor(watcher)
 
     @classmethod
     def register(cls, name: str, ref: Any) -> tuple[str, Any]:
-        """Give an actor of this process a name that other nodes reach it by."""
+        """Give an actor of this process a name by which other nodes reach it.
+
+        Returns `("ok", ref)`, or `("error", ("already_registered", other_ref))`.
+
+        >>> from supervision import Process
+        >>> answer, ref = Node.register("printer", Process.start())
+        >>> answer
+        'ok'
+        """
         return cls.current().register(name, ref)
 
     @classmethod
     def whereis(cls, address: Address | str) -> Any | None:
         """Return the ref of the actor at `(name, node)`, or of this `name` here, or None.
 
-        On another node it is a RemoteRef, without asking whether anybody is there.
+        Of another node it is a RemoteRef; whether such an actor runs there is not asked.
+
+        >>> Node.whereis("printer") is ref
+        True
+        >>> Node.whereis(("printer", "b@localhost"))
+        <RemoteRef 'printer' on b@localhost>
         """
         return cls.current().whereis(address)
 

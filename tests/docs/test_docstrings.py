@@ -1,7 +1,8 @@
 """What `help` shows of the public calls has an example, and the examples run.
 
 Those of one class run in one process, in the order of its source: its own first, which says what
-`leader` and `cluster` are in those of its methods. Planted: a reply that is another one.
+`leader` and `cluster` are in those of its methods. So do those of the functions of `supervision`.
+Planted: a reply that is another one.
 """
 
 import doctest
@@ -13,19 +14,47 @@ from pathlib import Path
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Raft
+import supervision
+from raft_actors import (
+    AsyncCluster,
+    Cluster,
+    Frozen,
+    Node,
+    OnDiskStateMachine,
+    Raft,
+    StateMachine,
+    UndoDict,
+)
+from supervision import (
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    Process,
+    Registry,
+    Supervisor,
+    Timer,
+)
 from tests.tools.shell.terminal import environment
 
-CLASSES = [Raft, Cluster, AsyncCluster]
-IN_ITS_CLASS = {"test_cluster", "close"}
-"""Calls that the example of their class makes, or that a `with` does."""
+CLASSES = [Raft, Cluster, AsyncCluster, Node, Supervisor, DynamicSupervisor, Process, ChildSpec,
+           Registry, Timer]  # fmt: skip
+EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict]
+"""What a user derives, or only makes: its own example shows how."""
+FUNCTIONS = ["monitor", "demonitor", "current", "stop", "kill", "exit_reason", "tell_if_alive"]
+"""Of `supervision`, in an order in which one's example may use what another has made."""
+
+NEED_NO_EXAMPLE = {
+    "Raft": {"test_cluster"}, "Cluster": {"close"},  # the class's example, `with`
+    "Node": {"current", "local"},  # for this library
+    "Process": {"undelivered", "asked_to_end", "child_ended"},  # for overriding
+    "Supervisor": {"child_ended"}, "DynamicSupervisor": {"child_ended"},
+}  # fmt: skip
 
 RUNNER = """
 import doctest, sys
-from tests.docs.test_docstrings import docstrings
-import raft_actors
+from tests.docs.test_docstrings import docstrings_of
 runner, names = doctest.DocTestRunner(), {}
-for name, text in docstrings(getattr(raft_actors, sys.argv[1])).items():
+for name, text in docstrings_of(sys.argv[1]).items():
     test = doctest.DocTestParser().get_doctest(text, names, name, None, None)
     runner.run(test, clear_globs=False)
     names = test.globs
@@ -43,24 +72,48 @@ def docstrings(kind: type) -> dict[str, str]:
     return {each.__qualname__: inspect.getdoc(each) or "" for each in (kind, *calls.values())}
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_the_examples_of_a_class_run(kind: type, tmp_path: Path) -> None:
+def docstrings_of(name: str) -> dict[str, str]:
+    """Those of the class of this name, or of the functions of `supervision`."""
+    if name == "functions":
+        return {each: inspect.getdoc(getattr(supervision, each)) or "" for each in FUNCTIONS}
+    return docstrings(next(kind for kind in ALL_CLASSES if kind.__name__ == name))
+
+
+ALL_CLASSES = [*CLASSES, *EXAMPLE_OF_THE_CLASS_ALONE]
+
+
+@pytest.mark.parametrize("name", [*(kind.__name__ for kind in ALL_CLASSES), "functions"])
+def test_the_examples_of_a_docstring_run(name: str, tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", RUNNER, kind.__name__],
+        [sys.executable, "-c", RUNNER, name],
         capture_output=True, text=True, timeout=120, cwd=tmp_path,
         env=os.environ | environment(tmp_path),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize("kind", [Raft, Cluster], ids=lambda kind: kind.__name__)
-def test_every_public_call_has_an_example(kind: type) -> None:
-    without = {
+def without_example(texts: dict[str, str]) -> set[str]:
+    return {
         name.rpartition(".")[2]
-        for name, text in docstrings(kind).items()
+        for name, text in texts.items()
         if not doctest.DocTestParser().get_examples(text)
     }
-    assert without == IN_ITS_CLASS & set(dir(kind))
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CLASSES if kind is not AsyncCluster], ids=lambda kind: kind.__name__
+)
+def test_every_public_call_has_an_example(kind: type) -> None:
+    assert without_example(docstrings(kind)) == NEED_NO_EXAMPLE.get(kind.__name__, set())
+
+
+@pytest.mark.parametrize("kind", EXAMPLE_OF_THE_CLASS_ALONE, ids=lambda kind: kind.__name__)
+def test_every_public_class_has_an_example(kind: type) -> None:
+    assert kind.__name__ not in without_example(docstrings(kind))
+
+
+def test_every_public_function_of_supervision_has_an_example() -> None:
+    assert without_example(docstrings_of("functions")) == set()
 
 
 def test_every_call_of_the_handle_for_asyncio_says_whose_it_is_like() -> None:
