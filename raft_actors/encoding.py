@@ -17,7 +17,7 @@ Equal sets give equal bytes. A dict keeps its order. Safe to call from any threa
 What travels (`dumps`, `loads`) has bounds that what is kept (`dumps_stored`, `loads_stored`) has
 not, for a state may be more than the commands that made it. Whether bytes of the log can be read,
 and a reply to them be written, does not depend on the machine: a time zone that it doesn't know is
-an `UnknownZone` there, and with `spread=False` no hashes are looked at.
+an `UnknownZone` there, and with `check_hashes=False` no hashes are looked at.
 """
 
 import struct
@@ -37,13 +37,13 @@ from msgpack.exceptions import OutOfData  # type: ignore[import-untyped]
 from raft_actors.errors import HostError
 
 __all__ = ["ATOMS", "DEPTH_MAX", "STORED_DEPTH_MAX", "UnknownZone", "dumps", "dumps_stored",
-           "loads", "loads_stored", "may_be_a_crowd", "unknown_zones"]  # fmt: skip
+           "loads", "loads_stored", "may_have_many_keys", "unknown_zones"]  # fmt: skip
 
 DEPTH_MAX = 100  # containers within containers, of what travels
 STORED_DEPTH_MAX = 150  # of what is kept; each takes four of Python's thousand calls
 INT_MIN, INT_MAX = -(1 << 63), (1 << 64) - 1
 """Of ints that are keys. Larger ones have equal hashes by the thousand, if somebody wants it."""
-CROWD = 1000
+KEYS_UNCHECKED_MAX = 1000
 """So many keys are looked at for equal hashes."""
 COMPARISONS_MAX = 1 << 20
 """What equal hashes may cost: some hundredths of a second."""
@@ -59,9 +59,9 @@ ATOMS = frozenset({type(None), bool, int, float, str, bytes})
 CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 
 
-def dumps(value: Any, what: str = "command", *, spread: bool = True) -> bytes:
+def dumps(value: Any, what: str = "command", *, check_hashes: bool = True) -> bytes:
     """Encode a term that travels. `what` is how messages call it: `command[1]["key"]: a socket
-    can't ...`. `spread`: see `loads`.
+    can't ...`. `check_hashes`: see `loads`.
 
     Raises TypeError for a part that is no term, and ValueError for a str with a lone surrogate, for
     a value that contains itself or is nested deeper than `DEPTH_MAX`, and for keys that are ints
@@ -73,22 +73,22 @@ def dumps(value: Any, what: str = "command", *, spread: bool = True) -> bytes:
             return Packer().pack(value)  # type: ignore[no-any-return]
         except (OverflowError, UnicodeEncodeError):
             pass  # an int beyond 64 bits, or a lone surrogate
-    return written(value, what, stored=False, spread=spread)
+    return written(value, what, stored=False, check_hashes=check_hashes)
 
 
 def dumps_stored(value: Any, what: str = "state") -> bytes:
     """As `dumps`, for what a program keeps and tells of itself: nested up to `STORED_DEPTH_MAX`,
     and with any keys.
     """
-    return written(value, what, stored=True, spread=False)
+    return written(value, what, stored=True, check_hashes=False)
 
 
-def loads(data: bytes | memoryview, *, spread: bool = True) -> Any:
+def loads(data: bytes | memoryview, *, check_hashes: bool = True) -> Any:
     """Decode what `dumps` made.
 
-    spread  whether keys of equal hashes by the thousand are refused. A replica reads a command
-            without that, for strings have other hashes in each process: it was looked at before
-            the command was in the log
+    check_hashes  whether keys of equal hashes by the thousand are refused. A replica reads a
+                  command without that check, for strings have other hashes in each process: it
+                  was made before the command was in the log
 
     The bytes may come from a stranger: only terms come out, nothing is executed, and memory and
     time stay in proportion to `len(data)`, whatever is claimed inside.
@@ -96,15 +96,15 @@ def loads(data: bytes | memoryview, *, spread: bool = True) -> Any:
     Raises ValueError if `data` is anything but exactly one term within the bounds of `dumps`; and
     HostError if a moment of a time zone that is not known here is a key, or a member of a set.
     """
-    return decoded(data, stored=False, spread=spread)
+    return decoded(data, stored=False, check_hashes=check_hashes)
 
 
 def loads_stored(data: bytes | memoryview) -> Any:
     """Decode what `dumps_stored` made, or `dumps`. Raises ValueError for anything else."""
-    return decoded(data, stored=True, spread=False)
+    return decoded(data, stored=True, check_hashes=False)
 
 
-def may_be_a_crowd(data: bytes) -> bool:
+def may_have_many_keys(data: bytes) -> bool:
     """Tell whether so many keys may be in a term that `loads` would look at their hashes."""
     return len(data) > SMALL and any(head in data for head in LONG_HEADS)
 
@@ -116,9 +116,9 @@ def unknown_zones(data: bytes) -> list[str]:
     """
     if ZONEINFO_SIGN not in data:
         return []
-    reader = Reader(stored=False, spread=True)
+    reader = Reader(stored=False, check_hashes=True)
     try:
-        decoded(data, stored=False, spread=True, reader=reader)
+        decoded(data, stored=False, check_hashes=True, reader=reader)
     except HostError:  # a moment of such a zone is a key, whose hash needs the offset
         return reader.unknown
     return reader.unknown
@@ -169,15 +169,15 @@ class Mark:
         self.build = build
 
 
-def written(value: Any, what: str, *, stored: bool, spread: bool) -> bytes:
+def written(value: Any, what: str, *, stored: bool, check_hashes: bool) -> bytes:
     try:
-        return encode(value, stored=stored, spread=spread)
+        return encode(value, stored=stored, check_hashes=check_hashes)
     except (TypeError, ValueError) as error:
-        raise explained(error, value, what, stored=stored, spread=spread) from None
+        raise explained(error, value, what, stored=stored, check_hashes=check_hashes) from None
 
 
-def encode(value: Any, *, stored: bool, spread: bool) -> bytes:
-    writer = Writer(stored=stored, spread=spread)
+def encode(value: Any, *, stored: bool, check_hashes: bool) -> bytes:
+    writer = Writer(stored=stored, check_hashes=check_hashes)
     lowered = writer.lower(value, STORED_DEPTH_MAX if stored else DEPTH_MAX)
     packed: bytes = Packer(default=writer.pack_whole).pack(lowered)
     if writer.whole and not stored:
@@ -188,17 +188,17 @@ def encode(value: Any, *, stored: bool, spread: bool) -> bytes:
 class Writer:
     """Lowers one value.
 
-    stored  whether it is kept here, and may be what does not travel
-    spread  whether keys of equal hashes are refused
-    marked  whether any mark was needed
-    whole   whether there was an int beyond 64 bits
+    stored        whether it is kept here, and may be what does not travel
+    check_hashes  whether keys of equal hashes are refused
+    marked        whether any mark was needed
+    whole         whether there was an int beyond 64 bits
     """
 
-    __slots__ = ("marked", "spread", "stored", "whole")
+    __slots__ = ("check_hashes", "marked", "stored", "whole")
 
-    def __init__(self, *, stored: bool, spread: bool) -> None:
+    def __init__(self, *, stored: bool, check_hashes: bool) -> None:
         self.stored = stored
-        self.spread = spread
+        self.check_hashes = check_hashes
         self.marked = self.whole = False
 
     def pack_whole(self, value: int) -> ExtType:
@@ -229,8 +229,8 @@ class Writer:
         return tuple(self.parts(value, depth))
 
     def lower_dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
-        if len(value) > CROWD and self.spread:
-            check_spread(value)
+        if len(value) > KEYS_UNCHECKED_MAX and self.check_hashes:
+            refuse_equal_hashes(value)
         return dict(zip(self.parts(value, depth), self.parts(value.values(), depth), strict=True))
 
     def lower_list(self, value: list[Any], depth: int) -> tuple[Any, ...]:
@@ -238,8 +238,8 @@ class Writer:
 
     def lower_set(self, value: set[Any] | frozenset[Any], depth: int) -> tuple[Any, ...]:
         self.marked = True
-        if len(value) > CROWD and self.spread:
-            check_spread(value)
+        if len(value) > KEYS_UNCHECKED_MAX and self.check_hashes:
+            refuse_equal_hashes(value)
         mark = SET if type(value) is set else FROZENSET
         return (mark.sign, *in_order(self.parts(value, depth)))
 
@@ -361,16 +361,16 @@ NOT_HEADS = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
 
 
 def decoded(
-    data: bytes | memoryview, *, stored: bool, spread: bool, reader: "Reader | None" = None
+    data: bytes | memoryview, *, stored: bool, check_hashes: bool, reader: "Reader | None" = None
 ) -> Any:
     try:
         try:
-            return read(data, ARRAY_TRUSTED, stored, spread, reader)
+            return read(data, ARRAY_TRUSTED, stored, check_hashes, reader)
         except ValueError:
             if len(data) <= ARRAY_TRUSTED:
                 raise
         check_lengths(data)
-        return read(data, len(data), stored, spread, reader)
+        return read(data, len(data), stored, check_hashes, reader)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
 
@@ -379,10 +379,10 @@ def read(
     data: bytes | memoryview,
     array_max: int,
     stored: bool,
-    spread: bool,
+    check_hashes: bool,
     reader: "Reader | None" = None,
 ) -> Any:
-    if reader is None and data[0] != MARKED and (not spread or len(data) <= SMALL):
+    if reader is None and data[0] != MARKED and (not check_hashes or len(data) <= SMALL):
         try:
             value = unpack(data, array_max, read_whole if stored else meet_whole)
         except WholeMet:
@@ -391,7 +391,7 @@ def read(
             if not stored:
                 check_depth(data, value)
             return value
-    return (reader or Reader(stored=stored, spread=spread)).read(data, array_max)
+    return (reader or Reader(stored=stored, check_hashes=check_hashes)).read(data, array_max)
 
 
 def unpack(
@@ -431,25 +431,25 @@ def meet_whole(_code: int, _data: bytes) -> int:
 class Reader:
     """Reads one value, and looks at what a stranger may have put there.
 
-    stored      whether the value was kept here, and may be what does not travel
-    spread      whether keys of equal hashes are refused
-    open_marks  marks met that head no array yet: it must end at 0
-    whole       whether there was an int beyond 64 bits
-    unknown     keys of the time zones that are not known here
+    stored        whether the value was kept here, and may be what does not travel
+    check_hashes  whether keys of equal hashes are refused
+    open_marks    marks met that head no array yet: it must end at 0
+    whole         whether there was an int beyond 64 bits
+    unknown       keys of the time zones that are not known here
     """
 
-    __slots__ = ("open_marks", "spread", "stored", "unknown", "whole")
+    __slots__ = ("check_hashes", "open_marks", "stored", "unknown", "whole")
 
-    def __init__(self, *, stored: bool, spread: bool) -> None:
+    def __init__(self, *, stored: bool, check_hashes: bool) -> None:
         self.stored = stored
-        self.spread = spread
+        self.check_hashes = check_hashes
         self.open_marks = 0
         self.whole = False
         self.unknown: list[str] = []
 
     def read(self, data: bytes | memoryview, array_max: int) -> Any:
         self.open_marks = 0
-        read_pairs = self.read_pairs if self.spread and len(data) > SMALL else None
+        read_pairs = self.read_pairs if self.check_hashes and len(data) > SMALL else None
         if data[0] == MARKED:
             inner = memoryview(data)[1:]
             value = unpack(inner, array_max, self.read_ext, self.read_array, read_pairs)
@@ -478,16 +478,16 @@ class Reader:
             return tuple(parts)
         self.open_marks -= 1
         mark: Mark = parts.pop(0)
-        if len(parts) > CROWD and self.spread and mark in (SET, FROZENSET):
-            check_spread(parts)
+        if len(parts) > KEYS_UNCHECKED_MAX and self.check_hashes and mark in (SET, FROZENSET):
+            refuse_equal_hashes(parts)
         value = mark.build(parts)
         if type(value) is UnknownZone:
             self.unknown.append(value.key)
         return value
 
     def read_pairs(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-        if len(pairs) > CROWD:
-            check_spread([key for key, _value in pairs])
+        if len(pairs) > KEYS_UNCHECKED_MAX:
+            refuse_equal_hashes([key for key, _value in pairs])
         return dict(pairs)
 
 
@@ -505,7 +505,7 @@ def check_lengths(data: bytes | memoryview) -> None:
         raise ValueError("it ends in the middle") from None
 
 
-def check_spread(keys: Collection[Any]) -> None:
+def refuse_equal_hashes(keys: Collection[Any]) -> None:
     """Raise ValueError for keys that would be compared with each other for long: they have equal
     hashes, as keys have by chance only a few times. In another process they may have others.
     """
@@ -568,7 +568,9 @@ def refusal(value: Any) -> str:
     return text
 
 
-def explained(error: Exception, value: Any, what: str, *, stored: bool, spread: bool) -> Exception:
+def explained(
+    error: Exception, value: Any, what: str, *, stored: bool, check_hashes: bool
+) -> Exception:
     """The same complaint, naming the part: the innermost that can't be encoded on its own."""
     if isinstance(error, TooDeep):
         levels = STORED_DEPTH_MAX if stored else DEPTH_MAX
@@ -578,9 +580,11 @@ def explained(error: Exception, value: Any, what: str, *, stored: bool, spread: 
         )
     for path, part in parts_of(value):
         try:
-            encode(part, stored=stored, spread=spread)
+            encode(part, stored=stored, check_hashes=check_hashes)
         except (TypeError, ValueError) as inner:
-            return explained(inner, part, path.format(what), stored=stored, spread=spread)
+            return explained(
+                inner, part, path.format(what), stored=stored, check_hashes=check_hashes
+            )
     if isinstance(error, UnicodeEncodeError):
         return ValueError(f"{what}: {shortened(value)} has a lone surrogate; send it as bytes")
     return type(error)(f"{what}: {error}")

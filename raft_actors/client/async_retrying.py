@@ -11,7 +11,7 @@ from raft_actors.client.async_wait import wait_for
 from raft_actors.client.call import Call
 from raft_actors.client.failures import no_session
 from raft_actors.client.leader_finder import Search
-from raft_actors.client.retrying import AGAIN, RetryingClient, opening
+from raft_actors.client.retrying import RETRY, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
@@ -103,7 +103,7 @@ class AsyncRetryingClient:
                     await wait_for(future, call.patience())
                     future.abandon()
                 reply = client.receive(call)
-                if reply is not AGAIN:
+                if reply is not RETRY:
                     break
                 await asyncio.sleep(client.pause_s(call))
                 call.tries += 1

@@ -52,8 +52,8 @@ def join(
     if not asked:
         raise ValueError("via names whom to ask for the group: one member at least")
     deadline = time.monotonic() + timeout
-    around = Around(asked)
-    if text := not_here(around.named):
+    search = LeaderSearch(asked)
+    if text := not_here(search.named):
         return ("error", ("no_peer", text))
     check_peer_name(name)
     match peers_here().start(machine, name, config):
@@ -63,7 +63,7 @@ def join(
             return answer
     trouble: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
-        leader, why = around.leader(deadline)
+        leader, why = search.leader(deadline)
         mine = status_of(name, min(CALL_TIMEOUT, remaining))
         if leader is None:
             trouble = why
@@ -137,7 +137,7 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     """Take a peer out of its group and stop it; see `Raft.leave`."""
     address = address_of(peer)
     deadline = time.monotonic() + timeout
-    around = Around([address])
+    search = LeaderSearch([address])
     trouble: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
         match status_of(address, min(CALL_TIMEOUT, remaining)):
@@ -145,7 +145,7 @@ def leave(peer: PeerRef, timeout: float) -> Any:
                 return NO_PEER
             case ("ok", {"group": "", "configuration": {"members": []}}):
                 return stop(address)  # of no group
-        leader, why = around.leader(deadline)
+        leader, why = search.leader(deadline)
         if leader is None:
             trouble = why
         else:
@@ -181,7 +181,7 @@ def is_transient(answer: Any) -> bool:
     return False
 
 
-class Around:
+class LeaderSearch:
     """Who may know the leader: those that were named, and whom they name."""
 
     def __init__(self, via: Iterable[PeerRef]) -> None:

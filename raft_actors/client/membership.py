@@ -14,7 +14,7 @@ from raft_actors.client.rpc import (
     follow_referral,
     status_of,
 )
-from raft_actors.client.views import Configuration, viewed
+from raft_actors.client.views import ConfigurationView, viewed
 from raft_actors.core.replies import TIMEOUT, redirect
 from raft_actors.names import Address, listed
 from raft_actors.replica.requests import CONFIGURE, TRANSFER
@@ -204,7 +204,7 @@ def configure(
         dry_run,
         without_state,
     )
-    return viewed(follow_referral(ask(peer, CONFIGURE, wanted, timeout)), Configuration)
+    return viewed(follow_referral(ask(peer, CONFIGURE, wanted, timeout)), ConfigurationView)
 
 
 def part_of(learner: bool, witness: bool) -> str:

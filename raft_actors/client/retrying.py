@@ -32,13 +32,13 @@ from raft_actors.peer.routing import Router
 from raft_actors.replica.requests import READ, WRITE, read_request
 from raft_actors.timeouts import seconds
 
-__all__ = ["AGAIN", "RetryingClient", "opening", "seeds_of"]
+__all__ = ["RETRY", "RetryingClient", "opening", "seeds_of"]
 
 PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
 """Between attempts that failed: doubled each time, up to the second."""
 REFRESH_S = 5.0
 """How old the known configuration may get while the handle is used."""
-AGAIN: Any = object()
+RETRY: Any = object()
 
 
 class RetryingClient:
@@ -168,7 +168,7 @@ class RetryingClient:
     def finish(self, call: Call) -> Any:
         """Wait for the reply; try again whatever is safe to try again, until the deadline."""
         try:
-            while (reply := self.receive(call)) is AGAIN:
+            while (reply := self.receive(call)) is RETRY:
                 time.sleep(self.pause_s(call))
                 call.tries += 1
                 self.send(call)
@@ -177,7 +177,7 @@ class RetryingClient:
             self.end(call)
 
     def receive(self, call: Call) -> Any:
-        """Wait for the answer to this attempt. Return the reply that it is; or AGAIN, having learnt
+        """Wait for the answer to this attempt. Return the reply that it is; or RETRY, having learnt
         from it, if another attempt may get one.
         """
         answer = call.answer()
@@ -194,7 +194,7 @@ class RetryingClient:
             self.finder.hear_of(answer)
             answer = ("error", "no_peer")
         self.interpret(call, answer)
-        return AGAIN
+        return RETRY
 
     def interpret(self, call: Call, answer: Any) -> None:
         """Learn from a refusal; raise what ends the call."""

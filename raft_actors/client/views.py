@@ -2,14 +2,14 @@
 
 from typing import Any, TypeVar
 
-__all__ = ["Configuration", "Entry", "Status", "in_view", "viewed"]
+__all__ = ["ConfigurationView", "Entry", "Status", "in_view", "viewed"]
 
 
 class View(dict[str, Any]):
     """A dict that IPython shows one field a line, in the order in which it was made."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        name = type(self).__name__
+        name = type(self).__name__.removesuffix("View")
         if cycle:
             printer.text(f"{name}(...)")
             return
@@ -43,7 +43,7 @@ class Status(View):
     """A peer's answer to `Raft.status`."""
 
 
-class Configuration(View):
+class ConfigurationView(View):
     """The members of a group: `state` ("none" or "stable"), `members`, `index`."""
 
 
@@ -66,5 +66,5 @@ def in_view(fields: dict[str, Any], view: type[V]) -> V:
     """Return the fields in their view, and the configuration among them in its own."""
     for key, value in fields.items():
         if key == "configuration" or (key == "data" and fields.get("type") == "config"):
-            fields[key] = Configuration(value)
+            fields[key] = ConfigurationView(value)
     return view(fields)

@@ -164,7 +164,7 @@ class Follower(Role):
             source=state.peer, target=leader, group=self.group, term=state.term,
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
-            promise_ms=state.promise(), machine=state.machine_version_max,
+            promise_ms=state.promise(), machine_version_max=state.machine_version_max,
         )  # fmt: skip
         if self.reads.count:
             self.reads.repeat(state.now - state.config.heartbeat_timeout)

@@ -184,7 +184,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         if reply.promise_ms:
             until = self.lease.promised_until(reply.round, reply.promise_ms)
             progress.promised_until = max(progress.promised_until, until)
-        progress.machine_version_max = reply.machine
+        progress.machine_version_max = reply.machine_version_max
         if progress.matched(min(reply.match, self.state.log.last_index)):
             if progress.match > self.state.commit_index:
                 self.commit()

@@ -130,13 +130,13 @@ class AppendReply(Message):
     """My log is durable and equal to yours up to `match`.
 
     For `promise_ms` milliseconds from when I heard you, by my clock, I elect nobody else. My
-    machine's version is `machine`.
+    machine runs as versions up to `machine_version_max`.
     """
 
     match: int
     round: int
     promise_ms: int = 0
-    machine: int = 1
+    machine_version_max: int = 1
 
 
 @dataclass(slots=True, kw_only=True)

@@ -309,14 +309,14 @@ class ReplicatedState:
         state = self.state
         try:
             try:
-                asked = encoding.loads(command, spread=False)
+                asked = encoding.loads(command, check_hashes=False)
             except ValueError as error:  # of which only a stranger's client can be guilty
                 logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
                 return NO_TERM
             reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
             if changed is not state:
                 self.refuse_another(changed)
-            encoded = encoding.dumps(reply, "reply", spread=False)
+            encoded = encoding.dumps(reply, "reply", check_hashes=False)
         except StoreError:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica

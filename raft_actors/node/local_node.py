@@ -283,7 +283,7 @@ class LocalNode:
         bridge.reactor.post(work)
         return True
 
-    def drive(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
+    def run_rounds_until(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
         """Do the bridge's work on the thread that reads `inbox`, until that has a message.
 
         For an actor that has the node to itself: what comes for it is not handed over from
@@ -292,7 +292,7 @@ class LocalNode:
         bridge = self._bridge
         if bridge is not None:
             inbox.waker = bridge.reactor.wake_driver
-            bridge.reactor.drive(lambda: inbox.waiting() > 0 or inbox.closed or until())
+            bridge.reactor.run_rounds_until(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
     def flush_call(self) -> None:
         """As `flush`, for a thread that waits for the answer to what it has queued."""

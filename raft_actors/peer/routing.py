@@ -88,7 +88,7 @@ class Router:
     def work_for_bridge(self, peer: Peer) -> None:
         """Do the bridge's work while `peer` has none, if it is the only one on this node."""
         if self.is_alone(peer):
-            self.node.drive(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
+            self.node.run_rounds_until(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
 
     def is_alone(self, peer: Peer) -> bool:
         return len(self.running) == 1 and self.running.get(peer.name) is peer.actor_ref

@@ -21,7 +21,7 @@ from raft_actors.core.messages import (
     Query,
     Transfer,
 )
-from raft_actors.encoding import may_be_a_crowd, unknown_zones
+from raft_actors.encoding import may_have_many_keys, unknown_zones
 from raft_actors.timeouts import optional_seconds
 
 __all__ = [
@@ -106,7 +106,7 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         unknown = unknown_zones(payload)
         if unknown:
             raise ValueError(f"a command with time zones that are not known here: {unknown}")
-        if may_be_a_crowd(payload):
+        if may_have_many_keys(payload):
             encoding.loads(payload)  # in the log, nobody looks at hashes
         return Propose(payload, ticket, request)
     if operation == READ:

@@ -64,7 +64,7 @@ class Bridge:
         self._quiet: dict[Link, None] = {}  # new, once up, or dialled in vain, and not since
         self._flusher = Flusher(self.reactor, self._watch_writable)
         self._flush, self._local = self._flusher.flush, self._flusher.local
-        self._dispatcher = Dispatcher(self, self._links, self._say)
+        self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self.handshakes = Handshakes(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
             on_met=self._establish, on_frame=self._dispatcher.take, on_broken=self._disconnect_lost,
@@ -74,7 +74,11 @@ class Bridge:
         self._loopback = Loopback(me, self.reactor, self._dispatcher.add)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._keep_alive = KeepAlive(
-            self.reactor, limits, self._links, lambda link: self._say(link, PING), self._lose
+            self.reactor,
+            limits,
+            self._links,
+            lambda link: self._send_own(link, PING),
+            self._close_link,
         )
         self.closed = False
 
@@ -260,7 +264,7 @@ class Bridge:
             again = old.remote.incarnation == remote.incarnation
             if not again:
                 link.replaced.append(old.remote.incarnation)
-            self._lose(link, "connection_closed" if again else "restarted")
+            self._close_link(link, "connection_closed" if again else "restarted")
         connection.use(link.node)
         connection.heard_at = self.reactor.now
         self._quiet.pop(link, None)
@@ -288,7 +292,7 @@ class Bridge:
         self._dialer.give_up(link)
         was_up = link.connection is not None
         if was_up:
-            self._lose(link, "disconnect")
+            self._close_link(link, "disconnect")
         link.drop_queue()
         self._fall_quiet(link)
         gone.set(was_up)
@@ -296,9 +300,9 @@ class Bridge:
     def _disconnect_lost(self, connection: Connection, reason: str) -> None:
         link = self._links.get(connection.node)
         if link is not None and link.connection is connection:
-            self._lose(link, reason)
+            self._close_link(link, reason)
 
-    def _lose(self, link: Link, reason: str) -> None:
+    def _close_link(self, link: Link, reason: str) -> None:
         """Close the link's connection: first what came over it, then the news that it's gone."""
         assert link.connection is not None
         self._dispatcher.hand_over()
@@ -338,14 +342,14 @@ class Bridge:
         for link in tuple(self._links.values()):
             self._dialer.give_up(link)
             if link.connection is not None:
-                self._lose(link, "shutdown")
+                self._close_link(link, "shutdown")
             link.unreachable(math.inf, f"{self.me.name} is stopped")
             link.drop_queue()
         self._loopback.close()
 
     # Frames.
 
-    def _say(self, link: Link, kind: int) -> None:
+    def _send_own(self, link: Link, kind: int) -> None:
         """Send a frame of the bridge's own."""
         link.send(self._local.pack((kind, None)))
         self._local.dirty.add(link)

@@ -59,7 +59,7 @@ class Connection:
         self.node = self.named = node
         self.reader.limit = self.remote.frame_bytes_max + TAG_BYTES
 
-    def say(self, payload: bytes) -> None:
+    def send_now(self, payload: bytes) -> None:
         """Send one message of the handshake. An empty socket takes it whole, or is broken."""
         data = header(len(payload)) + payload
         if self.socket.send(data) != len(data):

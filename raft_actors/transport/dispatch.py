@@ -32,13 +32,13 @@ class Dispatcher:
     """Sorts frames by kind, and hands them over. Bridge thread only, but for `handlers`."""
 
     def __init__(
-        self, source: Source, links: Mapping[str, Link], say: Callable[[Link, int], None]
+        self, source: Source, links: Mapping[str, Link], send_own: Callable[[Link, int], None]
     ) -> None:
-        """Calls are answered through `source`, pings by a frame that `say` sends."""
+        """Calls are answered through `source`, pings by a frame that `send_own` sends."""
         self.handlers: dict[int, OnFrames] = {}
         self._source = source
         self._links = links
-        self._say = say
+        self._send_own = send_own
         self._batches: dict[int, list[Incoming]] = {}
         self._replies: list[tuple[Answer, Any, Exception | None]] = []
 
@@ -100,7 +100,7 @@ class Dispatcher:
                 self._replies.append((answer, body, error))
         elif kind == PING:
             if call is None:
-                self._say(link, PONG)
+                self._send_own(link, PONG)
             else:
                 self._source.reply(connection, call, None)
         elif kind != PONG:

@@ -90,7 +90,7 @@ class Handshakes:
     def _on_connected(self, connection: Connection) -> None:
         assert isinstance(connection.handshake, DialerHandshake)
         try:
-            connection.say(connection.handshake.hello)
+            connection.send_now(connection.handshake.hello)
         except OSError as error:
             self._drop(connection, str(error))
             return
@@ -131,7 +131,7 @@ class Handshakes:
             else:
                 self._settle(connection, answer)
         else:
-            connection.say(answer)
+            connection.send_now(answer)
             if isinstance(connection.handshake, AcceptorHandshake):
                 connection.named = connection.handshake.named
                 self.listener.strangers.heard(connection)
@@ -141,7 +141,7 @@ class Handshakes:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
         try:
-            connection.say(refusal_message(refusal.code, str(refusal)))
+            connection.send_now(refusal_message(refusal.code, str(refusal)))
         except OSError:
             logger.debug("%r left before it could be refused", connection)
         self.listener.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
@@ -194,7 +194,7 @@ class Handshakes:
         try:
             if connection.closed:
                 return
-            connection.say(connection.handshake.welcome())
+            connection.send_now(connection.handshake.welcome())
         except OSError:  # it has hung up
             self.listener.drop(connection)
             self._on_quiet(dial.link)

@@ -41,14 +41,14 @@ class ReactorTimer:
 
 
 class Reactor:
-    """Runs callbacks, on one thread at a time. Only `post` and `drive` are for other threads.
+    """Runs callbacks, on one thread at a time. Other threads may call `post`, `run_rounds_until`.
 
     In each round: the callbacks of ready sockets, then what was posted, then the timers that are
     due, then `after_round`. A callback that raises is logged, and the round goes on.
 
     Its own daemon thread, the keeper, runs the rounds, unless another thread that would otherwise
-    only wait does so by `drive`: then nothing is handed from thread to thread. When that thread
-    has been away for `AWAY_S_MAX`, the keeper takes over, until it is back.
+    only wait does so by `run_rounds_until`: then nothing is handed from thread to thread. When that
+    thread has been away for `AWAY_S_MAX`, the keeper takes over, until it is back.
     """
 
     def __init__(self, name: str, after_round: Callable[[], None]) -> None:
@@ -68,7 +68,9 @@ class Reactor:
         self._role_lock = threading.Lock()  # held by the thread that runs the rounds
         self._driver: int | None = None  # its ident
         self._wanted = False  # another thread would like to drive: the keeper lets go
-        self._away_since = NOT_YET  # when a thread last left `drive`, or the keeper let go
+        self._away_since = (
+            NOT_YET  # when a thread last left `run_rounds_until`, or the keeper let go
+        )
         self._keeper_waits = False  # without a time limit, for `_keeper_wakeup`
         self._keeper_wakeup: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
@@ -122,11 +124,11 @@ class Reactor:
                 raise
 
     def wake_driver(self) -> None:
-        """As `wake`, where it is for the thread in `drive` alone."""
+        """As `wake`, where it is for the thread in `run_rounds_until` alone."""
         if self._away_since == DRIVING:
             self.wake()
 
-    def drive(self, until: Callable[[], bool]) -> None:
+    def run_rounds_until(self, until: Callable[[], bool]) -> None:
         """Run rounds on this thread until `until()`, instead of waiting for the same elsewhere.
 
         For one thread, and the same each time. Who makes `until` true calls `wake_driver` after.

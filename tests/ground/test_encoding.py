@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_actors.encoding import (
-    CROWD,
     DEPTH_MAX,
+    KEYS_UNCHECKED_MAX,
     STORED_DEPTH_MAX,
     UnknownZone,
     dumps,
@@ -308,7 +308,7 @@ IN_A_KEY = [
     lambda key: {(1, (key,)): 1},
     lambda key: [{"a": {key}}],
     lambda key: frozenset({frozenset({(key,)})}),
-    lambda key: {key: 1, **dict.fromkeys(range(3 * CROWD))},
+    lambda key: {key: 1, **dict.fromkeys(range(3 * KEYS_UNCHECKED_MAX))},
 ]
 
 
@@ -341,7 +341,7 @@ def of_one_hash(kind, count):
 @pytest.mark.parametrize("kind", ["int", "tuple"])
 @pytest.mark.parametrize("build", [dict.fromkeys, set, frozenset], ids=["dict", "set", "frozenset"])
 def test_keys_of_one_hash_are_refused_before_they_are_compared(kind, build):
-    keys = of_one_hash(kind, 3 * CROWD)
+    keys = of_one_hash(kind, 3 * KEYS_UNCHECKED_MAX)
     assert len(set(map(hash, keys))) == 1
     data = dumps_stored(build(keys))
     begun = time_of(loads_stored, data)

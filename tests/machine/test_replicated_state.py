@@ -705,7 +705,7 @@ def test_whether_a_command_runs_depends_on_no_hashes_of_this_process():
 
     Planted: a_replica_looks_at_hashes.
     """
-    keys = of_one_hash_here(3 * encoding.CROWD)
+    keys = of_one_hash_here(3 * encoding.KEYS_UNCHECKED_MAX)
     assert len(set(map(hash, keys))) == 1
     command = encoding.dumps_stored(dict.fromkeys(keys))
     with pytest.raises(ValueError, match="equal hashes"):
@@ -716,7 +716,7 @@ def test_whether_a_command_runs_depends_on_no_hashes_of_this_process():
 
 
 def test_a_command_with_many_keys_is_taken():
-    command = encoding.dumps(dict.fromkeys(range(3 * encoding.CROWD)))
+    command = encoding.dumps(dict.fromkeys(range(3 * encoding.KEYS_UNCHECKED_MAX)))
     assert event_of(WRITE, command, (0, 1), None).command == command
 
 

@@ -16,7 +16,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a_replica_looks_at_hashes", "decisions/encoding.md", "machine/replicated_state",
-        "asked = encoding.loads(command, spread=False)",
+        "asked = encoding.loads(command, check_hashes=False)",
         "asked = encoding.loads(command)",
     ),
     Mutation(

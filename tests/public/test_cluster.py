@@ -12,7 +12,7 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, encoding
 from raft_actors.client.rpc import address_of
-from raft_actors.client.views import Configuration
+from raft_actors.client.views import ConfigurationView
 from raft_actors.errors import (
     CommandTooLarge,
     NoConnection,
@@ -231,7 +231,7 @@ def test_a_handle_that_was_given_one_member_tells_of_all_and_waits_for_all(make_
     assert Raft.set_configuration(names[0], names)[0] == "ok"
     status = Cluster(names[0]).status()
     assert {name for name, _ in status} == set(names)
-    assert all(type(each["configuration"]) is Configuration for each in status.values())
+    assert all(type(each["configuration"]) is ConfigurationView for each in status.values())
     Raft.stop(names[2])
     with pytest.raises(Unavailable, match=f"{names[2]}.* have not applied"):
         Cluster(names[0]).await_applied(1, timeout=0.5)

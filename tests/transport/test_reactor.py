@@ -27,7 +27,7 @@ def driver(reactor):
         enough.set()
         reactor.wake_driver()
 
-    thread = threading.Thread(target=reactor.drive, args=(enough.is_set,))
+    thread = threading.Thread(target=reactor.run_rounds_until, args=(enough.is_set,))
     thread.start()
     try:
         yield thread, leave
@@ -87,7 +87,7 @@ def test_a_driver_waits_for_nothing_when_the_reactor_is_stopped(reactor):
         reactor.stop(lambda: None, 5.0)
         thread.join(5.0)
         assert not thread.is_alive()
-    reactor.drive(lambda: False)
+    reactor.run_rounds_until(lambda: False)
 
 
 def test_what_makes_a_driver_leave_is_never_missed(reactor):
