@@ -359,14 +359,15 @@ class LocalNode:
             raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
         key = object()
         self._watchers[key] = watcher
-        if not isinstance(watcher, supervision.ProcessRef):  # nobody tells that it has ended
-            return lambda: self._watchers.pop(key, None)
-        forget = watcher.watch(lambda _reason: self._watchers.pop(key, None))
+        cancels: list[Callable[[], None]] = []
 
-        def end() -> None:
+        def end(_reason: Any = None) -> None:
             self._watchers.pop(key, None)
-            forget()
+            for cancel in cancels:
+                cancel()
 
+        if isinstance(watcher, supervision.ProcessRef):  # of others no end can be noticed
+            cancels.append(watcher.watch(end))
         return end
 
     # Actors.
