@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from raft_actors.client.retrying import RetryingClient
+from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.bench import map_machine as machine
 from raft_actors.tools.bench.loads import WORKS

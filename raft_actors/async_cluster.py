@@ -5,8 +5,8 @@ from typing import Any
 
 from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
-from raft_actors.client.async_retrying import AsyncRetryingClient
-from raft_actors.client.retrying import RetryingClient, seeds_of
+from raft_actors.client.async_retrying_client import AsyncRetryingClient
+from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import statuses
 from raft_actors.client.views import Status

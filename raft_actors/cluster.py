@@ -5,7 +5,7 @@ from typing import Any
 
 from raft_actors.client.leader_watch import LeaderWatch
 from raft_actors.client.pipeline import Pipeline
-from raft_actors.client.retrying import RetryingClient, seeds_of
+from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import await_applied, statuses
 from raft_actors.client.views import Status

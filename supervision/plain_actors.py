@@ -9,7 +9,7 @@ from supervision.process import Process
 
 __all__ = ["as_process"]
 
-OURS = ("_Process__", "_Life__")
+OURS = ("_Process__", "_ProcessBase__")
 RESERVED = frozenset(
     name
     for name in dir(Process)

@@ -1,10 +1,11 @@
 """Process: a Pykka actor that starts in step with its starter and whose end is always told.
 
-This file, `life.py`, `ref.py`, `inbox.py` and `registry.py` are the only ones that touch what Pykka
-does not document; `tests/supervision/test_pykka_internals.py` names each such thing. A process
-keeps Pykka's API: refs, proxies, futures, `on_receive`, `on_start`, `on_stop`, `on_failure`.
+This file, `process_base.py`, `ref.py`, `inbox.py` and `registry.py` are the only ones that touch
+what Pykka does not document; `tests/supervision/test_pykka_internals.py` names each such thing. A
+process keeps Pykka's API: refs, proxies, futures, `on_receive`, `on_start`, `on_stop`,
+`on_failure`.
 
-What runs on its thread is in `life.py`; here is how it is started, and bound to others.
+What runs on its thread is in `process_base.py`; here is how it is started, and bound to others.
 
 At the end its names are freed, then monitors, links and the registry hear its exit reason.
 """
@@ -19,8 +20,8 @@ from pykka._envelope import Envelope
 from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, log, says, text_of
-from supervision.life import IGNORED, STARTED, Life
 from supervision.lifeline import Cancel
+from supervision.process_base import IGNORED, STARTED, ProcessBase
 from supervision.ref import ChildEnded, Exit, ProcessRef, kill, tell_if_alive
 from supervision.registry import Registry, names
 from supervision.reserved_names import check_names, check_reply_errors
@@ -29,7 +30,7 @@ from supervision.waits import here, seconds
 __all__ = ["Process"]
 
 
-class Process(Life):
+class Process(ProcessBase):
     """A Pykka actor whose starter waits for its `init`, and whose end has a reason.
 
     Override `init`, which is given the arguments of the start; `on_receive`, or methods that a

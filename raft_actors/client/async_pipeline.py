@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
-from raft_actors.client.async_retrying import AsyncRetryingClient
+from raft_actors.client.async_retrying_client import AsyncRetryingClient
 from raft_actors.client.pipeline import Operation, OperationsUnderWay
 from raft_actors.errors import RaftError
 

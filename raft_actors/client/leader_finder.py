@@ -14,15 +14,15 @@ from raft_actors.errors import RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["LeaderFinder", "Search", "find_leader", "status_in", "time_until"]
+__all__ = ["LeaderFinder", "PlainSeeker", "find_leader", "status_in", "time_until"]
 
 ROUND_S = 0.3
 """How long one round of questions waits for those who do not answer."""
 PAUSE_S = 0.02
-TOLD_MAX = 5
+NAMED_MAX = 5
 """So many members are named in an error."""
 KNOWN_MAX = 64
 """So many addresses are remembered besides those of the members."""
@@ -41,7 +41,7 @@ class Seeker(Protocol):
 
 
 @dataclass(slots=True)
-class Search:
+class PlainSeeker:
     """A seeker that makes no call."""
 
     deadline: float
@@ -51,7 +51,7 @@ class Search:
 def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
     """Ask these members, and whom they name, until one knows who leads after `other_than`."""
     finder = LeaderFinder(peers_here().router, tuple(members))
-    return finder.find(Search(deadline, other_than))
+    return finder.find(PlainSeeker(deadline, other_than))
 
 
 class LeaderFinder:
@@ -168,7 +168,7 @@ class LeaderFinder:
     def why(self) -> str:
         """What kept the last search from finding a leader."""
         told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
-        return "; ".join(told[:TOLD_MAX])
+        return "; ".join(told[:NAMED_MAX])
 
     def whom(self) -> tuple[Address, ...]:
         """Return whom to ask for the leader."""

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any, Generic, TypeVar
 
 from raft_actors.client.call import Call
-from raft_actors.client.retrying import RetryingClient
+from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.client.session import SPAN
 from raft_actors.errors import RaftError
 

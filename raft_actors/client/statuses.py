@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from raft_actors.client.leader_finder import LeaderFinder, status_in
-from raft_actors.client.retrying import RetryingClient
+from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.client.rpc import PeerRef, address_of
 from raft_actors.client.views import Status, in_view
 from raft_actors.core.configuration import named

@@ -28,7 +28,7 @@ from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.machine.state_image import Frozen
 from raft_actors.paths import make_private
 from raft_actors.stores.files import advice_on
-from raft_actors.stores.rocksdb_wal import complaint_of
+from raft_actors.stores.rocksdb_wal import damage_in
 
 __all__ = ["DiskDict"]
 
@@ -239,7 +239,7 @@ class DiskDict:
 
 
 def opened(path: Path) -> Rdict:
-    if complaint := complaint_of(path):
+    if complaint := damage_in(path):
         raise StoreCorrupt(complaint)
     options = Options(raw_mode=True)
     options.create_if_missing(True)

@@ -47,7 +47,7 @@ DIGITS = "sys.set_int_max_str_digits()"
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
 NOWHERE = Path()
-SAY_AGAIN_S = 10.0
+LOG_AGAIN_S = 10.0
 """A line of a machine that raises again and again is named once in this time."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
@@ -380,7 +380,7 @@ class ReplicatedState:
         place, now = place_of(error, getattr(type(self.machine), method)), time.monotonic()
         level = logging.DEBUG
         if now >= self.quiet_until.get(place, now):
-            self.quiet_until[place] = now + SAY_AGAIN_S
+            self.quiet_until[place] = now + LOG_AGAIN_S
             level = logging.INFO
         logger.log(
             level, "%s: %s.%s raised %s: %.1000s (%s)",

@@ -24,7 +24,7 @@ from raft_actors.node.host_name import node_name
 from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
 from raft_actors.node.port_files import PortEntry, PortFiles
 from raft_actors.node.port_mapper import mapper_port, mapper_wanted
-from raft_actors.node.port_mapper_server import MapperGate
+from raft_actors.node.port_mapper_server import PortMapperServer
 from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.paths import absolute
 from raft_actors.transport.bridge import Bridge
@@ -148,7 +148,9 @@ class LocalNode:
             self._bridge = bridge
             self._mapper = None
             if mapper_place is not None:
-                self._mapper = MapperGate(bridge.reactor, self._limits, mapper_place, self._files)
+                self._mapper = PortMapperServer(
+                    bridge.reactor, self._limits, mapper_place, self._files
+                )
                 bridge.reactor.post(self._mapper.open)
             bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
             bridge.start()

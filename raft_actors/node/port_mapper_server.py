@@ -1,4 +1,4 @@
-"""MapperGate: the port mapper's listener on this host's well-known port."""
+"""PortMapperServer: the port mapper's listener on this host's well-known port."""
 
 import contextlib
 import errno
@@ -14,12 +14,12 @@ from raft_actors.transport.listener import PAUSE_S
 from raft_actors.transport.reactor import READ, Reactor
 from raft_actors.transport.sockets import listen, prepare
 
-__all__ = ["MapperGate"]
+__all__ = ["PortMapperServer"]
 
 logger = logging.getLogger("raft_actors.node")
 
 
-class MapperGate:
+class PortMapperServer:
     """The port mapper's listener. Takes the port when it is free, and waits for it when not."""
 
     def __init__(

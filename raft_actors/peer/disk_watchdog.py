@@ -18,7 +18,7 @@ __all__ = ["DiskWatchdog"]
 
 logger = logging.getLogger("raft_actors.peer")
 
-SAY_AGAIN_S = 10.0
+LOG_AGAIN_S = 10.0
 """A disk that stays slow is said to be so once in this time."""
 
 
@@ -54,7 +54,7 @@ class DiskWatchdog:
         if took_s > self.slow_s:
             publish(DiskSlow(self.peer, took_s, is_over=True))
             if stalled or now >= self.silent_until:
-                self.silent_until = now + SAY_AGAIN_S
+                self.silent_until = now + LOG_AGAIN_S
                 logger.warning(
                     "%s: its disk took %.2f s for one save; a leader hands over if that goes on",
                     self.peer[0], took_s,

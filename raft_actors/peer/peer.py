@@ -171,7 +171,7 @@ class Peer(Process):
                 replica.handle_one(message)
         elif message is LOOK:
             self.store.check()
-            self.say_if_removed()
+            self.log_if_removed()
             self.look_later()
         elif message is not CONTINUE and kind is not NodeUp:
             replica.handle_one(message)
@@ -294,7 +294,7 @@ class Peer(Process):
     def on_removed(self, configuration: Configuration) -> None:
         self.removed = configuration, self.clock()
 
-    def say_if_removed(self) -> None:
+    def log_if_removed(self) -> None:
         """Not at once: `Raft.leave` stops the peer that it has taken out."""
         if self.removed is None or self.clock() < self.removed[1] + REMOVED_S:
             return

@@ -22,7 +22,7 @@ from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
 from raft_actors.paths import absolute
 from raft_actors.peer.peer import Peer
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.peer.supervisor import PeerSupervisor
 from supervision import (
     ChildSpec,

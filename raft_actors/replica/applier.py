@@ -31,7 +31,7 @@ __all__ = ["Applier"]
 
 logger = logging.getLogger("raft_actors.peer")
 
-SAY_AGAIN_S = 10.0
+LOG_AGAIN_S = 10.0
 """A machine that stays slow is said to be so once in this time."""
 
 
@@ -99,7 +99,7 @@ class Applier:
             applied.index += 1
             replies.append(reply)
             if (now := clock()) >= until:
-                self.say_if_slow(began, now, "entry", applied.index)
+                self.log_if_slow(began, now, "entry", applied.index)
                 break
         applied.end_batch()
         if self.core.has_witness_directory and applied.keeps_state:
@@ -142,7 +142,7 @@ class Applier:
         if configuration.makes_stateless(self.address, self.core.incarnation):
             self.core.has_witness_directory = True
         self.report_missing_state(configuration)
-        self.say_who_changed(configuration)
+        self.log_who_changed(configuration)
         self.note_if_removed(configuration)
 
     def report_missing_state(self, configuration: Configuration) -> None:
@@ -154,7 +154,7 @@ class Applier:
         elif core.has_witness_directory and configuration.index == core.configuration.index:
             core.report(Trouble("no_state", self.address))
 
-    def say_who_changed(self, configuration: Configuration) -> None:
+    def log_who_changed(self, configuration: Configuration) -> None:
         """Not of one that a later one in the log stands for: a restart applies them all again."""
         if configuration.index == self.core.configuration.index:
             if changes := changes_of(self.members_told, configuration):
@@ -181,12 +181,12 @@ class Applier:
         ):
             self.environment.on_removed(configuration)
 
-    def say_if_slow(self, began: float, now: float, what: str, which: int) -> None:
+    def log_if_slow(self, began: float, now: float, what: str, which: int) -> None:
         """While the machine works, its peer hears no leader, and as one it does not speak."""
         patience_s = self.config.min_election_timeout
         if now - began < patience_s or now < self.silent_until:
             return
-        self.silent_until = now + SAY_AGAIN_S
+        self.silent_until = now + LOG_AGAIN_S
         logger.warning(
             "%s: %s took %.2f s for %s %d; until then this peer heard and said nothing, and if it "
             "led, the others elect another. Stay well below min_election_timeout (%g s), or raise "
@@ -209,7 +209,7 @@ class Applier:
                 waiting.append(read)
         answered = len(self.reads) - len(waiting)
         self.reads = waiting
-        self.say_if_slow(began, self.environment.clock(), "reads, of which there were", answered)
+        self.log_if_slow(began, self.environment.clock(), "reads, of which there were", answered)
 
 
 def changes_of(before: Configuration, after: Configuration) -> str:

@@ -29,7 +29,7 @@ logger = logging.getLogger("raft_actors.trace")
 FORMAT = 2
 HASH_BYTES = 8
 START_BYTES = 1 << 20  # of entries that are read at once when a run begins
-UNTOLD = {"ticket", "command", "query"}
+OMITTED = {"ticket", "command", "query"}
 """Fields of events that are a client's and no matter of the protocol."""
 
 encode_line = json.JSONEncoder(separators=(",", ":")).encode
@@ -193,7 +193,7 @@ def plain(event: Any) -> dict[str, Any]:
     assert is_dataclass(event)
     told: dict[str, Any] = {"kind": type(event).__name__}
     for field in fields(event):
-        if field.name not in UNTOLD:
+        if field.name not in OMITTED:
             value = getattr(event, field.name)
             if field.name == "entries":
                 value = views(value)

@@ -108,7 +108,7 @@ class DurableStore(Generic[Database]):
 
     def reopen(self) -> None:
         """Close the database and open it again, to see what is on the disk."""
-        self.let_go()
+        self.release()
         self.db = self.open_database(create=False)
         self.find_ends()
 
@@ -226,13 +226,13 @@ class DurableStore(Generic[Database]):
 
     def close(self) -> None:
         try:
-            self.let_go()
+            self.release()
         finally:
             self.directory.close()
 
     def destroy(self) -> None:
         try:
-            self.let_go()
+            self.release()
             # In this order, so that what a crash leaves of it is refused instead of reused.
             self.remove_database()
             self.directory.remove()
@@ -318,7 +318,7 @@ class DurableStore(Generic[Database]):
             return False
         return True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         database, self.db = self.db, None
         if database is None:
             return

@@ -18,7 +18,7 @@ from zlib import crc32
 import lmdb
 
 from raft_actors.stores.durable import BALLOT, BASE, STORE, DurableStore, index_of, key
-from raft_actors.stores.lmdb_pages import complaint_of, problems_of
+from raft_actors.stores.lmdb_pages import damage_in, problems_of
 
 __all__ = ["LmdbStore"]
 
@@ -48,7 +48,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
             path.unlink()  # of a store whose making was interrupted
         elif not create and not exists:
             raise self.damaged(f"{path.name} is missing")
-        elif exists and (complaint := complaint_of(path)):
+        elif exists and (complaint := damage_in(path)):
             raise self.damaged(f"{path.name}: {complaint}")
         try:
             # One thread of one process has it, by the lock of the directory: LMDB needs none.

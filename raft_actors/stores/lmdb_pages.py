@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from lmdb.verify import VerifyError, verify
 
-__all__ = ["complaint_of", "problems_of"]
+__all__ = ["damage_in", "problems_of"]
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 PAGE_BYTES = (4096, 8192, 16384, 32768, 65536)
@@ -56,7 +56,7 @@ class Meta:
         )
 
 
-def complaint_of(path: Path) -> str:
+def damage_in(path: Path) -> str:
     """Say what is wrong with the first pages of the file, or with its length; "" if nothing is.
 
     A file may be shorter than its pages: free ones at the end need never have been written. Such

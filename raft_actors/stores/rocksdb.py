@@ -32,7 +32,7 @@ from rocksdict import (
 
 from raft_actors.paths import make_private
 from raft_actors.stores.durable import DurableStore, index_of, key
-from raft_actors.stores.rocksdb_wal import complaint_of, is_torn
+from raft_actors.stores.rocksdb_wal import damage_in, is_torn
 
 __all__ = ["RocksStore"]
 
@@ -65,7 +65,7 @@ class RocksStore(DurableStore[Rdict]):
         if not create and not any(path.glob("*.log")):
             # RocksDB would open it, without the saves that were in none of its tables yet.
             raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
-        if complaint := complaint_of(path):
+        if complaint := damage_in(path):
             raise self.damaged(f"{path.name}: {complaint}")
         if create:
             make_private(path)  # RocksDB would let others read it, where they get at what it is in

@@ -2,7 +2,7 @@
 
 A record that a crash has torn is dropped then, which is right: it was never acknowledged. But
 RocksDB says nothing, and whoever runs the machine should hear of it. And two kinds of damage it
-takes for something else, one flipped bit being enough: see `complaint_of`. All other damage it
+takes for something else, one flipped bit being enough: see `damage_in`. All other damage it
 finds by itself. The manifest, which says what files there are, has the same form: without its last
 records, tables and what was saved in them are gone.
 
@@ -17,7 +17,7 @@ A file is a row of blocks of 32 KiB, each a row of fragments (log_format.h of Ro
 from pathlib import Path
 from struct import Struct
 
-__all__ = ["complaint_of", "is_torn"]
+__all__ = ["damage_in", "is_torn"]
 
 BLOCK_BYTES = 32 * 1024
 PIECE_BYTES = 32 * BLOCK_BYTES
@@ -30,7 +30,7 @@ CHECKSUM = Struct("<I").unpack_from
 MASK = 0xA282EAD8
 
 
-def complaint_of(database: Path) -> str:
+def damage_in(database: Path) -> str:
     """Say what is wrong with logs and manifest that RocksDB would not notice; "" if nothing is.
 
     A type of files that are used again makes it take the rest for an older use of the file: it

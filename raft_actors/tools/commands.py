@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from raft_actors.tools.launch import Plan, run_until_told
+from raft_actors.tools.launch import LaunchPlan, run_until_told
 from raft_actors.tools.offline.commands import recover, run_migrate
 
 __all__ = ["app"]
@@ -93,7 +93,7 @@ def shell(
     """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
     from raft_actors.tools.shell import run_shell
 
-    plan = Plan(
+    plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
         data_dir=data_dir,
     )  # fmt: skip
@@ -112,7 +112,7 @@ def node(
     log_level: LogLevel = None,
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
-    plan = Plan(
+    plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
         data_dir=data_dir, log_level=log_level and log_level.name,
     )  # fmt: skip

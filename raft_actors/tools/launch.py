@@ -28,7 +28,7 @@ from raft_actors import Config, Node
 from raft_actors.errors import RaftError
 from raft_actors.transport.endpoint import Endpoint
 
-__all__ = ["CannotLaunch", "Launched", "Plan", "launch", "run_until_told"]
+__all__ = ["CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_told"]
 
 logger = logging.getLogger("raft_actors.launch")
 
@@ -45,7 +45,7 @@ class CannotLaunch(RaftError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class LaunchPlan:
     """What to launch. `sname` is the node's name without its host; `start` is module:function.
 
     log_level  from which on the log is shown, as `logging` calls it; None: warnings and who leads
@@ -77,7 +77,7 @@ class Launched:
 
 
 @contextmanager
-def launch(plan: Plan) -> Iterator[Launched]:
+def launch(plan: LaunchPlan) -> Iterator[Launched]:
     """Start the node, import the module, start its tree; on leaving end all of it, the node last.
 
     Raises CannotLaunch for a node that can't be, a module or function that is not there, and a tree
@@ -102,7 +102,7 @@ def launch(plan: Plan) -> Iterator[Launched]:
         Node.stop()
 
 
-def start_node(plan: Plan) -> str:
+def start_node(plan: LaunchPlan) -> str:
     """Start the node and return its name."""
     config = Config(data_dir=plan.data_dir) if plan.data_dir else None
     try:
@@ -202,7 +202,7 @@ def refuse_arguments(starter: Callable[[], Any]) -> None:
         ) from None
 
 
-def run_until_told(plan: Plan) -> int:
+def run_until_told(plan: LaunchPlan) -> int:
     """Run without a prompt until SIGTERM, SIGINT or SIGHUP, or until the tree gives up.
 
     Returns the exit status: 0 when told to stop, 1 when the tree ended by itself, so that whoever

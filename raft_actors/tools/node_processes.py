@@ -51,7 +51,7 @@ class NodeProcesses:
         for name in names:
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
-                self.bury(name)
+                self.reap(name)
                 self.launch(
                     name, "-m", *self.program(name), "node", "--sname", name,
                     "--start", self.starter, "--data-dir", str(self.data_dir(name)),
@@ -78,9 +78,9 @@ class NodeProcesses:
         for name in names:
             self.signal(name, signal.SIGKILL)
         for name in names:
-            self.bury(name)
+            self.reap(name)
 
-    def bury(self, name: str) -> None:
+    def reap(self, name: str) -> None:
         process = self.processes.pop(name, None)
         if process is not None:
             process.wait()

@@ -28,7 +28,7 @@ from raft_actors.node.remote_ref import RemoteProxy
 from raft_actors.peer.peer import Peer
 from raft_actors.tools.launch import (
     Launched,
-    Plan,
+    LaunchPlan,
     StderrHandler,
     end_at_the_next,
     end_signals,
@@ -64,7 +64,7 @@ class NodePrompts(Prompts):
         ]
 
 
-def run_shell(plan: Plan) -> int:
+def run_shell(plan: LaunchPlan) -> int:
     """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
     logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
     logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from raft_actors.names import check_node_name
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dispatch import Dispatcher, OnFrames
 from raft_actors.transport.endpoint import EndpointFinder
-from raft_actors.transport.flushing import CALLERS_MAX_OWN_FLUSH, Flusher
+from raft_actors.transport.flusher import CALLERS_MAX_OWN_FLUSH, Flusher
 from raft_actors.transport.handshakes import Handshakes
 from raft_actors.transport.keep_alive import KeepAlive
 from raft_actors.transport.limits import BridgeLimits

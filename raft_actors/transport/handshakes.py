@@ -113,7 +113,7 @@ class Handshakes:
         except (BlockingIOError, NoConnection):  # nothing there; or this node is being stopped
             return
         except Refusal as refusal:
-            self._turn_down(connection, refusal)
+            self._refuse(connection, refusal)
         except ProtocolError as error:
             self._drop(connection, f"it sent {error}")
         except OSError as error:
@@ -136,7 +136,7 @@ class Handshakes:
                 connection.named = connection.handshake.named
                 self.listener.strangers.heard(connection)
 
-    def _turn_down(self, connection: Connection, refusal: Refusal) -> None:
+    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         if connection.dialled:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
@@ -182,9 +182,7 @@ class Handshakes:
         elif dial.attempt is not None and self._me.name < remote.name:
             self._unpark(dial)
             dial.parked = connection
-            self._reactor.after(
-                self._limits.parked_s, lambda: self._lose_patience(dial, connection)
-            )
+            self._reactor.after(self._limits.parked_s, lambda: self._on_timeout(dial, connection))
             return
         self._welcome(dial, connection)
 
@@ -205,9 +203,9 @@ class Handshakes:
     def _unpark(self, dial: Dial) -> None:
         parked, dial.parked = dial.parked, None
         if parked is not None:
-            self._turn_down(parked, Refusal("duplicate", "another connection is used"))
+            self._refuse(parked, Refusal("duplicate", "another connection is used"))
 
-    def _lose_patience(self, dial: Dial, connection: Connection) -> None:
+    def _on_timeout(self, dial: Dial, connection: Connection) -> None:
         if dial.parked is connection:
             self.dialer.stop(dial)
             self._welcome(dial, connection)

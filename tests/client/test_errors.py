@@ -12,7 +12,7 @@ from raft_actors.errors import CommandTooLarge, FrameTooLarge, OutcomeUnknown
 from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_of
-from raft_actors.peer.routing import CLIENT
+from raft_actors.peer.router import CLIENT
 from raft_actors.replica.requests import READ, READ_AS, WRITE
 from tests.ground.test_encoding import in_a_set
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures

@@ -6,7 +6,7 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import READ, READ_AS
 from tests.peer_fixtures import Counter
 

@@ -20,7 +20,7 @@ from raft_actors.errors import (
     Overloaded,
 )
 from raft_actors.future import Future
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import WRITE
 
 

@@ -74,7 +74,7 @@ class Stage(NodeProcesses):
         """SIGTERM, as a service manager does, and wait for the end."""
         self.signal(name, signal.SIGTERM)
         assert self.processes[name].wait(30) == 0, self.log(name).read_text()
-        self.bury(name)
+        self.reap(name)
 
     def is_up(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.log(name).read_text()

@@ -61,7 +61,7 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "client/retrying",
+        "expired_command_that_may_have_run_is_repeated", "thesis 6.3", "client/retrying_client",
         "        if session is None or call.may_have_happened:",
         "        if session is None:",
     ),

@@ -12,7 +12,7 @@ from raft_actors import Config, encoding
 from raft_actors.core.messages import Propose, Query
 from raft_actors.peer.admission import AdmissionLimit
 from raft_actors.peer.peers import peers_of
-from raft_actors.peer.routing import CLIENT
+from raft_actors.peer.router import CLIENT
 from raft_actors.replica.requests import WRITE
 from tests.helpers import eventually
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures

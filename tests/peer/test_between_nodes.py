@@ -7,7 +7,7 @@ import pytest
 from raft_actors import Config, Raft, encoding
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_of
-from raft_actors.peer.routing import CLIENT, RAFT
+from raft_actors.peer.router import CLIENT, RAFT
 from raft_actors.replica.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.transport.limits import BridgeLimits

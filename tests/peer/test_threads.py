@@ -7,7 +7,7 @@ import pytest
 from raft_actors import Raft, encoding
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.peers import peers_here, peers_of
-from raft_actors.peer.routing import CLIENT
+from raft_actors.peer.router import CLIENT
 from raft_actors.replica.requests import STOP
 from supervision import timer
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures

@@ -13,11 +13,11 @@ import pytest
 from raft_actors import AsyncCluster, Raft
 from raft_actors.client.call import Call
 from raft_actors.client.leader_finder import LeaderFinder
-from raft_actors.client.retrying import RetryingClient
+from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.client.session import SPAN, ClientSession
 from raft_actors.errors import NoConnection, NoLeader, NotApplied
 from raft_actors.future import Future
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import WRITE
 from tests.peer_fixtures import Counter
 

@@ -26,7 +26,7 @@ from raft_actors.errors import (
 )
 from raft_actors.future import Future
 from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import READ, WRITE
 from tests.helpers import eventually
 from tests.peer_fixtures import Counter, peer_of

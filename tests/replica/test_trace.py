@@ -12,7 +12,7 @@ import pytest
 from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.node.local_node import LocalNode
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica import trace
 from raft_actors.replica.replica import Replica
 from raft_actors.replica.trace import Trace

@@ -11,7 +11,7 @@ from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import lmdb as lmdb_store
 from raft_actors.stores import open_store
 from raft_actors.stores.lmdb import SWEEP, LmdbStore
-from raft_actors.stores.lmdb_pages import complaint_of
+from raft_actors.stores.lmdb_pages import damage_in
 from tests.stores.helpers import filled
 
 PAGE = 4096
@@ -211,7 +211,7 @@ def test_a_first_page_that_would_take_the_log_back_is_refused(path, saves):
     for page in (0, PAGE):
         for bit in range(64):
             changed(path, lambda data, page=page, bit=bit: flip_bit(data, page + 16 + 128, bit))
-            assert "transaction" in complaint_of(file), (page, bit)
+            assert "transaction" in damage_in(file), (page, bit)
             file.write_bytes(data)
     LmdbStore(path).close()
 

@@ -12,7 +12,7 @@ from raft_actors.stores.rocksdb import RocksStore
 from raft_actors.stores.rocksdb_wal import (
     HEADER_BYTES,
     SIZE_AND_TYPE,
-    complaint_of,
+    damage_in,
     has_right_checksum,
     is_torn,
 )
@@ -118,7 +118,7 @@ def test_what_was_torn_is_not_called_damaged(path, count, size):
     cuts = range(0, 2 * size + 200, size // 300 + 1)
     for data in (*(whole[: len(whole) - cut] for cut in cuts), whole + bytes(40_000)):
         log.write_bytes(data)
-        assert not complaint_of(log.parent), len(data)
+        assert not damage_in(log.parent), len(data)
 
 
 @pytest.mark.parametrize(("count", "size"), [(20, 50), (9, 5_000), (3, 40_000)])
@@ -137,7 +137,7 @@ def test_a_flipped_bit_of_a_size_is_not_taken_for_a_torn_record(path, count, siz
             end = at + 7 + int.from_bytes(data[at + 4 : at + 6], "little")
             if at >= last_block and end > len(data):  # RocksDB finds the others by their checksum
                 log.write_bytes(data)
-                assert "of another size" in complaint_of(log.parent), (at, bit)
+                assert "of another size" in damage_in(log.parent), (at, bit)
                 beyond += 1
     assert beyond
     with pytest.raises(StoreCorrupt, match=r"of another size .*move its data directory"):
@@ -171,7 +171,7 @@ def closed_with_a_manifest(path):
 def test_a_flipped_bit_in_the_manifest_forgets_no_table_and_does_not_hang(path):
     """Planted: only the write-ahead log is looked at; then a vote was gone, or the process hung."""
     manifest = closed_with_a_manifest(path)
-    assert not complaint_of(manifest.parent)
+    assert not damage_in(manifest.parent)
     whole = manifest.read_bytes()
     starts = list(fragments_in(whole))
     assert len(starts) > 3
@@ -196,7 +196,7 @@ def test_a_manifest_that_a_crash_has_torn_is_not_called_damaged(path):
     whole = manifest.read_bytes()
     for length in range(len(whole)):
         manifest.write_bytes(whole[:length])
-        assert not complaint_of(manifest.parent), length
+        assert not damage_in(manifest.parent), length
 
 
 def test_the_checksum_is_that_of_rocksdb(path):

@@ -218,8 +218,8 @@ def test_a_ctrl_c_during_a_visit_reaches_the_main_program_and_frees_the_host():
     with pytest.raises(KeyboardInterrupt):
         process.handle_inline(interrupt)
     eventually(lambda: not host.is_alive())
-    assert process._Life__turn.acquire(timeout=10)
-    process._Life__turn.release()
+    assert process._ProcessBase__turn.acquire(timeout=10)
+    process._ProcessBase__turn.release()
 
 
 def test_one_that_visits_itself_is_told_to_wait():

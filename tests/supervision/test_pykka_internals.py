@@ -15,7 +15,7 @@ from supervision.ref import ProcessRef, ReplyFuture
 
 
 def test_envelope_has_message_and_reply_to():
-    """inbox.py, ref.py, life.py, process.py"""
+    """inbox.py, ref.py, process_base.py, process.py"""
     envelope = _envelope.Envelope("message", reply_to=None)
     assert (envelope.message, envelope.reply_to) == ("message", None)
     envelope.reply_to = "future"
@@ -36,7 +36,7 @@ def test_stop_is_the_message_actor_stop():
 
 
 def test_an_actor_makes_inbox_future_and_thread_by_the_hooks_for_implementors():
-    """life.py, _create_actor_inbox, _create_future, _start_actor_loop"""
+    """process_base.py, _create_actor_inbox, _create_future, _start_actor_loop"""
     for name in ("_create_actor_inbox", "_create_future", "_start_actor_loop"):
         assert name in vars(pykka.ThreadingActor)
     process = Process()
@@ -71,7 +71,7 @@ def test_is_alive_goes_by_the_stopped_event():
 
 
 def test_handle_receive_dispatches_proxy_messages_by_exact_type():
-    """life.py, _handle_taken; process.py, _special: anything else goes straight to on_receive"""
+    """process_base.py, _handle_taken; process.py, _special: all else goes straight to on_receive"""
     source = inspect.getsource(_actor.Actor._handle_receive)
     kinds = [name for name in vars(messages) if name.startswith(("Proxy", "_ActorStop"))]
     assert sorted(kinds) == ["ProxyCall", "ProxyGetAttr", "ProxySetAttr", "_ActorStop"]

@@ -43,7 +43,7 @@ def on_disk() -> Iterator[Plan]:
 
 def test_every_play_is_drawn() -> None:
     drawn = [draw(seed, STEPS) for seed in range(200)]
-    for what in ("dead", "lonely", "visits", "sessions_max", "others", "on_disk"):
+    for what in ("dead", "lonely", "inline", "sessions_max", "others", "on_disk"):
         assert sum(bool(getattr(plan, what)) for plan in drawn) > 1, what
     kinds = [{kind for kind, _first, _second in plan.fates} for plan in drawn]
     assert sum({"wipe", "change"} <= each for each in kinds) > 10
@@ -232,7 +232,7 @@ def test_a_state_on_disk_that_differs_after_a_restart_is_seen() -> None:
 # Peers that are stepped by who brings a message.
 
 
-def test_a_visit_that_speaks_before_the_save_is_seen(monkeypatch) -> None:
+def test_what_is_sent_inline_before_the_save_is_seen(monkeypatch) -> None:
     flush_messages = Replica.flush_messages
 
     def hasty(self) -> bool:
@@ -244,7 +244,7 @@ def test_a_visit_that_speaks_before_the_save_is_seen(monkeypatch) -> None:
         return False
 
     monkeypatch.setattr(Replica, "flush_messages", hasty)
-    assert "on disk" in first_failure(plans("visits"), 10)
+    assert "on disk" in first_failure(plans("inline"), 10)
 
 
 # Few sessions, short memories.

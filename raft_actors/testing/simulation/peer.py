@@ -212,7 +212,7 @@ class SimulatedPeer:
             replica.handle(told + events)
             replica.flush()
 
-    def be_visited(self, events: list[Event]) -> None:
+    def handle_inline(self, events: list[Event]) -> None:
         """Take the events on the thread that brings them; what is more than talk is left to do."""
         with self.at_work(idle=False):
             self.replica.handle(events)

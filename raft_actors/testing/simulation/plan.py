@@ -42,7 +42,7 @@ class Plan:
               to go on
     lonely    whether nobody founds a group after the first wipe: one that left, and then lost its
               disk, would found a second one
-    visits    whether peers that wait are stepped by who brings a message
+    inline    whether peers that wait may handle messages inline
     sessions_max, sequences  sessions at once, and sequences of one whose answers are known; 0 for
               what ships
     others    configs that peers may start with, too
@@ -66,7 +66,7 @@ class Plan:
     fates: tuple[Fate, ...]
     dead: str = ""
     lonely: bool = False
-    visits: bool = False
+    inline: bool = False
     sessions_max: int = 0
     sequences: int = 0
     others: tuple[Config, ...] = ()
@@ -183,7 +183,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         lonely=lonely,
         dead=dead,
         witnesses=witnesses,
-        visits=luck.random() < 0.3,
+        inline=luck.random() < 0.3,
         wall_rate=1 if small else plan.wall_rate,  # or sessions expire by time before that
         sessions_max=luck.choice((1, 2, 4)) if small else 0,
         sequences=luck.choice((1, 2, 5)) if small else 0,

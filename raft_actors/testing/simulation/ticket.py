@@ -7,7 +7,7 @@ from raft_actors.machine.sessions import said_in
 __all__ = ["Ticket"]
 
 
-class Desk(Protocol):
+class TicketWorld(Protocol):
     """What a ticket asks of the world that it is in.
 
     index_shown  the highest log index that an answer to a client had seen
@@ -35,7 +35,7 @@ class Ticket:
     __slots__ = ("about", "answer", "desk", "index_min", "request", "what")
 
     def __init__(
-        self, desk: Desk, what: str, about: str = "", request: tuple[int, int] = (0, 0)
+        self, desk: TicketWorld, what: str, about: str = "", request: tuple[int, int] = (0, 0)
     ) -> None:
         self.desk = desk
         self.what = what

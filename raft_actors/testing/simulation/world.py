@@ -88,7 +88,7 @@ class World:
     wall_rate seconds of the wall clocks in one of the world's; `walls` says how they differ
     encoded   whether messages pass through the bridge's codec
     configs   what a peer starts with: `config`, or one of some others
-    visits    decides which messages are handled by who brings them, where peers are visited
+    inline    decides which messages are handled inline: see `supervision.Process.handle_inline`
     wiped_at  when a disk was lost last
     tell      told what happens, in words, if it is set
     """
@@ -106,7 +106,7 @@ class World:
         wall_rate: float = 1.0,
         encoded: bool = False,
         others: tuple[Config, ...] = (),
-        visits: bool = False,
+        inline: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.names = list(names)
@@ -121,7 +121,7 @@ class World:
         self.walls = {name: luck.randrange(WALL_MS) for name in names}
         self.encoded = encoded
         self.configs = (self.config, *others)
-        self.visits = Random(f"{seed}/visits") if visits else None  # noqa: S311
+        self.inline = Random(f"{seed}/visits") if inline else None  # noqa: S311
         self.tell = tell
         self.now = 0.0
         self.wiped_at = -inf
@@ -296,8 +296,8 @@ class World:
         """Let a peer take the events in one batch and do what follows."""
         peer = self.busy = self.peers[name]
         try:
-            if self.visits and events and not peer.has_more and self.visits.random() < 0.7:
-                peer.be_visited(list(events))
+            if self.inline and events and not peer.has_more and self.inline.random() < 0.7:
+                peer.handle_inline(list(events))
             else:
                 peer.handle(list(events))
         except Crash:
@@ -310,7 +310,7 @@ class World:
             self.checker.left_behind(peer)
             self.install(name)  # what its message says to do
         else:
-            if peer.due is None:  # else what a visit has left is not done, and so not to be seen
+            if peer.due is None:  # else what `flush_messages` has left is not done
                 self.checker.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
 

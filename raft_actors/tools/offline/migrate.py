@@ -49,7 +49,7 @@ def migrate(path: Path, to: str) -> Migrated:
             old = put_away(source, [name for name in KINDS if name != to])
             return Migrated(to, saved.first, saved.last, old, was_already=True)
         copy(source, kind)
-        source.let_go()
+        source.release()
         source.directory.switch(to)
         old = put_away(source, [source.kind])
     return Migrated(to, saved.first, saved.last, old)
@@ -72,10 +72,10 @@ def copy(source: DurableStore[Any], kind: type[DurableStore[Any]]) -> None:
         target.reopen()
         compare(source, target)
     except BaseException:
-        target.let_go()
+        target.release()
         target.remove_database()
         raise
-    target.let_go()
+    target.release()
 
 
 def compare(source: DurableStore[Any], target: DurableStore[Any]) -> None:

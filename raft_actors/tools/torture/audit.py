@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raft_actors.tools.torture.linearizability import LINEARIZABLE, Verdict, check
-from raft_actors.tools.torture.narrowing import narrow
 from raft_actors.tools.torture.operation import OK, READ, REFUSED, STALE, Operation
 from raft_actors.tools.torture.staleness import Staleness, look_for_staler
+from raft_actors.tools.torture.unknown_outcomes import narrow
 
 __all__ = ["Audit", "audit"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from raft_actors.names import Address
 from raft_actors.tools.trace_check.files import Line, Run, read
-from raft_actors.tools.trace_check.log_view import Entry, Image
+from raft_actors.tools.trace_check.log_view import Entry, LogView
 from raft_actors.tools.trace_check.peer import PeerReplay
 from raft_actors.tools.trace_check.peer_state import PeerState
 from raft_actors.tools.trace_check.rules import TraceLine, Violation
@@ -64,7 +64,7 @@ class Election:
 
     peer: Address
     term: int
-    log: Image
+    log: LogView
     place: TraceLine
 
 
@@ -115,11 +115,11 @@ class ClusterTrace:
                 "one_leader", place, f"{leader} leads term {term}, which {first} led at {where}"
             )
 
-    def elected(self, peer: PeerState, term: int, log: Image) -> None:
+    def elected(self, peer: PeerState, term: int, log: LogView) -> None:
         self.leads(log.group, term, peer.address, peer.place)
         self.elections.append(Election(peer.address, term, log.copy(), peer.place))
 
-    def entries(self, peer: PeerState, first: int, log: Image) -> None:
+    def entries(self, peer: PeerState, first: int, log: LogView) -> None:
         """Note that these entries were in a peer's log.
 
         With each goes the term of the one before it: so by induction all before it are the same.

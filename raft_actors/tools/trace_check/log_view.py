@@ -1,14 +1,14 @@
-"""Image: a log as a trace tells it, `(term, hash)` an entry. What was compacted is unknown."""
+"""LogView: a log as a trace tells it, `(term, hash)` an entry. What was compacted is unknown."""
 
 from typing import Any
 
-__all__ = ["ConfigurationLine", "Entry", "Image", "entries_of", "is_group"]
+__all__ = ["ConfigurationLine", "Entry", "LogView", "entries_of", "is_group"]
 
 Entry = tuple[int, str]
 ConfigurationLine = dict[str, Any]
 
 
-class Image:
+class LogView:
     """Entries `base + 1 ..`; those before are not known, but for the term of `base`."""
 
     __slots__ = ("base", "base_term", "configurations", "entries")
@@ -19,8 +19,8 @@ class Image:
         self.entries: list[Entry] = []
         self.configurations: dict[int, ConfigurationLine] = {}
 
-    def copy(self) -> "Image":
-        twin = Image(self.base, self.base_term)
+    def copy(self) -> "LogView":
+        twin = LogView(self.base, self.base_term)
         twin.entries = list(self.entries)
         twin.configurations = dict(self.configurations)
         return twin

@@ -12,7 +12,7 @@ from raft_actors.core.server import TERMS_AT_ONCE
 from raft_actors.names import Address
 from raft_actors.tools.trace_check import elections
 from raft_actors.tools.trace_check.files import Line, Run, address
-from raft_actors.tools.trace_check.log_view import Image, entries_of, is_group
+from raft_actors.tools.trace_check.log_view import LogView, entries_of, is_group
 from raft_actors.tools.trace_check.peer_state import Message, PeerState
 from raft_actors.tools.trace_check.restart import check_loaded
 from raft_actors.tools.trace_check.rules import Violation
@@ -93,7 +93,7 @@ class PeerReplay(PeerState):
     # A run begins.
 
     def start(self, what: dict[str, Any]) -> None:
-        loaded = Image(what["base"], what["base_term"])
+        loaded = LogView(what["base"], what["base_term"])
         loaded.replace(what["base"] + 1, what["entries"])
         if what.get("configured"):
             loaded.configurations[what["configuration"]] = what["configured"]
@@ -240,7 +240,7 @@ class PeerReplay(PeerState):
                 f"proves {match}",
             )
 
-    def check_told(self, what: dict[str, Any], expected: Image) -> None:
+    def check_told(self, what: dict[str, Any], expected: LogView) -> None:
         """Compare the entries that the line tells with those that the rules give."""
         if "entries" in what and (
             expected.between(what["first"], expected.last) != entries_of(what["entries"])
@@ -352,7 +352,7 @@ class PeerReplay(PeerState):
     def on_save(self, what: dict[str, Any]) -> None:
         first, views = what["first"], what["entries"]
         if "restart" in what:
-            self.disk = Image(*what["restart"])
+            self.disk = LogView(*what["restart"])
             self.disk.configurations = dict(self.log.configurations)
         if views:
             if self.log.between(first, first + len(views) - 1) != entries_of(views):

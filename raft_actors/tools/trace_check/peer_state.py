@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Protocol
 
 from raft_actors.names import Address
-from raft_actors.tools.trace_check.log_view import ConfigurationLine, Image
+from raft_actors.tools.trace_check.log_view import ConfigurationLine, LogView
 from raft_actors.tools.trace_check.rules import TraceLine, Violation
 
 __all__ = ["ClusterView", "Disk", "Message", "PeerState"]
@@ -47,14 +47,14 @@ class PeerState:
         self.address = peer
         self.cluster = cluster
         self.ballot: tuple[int, Any] = (0, None)
-        self.disk = Image()
+        self.disk = LogView()
         self.known = False  # whether a run of it was replayed
         self.ended = True
         self.incarnation = 0
         self.claimed = (0, 0)
         self.commit = 0
 
-    def begin_run(self, loaded: Image, what: dict[str, Any]) -> None:
+    def begin_run(self, loaded: LogView, what: dict[str, Any]) -> None:
         """Take what the store gave back; the rest a peer does not keep from run to run."""
         self.known = True
         self.incarnation = what["incarnation"]
@@ -101,10 +101,10 @@ class ClusterView(Protocol):
     def leads(self, group: str, term: int, leader: Address, place: TraceLine) -> None:
         """Take note of who is taken for the leader of a term."""
 
-    def elected(self, peer: PeerState, term: int, log: Image) -> None:
+    def elected(self, peer: PeerState, term: int, log: LogView) -> None:
         """Take note of a new leader, and of its log."""
 
-    def entries(self, peer: PeerState, first: int, log: Image) -> None:
+    def entries(self, peer: PeerState, first: int, log: LogView) -> None:
         """Take note that the entries from `first` on were in a peer's log."""
 
     def committed(self, peer: PeerState, first: int, last: int, *, leads: bool) -> None:

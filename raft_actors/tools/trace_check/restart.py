@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from raft_actors.tools.trace_check.log_view import Image
+from raft_actors.tools.trace_check.log_view import LogView
 from raft_actors.tools.trace_check.peer_state import PeerState
 
 __all__ = ["check_loaded"]
 
 
-def check_loaded(peer: PeerState, loaded: Image, ballot: tuple[int, Any]) -> None:
+def check_loaded(peer: PeerState, loaded: LogView, ballot: tuple[int, Any]) -> None:
     """Compare what the store gave back with what was saved, as far as the trace has it.
 
     A killed run may have saved one batch more than it could tell.

@@ -14,7 +14,13 @@ from types import ModuleType
 
 import pytest
 
-from raft_actors.tools.launch import CannotLaunch, Launched, Plan, end_at_the_next, run_until_told
+from raft_actors.tools.launch import (
+    CannotLaunch,
+    Launched,
+    LaunchPlan,
+    end_at_the_next,
+    run_until_told,
+)
 from tests.helpers import eventually
 from tests.tools.shell.terminal import ROOT, environment
 
@@ -236,7 +242,7 @@ def test_who_cant_launch_leaves_the_signals_as_they_were() -> None:
     """Planted: Ctrl-C does nothing from then on."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(CannotLaunch):
-        run_until_told(Plan(sname="a b"))
+        run_until_told(LaunchPlan(sname="a b"))
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 

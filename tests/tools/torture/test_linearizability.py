@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_actors.tools.torture.linearizability import BROKEN, LINEARIZABLE, TOO_HARD, check
-from raft_actors.tools.torture.narrowing import narrow
 from raft_actors.tools.torture.operation import CAS, OK, READ, REFUSED, UNKNOWN, WRITE, Operation
+from raft_actors.tools.torture.unknown_outcomes import narrow
 from tests.tools.torture.histories import cas, is_linearizable, read, write
 
 WRONG = {

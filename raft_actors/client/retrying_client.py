@@ -28,7 +28,7 @@ from raft_actors.errors import (
 from raft_actors.future import Future
 from raft_actors.machine.sessions import END, NEW, REPLY, SALT_BITS, reply_in
 from raft_actors.names import Address
-from raft_actors.peer.routing import Router
+from raft_actors.peer.router import Router
 from raft_actors.replica.requests import READ, WRITE, read_request
 from raft_actors.timeouts import seconds
 

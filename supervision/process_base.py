@@ -1,4 +1,4 @@
-"""Life: the thread of a process, from `init` to the last hook.
+"""Process base: the thread of a process, from `init` to the last hook.
 
 All of it on the process' own thread, after `__init__`:
 
@@ -24,13 +24,13 @@ from supervision.ref import Condition, ProcessRef, ReplyFuture, kill
 from supervision.reserved_names import check_attributes
 from supervision.waits import Wait, await_end, here
 
-__all__ = ["IGNORED", "STARTED", "Life"]
+__all__ = ["IGNORED", "STARTED", "ProcessBase"]
 
 STARTED = object()
 IGNORED = object()
 
 
-class Life(pykka.ThreadingActor):
+class ProcessBase(pykka.ThreadingActor):
     """An actor whose starter waits for its start, and that ends once, for one reason."""
 
     use_daemon_thread = True

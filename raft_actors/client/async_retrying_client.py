@@ -10,8 +10,8 @@ from typing import Any
 from raft_actors.client.async_wait import wait_for
 from raft_actors.client.call import Call
 from raft_actors.client.failures import no_session
-from raft_actors.client.leader_finder import Search
-from raft_actors.client.retrying import RETRY, RetryingClient, opening
+from raft_actors.client.leader_finder import PlainSeeker
+from raft_actors.client.retrying_client import RETRY, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
@@ -161,8 +161,8 @@ class AsyncRetryingClient:
         while client.finder.leader is None and call.remaining() > 0:
             if here.search is None or here.search.done():
                 until = min(call.deadline, time.monotonic() + SEARCH_S)
-                searching = Search(until, call.target)
-                here.search = self.on_thread(self.searcher, client.finder.find, searching)
+                seeker = PlainSeeker(until, call.target)
+                here.search = self.on_thread(self.searcher, client.finder.find, seeker)
             await asyncio.wait({here.search}, timeout=call.remaining())
             if here.search.done():
                 here.search.result()

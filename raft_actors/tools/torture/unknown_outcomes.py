@@ -1,4 +1,4 @@
-"""Narrowing: what is certain about unknown outcomes, before any search.
+"""Unknown outcomes: what is certain about them, before any search.
 
 A call whose outcome is unknown may happen at any time, so a search would have to try it at every
 place. But each value is written by one call only, and whoever meets a value says so: `read` and
