@@ -3,6 +3,7 @@
 import pytest
 
 from raft_actors.node.local_node import LocalNode
+from raft_actors.testing.memory_network import MemoryNetwork
 from raft_actors.transport.limits import BridgeLimits
 from tests.node_helpers import Script
 
@@ -33,6 +34,33 @@ def make_node():
     yield make
     for node in nodes:
         node.stop()
+
+
+@pytest.fixture
+def network():
+    """A network without sockets."""
+    return MemoryNetwork()
+
+
+@pytest.fixture
+def make_memory_node(network):
+    """Start nodes of that network; `limits` are those of sockets, and of no use here."""
+    nodes = []
+
+    def make(name, *, limits=None, **options):
+        nodes.append(network.start_node(name, **options))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture(params=["tcp", "memory"])
+def make_any_node(request):
+    """Start nodes over TCP, and again in memory."""
+    name = "make_node" if request.param == "tcp" else "make_memory_node"
+    return request.getfixturevalue(name)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from pykka._envelope import Envelope
 from raft_actors import encoding
 from raft_actors.errors import NoNode, in_text
 from raft_actors.future import Future
+from raft_actors.node.access import Transport
 from raft_actors.node.channel import Channel
 from raft_actors.node.remote_ref import reason_in
-from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from supervision import Process
@@ -39,8 +39,8 @@ class ActorServer:
         self._numbers = itertools.count(1)
         self._watched: dict[tuple[str, int], Callable[[], None]] = {}
 
-    def serve(self, bridge: Bridge) -> None:
-        bridge.on_frames(ACTOR, self._on_frames)
+    def serve(self, transport: Transport) -> None:
+        transport.on_frames(ACTOR, self._on_frames)
 
     def watch(
         self, address: tuple[str, str], callback: Callable[[Any], None]

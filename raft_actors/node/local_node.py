@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,35 +16,24 @@ from raft_actors.config import Config
 from raft_actors.errors import NoConnection, NoNode, RaftError
 from raft_actors.future import Future
 from raft_actors.names import NONODE, Address, check_name, check_node_name
+from raft_actors.node.access import Access, Transport
 from raft_actors.node.actor_server import ActorServer
-from raft_actors.node.cookie_file import find_cookie
-from raft_actors.node.discovery import NodeDirectory, static_addresses
 from raft_actors.node.host_name import node_name
 from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
-from raft_actors.node.port_files import PortEntry, PortFiles
-from raft_actors.node.port_mapper import mapper_port, mapper_wanted
-from raft_actors.node.port_mapper_server import PortMapperServer
 from raft_actors.node.remote_ref import RemoteRef
+from raft_actors.node.tcp_access import TcpAccess
 from raft_actors.paths import absolute
-from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.dispatch import OnFrames
-from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.sockets import listen
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import FIRST_EXTENSION, PING
-from raft_actors.wire.handshake import Identity
 
 __all__ = ["LocalNode"]
 
 logger = logging.getLogger("raft_actors.node")
 
-"""`(name, node)`: an actor by its registered name and the name of its node."""
-
-INCARNATION_BYTES = 8
 SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
-
 
 FORKED = (
     "this process was forked, and has no thread and no connection of the one that made this "
@@ -62,7 +50,10 @@ class Residents(Protocol):
 
 
 class LocalNode:
-    """One node: a name, a listener, a registry of actors, and connections with other nodes."""
+    """One node: a name, a registry of actors, and connections with other nodes.
+
+    access  how others find it, and it finds them
+    """
 
     def __init__(
         self,
@@ -74,12 +65,14 @@ class LocalNode:
         config: Config | Mapping[str, Any] | None = None,
         registry: supervision.Registry | None = None,
         limits: BridgeLimits | None = None,
+        access: Access | None = None,
     ) -> None:
         """Prepare a node; `start` starts it, and until then it reaches nobody.
 
         host    the address to listen at; only a node at another than loopback is reached from
                 other hosts
         port    0: any free one, found by the node's name
+        access  instead of one over TCP, which is what host, port, cookie and limits are for
 
         Raises BadName, UnsafeCookie.
         """
@@ -90,14 +83,8 @@ class LocalNode:
             self.data_dir = absolute(self.config.data_dir or "data")
         self.registry = supervision.Registry() if registry is None else registry
         self._exposed = supervision.Registry()
-        self.host = host
-        self.port = port
-        self._limits = limits or BridgeLimits()
-        self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
-        self._files = PortFiles()
-        self._bridge: Bridge | None = None  # nor in a forked child
-        self._entry: PortEntry | None = None
-        self._told_of_port_file = ""
+        self.access = access or TcpAccess(host=host, port=port, cookie=cookie, limits=limits)
+        self._bridge: Transport | None = None  # nor in a forked child
         self.told_alone = False
         self.forked = False
         self.residents: Residents | None = None
@@ -113,89 +100,36 @@ class LocalNode:
         return self._actors.watch(address, callback)
 
     def __repr__(self) -> str:
-        return f"<LocalNode {self.name} at {Endpoint(self.host, self.port)}>"
+        return f"<LocalNode {self.name} at {self.access.where}>"
 
     def start(self) -> "LocalNode":
-        """Listen and be found. Returns itself.
+        """Be found by others, from now on. Returns itself.
 
-        Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a port that
-        is none, a bad address of another node or a version that this release does not speak,
-        RaftError when started before.
+        Raises what `access.open` does, and RaftError when started before.
         """
         if self._bridge is not None:
             raise RaftError(f"node {self.name} was started already; make a new one")
-        cookie = find_cookie(self._cookie)
-        versions.check_required(self.config.require_version)
-        directory = NodeDirectory(self._files, static_addresses(self.config.nodes))
-        bridge: Bridge | None = None
-        listener = listen(self.host, self.port)
         try:
-            place = Endpoint.of(listener.getsockname())
-            self.host, self.port = place.host, place.port
-            mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
-            self._entry = self._files.claim(self.name, self.host, self.port)
-            me = Identity(
-                self.name, os.urandom(INCARNATION_BYTES), self.config.frame_bytes_max,
-                self.config.require_version,
-            )  # fmt: skip
-            bridge = Bridge(
-                me, cookie, listener, directory, self._on_news,
-                queue_bytes_max=self.config.link_queue_bytes, limits=self._limits,
-            )  # fmt: skip
+            bridge = self.access.open(self.name, self.config, self._on_news)
             self._actors.serve(bridge)
             for kind, handler in self._handlers.items():
                 bridge.on_frames(kind, handler)
             self._bridge = bridge
-            self._mapper = None
-            if mapper_place is not None:
-                self._mapper = PortMapperServer(
-                    bridge.reactor, self._limits, mapper_place, self._files
-                )
-                bridge.reactor.post(self._mapper.open)
-            bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
             bridge.start()
         except BaseException as error:  # Ctrl-C, too: its name must be free again
-            self._take_back(listener, bridge)
+            self._bridge = None
+            self.access.close()
             if isinstance(error, RuntimeError):  # the system has no thread left
                 raise RaftError(f"node {self.name} can't start: {error}") from error
             raise
-        logger.info("node %s listens at %s", self.name, Endpoint(self.host, self.port))
+        logger.info("node %s listens at %s", self.name, self.access.where)
         return self
-
-    def _take_back(self, listener: socket.socket, bridge: Bridge | None) -> None:
-        """Undo a start that was not finished."""
-        self._bridge = None
-        if bridge is not None:
-            bridge.stop()
-        if self._entry is not None:
-            self._files.release(self._entry)
-        listener.close()
-
-    def _keep_port_file(self) -> None:
-        """Write the port file again when it was swept, as a logout does; now and then, for ever."""
-        bridge, entry = self._bridge, self._entry
-        if bridge is None or entry is None:
-            return
-        try:
-            told = self._files.keep(entry)
-        except (OSError, RaftError) as error:
-            told = f"its port file can't be kept, so nodes of this host may not find it: {error}"
-        if told and told != self._told_of_port_file:
-            logger.warning("node %s: %s", self.name, told)
-        self._told_of_port_file = told
-        bridge.reactor.after(self._limits.port_file_s, self._keep_port_file)
 
     def stop(self) -> None:
         """Close all connections and free the name. Idempotent; in a forked child does nothing."""
-        bridge, entry = self._bridge, self._entry
-        if bridge is None or bridge.closed:
-            return
-        assert entry is not None
-        if self._mapper is not None:
-            bridge.reactor.post(self._mapper.close)
-        bridge.stop()
-        self._files.release(entry)
-        logger.info("node %s is stopped", self.name)
+        if self.running:
+            self.access.close()
+            logger.info("node %s is stopped", self.name)
 
     @property
     def running(self) -> bool:
@@ -319,7 +253,7 @@ class LocalNode:
         """Return "pong" if `node` answers, "pang" if not; within six seconds."""
         if check_node_name(node) == self.name:
             return "pong"
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self._up.patience_s + SLACK_S
         try:
             if not self._wait(self._up.reach(node)):
                 return "pang"
@@ -419,22 +353,19 @@ class LocalNode:
         return RemoteRef(self, check_name(name, "an actor's name"), check_node_name(node))
 
     @property
-    def _up(self) -> Bridge:
+    def _up(self) -> Transport:
         bridge = self._bridge
         if bridge is None or bridge.closed:
             self.check_process()
             raise NoNode(f"node {self.name} is not running in this process")
         return bridge
 
-    @property
-    def _patience_s(self) -> float:
-        return self._limits.handshake_s + SLACK_S
-
     def _wait(self, answer: Future[Any], timeout_s: float | None = None) -> Any:
-        if self._up.reactor.is_current():
+        bridge = self._up
+        if bridge.reactor.is_current():
             raise RuntimeError("this would wait on the bridge thread for the bridge thread")
         try:
-            return answer.get(self._patience_s if timeout_s is None else timeout_s)
+            return answer.get(bridge.patience_s + SLACK_S if timeout_s is None else timeout_s)
         finally:
             answer.abandon()
 

@@ -4,7 +4,6 @@ import logging
 import math
 import socket
 import threading
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from raft_actors.errors import NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
 from raft_actors.transport.connection import Connection
-from raft_actors.transport.dispatch import Dispatcher, OnFrames
+from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNews
 from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.flusher import CALLERS_MAX_OWN_FLUSH, Flusher
 from raft_actors.transport.handshakes import Handshakes
@@ -27,14 +26,11 @@ from raft_actors.wire.frame_codec import PING, REPLY, REPLY_NO_HANDLER
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import Identity
 
-__all__ = ["Bridge", "OnNews"]
+__all__ = ["Bridge"]
 
 logger = logging.getLogger("raft_actors.node")
 links = logging.getLogger("raft_actors.node.links")
 """What NodeUp and NodeDown tell as well."""
-
-OnNews = Callable[[str, str | None], None]
-"""Called with a node's name and None when it is up, or the reason why it is down."""
 
 GONE = {"connection_closed", "restarted", "net_tick_timeout"}
 STOP_S = 5.0
@@ -55,7 +51,7 @@ class Bridge:
         limits: BridgeLimits,
     ) -> None:
         self.me = me
-        self.limits = limits
+        self.limits, self.patience_s = limits, limits.handshake_s
         self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
         self._queue_bytes_max = queue_bytes_max
         self._on_news = on_news
@@ -74,12 +70,9 @@ class Bridge:
         self._loopback = Loopback(me, self.reactor, self._dispatcher.add)
         self._buffer = memoryview(bytearray(limits.receive_bytes))
         self._keep_alive = KeepAlive(
-            self.reactor,
-            limits,
-            self._links,
-            lambda link: self._send_own(link, PING),
+            self.reactor, limits, self._links, lambda link: self._send_own(link.node, PING),
             self._close_link,
-        )
+        )  # fmt: skip
         self.closed = False
 
     # From any thread.
@@ -349,8 +342,9 @@ class Bridge:
 
     # Frames.
 
-    def _send_own(self, link: Link, kind: int) -> None:
+    def _send_own(self, node: str, kind: int) -> None:
         """Send a frame of the bridge's own."""
+        link = self._links[node]
         link.send(self._local.pack((kind, None)))
         self._local.dirty.add(link)
 

@@ -6,12 +6,11 @@ never overtakes a frame that was sent before it.
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from raft_actors.errors import NoProcess
-from raft_actors.transport.connection import Connection
 from raft_actors.transport.incoming import Incoming, Source
-from raft_actors.transport.link import Answer, Link, fail
+from raft_actors.transport.link import Answer, fail
 from raft_actors.wire.frame_codec import (
     FIRST_EXTENSION,
     PING,
@@ -21,20 +20,44 @@ from raft_actors.wire.frame_codec import (
     unpack_frames,
 )  # fmt: skip
 
-__all__ = ["Dispatcher", "OnFrames"]
+__all__ = ["Dispatcher", "OnFrames", "OnNews"]
 
 logger = logging.getLogger("raft_actors.node")
 
 OnFrames = Callable[[list[Incoming]], None]
+OnNews = Callable[[str, str | None], None]
+"""Called with a node's name and None when it is up, or the reason why it is down."""
+
+
+class Check(Protocol):
+    def checked(self, frame: memoryview) -> memoryview:
+        """Return the payload of the next frame. Raises ProtocolError for one that was changed."""
+
+
+class Arrival(Protocol):
+    """The connection that frames have come over: a TCP stream, or one in memory."""
+
+    @property
+    def node(self) -> str: ...
+
+    @property
+    def receiving(self) -> Check: ...
+
+
+class OpenCalls(Protocol):
+    """The calls that wait for answers of one node."""
+
+    @property
+    def calls(self) -> dict[int, Answer]: ...
 
 
 class Dispatcher:
     """Sorts frames by kind, and hands them over. Bridge thread only, but for `handlers`."""
 
     def __init__(
-        self, source: Source, links: Mapping[str, Link], send_own: Callable[[Link, int], None]
+        self, source: Source, links: Mapping[str, OpenCalls], send_own: Callable[[str, int], None]
     ) -> None:
-        """Calls are answered through `source`, pings by a frame that `send_own` sends."""
+        """Calls are answered through `source`, pings by a frame that `send_own` sends to a node."""
         self.handlers: dict[int, OnFrames] = {}
         self._source = source
         self._links = links
@@ -42,7 +65,7 @@ class Dispatcher:
         self._batches: dict[int, list[Incoming]] = {}
         self._replies: list[tuple[Answer, Any, Exception | None]] = []
 
-    def take(self, connection: Connection, payload: memoryview) -> None:
+    def take(self, connection: Arrival, payload: memoryview) -> None:
         """Take the frames in `payload`. Raises ProtocolError."""
         node, batches, source = connection.node, self._batches, self._source
         for frame in unpack_frames(connection.receiving.checked(payload)):
@@ -88,23 +111,23 @@ class Dispatcher:
         except Exception:
             logger.exception("the handler of frames of kind %d raised", kind)
 
-    def _take_own(self, connection: Connection, frame: list[Any]) -> None:
+    def _take_own(self, connection: Arrival, frame: list[Any]) -> None:
         """Take a frame of the bridge's own kinds."""
         kind, body = frame[0], frame[1]
         call = frame[2] if len(frame) == 3 else None
-        link = self._links[connection.node]
+        node = connection.node
         if kind in {REPLY, REPLY_NO_HANDLER} and call is not None:
-            answer = link.calls.pop(call, None)
+            answer = self._links[node].calls.pop(call, None)
             if answer is not None:
-                error = None if kind == REPLY else no_handler(link.node, body)
+                error = None if kind == REPLY else no_handler(node, body)
                 self._replies.append((answer, body, error))
         elif kind == PING:
             if call is None:
-                self._send_own(link, PONG)
+                self._send_own(node, PONG)
             else:
                 self._source.reply(connection, call, None)
         elif kind != PONG:
-            self.add(Incoming(link.node, body, call, connection, self._source), kind)
+            self.add(Incoming(node, body, call, connection, self._source), kind)
 
 
 def decline(kind: int, batch: list[Incoming]) -> None:

@@ -21,7 +21,7 @@ from raft_actors.wire.frame_codec import join_frames
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import HEADER_BYTES, header
 
-__all__ = ["Answer", "Link", "fail"]
+__all__ = ["Answer", "Link", "fail", "fail_all"]
 
 logger = logging.getLogger("raft_actors.node")
 

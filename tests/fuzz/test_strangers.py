@@ -44,14 +44,14 @@ for kind in range(16, 32):
 bridge = node._bridge
 
 def strangers():
-    return len(bridge.handshakes.listener.strangers) + len(node._mapper._askers)
+    return len(bridge.handshakes.listener.strangers) + len(node.access.mapper._askers)
 
 def measure():
     gc.collect()
     tracemalloc.reset_peak()
     return tracemalloc.get_traced_memory()[0]
 
-print(node.port)
+print(node.access.port)
 tracemalloc.start()
 base = 0
 for line in sys.stdin:

@@ -65,7 +65,7 @@ def test_the_port_file_tells_who_listens_where(make_node):
         "pid": os.getpid(),
         "started": start_time(os.getpid()),
         "host": "127.0.0.1",
-        "port": node.port,
+        "port": node.access.port,
     }
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     node.stop()
@@ -242,13 +242,13 @@ def test_of_two_nodes_of_one_name_one_says_so_and_is_found_again_in_the_end(make
     sweep()
     other = make_node("a", limits=NEVER)
     for _ in range(2):
-        node.post(node._keep_port_file)
+        node.post(node.access.keep_port_file)
     eventually(lambda: f"process {os.getpid()} calls itself {node.name}, too" in caplog.text)
-    assert PortFiles().read(node.name).port == other.port
+    assert PortFiles().read(node.name).port == other.access.port
     other.stop()
-    node.post(node._keep_port_file)
+    node.post(node.access.keep_port_file)
     eventually(lambda: PortFiles().read(node.name) is not None)
-    assert PortFiles().read(node.name).port == node.port
+    assert PortFiles().read(node.name).port == node.access.port
     assert caplog.text.count("calls itself") == 1
 
 
@@ -257,10 +257,10 @@ def test_a_runtime_directory_that_cannot_be_made_again_is_told_once(make_node, c
     sweep()
     runtime_dir().write_text("in the way")
     for _ in range(2):
-        node.post(node._keep_port_file)
+        node.post(node.access.keep_port_file)
     eventually(lambda: "port file can't be kept" in caplog.text)
     runtime_dir().unlink()
-    node.post(node._keep_port_file)
+    node.post(node.access.keep_port_file)
     eventually(lambda: PortFiles().read(node.name) is not None)
     assert caplog.text.count("can't be kept") == 1
 
@@ -288,7 +288,7 @@ def test_two_machines_of_one_name_do_not_take_the_connection_from_each_other(
 ):
     """Planted: each that dials is taken for the other one restarted, for ever."""
     c = make_node("c@one")
-    known = Config(nodes={c.name: f"127.0.0.1:{c.port}"})
+    known = Config(nodes={c.name: f"127.0.0.1:{c.access.port}"})
     twins = []
     for machine in ("first", "second"):
         monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / machine))
