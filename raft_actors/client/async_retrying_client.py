@@ -100,7 +100,7 @@ class AsyncRetryingClient:
                     await self.send(call)
                 future = call.future
                 if future is not None:
-                    await wait_for(future, call.patience())
+                    await wait_for(future, call.attempt_timeout())
                     future.abandon()
                 reply = client.receive(call)
                 if reply is not RETRY:

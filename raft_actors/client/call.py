@@ -53,7 +53,7 @@ class Call:
         """Tell whether it is a command that has no request id, for nothing else runs once."""
         return self.session is None and self.operation == WRITE and self.payload != b""
 
-    def patience(self) -> float:
+    def attempt_timeout(self) -> float:
         """How long to wait for this attempt."""
         longest = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
         return max(0.0, min(self.deadline - time.monotonic(), longest))
@@ -64,7 +64,7 @@ class Call:
         if future is None:
             return ("error", self.reason)
         try:
-            return future.get(0.0 if future.done() else self.patience())
+            return future.get(0.0 if future.done() else self.attempt_timeout())
         except TimeoutError:
             future.abandon()
             return ("error", "timeout")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import inf
 
 from raft_actors.core.effects import Read, Trouble
-from raft_actors.core.follower_reads import FollowerReads, Waiting
+from raft_actors.core.follower_reads import FollowerReads, WaitingRead
 from raft_actors.core.founding import Founding
 from raft_actors.core.messages import (
     FOLLOWER,
@@ -272,7 +272,7 @@ class Follower(Role):
             state.answer(event.ticket, ("error", "overloaded"))
         else:
             reads.add(
-                Waiting(event, state.now, event.after),
+                WaitingRead(event, state.now, event.after),
                 ask=not stale or event.staleness_s is not None,
             )
 

@@ -12,11 +12,11 @@ from math import inf
 
 from raft_actors.core.messages import Query
 
-__all__ = ["FollowerReads", "Waiting"]
+__all__ = ["FollowerReads", "WaitingRead"]
 
 
 @dataclass(slots=True)
-class Waiting:
+class WaitingRead:
     """A read that came at `since`, and must see `index` at least."""
 
     event: Query
@@ -37,15 +37,15 @@ class FollowerReads:
     __slots__ = ("again", "asked", "asked_at", "count", "first", "known", "new", "number")
 
     def __init__(self) -> None:
-        self.new: list[Waiting] = []
-        self.asked: deque[tuple[int, float, list[Waiting]]] = deque()
-        self.known: list[Waiting] = []
+        self.new: list[WaitingRead] = []
+        self.asked: deque[tuple[int, float, list[WaitingRead]]] = deque()
+        self.known: list[WaitingRead] = []
         self.count = 0
         self.number = self.first = 0
         self.asked_at = -inf
         self.again = False
 
-    def add(self, waiting: Waiting, *, ask: bool) -> None:
+    def add(self, waiting: WaitingRead, *, ask: bool) -> None:
         (self.new if ask else self.known).append(waiting)
         self.count += 1
 
@@ -80,7 +80,7 @@ class FollowerReads:
             self.known += reads
         return when
 
-    def ready(self, commit_index: int) -> list[Waiting]:
+    def ready(self, commit_index: int) -> list[WaitingRead]:
         """Return, and forget, the reads whose index is committed here."""
         ready = [waiting for waiting in self.known if waiting.index <= commit_index]
         if ready:
@@ -93,19 +93,19 @@ class FollowerReads:
         groups = (self.asked[0][2] if self.asked else [], self.known, self.new)
         return min((group[0].since for group in groups if group), default=inf)
 
-    def given_up(self, now: float, patience: float) -> list[Waiting]:
+    def given_up(self, now: float, timeout: float) -> list[WaitingRead]:
         """Return, and forget, the reads that have waited so long."""
-        given_up = [waiting for waiting in self.all() if waiting.since + patience <= now]
+        given_up = [waiting for waiting in self.all() if waiting.since + timeout <= now]
         if given_up:
-            self.new = [waiting for waiting in self.new if waiting.since + patience > now]
-            self.known = [waiting for waiting in self.known if waiting.since + patience > now]
+            self.new = [waiting for waiting in self.new if waiting.since + timeout > now]
+            self.known = [waiting for waiting in self.known if waiting.since + timeout > now]
             for _number, _when, reads in self.asked:
-                reads[:] = [waiting for waiting in reads if waiting.since + patience > now]
+                reads[:] = [waiting for waiting in reads if waiting.since + timeout > now]
             self.asked = deque(question for question in self.asked if question[2])
             self.count -= len(given_up)
         return given_up
 
-    def all(self) -> Iterator[Waiting]:
+    def all(self) -> Iterator[WaitingRead]:
         for _number, _when, reads in self.asked:
             yield from reads
         yield from self.known

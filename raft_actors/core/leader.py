@@ -247,7 +247,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             progress.owes_message = True
             shipment = progress.shipment
             if shipment is not None and shipment.is_silent(
-                now=state.now, patience=config.max_election_timeout
+                now=state.now, timeout=config.max_election_timeout
             ):
                 shipment.go_back()
 

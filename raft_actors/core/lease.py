@@ -19,14 +19,14 @@ class Lease:
 
     drift_max  how much faster a follower's clock may run: 0.01 is a hundredth. None: no leases
     began      (round, when) of the rounds that may still be answered, oldest first
-    patience   seconds after which an answer to a round is worth nothing
+    timeout   seconds after which an answer to a round is worth nothing
     """
 
-    __slots__ = ("began", "broken", "drift_max", "patience")
+    __slots__ = ("began", "broken", "drift_max", "timeout")
 
-    def __init__(self, drift_max: float | None, patience: float) -> None:
+    def __init__(self, drift_max: float | None, timeout: float) -> None:
         self.drift_max = drift_max
-        self.patience = patience
+        self.timeout = timeout
         self.began: deque[tuple[int, float]] = deque()
         self.broken = drift_max is None
 
@@ -35,7 +35,7 @@ class Lease:
             return
         began = self.began
         began.append((number, now))
-        while began[0][1] < now - self.patience:
+        while began[0][1] < now - self.timeout:
             began.popleft()
 
     def promised_until(self, number: int, promise_ms: int) -> float:

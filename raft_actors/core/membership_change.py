@@ -67,9 +67,9 @@ class MembershipChange:
         self.appended = False
         self.racing = {peer: CatchUp(goal=goal, now=now) for peer in newcomers}
 
-    def silent(self, *, now: float, patience: float) -> list[Address]:
-        """Return the newcomers that have not moved for `patience` seconds."""
-        return [peer for peer, race in self.racing.items() if now - race.moved > patience]
+    def silent(self, *, now: float, timeout: float) -> list[Address]:
+        """Return the newcomers that have not moved for `timeout` seconds."""
+        return [peer for peer, race in self.racing.items() if now - race.moved > timeout]
 
     def too_slow(self) -> list[Address]:
         """Return the newcomers that move, and don't catch up."""

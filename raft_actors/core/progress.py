@@ -106,13 +106,13 @@ class Progress:
             self.refused = 0
         return True
 
-    def snapshot_refused(self, *, now: float, patience: float) -> None:
+    def snapshot_refused(self, *, now: float, timeout: float) -> None:
         """Send it again: at once the first time, for a part may have been damaged on its way. Then
         the follower's own disk may be, so each time later, but after REST_S_MAX at the latest.
         """
         self.shipment = None
         if self.refused:
-            self.rests_until = now + min(patience * 2.0 ** min(self.refused, 30), REST_S_MAX)
+            self.rests_until = now + min(timeout * 2.0 ** min(self.refused, 30), REST_S_MAX)
         self.refused += 1
 
     def rejected(self, prev_index: int, last_agreed: int) -> bool:

@@ -191,7 +191,7 @@ class Reconfiguration(Replication):
         """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1). One that
         can't be sent an entry answers.
         """
-        still = change.silent(now=self.state.now, patience=self.patience)
+        still = change.silent(now=self.state.now, timeout=self.timeout)
         if silent := [peer for peer in still if peer not in self.stuck]:
             self.give_up(change, ("peers_not_responding", silent))
         elif slow := still or change.too_slow():
@@ -210,7 +210,7 @@ class Reconfiguration(Replication):
         self.watch(())
 
     @property
-    def patience(self) -> float:
+    def timeout(self) -> float:
         """How long it goes on with one that doesn't answer, seconds."""
         return CATCH_UP_TIMEOUTS * self.state.config.max_election_timeout
 
@@ -224,7 +224,7 @@ class Reconfiguration(Replication):
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)
         for peer in self.progress.keys() - wanted:
-            self.removed.setdefault(peer, state.now + self.patience)
+            self.removed.setdefault(peer, state.now + self.timeout)
         for peer, progress in self.progress.items():
             progress.incarnation = progress.incarnation or voters.incarnation_of(peer)
             progress.is_counted = self.counts(peer, progress)
@@ -239,7 +239,7 @@ class Reconfiguration(Replication):
         is_told = peer in self.progress or len(self.removed) >= REMOVED_MAX
         if request.group == state.group and not is_told:
             self.progress[peer] = self.progress_of(peer)
-            self.removed[peer] = state.now + self.patience
+            self.removed[peer] = state.now + self.timeout
 
     def forget_who_left(self) -> None:
         """Who was removed is told until its log says so; or for a while, if it is away."""

@@ -172,7 +172,7 @@ class Replication(LeaderBase):
         shipment.answered(reply.offset, accepted=reply.accepted, now=self.state.now)
         if is_refused:
             state = self.state
-            progress.snapshot_refused(now=state.now, patience=state.config.max_election_timeout)
+            progress.snapshot_refused(now=state.now, timeout=state.config.max_election_timeout)
             state.doubt(shipment.snapshot)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:

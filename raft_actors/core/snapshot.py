@@ -102,9 +102,9 @@ class Shipment:
             self.acked = offset
             self.go_back()
 
-    def is_silent(self, *, now: float, patience: float) -> bool:
-        """Tell whether what is under way has been without an answer for `patience` seconds."""
-        return self.sent > self.acked and now - self.touched > patience
+    def is_silent(self, *, now: float, timeout: float) -> bool:
+        """Tell whether what is under way has been without an answer for `timeout` seconds."""
+        return self.sent > self.acked and now - self.touched > timeout
 
     def go_back(self) -> None:
         """Send again what is not acknowledged, and nothing more until an answer comes."""

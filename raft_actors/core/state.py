@@ -196,10 +196,10 @@ class State:
         config = self.config
         if len(self.voters.members) < 2 and not self.others() and self.is_electable():
             return self.now
-        patience = config.max_election_timeout if self.is_witness else 0.0
+        delay = config.max_election_timeout if self.is_witness else 0.0
         return (
             self.now
-            + patience
+            + delay
             + self.random.uniform(config.min_election_timeout, config.max_election_timeout)
         )
 

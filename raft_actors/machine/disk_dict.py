@@ -239,8 +239,8 @@ class DiskDict:
 
 
 def opened(path: Path) -> Rdict:
-    if complaint := damage_in(path):
-        raise StoreCorrupt(complaint)
+    if damage := damage_in(path):
+        raise StoreCorrupt(damage)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     database = Rdict(str(path), options)

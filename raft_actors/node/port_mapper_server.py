@@ -37,7 +37,7 @@ class PortMapperServer:
         self._closed = False
         self._problem = ""  # that the log has been told
         self._askers: ExpiringSet[socket.socket] = ExpiringSet(
-            reactor, self._hang_up, count_max=limits.strangers_max, patience_s=limits.handshake_s
+            reactor, self._hang_up, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
 
     def open(self) -> None:

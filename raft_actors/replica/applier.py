@@ -183,15 +183,15 @@ class Applier:
 
     def log_if_slow(self, began: float, now: float, what: str, which: int) -> None:
         """While the machine works, its peer hears no leader, and as one it does not speak."""
-        patience_s = self.config.min_election_timeout
-        if now - began < patience_s or now < self.silent_until:
+        timeout_s = self.config.min_election_timeout
+        if now - began < timeout_s or now < self.silent_until:
             return
         self.silent_until = now + LOG_AGAIN_S
         logger.warning(
             "%s: %s took %.2f s for %s %d; until then this peer heard and said nothing, and if it "
             "led, the others elect another. Stay well below min_election_timeout (%g s), or raise "
             "it on every member",
-            self.name, type(self.applied.machine).__name__, now - began, what, which, patience_s,
+            self.name, type(self.applied.machine).__name__, now - began, what, which, timeout_s,
         )  # fmt: skip
 
     def answer_reads(self, due: list[Read]) -> None:

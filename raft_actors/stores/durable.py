@@ -251,18 +251,18 @@ class DurableStore(Generic[Database]):
             raise StoreError(f"{self.path} is closed: open it again")
         return self.db
 
-    def reading(self) -> "Use[Database]":
+    def reading(self) -> "DatabaseAccess[Database]":
         """Give the database. What it complains of comes out in our words, and ours of type."""
-        return Use(self)
+        return DatabaseAccess(self)
 
-    def writing(self) -> "Use[Database]":
+    def writing(self) -> "DatabaseAccess[Database]":
         """Give the database, unless it failed before; what fails here is the last of it."""
         if self.failure:
             raise StoreError(
                 f"{self.path} takes nothing more, since a write failed: {self.failure}; "
                 "make the disk good and restart the peer"
             )
-        return Use(self, writes=True)
+        return DatabaseAccess(self, writes=True)
 
     def translate(self, error: Exception) -> RaftError:
         if self.is_damage(error):
@@ -332,7 +332,7 @@ class DurableStore(Generic[Database]):
                 raise self.translate(error) from error
 
 
-class Use(Generic[Database]):
+class DatabaseAccess(Generic[Database]):
     """One use of a store's database. `contextmanager` would cost three times as much."""
 
     __slots__ = ("store", "writes")

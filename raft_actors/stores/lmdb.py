@@ -48,8 +48,8 @@ class LmdbStore(DurableStore[lmdb.Environment]):
             path.unlink()  # of a store whose making was interrupted
         elif not create and not exists:
             raise self.damaged(f"{path.name} is missing")
-        elif exists and (complaint := damage_in(path)):
-            raise self.damaged(f"{path.name}: {complaint}")
+        elif exists and (damage := damage_in(path)):
+            raise self.damaged(f"{path.name}: {damage}")
         try:
             # One thread of one process has it, by the lock of the directory: LMDB needs none.
             database = lmdb.open(

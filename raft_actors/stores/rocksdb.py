@@ -65,8 +65,8 @@ class RocksStore(DurableStore[Rdict]):
         if not create and not any(path.glob("*.log")):
             # RocksDB would open it, without the saves that were in none of its tables yet.
             raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
-        if complaint := damage_in(path):
-            raise self.damaged(f"{path.name}: {complaint}")
+        if damage := damage_in(path):
+            raise self.damaged(f"{path.name}: {damage}")
         if create:
             make_private(path)  # RocksDB would let others read it, where they get at what it is in
         self.had_torn_tail = is_torn(path)

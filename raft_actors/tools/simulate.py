@@ -124,7 +124,7 @@ def run_plan(path: Path) -> int:
     if not isinstance(end, Failure):
         print(f"{path}: {len(plan.fates)} fates: no promise broken")
         return 0
-    print(f"{path} fails after {end.after} of {len(plan.fates)} fates:\n{end.complaint}\n")
+    print(f"{path} fails after {end.after} of {len(plan.fates)} fates:\n{end.violation}\n")
     tell(plan)
     return 1
 
@@ -134,7 +134,7 @@ def explain(console: Console, seed: int, steps: int) -> None:
     failure = play(draw(seed, steps))
     assert isinstance(failure, Failure), "the seed does not tell the whole story"
     console.print(f"[bold red]seed {seed} fails[/] after {failure.after} of {steps} steps:")
-    console.print(escape(failure.complaint))
+    console.print(escape(failure.violation))
     with console.status("shrinking") if console.is_terminal else nullcontext() as status:
 
         def progress(fates: int) -> None:

@@ -47,12 +47,12 @@ class ExpiringSet(Generic[T]):
         drop: Callable[[T, str], None],
         *,
         count_max: int,
-        patience_s: float,
+        timeout_s: float,
     ) -> None:
         self._reactor = reactor
         self._drop = drop
         self._count_max = count_max
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._due: dict[T, tuple[float, str]] = {}  # with its network; all have one time: in order
         self._networks: dict[str, Network[T]] = {}
         self._timer_set = False
@@ -72,7 +72,7 @@ class ExpiringSet(Generic[T]):
             largest = max(self._networks.values(), key=len)
             self._end(largest.first(), "too many strangers at once")
         name = network_of(address)
-        self._due[member] = self._reactor.now + self._patience_s, name
+        self._due[member] = self._reactor.now + self._timeout_s, name
         self._networks.setdefault(name, Network()).silent[member] = None
         self._set_timer()
 
@@ -104,7 +104,7 @@ class ExpiringSet(Generic[T]):
         for member, (due, _name) in tuple(self._due.items()):
             if due > self._reactor.now:
                 break
-            self._end(member, f"no handshake within {self._patience_s:g} s")
+            self._end(member, f"no handshake within {self._timeout_s:g} s")
         self._set_timer()
 
     def _end(self, member: T, why: str) -> None:

@@ -63,7 +63,7 @@ class Listener:
         self._greet = greet
         self._hear = hear
         self.strangers: ExpiringSet[Connection] = ExpiringSet(
-            reactor, self.drop, count_max=limits.strangers_max, patience_s=limits.handshake_s
+            reactor, self.drop, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
         self.log = LogLimit(limits.log_burst)
 

@@ -200,7 +200,7 @@ class Reactor:
         self._waker.close()
 
     def _round(self) -> None:
-        ready = self._selector.select(self._patience_s())
+        ready = self._selector.select(self._timeout_s())
         self.now = time.monotonic()
         for key, events in ready:
             guarded(key.data, events)
@@ -212,7 +212,7 @@ class Reactor:
                 guarded(work)
         guarded(self._after_round)
 
-    def _patience_s(self) -> float | None:
+    def _timeout_s(self) -> float | None:
         if self._posted:
             return 0.0
         while self._timers and self._timers[0][2].work is None:

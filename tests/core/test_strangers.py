@@ -186,7 +186,7 @@ def test_strangers_that_ask_a_leader_for_votes_are_not_remembered_without_a_boun
             )
         )  # fmt: skip
     assert len(leader.role.removed) == REMOVED_MAX
-    world.ring(leader.role.patience + 1)
+    world.ring(leader.role.timeout + 1)
     assert leader.role.progress.keys() == {address("b"), address("c")}
 
 

@@ -93,8 +93,8 @@ def request(number, value=1):
     return [WRITE, "kv", encoding.dumps(("set", number % 100, value)), 0, number]
 
 
-def answers(futures, patience_s=60.0):
-    deadline = time.monotonic() + patience_s
+def answers(futures, timeout_s=60.0):
+    deadline = time.monotonic() + timeout_s
     return [encoding.loads(each.get(max(0.0, deadline - time.monotonic()))) for each in futures]
 
 

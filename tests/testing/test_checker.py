@@ -275,12 +275,12 @@ def test_a_world_that_never_agrees_is_seen(monkeypatch) -> None:
     monkeypatch.setattr(World, "agrees", lambda _world: False)
     end = play(draw(1, 10))
     assert isinstance(end, Failure)
-    assert "no agreement" in end.complaint
+    assert "no agreement" in end.violation
 
 
 def first_failure(seeds: int, steps: int, wanted: Callable[[str], bool]) -> bool:
     return any(
-        isinstance(end, Failure) and wanted(end.complaint)
+        isinstance(end, Failure) and wanted(end.violation)
         for end in (play(draw(seed, steps)) for seed in range(seeds))
     )
 
@@ -311,7 +311,7 @@ def test_a_disk_that_forgets_what_it_synced_is_seen(monkeypatch) -> None:
     """A wiped disk whose peer comes back under its name: what Raft does not promise to survive."""
     monkeypatch.setattr(PretendDisk, "crash", lambda self, _kept: self.destroy())
     monkeypatch.setattr(World, "may_wipe", lambda _world, _name: False)
-    assert first_failure(300, 1_000, lambda complaint: "§" in complaint)
+    assert first_failure(300, 1_000, lambda violation: "§" in violation)
 
 
 LANES = 7

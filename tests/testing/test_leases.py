@@ -52,8 +52,8 @@ def only_leases(monkeypatch):
 
 def stale(plans: list[Plan]) -> list[str]:
     ends = [play(plan) for plan in plans]
-    assert not any(isinstance(end, Failure) and "stale read" not in end.complaint for end in ends)
-    return [end.complaint for end in ends if isinstance(end, Failure)]
+    assert not any(isinstance(end, Failure) and "stale read" not in end.violation for end in ends)
+    return [end.violation for end in ends if isinstance(end, Failure)]
 
 
 def test_no_lease_read_is_stale_while_the_clocks_keep_to_what_is_assumed(monkeypatch):

@@ -33,7 +33,7 @@ def first_failure(some: Iterator[Plan], plays_max: int) -> str:
     for _ in range(plays_max):
         end = play(next(some))
         if isinstance(end, Failure):
-            return end.complaint
+            return end.violation
     return ""
 
 

@@ -20,7 +20,7 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
     for seed in range(first, min(first + PART, SEEDS)):
         end = play(draw(seed, STEPS))
         again = f"raft-actors simulate --first {seed} --seeds 1 --steps {STEPS}"
-        assert not isinstance(end, Failure), f"{end.complaint}\n{again}"
+        assert not isinstance(end, Failure), f"{end.violation}\n{again}"
 
 
 @pytest.mark.seeds

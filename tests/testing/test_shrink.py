@@ -52,7 +52,7 @@ def test_a_failure_shrinks_to_the_fates_that_matter(two_votes) -> None:
     assert len(small.plan.fates) < failure.after * 2 / 3
     again = play(small.plan)
     assert isinstance(again, Failure)
-    assert again.complaint == small.complaint
+    assert again.violation == small.violation
 
 
 def test_shrinking_has_a_bound(two_votes) -> None:

@@ -131,7 +131,7 @@ class Simulation:
         path = folder / f"{name}-{seed}.plan.json"
         keep(small.plan, path)
         return "\n".join([
-            f"{name}, seed {seed}: {failure.complaint}",
+            f"{name}, seed {seed}: {failure.violation}",
             "",
             "What happens, as short as it was found:",
             *(f"    {line}" for line in lines[-STORY_LINES:]),

@@ -40,12 +40,12 @@ class Failure:
 
     plan: Plan
     after: int
-    complaint: str
+    violation: str
 
     @property
     def kind(self) -> str:
         """What two failures of one kind have in common: the words, not the names and numbers."""
-        words = self.complaint.split("\n")[0].split()
+        words = self.violation.split("\n")[0].split()
         return " ".join(word for word in words if word.isalpha() and len(word) > 1)
 
 
@@ -423,7 +423,7 @@ def transcript(plan: Plan, script: Script = TALLY) -> list[str]:
     lines: list[str] = []
     played = play(plan, script, lines.append)
     if isinstance(played, Failure):
-        lines.append(f"BROKEN: {played.complaint}")
+        lines.append(f"BROKEN: {played.violation}")
     return lines
 
 

@@ -39,7 +39,7 @@ def shrink(
     for simplify in simplifications(best.plan):
         tried = still_fails(simplify(best.plan))
         if tried is not None:
-            best = Failure(cut_short(tried), tried.after, tried.complaint)
+            best = Failure(cut_short(tried), tried.after, tried.violation)
             progress(len(best.plan.fates))
     size = len(best.plan.fates) // 2
     while size and plays < plays_max:
@@ -48,7 +48,7 @@ def shrink(
             fates = best.plan.fates
             tried = still_fails(replace(best.plan, fates=fates[:place] + fates[place + size :]))
             if tried is not None:
-                best, found = Failure(cut_short(tried), tried.after, tried.complaint), True
+                best, found = Failure(cut_short(tried), tried.after, tried.violation), True
                 progress(len(best.plan.fates))
             else:
                 place += size

@@ -108,8 +108,8 @@ class Trio:
         until(is_there, f"node {name} did not come up: {self.nodes.last_words(name)}")
 
 
-def until(seen: Callable[[], bool], complaint: str) -> None:
+def until(seen: Callable[[], bool], message: str) -> None:
     deadline = time.monotonic() + CATCH_UP_S
     while not seen():
-        assert time.monotonic() < deadline, complaint
+        assert time.monotonic() < deadline, message
         time.sleep(LOOK_S)

@@ -28,7 +28,7 @@ from raft_actors.tools.torture.audit import Audit, States, audit
 from raft_actors.tools.torture.clients import CALL_S, Clients, History
 from raft_actors.tools.torture.counter_clients import Counting
 from raft_actors.tools.torture.disks import SmallDisk
-from raft_actors.tools.torture.faults import CLIENT, World
+from raft_actors.tools.torture.faults import CLIENT, FaultTargets
 from raft_actors.tools.torture.history_page import page
 from raft_actors.tools.torture.lease_clients import LeaseClients
 from raft_actors.tools.torture.loops import Loops
@@ -173,7 +173,7 @@ class Torture:
             self.members = Members(self.nodes, lambda: clients.leader)
             disks = {last: small} if small is not None else {}
             luck = Random(f"{self.seed}/faults")  # noqa: S311 - drawn from a seed on purpose
-            world = World(self.nodes, proxy, clients, disks, self.members, luck)
+            world = FaultTargets(self.nodes, proxy, clients, disks, self.members, luck)
             self.nemesis = Nemesis(
                 world, self.directory / "faults.jsonl",
                 now=self.history.now, only=self.plan.only, tell=self.tell,

@@ -16,14 +16,14 @@ from raft_actors.tools.torture.members import Members
 from raft_actors.tools.torture.nodes import TorturedNodes
 from raft_actors.tools.torture.proxy import Proxy
 
-__all__ = ["CLIENT", "World", "available", "known_kinds"]
+__all__ = ["CLIENT", "FaultTargets", "available", "known_kinds"]
 
 CLIENT = "torture"
 """The short name of the node that the clients are."""
 
 
 @dataclass(slots=True)
-class World:
+class FaultTargets:
     """All that can be made worse, and the chance that says how.
 
     small_disks  of the nodes that live on a disk that can be made full
@@ -76,7 +76,7 @@ class World:
 
 CHANGE_S = 3.0  # to change members while other faults last; then it is tried again later
 
-Fault = Callable[[World], AbstractContextManager[str]]
+Fault = Callable[[FaultTargets], AbstractContextManager[str]]
 
 
 def between(some: list[str], others: list[str]) -> list[tuple[str, str]]:
@@ -84,7 +84,7 @@ def between(some: list[str], others: list[str]) -> list[tuple[str, str]]:
     return [way for one in some for other in others for way in ((one, other), (other, one))]
 
 
-def every_way(world: World) -> list[tuple[str, str]]:
+def every_way(world: FaultTargets) -> list[tuple[str, str]]:
     """Every ordered pair of nodes."""
     return [way for way in between(world.names, world.names) if way[0] != way[1]]
 
@@ -92,7 +92,7 @@ def every_way(world: World) -> list[tuple[str, str]]:
 # Processes.
 
 
-def killed(world: World, victims: list[str], who: str) -> Iterator[str]:
+def killed(world: FaultTargets, victims: list[str], who: str) -> Iterator[str]:
     world.nodes.kill(*victims)
     try:
         yield f"kill -9 of {who}"
@@ -102,29 +102,29 @@ def killed(world: World, victims: list[str], who: str) -> Iterator[str]:
 
 
 @contextmanager
-def kill_one(world: World) -> Iterator[str]:
+def kill_one(world: FaultTargets) -> Iterator[str]:
     victim = world.one()
     yield from killed(world, [victim], victim)
 
 
 @contextmanager
-def kill_leader(world: World) -> Iterator[str]:
+def kill_leader(world: FaultTargets) -> Iterator[str]:
     leader = world.leader
     yield from killed(world, [leader], f"{leader}, the leader")
 
 
 @contextmanager
-def kill_minority(world: World) -> Iterator[str]:
+def kill_minority(world: FaultTargets) -> Iterator[str]:
     victims = world.minority()
     yield from killed(world, victims, f"{' and '.join(victims)}, a minority")
 
 
 @contextmanager
-def kill_all(world: World) -> Iterator[str]:
+def kill_all(world: FaultTargets) -> Iterator[str]:
     yield from killed(world, world.names, "all at once")
 
 
-def paused(world: World, victim: str, who: str) -> Iterator[str]:
+def paused(world: FaultTargets, victim: str, who: str) -> Iterator[str]:
     world.nodes.signal(victim, signal.SIGSTOP)
     try:
         yield f"SIGSTOP of {who}"
@@ -133,13 +133,13 @@ def paused(world: World, victim: str, who: str) -> Iterator[str]:
 
 
 @contextmanager
-def pause_one(world: World) -> Iterator[str]:
+def pause_one(world: FaultTargets) -> Iterator[str]:
     victim = world.one()
     yield from paused(world, victim, victim)
 
 
 @contextmanager
-def pause_leader(world: World) -> Iterator[str]:
+def pause_leader(world: FaultTargets) -> Iterator[str]:
     leader = world.leader
     yield from paused(world, leader, f"{leader}, the leader")
 
@@ -148,7 +148,7 @@ def pause_leader(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def isolate_leader(world: World) -> Iterator[str]:
+def isolate_leader(world: FaultTargets) -> Iterator[str]:
     leader = world.leader
     parted, how = world.apart(between([leader], world.others(leader)))
     with parted:
@@ -156,7 +156,7 @@ def isolate_leader(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def split(world: World) -> Iterator[str]:
+def split(world: FaultTargets) -> Iterator[str]:
     some = world.minority()
     others = world.others(*some)
     parted, how = world.apart(between(some, others))
@@ -165,7 +165,7 @@ def split(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def bridge(world: World) -> Iterator[str]:
+def bridge(world: FaultTargets) -> Iterator[str]:
     """Two sides that only one node can reach both of."""
     middle, *rest = world.some(len(world.names))
     left, right = rest[: len(rest) // 2], rest[len(rest) // 2 :]
@@ -175,7 +175,7 @@ def bridge(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def ring(world: World) -> Iterator[str]:
+def ring(world: FaultTargets) -> Iterator[str]:
     """Each node sees its two neighbours; of three nodes the ring is left open."""
     circle = world.some(len(world.names))
     size = len(circle)
@@ -191,63 +191,63 @@ def ring(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def leader_is_deaf(world: World) -> Iterator[str]:
+def leader_is_deaf(world: FaultTargets) -> Iterator[str]:
     leader = world.leader
     with world.worse([(other, leader) for other in world.others(leader)], blocked=True):
         yield f"nothing reaches {leader}, the leader, which still speaks"
 
 
 @contextmanager
-def leader_is_mute(world: World) -> Iterator[str]:
+def leader_is_mute(world: FaultTargets) -> Iterator[str]:
     leader = world.leader
     with world.worse([(leader, other) for other in world.others(leader)], blocked=True):
         yield f"{leader}, the leader, hears all and reaches nobody"
 
 
 @contextmanager
-def one_way(world: World) -> Iterator[str]:
+def one_way(world: FaultTargets) -> Iterator[str]:
     one, other = world.some(2)
     with world.worse([(one, other)], blocked=True):
         yield f"nothing gets from {one} to {other}"
 
 
 @contextmanager
-def delay(world: World) -> Iterator[str]:
+def delay(world: FaultTargets) -> Iterator[str]:
     delay_s = world.luck.uniform(0.005, 0.25)
     with world.worse(every_way(world), delay_s=delay_s, jitter_s=delay_s):
         yield f"every way takes {delay_s * 1000:.0f} to {delay_s * 2000:.0f} ms"
 
 
 @contextmanager
-def delay_one(world: World) -> Iterator[str]:
+def delay_one(world: FaultTargets) -> Iterator[str]:
     victim, delay_s = world.one(), world.luck.uniform(0.02, 1.0)
     with world.worse(between([victim], world.others(victim)), delay_s=delay_s):
         yield f"{delay_s * 1000:.0f} ms to and from {victim}"
 
 
 @contextmanager
-def loss(world: World) -> Iterator[str]:
+def loss(world: FaultTargets) -> Iterator[str]:
     odds = world.luck.uniform(0.02, 0.3)
     with world.worse(every_way(world), loss=odds):
         yield f"{odds:.0%} of all that is sent is lost, and sent again 200 ms later"
 
 
 @contextmanager
-def resets(world: World) -> Iterator[str]:
+def resets(world: FaultTargets) -> Iterator[str]:
     odds = world.luck.uniform(0.005, 0.1)
     with world.worse(every_way(world), resets=odds):
         yield f"{odds:.1%} of all that is sent resets its connection"
 
 
 @contextmanager
-def narrow(world: World) -> Iterator[str]:
+def narrow(world: FaultTargets) -> Iterator[str]:
     victim, rate = world.one(), world.luck.choice((1_000, 5_000, 20_000))
     with world.worse(between([victim], world.others(victim)), bytes_per_s=rate):
         yield f"{rate / 1000:.0f} kB/s to and from {victim}"
 
 
 @contextmanager
-def cut_clients(world: World) -> Iterator[str]:
+def cut_clients(world: FaultTargets) -> Iterator[str]:
     victim = world.leader if world.luck.random() < 0.5 else world.one()
     parted, how = world.apart(between([CLIENT], [victim]))
     with parted:
@@ -257,7 +257,7 @@ def cut_clients(world: World) -> Iterator[str]:
 # Disks.
 
 
-def slowed(world: World, victims: list[str], who: str) -> Iterator[str]:
+def slowed(world: FaultTargets, victims: list[str], who: str) -> Iterator[str]:
     slow_s = world.luck.choice((0.02, 0.1, 0.4, 1.0))
     for victim in victims:
         world.nodes.order(victim, f"slow {slow_s}")
@@ -269,18 +269,18 @@ def slowed(world: World, victims: list[str], who: str) -> Iterator[str]:
 
 
 @contextmanager
-def slow_disk(world: World) -> Iterator[str]:
+def slow_disk(world: FaultTargets) -> Iterator[str]:
     victim = world.leader if world.luck.random() < 0.5 else world.one()
     yield from slowed(world, [victim], victim)
 
 
 @contextmanager
-def slow_disks(world: World) -> Iterator[str]:
+def slow_disks(world: FaultTargets) -> Iterator[str]:
     yield from slowed(world, world.names, "everyone")
 
 
 @contextmanager
-def full_disk(world: World) -> Iterator[str]:
+def full_disk(world: FaultTargets) -> Iterator[str]:
     """A peer gives up when its disk refuses; the node is started anew once there's room."""
     victim = world.luck.choice(sorted(world.small_disks))
     world.small_disks[victim].fill()
@@ -293,7 +293,7 @@ def full_disk(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def file_limit(world: World) -> Iterator[str]:
+def file_limit(world: FaultTargets) -> Iterator[str]:
     victim, size = world.one(), world.luck.choice((0, 16 * 1024))
     world.nodes.limit_files(victim, size)
     try:
@@ -306,7 +306,7 @@ def file_limit(world: World) -> Iterator[str]:
 # Members.
 
 
-def out_for_a_while(world: World, take_out: Callable[[str], str]) -> Iterator[str]:
+def out_for_a_while(world: FaultTargets, take_out: Callable[[str], str]) -> Iterator[str]:
     """Have a member out of the group. One at a time: else a majority of the disks may be gone."""
     victim = world.one()
     if not world.members.take_back(CHANGE_S):
@@ -320,7 +320,7 @@ def out_for_a_while(world: World, take_out: Callable[[str], str]) -> Iterator[st
 
 
 @contextmanager
-def remove_member(world: World) -> Iterator[str]:
+def remove_member(world: FaultTargets) -> Iterator[str]:
     """A member leaves, and comes back with the disk that it had."""
 
     def take_out(victim: str) -> str:
@@ -331,7 +331,7 @@ def remove_member(world: World) -> Iterator[str]:
 
 
 @contextmanager
-def wipe_member(world: World) -> Iterator[str]:
+def wipe_member(world: FaultTargets) -> Iterator[str]:
     """A member loses its disk, and comes back with an empty one: removed, and added again."""
 
     def take_out(victim: str) -> str:
@@ -360,7 +360,7 @@ GROUPS: dict[str, dict[str, Fault]] = {
 }  # fmt: skip
 
 
-def available(world: World) -> dict[str, dict[str, Fault]]:
+def available(world: FaultTargets) -> dict[str, dict[str, Fault]]:
     """The groups without what can't be had on this machine."""
     missing = set() if world.small_disks else {"full_disk"}
     return {

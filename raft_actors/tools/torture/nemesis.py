@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from raft_actors.tools.torture.faults import World, available
+from raft_actors.tools.torture.faults import FaultTargets, available
 
 __all__ = ["Nemesis", "Strike"]
 
@@ -39,7 +39,7 @@ class Nemesis:
 
     def __init__(
         self,
-        world: World,
+        world: FaultTargets,
         path: Path,
         *,
         now: Callable[[], int],

@@ -30,7 +30,7 @@ IDLE_S = 0.5
 
 
 @dataclass(slots=True)
-class Listener:
+class ListeningSocket:
     """Where `pair[0]` dials `pair[1]`."""
 
     pair: Pair
@@ -83,7 +83,7 @@ class Proxy:
         listener.listen(BACKLOG)
         listener.setblocking(False)
         self.endpoints[pair] = listener.getsockname()
-        self.selector.register(listener, READ, Listener(pair, listener))
+        self.selector.register(listener, READ, ListeningSocket(pair, listener))
 
     # From any thread.
 
@@ -118,14 +118,14 @@ class Proxy:
                     case None:
                         with contextlib.suppress(BlockingIOError):
                             self.woken.recv(4096)
-                    case Listener() as listener:
+                    case ListeningSocket() as listener:
                         self.accept(listener)
                     case Stream() as stream:
                         self.on_ready(stream, key.fileobj, events)
         for stream in tuple(self.streams):
             self.drop(stream)
         for key in tuple(self.selector.get_map().values()):
-            if isinstance(key.data, Listener):
+            if isinstance(key.data, ListeningSocket):
                 key.data.socket.close()
         self.selector.close()
         self.waker.close()
@@ -133,7 +133,7 @@ class Proxy:
 
     def prepare(self) -> float:
         """Deliver what is due and say what to listen for; return for how long nothing is due."""
-        patience = IDLE_S
+        timeout = IDLE_S
         for stream in tuple(self.streams):
             if self.is_refused(stream.pair):
                 self.drop(stream)
@@ -148,9 +148,9 @@ class Proxy:
                 continue
             for pipe in stream.pipes:
                 due = pipe.due(now)
-                patience = patience if due is None else min(patience, due)
+                timeout = timeout if due is None else min(timeout, due)
             self.listen_to(stream)
-        return patience
+        return timeout
 
     def listen_to(self, stream: Stream) -> None:
         there, back = stream.pipes
@@ -184,7 +184,7 @@ class Proxy:
     def is_refused(self, pair: Pair) -> bool:
         return self.paths[pair].refused or self.paths[pair[::-1]].refused
 
-    def accept(self, listener: Listener) -> None:
+    def accept(self, listener: ListeningSocket) -> None:
         try:
             near, _ = listener.socket.accept()
         except OSError:
