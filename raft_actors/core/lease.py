@@ -19,7 +19,7 @@ class Lease:
 
     drift_max  how much faster a follower's clock may run: 0.01 is a hundredth. None: no leases
     began      (round, when) of the rounds that may still be answered, oldest first
-    timeout   seconds after which an answer to a round is worth nothing
+    timeout    seconds after which an answer to a round is worth nothing
     """
 
     __slots__ = ("began", "broken", "drift_max", "timeout")

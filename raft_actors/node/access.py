@@ -19,14 +19,14 @@ class Transport(Protocol):
     The bridge thread is the one that runs `reactor`: frames are handed over on it, and nodes that
     come and go are told on it. `transport.Bridge` is a transport; its docstrings have the details.
 
-    patience_s  how long connecting with a node may take until it is given up
+    connect_timeout_s  how long connecting with a node may take until it is given up
     """
 
     reactor: Reactor
     closed: bool
 
     @property
-    def patience_s(self) -> float: ...
+    def connect_timeout_s(self) -> float: ...
 
     def start(self) -> None:
         """Start the bridge thread. Raises RuntimeError when the system has no thread left."""

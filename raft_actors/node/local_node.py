@@ -253,7 +253,7 @@ class LocalNode:
         """Return "pong" if `node` answers, "pang" if not; within six seconds."""
         if check_node_name(node) == self.name:
             return "pong"
-        deadline = time.monotonic() + self._up.patience_s + SLACK_S
+        deadline = time.monotonic() + self._up.connect_timeout_s + SLACK_S
         try:
             if not self._wait(self._up.reach(node)):
                 return "pang"
@@ -365,7 +365,9 @@ class LocalNode:
         if bridge.reactor.is_current():
             raise RuntimeError("this would wait on the bridge thread for the bridge thread")
         try:
-            return answer.get(bridge.patience_s + SLACK_S if timeout_s is None else timeout_s)
+            return answer.get(
+                bridge.connect_timeout_s + SLACK_S if timeout_s is None else timeout_s
+            )
         finally:
             answer.abandon()
 

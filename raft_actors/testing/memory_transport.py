@@ -92,7 +92,7 @@ class Local(threading.local):
 class MemoryTransport:
     """The connections of one node. See `node.access.Transport` for what its methods do."""
 
-    patience_s = 5.0
+    connect_timeout_s = 5.0
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class Bridge:
         limits: BridgeLimits,
     ) -> None:
         self.me = me
-        self.limits, self.patience_s = limits, limits.handshake_s
+        self.limits, self.connect_timeout_s = limits, limits.handshake_s
         self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
         self._queue_bytes_max = queue_bytes_max
         self._on_news = on_news

@@ -262,9 +262,9 @@ def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
 def test_a_name_service_that_is_slower_than_a_dial_is_waited_for(make_node, monkeypatch):
     """Planted: what is found when its dial is over is thrown away; then each dial begins anew."""
     b = make_node("b@one")
-    patience = BridgeLimits(handshake_s=0.5, redial_max_s=0.05)
+    limits = BridgeLimits(handshake_s=0.5, redial_max_s=0.05)
     known = Config(nodes={b.name: f"localhost:{b.access.port}"})
-    a = make_node("a@one", config=known, limits=patience)
+    a = make_node("a@one", config=known, limits=limits)
 
     def slow(*arguments, **options):
         time.sleep(0.8)
