@@ -43,7 +43,7 @@ def test_the_page_of_watching_has_every_field_of_a_status(trio) -> None:  # noqa
     ok, status = Raft.status(trio()[0])
     assert ok == "ok"
     page = (ROOT / "docs" / "watching.md").read_text()
-    table = page[page.index("| field |") : page.index("## What to alarm about")]
+    table = page[page.index("| field |") : page.index("## What to raise an alarm for")]
     told = {
         name
         for line in table.splitlines()
