@@ -46,6 +46,7 @@ SHORTEST = {
     "benchmarks.footprints": ("--peers", "1", "--seconds", "0.2"),
     "benchmarks.groups": ("--groups", "1,2", "--seconds", "0.2", "--outstanding", "10"),
     "benchmarks.roles": ("--seconds", "0.2"),
+    "benchmarks.rooms": ("--writes", "2"),
     "benchmarks.steps": ("--seconds", "0.3"),
     "benchmarks.micro.core": ("--rounds", "1"),
     "benchmarks.micro.handle": ("--rounds", "1", "--seconds", "0.2"),
