@@ -15,7 +15,13 @@ from raft_actors.peer.peers import peers_of
 from raft_actors.peer.router import CLIENT
 from raft_actors.replica.requests import READ, READ_AS, WRITE
 from tests.ground.test_encoding import in_a_set
-from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
+from tests.node_fixtures import (  # noqa: F401 - fixtures
+    make_any_node,
+    make_memory_node,
+    make_node,
+    network,
+    own_directories,
+)
 from tests.peer.test_between_nodes import KIB, group  # noqa: F401 - fixture
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,13 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.reactor import DRIVING
 from supervision import kill
 from tests.helpers import eventually
-from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
+from tests.node_fixtures import (  # noqa: F401 - fixtures
+    make_any_node,
+    make_memory_node,
+    make_node,
+    network,
+    own_directories,
+)
 
 KIB = 1024
 SMALL = Config(
@@ -79,8 +85,8 @@ class Group:
 
 
 @pytest.fixture
-def group(make_node, tmp_path):  # noqa: F811
-    group = Group(make_node, tmp_path, SMALL)
+def group(make_any_node, tmp_path):  # noqa: F811
+    group = Group(make_any_node, tmp_path, SMALL)
     yield group
     group.end()
 
@@ -116,12 +122,12 @@ LATE = Config.of(SMALL, min_election_timeout=3.0, max_election_timeout=5.0)
 
 
 @pytest.fixture
-def unequal(make_node, tmp_path):  # noqa: F811
+def unequal(make_any_node, tmp_path):  # noqa: F811
     """Groups whose nodes take frames of different sizes, led by a, which takes the largest."""
     groups = []
 
     def make(**options):
-        groups.append(Group(make_node, tmp_path, LARGE, **options))
+        groups.append(Group(make_any_node, tmp_path, LARGE, **options))
         return groups[-1]
 
     yield make
@@ -190,7 +196,7 @@ def test_a_member_on_a_node_whose_name_can_not_be_ends_nobody(group, caplog):
 
 
 def test_followers_have_the_entries_while_the_leader_writes_its_own(
-    make_node,  # noqa: F811
+    make_any_node,  # noqa: F811
     tmp_path,
     monkeypatch,
 ):
@@ -199,7 +205,7 @@ def test_followers_have_the_entries_while_the_leader_writes_its_own(
     Nobody stands for election meanwhile: a new leader's entry would look like the one awaited.
     """
     patient = Config.of(SMALL, min_election_timeout=20.0, max_election_timeout=30.0)
-    group = Group(make_node, tmp_path, patient)
+    group = Group(make_any_node, tmp_path, patient)
     a, b, _c = group.nodes
     leader = group.peer(a)
     before = group.status(b)["last_index"]
@@ -268,9 +274,9 @@ class Hanging(KVStore):
         return super().handle_write(command, state)
 
 
-def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, tmp_path):  # noqa: F811
+def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_any_node, tmp_path):  # noqa: F811
     """The peer's thread does the bridge's work when it has none of its own, and only then."""
-    a, b = make_node("a", config=SMALL), make_node("b", config=SMALL)
+    a, b = make_any_node("a", config=SMALL), make_any_node("b", config=SMALL)
     Hanging.go_on.clear()
     assert peers_of(a).start(Hanging, "kv", Config.of(SMALL, data_dir=tmp_path))[0] == "ok"
     address = ("kv", a.name)
@@ -294,8 +300,8 @@ def test_a_node_hears_others_while_its_only_peer_hangs_in_a_command(make_node, t
         peers_of(a).stop("kv")
 
 
-def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_node, tmp_path):  # noqa: F811
-    a, b = make_node("a", config=SMALL), make_node("b", config=SMALL)
+def test_a_second_peer_takes_the_bridge_s_work_from_the_first(make_any_node, tmp_path):  # noqa: F811
+    a, b = make_any_node("a", config=SMALL), make_any_node("b", config=SMALL)
     peers = peers_of(a)
     reactor = a._bridge.reactor
     for name in ("one", "two"):
@@ -337,13 +343,15 @@ def test_a_value_of_64_mib_is_refused_at_the_caller_with_the_bound_to_raise(grou
 
 
 def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
-    make_node,  # noqa: F811
+    make_any_node,  # noqa: F811
     gated,
+    tmp_path,
 ):
     """Planted: the refusals stay queued on the killer's thread, until a ping takes them along."""
-    a, b = make_node("a", limits=SILENT), make_node("b", limits=SILENT)
+    a, b = make_any_node("a", limits=SILENT), make_any_node("b", limits=SILENT)
     here, there = peers_of(a), peers_of(b)
-    assert there.start(gated, "kv", Config(log_store="memory"))[0] == "ok"
+    config = Config(log_store="memory", data_dir=tmp_path)
+    assert there.start(gated, "kv", config)[0] == "ok"
     address = ("kv", b.name)
 
     def ask(operation, payload, number):

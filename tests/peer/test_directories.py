@@ -10,7 +10,11 @@ from raft_actors.kv_store import KVStore
 from raft_actors.peer.peer import LOOK
 from raft_actors.peer.peers import peers_here, peers_of
 from tests.helpers import eventually
-from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
+from tests.node_fixtures import (  # noqa: F401 - fixtures
+    make_memory_node,
+    network,
+    own_directories,
+)
 
 
 def lone(make_peer, path, store):
@@ -106,12 +110,12 @@ def test_a_peer_that_is_stopped_and_started_may_begin_anew(make_peer, tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, make_node):  # noqa: F811
+def start(tmp_path, make_memory_node):  # noqa: F811
     """Start the peer `p` of a node in the directory that all of them share."""
     started = []
 
     def start(node_name, name="p", **fields):
-        peers = peers_of(make_node(node_name, config={"data_dir": tmp_path / "data"}))
+        peers = peers_of(make_memory_node(node_name, config={"data_dir": tmp_path / "data"}))
         started.append(peers)
         return peers, peers.start(KVStore, name, Config(**fields))
 

@@ -12,7 +12,11 @@ from raft_actors.peer.peers import peers_of
 from raft_actors.replica.requests import CONFIGURE, READ, WRITE
 from raft_actors.transport.limits import BridgeLimits
 from tests.helpers import eventually
-from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
+from tests.node_fixtures import (  # noqa: F401 - fixtures
+    make_memory_node,
+    network,
+    own_directories,
+)
 
 NAMES = ("one", "two", "three")
 
@@ -82,8 +86,8 @@ class Groups:
 
 
 @pytest.fixture
-def groups(make_node, tmp_path):  # noqa: F811
-    return lambda **options: Groups(make_node, tmp_path, **options)
+def groups(make_memory_node, tmp_path):  # noqa: F811
+    return lambda **options: Groups(make_memory_node, tmp_path, **options)
 
 
 def test_the_bridge_steps_heartbeats_and_wakes_no_peer_for_them(groups, monkeypatch):
@@ -162,7 +166,7 @@ def test_alarms_of_several_peers_ring_together(groups):
 
     def on_the_beat():
         rings = [
-            three.peer(node, name).ring_at / (three.peer(node, name).config.heartbeat_timeout / 5)
+            three.peer(node, name).alarm_at / (three.peer(node, name).config.heartbeat_timeout / 5)
             for node in three.nodes for name in NAMES
         ]  # fmt: skip
         return all(isclose(ring, round(ring), abs_tol=1e-3) for ring in rings)
