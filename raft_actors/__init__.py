@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
     from raft_actors.node.node import Node
+    from raft_actors.node.tls import Tls
     from raft_actors.raft import Raft
     from raft_actors.state_machine import OnDiskStateMachine, StateMachine
     from supervision import DynamicSupervisor, Supervisor
@@ -29,6 +30,7 @@ __all__ = [
     "RaftError",
     "StateMachine",
     "Supervisor",
+    "Tls",
     "UndoDict",
 ]
 
@@ -44,6 +46,7 @@ PLACES = {
     "RaftError": "raft_actors.errors",
     "StateMachine": "raft_actors.state_machine",
     "Supervisor": "supervision",
+    "Tls": "raft_actors.node.tls",
     "UndoDict": "raft_actors.machine.undo_dict",
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 __all__ = [
     "REJOIN",
     "BadName",
+    "BadTls",
     "CommandTooLarge",
     "DataDirInUse",
     "FrameTooLarge",
@@ -73,6 +74,10 @@ class RaftError(Exception):
 
 class BadName(RaftError, ValueError):
     """A peer, actor or node name has characters that can't go into an address or a file name."""
+
+
+class BadTls(RaftError, ValueError):
+    """A certificate, a key or a setting of TLS that can't be used; the message names it."""
 
 
 class NameTaken(RaftError):

@@ -17,7 +17,10 @@ QUICK = BridgeLimits(
 def own_directories(tmp_path, monkeypatch):
     monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in ("RAFT_ACTORS_COOKIE", "RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT"):
+    for name in (
+        "RAFT_ACTORS_COOKIE", "RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT", "RAFT_ACTORS_TLS",
+        "RAFT_ACTORS_TLS_CERT", "RAFT_ACTORS_TLS_KEY", "RAFT_ACTORS_TLS_CA",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 

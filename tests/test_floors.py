@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "machine": {"rocksdict"},
     "replica": set(),
     "transport": {"msgpack"},
-    "node": {"msgpack", "pykka"},
+    "node": {"cryptography", "msgpack", "pykka"},
     "peer": {"msgpack", "pykka"},
     "client": {"pykka"},
     PUBLIC: {"pykka"},

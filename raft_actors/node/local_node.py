@@ -22,6 +22,7 @@ from raft_actors.node.host_name import node_name
 from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
 from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.node.tcp_access import TcpAccess
+from raft_actors.node.tls import TlsOption
 from raft_actors.paths import absolute
 from raft_actors.transport.dispatch import OnFrames
 from raft_actors.transport.limits import BridgeLimits
@@ -63,6 +64,7 @@ class LocalNode:
         port: int = 0,
         cookie: str | bytes | Cookie | None = None,
         config: Config | Mapping[str, Any] | None = None,
+        tls: TlsOption | None = None,
         registry: supervision.Registry | None = None,
         limits: BridgeLimits | None = None,
         access: Access | None = None,
@@ -72,7 +74,7 @@ class LocalNode:
         host    the address to listen at; only a node at another than loopback is reached from
                 other hosts
         port    0: any free one, found by the node's name
-        access  instead of one over TCP, which is what host, port, cookie and limits are for
+        access  instead of one over TCP, which is what host, port, cookie, limits and tls are for
 
         Raises BadName, UnsafeCookie.
         """
@@ -83,7 +85,9 @@ class LocalNode:
             self.data_dir = absolute(self.config.data_dir or "data")
         self.registry = supervision.Registry() if registry is None else registry
         self._exposed = supervision.Registry()
-        self.access = access or TcpAccess(host=host, port=port, cookie=cookie, limits=limits)
+        self.access = access or TcpAccess(
+            host=host, port=port, cookie=cookie, limits=limits, tls=tls
+        )
         self._bridge: Transport | None = None  # nor in a forked child
         self.told_alone = False
         self.forked = False

@@ -11,6 +11,7 @@ from raft_actors.config import Config
 from raft_actors.errors import NoNode, RaftError
 from raft_actors.names import NONODE, Address
 from raft_actors.node.local_node import LocalNode
+from raft_actors.node.tls import TlsOption
 from raft_actors.wire.cookie import Cookie
 
 __all__ = ["Node"]
@@ -35,6 +36,7 @@ class Node:
         port: int = 0,
         cookie: str | bytes | Cookie | None = None,
         config: Config | Mapping[str, Any] | None = None,
+        tls: TlsOption | None = None,
     ) -> str:
         """Make this process the node `name@<short host name>` and return that name.
 
@@ -45,10 +47,12 @@ class Node:
         cookie   the secret that all nodes of a group share; None: from the environment or from
                  this user's file, see docs/nodes.md
         config   the defaults of all peers of this node
+        tls      encrypt all connections: `"auto"`, which needs nothing but the cookie, or
+                 `Tls(cert, key, ca)`; None: as the environment says, or not at all
 
-        Raises NameTaken; BadName; UnsafeCookie; OSError when the port is taken; ValueError when it
-        is no port; and RaftError when this process is a node already, or when peers run in it:
-        those belong to no node, and no node could reach them.
+        Raises NameTaken; BadName; UnsafeCookie; BadTls; OSError when the port is taken; ValueError
+        when it is no port; and RaftError when this process is a node already, or when peers run in
+        it: those belong to no node, and no node could reach them.
 
         >>> Node.start("a@localhost")
         'a@localhost'
@@ -65,7 +69,7 @@ class Node:
                     "the node before its peers; call Raft.stop_peer for each of these first"
                 )
             node = LocalNode(
-                name, host=host, port=port, cookie=cookie, config=config,
+                name, host=host, port=port, cookie=cookie, config=config, tls=tls,
                 registry=supervision.names,
             )  # fmt: skip
             atexit.register(node.stop)

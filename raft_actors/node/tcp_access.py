@@ -11,6 +11,7 @@ from raft_actors.node.discovery import NodeDirectory, static_addresses
 from raft_actors.node.port_files import PortEntry, PortFiles
 from raft_actors.node.port_mapper import mapper_port, mapper_wanted
 from raft_actors.node.port_mapper_server import PortMapperServer
+from raft_actors.node.tls import TlsOption, find_tls
 from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.dispatch import OnNews
 from raft_actors.transport.endpoint import Endpoint
@@ -40,6 +41,7 @@ class TcpAccess:
         port: int = 0,
         cookie: str | bytes | Cookie | None = None,
         limits: BridgeLimits | None = None,
+        tls: TlsOption | None = None,
     ) -> None:
         """Raises UnsafeCookie."""
         self.host = host
@@ -47,6 +49,7 @@ class TcpAccess:
         self.mapper: PortMapperServer | None = None
         self._limits = limits or BridgeLimits()
         self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
+        self._tls = tls
         self._files = PortFiles()
         self._listener: socket.socket | None = None
         self._bridge: Bridge | None = None
@@ -58,10 +61,11 @@ class TcpAccess:
         return str(Endpoint(self.host, self.port))
 
     def open(self, name: str, config: Config, on_news: OnNews) -> Bridge:
-        """Raises NameTaken, UnsafeCookie, OSError when the port is taken, ValueError for a port
-        that is none, a bad address of another node or a version that this release does not speak.
+        """Raises NameTaken, UnsafeCookie, BadTls, OSError when the port is taken, ValueError for a
+        port that is none, a bad address of another node or a version that this release does not
+        speak.
         """
-        cookie = find_cookie(self._cookie)
+        cookie, tls = find_cookie(self._cookie), find_tls(self._tls, name)
         versions.check_required(config.require_version)
         directory = NodeDirectory(self._files, static_addresses(config.nodes))
         self._listener = listen(self.host, self.port)
@@ -74,7 +78,7 @@ class TcpAccess:
         )
         self._bridge = bridge = Bridge(
             me, cookie, self._listener, directory, on_news,
-            queue_bytes_max=config.link_queue_bytes, limits=self._limits,
+            queue_bytes_max=config.link_queue_bytes, limits=self._limits, tls=tls,
         )  # fmt: skip
         if mapper_place is not None:
             self.mapper = PortMapperServer(bridge.reactor, self._limits, mapper_place, self._files)

@@ -9,7 +9,7 @@ import sys
 from io import TextIOWrapper
 from typing import NoReturn
 
-from raft_actors.errors import BadName, RaftError
+from raft_actors.errors import BadName, BadTls, RaftError
 from raft_actors.tools.launch import CannotLaunch
 
 __all__ = ["main"]
@@ -29,7 +29,7 @@ def main() -> NoReturn:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
         fail(f"{error.name} is missing: pip install 'raft_actors[shell]'", status=1)
-    except BadName as error:
+    except (BadName, BadTls) as error:
         fail(str(error), status=2)
     except CannotLaunch as error:
         fail(str(error), status=error.status)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from raft_actors.node.tls import TlsOption, tls_of
 from raft_actors.tools.launch import LaunchPlan, run_until_told
 from raft_actors.tools.offline.commands import recover, run_migrate
 
@@ -58,7 +59,31 @@ LogLevel = Annotated[
         "raised, with file and line; debug: their tracebacks."
     ),
 ]
+AutoTls = Annotated[
+    str | None,
+    typer.Option(
+        "--tls",
+        metavar="auto",
+        help="Encrypt with a certificate that is made at the start; the cookie says who is there. "
+        "All nodes of a cluster; else RAFT_ACTORS_TLS.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(help="Encrypt with this certificate (PEM); else RAFT_ACTORS_TLS_CERT."),
+]
+TlsKey = Annotated[Path | None, typer.Option(help="Its private key; else RAFT_ACTORS_TLS_KEY.")]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(help="Authorities of the nodes' certificates; else RAFT_ACTORS_TLS_CA."),
+]
 DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
+
+
+def tls_plan(auto: str | None, *paths: Path | None) -> TlsOption | None:
+    parts = ("cert", "key", "ca")
+    found = {part: str(path) if path else None for part, path in zip(parts, paths, strict=True)}
+    return tls_of("--tls", auto, {part: f"--tls-{part}" for part in parts}, found)
 
 
 def show_version(wanted: bool) -> None:
@@ -88,6 +113,10 @@ def shell(
     cookie: Cookie = None,
     host: Host = "127.0.0.1",
     port: Port = 0,
+    tls: AutoTls = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_ca: TlsCa = None,
     data_dir: DataDir = None,
 ) -> None:
     """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
@@ -95,7 +124,7 @@ def shell(
 
     plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
-        data_dir=data_dir,
+        tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
     )  # fmt: skip
     raise typer.Exit(run_shell(plan))
 
@@ -108,13 +137,18 @@ def node(
     cookie: Cookie = None,
     host: Host = "127.0.0.1",
     port: Port = 0,
+    tls: AutoTls = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_ca: TlsCa = None,
     data_dir: DataDir = None,
     log_level: LogLevel = None,
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
     plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
-        data_dir=data_dir, log_level=log_level and log_level.name,
+        tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
+        log_level=log_level and log_level.name,
     )  # fmt: skip
     raise typer.Exit(run_until_told(plan))
 

@@ -26,6 +26,7 @@ import pykka
 import supervision
 from raft_actors import Config, Node
 from raft_actors.errors import RaftError
+from raft_actors.node.tls import TlsOption
 from raft_actors.transport.endpoint import Endpoint
 
 __all__ = ["CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_told"]
@@ -57,6 +58,7 @@ class LaunchPlan:
     cookie: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 0
+    tls: TlsOption | None = None
     data_dir: Path | None = None
     log_level: str | None = None
 
@@ -107,8 +109,9 @@ def start_node(plan: LaunchPlan) -> str:
     config = Config(data_dir=plan.data_dir) if plan.data_dir else None
     try:
         return Node.start(
-            plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config
-        )
+            plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config,
+            tls=plan.tls,
+        )  # fmt: skip
     except OSError as error:
         message = f"can't listen at {Endpoint(plan.host, plan.port)}: {error.strerror or error}"
         raise CannotLaunch(message, status=1) from None

@@ -4,6 +4,7 @@ import logging
 import math
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Answer, Link
 from raft_actors.transport.loopback import Loopback
 from raft_actors.transport.reactor import READ, WRITE, Reactor
+from raft_actors.transport.tls_stream import TlsContexts, TlsStreams
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import PING, REPLY, REPLY_NO_HANDLER
@@ -49,7 +51,9 @@ class Bridge:
         *,
         queue_bytes_max: int,
         limits: BridgeLimits,
+        tls: Callable[[], TlsContexts] | None = None,
     ) -> None:
+        """`tls` returns what new connections are encrypted with; without it none is."""
         self.me = me
         self.limits, self.connect_timeout_s = limits, limits.handshake_s
         self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
@@ -63,6 +67,7 @@ class Bridge:
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self.handshakes = Handshakes(
             self.reactor, limits, me, cookie, listener, directory, self._link_with,
+            tls=tls and TlsStreams(tls, limits.receive_bytes),
             on_met=self._establish, on_frame=self._dispatcher.take, on_broken=self._disconnect_lost,
             on_quiet=self._fall_quiet,
         )  # fmt: skip
@@ -372,11 +377,11 @@ class Bridge:
             raise
 
     def _receive(self, connection: Connection) -> None:
-        count = connection.socket.recv_into(self._buffer)
+        connection.heard_at = self.reactor.now
+        count = connection.stream.recv_into(self._buffer)
         if not count:
             self._disconnect_lost(connection, "connection_closed")
             return
-        connection.heard_at = self.reactor.now
         for payload in connection.reader.feed(self._buffer[:count]):
             self._dispatcher.take(connection, payload)
 

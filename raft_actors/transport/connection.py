@@ -3,6 +3,7 @@
 import contextlib
 import socket
 
+from raft_actors.transport.tls_stream import TlsStream
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
 from raft_actors.wire.handshake import (
@@ -16,17 +17,22 @@ __all__ = ["Connection"]
 
 
 class Connection:
-    """Lives on the bridge thread, but for `socket`: senders use it under the lock of its link."""
+    """Lives on the bridge thread, but for `stream`: senders use it under the lock of its link.
+
+    socket  what the reactor watches
+    stream  what is sent to and received from: the socket, or the encryption around it
+    """
 
     __slots__ = (
         "address", "closed", "handshake", "heard_at", "named",
-        "node", "pinged_at", "reader", "receiving", "remote", "sending", "socket",
+        "node", "pinged_at", "reader", "receiving", "remote", "sending", "socket", "stream",
     )  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, address: str, handshake: DialerHandshake | AcceptorHandshake
     ) -> None:
         self.socket = sock
+        self.stream: socket.socket | TlsStream = sock
         self.address = address
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
@@ -36,7 +42,7 @@ class Connection:
         self.node = ""  # the name of the node that it is used with, once it is
         self.named = ""  # what the other end says it is called, proven or not
         self.closed = False
-        self.heard_at = 0.0
+        self.heard_at = 0.0  # 0.0: not yet
         self.pinged_at = 0.0
 
     def __repr__(self) -> str:
@@ -62,10 +68,10 @@ class Connection:
     def send_now(self, payload: bytes) -> None:
         """Send one message of the handshake. An empty socket takes it whole, or is broken."""
         data = header(len(payload)) + payload
-        if self.socket.send(data) != len(data):
+        if self.stream.send(data) != len(data):
             raise ConnectionError("the socket takes not even a handshake")
 
     def close(self) -> None:
         self.closed = True
         with contextlib.suppress(OSError):
-            self.socket.close()
+            self.stream.close()

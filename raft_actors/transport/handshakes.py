@@ -16,7 +16,9 @@ from raft_actors.transport.endpoint import EndpointFinder
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.transport.listener import Listener
-from raft_actors.transport.reactor import READ, Reactor
+from raft_actors.transport.reactor import READ, WRITE, Reactor
+from raft_actors.transport.tls_errors import TlsFailed
+from raft_actors.transport.tls_stream import NotTls, TlsStream, TlsStreams, looks_like_tls
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import (
@@ -32,6 +34,10 @@ __all__ = ["Handshakes"]
 
 logger = logging.getLogger("raft_actors.node")
 
+BOTH = "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
+TLS_DEMANDED = f"the dialled node demands TLS, and the dialling one speaks none: {BOTH}"
+TLS_UNKNOWN = f"the dialling node speaks TLS, and the dialled one does not: {BOTH}"
+
 
 class Handshakes:
     """Leads both sides of handshakes, settles which connection is used. Bridge thread only."""
@@ -46,6 +52,7 @@ class Handshakes:
         directory: EndpointFinder,
         link_with: Callable[[str], Link],
         *,
+        tls: TlsStreams | None,
         on_met: Callable[[Link, Connection], None],
         on_frame: Callable[[Connection, memoryview], None],
         on_broken: Callable[[Connection, str], None],
@@ -62,6 +69,7 @@ class Handshakes:
         self._me = me
         self._cookie = cookie
         self._link_with = link_with
+        self._tls = tls
         self._on_met = on_met
         self._on_frame = on_frame
         self._on_broken = on_broken
@@ -79,8 +87,17 @@ class Handshakes:
 
     def _greet(self, sock: socket.socket, address: str) -> Connection:
         connection = Connection(sock, address, AcceptorHandshake(self._me, self._cookie))
-        self._reactor.watch(sock, READ, lambda _events: self._on_handshake(connection))
+        if self._tls is not None:
+            connection.stream = self._tls.accepted(sock)
+        self._watch(connection)
         return connection
+
+    def _watch(self, connection: Connection) -> None:
+        stream = connection.stream
+        events = READ | WRITE if isinstance(stream, TlsStream) and stream.is_behind else READ
+        self._reactor.watch(
+            connection.socket, events, lambda _events: self._on_handshake(connection)
+        )
 
     def _introduce(self, dial: Dial) -> DialerHandshake:
         return DialerHandshake(
@@ -90,17 +107,21 @@ class Handshakes:
     def _on_connected(self, connection: Connection) -> None:
         assert isinstance(connection.handshake, DialerHandshake)
         try:
-            connection.send_now(connection.handshake.hello)
+            if self._tls is None:
+                connection.send_now(connection.handshake.hello)
+            else:
+                connection.stream = stream = self._tls.dialled(connection.socket)
+                stream.begin()
         except OSError as error:
             self._drop(connection, str(error))
             return
-        self._reactor.watch(connection.socket, READ, lambda _events: self._on_handshake(connection))
+        self._watch(connection)
 
     def _on_handshake(self, connection: Connection) -> None:
         if connection.closed:
             return
         try:
-            data = connection.socket.recv(connection.reader.limit)
+            data = self._read(connection)
             if not data:
                 raise ConnectionResetError("it hung up in the middle of the handshake")
             for payload in connection.reader.feed(data):
@@ -114,10 +135,45 @@ class Handshakes:
             return
         except Refusal as refusal:
             self._refuse(connection, refusal)
+        except TlsFailed as error:
+            self._drop(connection, str(error), refused=True)
         except ProtocolError as error:
             self._drop(connection, f"it sent {error}")
         except OSError as error:
             self._drop(connection, error.strerror or str(error))
+
+    def _read(self, connection: Connection) -> bytes:
+        """Return what has come in, but for what was TLS's own. Raises BlockingIOError when there is
+        nothing, and Refusal when one end speaks TLS and the other does not.
+        """
+        stream = connection.stream
+        if not isinstance(stream, TlsStream):
+            data = stream.recv(connection.reader.limit)
+            if not connection.heard_at and looks_like_tls(data):
+                raise Refusal("tls", TLS_DEMANDED if connection.dialled else TLS_UNKNOWN)
+            connection.heard_at = self._reactor.now
+            return data
+        try:
+            return self._decrypt(connection, stream)
+        except NotTls as plain:
+            connection.stream = connection.socket  # to hear who it is, and to say why
+            connection.handshake.refusal = Refusal(
+                "tls", TLS_UNKNOWN if connection.dialled else TLS_DEMANDED
+            )
+            return plain.data
+        finally:
+            connection.heard_at = self._reactor.now
+            self._watch(connection)
+
+    def _decrypt(self, connection: Connection, stream: TlsStream) -> bytes:
+        if not stream.is_complete:
+            stream.go_on()
+            if not stream.is_complete:
+                raise BlockingIOError
+            connection.handshake.secured(stream.channel())
+            if isinstance(connection.handshake, DialerHandshake):
+                connection.send_now(connection.handshake.hello)
+        return stream.recv(connection.reader.limit)
 
     def _advance(self, connection: Connection, payload: bytes) -> None:
         """Take one handshake message."""
@@ -140,18 +196,20 @@ class Handshakes:
         if connection.dialled:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
+        assert isinstance(connection.handshake, AcceptorHandshake)
+        connection.named = connection.handshake.named
         try:
             connection.send_now(refusal_message(refusal.code, str(refusal)))
         except OSError:
             logger.debug("%r left before it could be refused", connection)
         self.listener.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
 
-    def _drop(self, connection: Connection, why: str) -> None:
+    def _drop(self, connection: Connection, why: str, *, refused: bool = False) -> None:
         """End a connection whose handshake went wrong, or, if it is in use, its link."""
         if connection.node:
             self._on_broken(connection, "protocol_error")
         elif connection.dialled:
-            self.dialer.failed(connection, why)
+            self.dialer.failed(connection, why, refused=refused)
         else:
             # Who gave a name and hung up has most likely lost a race of two dials: no news.
             hung_up = connection.named and "hung up" in why

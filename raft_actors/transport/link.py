@@ -149,7 +149,7 @@ class Link:
                 rest = self._next(used)
             while rest:
                 try:
-                    sent = used.socket.send(rest)
+                    sent = used.stream.send(rest)
                 except OSError:  # it is full; or broken, and the bridge thread sees that too
                     sent = 0
                 with self.lock:

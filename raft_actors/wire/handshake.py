@@ -11,7 +11,8 @@ The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both n
 incarnations, the offered and the chosen versions and both frame limits; its label is the role, so
 that no message can be played back to its sender. The dialler proves first: a stranger who connects
 gets nothing signed by the cookie. Both then derive a key for the frames of each direction, in the
-same way with labels of their own. No I/O here: payloads in, payloads out.
+same way with labels of their own. Where the connection is encrypted, MACs and keys cover the
+certificates of both ends as well (`TlsChannel`). No I/O here: payloads in, payloads out.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import make_packer, unpack
 from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.tls_channel import TlsChannel
 
 __all__ = [
     "HANDSHAKE_BYTES_MAX",
@@ -132,6 +134,15 @@ class DialerHandshake:
         )  # fmt: skip
         self._challenge: bytes | None = None
         self._remote: RemoteNode | None = None
+        self._channel: TlsChannel | None = None
+        self.refusal: Refusal | None = None
+        """Why the acceptor is turned down whatever it says, unless it says why itself."""
+
+    def secured(self, channel: TlsChannel) -> None:
+        """Go on over an encrypted connection. Raises Refusal when the target is not at its end."""
+        if words := channel.misnamed(self.target):
+            raise Refusal("certificate", words)
+        self._channel = channel
 
     def receive(self, payload: bytes) -> bytes | RemoteNode:
         """Return what to send next, or the RemoteNode once the acceptor has proven itself.
@@ -141,6 +152,8 @@ class DialerHandshake:
         message = message_of(payload)
         if message[0] == "refuse" and len(message) == 3:
             raise Refusal(clean(message[1]), clean(message[2]))
+        if self.refusal is not None:
+            raise self.refusal
         if self._challenge is None:
             return self._on_challenge(payload, message)
         return self._on_welcome(message)
@@ -164,13 +177,14 @@ class DialerHandshake:
             link_id(self.hello, payload),
             version,
         )
-        return local.pack(["proof", self._cookie.sign(b"dialler", self.hello, payload)])
+        signed = transcript(self.hello, payload, self._channel)
+        return local.pack(["proof", self._cookie.sign(b"dialler", *signed)])
 
     def _on_welcome(self, message: list[Any]) -> RemoteNode:
         assert self._challenge is not None
         assert self._remote is not None
-        both = self.hello, self._challenge
-        check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both))
+        both = transcript(self.hello, self._challenge, self._channel)
+        check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both), self._channel)
         return replace(
             self._remote,
             send_key=self._cookie.sign(FROM_DIALLER, *both),
@@ -190,6 +204,13 @@ class AcceptorHandshake:
         self._hello: bytes | None = None
         self._challenge = b""
         self._remote: RemoteNode | None = None
+        self._channel: TlsChannel | None = None
+        self.refusal: Refusal | None = None
+        """Why the dialler is turned down whoever it is."""
+
+    def secured(self, channel: TlsChannel) -> None:
+        """Go on over an encrypted connection."""
+        self._channel = channel
 
     @property
     def named(self) -> str:
@@ -205,8 +226,8 @@ class AcceptorHandshake:
         if self._hello is None:
             return self._on_hello(payload, message)
         assert self._remote is not None
-        both = self._hello, self._challenge
-        check_mac(message, "proof", self._cookie.sign(b"dialler", *both))
+        both = transcript(self._hello, self._challenge, self._channel)
+        check_mac(message, "proof", self._cookie.sign(b"dialler", *both), self._channel)
         return replace(
             self._remote,
             send_key=self._cookie.sign(FROM_ACCEPTOR, *both),
@@ -215,8 +236,8 @@ class AcceptorHandshake:
 
     def welcome(self) -> bytes:
         assert self._hello is not None
-        mac = self._cookie.sign(b"acceptor", self._hello, self._challenge)
-        return local.pack(["welcome", mac])
+        both = transcript(self._hello, self._challenge, self._channel)
+        return local.pack(["welcome", self._cookie.sign(b"acceptor", *both)])
 
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
@@ -234,6 +255,8 @@ class AcceptorHandshake:
             raise Refusal("name", f"this is {self.me.name}, not {clean(target)}")
         if name == self.me.name:
             raise Refusal("name", f"{name} is this node's own name")
+        if self._channel is not None and (words := self._channel.misnamed(name)):
+            raise Refusal("certificate", words)
         nonce = secrets.token_bytes(NONCE_BYTES)
         self._hello = payload
         self._challenge = local.pack(
@@ -249,6 +272,8 @@ class AcceptorHandshake:
             dial,
             last,
         )
+        if self.refusal is not None:
+            raise self.refusal
         return self._challenge
 
     def _no_common_version(self, offered: str) -> str:
@@ -288,14 +313,22 @@ def check_side(name: object, incarnation: object, limit: object, nonce: object) 
         raise ProtocolError("a handshake message with fields of the wrong shape")
 
 
-def check_mac(message: list[Any], kind: str, expected: bytes) -> None:
+def transcript(hello: bytes, challenge: bytes, channel: TlsChannel | None) -> tuple[bytes, ...]:
+    """Return what is signed by both: what was said, and over which channel."""
+    if channel is None:
+        return hello, challenge
+    return hello, challenge, channel.dialler, channel.acceptor
+
+
+def check_mac(message: list[Any], kind: str, expected: bytes, channel: TlsChannel | None) -> None:
     match message:
         case [str(word), bytes(mac)] if word == kind:
             if not hmac.compare_digest(mac, expected):
+                middle = "" if channel is None else ", or somebody between them ends their TLS"
                 raise Refusal(
                     "cookie",
                     "the cookies differ: nodes of one cluster share the cookie file or "
-                    "RAFT_ACTORS_COOKIE",
+                    f"RAFT_ACTORS_COOKIE{middle}",
                 )
         case _:
             raise ProtocolError(f"no {kind} where one was due")

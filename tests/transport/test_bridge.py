@@ -528,7 +528,7 @@ class Slow:
         self.is_sending, self.go_on = threading.Event(), threading.Event()
         self.sending = FrameMac(bytes(32))
         self.said, self.closed = b"", False
-        self.socket = self
+        self.socket = self.stream = self
 
     def send(self, data):
         self.is_sending.set()

@@ -36,6 +36,7 @@ class Middle:
     def __init__(self, port):
         self.port = port
         self.spoil = None
+        self.look = lambda data: None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.threads = []
         self.sockets = [self.listener]
@@ -63,6 +64,7 @@ class Middle:
     def pump(self, source, target):
         try:
             while data := source.recv(1 << 16):
+                self.look(data)
                 spoil = self.spoil
                 if spoil is not None and SECRET in data:
                     self.spoil = None

@@ -1,0 +1,272 @@
+"""TLS of a node: where its certificates come from, and that new ones are read while it runs.
+
+Taken from the argument, else from the environment: RAFT_ACTORS_TLS=auto, or RAFT_ACTORS_TLS_CERT,
+RAFT_ACTORS_TLS_KEY and RAFT_ACTORS_TLS_CA. Without any of them nothing is encrypted.
+"""
+
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from raft_actors.errors import BadTls
+from raft_actors.node.own_certificate import make_own_certificate
+from raft_actors.paths import absolute
+from raft_actors.transport.tls_errors import in_words
+from raft_actors.transport.tls_stream import TlsContexts, fingerprint, names_in
+from raft_actors.wire.tls_channel import TlsChannel
+
+__all__ = ["Tls", "TlsOption", "find_tls", "tls_of"]
+
+logger = logging.getLogger("raft_actors.node")
+
+STEPS_MAX = 10  # of a handshake in memory; three are enough
+FILES_STEADY_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificates of a node: three files in PEM, which are read again when they have changed.
+
+    cert  the node's certificate, and behind it those between it and its authority, if any
+    key   its private key, not encrypted
+    ca    the authorities that sign the certificates of this cluster's nodes
+
+    The certificate names the node, `email:a@one`, or its host, `DNS:one`, as subjectAltName.
+    """
+
+    cert: str | os.PathLike[str]
+    key: str | os.PathLike[str]
+    ca: str | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            path = getattr(self, field.name)
+            if not isinstance(path, str | os.PathLike) or not str(path):
+                raise BadTls(f"{field.name} of Tls is the path of a file, not {path!r}")
+            object.__setattr__(self, field.name, absolute(path))
+
+
+TlsOption = Tls | Literal["auto"] | ssl.SSLContext | tuple[ssl.SSLContext, ssl.SSLContext]
+
+
+def find_tls(option: TlsOption | None, node: str) -> Callable[[], TlsContexts] | None:
+    """Return what tells the node what to encrypt new connections with; None: they are not.
+
+    Raises BadTls when certificates can't be used, or are not this node's.
+    """
+    if option is None:
+        option = of_environment()
+    match option:
+        case None:
+            return None
+        case "auto":
+            contexts = own_contexts()
+            return lambda: contexts
+        case Tls():
+            return TlsFiles(option, node).current
+        case ssl.SSLContext():
+            contexts = given_contexts(option, option, node)
+            return lambda: contexts
+        case (ssl.SSLContext() as accept, ssl.SSLContext() as dial):
+            contexts = given_contexts(accept, dial, node)
+            return lambda: contexts
+    raise BadTls(
+        f'tls is "auto", Tls(cert, key, ca), or the ssl.SSLContext to accept and the one to dial '
+        f"with, not {option!r}"
+    )
+
+
+def of_environment() -> TlsOption | None:
+    names = {part: f"RAFT_ACTORS_TLS_{part.upper()}" for part in ("cert", "key", "ca")}
+    found = {part: os.environ.get(name) for part, name in names.items()}
+    return tls_of("RAFT_ACTORS_TLS", os.environ.get("RAFT_ACTORS_TLS"), names, found)
+
+
+def tls_of(
+    name: str, auto: str | None, names: dict[str, str], found: dict[str, str | None]
+) -> TlsOption | None:
+    """Return what was asked for by a setting called `name` and by three paths, called `names`."""
+    given = {part: path for part, path in found.items() if path}
+    if auto:
+        if auto != "auto":
+            paths = ", ".join(names.values())
+            raise BadTls(f'{name} can only be "auto", not {auto!r}: files are given with {paths}')
+        if given:
+            raise BadTls(f"give {name} or {names[next(iter(given))]}, not both")
+        return "auto"
+    missing = [names[part] for part in names if part not in given]
+    if missing and given:
+        raise BadTls(
+            f"TLS needs a certificate, its key and the authorities: {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not given"
+        )
+    return Tls(**given) if given else None
+
+
+class TlsFiles:
+    """The files of a `Tls`, and what was made of them. After `__init__`: bridge thread only."""
+
+    def __init__(self, paths: Tls, node: str) -> None:
+        self._paths = paths
+        self._node = node
+        self._seen = self._look()
+        self._contexts = self._load()
+
+    def current(self) -> TlsContexts:
+        """Return what new connections are made with: read anew when a file has changed.
+
+        Files that can't be used change nothing, and are warned of.
+        """
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._contexts = self._load()
+            except BadTls as error:
+                logger.warning(
+                    "node %s goes on with the certificate that it has: %s", self._node, error
+                )
+            else:
+                logger.info("node %s has a new certificate, of %s", self._node, self._paths.cert)
+        return self._contexts
+
+    def _look(self) -> list[tuple[int, ...]]:
+        """Return what differs once one of the files was written or replaced."""
+        seen: list[tuple[int, ...]] = []
+        for path in (self._paths.cert, self._paths.key, self._paths.ca):
+            try:
+                status = os.stat(path)  # noqa: PTH116 - `absolute` has made a Path of it
+                seen.append((status.st_mtime_ns, status.st_size, status.st_ino))
+            except OSError:
+                seen.append(())
+        return seen
+
+    def _load(self) -> TlsContexts:
+        paths = self._paths
+        for _ in range(FILES_STEADY_TRIES):
+            accept, dial = loaded(paths), loaded(paths, dials=True)
+            seen = self._look()
+            if seen == self._seen:
+                break
+            self._seen = seen  # replaced meanwhile: the two may have different certificates
+        warn_of_key(Path(paths.key))
+        return proven(accept, dial, self._node, str(paths.cert), f"the authorities in {paths.ca}")
+
+
+def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if dials else ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # a node is named by more than its host: see `misnamed`
+    context.verify_mode = ssl.CERT_REQUIRED
+    if not dials:
+        context.num_tickets = 0  # sessions are not resumed: each connection proves who is there
+    try:
+        context.load_cert_chain(paths.cert, paths.key, password="")
+    except OSError as error:
+        raise BadTls(
+            f"certificate {paths.cert} and key {paths.key} can't be used: {reason_of(error)}"
+        ) from None
+    try:
+        context.load_verify_locations(paths.ca)
+    except OSError as error:
+        raise BadTls(f"the authorities {paths.ca} can't be used: {reason_of(error)}") from None
+    return context
+
+
+NO_PEM = "one of the two is no PEM, or the key is encrypted"  # OpenSSL gives no reason
+REASONS = {
+    "KEY_VALUES_MISMATCH": "the key is not the certificate's",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "no certificate in PEM is there",
+}
+
+
+def reason_of(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    reason = error.reason or NO_PEM
+    return REASONS.get(reason, reason)
+
+
+def warn_of_key(path: Path) -> None:
+    if path.stat().st_mode & 0o007:
+        logger.warning("other users may read the private key %s: run `chmod o= %s`", path, path)
+
+
+def given_contexts(accept: ssl.SSLContext, dial: ssl.SSLContext, node: str) -> TlsContexts:
+    """Return the user's own contexts, if they demand what those of `Tls` do."""
+    for context in (accept, dial):
+        if context.minimum_version < ssl.TLSVersion.TLSv1_3:
+            raise BadTls("set minimum_version of the SSLContext to TLSv1_3: nodes speak no older")
+        if context.verify_mode != ssl.CERT_REQUIRED:
+            raise BadTls("set verify_mode of the SSLContext to CERT_REQUIRED: both ends are asked")
+        if context.check_hostname:
+            raise BadTls("set check_hostname of the SSLContext to False: a node is named otherwise")
+    return proven(accept, dial, node, "of the SSLContext", "the authorities of the SSLContext")
+
+
+def own_contexts() -> TlsContexts:
+    """Return what `tls="auto"` encrypts with: a certificate that is made now, signed by nobody.
+
+    Only acceptors show it. A dialler signs what it was shown, and says so over this channel.
+    """
+    accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    dial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for context in (accept, dial):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # the cookie's proofs cover the certificate instead
+    accept.num_tickets = 0
+    make_own_certificate(accept)
+    _acceptor, dialler = meet_in_memory(accept, dial)
+    return TlsContexts(dial, accept, b"", fingerprint(dialler.getpeercert(binary_form=True)), "")
+
+
+def proven(
+    accept: ssl.SSLContext, dial: ssl.SSLContext, node: str, certificate: str, authorities: str
+) -> TlsContexts:
+    """Return the contexts after a handshake of the two with each other, in memory: it tells what
+    each shows to others, and that the others can accept it.
+    """
+    try:
+        acceptor, dialler = meet_in_memory(accept, dial)
+    except ssl.SSLError as error:
+        words = in_words(error, authorities).replace("its certificate", "it", 1)
+        raise BadTls(f"the certificate {certificate} can't be used: {words}") from None
+    of_dialler, of_acceptor = (
+        fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialler)
+    )  # each knows that of the other
+    for side in (acceptor, dialler):
+        if words := TlsChannel(of_dialler, of_acceptor, names_in(side)).misnamed(node):
+            raise BadTls(f"the certificate {certificate} is not this node's: {words}")
+    return TlsContexts(dial, accept, of_dialler, of_acceptor, authorities)
+
+
+def meet_in_memory(
+    accept: ssl.SSLContext, dial: ssl.SSLContext
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Let an acceptor and a dialler meet, and return both, in this order.
+
+    Raises SSLError, and BadTls for contexts of one side only.
+    """
+    to_acceptor, to_dialler = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        acceptor = accept.wrap_bio(to_acceptor, to_dialler, server_side=True)
+        dialler = dial.wrap_bio(to_dialler, to_acceptor)
+    except ssl.SSLError:
+        raise BadTls(
+            "a node accepts and dials: give tls=(accepting, dialling), one SSLContext made with "
+            "PROTOCOL_TLS_SERVER and one with PROTOCOL_TLS_CLIENT"
+        ) from None
+    waiting = [dialler, acceptor]
+    for _ in range(STEPS_MAX):
+        for side in tuple(waiting):
+            try:
+                side.do_handshake()
+                waiting.remove(side)
+            except ssl.SSLWantReadError:
+                pass
+    return acceptor, dialler
