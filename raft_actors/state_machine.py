@@ -44,7 +44,7 @@ class StateMachine:
     holds by itself where `handle_write` returns a new state. A machine that changes its state in
     place either raises before its first change, or keeps its state in an object with `commit()`
     and `rollback()`, such as `raft_actors.UndoDict`, and the library calls them. An exception that
-    depends on the host (no memory, too deep a recursion, too many digits, a missing file or module)
+    depends on the host (no memory, too deep a recursion, a missing file or module)
     is no result, for other replicas may not raise it: the replica stops before that command, with
     an error in the log.
 

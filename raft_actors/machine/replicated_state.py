@@ -31,6 +31,7 @@ from raft_actors.machine.contract import (
     pair_of,
     reply_of,
 )
+from raft_actors.machine.digits import check_digits
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, pieces_of, put_together
 from raft_actors.stores.snapshots import SESSION, Snapshots
@@ -41,8 +42,6 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
 """Exceptions that tell of the host, and not of the command."""
-DIGITS = "sys.set_int_max_str_digits()"
-"""What a ValueError names that tells of an int with more digits than its process allows."""
 
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
@@ -67,6 +66,7 @@ class ReplicatedState:
         self.machine = machine
         self.name = name
         check_version(machine)
+        check_digits(name)
         machine.current_version = 1
         self.on_disk: DiskState | None = None
         self.quiet_until: dict[str, float] = {}  # by the place that raised
@@ -276,6 +276,10 @@ class ReplicatedState:
         self.check_known(version)
         self.machine.current_version = max(self.version, version)
 
+    def begin_batch(self) -> None:
+        """Some entries are going to be applied. Raises HostError."""
+        check_digits(self.name)
+
     def end_batch(self) -> None:
         """What was applied together has been."""
         if self.on_disk is not None:
@@ -409,8 +413,7 @@ def keep(state: Any) -> None:
 
 def depends_on_host(error: BaseException) -> bool:
     """Tell whether a command that raised this here may do otherwise on another replica. An OSError
-    with a number comes from the operating system; one without is the machine's own. How many
-    digits an int may have as text is a setting of the process.
+    with a number comes from the operating system; one without is the machine's own.
 
     What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
     error`. Looks past what the error's class says of itself, which may raise.
@@ -424,8 +427,6 @@ def depends_on_host(error: BaseException) -> bool:
         if issubclass(type(one), HOSTS_OWN) or (
             issubclass(type(one), OSError) and own(OSError, "errno", one) is not None
         ):
-            return True
-        if type(one) is ValueError and DIGITS in in_text(one)[1]:
             return True
         seen.add(id(one))
         waiting += own(BaseException, "__cause__", one), own(BaseException, "__context__", one)

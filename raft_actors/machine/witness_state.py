@@ -49,6 +49,9 @@ class WitnessState(ReplicatedState):
         self.found_at(snapshots.header(snapshot).machine)
         self.index = snapshot.index
 
+    def begin_batch(self) -> None:
+        pass
+
     def write(self, _command: bytes, _request: RequestId = (0, 0), _time_ms: int = 0) -> bytes:
         return b""
 

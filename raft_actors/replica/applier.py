@@ -81,6 +81,7 @@ class Applier:
         until = began + self.config.heartbeat_timeout
         replies: list[bytes] = []
         entries = core.log.some(first, last)
+        applied.begin_batch()
         for entry in entries:
             kind = kind_of(entry)
             reply = b""

@@ -17,7 +17,7 @@ from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.replica.requests import WRITE, event_of
 
 HOSTS_OWN = ["out of memory", "too deep", "no such file", "no such module", "told otherwise",
-             "another cause", "in a group", "too many digits", "no digits for it"]  # fmt: skip
+             "another cause", "in a group"]  # fmt: skip
 
 
 def too_deep():
@@ -195,6 +195,35 @@ def test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer(accounts, 
     with pytest.raises(HostError, match=r"peer: entry 1: Accounts.handle_write raised .* host"):
         write(accounts, what)
     assert accounts.state == {"a": 1}
+
+
+@pytest.mark.parametrize("what", ["too many digits", "no digits for it"])
+def test_more_digits_than_python_shows_are_an_answer_like_any_other(accounts, what):
+    """Planted: they are the host's trouble; then one such command ends every replica for good."""
+    error, (kind, name, text) = write(accounts, what)
+    assert (error, kind, name) == ("error", "exception", "ValueError")
+    assert "Exceeds the limit (4300 digits)" in text
+    assert accounts.state == {"a": 1}
+
+
+@pytest.fixture
+def digits_max():
+    """Sets the bound, and sets it back in the end."""
+    before = sys.get_int_max_str_digits()
+    yield sys.set_int_max_str_digits
+    sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.parametrize("bound", [0, 5_000])
+def test_no_replica_runs_in_a_process_that_allows_another_number_of_digits(
+    accounts, digits_max, bound
+):
+    """It would do what the others can't, and part from them without a word."""
+    digits_max(bound)
+    with pytest.raises(HostError, match=rf"peer: .*digits\(\) is {bound} in .* Keep Python's 4300"):
+        ReplicatedState(Accounts(), "peer")
+    with pytest.raises(HostError, match="Keep Python's 4300"):
+        accounts.begin_batch()
 
 
 class Nameless(type):
