@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 __all__ = [
+    "RAISED",
     "DiskState",
     "Machine",
     "by_default",
@@ -16,6 +17,8 @@ __all__ = [
 ]
 
 VERSION_MAX = 1 << 31
+RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a machine's method may raise and its peer goes on: all that Python has."""
 SHORT = 60
 """Characters, or parts, of a command that is named whole."""
 

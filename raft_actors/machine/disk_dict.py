@@ -264,4 +264,9 @@ def slice_of(cursor: RdictIter, begins: bytes) -> list[tuple[Any, Any]]:
 
 
 def named(key: str) -> bytes:
-    return FIRST_KEY + key.encode()
+    try:
+        return FIRST_KEY + key.encode()
+    except AttributeError:
+        raise TypeError(
+            f"a key of a state on disk is a str, not {type(key).__name__}: make a str of it"
+        ) from None

@@ -24,6 +24,7 @@ from raft_actors.errors import (
     in_text,
 )
 from raft_actors.machine.contract import (
+    RAISED,
     DiskState,
     Machine,
     check_version,
@@ -138,9 +139,9 @@ class ReplicatedState:
     def try_image(self) -> bool:
         """Find out at the start, and not when the disk is full, that no snapshot is possible."""
         try:
-            for piece in pieces_of(self.machine.snapshot(self.state))[1]:
+            for piece in pieces_of(self.what_snapshot_gives())[1]:
                 encoding.dumps_stored(piece)
-        except Exception as error:
+        except RAISED as error:
             kind = type(self.machine)
             if is_by_default(inspect.unwrap(kind.snapshot)):
                 what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
@@ -176,12 +177,21 @@ class ReplicatedState:
         """
         if self.on_disk is not None:
             self.on_disk.sync()  # the log is cut after it
-        data = self.machine.snapshot(self.state)
+        data = self.what_snapshot_gives()
         if self.state is None and self.began_with is not type(None) and data is not None:
             raise TypeError(
                 "the state is None, which can't be told from a restore that forgets to return it"
             )
         return StateImage(data, self.sessions.stored())
+
+    def what_snapshot_gives(self) -> Any:
+        """Ask the machine. What it changes meanwhile in a state that can take that back is taken
+        back, for each replica takes its snapshot at another entry.
+        """
+        data = self.machine.snapshot(self.state)
+        if hasattr(self.state, "rollback"):
+            self.state.rollback()
+        return data
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         """Become what a snapshot says. On any error nothing has changed.

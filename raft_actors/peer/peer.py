@@ -38,6 +38,7 @@ from raft_actors.peer.data_path import data_path, look_beside
 from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
+from raft_actors.peer.lookout import LOOK, Lookout
 from raft_actors.replica.problem_texts import HEALS, in_words
 from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
@@ -52,11 +53,6 @@ logger = logging.getLogger("raft_actors.peer")
 TICK = Tick()
 CONTINUE = object()
 """Told to itself: go on applying, after what has come meanwhile; or with what `on_inline` left."""
-
-LOOK = object()
-LOOK_S = 5.0
-"""How often a peer tells itself to look whether its directory is there, and at each save, too; and
-whether it was taken out of its group."""
 
 REMOVED_S = 1.0
 """How long a peer that was taken out of its group runs on before it says so."""
@@ -109,7 +105,7 @@ class Peer(Process):
         self.disk = DiskWatchdog(self.address, config)
         self.news: RoleChange | None = None
         self.alarm: Any = None
-        self.look: Any = None
+        self.lookout = Lookout(name, self.actor_ref, self.disk)
         self.alarm_at = inf
         self.removed: tuple[Configuration, float] | None = None
         self.alarm_target = AlarmTarget(self)
@@ -129,7 +125,7 @@ class Peer(Process):
             if members:
                 self.declare(declaration(members, self.address))
             self.on_batch_end()
-            self.look_later()
+            self.lookout.begin()
         except BaseException:
             self.release()
             raise
@@ -172,7 +168,7 @@ class Peer(Process):
         elif message is LOOK:
             self.store.check()
             self.log_if_removed()
-            self.look_later()
+            self.lookout.looked()
         elif message is not CONTINUE and kind is not NodeUp:
             replica.handle_one(message)
 
@@ -197,9 +193,6 @@ class Peer(Process):
 
     def leader(self) -> Address | None:
         return self.replica.inspection.leader()
-
-    def look_later(self) -> None:
-        self.look = timer.send_after(LOOK_S, self.actor_ref, LOOK)
 
     def on_idle(self) -> None:
         self.routes.work_for_bridge(self)
@@ -334,9 +327,9 @@ class Peer(Process):
     def release(self) -> None:
         """Let go of what would keep a successor from starting."""
         self.stop_watching()
-        for each in (self.alarm, self.look):
-            if each is not None:
-                each.cancel()
+        self.lookout.end()
+        if self.alarm is not None:
+            self.alarm.cancel()
         try:
             if hasattr(self, "replica"):
                 self.replica.close()

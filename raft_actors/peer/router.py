@@ -14,6 +14,7 @@ from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot,
 from raft_actors.core.replies import OVERLOADED
 from raft_actors.errors import FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
+from raft_actors.machine.command_guard import refuse_in_a_command
 from raft_actors.names import Address
 from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.message_codec import pack, unpack
@@ -176,6 +177,7 @@ class Router:
 
         flush  False: the caller flushes the node, soon
         """
+        refuse_in_a_command()
         name, node = address
         if self.node.forked:
             self.node.check_process()

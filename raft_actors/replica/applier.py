@@ -20,6 +20,7 @@ from raft_actors.core.messages import Event, InstallSnapshot, SnapshotInstalled,
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.errors import StoreCorrupt
+from raft_actors.machine.command_guard import RUNNING
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.replica.environment import Environment
@@ -72,16 +73,33 @@ class Applier:
         """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
         time if that is sooner, so that a long backlog costs no leader its office.
         """
-        applied, core, clock = self.applied, self.core, self.environment.clock
+        applied, core = self.applied, self.core
         first = applied.index + 1
         last = min(core.commit_index, applied.index + self.config.apply_max)
         if last < first:
             return
-        began = clock()
-        until = began + self.config.heartbeat_timeout
-        replies: list[bytes] = []
+        began = self.environment.clock()
         entries = core.log.some(first, last)
         applied.begin_batch()
+        RUNNING.machine = type(applied.machine)
+        try:
+            replies = self.run(entries, began, began + self.config.heartbeat_timeout)
+        finally:
+            RUNNING.machine = None
+        applied.end_batch()
+        if self.core.has_witness_directory and applied.keeps_state:
+            self.forget_state()
+        self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
+        tickets = core.take_tickets(applied.index)
+        own = replies[len(replies) - len(tickets) :]
+        for reply, ticket in zip(own, tickets, strict=True):
+            if ticket is not None:
+                ticket.set(reply or encoded(("ok", core.configuration)))
+
+    def run(self, entries: list[bytes], began: float, until: float) -> list[bytes]:
+        """Apply these, or as many as there is time for; return an answer for each that was."""
+        applied, core, clock = self.applied, self.core, self.environment.clock
+        replies: list[bytes] = []
         for entry in entries:
             kind = kind_of(entry)
             reply = b""
@@ -102,15 +120,7 @@ class Applier:
             if (now := clock()) >= until:
                 self.log_if_slow(began, now, "entry", applied.index)
                 break
-        applied.end_batch()
-        if self.core.has_witness_directory and applied.keeps_state:
-            self.forget_state()
-        self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
-        tickets = core.take_tickets(applied.index)
-        own = replies[len(replies) - len(tickets) :]
-        for reply, ticket in zip(own, tickets, strict=True):
-            if ticket is not None:
-                ticket.set(reply or encoded(("ok", core.configuration)))
+        return replies
 
     def take_chunk(self, chunk: InstallSnapshot) -> None:
         """Write a part of a leader's snapshot; with the last one, go on from it."""

@@ -19,6 +19,7 @@ from raft_actors.core.messages import Event, SnapshotChecked, SnapshotTaken
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError, in_text
+from raft_actors.machine.contract import RAISED
 from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.machine.state_image import StateImage
 from raft_actors.replica.environment import Environment
@@ -70,7 +71,7 @@ class Writer:
                     draft.abandon()
                     return
             ended = WriterEnded(self, draft.finish(reached=True))
-        except Exception as error:
+        except RAISED as error:
             ended = WriterEnded(self, None, ": ".join(in_text(error)))
             with suppress(RaftError):  # it may have filled the disk: the log needs the room
                 draft.abandon()
@@ -153,7 +154,7 @@ class Snapshotter:
         try:
             if not self.image.capture(clock() + self.slice_s, clock):
                 return True
-        except Exception as error:  # the machine's, or a state that can't be encoded
+        except RAISED as error:  # the machine's, or a state that can't be encoded
             self.failed(": ".join(in_text(error)))
             return False
         self.write()
@@ -171,7 +172,7 @@ class Snapshotter:
         except RaftError as error:
             self.failed(str(error))
             return False
-        except Exception as error:  # of the machine's own `snapshot`
+        except RAISED as error:  # of the machine's own `snapshot`
             self.failed(": ".join(in_text(error)), error)
             return False
         self.header = Header(
@@ -237,7 +238,7 @@ class Snapshotter:
         except RaftError as error:
             logger.warning("%s: old snapshots could not be removed: %s", self.name, error)
 
-    def failed(self, reason: str, bug: Exception | None = None) -> None:
+    def failed(self, reason: str, bug: BaseException | None = None) -> None:
         """Say why there is none. The log is kept, so nothing is lost; it is tried again.
 
         bug  what the machine raised: where it did so is told, too

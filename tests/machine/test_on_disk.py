@@ -435,3 +435,14 @@ def test_whatever_closing_the_state_does_the_peer_can_start_again(make_peer, tmp
     monkeypatch.undo()
     assert make_peer(Ledger, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
     eventually(lambda: Raft.read(name, "all") == expected(3))
+
+
+@pytest.mark.parametrize("key", [1, 1.5, b"key", None, ("a", 1)])
+def test_a_key_that_is_no_str_is_refused_with_what_it_is(tmp_path, key):
+    """Planted: 'int' object has no attribute 'encode'."""
+    state = DiskDict(tmp_path / "machine")
+    uses = (lambda: state.get(key), lambda: state.__setitem__(key, 1), lambda: key in state)
+    for use in uses:
+        with pytest.raises(TypeError, match=f"is a str, not {type(key).__name__}: make"):
+            use()
+    state.close()

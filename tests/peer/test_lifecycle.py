@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import pykka
@@ -185,7 +186,10 @@ class Curious(StateMachine):
 
     def handle_write(self, command, state):
         if type(self).asked is None:
-            type(self).asked = request(self.name, STATUS, encoding.dumps(()))
+            with ThreadPoolExecutor(1) as aside:  # on this thread it would be refused
+                type(self).asked = aside.submit(
+                    request, self.name, STATUS, encoding.dumps(())
+                ).result()
         self.answered.append(self.asked.done())
         return command, state
 
