@@ -22,6 +22,7 @@ from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Watcher
 from supervision.ref import Condition, ProcessRef, ReplyFuture, kill
 from supervision.reserved_names import check_attributes
+from supervision.threads import start_thread
 from supervision.waits import Wait, await_end, here
 
 __all__ = ["IGNORED", "STARTED", "ProcessBase"]
@@ -199,9 +200,8 @@ class ProcessBase(pykka.ThreadingActor):
         return error
 
     def _start_actor_loop(self) -> None:
-        threading.Thread(
-            target=self._thread_main, name=str(self.actor_ref), daemon=self.use_daemon_thread
-        ).start()
+        name, daemon = str(self.actor_ref), self.use_daemon_thread
+        start_thread(threading.Thread(target=self._thread_main, name=name, daemon=daemon))
 
     def _thread_main(self) -> None:
         """The thread's whole life."""

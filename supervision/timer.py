@@ -16,6 +16,7 @@ from weakref import WeakSet
 from pykka import ActorDeadError
 
 from supervision.foreign import is_interrupt, log, text_of
+from supervision.threads import start_thread
 from supervision.waits import seconds
 
 __all__ = ["Timer", "TimerHandle", "timer"]
@@ -166,7 +167,7 @@ class Timer:
         """Start the thread with the first message. One that can't be started is tried again."""
         if self._thread is None and not self._manual:
             thread = threading.Thread(target=self._run, name="timer", daemon=True)
-            thread.start()
+            start_thread(thread)
             self._thread = thread  # not before it runs: a Ctrl-C in between would end all timers
 
     def _run(self) -> None:

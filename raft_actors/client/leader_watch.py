@@ -7,7 +7,6 @@ any more it asks one of them in turn every `QUIET_LOOK_S`, and all as soon as on
 what was told.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -107,7 +106,7 @@ class LeaderWatch:
 
     def __init__(self, finder: LeaderFinder) -> None:
         self._observer = Observer(finder)
-        self._closed = threading.Event()
+        self._closed: Future[None] = Future()  # no Event: a Ctrl-C may leave the lock of one held
 
     def get(self, timeout: float | None = None) -> Leadership:
         """Wait for something else than was returned last; the first is what is now.
@@ -115,7 +114,7 @@ class LeaderWatch:
         Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
         """
         deadline = None if timeout is None else time.monotonic() + seconds(timeout)
-        while not self._closed.is_set():
+        while not self._closed.done():
             answers = self._observer.ask()
             until = time.monotonic() + ROUND_S
             for answer in answers:
@@ -125,12 +124,12 @@ class LeaderWatch:
                 return news
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"no news of the leader within {timeout} s")
-            self._closed.wait(self._observer.pause_s)
+            wait_for(self._closed, time.monotonic() + self._observer.pause_s)
         raise RaftError("this watch is closed: make a new one")
 
     def close(self) -> None:
         """End the stream; who waits for news is let go."""
-        self._closed.set()
+        self._closed.set(None)
 
     def __iter__(self) -> Iterator[Leadership]:
         return self

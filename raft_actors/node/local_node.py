@@ -89,6 +89,7 @@ class LocalNode:
             host=host, port=port, cookie=cookie, limits=limits, tls=tls
         )
         self._bridge: Transport | None = None  # nor in a forked child
+        self._stopped = False
         self.told_alone = False
         self.forked = False
         self.residents: Residents | None = None
@@ -130,10 +131,15 @@ class LocalNode:
         return self
 
     def stop(self) -> None:
-        """Close all connections and free the name. Idempotent; in a forked child does nothing."""
-        if self.running:
-            self.access.close()
-            logger.info("node %s is stopped", self.name)
+        """Close all connections and free the name. Idempotent; in a forked child does nothing.
+
+        One that a Ctrl-C has interrupted goes on when it is called again.
+        """
+        if self._bridge is None or self._stopped:
+            return
+        self.access.close()
+        self._stopped = True
+        logger.info("node %s is stopped", self.name)
 
     @property
     def running(self) -> bool:

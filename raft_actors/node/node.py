@@ -86,7 +86,8 @@ class Node:
         """Stop the peers of this node, whichever supervisor they have; then this process is no
         node any more.
 
-        Peers that lead hand over first, as with `Raft.stop_peer`. A second call does nothing.
+        Peers that lead hand over first, as with `Raft.stop_peer`. A second call does nothing; where
+        Ctrl-C has interrupted the first, it does the rest.
 
         >>> Node.stop()
         >>> Node.self()
@@ -94,13 +95,15 @@ class Node:
         >>> name = Node.start("a@localhost")
         """
         node = cls._current
-        if node is not None and node.residents is not None:
+        if node is None:
+            return
+        if node.residents is not None:
             node.residents.stop_all()  # they reach the others only as long as this is their node
+        node.stop()  # not under the lock: watchers hear of it on another thread
+        atexit.unregister(node.stop)
         with cls._lock:
-            node, cls._current = cls._current, None
-        if node is not None:  # not under the lock: watchers hear of it on another thread
-            node.stop()
-            atexit.unregister(node.stop)
+            if cls._current is node:
+                cls._current = None
 
     @classmethod
     def self(cls) -> str:

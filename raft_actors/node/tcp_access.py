@@ -87,16 +87,18 @@ class TcpAccess:
         return bridge
 
     def close(self) -> None:
-        bridge, entry, listener = self._bridge, self._entry, self._listener
-        self._bridge = self._entry = self._listener = None
-        if bridge is not None:
+        # Each is forgotten when it is done with, so one whom a Ctrl-C interrupted here goes on.
+        if self._bridge is not None:
             if self.mapper is not None:
-                bridge.reactor.post(self.mapper.close)
-            bridge.stop()
-        if entry is not None:
-            self._files.release(entry)
-        if listener is not None:
-            listener.close()
+                self._bridge.reactor.post(self.mapper.close)
+            self._bridge.stop()
+            self._bridge = None
+        if self._entry is not None:
+            self._files.release(self._entry)
+            self._entry = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def keep_port_file(self) -> None:
         """Write the port file again when it was swept, as a logout does; now and then, for ever."""

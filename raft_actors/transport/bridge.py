@@ -87,12 +87,14 @@ class Bridge:
         self.reactor.start()
 
     def stop(self) -> None:
-        """Close every connection and end the thread. Idempotent."""
+        """Close every connection and end the thread. Idempotent, and to be called again by one whom
+        a Ctrl-C has interrupted in it.
+        """
         if not self.closed:
             self._flush()
             with self._links_lock:  # every link was made before, and is closed, or never
                 self.closed = True
-            self.reactor.stop(self._close, STOP_S)
+        self.reactor.stop(self._close, STOP_S)
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:
         """Have `handler` take all frames of `kind` that a poll round brings, on the bridge thread.

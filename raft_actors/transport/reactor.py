@@ -14,6 +14,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from supervision.threads import start_thread
+
 __all__ = ["READ", "WRITE", "Reactor", "ReactorTimer"]
 
 logger = logging.getLogger("raft_actors.node")
@@ -77,18 +79,24 @@ class Reactor:
 
     def start(self) -> None:
         """Raises RuntimeError when the system has no thread left; then `stop` closes all."""
-        self._thread.start()
+        start_thread(self._thread)
 
     def stop(self, last_work: Callable[[], None], timeout_s: float) -> None:
-        """Run `last_work` on the thread, end it, and wait for that, unless this is the thread."""
+        """Run `last_work` on the thread, end it, and wait for that, unless this is the thread.
+
+        May be called again, by one whom a Ctrl-C has interrupted in it.
+        """
 
         def stop() -> None:
             self._stopping = True
             last_work()
 
-        if self._thread.ident is None:  # it never started, or will find that it is to end
+        if self._thread.ident is None:  # not started yet: it finds that it is to end
             self._stopping = True
-            self._close()
+            self.wake()
+            with self._role_lock:
+                last_work()
+                self._close()
             return
         self.post(stop)
         if not self.is_current():

@@ -102,7 +102,7 @@ def test_the_newest_term_counts_and_never_falls():
     assert observer.news([]) == Leadership(None, 4, False), "nobody answers"
 
 
-def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters):
+def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters, monkeypatch):
     names, leader = counters
 
     async def main():
@@ -123,11 +123,20 @@ def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters):
                     await asyncio.to_thread(Raft.stop, leader)
                 elif leadership.ready:
                     break
-            before = ticks
+            before, looks = ticks, 0
+            ask = watch._observer.ask
+
+            def counted():
+                nonlocal looks
+                looks += 1
+                return ask()
+
+            monkeypatch.setattr(watch._observer, "ask", counted)
             waiting = asyncio.ensure_future(anext(watch, None))
-            await asyncio.sleep(0.1)
+            while looks < 3:
+                await asyncio.sleep(0.01)
             assert not waiting.done()
-            assert ticks > before + 10
+            assert ticks > before + 2 * looks, "it keeps the loop between two looks"
             watch.close()
             assert await waiting is None
         ticking.cancel()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -313,6 +314,24 @@ def test_ctrl_c_at_any_instant_of_a_start_leaves_the_name_free(monkeypatch):
         with interrupted_at(turn) as seen:
             Node.start("a")
         Node.stop()
+        assert Node.start("a").startswith("a@"), seen[-1]
+        Node.stop()
+        if len(seen) < turn:
+            break
+    gc.collect()
+
+
+def test_ctrl_c_at_any_instant_of_a_stop_is_made_good_by_another(monkeypatch):
+    """Planted: the node is forgotten first, or is taken for stopped when its links are closed; then
+    its name is taken for as long as the process lives.
+    """
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    for turn in count(1):
+        Node.start("a")
+        with interrupted_at(turn) as seen:
+            Node.stop()
+        Node.stop()
+        eventually(lambda: not any("bridge" in thread.name for thread in threading.enumerate()))
         assert Node.start("a").startswith("a@"), seen[-1]
         Node.stop()
         if len(seen) < turn:

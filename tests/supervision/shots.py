@@ -13,7 +13,7 @@ from functools import partial
 
 import pykka
 
-from supervision import Process, StartError, kill, names, timer
+from supervision import Process, kill, names, timer
 from supervision.timer import CANCELLED_MAX
 
 from .helpers import Worker
@@ -58,13 +58,13 @@ def shoot(work, draw):
             work()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-    except (Interrupt, RuntimeError, StartError):  # threading itself makes others of it
+    except Interrupt:
         return True
     return False
 
 
 def processes():
-    """Those with a thread. One interrupted in `Thread.start` may have one that never gets going."""
+    """Those with a thread. One interrupted in `Thread.start` may have one that never started."""
     owners = [
         getattr(getattr(thread, "_target", None), "__self__", None)
         for thread in threading.enumerate()

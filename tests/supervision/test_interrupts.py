@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 from pykka._envelope import Envelope
 
-from supervision import Inbox, Process, kill, names, stop
+from supervision import Inbox, Process, kill, names, stop, threads
 from supervision.timer import CANCELLED_MAX, Timer
 from tests.helpers import eventually
 
@@ -285,3 +285,43 @@ def test_a_timer_thread_that_could_not_start_is_started_by_the_next(monkeypatch)
 
 def interrupted(*_arguments):
     raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_any_instant_of_a_start_is_raised_as_what_it_is(monkeypatch):
+    """And the thread does its work, if there is one. Planted: `Thread.start` as it is. It makes a
+    RuntimeError of it, or leaves a lock held, on which the thread waits in its first lines.
+    """
+    started = []
+    start = threading._start_new_thread
+
+    def noted(function, *arguments):
+        number = start(function, *arguments)
+        started.append(number)
+        return number
+
+    monkeypatch.setattr(threading, "_start_new_thread", noted)
+    files = {threading.__file__, threads.__file__}
+    for turn in count(1):
+        instants, done = [], threading.Event()
+        thread = threading.Thread(target=done.set, daemon=True)
+        before = len(started)
+
+        def on_event(frame, event, _called, instants=instants, turn=turn):
+            if event in {"call", "c_return"} and frame.f_code.co_filename in files:
+                instants.append((frame.f_code.co_name, frame.f_lineno, event))
+                if len(instants) == turn:
+                    sys.setprofile(None)
+                    raise KeyboardInterrupt
+
+        try:
+            sys.setprofile(on_event)
+            threads.start_thread(thread)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        if len(started) > before:
+            assert done.wait(10), instants[-1]
+        if len(instants) < turn:
+            break
+    assert len(started) > 1

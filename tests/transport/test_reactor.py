@@ -146,3 +146,21 @@ def test_ctrl_c_in_waking_the_reactor_keeps_nobody_else_from_it(reactor):
     reactor._waker = waker
     reactor.post(done.set)
     assert done.wait(10.0)
+
+
+def test_a_reactor_that_is_stopped_as_its_thread_begins_closes_in_good_order(monkeypatch):
+    """Ctrl-C comes in `start`, when nobody knows yet that the thread runs. Planted: what the thread
+    waits for is closed by the one who stops it.
+    """
+    odd, ended = [], []
+    monkeypatch.setattr(threading, "excepthook", odd.append)
+    for _ in range(200):
+        made = Reactor("reactor under test", lambda: None)
+        made.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "ident", None)
+            made.stop(lambda: ended.append(True), 5.0)
+        made._thread.join(5.0)
+        assert not made._thread.is_alive()
+    assert odd == []
+    assert len(ended) == 200
