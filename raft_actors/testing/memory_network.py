@@ -98,6 +98,6 @@ class MemoryAccess:
         return self.transport
 
     def close(self) -> None:
-        transport, self.transport = self.transport, None
-        if transport is not None:
-            transport.stop()
+        if self.transport is not None:
+            self.transport.stop()
+            self.transport = None
