@@ -1,4 +1,4 @@
-"""A replicated counter: three peers in one process, and the leader is lost.
+"""A replicated counter: three peers in one process, and the leader is stopped.
 
 python -m examples.counter
 """
@@ -13,7 +13,7 @@ NAMES = ("one", "two", "three")
 
 
 class Counter(StateMachine):
-    """Commands: ("add", amount). Any query answers the count."""
+    """The only command is ("add", amount). The answer to any query is the count."""
 
     def init(self, name: str) -> int:
         return 0

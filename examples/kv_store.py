@@ -8,7 +8,7 @@ __all__ = ["KVStore"]
 
 
 class KVStore(StateMachine):
-    """A dictionary, the same on every peer. `write` and `read` run where you call them."""
+    """A dictionary, the same on every peer. `write` and `read` run in the caller's process."""
 
     @staticmethod
     def write(peer: Any, key: Any, value: Any) -> Any:

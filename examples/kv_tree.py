@@ -1,6 +1,6 @@
 """The key-value store under a supervisor: `raft-actors node --sname a -m examples.kv_tree`.
 
-`start()` is what `-m` looks for: it is called once the node has started.
+The option `-m` calls `start()` when the node has started.
 """
 
 from typing import Any
@@ -12,9 +12,10 @@ __all__ = ["KVStore", "KVStoreSupervisor", "start"]
 
 
 class KVStoreSupervisor(Supervisor):
-    """One peer, named after its node, started again whenever it crashes.
+    """Supervises one peer, whose name contains the name of its node.
 
-    The three of this machine's nodes a, b and c form a group, whichever is there first.
+    The peers of the nodes a, b and c of this machine form a group; the order of their starts does
+    not matter.
     """
 
     def init(self, args: Any) -> Any:

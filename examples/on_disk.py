@@ -1,7 +1,7 @@
 """A state that is too big for memory: `python -m examples.on_disk`.
 
-Words and how often they were seen, in a RocksDB beside each peer's log. The peers are stopped and
-started again: they go on from what is on their disks, without reading it.
+The state counts words. It is in a RocksDB beside each peer's log. The peers are stopped and started
+again, and continue from the state on their disks without reading all of it.
 """
 
 import tempfile
@@ -12,7 +12,9 @@ from raft_actors import Cluster, OnDiskStateMachine, Raft
 
 
 class Words(OnDiskStateMachine):
-    """`("see", word, ...)` counts words; `("count", word)` and `("begin", prefix)` ask."""
+    """The command `("see", word, ...)` counts words; `("count", word)` and `("begin", prefix)` are
+    queries.
+    """
 
     def handle_write(self, command: Any, state: Any) -> Any:
         match command:

@@ -1,8 +1,8 @@
-"""Supervision without Raft: a worker that fails is started again, by OTP's rules.
+"""Supervision without Raft: a worker that crashes is restarted, by OTP's rules.
 
     python -m examples.supervised_actors
 
-Needs nothing of raft_actors: `supervision` works with any Pykka actor.
+This example does not need raft_actors: `supervision` works with any Pykka actor.
 """
 
 import time
@@ -15,7 +15,7 @@ from supervision import Down, Process, Supervisor, monitor, names
 
 
 class Divider(Process):
-    """Divides what it is asked to. An exception ends it; its supervisor starts another."""
+    """Divides two numbers. An exception ends the process; its supervisor starts another."""
 
     def on_receive(self, message: Any) -> Any:
         dividend, divisor = message
@@ -29,17 +29,17 @@ class Greeter(pykka.ThreadingActor):
         return f"hello {name}"
 
 
-class Mourner(Process):
-    """Watches another process and tells why it ended."""
+class EndReporter(Process):
+    """Monitors another process, and puts the reason of its end into a queue."""
 
-    def init(self, watched: Any, heard: "SimpleQueue[Any]") -> None:
-        self.heard = heard
+    def init(self, watched: Any, reasons: "SimpleQueue[Any]") -> None:
+        self.reasons = reasons
         monitor(watched)
 
     def on_receive(self, message: Any) -> None:
         match message:
             case Down(reason=reason):
-                self.heard.put(reason)
+                self.reasons.put(reason)
 
 
 def main() -> None:
@@ -49,20 +49,20 @@ def main() -> None:
     divider: Any = names.whereis("divider")
     print("7 / 2 =", divider.ask((7, 2)))
 
-    heard: SimpleQueue[Any] = SimpleQueue()
-    mourner = Mourner.start(divider, heard)
+    reasons: SimpleQueue[Any] = SimpleQueue()
+    reporter = EndReporter.start(divider, reasons)
     try:
         divider.ask((7, 0))
     except ZeroDivisionError as error:
         print("7 / 0:", error)
-    print("the divider ended:", heard.get(timeout=10))
+    print("the divider ended:", reasons.get(timeout=10))
     while names.whereis("divider") in {None, divider}:
         time.sleep(0.01)
     successor: Any = names.whereis("divider")
     print("another took its name; 9 / 2 =", successor.ask((9, 2)))
     for name, _, kind, _ in Supervisor.which_children(supervisor):
         print("child:", name, kind)
-    mourner.stop()
+    reporter.stop()
     print("stopped:", Supervisor.stop(supervisor))
 
 
