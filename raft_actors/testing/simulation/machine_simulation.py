@@ -12,7 +12,8 @@ from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 from raft_actors.testing.simulation.machine_checks import Fault, Findings, examined, picture
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.plan_file import keep, kept
-from raft_actors.testing.simulation.runner import Failure, Script, play, transcript
+from raft_actors.testing.simulation.runner import Failure, play, transcript
+from raft_actors.testing.simulation.script import Script
 from raft_actors.testing.simulation.shrink import shrink
 
 __all__ = ["MachineBroken", "Report", "Simulation"]

@@ -1,4 +1,4 @@
-"""Fates: what a seed has in store for a world. All of it is drawn before the play begins.
+"""Plan: what a seed has in store for a world. All of it is drawn before the play begins.
 
 A fate is (kind, first, second): the numbers, each from 0 to 1, choose whom and how much. So fates
 can be left out, and the others still mean something: that is what shrinking needs.
@@ -21,7 +21,7 @@ KINDS = frozenset({
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
     "heal", "found", "jump", "transfer", "change",
 })  # fmt: skip
-"""What may happen; `play.happen` knows how."""
+"""What may happen; `fates.happen` knows how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Kept: a plan in a file, with all its fates, to be played again after the code has changed.
 
-A seed says the same only as long as `fates.draw` draws the same. A kept plan says it for good.
+A seed says the same only as long as `plan.draw` draws the same. A kept plan says it for good.
 """
 
 import json

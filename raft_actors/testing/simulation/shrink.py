@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from raft_actors.testing.simulation.plan import Plan
-from raft_actors.testing.simulation.runner import TALLY, Failure, Script, cut_short, play
+from raft_actors.testing.simulation.runner import Failure, cut_short, play
+from raft_actors.testing.simulation.script import TALLY, Script
 
 __all__ = ["shrink"]
 

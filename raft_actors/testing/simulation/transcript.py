@@ -1,4 +1,7 @@
-"""Telling: messages in words, for transcripts that people read."""
+"""Telling: messages and answers in words, for transcripts that people read."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from raft_actors.core.messages import (
     AppendEntries,
@@ -15,8 +18,10 @@ from raft_actors.core.messages import (
     TimeoutNow,
     VoteReply,
 )
+from raft_actors.names import Address
+from supervision.foreign import text_of
 
-__all__ = ["described"]
+__all__ = ["answer_in_words", "described"]
 
 
 def described(message: Message) -> str:
@@ -62,3 +67,31 @@ def said(message: Message) -> str:
             return f"{'vote     ' if message.granted else 'no vote  '} term {term}"
         case _:
             return type(message).__name__
+
+
+def answer_in_words(result: Any) -> str:
+    """An answer in words: peers go by their names, a configuration by its members."""
+    match result:
+        case ("ok", {"members": members, "index": index} as view):
+            more = "".join(
+                f", {what} {names(view[key])}"
+                for key, what in (("learners", "learners"), ("old_members", "old"))
+                if key in view
+            )
+            return f"ok, members {names(members)}{more}, entry {index}"
+        case ("error", (str() as reason, [(str(), str()), *_] as peers)):
+            return f"error, {reason} {names(peers)}"
+        case ("error", ("redirect", None)):
+            return "error, no leader known"
+        case ("error", ("redirect", (name, _node))):
+            return f"error, ask {name}"
+        case (str() as word, (str() as name, str())):
+            return f"{word}, {name}"
+        case ("error", str() as reason):
+            return f"error, {reason}"
+        case _:
+            return text_of(result)
+
+
+def names(addresses: Iterable[Address]) -> str:
+    return " ".join(name for name, _node in addresses)

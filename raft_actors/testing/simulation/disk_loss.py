@@ -1,0 +1,155 @@
+"""Disk loss: which disks of a world may be destroyed, and what those hold that are left.
+
+A group keeps its promises while a majority keeps its disks, and one of them the state.
+"""
+
+from collections.abc import Iterator
+from math import inf
+
+from raft_actors.core.configuration import Configuration
+from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.leader import Leader
+from raft_actors.core.messages import AppendEntries
+from raft_actors.testing.simulation.peer import SimulatedPeer
+from raft_actors.testing.simulation.world import World
+
+__all__ = ["can_be_led", "has_the_state", "may_change", "may_wipe", "strangers"]
+
+FORGETTING_TIMEOUTS = 3
+"""Longest election timeouts after which it is known who has lost its disk."""
+
+
+def may_wipe(world: World, name: str) -> bool:
+    """Tell whether this disk may be destroyed: a majority keeps the disks that the group knows, of
+    each configuration that is in force, or may come to be. And one of them keeps the state.
+
+    No leader can know that a newcomer lost its disk after it was heard of last. And peers of
+    empty directories that are more than half of the members, found a group of their own if they
+    are asked to: of its members that are away none can object (decisions/founding_a_group.md).
+    """
+    return (
+        bool(world.checker.configuration.members)
+        and not any(is_asked_for_a_change(leader) for leader in world.leaders())
+        and has_the_state(world, {*world.names} - {name})
+        and not may_found_anew(world, {name, *(n for n in world.names if is_empty(world, n))})
+    )
+
+
+def may_change(world: World) -> bool:
+    """Tell whether members may change. Nobody can know that a disk was lost while its peer may
+    still be taken for well.
+    """
+    forgetting_s = FORGETTING_TIMEOUTS * world.config.max_election_timeout
+    return world.now >= world.wiped_at + forgetting_s
+
+
+def is_asked_for_a_change(leader: SimulatedPeer) -> bool:
+    role = leader.core.role
+    assert isinstance(role, Leader)
+    return role.change is not None or bool(role.postponed)
+
+
+def may_found_anew(world: World, names: set[str]) -> bool:
+    peers = [world.address(name) for name in names]
+    return any(configuration.has_quorum(peers) for configuration in configurations(world)
+               if configuration.members)  # fmt: skip
+
+
+def is_empty(world: World, name: str) -> bool:
+    store = world.disks[name].store
+    return store.first == 1 and not store.log
+
+
+def can_be_led(world: World) -> bool:
+    """Tell whether a peer that runs has heard of a configuration, and may stand under it.
+
+    Once something is committed, a majority has. Before, it may be with one alone that the
+    founder had not heard, and whose disk so counts for nobody (decisions/founding_a_group.md).
+    """
+    return bool(world.checker.committed) or any(
+        peer.core.configuration.members and peer.core.is_electable()
+        for peer in world.peers.values()
+    )
+
+
+def has_the_state(world: World, living: set[str]) -> bool:
+    """Tell whether one of them keeps the state as it is committed, or can be brought there by
+    the others: a witness has only its log. And whether they are more than half of the members
+    by their disks: a founder may not know them all yet.
+    """
+    if not all(
+        configuration.has_quorum([
+            member for member, incarnation in configuration.incarnations
+            if member[0] in living and world.disks[member[0]].incarnation == incarnation
+        ])
+        for configuration in configurations(world) if configuration.members
+    ):  # fmt: skip
+        return False
+    held = {name: held_by(world, name) for name in living}
+    end = len(world.checker.committed)
+    members = members_in(world, living)
+    able = [name for name in members if held[name] == end]
+    if any(name not in world.witnesses for name in able):
+        return True
+    first = max((may_begin_at(world, name) for name in able), default=inf)  # any may lead
+    return any(first <= held[name] + 1 for name in members - world.witnesses)
+
+
+def configurations(world: World) -> Iterator[Configuration]:
+    """The newest that is committed, and all that come after it: on disks, in the memory of
+    peers and in messages under way.
+    """
+    committed = world.checker.configuration
+    yield committed
+    under_way = [*world.wire, *(message for _when, message in world.late)]
+    places = [(disk.store.first, disk.store.log) for disk in world.disks.values()]
+    places += [(each.prev_index + 1, each.entries) for each in under_way
+               if type(each) is AppendEntries]  # fmt: skip
+    for peer in world.peers.values():
+        log, due = peer.core.log, peer.due
+        first, last = max(log.base, committed.index) + 1, log.last_index
+        if due is not None and due.entries:  # on no disk, and not in memory any more
+            places.append((due.first, due.entries))
+            last = due.first - 1
+        if first <= last:
+            places.append((first, log.between(first, last)))
+    for first, entries in places:
+        for index, entry in enumerate(entries, first):
+            if index > committed.index and kind_of(entry) == CONFIG:
+                yield Configuration.decode(payload_of(entry), index)
+
+
+def members_in(world: World, names: set[str]) -> set[str]:
+    """Those that the newest committed configuration has for members, by the disks they have."""
+    known = world.checker.configuration
+    return {
+        name for name in names
+        if not known.members or known.counts(world.address(name), world.disks[name].incarnation)
+    }  # fmt: skip
+
+
+def may_begin_at(world: World, name: str) -> int:
+    """At which index the log of a witness begins, or will when it has cut it."""
+    trailing = min(config.snapshot_trailing for config in world.configs)
+    first = max(world.disks[name].store.first, len(world.checker.committed) - trailing + 1)
+    return max(first, world.peers[name].core.log.base + 1) if name in world.peers else first
+
+
+def held_by(world: World, name: str) -> int:
+    """Up to which index a disk holds what is committed."""
+    store, committed = world.disks[name].store, world.checker.committed
+    index = store.first - 1
+    for entry in store.log:
+        if index >= len(committed) or entry != committed[index]:
+            break
+        index += 1
+    return index
+
+
+def strangers(world: World, configuration: Configuration) -> set[str]:
+    """The members whose disks are others than the group knows."""
+    return {
+        name
+        for (name, _node), incarnation in configuration.incarnations
+        if world.disks[name].incarnation != incarnation
+    }

@@ -1,0 +1,110 @@
+"""Healing: a world without faults must elect a leader, agree and take a write, in bounded time."""
+
+from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.disk_loss import can_be_led, has_the_state, strangers
+from raft_actors.testing.simulation.fates import found, told_of
+from raft_actors.testing.simulation.plan import Plan
+from raft_actors.testing.simulation.script import Script
+from raft_actors.testing.simulation.world import World
+
+__all__ = ["agrees", "heal"]
+
+HEALING_TIMEOUTS = 60
+"""Longest election timeouts that a healed world may take to elect and agree."""
+TRIES = 200
+"""Looks at a healed world: each lets a part of that time pass."""
+
+
+def heal(world: World, plan: Plan, script: Script) -> None:
+    """Expect that the healed world elects, agrees and takes a write, each in bounded time."""
+    longest_s = max(config.max_election_timeout for config in (plan.config, *plan.others))
+    step_s = longest_s * HEALING_TIMEOUTS / TRIES
+    dead = {name for name in plan.dead if name in plan.members}
+    if dead:
+        go_on_without(world, script, dead, step_s)
+    world.heal_all()
+    if world.witnesses and world.is_founded() and not has_the_state(world, {*world.names}):
+        return  # witnesses alone committed the last entries, and their logs begin after them
+    for _ in range(TRIES):
+        if agrees(world):
+            break
+        if not world.is_founded():
+            found(world, plan, min(name for name in plan.members if name in world.peers))
+        world.ring(step_s)
+    else:
+        raise Broken(
+            f"healed for {HEALING_TIMEOUTS} longest election timeouts, and no agreement: "
+            f"{world.described()}"
+        )
+    take_a_write(world, script, step_s)
+    wait_for_version(world, step_s)
+    if script.users and min(world.versions.values()) < script.newest:
+        for name in world.names:
+            while world.versions[name] < script.newest:
+                world.install(name)
+        wait_for_version(world, step_s)
+        take_a_write(world, script, step_s)
+
+
+def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -> None:
+    """Expect that those who live take a write, if they are more than half of a group's members, the
+    state is not with the dead alone, and one of them may lead."""
+    told_of(world, f"{' '.join(sorted(dead))} stay dead, and all else is healed")
+    for name in sorted(dead.intersection(world.peers)):
+        world.crash(name, 1.0)
+    world.heal_all(but=dead)
+    if can_be_led(world) and has_the_state(world, set(world.names) - dead):
+        take_a_write(world, script, step_s)
+
+
+def take_a_write(world: World, script: Script, step_s: float) -> None:
+    """Expect that a write succeeds. A leader may still be handing over, or be overloaded."""
+    for _ in range(TRIES):
+        leader = world.leader()
+        ticket = None
+        if leader is not None:
+            command = script.command(world.clients.requests + 1, 0.5)
+            ticket = world.clients.write(leader.name, command)[0]
+        world.ring(step_s)
+        if ticket is not None and ticket.request in world.checker.positions:
+            return
+    raise Broken(f"no write succeeds in the healed world: {world.described()}")
+
+
+def wait_for_version(world: World, step_s: float) -> None:
+    for _ in range(TRIES):
+        if has_moved_on(world):
+            return
+        world.ring(step_s)
+    raise Broken(f"the group does not move to the version that all have: {world.described()}")
+
+
+def has_moved_on(world: World) -> bool:
+    """Tell whether the group runs as the newest version that every member has."""
+    leader = world.leader()
+    if leader is None:
+        return False
+    configuration = leader.core.configuration
+    members = {name for name, _node in configuration.everyone}
+    if members & strangers(world, configuration):
+        return True  # one that can't say what it has holds everybody up
+    return leader.applied.version == min(world.versions[name] for name in members)
+
+
+def agrees(world: World) -> bool:
+    """Tell whether there is a leader, and all its members have its whole log, committed.
+
+    A member whose disk is another than the group knows is left out.
+    """
+    leader = world.leader()
+    if leader is None or not leader.core.commit_index:
+        return False
+    core = leader.core
+    term, last = core.term, core.log.last_index
+    members = {name for name, _node in core.configuration.everyone}
+    members -= strangers(world, core.configuration)
+    return not core.configuration.old and all(
+        peer.core.term == term and peer.core.commit_index == peer.applied.index == last
+        for peer in world.peers.values()
+        if peer.name in members
+    )
