@@ -66,8 +66,8 @@ def play_seeds(first: int, last: int, steps: int) -> Sum:
             break
         checker = world.checker
         total.committed += len(checker.committed)
-        total.acknowledged += checker.acknowledged
-        total.reads += checker.reads
+        total.acknowledged += checker.answers.acknowledged
+        total.reads += checker.answers.reads
         total.terms += len(checker.leader_of)
     return total
 

@@ -1,4 +1,4 @@
-"""World: a few cores, stepped event by event, for tests that look inside them.
+"""World: a few bare cores on the simulation's network, for tests that look inside them.
 
 What a whole peer does, with its lanes, store and faults, is played by
 `raft_actors.testing.simulation`.
@@ -28,10 +28,9 @@ from raft_actors.core.messages import (
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
+from raft_actors.testing.simulation.network import Network
 
 NODE = "sim@host"
-ALARMS_MAX = 10_000
-"""More than any test's stretch of time has; an alarm that rings for ever is a bug."""
 
 
 def address(name: str) -> Address:
@@ -80,26 +79,21 @@ class Ticket:
     acknowledged_before: int = 0
 
 
-class World:
-    """Peers named by one letter each, and the messages between them.
+class World(Network):
+    """A network of cores, all on one node.
 
-    wire      messages under way, oldest first; nothing moves by itself
     slow      seconds that a save takes, for those whose disks are slow
     """
 
     def __init__(self, names: str, seed: int = 0, config: Config | None = None) -> None:
-        self.names = list(names)
+        super().__init__(names)
         self.members = tuple(address(name) for name in names)
         self.config = config or Config(log_store="memory")
-        self.seed = seed
         self.luck = Random(seed)
-        self.now = 0.0
         self.disks = {name: Disk() for name in names}
         self.machines: dict[str, Machine] = {}
         self.servers: dict[str, Server] = {}
-        self.wire: list[Message] = []
         self.slow: dict[str, float] = {}
-        self.cut: set[tuple[str, str]] = set()
         self.news: list[tuple[str, RoleChange]] = []
         self.troubles: list[tuple[str, Trouble]] = []
         self.acknowledged: list[bytes] = []
@@ -177,56 +171,32 @@ class World:
             if any(command not in known for command in before):
                 self.stale_reads.append(read.ticket)
 
-    # The wire.
+    # The network.
+
+    def is_up(self, name: str) -> bool:
+        return name in self.servers
 
     def send(self, messages: list[Message]) -> None:
-        for message in messages:
-            if message.target[0] in self.disks:
-                self.wire.append(message)
+        self.carry([message for message in messages if message.target[0] in self.disks])
 
-    def deliver(self, message: Message) -> None:
-        source, target = message.source[0], message.target[0]
-        if target in self.servers and (source, target) not in self.cut:
-            if isinstance(message, AppendEntries):
-                message = replace(message, entries=list(message.entries))
-            self.step(target, message)
+    def received(self, message: Message) -> Message:
+        if isinstance(message, AppendEntries):
+            return replace(message, entries=list(message.entries))
+        return message
 
-    def settle(self, rounds: int = 1_000) -> None:
-        """Deliver until nothing is under way."""
-        for _ in range(rounds):
-            if not self.wire:
-                return
-            self.deliver(self.wire.pop(0))
-        raise AssertionError(f"still {len(self.wire)} messages after {rounds}; seed {self.seed}")
+    def unfinished(self) -> tuple[str, ...]:
+        return ()  # a step of a core leaves nothing to do
 
-    def isolate(self, name: str) -> None:
-        for other in self.names:
-            if other != name:
-                self.cut |= {(name, other), (other, name)}
+    def alarms(self) -> list[tuple[float, str]]:
+        return [(server.alarm, name) for name, server in self.servers.items()]
 
-    def heal(self) -> None:
-        self.cut.clear()
-
-    # Time.
+    def ring_at(self, name: str) -> None:
+        self.step(name, Tick())
 
     def tick(self, name: str) -> None:
         """Let `name`'s alarm ring now, wherever it stands."""
         self.now = max(self.now, min(self.servers[name].alarm, self.now + 10))
         self.step(name, Tick())
-
-    def ring(self, seconds: float) -> None:
-        """Let time pass: every alarm that falls due rings, and every message arrives."""
-        until = self.now + seconds
-        for _ in range(ALARMS_MAX):
-            self.settle()
-            alarms = [(server.alarm, name) for name, server in self.servers.items()]
-            due, name = min(alarms, default=(until, ""))
-            if due >= until:
-                self.now = until
-                return
-            self.now = max(self.now, due)
-            self.step(name, Tick())
-        raise AssertionError(f"{ALARMS_MAX} alarms within {seconds} s; seed {self.seed}")
 
     # Clients.
 

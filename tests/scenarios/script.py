@@ -122,7 +122,7 @@ class Script:
 
     def do_declare(self, name: str, members: str = "") -> None:
         """declare a abc: a peer that is started with the declaration of these members."""
-        self.world.configure(name, members, declared=True)
+        self.world.clients.configure(name, members, declared=True)
 
     def do_start(self, name: str) -> None:
         self.world.start(name)
@@ -180,7 +180,7 @@ class Script:
         """Deliver a copy of the newest message that has come that way; of this kind, if given."""
         found = [m for m in self.past if self.between(m, source, target) and kind in described(m)]
         self.tell("again:")
-        self.world.deliver([found[-1]])
+        self.world.deliver(found[-1])
 
     def under_way(self, source: str, target: str) -> list[Message]:
         return [message for message in self.world.wire if self.between(message, source, target)]
@@ -195,7 +195,7 @@ class Script:
             replace(m, entries=list(m.entries)) if isinstance(m, AppendEntries) else m
             for m in messages
         ]
-        self.world.deliver(messages)
+        self.world.deliver(*messages)
 
     def do_isolate(self, *names: str) -> None:
         for name in names:
@@ -241,26 +241,26 @@ class Script:
     # Clients.
 
     def do_found(self, name: str, members: str = "") -> None:
-        self.world.configure(name, members)
+        self.world.clients.configure(name, members)
 
     do_members = do_found
 
     def do_teach(self, name: str, members: str, learners: str) -> None:
         """teach a abc d: ask for the members abc and the learner d."""
-        self.world.configure(name, members, learners)
+        self.world.clients.configure(name, members, learners)
 
     def do_witness(self, name: str, members: str, witnesses: str) -> None:
         """witness a abw w: ask for the members abw, of which w keeps no state."""
-        self.world.configure(name, members, "", witnesses)
+        self.world.clients.configure(name, members, "", witnesses)
 
     def do_write(self, name: str, *commands: str) -> None:
-        self.world.write(name, *commands)
+        self.world.clients.write(name, *commands)
 
     def do_read(self, name: str, query: str) -> None:
-        self.world.read(name, query)
+        self.world.clients.read(name, query)
 
     def do_transfer(self, name: str, target: str = "") -> None:
-        self.world.transfer(name, target)
+        self.world.clients.transfer(name, target)
 
     # What is to be seen.
 

@@ -10,8 +10,10 @@ from raft_actors.core.entry import COMMAND, NOOP, encode
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendReply, Query, VoteReply
 from raft_actors.state_machine import StateMachine
+from raft_actors.testing.simulation import fates, healing
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.ticket import Ticket
@@ -20,7 +22,7 @@ from raft_actors.testing.simulation.world import World
 
 def world_with_leader(names: str = "abc", **options) -> World:
     world = World(names, **options)
-    world.configure("a")
+    world.clients.configure("a")
     world.settle()
     assert world.leader().name == "a"
     return world
@@ -38,12 +40,12 @@ def frames(*entry_terms: int) -> list[bytes]:
 
 def test_a_sound_world_breaks_nothing() -> None:
     world = world_with_leader()
-    world.write("a", 1, 2, 3)
-    world.read("a")
+    world.clients.write("a", 1, 2, 3)
+    world.clients.read("a")
     world.settle()
     world.ring(1)
-    assert world.agrees()
-    assert (world.checker.acknowledged, world.checker.reads) == (3, 1)
+    assert agrees(world)
+    assert (world.checker.answers.acknowledged, world.checker.answers.reads) == (3, 1)
 
 
 def test_two_leaders_in_one_term_are_seen() -> None:
@@ -67,7 +69,7 @@ def test_two_leaders_are_seen_even_if_one_dies_as_it_speaks() -> None:
 def test_a_leader_without_a_committed_entry_is_seen() -> None:
     world = world_with_leader()
     world.isolate("c")
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     core = world.peers["c"].core
     core.become_candidate()
@@ -78,7 +80,7 @@ def test_a_leader_without_a_committed_entry_is_seen() -> None:
 
 def test_another_entry_taken_for_committed_is_seen() -> None:
     world = world_with_leader()
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     core = world.peers["b"].core
     core.log.truncate(1)
@@ -98,7 +100,7 @@ def test_a_commit_index_that_falls_is_seen() -> None:
 def test_what_no_quorum_has_on_disk_is_not_committed() -> None:
     world = world_with_leader()
     world.isolate("a")
-    world.write("a")
+    world.clients.write("a")
     world.peers["a"].core.commit_to(2)
     with pytest.raises(Broken, match="only a has it on disk"):
         world.step("a")
@@ -106,7 +108,7 @@ def test_what_no_quorum_has_on_disk_is_not_committed() -> None:
 
 def test_logs_that_do_not_match_are_seen() -> None:
     world = world_with_leader()
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     with pytest.raises(Broken, match="log matching"):
         world.disks["b"].save(None, 2, frames(1))
@@ -122,7 +124,7 @@ def test_one_entry_after_two_different_ones_is_seen() -> None:
 
 def test_a_disk_that_replaces_what_is_committed_is_seen() -> None:
     world = world_with_leader()
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     world.ring(0.1)
     with pytest.raises(Broken, match="replaces committed entries"):
@@ -174,7 +176,7 @@ def test_acknowledging_what_is_on_no_disk_is_seen() -> None:
 
 def test_a_command_applied_twice_is_seen() -> None:
     world = world_with_leader()
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     world.peers["a"].applied.index -= 1
     with pytest.raises(Broken, match="out of order, or again"):
@@ -183,8 +185,8 @@ def test_a_command_applied_twice_is_seen() -> None:
 
 def test_a_command_left_out_is_seen() -> None:
     world = world_with_leader()
-    world.write("a")
-    world.write("a")
+    world.clients.write("a")
+    world.clients.write("a")
     world.peers["b"].applied.index = 2
     with pytest.raises(Broken, match="out of order, or again"):
         world.ring(0.1)
@@ -192,7 +194,7 @@ def test_a_command_left_out_is_seen() -> None:
 
 def test_applying_more_in_one_go_than_is_allowed_is_seen() -> None:
     world = world_with_leader(config=Config(log_store="memory", apply_max=2))
-    world.write("a", 1, 2, 3, 4, 5)
+    world.clients.write("a", 1, 2, 3, 4, 5)
     world.settle()
     assert world.peers["a"].applied.index == 6
     world.peers["b"].replica.applier.config = Config(log_store="memory", apply_max=5)
@@ -214,17 +216,17 @@ class Forgetful(StateMachine):
 
 def test_replicas_that_answer_differently_are_seen() -> None:
     world = world_with_leader(machine=Forgetful)
-    world.write("a")
+    world.clients.write("a")
     with pytest.raises(Broken, match="replicas differ after command 1"):
         world.ring(0.1)
 
 
 def test_a_stale_read_is_seen() -> None:
     world = world_with_leader()
-    world.write("a")
+    world.clients.write("a")
     world.settle()
     core = world.peers["b"].core
-    ticket = Ticket(world, "read")
+    ticket = Ticket(world.clients, "read")
     core.become_leader()
     core.role.on_query(Query(encoding.dumps(None), ticket))
     core.effects.reads += core.role.reads.abandoned()
@@ -236,7 +238,7 @@ def test_a_stale_read_is_seen() -> None:
 
 def test_a_refused_command_that_happens_is_seen() -> None:
     world = world_with_leader()
-    ticket = world.write("a")[0]
+    ticket = world.clients.write("a")[0]
     world.busy = world.peers["a"]
     ticket.set(encoding.dumps(("error", "overloaded")))
     with pytest.raises(Broken, match=r"was refused, and then committed"):
@@ -245,7 +247,7 @@ def test_a_refused_command_that_happens_is_seen() -> None:
 
 def test_a_command_that_is_committed_and_refused_is_seen() -> None:
     world = world_with_leader()
-    ticket = Ticket(world, "write", request=world.write("a")[0].request)
+    ticket = Ticket(world.clients, "write", request=world.clients.write("a")[0].request)
     world.settle()
     world.busy = world.peers["a"]
     with pytest.raises(Broken, match="refused after it"):
@@ -254,7 +256,7 @@ def test_a_command_that_is_committed_and_refused_is_seen() -> None:
 
 def test_a_reply_to_another_command_is_seen() -> None:
     world = world_with_leader()
-    world.write("a", 1, 2)
+    world.clients.write("a", 1, 2)
     tickets = world.peers["a"].core.role.tickets
     tickets.reverse()
     with pytest.raises(Broken, match="with the reply to entry"):
@@ -263,16 +265,16 @@ def test_a_reply_to_another_command_is_seen() -> None:
 
 def test_a_command_committed_twice_is_seen() -> None:
     world = world_with_leader()
-    world.requests -= 1
-    world.write("a")
-    world.requests -= 1
-    world.write("a")
+    world.clients.requests -= 1
+    world.clients.write("a")
+    world.clients.requests -= 1
+    world.clients.write("a")
     with pytest.raises(Broken, match="is committed twice"):
         world.settle()
 
 
 def test_a_world_that_never_agrees_is_seen(monkeypatch) -> None:
-    monkeypatch.setattr(World, "agrees", lambda _world: False)
+    monkeypatch.setattr(healing, "agrees", lambda _world: False)
     end = play(draw(1, 10))
     assert isinstance(end, Failure)
     assert "no agreement" in end.violation
@@ -295,10 +297,10 @@ def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
 
     monkeypatch.setattr(PretendDisk, "crash", crash)
     world = world_with_leader()
-    world.write("a", 1, 2, 3)
+    world.clients.write("a", 1, 2, 3)
     to_b = [message for message in world.wire if message.target[0] == "b"]
     world.fuse = 2
-    world.deliver(to_b)
+    world.deliver(*to_b)
     world.wire = [message for message in world.wire if message not in to_b]
     assert "b" not in world.peers
     world.start("b")
@@ -310,7 +312,7 @@ def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
 def test_a_disk_that_forgets_what_it_synced_is_seen(monkeypatch) -> None:
     """A wiped disk whose peer comes back under its name: what Raft does not promise to survive."""
     monkeypatch.setattr(PretendDisk, "crash", lambda self, _kept: self.destroy())
-    monkeypatch.setattr(World, "may_wipe", lambda _world, _name: False)
+    monkeypatch.setattr(fates, "may_wipe", lambda _world, _name: False)
     assert first_failure(300, 1_000, lambda violation: "§" in violation)
 
 
@@ -323,12 +325,12 @@ def test_a_peer_may_die_at_every_boundary_of_a_step(boundary: int) -> None:
     """And comes back with what its disk has: all of the batch, or nothing."""
     world = world_with_leader(config=Config(log_store="memory"))
     world.fuse = boundary
-    world.write("a")
+    world.clients.write("a")
     died = "a" not in world.peers
     if died:
         assert world.disks["a"].last_index in (1, 2)
         world.start("a")
     world.settle()
     world.ring(5)
-    assert world.agrees()
+    assert agrees(world)
     assert died == (boundary <= LANES)

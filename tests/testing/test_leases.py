@@ -11,7 +11,7 @@ import pytest
 
 from raft_actors.core.lease import Lease
 from raft_actors.core.messages import LEASE
-from raft_actors.testing.simulation import runner as playing
+from raft_actors.testing.simulation import fates
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.runner import Failure, play
 
@@ -47,7 +47,7 @@ def leases(seed: int, assumed: float | None = None) -> Plan:
 
 @pytest.fixture(autouse=True)
 def only_leases(monkeypatch):
-    monkeypatch.setattr(playing, "WAYS_TO_READ", (LEASE,))
+    monkeypatch.setattr(fates, "WAYS_TO_READ", (LEASE,))
 
 
 def stale(plans: list[Plan]) -> list[str]:

@@ -15,8 +15,10 @@ from raft_actors.core.messages import AppendEntries
 from raft_actors.machine.sessions import Sessions
 from raft_actors.replica import replica
 from raft_actors.replica.replica import Replica
+from raft_actors.testing.simulation import healing
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
+from raft_actors.testing.simulation.disk_loss import has_the_state, may_change, may_wipe
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.tally import DiskTally
@@ -59,25 +61,25 @@ def test_a_group_that_needs_everybody_is_seen(monkeypatch) -> None:
         lambda self, granted: {*self.members, *self.old} <= set(granted),
     )  # fmt: skip
     monkeypatch.setattr(Checker, "check_quorum_holds", lambda *_arguments: None)
-    monkeypatch.setattr(World, "has_the_state", lambda _world, _living: True)
+    monkeypatch.setattr(healing, "has_the_state", lambda _world, _living: True)
     assert "no write succeeds" in first_failure(plans("dead"), 20)
 
 
 def test_who_lives_keeps_the_state_or_can_be_brought_up_to_date() -> None:
     world = World("abc", config=Config(log_store="memory"))
-    world.configure("a", "abc", "", "c")
+    world.clients.configure("a", "abc", "", "c")
     world.settle()
     world.ring(0.5)
     for living in ("abc", "ab", "ac", "bc"):
-        assert world.has_the_state(set(living)), living
-    assert not world.has_the_state({"a"})
+        assert has_the_state(world, set(living)), living
+    assert not has_the_state(world, {"a"})
     world.isolate("b")
-    world.write("a")
+    world.clients.write("a")
     world.settle()
-    assert world.has_the_state(set("bc")), "c has what b lacks in its log"
+    assert has_the_state(world, set("bc")), "c has what b lacks in its log"
     world.disks["c"].compact(world.checker.commands[-1], 1)
     world.disks["c"].sync()
-    assert not world.has_the_state(set("bc")), "c has no state to send, nor the entry any more"
+    assert not has_the_state(world, set("bc")), "c has no state to send, nor the entry any more"
 
 
 @pytest.mark.parametrize("seed", [114896, 296176])
@@ -115,16 +117,16 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
     """Wherever that is written: in a log, in a message, on the disk of a peer that is down."""
     config = Config(log_store="memory")
     world = World("abcd", config=config)
-    world.configure("a", "abc")
+    world.clients.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     world.wipe("c")
-    assert not world.may_wipe("b")
+    assert not may_wipe(world, "b")
     world = World("abcd", config=config)
-    world.configure("a", "abc")
+    world.clients.configure("a", "abc")
     world.settle()
     world.ring(0.5)
-    assert world.may_wipe("b")
+    assert may_wipe(world, "b")
     leader = world.peers["a"].core
     smaller = replace(leader.configuration, members=(world.address("b"),), old=())
     frame = encode(leader.term, CONFIG, smaller.encode())
@@ -135,46 +137,46 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
         round=0,
     )  # fmt: skip
     world.wire.append(message)
-    assert not world.may_wipe("b")
+    assert not may_wipe(world, "b")
     world.late, world.wire = [(9.0, message)], []
-    assert not world.may_wipe("b")
+    assert not may_wipe(world, "b")
     world.late = []
-    assert world.may_wipe("b")
+    assert may_wipe(world, "b")
     world.disks["b"].store.save(None, index, [frame])
     world.crash("b")
-    assert not world.may_wipe("b")
+    assert not may_wipe(world, "b")
 
 
 def test_no_disk_goes_while_a_change_is_asked_for() -> None:
     """A newcomer that lost its disk after its last word is needed by a change that no leader would
     have begun (seed 101775 of 500 steps)."""
     world = World("abcd", config=Config(log_store="memory"))
-    world.configure("a", "abc")
+    world.clients.configure("a", "abc")
     world.settle()
     world.ring(0.5)
-    assert world.may_wipe("d")
-    world.configure("a", "abcd")
-    assert not world.may_wipe("d")
+    assert may_wipe(world, "d")
+    world.clients.configure("a", "abcd")
+    assert not may_wipe(world, "d")
 
 
 def test_the_last_disk_with_the_state_does_not_go() -> None:
     world = World("abc", config=Config(log_store="memory"))
-    world.configure("a", "abc", "", "bc")
+    world.clients.configure("a", "abc", "", "bc")
     world.settle()
     world.ring(0.5)
-    assert world.may_wipe("b")
-    assert not world.may_wipe("a")
+    assert may_wipe(world, "b")
+    assert not may_wipe(world, "a")
 
 
 def test_nobody_changes_what_a_lost_disk_may_be_needed_for() -> None:
     world = World("abc", config=Config(log_store="memory"))
-    assert world.may_change()
-    world.configure("a")
+    assert may_change(world)
+    world.clients.configure("a")
     world.settle()
     world.wipe("b")
-    assert not world.may_change()
+    assert not may_change(world)
     world.ring(5)
-    assert world.may_change()
+    assert may_change(world)
 
 
 # A state on disk.
@@ -188,7 +190,7 @@ def test_sessions_that_a_restart_forgets_are_seen(monkeypatch) -> None:
 def world_on_disk(names: str = "abc") -> World:
     world = World(names, config=Config(log_store="memory"), machine=DiskTally,
                   picture=lambda state: dict(state.items()))  # fmt: skip
-    world.configure("a")
+    world.clients.configure("a")
     world.settle()
     return world
 
@@ -196,10 +198,10 @@ def world_on_disk(names: str = "abc") -> World:
 def test_a_power_cut_leaves_what_was_synced_and_a_kill_what_was_written() -> None:
     world = world_on_disk()
     try:
-        world.write("a", 1)
+        world.clients.write("a", 1)
         world.ring(0.5)
         world.peers["c"].applied.on_disk.sync()
-        world.write("a", 2)
+        world.clients.write("a", 2)
         world.ring(0.5)
         for kept, count_then in ((0.9, 2), (0.1, 1)):
             world.crash("c", kept)
@@ -216,7 +218,7 @@ def test_a_power_cut_leaves_what_was_synced_and_a_kill_what_was_written() -> Non
 def test_a_state_on_disk_that_differs_after_a_restart_is_seen() -> None:
     world = world_on_disk()
     try:
-        world.write("a", 1)
+        world.clients.write("a", 1)
         world.ring(0.5)
         state = world.peers["c"].applied.on_disk
         state["tally"] = (7, 7)

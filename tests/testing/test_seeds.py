@@ -29,8 +29,8 @@ def test_the_seeds_do_something() -> None:
     ends = [play(draw(seed, STEPS)) for seed in range(60)]
     checkers = [end.checker for end in ends]
     assert sum(len(checker.committed) for checker in checkers) > 600
-    assert sum(checker.acknowledged for checker in checkers) > 300
-    assert sum(checker.reads for checker in checkers) > 100
+    assert sum(checker.answers.acknowledged for checker in checkers) > 300
+    assert sum(checker.answers.reads for checker in checkers) > 100
     assert sum(len(checker.leader_of) for checker in checkers) > 90
     assert {len(end.names) for end in ends} == {1, 2, 3, 4, 5}
 

@@ -6,6 +6,7 @@ from raft_actors import Config, StateMachine
 from raft_actors.core.effects import Ballot
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.replica.requests import TakeSnapshot
+from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.world import World
 
@@ -38,26 +39,26 @@ def test_no_command_is_applied_while_a_state_is_taken_in() -> None:
     applied twice after a restart. Planted: commands_applied_while_a_state_is_taken_in.
     """
     world = World("a", machine=Columns, picture=str)
-    world.configure("a")
+    world.clients.configure("a")
     snapshotter = world.peers["a"].replica.snapshotter
     snapshotter.slice_s = 0  # one list in each step
     commands = count()
-    world.write("a", *(next(commands) for _ in range(COLUMNS)))
-    asked = Ticket(world, "snapshot")
+    world.clients.write("a", *(next(commands) for _ in range(COLUMNS)))
+    asked = Ticket(world.clients, "snapshot")
     world.step("a", TakeSnapshot(asked))
     index = world.peers["a"].applied.index
     steps = 0
     while snapshotter.image is not None:
-        world.write("a", next(commands))
+        world.clients.write("a", next(commands))
         steps += 1
     world.settle()
     assert steps >= COLUMNS
     assert asked.result == ("ok", index)
-    before = world.read("a", "all")
+    before = world.clients.read("a", "all")
     world.crash("a", 1.0)
     world.start("a")
     world.ring(1.0)  # it elects itself
-    assert world.read("a", "all").result == before.result
+    assert world.clients.read("a", "all").result == before.result
     assert sum(map(len, before.result)) == next(commands)
 
 
@@ -67,15 +68,15 @@ def behind():
     """
     config = Config(log_store="memory", snapshot_entries=5, snapshot_trailing=1_000)
     world = World("abcd", config=config)
-    world.configure("a", "abc")
+    world.clients.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     world.isolate("c")
     for _ in range(5):
-        world.write("a")
+        world.clients.write("a")
         world.settle()
     world.ring(0.2)
-    world.configure("a", "abc", "d")
+    world.clients.configure("a", "abc", "d")
     world.settle()
     world.ring(0.2)
     world.heal()
@@ -115,5 +116,5 @@ def test_a_follower_starts_wherever_it_ended_as_its_log_began_anew() -> None:
         world.start("c")
         world.ring(2.0)
         assert "c" in world.peers, place
-        assert world.agrees(), place
+        assert agrees(world), place
     assert 3 < place < PLACES_MAX - 1

@@ -3,13 +3,12 @@
 Raft's Figure 3: one leader a term; a leader only appends; logs that agree on an entry agree on all
 before it; a leader has all that is committed; no two replicas apply different commands at an index.
 And ours: nobody promises what isn't on its disk, nobody votes twice in a term, what is committed
-is on the disks of a quorum, answered requests are linearizable, refused ones never happen.
+is on the disks of a quorum. What clients are answered, `AnswerChecker` checks.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from operator import itemgetter
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 from raft_actors import encoding
 from raft_actors.core.configuration import NOBODY, Configuration
@@ -17,7 +16,6 @@ from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
     VERSION,
-    RequestId,
     kind_of,
     payload_of,
     request_of,
@@ -25,77 +23,27 @@ from raft_actors.core.entry import (
     version_of,
 )
 from raft_actors.core.messages import AppendEntries, AppendReply, Message, RequestVote, VoteReply
-from raft_actors.core.replies import OUTCOME_UNKNOWN
-from raft_actors.core.server import Server
-from raft_actors.machine.contract import Machine
-from raft_actors.machine.sessions import EXPIRED, FORGOTTEN, said_in
+from raft_actors.machine.sessions import FORGOTTEN, said_in
 from raft_actors.names import Address
 from raft_actors.stores.log_store import StoredBallot
+from raft_actors.testing.simulation.answer_checker import AnswerChecker
 from raft_actors.testing.simulation.broken import Broken
-from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.ticket import Ticket
+from raft_actors.testing.simulation.checked import CheckedPeer, CheckedWorld
 from supervision.foreign import text_of
 
 __all__ = ["Checker"]
 
-UNKNOWN = encoding.dumps(OUTCOME_UNKNOWN)
-
-
-class CheckedPeer(Protocol):
-    """What the checker looks at of a peer.
-
-    seen   commit index up to which it has looked
-    count  commands that the peer has applied
-    """
-
-    name: str
-    address: Address
-    core: Server
-    seen: int
-    count: int
-
-    @property
-    def applied(self) -> "CheckedState": ...
-
-
-class CheckedState(Protocol):
-    """What it looks at of a peer's state."""
-
-    state: Any
-    machine: Machine
-
-    @property
-    def version(self) -> int: ...
-
-    def seen_by(self, answer: bytes | None) -> list[int]:
-        """Return the entries that an answer may have seen; none if it is no reply."""
-
-
-class CheckedWorld(Protocol):
-    """What it looks at of the world; see `World`."""
-
-    now: float
-    disks: dict[str, PretendDisk]
-    former: dict[tuple[str, int], tuple[int, list[bytes]]]
-    witnesses: set[str]
-    picture: Callable[[Any], Any]
-
-    @property
-    def peers(self) -> Mapping[str, CheckedPeer]: ...
-
 
 class Checker:
-    """What is known of a world: what is committed, who voted for whom, what was answered.
+    """What is known of a world: what is committed, who voted for whom, what each command did.
 
     committed      the entries that some peer took for committed, from index 1 on
     committed_in   for each, the term of the peer that first did
     commands       indexes of those that are commands
     outcomes       what each command came to: reply, state and whose they are, by index
     moves          where machines moved on to another version
-    positions      where each command was committed: once, or oftener if it is of a session
     configuration  the newest that is committed
-    index_shown    the highest index that an answer to a client had seen
-    indexes_shown  (when, index): each `index_shown` so far, and since when it was that
+    answers        what clients asked for and heard
     """
 
     def __init__(self, world: CheckedWorld) -> None:
@@ -103,10 +51,7 @@ class Checker:
         self.committed: list[bytes] = []
         self.committed_in: list[int] = []
         self.commands: list[int] = []
-        self.positions: dict[RequestId, list[int]] = {}
-        self.first_reply: dict[RequestId, bytes] = {}
-        self.refused: set[RequestId] = set()
-        self.expired: set[RequestId] = set()
+        self.answers = AnswerChecker()
         self.leader_of: dict[int, str] = {}
         self.vote_of: dict[tuple[str, int, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
@@ -114,10 +59,6 @@ class Checker:
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
-        self.index_shown = 0
-        self.indexes_shown: list[tuple[float, int]] = []
-        self.acknowledged = 0
-        self.reads = 0
 
     # After a step of `peer`.
 
@@ -167,23 +108,13 @@ class Checker:
             committed.append(frame)
             self.committed_in.append(peer.core.term)
             if kind_of(frame) == COMMAND:
-                self.note_command(request_of(frame), len(committed))
+                self.commands.append(len(committed))
+                self.answers.note_committed(request_of(frame), len(committed))
             elif kind_of(frame) == CONFIG:
                 self.configuration = Configuration.decode(payload_of(frame), len(committed))
                 self.world.witnesses.update(name for name, _node in self.configuration.witnesses)
         if len(known) < len(entries):
             self.check_quorum_holds(peer, commit)
-
-    def note_command(self, request: RequestId, index: int) -> None:
-        self.commands.append(index)
-        positions = self.positions.setdefault(request, [])
-        positions.append(index)
-        if request[0]:
-            return  # of a session: it may be sent again, and then be committed again
-        if len(positions) > 1:
-            raise Broken(f"command {request} is committed twice, at {positions}")
-        if request in self.refused:
-            raise Broken(f"command {request} was refused, and then committed at {index}")
 
     def check_quorum_holds(self, peer: CheckedPeer, index: int) -> None:
         """Committed is what a quorum has on disk: on the disks that are the members'."""
@@ -283,14 +214,6 @@ class Checker:
                 raise Broken(
                     f"{peer.name} has the state {state!r} {whence}; there it was {before!r}: {rule}"
                 )
-
-    def requests_up_to(self, index: int) -> set[RequestId]:
-        """The commands of sessions that have run, or never will, once `index` is applied."""
-        return {
-            request
-            for request, positions in self.positions.items()
-            if request[0] and positions[0] <= index
-        }
 
     def check_ballot(self, name: str, ballot: StoredBallot) -> None:
         term, voted_for = ballot[:2]
@@ -396,56 +319,3 @@ class Checker:
                         f"{version_of(frame)} at entry {index}"
                     )
                 return
-
-    # When a client hears.
-
-    def answered(self, peer: CheckedPeer, ticket: Ticket) -> None:
-        """Answers are linearizable: each has seen all that any earlier answer had seen."""
-        seen = peer.applied.seen_by(ticket.answer)
-        if not seen:
-            if ticket.what == "write" and ticket.answer != UNKNOWN:
-                self.note_refusal(ticket.request)
-            return
-        index = max(seen)
-        if ticket.what == "write":
-            self.acknowledged += 1
-            index = self.note_reply(peer, ticket, seen)
-        else:
-            self.reads += 1
-        if index < ticket.index_min:
-            raise Broken(
-                f"{peer.name} answers a {ticket.what} from entry {index} that must see "
-                f"{ticket.index_min}: a stale {ticket.what} (§8)"
-            )
-        if index > self.index_shown:
-            self.index_shown = index
-            self.indexes_shown.append((self.world.now, index))
-
-    def index_shown_at(self, when: float) -> int:
-        """The highest index that an answer given up to then had seen."""
-        place = bisect_right(self.indexes_shown, when, key=itemgetter(0))
-        return self.indexes_shown[place - 1][1] if place else 0
-
-    def note_refusal(self, request: RequestId) -> None:
-        self.refused.add(request)
-        if request in self.positions and not request[0]:
-            raise Broken(f"command {request} was committed, and refused after it")
-
-    def note_reply(self, peer: CheckedPeer, ticket: Ticket, seen: list[int]) -> int:
-        """A write is answered with the reply to its own command, and always the same one."""
-        own = [index for index in seen if index in self.positions.get(ticket.request, ())]
-        if not own:
-            raise Broken(
-                f"{peer.name} answers write {ticket.request} with the reply to entry {seen[0]}"
-            )
-        assert ticket.answer is not None
-        if ticket.answer == EXPIRED:
-            self.expired.add(ticket.request)
-            return own[-1]
-        if ticket.answer == FORGOTTEN:
-            return own[-1]
-        if ticket.request in self.expired:
-            raise Broken(f"command {ticket.request} ran after it had expired (thesis 6.3)")
-        if self.first_reply.setdefault(ticket.request, ticket.answer) != ticket.answer:
-            raise Broken(f"command {ticket.request} has two replies (thesis 6.3)")
-        return own[-1]

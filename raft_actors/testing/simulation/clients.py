@@ -16,7 +16,8 @@ from raft_actors.core.messages import (
 )
 from raft_actors.machine.sessions import NEW
 from raft_actors.names import Address
-from raft_actors.testing.simulation.checker import CheckedPeer, Checker
+from raft_actors.testing.simulation.checked import CheckedPeer
+from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.transcript import answer_in_words
 from supervision.foreign import text_of
@@ -113,7 +114,7 @@ class Clients:
             ticket.index_min = after
             if staleness_s is not None:  # seconds of the clock of who answers
                 bound = world.now - staleness_s / world.rates[name] - CLOCK_S
-                ticket.index_min = max(after, world.checker.index_shown_at(bound))
+                ticket.index_min = max(after, world.checker.answers.index_shown_at(bound))
         if world.tell:
             how = "" if consistency == LINEARIZABLE else f" ({consistency})"
             bound_told = "" if staleness_s is None else f", {staleness_s:.3f} s old at most"
@@ -159,7 +160,7 @@ class Clients:
     @property
     def index_shown(self) -> int:
         """The highest log index that an answer to a client had seen."""
-        return self.world.checker.index_shown
+        return self.world.checker.answers.index_shown
 
     def boundary(self) -> None:
         """A place between two effects, where a process may end."""
@@ -172,6 +173,6 @@ class Clients:
             about = f" {ticket.about}" if ticket.about else ""
             words = answer_in_words(ticket.result)
             world.tell(f"{world.busy.name}: answers {ticket.what}{about}: {words}")
-        world.checker.answered(world.busy, ticket)
+        world.checker.answers.answered(world.busy, ticket, world.now)
         if ticket.request[0] == NEW and ticket.result[0] == "ok":
             self.sessions.append(ticket.result[1])

@@ -186,7 +186,7 @@ def read(world: World, script: Script, asked: str, first: float, second: float) 
         if draw < 0.7:
             staleness_s = draw**2 * STALENESS_TIMEOUTS * world.config.max_election_timeout
         if first < 0.5:  # what some client has seen
-            after = world.checker.index_shown
+            after = world.checker.answers.index_shown
     world.clients.read(asked, script.query(first), consistency, staleness_s, after)
 
 

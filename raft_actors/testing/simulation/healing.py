@@ -66,7 +66,7 @@ def take_a_write(world: World, script: Script, step_s: float) -> None:
             command = script.command(world.clients.requests + 1, 0.5)
             ticket = world.clients.write(leader.name, command)[0]
         world.ring(step_s)
-        if ticket is not None and ticket.request in world.checker.positions:
+        if ticket is not None and ticket.request in world.checker.answers.positions:
             return
     raise Broken(f"no write succeeds in the healed world: {world.described()}")
 

@@ -103,8 +103,8 @@ class Simulation:
                 raise MachineBroken(self.story(machine, end, script))
             report.seeds.append(each.seed)
             report.committed += len(end.checker.commands)
-            report.acknowledged += end.checker.acknowledged
-            report.reads += end.checker.reads
+            report.acknowledged += end.checker.answers.acknowledged
+            report.reads += end.checker.answers.reads
         report.raised = sum(findings.raised.values())
         if nothing := findings.never_works(machine.version):
             raise MachineBroken(f"{machine.__name__}: {nothing}")

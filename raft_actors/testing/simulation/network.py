@@ -50,7 +50,7 @@ class Network(ABC):
 
     @abstractmethod
     def received(self, message: Message) -> Message:
-        """Return the message as its target gets it: no object of the sender's is in it."""
+        """Return the message as its target gets it."""
 
     @abstractmethod
     def unfinished(self) -> Collection[str]:

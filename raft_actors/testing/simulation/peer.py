@@ -111,12 +111,12 @@ class WatchedApplied(ReplicatedState):
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         super().restore(snapshots, snapshot)
         self.peer.world.checker.restored(self.peer, snapshot.index, snapshot.term)
-        self.ran |= self.peer.world.checker.requests_up_to(self.index)
+        self.ran |= self.peer.world.checker.answers.requests_up_to(self.index)
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
         super().catch_up_sessions(snapshots, snapshot, log)
         self.peer.world.checker.resumed(self.peer, self.index)
-        self.ran |= self.peer.world.checker.requests_up_to(self.index)
+        self.ran |= self.peer.world.checker.answers.requests_up_to(self.index)
 
     def raise_fault(self) -> None:
         """What an examined machine found; it can't raise it, for exceptions are replies."""

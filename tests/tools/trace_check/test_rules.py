@@ -11,6 +11,7 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.core.messages import AppendEntries, AppendReply, InstallSnapshot
+from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.world import World
@@ -24,34 +25,34 @@ STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term"
 
 
 def tell_a_story(world):
-    world.configure("a")
+    world.clients.configure("a")
     world.ring(1)
     assert world.leader().name == "a"
-    world.write("a", 1, 2)
+    world.clients.write("a", 1, 2)
     world.ring(1)
     world.isolate("a")
-    world.write("a", 3)  # nobody hears of it
+    world.clients.write("a", 3)  # nobody hears of it
     world.ring(5)
     second = world.leader().name
     assert second != "a"
-    world.write(second, 4)
+    world.clients.write(second, 4)
     world.heal()
     world.ring(3)
     world.isolate("a")
     world.ring(3)
     world.heal()
     world.ring(3)  # its call for a pre-vote is refused
-    world.transfer(world.leader().name, "a")
+    world.clients.transfer(world.leader().name, "a")
     world.ring(3)
     assert world.leader().name == "a"
-    world.write("a", 5)
+    world.clients.write("a", 5)
     world.crash("c")
     world.ring(1)
-    world.write("a", 6)
+    world.clients.write("a", 6)
     world.ring(1)
     world.start("c")
     world.ring(1)
-    assert world.agrees()
+    assert agrees(world)
 
 
 class Traces:
@@ -570,15 +571,15 @@ def test_a_snapshot_that_no_leader_sent_is_found(tmp_path):
     config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
     with traces_into(tmp_path):
         world = World("abc", 1, config)
-        world.configure("a")
+        world.clients.configure("a")
         world.ring(1)
         world.crash("c")
         for number in range(8):
-            world.write(world.leader().name, number)
+            world.clients.write(world.leader().name, number)
             world.ring(1)
         world.start("c")
         world.ring(1)
-        assert world.agrees()
+        assert agrees(world)
     assert check(tmp_path).violations == []
     traces = Traces(tmp_path)
     installed = traces.find("step", "SnapshotInstalled", peers="c")
@@ -594,8 +595,8 @@ def test_a_leader_without_a_committed_entry_is_found_by_comparing_traces(tmp_pat
     for name in "ab":
         with traces_into(tmp_path):
             world = World(name, 1, Config(log_store="memory"))
-            world.configure(name)
-            world.write(name, 1)
+            world.clients.configure(name)
+            world.clients.write(name, 1)
             world.ring(1)
     traces = Traces(tmp_path)
     ours = traces[traces.find("step", "Configure", peers="a")]["entries"][0][2]["group"]
@@ -686,11 +687,11 @@ def test_a_last_word_is_in_the_trace(tmp_path):
     """A leader whose disk is full names a successor as it goes."""
     with traces_into(tmp_path):
         world = World("abc", 1, Config(log_store="memory"))
-        world.configure("a")
+        world.clients.configure("a")
         world.ring(1)
         leader = world.leader().name
         world.full.add(leader)
-        world.write(leader)
+        world.clients.write(leader)
         world.settle()
     traces = Traces(tmp_path)
     assert traces.find("send", "TimeoutNow", peers=leader)
@@ -704,15 +705,15 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
     config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
     with traces_into(tmp_path):
         world = World("abc", 1, config)
-        world.configure("a", "ab")
+        world.clients.configure("a", "ab")
         world.ring(1)
         for number in range(8):
-            world.write("a", number)
+            world.clients.write("a", number)
             world.ring(1)
-        world.configure("a", "ab", "c")
+        world.clients.configure("a", "ab", "c")
         while not (snapshots := [each for each in world.wire if type(each) is InstallSnapshot]):
             if world.wire:
-                world.deliver([world.wire.pop(0)])
+                world.deliver(world.wire.pop(0))
             else:
                 world.pass_time(0.05)
         (snapshot,) = snapshots
@@ -727,7 +728,7 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
         world.peers["a"].replica.trace.sent([heartbeat])
         world.peers["a"].replica.trace.flush()
         world.wire.clear()
-        world.deliver([snapshot, heartbeat])
+        world.deliver(snapshot, heartbeat)
         assert world.peers["c"].core.log.base
         (answer,) = [each for each in world.wire if type(each) is AppendReply]
         assert answer.match == 0
