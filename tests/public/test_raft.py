@@ -11,6 +11,7 @@ import pytest
 import supervision
 from raft_actors import Cluster, Config, Node, Raft, StateMachine, Supervisor, encoding
 from raft_actors.core.messages import CONSISTENCIES, Propose
+from raft_actors.encoding import marks
 from raft_actors.errors import BadName, NoLeader, RaftError, Unavailable
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_here
@@ -758,7 +759,7 @@ def test_an_entry_that_can_not_be_read_here_is_shown_as_its_bytes_are(make_peer,
     assert Raft.set_configuration(name, [name])[0] == "ok"
     command = ("set", "when", {datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))})
     assert Raft.write(name, command)[0] == "ok"
-    monkeypatch.setattr(encoding, "read_zone", encoding.UnknownZone.of)
+    monkeypatch.setattr(marks, "read_zone", encoding.UnknownZone.of)
     ok, entry = Raft.get_entry(name, Raft.status(name)[1]["last_index"])
     assert (ok, entry["data"]) == ("ok", encoding.dumps(command))
 

@@ -1,0 +1,151 @@
+"""Reading: a mark counts only at the head of an array; anywhere else the bytes are wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgpack import unpackb  # type: ignore[import-untyped]
+
+from raft_actors.encoding.bounds import (
+    ARRAY_TRUSTED,
+    KEYS_UNCHECKED_MAX,
+    SMALL,
+    check_depth,
+    check_keys,
+    check_lengths,
+    refuse_equal_hashes,
+)
+from raft_actors.encoding.marks import FROZENSET, MARKED, MARKS, SET, WHOLE, Mark
+from raft_actors.encoding.zones import UnknownZone
+
+__all__ = ["Reader", "decoded"]
+
+
+def decoded(
+    data: bytes | memoryview, *, stored: bool, check_hashes: bool, reader: "Reader | None" = None
+) -> Any:
+    try:
+        try:
+            return read(data, ARRAY_TRUSTED, stored, check_hashes, reader)
+        except ValueError:
+            if len(data) <= ARRAY_TRUSTED:
+                raise
+        check_lengths(data)
+        return read(data, len(data), stored, check_hashes, reader)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
+
+
+def read(
+    data: bytes | memoryview,
+    array_max: int,
+    stored: bool,
+    check_hashes: bool,
+    reader: "Reader | None" = None,
+) -> Any:
+    if reader is None and data[0] != MARKED and (not check_hashes or len(data) <= SMALL):
+        try:
+            value = unpack(data, array_max, read_whole if stored else meet_whole)
+        except WholeMet:
+            pass
+        else:
+            if not stored:
+                check_depth(data, value)
+            return value
+    return (reader or Reader(stored=stored, check_hashes=check_hashes)).read(data, array_max)
+
+
+def unpack(
+    data: bytes | memoryview,
+    array_max: int,
+    read_ext: Callable[[int, bytes], Any],
+    read_array: Callable[[list[Any]], Any] | None = None,
+    read_pairs: Callable[[list[Any]], Any] | None = None,
+) -> Any:
+    return unpackb(
+        data,
+        # With a hook, lists: msgpack without its C extension makes tuples of what hooks return.
+        use_list=read_array is not None,
+        list_hook=read_array,
+        object_pairs_hook=read_pairs,
+        ext_hook=read_ext,
+        strict_map_key=False,
+        timestamp=3,  # a stranger's ext -1 becomes a datetime, which is a term
+        max_array_len=array_max,
+    )
+
+
+def read_whole(code: int, data: bytes) -> int:
+    if code != WHOLE:
+        raise ValueError(f"ext {code} has no meaning here")
+    return int.from_bytes(data, "big", signed=True)
+
+
+class WholeMet(Exception):
+    """There is an int beyond 64 bits: its place is to be looked at."""
+
+
+def meet_whole(_code: int, _data: bytes) -> int:
+    raise WholeMet
+
+
+class Reader:
+    """Reads one value, and looks at what a stranger may have put there.
+
+    stored        whether the value was kept here, and may be what does not travel
+    check_hashes  whether keys of equal hashes are refused
+    open_marks    marks met that head no array yet: it must end at 0
+    whole         whether there was an int beyond 64 bits
+    unknown       keys of the time zones that are not known here
+    """
+
+    __slots__ = ("check_hashes", "open_marks", "stored", "unknown", "whole")
+
+    def __init__(self, *, stored: bool, check_hashes: bool) -> None:
+        self.stored = stored
+        self.check_hashes = check_hashes
+        self.open_marks = 0
+        self.whole = False
+        self.unknown: list[str] = []
+
+    def read(self, data: bytes | memoryview, array_max: int) -> Any:
+        self.open_marks = 0
+        read_pairs = self.read_pairs if self.check_hashes and len(data) > SMALL else None
+        if data[0] == MARKED:
+            inner = memoryview(data)[1:]
+            value = unpack(inner, array_max, self.read_ext, self.read_array, read_pairs)
+        else:
+            value = unpack(data, array_max, self.read_int, None, read_pairs)
+        if self.open_marks:
+            raise ValueError("a mark stands where no array begins")
+        if not self.stored:
+            if self.whole:
+                check_keys(value)
+            check_depth(data, value)
+        return value
+
+    def read_int(self, code: int, data: bytes) -> int:
+        self.whole = True
+        return read_whole(code, data)
+
+    def read_ext(self, code: int, data: bytes) -> Any:
+        if code not in MARKS or data:
+            return self.read_int(code, data)
+        self.open_marks += 1
+        return MARKS[code]
+
+    def read_array(self, parts: list[Any]) -> Any:
+        if not parts or type(parts[0]) is not Mark:
+            return tuple(parts)
+        self.open_marks -= 1
+        mark: Mark = parts.pop(0)
+        if len(parts) > KEYS_UNCHECKED_MAX and self.check_hashes and mark in (SET, FROZENSET):
+            refuse_equal_hashes(parts)
+        value = mark.build(parts)
+        if type(value) is UnknownZone:
+            self.unknown.append(value.key)
+        return value
+
+    def read_pairs(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        if len(pairs) > KEYS_UNCHECKED_MAX:
+            refuse_equal_hashes([key for key, _value in pairs])
+        return dict(pairs)
