@@ -15,6 +15,7 @@ from raft_actors.client.retrying_client import RETRY, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
 from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
+from raft_actors.errors import Unavailable
 from raft_actors.names import Address
 
 __all__ = ["AsyncRetryingClient"]
@@ -162,7 +163,12 @@ class AsyncRetryingClient:
             if here.search is None or here.search.done():
                 until = min(call.deadline, time.monotonic() + SEARCH_S)
                 seeker = PlainSeeker(until, call.target)
-                here.search = self.on_thread(self.searcher, client.finder.find, seeker)
+                try:
+                    here.search = self.on_thread(self.searcher, client.finder.find, seeker)
+                except Unavailable as error:
+                    call.why = str(error)
+                    await asyncio.sleep(LOOK_S)
+                    continue
             await asyncio.wait({here.search}, timeout=call.remaining())
             if here.search.done():
                 here.search.result()
@@ -182,9 +188,13 @@ class AsyncRetryingClient:
     def on_thread(
         self, threads: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any
     ) -> asyncio.Future[Any]:
-        """On the handle's threads; on the loop's own after it was closed."""
+        """On the handle's threads; on the loop's own after it was closed. Raises Unavailable."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(None if self.client.closed else threads, function, *arguments)
+        mine = None if self.client.closed else threads
+        try:
+            return loop.run_in_executor(mine, function, *arguments)
+        except RuntimeError as error:  # the system has no thread left
+            raise Unavailable(f"nobody could be asked ({error}): try again") from error
 
 
 async def got(turn: asyncio.Lock, call: Call) -> bool:

@@ -15,7 +15,7 @@ from raft_actors.client.call import Call
 from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.client.session import SPAN, ClientSession
-from raft_actors.errors import NoConnection, NoLeader, NotApplied
+from raft_actors.errors import NoConnection, NoLeader, NotApplied, Unavailable
 from raft_actors.future import Future
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import WRITE
@@ -39,6 +39,28 @@ def test_a_thousand_tasks_write_through_a_leader_change_and_each_command_runs_on
             index = await cluster.barrier()
             await cluster.await_applied(index, at=cluster.leader)
             assert (await cluster.status())[cluster.leader]["last_applied"] >= index
+
+    asyncio.run(main())
+
+
+def test_a_system_without_a_thread_left_is_told_in_words_and_asked_again(counters, monkeypatch):
+    """Planted: what the executor raises comes to the task, and none of it is a RaftError."""
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    async def main():
+        async with AsyncCluster(counters[0], timeout=30) as cluster:
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", refuse)
+                with pytest.raises(Unavailable, match="can't start new thread"):
+                    await cluster.status()
+                with pytest.raises(Unavailable, match="can't start new thread"):
+                    await cluster.write(1, timeout=0.2)
+                write = asyncio.ensure_future(cluster.write(1))
+                await asyncio.sleep(0.05)
+                assert not write.done()
+            assert await write == 1
 
     asyncio.run(main())
 
