@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raft_actors import Node, Raft
@@ -146,6 +146,9 @@ class Stage(NodeProcesses):
         finally:
             process.kill()
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):  # what it was told last
+                    pipe.close()
         assert load.report["errors"] == []
         assert load.report["found"] == load.report["written"], "lost, or run twice"
 

@@ -39,7 +39,7 @@ def test_a_leader_whose_disk_hangs_is_replaced_and_comes_back_without_harm(group
         load.wait_for_more()
         eventually(lambda: said(group, stalled, "one save that is not over"))
         group.order(stalled, "slow 0")
-        eventually(lambda: Raft.leader(group.address(stalled)) == group.address(new))
+        new = group.leader()  # of all three; on a busy machine it may be another by now
         load.wait_for_more()
         goal = group.applied(new)
         eventually(lambda: group.applied(stalled) >= goal)
