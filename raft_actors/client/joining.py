@@ -25,7 +25,7 @@ from raft_actors.client.rpc import (
     stop,
 )
 from raft_actors.config import Config
-from raft_actors.core.replies import NO_PEER, TIMEOUT
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_PEER, TIMEOUT
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address, check_peer_name
 from raft_actors.peer.peers import peers_here
@@ -189,8 +189,13 @@ class LeaderSearch:
         self.known = list(self.named)
 
     def leader(self, deadline: float) -> tuple[Any, Any]:
-        """Return (the leader's status, None), or (None, why there is none)."""
-        trouble: Any = ("error", "election_in_progress")
+        """Return (the leader's status, None), or (None, why there is none).
+
+        Where a member answers, the group has no leader. That another one does not run is told only
+        where none answers: `leave` would seem to say that of its own peer.
+        """
+        trouble: Any = ELECTION_IN_PROGRESS
+        is_heard = False
         asked: set[Address] = set()
         queue = list(self.known)
         while queue and (remaining := deadline - time.monotonic()) > 0:
@@ -204,10 +209,14 @@ class LeaderSearch:
                     if status["current_state"] == "leader":
                         self.known = [peer, *members, *self.named]
                         return status, None
-                    if not members:
+                    if members:
+                        trouble = ELECTION_IN_PROGRESS
+                    elif not is_heard:
                         trouble = ("error", ("no_group", f"{peer} is of no group"))
+                    is_heard = True
                     leader = status["leader"]
                     queue = [leader, *queue, *members] if leader else [*queue, *members]
                 case answer:
-                    trouble = answer
+                    if not is_heard:
+                        trouble = answer
         return None, trouble

@@ -224,8 +224,8 @@ class DataDirectory:
             except BlockingIOError:
                 os.close(lock)
                 raise DataDirInUse(
-                    f"{self.path} is in use by {self.holder()}: stop that peer, or give this one "
-                    "a data_dir of its own"
+                    f"{self.path} is in use by {self.holder()}: stop that peer first, or name "
+                    "another directory"
                 ) from None
             except BaseException:
                 os.close(lock)

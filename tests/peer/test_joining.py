@@ -98,6 +98,18 @@ def test_a_leader_leaves_without_a_gap(trio):
     assert Raft.leave(leader) == ("error", "no_peer")
 
 
+def test_leaving_a_group_without_a_majority_does_not_say_that_the_peer_does_not_run(trio):
+    """Planted: what is said of a member that was asked for the leader is said of the peer."""
+    names = trio(log_store="memory")
+    for name in names[1:]:
+        Raft.stop_peer(name)
+    eventually(lambda: Raft.leader(names[0]) is None)
+    assert Raft.leave(names[0], timeout=0.5) == ("error", "election_in_progress")
+    assert Raft.status(names[0])[0] == "ok"
+    Raft.stop_peer(names[0])
+    assert Raft.leave(names[0], timeout=0.5) == ("error", "no_peer")
+
+
 def test_the_last_member_does_not_leave(make_peer):
     name, _ = make_peer(log_store="memory")
     Raft.set_configuration(name, [name])
