@@ -17,6 +17,7 @@ from raft_actors.future import Future
 from raft_actors.kv_store import KVStore
 from raft_actors.node.node import Node
 from raft_actors.peer.peers import Peers
+from raft_actors.peer.router import Router
 from raft_actors.peer.supervisor import PeerSupervisor
 from tests.helpers import eventually
 from tests.peer_fixtures import peer_of
@@ -207,7 +208,7 @@ def test_joining_with_a_peer_that_crashes_says_so_when_the_time_is_over(trio, mo
 def test_joining_asks_nobody_for_longer_than_its_timeout(make_peer, monkeypatch):
     """Planted: each member is waited for as long as any status is."""
     new, _ = make_peer(log_store="memory")
-    monkeypatch.setattr(Peers, "request", lambda *_, **__: Future())
+    monkeypatch.setattr(Router, "request", lambda *_, **__: Future())
     start = time.monotonic()
     via = [("peer1", "a@elsewhere"), ("peer2", "b@elsewhere")]
     assert Raft.join(KVStore, name=new, via=via, timeout=0.2) == ("error", "timeout")
