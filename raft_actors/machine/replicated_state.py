@@ -1,12 +1,8 @@
-"""ReplicatedState: a user's machine and its state, and the rules for its exceptions."""
+"""ReplicatedState: a user's machine and its state, after a number of entries of the log."""
 
 import inspect
 import logging
-import time
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 from raft_actors import encoding
@@ -14,13 +10,11 @@ from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import (
-    HostError,
     MachineTooOld,
     RaftError,
     StoreCorrupt,
     StoreError,
     UpgradeFailed,
-    class_name,
     in_text,
 )
 from raft_actors.machine.contract import (
@@ -33,22 +27,23 @@ from raft_actors.machine.contract import (
     reply_of,
 )
 from raft_actors.machine.digits import check_digits
+from raft_actors.machine.exceptions import (
+    MachineExceptions,
+    depends_on_host,
+    first_state,
+    place_of,
+)
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
-from raft_actors.machine.state_image import StateImage, pieces_of, put_together
-from raft_actors.stores.snapshots import SESSION, Snapshots
+from raft_actors.machine.state_image import StateImage, opened, pieces_of, put_together
+from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["ReplicatedState"]
 
 logger = logging.getLogger("raft_actors.state_machine")
 
-HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
-"""Exceptions that tell of the host, and not of the command."""
-
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
 NOWHERE = Path()
-LOG_AGAIN_S = 10.0
-"""A line of a machine that raises again and again is named once in this time."""
 WITNESS = "witness"
 """Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
 
@@ -70,7 +65,7 @@ class ReplicatedState:
         check_digits(name)
         machine.current_version = 1
         self.on_disk: DiskState | None = None
-        self.quiet_until: dict[str, float] = {}  # by the place that raised
+        self.exceptions = MachineExceptions(machine, name)
         self.changes_told: set[tuple[type, type]] = set()
         self.state: Any
         if machine.state_is_on_disk:
@@ -335,10 +330,10 @@ class ReplicatedState:
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
             if depends_on_host(error):
-                raise self.host_error(error) from error
+                raise self.exceptions.host_error(self.index + 1, error) from error
             if hasattr(state, "rollback"):
                 state.rollback()
-            return self.exception("handle_write", error)
+            return self.exceptions.reply("handle_write", error)
         if hasattr(changed, "commit"):
             changed.commit()
         self.state = changed
@@ -368,39 +363,10 @@ class ReplicatedState:
         except (MemoryError, StoreError):
             raise
         except BaseException as error:  # SystemExit of one command must not end every replica
-            return self.exception("handle_read", error)
+            return self.exceptions.reply("handle_read", error)
         finally:
             if hasattr(self.state, "rollback"):
                 self.state.rollback()
-
-    def exception(self, method: str, error: BaseException) -> bytes:
-        _, text = in_text(error)
-        if logger.isEnabledFor(logging.INFO):
-            self.log_exception(method, error, text)
-        return encoding.dumps(("error", ("exception", class_name(error), text)))
-
-    def host_error(self, error: BaseException) -> HostError:
-        what = ": ".join(filter(None, in_text(error)))
-        method = f"{type(self.machine).__name__}.handle_write"
-        return HostError(
-            f"{self.name}: entry {self.index + 1}: {method} raised {what}; that depends on this "
-            "host (its memory, limits, files, modules or time zones), and the other replicas may "
-            "have done otherwise, so it is no reply: this replica stops before that entry. Make "
-            "its host like theirs, or mend the machine"
-        )
-
-    def log_exception(self, method: str, error: BaseException, text: str) -> None:
-        """Name the line that raised; one that does so for command after command, now and then."""
-        place, now = place_of(error, getattr(type(self.machine), method)), time.monotonic()
-        level = logging.DEBUG
-        if now >= self.quiet_until.get(place, now):
-            self.quiet_until[place] = now + LOG_AGAIN_S
-            level = logging.INFO
-        logger.log(
-            level, "%s: %s.%s raised %s: %.1000s (%s)",
-            self.name, type(self.machine).__name__, method, class_name(error), text, place,
-            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
-        )  # fmt: skip
 
     def tell_of_change(self, before: Any, after: Any) -> None:
         """Warn, once for each pair, of a state that is of another type than before: `return reply,
@@ -419,77 +385,6 @@ def keep(state: Any) -> None:
     """
     if hasattr(state, "commit"):
         state.commit()
-
-
-def depends_on_host(error: BaseException) -> bool:
-    """Tell whether a command that raised this here may do otherwise on another replica. An OSError
-    with a number comes from the operating system; one without is the machine's own.
-
-    What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
-    error`. Looks past what the error's class says of itself, which may raise.
-    """
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        if issubclass(type(one), HOSTS_OWN) or (
-            issubclass(type(one), OSError) and own(OSError, "errno", one) is not None
-        ):
-            return True
-        seen.add(id(one))
-        waiting += own(BaseException, "__cause__", one), own(BaseException, "__context__", one)
-        if issubclass(type(one), BaseExceptionGroup):
-            waiting += own(BaseExceptionGroup, "exceptions", one)
-    return False
-
-
-def own(kind: type[BaseException], name: str, error: BaseException) -> Any:
-    """What `kind` keeps under this name, though the error's class may have another."""
-    return kind.__dict__[name].__get__(error)
-
-
-def opened(
-    stream: Iterator[tuple[bytes, Any]],
-) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
-    """Read the sessions off the front of a snapshot; return them, and the rest."""
-    sessions, stored = Sessions(), []
-    rest = stream
-    for kind, term in stream:
-        if kind != SESSION:
-            rest = chain([(kind, term)], stream)
-            break
-        stored.append(term)
-    sessions.restore(stored)
-    return sessions, rest
-
-
-def first_state(machine: Machine, name: str) -> Any:
-    """Return what the machine's `init` does; where it raises, tell in which line."""
-    try:
-        return machine.init(name)
-    except (MemoryError, RaftError):
-        raise
-    except Exception as error:
-        kind = type(machine)
-        logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
-            "%s: %s.init raised %s: %s (%s)",
-            name, kind.__name__, *in_text(error), place_of(error, kind.init),
-        )  # fmt: skip
-        raise
-
-
-def place_of(error: BaseException, function: Any) -> str:
-    """Return the line at which `function`, or what it called in its own file, raised `error`."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return "in no function of Python's"
-    line, name = code.co_firstlineno, code.co_name
-    for frame, number in walk_tb(own(BaseException, "__traceback__", error)):
-        if frame.f_code.co_filename == code.co_filename:
-            line, name = number, frame.f_code.co_name
-    return f"{code.co_filename}:{line}, in {name}"
 
 
 def changed_type(machine: Machine, before: Any, after: Any, index: int) -> str:

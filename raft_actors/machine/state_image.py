@@ -11,10 +11,11 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.encoding import ATOMS
+from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.undo_dict import UndoDict, are_constant
 from raft_actors.stores.snapshots import PIECE, SESSION
 
-__all__ = ["Frozen", "StateImage", "put_together"]
+__all__ = ["Frozen", "StateImage", "opened", "pieces_of", "put_together"]
 
 SLICE = 1_000
 """Items in one piece: encoding it keeps other threads waiting for a fraction of a millisecond."""
@@ -136,3 +137,18 @@ def put_together(kind: str, pieces: Iterator[Any]) -> Any:
             return next(pieces)
         case _:
             raise ValueError(f"a snapshot of kind {kind!r}, which this version does not know")
+
+
+def opened(
+    stream: Iterator[tuple[bytes, Any]],
+) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
+    """Read the sessions off the front of a snapshot; return them, and the rest."""
+    sessions, stored = Sessions(), []
+    rest = stream
+    for kind, term in stream:
+        if kind != SESSION:
+            rest = chain([(kind, term)], stream)
+            break
+        stored.append(term)
+    sessions.restore(stored)
+    return sessions, rest

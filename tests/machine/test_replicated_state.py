@@ -462,7 +462,7 @@ def test_a_line_that_raises_for_every_command_is_told_now_and_then(caplog):
         write(applied, "here")
         write(applied, "helper")
     assert len(caplog.records) == 2
-    applied.quiet_until.clear()
+    applied.exceptions.quiet_until.clear()
     write(applied, "here")
     assert len(caplog.records) == 3
 
