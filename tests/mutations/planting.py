@@ -122,6 +122,9 @@ def catch(
         copy(source, directory)
         if mutation is not None:
             plant(mutation, directory)
+        if mutation is not None:  # the tests of the bug's own room are the most likely to see it
+            own = f"tests/{mutation.module.partition('/')[0]}/"
+            nets = sorted(nets, key=lambda net: not f"{net}/".startswith(own))
         test = red_test(directory, nets)
         if test and not both:
             return Catch(test, NOT_PLAYED)
