@@ -1,6 +1,7 @@
 """Nodes that encrypt: who is let in, who is told what, and what is left of a bridge over TLS."""
 
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -137,6 +138,20 @@ def test_what_was_sent_before_a_node_stopped_arrives(pair):
     a.stop()
     eventually(lambda: [body for _node, body in seen.bodies] == ["last"])
     eventually(lambda: b.list() == [])
+
+
+def test_a_forked_child_says_nothing_over_the_links_of_its_parent(pair):
+    """Planted: the child closes its copies by way of TLS, which says that all is over."""
+    a, b, _seen = pair
+    assert a.ping(b.name) == "pong"
+    links = [node._bridge._links[to.name].connection for node, to in ((a, b), (b, a))]
+    child = os.fork()
+    if not child:
+        os._exit(0)  # all nodes were forgotten in the fork itself
+    os.waitpid(child, 0)
+    for _ in range(3):
+        assert a.ping(b.name) == b.ping(a.name) == "pong"
+    assert links == [node._bridge._links[to.name].connection for node, to in ((a, b), (b, a))]
 
 
 # Who is not let in.
