@@ -1,5 +1,6 @@
 """Config: every bound and every timeout of a peer and its node, with its unit."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
@@ -8,7 +9,8 @@ from typing import Any
 
 from raft_actors.paths import absolute
 
-__all__ = ["FRAME_ROOM", "Config"]
+__all__ = ["FRAME_ROOM", "LOG_STORES", "LOG_STORE_GROUP", "Config", "foreign_log_stores",
+           "is_log_store"]  # fmt: skip
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -16,6 +18,11 @@ FRAME_ROOM = 64 * KIB
 """What a frame holds besides a command: by so much a frame's bound exceeds that of a command."""
 TIMEOUT_MAX = 100.0
 """Nobody means a group to wait so long for a leader: these are milliseconds, as in Elixir."""
+
+LOG_STORES = ("rocksdb", "lmdb", "memory")
+LOG_STORE_GROUP = "raft_actors.log_stores"
+"""Entry points of this group are log stores that other packages bring."""
+CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +48,8 @@ class Config:
     """Where the peer keeps its log; None means `data/<node>/<peer>` under the directory in which
     the process was when it became a node. A relative path is made absolute here."""
     log_store: str = "rocksdb"
-    """`"rocksdb"` or, with the extra `lmdb`, `"lmdb"`: durable; `"memory"`, for tests, is not."""
+    """`"rocksdb"` or, with the extra `lmdb`, `"lmdb"`: durable; `"memory"`, for tests, is not. Or
+    the name of a store that an installed package brings, or `"module:Class"`."""
 
     trace: str | Path | None = None
     """Directory of a flight recorder: a JSON line for each event of the protocol; None means
@@ -124,9 +132,11 @@ class Config:
             raise ValueError(
                 f"lease_clock_drift_max must be a number from 0 to below 1, or None, not {drift!r}"
             )
-        if self.log_store not in ("rocksdb", "lmdb", "memory"):
+        if not is_log_store(self.log_store):
+            brought = ", ".join(map(repr, foreign_log_stores())) or "none"
             raise ValueError(
-                f'log_store must be "rocksdb", "lmdb" or "memory", not {self.log_store!r}'
+                f'log_store must be "rocksdb", "lmdb" or "memory", the name of a store that an '
+                f'installed package brings ({brought}) or "module:Class", not {self.log_store!r}'
             )
         if self.frame_bytes_max < self.command_bytes_max + FRAME_ROOM:
             raise ValueError(
@@ -152,6 +162,21 @@ class Config:
                 f"unknown Config field {unknown[0]!r}; the fields are {', '.join(known)}"
             )
         return replace(base, **changes)
+
+
+def is_log_store(name: object) -> bool:
+    """Tell whether it can be a log store's name; whether that can be imported is seen later."""
+    if not isinstance(name, str):
+        return False
+    known = name in LOG_STORES or bool(CLASS_PATH.fullmatch(name))
+    return known or name in foreign_log_stores()
+
+
+def foreign_log_stores() -> list[str]:
+    """Return the names of the log stores that installed packages bring."""
+    from importlib.metadata import entry_points  # it takes a while to import
+
+    return sorted({each.name for each in entry_points(group=LOG_STORE_GROUP)})
 
 
 def require_positive(name: str, value: object, kinds: tuple[type, ...]) -> None:

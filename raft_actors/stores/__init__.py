@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raft_actors.config import LOG_STORES, foreign_log_stores, is_log_store
 from raft_actors.errors import StoreError
 from raft_actors.stores.log_store import (
     FRESH_BALLOT,
@@ -23,6 +24,7 @@ __all__ = [
     "Saved",
     "StoredBallot",
     "durable_kind",
+    "durable_kinds",
     "new_incarnation",
     "open_store",
 ]  # fmt: skip
@@ -48,7 +50,7 @@ def open_store(
 ) -> LogStore:
     """Open the store at `path`, or make a fresh one there.
 
-    kind    "rocksdb", "lmdb", or "memory" (gone with the process)
+    kind    as in Config: "rocksdb", "lmdb", "memory" (gone with the process), or a foreign one
     owner   the peer's (name, node). A directory made for one peer is refused to every other: it
             holds the first one's vote.
     mark    of the store that must be there, if it is one on a disk; None: any, or none
@@ -65,7 +67,7 @@ def open_store(
 def durable_kind(kind: str) -> "type[DurableStore[Any]]":
     """Return the class of the stores of this kind, which are on a disk.
 
-    Raises StoreError when its package can't be imported.
+    Raises StoreError when its package can't be imported, ValueError for what is no kind.
     """
     try:
         if kind == "rocksdb":
@@ -78,7 +80,17 @@ def durable_kind(kind: str) -> "type[DurableStore[Any]]":
             return LmdbStore
     except ImportError as error:
         raise cannot_import(error, f'log_store="{kind}"', *PACKAGES[kind]) from error
-    raise ValueError(f'a store is "rocksdb", "lmdb" or "memory", not {kind!r}')
+    if kind == "memory" or not is_log_store(kind):
+        raise ValueError(f"a store on a disk is {', '.join(durable_kinds())}, not {kind!r}")
+    from raft_actors.stores.foreign import foreign_kind
+
+    return foreign_kind(kind)
+
+
+def durable_kinds() -> list[str]:
+    """Return the names of all kinds on a disk that can be opened here, and a form for others."""
+    own = [kind for kind in LOG_STORES if kind != "memory"]
+    return [*own, *foreign_log_stores(), "module:Class"]
 
 
 def cannot_import(error: ImportError, what: str, package: str, advice: str) -> Exception:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 from zlib import crc32
 
+from raft_actors.config import is_log_store
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
 from raft_actors.stores.files import absent, sync_directory, sync_names, translated
@@ -32,7 +33,6 @@ logger = logging.getLogger("raft_actors.stores")
 MAGIC = "raft_actors store"
 FORMAT = 2  # 1: entries without a time
 BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
-KINDS = ("rocksdb", "lmdb")
 
 Owner = tuple[str, str]
 """The (name, node) of the peer whose vote the directory holds."""
@@ -279,10 +279,10 @@ def kind_of(path: Path) -> str:
         hint = f": do you mean {known[0]}?" if known else ""
         raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
     kind = record.get("kind")
-    if kind not in KINDS:
+    if kind == "memory" or not is_log_store(kind):
         raise StoreCorrupt(
-            f"{path} holds a store of the kind {kind!r}, which this version of raft_actors does "
-            "not know: use the version that wrote it"
+            f"{path} holds a store of the kind {kind!r}, which neither this version of raft_actors "
+            "nor a package that is installed here knows: use what wrote it"
         )
     return str(kind)
 

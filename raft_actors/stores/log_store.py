@@ -1,16 +1,26 @@
 """LogStore: where a peer's ballot and log survive. The contract that every store keeps.
 
-tests/stores/test_contract.py holds each store to what is said here.
+`testing.LogStoreContract` holds each store to what is said here. Whoever brings a store of their
+own writes a `LogDatabase`, at the end of this file, and names it in `Config(log_store=...)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from secrets import randbelow
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from raft_actors.stores.snapshots import Snapshots
 
-__all__ = ["FRESH_BALLOT", "LogStore", "Mark", "Saved", "StoredBallot", "new_incarnation"]
+__all__ = [
+    "FRESH_BALLOT",
+    "LogDatabase",
+    "LogStore",
+    "Mark",
+    "Saved",
+    "StoredBallot",
+    "new_incarnation",
+]
 
 StoredBallot = tuple[Any, ...]
 """(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
@@ -109,3 +119,58 @@ class LogStore(Protocol):
 
     def destroy(self) -> None:
         """Close, and remove what was stored."""
+
+
+class LogDatabase(Protocol):
+    """The database behind a store on a disk: some named records, and a log of entries from 1 on.
+
+    This is all that a package writes in order to bring a store of its own. It need not know what
+    the records and entries mean, and need not import anything. `stores/foreign.py` makes a
+    `LogStore` of it: that has the lock, owner and incarnation of the data directory, the snapshots,
+    the bounds of the log, and takes nothing more after a write that failed.
+
+    One owner, and one thread at a time, not always the same one. Names and values are bytes. An
+    error of any type may be raised: it ends the peer, whose supervisor opens the database again,
+    later and later. `errors.StoreCorrupt` says that what is stored is damaged, and what to do.
+    """
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool) -> Self:
+        """Open the database in the directory `path`, which is there and holds nothing else.
+
+        create  make it; one may be there, whose making was interrupted: open that one. Without
+                `create` it must be there, and whole: raise, and never begin an empty one in its
+                place, for a peer that forgot its vote could vote twice
+        """
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the record of this name, None if there is none."""
+
+    def last(self) -> int:
+        """Return the index of the last entry, 0 if there is none. Quick, however long the log."""
+
+    def entries(self, first: int, last: int) -> list[bytes]:
+        """Return the entries `first..last`, some hundreds at most. Raise if one is missing."""
+
+    def write(self, records: Mapping[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
+        """Put `records` by name and, unless `first` is 0, remove the log from `first` on, and
+        append `entries` there.
+
+        All of it or nothing, whenever the process or the machine stops; on the disk, synced, when
+        this returns.
+        """
+
+    def delete_through(self, records: Mapping[bytes, bytes], through: int) -> None:
+        """Put `records`, and remove the entries up to `through`: both or nothing. It need not be
+        synced: a later `write` does that.
+        """
+
+    def delete_all(
+        self, records: Mapping[bytes, bytes], first: int, entries: Sequence[bytes]
+    ) -> None:
+        """Put `records`, and let the log be `entries`, from `first` on: all of it or nothing, and
+        synced, as in `write`. The log may have ended before `first` or gone on behind it.
+        """
+
+    def close(self) -> None:
+        """Let go of the files. Nothing is called after it."""

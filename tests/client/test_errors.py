@@ -27,6 +27,7 @@ from tests.peer.test_between_nodes import KIB, group  # noqa: F401 - fixture
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
 
+CONTRACT = "../raft_actors/testing/log_store_contract.py::"
 PROVOKED_BY = {
     "NotApplied": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
     "NoLeader": "client/test_cluster.py::test_no_leader",
@@ -44,10 +45,10 @@ PROVOKED_BY = {
     "NoNode": "nodes/test_bridge.py::test_a_stopped_node_reaches_nobody_and_says_so",
     "NoProcess": "nodes/test_remote.py::test_no_actor_of_that_name",
     "NoConnection": "nodes/test_remote.py::test_a_killed_process_takes_its_actors_with_it",
-    "DataDirInUse": "stores/test_contract.py::test_an_open_store_cannot_be_opened_again",
+    "DataDirInUse": CONTRACT + "test_an_open_store_cannot_be_opened_again",
     "StoreCorrupt": "stores/test_durable.py::test_a_directory_of_a_newer_format_is_refused",
     "StoreError": "stores/test_lmdb.py::test_without_the_package_the_command_to_run_is_named",
-    "LogCompacted": "stores/test_contract.py::test_compacted_entries_are_gone_and_said_to_be",
+    "LogCompacted": CONTRACT + "test_compacted_entries_are_gone_and_said_to_be",
     "MachineTooOld": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
     "HostError": "peers/test_applied.py::"
     "test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer",

@@ -15,6 +15,7 @@ SAYS = {
     "kv_store": "",
     "kv_tree": "",
     "counter": "the new leader's count: ('ok', 42)",
+    "sqlite_log_store": "the answer: ('error', 'key_not_found')\nthe answer: ('ok', 42)",
     "on_disk": "the: 2000\n20 times word99",
     "supervised_actors": "another took its name; 9 / 2 = 4.5",
 }

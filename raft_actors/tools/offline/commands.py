@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raft_actors.errors import REJOIN, StoreCorrupt
+from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
+from raft_actors.stores import durable_kind
 from raft_actors.tools.offline.backup import export_backup, import_backup, verify_backup
 from raft_actors.tools.offline.entries import entries_of
 from raft_actors.tools.offline.examine import examine
 from raft_actors.tools.offline.force_configuration import CannotForce, force, parse_address, plan
-from raft_actors.tools.offline.migrate import KINDS, migrate
+from raft_actors.tools.offline.migrate import migrate
 from raft_actors.tools.offline.stopped_peer import refused_in_words, stopped
 from raft_actors.tools.offline.tables import entries_table, show, show_findings, show_forcing
 
@@ -23,6 +24,7 @@ ENTRIES_MAX = 1_000
 """Entries shown when it isn't said where to end."""
 
 Directory = Annotated[Path, typer.Argument(help="The data directory of one peer that is stopped.")]
+To = Annotated[str, typer.Option(help="The kind of store, as in Config(log_store=...).")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 recover = typer.Typer(
@@ -33,7 +35,7 @@ recover = typer.Typer(
 
 def run_migrate(
     directory: Directory,
-    to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")],
+    to: To,
 ) -> None:
     """Move a stopped peer's log into a store of another kind. The old one is kept."""
     check_kind(to)
@@ -49,8 +51,10 @@ def run_migrate(
 
 
 def check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise typer.BadParameter(f"a durable store is {' or '.join(KINDS)}, not {kind!r}")
+    try:
+        durable_kind(kind)
+    except (ValueError, StoreError) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @recover.command("inspect")
@@ -183,7 +187,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A backup: of `recover export` or `Raft.backup`.")],
     directory: Annotated[Path, typer.Argument(help="The data directory to make.")],
     peer: Annotated[str, typer.Option(help="Whose it will be, as NAME:NODE.")],
-    to: Annotated[str, typer.Option(help=f"The kind of store: {' or '.join(KINDS)}.")] = "rocksdb",
+    to: To = "rocksdb",
 ) -> None:
     """Make a new group's first member from a backup. Others are added to it when it runs."""
     check_kind(to)

@@ -16,9 +16,7 @@ from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import sync_directory
 from raft_actors.tools.offline.stopped_peer import batches, stopped
 
-__all__ = ["KINDS", "Migrated", "migrate"]
-
-KINDS = ("lmdb", "rocksdb")
+__all__ = ["Migrated", "migrate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def migrate(path: Path, to: str) -> Migrated:
     with stopped(path) as source:
         saved = source.load()
         if source.kind == to:
-            old = put_away(source, [name for name in KINDS if name != to])
+            old = put_away(source, other_kinds(source))
             return Migrated(to, saved.first, saved.last, old, was_already=True)
         copy(source, kind)
         source.release()
@@ -88,6 +86,12 @@ def compare(source: DurableStore[Any], target: DurableStore[Any]) -> None:
             f"{target.directory.database} is not what was written to it: check the disk; "
             f"{source.directory.database} is as it was"
         )
+
+
+def other_kinds(store: DurableStore[Any]) -> list[str]:
+    """Return the kinds of the other databases in the directory, those that were put away aside."""
+    names = [path.name.removeprefix("log.") for path in sorted(store.path.glob("log.*"))]
+    return [name for name in names if name != store.kind and ".old-" not in name]
 
 
 def put_away(store: DurableStore[Any], kinds: list[str]) -> Path | None:
