@@ -38,6 +38,7 @@ class StateMachine:
 
     A command must do the same on every replica: nothing in `handle_write` may depend on clocks,
     chance, files, threads, set order or `hash(str)`. Put such values into the command.
+    A command asks no peer either: `Raft` and `Cluster` raise RuntimeError there.
 
     An exception in `handle_write` is the command's result, on every replica alike: its writer
     gets `("error", ("exception", type_name, text))` and the state stays what it was before. That
