@@ -32,6 +32,7 @@ from raft_actors.core.role import Handlers, Role
 
 if TYPE_CHECKING:
     from raft_actors.names import Address
+from raft_actors.core.reports import report_leaderless
 from raft_actors.core.state import State
 
 __all__ = ["Candidate", "PreCandidate"]
@@ -58,7 +59,7 @@ class Campaign(Role):
 
     def on_tick(self, _tick: Tick) -> None:
         if self.state.now >= self.deadline:
-            self.state.report_leaderless(self.heard)
+            report_leaderless(self.state, self.heard)
             self.state.become_pre_candidate()
 
     def count(self, reply: "PreVoteReply | VoteReply") -> None:

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from math import inf
 
+from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Read, Trouble
+from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.follower_reads import FollowerReads, WaitingRead
 from raft_actors.core.founding import Founding
 from raft_actors.core.messages import (
@@ -34,6 +36,7 @@ from raft_actors.core.messages import (
     Written,
 )
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, redirect
+from raft_actors.core.reports import report_leaderless, report_no_group
 from raft_actors.core.role import Role
 from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.core.state import State
@@ -109,7 +112,7 @@ class Follower(Role):
                 state.become_pre_candidate()
         elif state.now >= self.misses_at:
             if self.leader is None:
-                state.report_leaderless()
+                report_leaderless(state)
             self.leader = None
 
     def on_node_lost(self, lost: NodeLost) -> None:
@@ -150,7 +153,7 @@ class Follower(Role):
             self.reject(request)
             return
 
-        if entries and not state.are_a_leaders(prev, entries):
+        if entries and not are_a_leaders(state, prev, entries):
             state.report(Trouble("impossible_entries", request.source))
             return
         state.extend(request.source, prev, entries)
@@ -248,7 +251,7 @@ class Follower(Role):
 
     def refuse_request(self, event: Propose | Transfer) -> None:
         if type(event) is Propose:  # who hands over may only be ending
-            self.state.report_no_group()
+            report_no_group(self.state)
         self.state.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:
@@ -266,7 +269,7 @@ class Follower(Role):
             return
         serves = (stale or event.consistency == FOLLOWER) and not state.is_witness
         if self.leader is None or not serves:
-            state.report_no_group()
+            report_no_group(state)
             self.refuse_read(event, redirect(self.leader))
         elif reads.count >= state.config.proposals_max:
             state.answer(event.ticket, ("error", "overloaded"))
@@ -357,3 +360,26 @@ Follower.handlers = {
     ReadIndexReply: Follower.on_read_index_reply,
     Configure: Follower.on_configure,
 }
+
+
+def are_a_leaders(state: State, prev_index: int, entries: list[bytes]) -> bool:
+    """Tell whether a leader of this group may have sent these: it replaces no committed entry
+    (§5.4.3), and its configurations follow on each other. One that names another entry as the
+    configuration before it would end each life of a peer that has to cut it off its log.
+    """
+    last = min(state.commit_index, prev_index + len(entries))
+    known = max(0, last - prev_index)
+    if known and state.log.between(prev_index + 1, last) != entries[:known]:
+        return False
+    new = entries[known:]
+    if CONFIG in map(kind_of, new):
+        before, first = state.configuration, prev_index + known + 1
+        while before.index >= first:
+            before = state.configuration_at(before.previous)
+        for index, entry in enumerate(new, first):
+            if kind_of(entry) == CONFIG:
+                after = Configuration.decode(payload_of(entry), index)
+                if after.previous != before.index:
+                    return False
+                before = after
+    return True

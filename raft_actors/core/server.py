@@ -21,6 +21,7 @@ from raft_actors.core.messages import (
     TimeoutNow,
     VoteReply,
 )
+from raft_actors.core.reports import report_silent
 from raft_actors.core.role import Role
 from raft_actors.core.state import State
 from raft_actors.names import Address
@@ -78,7 +79,7 @@ class Server(State):
             if event.term != self.term and not self.accept_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
-            self.report_silent(self.founding.silent(self.others()))
+            report_silent(self, self.founding.silent(self.others()))
             self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return

@@ -4,13 +4,13 @@ The roles work on it: they read and change it, and say in whose role the peer go
 the roles are, `Server` alone knows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
-from raft_actors.core.configuration import Configuration, is_group, named
+from raft_actors.core.configuration import Configuration, is_group
 from raft_actors.core.effects import Ballot, Effects, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.founding import Founding
@@ -34,8 +34,6 @@ __all__ = ["State"]
 
 LEADERLESS_TIMEOUTS = 5
 """So many longest election timeouts without a leader are told; an election takes one or two."""
-TOLD_AGAIN_S = 60.0
-"""How often at the least; at first each time after as long again."""
 
 
 class State:
@@ -262,28 +260,6 @@ class State:
         self.log.append(entries)
         self.note_configurations(first, entries)
 
-    def are_a_leaders(self, prev_index: int, entries: list[bytes]) -> bool:
-        """Tell whether a leader of this group may have sent these: it replaces no committed entry
-        (§5.4.3), and its configurations follow on each other. One that names another entry as the
-        configuration before it would end each life of a peer that has to cut it off its log.
-        """
-        last = min(self.commit_index, prev_index + len(entries))
-        known = max(0, last - prev_index)
-        if known and self.log.between(prev_index + 1, last) != entries[:known]:
-            return False
-        new = entries[known:]
-        if CONFIG in map(kind_of, new):
-            before, first = self.configuration, prev_index + known + 1
-            while before.index >= first:
-                before = self.configuration_at(before.previous)
-            for index, entry in enumerate(new, first):
-                if kind_of(entry) == CONFIG:
-                    after = Configuration.decode(payload_of(entry), index)
-                    if after.previous != before.index:
-                        return False
-                    before = after
-        return True
-
     def extend(self, leader: Address, prev_index: int, entries: list[bytes]) -> None:
         """Take the leader's entries into the log; see `Log.extend`."""
         changed = self.log.extend(prev_index, entries)
@@ -394,44 +370,6 @@ class State:
         self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
 
     # What a person is told.
-
-    def report_silent(self, silent: list[Address]) -> None:
-        """Name those that have not answered a founder: they don't run, or are called otherwise."""
-        if silent:
-            self.troubles.pop("silent", None)  # of an earlier attempt
-            self.report(Trouble("silent", silent[0], named(silent)))
-
-    def report_no_group(self) -> None:
-        """Have a person told who asks a peer of no group for what only a group can do."""
-        if not self.voters.members:
-            self.report(Trouble("no_group", self.peer))
-
-    def report_leaderless(self, heard: Mapping[Address, int] | None = None) -> None:
-        """Have a person told, now and then, that there has been no leader for long, and who of
-        the members is not among those that were `heard`, or has another data directory. A learner
-        asks nobody.
-        """
-        if self.now < self.tell_at:
-            return
-        since = self.now - self.leaderless_at
-        self.tell_at = self.now + min(since, TOLD_AGAIN_S)
-        asked = [] if heard is None else self.others()
-        heard = heard or {}
-        silent = [member for member in asked if member not in heard]
-        what = "not_formed" if self.founding else "no_leader"
-        if self.founding and self.troubles.keys() - {"not_formed", "no_group"}:
-            return  # those say why
-        detail = f"for {since:.0f} s"
-        if silent:
-            detail += f": no answer from {named(silent)}"
-        for member in asked:
-            if member in heard and not self.voters.counts(member, heard[member]):
-                detail += (
-                    f"; {named([member])} answers, and has no vote: the group does not know the "
-                    "data directory it has"
-                )
-        self.troubles.pop(what, None)  # it is told again
-        self.report(Trouble(what, silent[0] if silent else self.peer, detail))
 
     def note_leader(self, leader: Address | None) -> None:
         """There is another leader than before, or none any more."""

@@ -169,7 +169,7 @@ PLANTED = {
     "dialler": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
     "terms": ("raft_actors.encoding.loads", lambda data: [data]),
     "messages": ("raft_actors.peer.message_codec.pack", lambda message: [message.term]),
-    "stepped": ("raft_actors.core.server.Server.are_a_leaders", lambda *_arguments: True),
+    "stepped": ("raft_actors.core.follower.are_a_leaders", lambda *_arguments: True),
     "requests": ("tests.fuzz.targets.event_of", lambda _o, payload, ids, _t: Propose(None, 0, ids)),
     "mapper": ("tests.fuzz.targets.answer", lambda *_arguments: b"40123\n"),
     "mapper_answers": ("tests.fuzz.targets.ask_mapper", lambda *_arguments: 70000),
