@@ -29,49 +29,51 @@ PAGE = (ROOT / "docs" / "errors.md").read_text()
 
 CONTRACT = "../raft_actors/testing/log_store_contract.py::"
 PROVOKED_BY = {
-    "NotApplied": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
-    "NoLeader": "client/test_cluster.py::test_no_leader",
-    "Unavailable": "client/test_cluster.py::test_unavailable",
+    "NotApplied": "public/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "NoLeader": "public/test_cluster.py::test_no_leader",
+    "Unavailable": "public/test_cluster.py::test_unavailable",
     "TooStale": "client/test_reads.py::test_stale_reads_say_when_nobody_can_be_so_fresh",
-    "Overloaded": "client/test_cluster.py::test_overloaded",
-    "CommandTooLarge": "client/test_cluster.py::test_command_too_large",
-    "OutcomeUnknown": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
-    "SessionExpired": "client/test_cluster.py::test_session_expired_only_for_what_is_in_doubt",
-    "ReplyLost": "client/test_cluster.py::test_reply_lost",
+    "Overloaded": "public/test_cluster.py::test_overloaded",
+    "CommandTooLarge": "public/test_cluster.py::test_command_too_large",
+    "OutcomeUnknown": "public/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "SessionExpired": "public/test_cluster.py::test_session_expired_only_for_what_is_in_doubt",
+    "ReplyLost": "public/test_cluster.py::test_reply_lost",
     "FrameTooLarge": "client/test_errors.py::test_a_reply_that_fits_no_frame",
-    "BadName": "nodes/test_naming.py::test_a_bad_name_is_refused_in_words",
-    "UnsafeCookie": "nodes/test_cookie.py::test_a_cookie_file_that_others_may_read_is_refused",
-    "NameTaken": "nodes/test_naming.py::test_a_name_is_taken_while_its_process_lives",
-    "NoNode": "nodes/test_bridge.py::test_a_stopped_node_reaches_nobody_and_says_so",
-    "NoProcess": "nodes/test_remote.py::test_no_actor_of_that_name",
-    "NoConnection": "nodes/test_remote.py::test_a_killed_process_takes_its_actors_with_it",
+    "BadName": "node/test_naming.py::test_a_bad_name_is_refused_in_words",
+    "UnsafeCookie": "node/test_cookie_file.py::test_a_cookie_file_that_others_may_read_is_refused",
+    "BadTls": "transport/test_tls.py::"
+    "test_a_certificate_that_others_would_refuse_is_refused_at_the_start",
+    "NameTaken": "node/test_naming.py::test_a_name_is_taken_while_its_process_lives",
+    "NoNode": "node/test_transports.py::test_a_stopped_node_reaches_nobody_and_says_so",
+    "NoProcess": "node/test_remote_ref.py::test_no_actor_of_that_name",
+    "NoConnection": "node/test_remote_ref.py::test_a_killed_process_takes_its_actors_with_it",
     "DataDirInUse": CONTRACT + "test_an_open_store_cannot_be_opened_again",
     "StoreCorrupt": "stores/test_durable.py::test_a_directory_of_a_newer_format_is_refused",
     "StoreError": "stores/test_lmdb.py::test_without_the_package_the_command_to_run_is_named",
     "LogCompacted": CONTRACT + "test_compacted_entries_are_gone_and_said_to_be",
-    "MachineTooOld": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
-    "HostError": "peers/test_applied.py::"
+    "MachineTooOld": "peer/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
+    "HostError": "machine/test_replicated_state.py::"
     "test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer",
-    "UpgradeFailed": "peers/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
-    "redirect": "peers/test_raft.py::test_writing_reading_and_being_redirected",
-    "election_in_progress": "client/test_cluster.py::test_outcome_unknown_and_then_settled",
-    "overloaded": "peers/test_raft.py::"
+    "UpgradeFailed": "peer/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
+    "redirect": "public/test_raft.py::test_writing_reading_and_being_redirected",
+    "election_in_progress": "public/test_cluster.py::test_outcome_unknown_and_then_settled",
+    "overloaded": "public/test_raft.py::"
     "test_clients_of_a_busy_peer_are_refused_at_once_and_nothing_grows",
-    "command_too_large": "peers/test_between_nodes.py::"
+    "command_too_large": "peer/test_between_nodes.py::"
     "test_a_command_that_fits_no_frame_is_refused_by_the_leader_too",
-    "no_peer": "peers/test_raft.py::test_nobody_of_that_name",
+    "no_peer": "public/test_raft.py::test_nobody_of_that_name",
     "no_node": "cluster/test_crashes.py::"
     "test_requests_across_nodes_get_the_answers_of_the_reference",
-    "too_stale": "peers/test_reads.py::"
+    "too_stale": "public/test_raft_reads.py::"
     "test_any_peer_answers_stale_reads_and_says_when_they_would_be_too_stale",
     "reply_too_large": "client/test_errors.py::test_a_reply_that_fits_no_frame",
     "bad_request": "client/test_errors.py::test_a_request_of_another_version",
-    "timeout": "peers/test_raft.py::test_a_write_that_finds_no_majority_times_out",
-    "outcome_unknown": "peers/test_lifecycle.py::test_a_killed_leader_leaves_no_request_unanswered",
-    "exception": "client/test_cluster.py::"
+    "timeout": "public/test_raft.py::test_a_write_that_finds_no_majority_times_out",
+    "outcome_unknown": "peer/test_lifecycle.py::test_a_killed_leader_leaves_no_request_unanswered",
+    "exception": "public/test_cluster.py::"
     "test_a_machines_replies_that_look_like_errors_of_rafts_are_replies",
-    "already_started": "peers/test_raft.py::test_starting_a_name_twice_is_already_started",
-    "restarting": "peers/test_raft.py::test_a_crash_loop_takes_only_its_own_peer_down",
+    "already_started": "public/test_raft.py::test_starting_a_name_twice_is_already_started",
+    "restarting": "public/test_raft.py::test_a_crash_loop_takes_only_its_own_peer_down",
     "must_be_in_consensus_group": "core/test_founding.py::test_a_founder_must_be_a_member",
     "peers_not_responding": "core/test_founding.py::"
     "test_a_founder_without_a_majority_gives_up_and_may_try_again",
@@ -88,17 +90,18 @@ PROVOKED_BY = {
     "other_incarnation": "core/test_incarnations.py::test_a_wiped_disk_acknowledges_nothing",
     "in_another_group": "core/test_incarnations.py::"
     "test_a_founder_of_a_group_that_exists_is_told_so",
-    "no_group": "peers/test_joining.py::test_joining_by_one_that_has_no_group_says_so",
+    "no_group": "peer/test_joining.py::test_joining_by_one_that_has_no_group_says_so",
     "remove_first": "core/test_witnesses.py::"
     "test_a_member_changes_between_state_and_none_only_by_leaving_first",
-    "has_another_part": "peers/test_joining.py::test_a_member_does_not_join_again_as_a_witness",
-    "last_member": "peers/test_joining.py::test_the_last_member_does_not_leave",
+    "has_another_part": "peer/test_joining.py::test_a_member_does_not_join_again_as_a_witness",
+    "last_member": "peer/test_joining.py::test_the_last_member_does_not_leave",
     "keeps_no_state": "core/test_witnesses.py::test_nobody_hands_over_to_a_witness",
-    "no_such_member": "peers/test_raft.py::test_whom_the_group_does_not_have_is_no_such_member",
+    "no_such_member": "public/test_raft.py::test_whom_the_group_does_not_have_is_no_such_member",
     "transfer_in_progress": "core/test_transfer.py::test_a_second_transfer_waits_for_the_first",
-    "not_found": "peers/test_raft.py::test_the_first_entries_are_those_of_the_original",
-    "compacted": "offline/test_force.py::test_the_configuration_may_be_in_a_snapshot_alone",
-    "snapshot_failed": "peers/test_backup.py::test_a_state_that_cannot_be_written_down_is_told",
+    "not_found": "public/test_raft.py::test_the_first_entries_are_those_of_the_original",
+    "compacted": "tools/offline/test_force.py::test_the_configuration_may_be_in_a_snapshot_alone",
+    "snapshot_failed": "public/test_raft_backup.py::"
+    "test_a_state_that_cannot_be_written_down_is_told",
     "backup_failed": "cluster/test_recovery.py::"
     "test_a_backup_of_a_running_group_becomes_another_group",
 }
