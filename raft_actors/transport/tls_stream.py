@@ -256,14 +256,21 @@ class TlsStream:
         filled = 0
         with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record is to come
             while filled < len(buffer) and (self._incoming.pending or self._tls.pending()):
-                try:
-                    count: Any = self._tls.read(len(buffer) - filled, buffer[filled:])
-                    filled += count
-                except ssl.SSLZeroReturnError:  # close_notify
+                count = self._read(buffer[filled:])
+                if not count:
                     self._ended = True
                     self._incoming.read()
                     break
+                filled += count
         return filled
+
+    def _read(self, buffer: memoryview) -> int:
+        """Decrypt some bytes into `buffer`; 0 says that the other end sends no more."""
+        try:
+            count: Any = self._tls.read(len(buffer), buffer)
+        except ssl.SSLZeroReturnError:  # close_notify, where this end has sent its own before
+            return 0
+        return int(count)
 
     def _answer(self) -> None:
         """Send what TLS itself has to say; where other bytes wait, behind them."""
