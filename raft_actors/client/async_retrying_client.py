@@ -182,7 +182,7 @@ class AsyncRetryingClient:
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Wait on the loop for a function that a thread runs."""
-        self.client.router.node.check_process()
+        self.client.finder.router.node.check_process()
         return await self.on_thread(self.threads, function, *arguments)
 
     def on_thread(

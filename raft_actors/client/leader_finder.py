@@ -57,6 +57,7 @@ def find_leader(members: list[Address], deadline: float, *, other_than: Address)
 class LeaderFinder:
     """Shared by all threads of a handle. One of them asks around, the others wait for it.
 
+    router   of the node that this process is; see `follow_node`
     seeds    the addresses that the handle was given: asked, whatever becomes of the group
     members  of the newest configuration heard of
     known    members of any configuration heard of, the latest last: asked as well once those of
@@ -82,6 +83,7 @@ class LeaderFinder:
 
     def lost(self, target: Address | None) -> None:
         """`target` does not lead, or does not answer."""
+        self.follow_node()
         if self.leader == target:
             self.leader = None
 
@@ -175,7 +177,14 @@ class LeaderFinder:
         more = self.known if self.is_at_a_loss else ()
         return tuple(dict.fromkeys((*self.members, *self.seeds, *more)))
 
+    def follow_node(self) -> None:
+        """Go on with this process' node, where the one of before was stopped, or there was none."""
+        node = self.router.node
+        if not (node.running or node.forked):
+            self.router = peers_here().router
+
     def ask(self, address: Address) -> Future[Any]:
+        self.follow_node()
         return self.router.request(address, [STATUS, address[0], NOTHING, 0, 0])
 
     def learn(self, status: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ class Pending(Operation[RetryingClient]):
         call = self._call
         if call is not None:
             if call.future is not None and not call.future.done():
-                node = self._client.router.node
+                node = self._client.finder.router.node
                 node.check_process()
                 node.flush()
             try:
@@ -119,10 +119,10 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
         self._under_way.append(pending)
         self._unsent += 1
         if len(self._under_way) > 1 and self._unsent < SENT_TOGETHER:
-            self._client.router.node.flush_soon()
+            self._client.finder.router.node.flush_soon()
         else:
             self._unsent = 0
-            self._client.router.node.flush()
+            self._client.finder.router.node.flush()
         return pending
 
     def drain(self) -> None:

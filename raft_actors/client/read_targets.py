@@ -12,9 +12,8 @@ __all__ = ["ReadTargets"]
 class ReadTargets:
     """Members in turn, those of this very node first. Shared by all threads of a handle."""
 
-    def __init__(self, finder: LeaderFinder, node: str) -> None:
+    def __init__(self, finder: LeaderFinder) -> None:
         self.finder = finder
-        self.node = node
         self.turns = count()
 
     def of(self, at: Address | None) -> Iterator[Address]:
@@ -25,4 +24,5 @@ class ReadTargets:
             members = self.finder.members
             turn = next(self.turns) % len(members)
             in_turn = members[turn:] + members[:turn]
-            yield from sorted(in_turn, key=lambda member: member[1] != self.node)
+            here = self.finder.router.node.name
+            yield from sorted(in_turn, key=lambda member: member[1] != here)

@@ -55,14 +55,12 @@ class RetryingClient:
     """
 
     def __init__(self, router: Router, seeds: tuple[Address, ...], timeout: float) -> None:
-        self.router = router
         self.finder = LeaderFinder(router, seeds)
-        self.read_targets = ReadTargets(self.finder, router.node.name)
+        self.read_targets = ReadTargets(self.finder)
         self.timeout = timeout
         self.token = 0
         self.session: ClientSession | None = None
         self.session_lock = threading.RLock()  # it knows its owner: see `open_session`
-        self.command_bytes_max = router.node.config.command_bytes_max
         self.refresh_at = 0.0
         self.closed = False
 
@@ -77,7 +75,7 @@ class RetryingClient:
         """Return when a call that is made now must have its reply. Raises if none may be made."""
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
-        self.router.node.check_process()
+        self.finder.router.node.check_process()
         now = time.monotonic()
         if now >= self.refresh_at:
             self.refresh_at = now + REFRESH_S
@@ -87,10 +85,11 @@ class RetryingClient:
     def write_call(self, command: Any, timeout: float | None) -> Call:
         """Make the call of a write, not sent yet."""
         payload = encoding.dumps(command, "command")
-        if len(payload) > self.command_bytes_max:
+        bytes_max = self.finder.router.node.config.command_bytes_max
+        if len(payload) > bytes_max:
             raise CommandTooLarge(
                 f"{len(payload)} bytes are more than Config.command_bytes_max "
-                f"({self.command_bytes_max}); split it, or raise the bound on every node"
+                f"({bytes_max}); split it, or raise the bound on every node"
             )
         return Call(WRITE, payload, self.deadline(timeout))
 
@@ -158,7 +157,7 @@ class RetryingClient:
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
             try:
-                call.future = self.router.request(target, body, flush=not together)
+                call.future = self.finder.router.request(target, body, flush=not together)
             except FrameTooLarge:
                 self.interpret(call, ("error", "command_too_large"))
         elif call.reason is None:
@@ -267,14 +266,14 @@ class RetryingClient:
     def end_session(self) -> None:
         """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
         session, leader = self.session, self.finder.leader
-        if session is None or leader is None or self.router.node.forked:
+        if session is None or leader is None or self.finder.router.node.forked:
             return
         session.forget_ended()
         if not session.under_way and not session.in_doubt:
             self.session = None
             with suppress(RaftError):
                 body = [WRITE, leader[0], b"", END, session.number]
-                self.router.request(leader, body).abandon()
+                self.finder.router.request(leader, body).abandon()
 
     def detach(self, call: Call) -> None:
         """Nobody waits for the answer to what was sent, and it is not sent again."""
