@@ -153,7 +153,7 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     assert answer[1][0] == "reply_too_large"
     cluster = Cluster(leader)
     client = cluster._client
-    client.router = client.finder.router = peers_of(follower).router
+    client.finder.router = peers_of(follower).router
     with pytest.raises(FrameTooLarge, match="ask for less"):
         cluster.read("all", 5.0)
     assert group.write("small", 1)[0] == "ok"

@@ -82,7 +82,7 @@ def test_a_handle_of_the_parent_is_told_what_to_do(cluster):
 
 def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster, monkeypatch):
     monkeypatch.setattr(
-        type(cluster._client.router), "submit", lambda *_: None
+        type(cluster._client.finder.router), "submit", lambda *_: None
     )  # it is not answered
     pending = cluster.pipeline(timeout=30).write(("set", "k", 2))
     took, said = said_in_a_child(pending.result)

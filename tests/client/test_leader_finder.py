@@ -1,11 +1,12 @@
 """The finder: what becomes of members and leaders that it has heard of."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from raft_actors import encoding
-from raft_actors.client.leader_finder import LeaderFinder, Search
+from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker
 from raft_actors.core.replies import NO_PEER
 from raft_actors.future import Future
 
@@ -14,6 +15,8 @@ A, B, C, D = ((name, f"{name}@one") for name in "abcd")
 
 class Answers:
     """Peers that answer what `statuses` has; others are not there. It notes who was asked."""
+
+    node = SimpleNamespace(running=True, forked=False)
 
     def __init__(self, **statuses):
         self.statuses = statuses
@@ -36,7 +39,7 @@ def status(members, index, *, state="follower", leader=None, term=1):
 
 
 def search(finder, timeout_s=0.2):
-    return finder.find(Search(time.monotonic() + timeout_s))
+    return finder.find(PlainSeeker(time.monotonic() + timeout_s))
 
 
 def test_members_once_heard_of_are_asked_again_when_an_old_one_answers_alone():
@@ -94,7 +97,7 @@ def test_a_leader_that_is_found_too_late_is_none():
         return ask(address, body)
 
     peers.request = slow
-    assert finder.find(Search(deadline)) is None
+    assert finder.find(PlainSeeker(deadline)) is None
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0])
