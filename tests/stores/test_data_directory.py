@@ -26,7 +26,7 @@ def test_a_store_of_another_kind_is_refused(tmp_path):
     ("newer", "message"),
     [
         ({"format": 3, "kind": "etcd"}, "has format 3, and this version .* the version that wrote"),
-        ({"kind": "etcd"}, "of the kind 'etcd', which this version .* the version that wrote it"),
+        ({"kind": "etcd"}, "of the kind 'etcd', which neither this version .* use what wrote it"),
         ({"kind": ["rocksdb"]}, "of the kind \\['rocksdb'\\], which"),
     ],
 )
