@@ -11,7 +11,9 @@ from raft_actors.core.messages import InstallSnapshot, Message
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
 
-__all__ = ["Ballot", "Effects", "Read", "RoleChange", "Trouble"]
+__all__ = ["NOTHING_OWED", "Ballot", "Effects", "Read", "RoleChange", "Trouble"]
+
+NOTHING_OWED = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Ballot:
     it without reading the log. `group` is the id of the group that it belongs to for good: the
     group's first entry is committed. `promise_ms` is the longest promise to a leader that may
     still hold, see `State.promise`.
+
+    `owed` is (term, index) of the end of a log that the disk has damaged since; (0, 0) for none.
+    What lay up to there was acknowledged, and may be committed by that word. So until the log is as
+    far again, this peer votes for nobody whose log ends before that, and does not stand: it would
+    elect itself without what it owes (§5.4.1; FAST '18, see `replica.damage`).
     """
 
     term: int = 0
@@ -29,10 +36,13 @@ class Ballot:
     configuration: int = 0
     group: str = ""
     promise_ms: int = 0
+    owed: tuple[int, int] = NOTHING_OWED
 
     def stored(self) -> tuple[Any, ...]:
         """Return the fields as a log store keeps them; `Ballot(*stored)` brings them back."""
         fields = self.term, self.voted_for, self.configuration, self.group
+        if self.owed != NOTHING_OWED:
+            return (*fields, self.promise_ms, self.owed)
         return (*fields, self.promise_ms) if self.promise_ms else fields
 
 
@@ -76,6 +86,9 @@ class Trouble:
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
            "refuses_snapshots": `peer` says of each snapshot that it is damaged; the file
            of this peer is sound
+           "damaged_entries": the disk of this peer has damaged its log; `detail` says from where on
+           "damaged_on_the_way": `peer` sent entries that came otherwise than their leader wrote
+           them, and are not taken
     """
 
     what: str

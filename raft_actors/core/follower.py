@@ -5,7 +5,7 @@ from math import inf
 
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Read, Trouble
-from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.entry import CONFIG, first_damaged, kind_of, payload_of
 from raft_actors.core.follower_reads import FollowerReads, WaitingRead
 from raft_actors.core.founding import Founding
 from raft_actors.core.messages import (
@@ -86,9 +86,11 @@ class Follower(Role):
 
     @property
     def misses_at(self) -> float:
-        """When a learner, which elects nobody, has no leader any more, or tells so."""
+        """When one that elects nobody has no leader any more, or tells so: a learner, or a peer
+        whose log is damaged.
+        """
         state = self.state
-        if state.peer not in state.voters.learners:
+        if state.peer not in state.voters.learners and not state.owes_entries():
             return inf
         return state.tell_at if self.leader is None else self.deadline
 
@@ -153,9 +155,15 @@ class Follower(Role):
             self.reject(request)
             return
 
+        if first_damaged(entries, prev + 1):
+            # As if it were lost: nothing is acknowledged, so it comes again.
+            state.report(Trouble("damaged_on_the_way", request.source))
+            return
         if entries and not are_a_leaders(state, prev, entries):
             state.report(Trouble("impossible_entries", request.source))
             return
+        if entries:
+            state.troubles.pop("damaged_on_the_way", None)
         state.extend(request.source, prev, entries)
         state.commit_to(min(request.commit, match))
         self.agree(request.source, match, request.round)
@@ -234,7 +242,7 @@ class Follower(Role):
     def on_vote_request(self, request: RequestVote) -> None:
         """Vote once a term, and only for a log that holds all that is committed (§5.4.1)."""
         state = self.state
-        granted = state.voted_for in (None, request.source) and state.log.is_no_newer_than(
+        granted = state.voted_for in (None, request.source) and state.would_elect(
             last_index=request.last_index, last_term=request.last_term
         )
         if state.now < state.promised_until and not request.forced:
@@ -311,7 +319,7 @@ class Follower(Role):
     def on_configure(self, event: Configure) -> None:
         """Found the group if there is none yet; else only its leader may change it."""
         state = self.state
-        if state.group or state.founding:
+        if state.group or state.founding or state.owes_entries():
             state.answer(
                 event.ticket, redirect(self.leader) if self.leader else ELECTION_IN_PROGRESS
             )

@@ -63,11 +63,11 @@ class Leader(Reconfiguration, LeadershipTransfer):
         state = self.state
         founding, state.founding = state.founding, None
         if founding is None:
-            self.append(encode(state.term, NOOP), None)
+            self.append(NOOP, b"", None)
         else:
             incarnations = {**founding.heard, state.peer: state.incarnation}
             founded = founding.configuration.founded(state.peer, incarnations)
-            self.append(encode(state.term, CONFIG, founded.encode()), founding.ticket)
+            self.append(CONFIG, founded.encode(), founding.ticket)
             self.watch(())
             if state.machine_version_max > state.machine_version:
                 # No command has run, so nobody need know how it ran as an older version.
@@ -96,8 +96,11 @@ class Leader(Reconfiguration, LeadershipTransfer):
         if self.is_overloaded():
             state.answer(event.ticket, ("error", "overloaded"))
             return
-        command, request = event.command, event.request
-        state.log.append_one(encode(state.term, COMMAND, command, request, state.wall_ms))
+        log = state.log
+        log.append_one(
+            encode(state.term, COMMAND, event.command, event.request, state.wall_ms,
+                   index=log.last_index + 1)
+        )  # fmt: skip
         self.tickets.append(event.ticket)
 
     def on_query(self, event: Query) -> None:

@@ -13,6 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any
 
+from raft_actors.core.entry import encode
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership_change import MembershipChange
 from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
@@ -100,8 +101,9 @@ class LeaderBase(Role):
         """Also newcomers that are not in the configuration yet, and nobody that was removed."""
         return super().knows(peer) or (peer in self.progress and peer not in self.removed)
 
-    def append(self, entry: bytes, ticket: Any) -> None:
-        self.state.append([entry])
+    def append(self, kind: int, payload: bytes, ticket: Any) -> None:
+        state = self.state
+        state.append([encode(state.term, kind, payload, index=state.log.last_index + 1)])
         self.tickets.append(ticket)
 
     def take_tickets(self, through: int) -> list[Any]:

@@ -9,8 +9,8 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Protocol
 
-from raft_actors.core.entry import term_of
-from raft_actors.errors import LogCompacted
+from raft_actors.core.entry import first_damaged, term_of
+from raft_actors.errors import LogCompacted, StoreCorrupt
 
 __all__ = ["EntryReader", "Log"]
 
@@ -65,8 +65,19 @@ class Log:
         if first >= tail_first:
             return self.tail[first - tail_first : last - tail_first + 1]
         if last < tail_first:
-            return self.reader.entries(first, last)
-        return self.reader.entries(first, tail_first - 1) + self.tail[: last - tail_first + 1]
+            return self.read(first, last)
+        return self.read(first, tail_first - 1) + self.tail[: last - tail_first + 1]
+
+    def read(self, first: int, last: int) -> list[bytes]:
+        """Read entries back from the store, to be sent or applied as they are.
+
+        Raises StoreCorrupt for one that is not what its leader wrote: the peer ends, and looks
+        through all of its log before it goes on (see `replica.recovery`).
+        """
+        entries = self.reader.entries(first, last)
+        if damaged := first_damaged(entries, first):
+            raise StoreCorrupt(f"entry {damaged} is not what its leader wrote: look at the disk")
+        return entries
 
     def some(self, first: int, last: int) -> list[bytes]:
         """Return entries from `first` on, at least one, up to `last`: those in memory, or a few

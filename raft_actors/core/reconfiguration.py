@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.entry import CONFIG, encode, encode_version
+from raft_actors.core.entry import CONFIG, VERSION, version_bytes
 from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, MembershipChange
 from raft_actors.core.messages import Configure, RequestPreVote
 from raft_actors.core.replication import Replication
@@ -206,7 +206,7 @@ class Reconfiguration(Replication):
             self.commit()
 
     def append_configuration(self, configuration: Configuration, ticket: Any) -> None:
-        self.append(encode(self.state.term, CONFIG, configuration.encode()), ticket)
+        self.append(CONFIG, configuration.encode(), ticket)
         self.watch(())
 
     @property
@@ -275,4 +275,4 @@ class Reconfiguration(Replication):
 
     def append_version(self, version: int) -> None:
         self.machine_version = version
-        self.append(encode_version(self.state.term, version), None)
+        self.append(VERSION, version_bytes(version), None)

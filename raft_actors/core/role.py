@@ -102,9 +102,7 @@ class Role:
         return (
             request.term >= state.term
             and not self.is_bound_to_a_leader()
-            and state.log.is_no_newer_than(
-                last_index=request.last_index, last_term=request.last_term
-            )
+            and state.would_elect(last_index=request.last_index, last_term=request.last_term)
         )
 
     def refuse_vote(self, request: RequestVote) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration, is_group
-from raft_actors.core.effects import Ballot, Effects, Trouble
+from raft_actors.core.effects import NOTHING_OWED, Ballot, Effects, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.founding import Founding
 from raft_actors.core.log import Log
@@ -121,6 +121,9 @@ class State:
             # restart assume that it was just before.
             self.promised_until = now + longest_ms / 1000
         self.settled_at = self.promised_until
+        if ballot.owed != NOTHING_OWED:
+            detail = f"from {log.last_index + 1} to {ballot.owed[1]}"
+            self.report(Trouble("damaged_entries", peer, detail))
         self.begin()
 
     # What it knows.
@@ -169,6 +172,19 @@ class State:
             voters.votes(self.peer)
             and voters.counts(self.peer, self.incarnation)
             and self.ballot.group in ("", voters.group)
+            and not self.owes_entries()
+        )
+
+    def owes_entries(self) -> bool:
+        """Tell whether its disk has lost what it had acknowledged; see `Ballot`."""
+        return self.ballot.owed != NOTHING_OWED
+
+    def would_elect(self, *, last_index: int, last_term: int) -> bool:
+        """Tell whether a log that ends so has all that this peer has acknowledged (§5.4.1), also
+        what its own disk has damaged since.
+        """
+        return (last_term, last_index) >= self.ballot.owed and self.log.is_no_newer_than(
+            last_index=last_index, last_term=last_term
         )
 
     def promise(self) -> int:
@@ -269,8 +285,17 @@ class State:
             self.configuration = self.configuration_at(self.configuration.previous)
             self.ballot = self.with_configuration(self.configuration.index)
         self.note_configurations(changed, entries[changed - prev_index - 1 :])
+        self.settle_debt()
         if self.founding is not None and self.configuration.members:
             self.give_up_founding(redirect(leader))  # another founder was faster
+
+    def settle_debt(self) -> None:
+        """Owe nothing more once the log is as far as it was. What a leader has put in the place of
+        what is owed was not committed, or that leader would have it (§5.4.3).
+        """
+        if self.owes_entries() and self.ballot.owed <= (self.log.last_term, self.log.last_index):
+            self.ballot = replace(self.ballot, owed=NOTHING_OWED)
+            self.troubles.pop("damaged_entries", None)
 
     def note_configurations(self, first: int, entries: list[bytes]) -> None:
         """A configuration counts from the moment it is in the log (§6)."""
@@ -354,6 +379,7 @@ class State:
             self.configuration = snapshot.configuration
             self.ballot = self.with_configuration(self.configuration.index)
             self.effects.restart = snapshot.index, snapshot.term
+        self.settle_debt()
         self.commit_to(snapshot.index)
 
     # The ballot is immutable. `flush` sees that it was replaced and puts it into the save lane.
@@ -381,7 +407,7 @@ class State:
 
     def forget_troubles(self) -> None:
         """This peer is a member with the directory that it has. What is wrong with a file stays."""
-        for what in self.troubles.keys() - {"damaged_snapshot"}:
+        for what in self.troubles.keys() - {"damaged_snapshot", "damaged_entries"}:
             del self.troubles[what]
 
     def report(self, trouble: Trouble) -> None:

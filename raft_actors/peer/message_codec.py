@@ -15,6 +15,7 @@ from typing import Any
 from raft_actors.core import messages
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import (
+    CHECKSUM_BYTES,
     COMMAND,
     CONFIG,
     HEADER,
@@ -141,10 +142,11 @@ def unpack(
 def check_entries(message: messages.AppendEntries) -> None:
     """Raise ValueError for entries that no leader's log can have: in it a peer would trip over
     them, now or in its next life. Of a command's payload nothing is asked: see `ReplicatedState`.
+    Their checksums are the follower's to check: see `Follower.on_append`.
     """
     before = message.prev_term.to_bytes(TERM_BYTES, "big")
     for index, entry in enumerate(message.entries, message.prev_index + 1):
-        if type(entry) is not bytes or len(entry) < HEADER.size:
+        if type(entry) is not bytes or len(entry) < HEADER.size + CHECKSUM_BYTES:
             raise ValueError("an AppendEntries with something that is no entry")
         term = entry[:TERM_BYTES]
         if term < before:
@@ -157,7 +159,7 @@ def check_entries(message: messages.AppendEntries) -> None:
             check_configuration(payload_of(entry), index)
         elif kind != VERSION:
             raise ValueError(f"an entry {index} of kind {kind}, which this version does not know")
-        elif len(entry) != HEADER.size + VERSION_BYTES or not version_of(entry):
+        elif len(payload_of(entry)) != VERSION_BYTES or not version_of(entry):
             raise ValueError(f"an entry {index} with a machine version that is none")
     if before > message.term.to_bytes(TERM_BYTES, "big"):
         raise ValueError("an AppendEntries with an entry of a term to come")

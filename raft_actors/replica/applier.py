@@ -12,6 +12,7 @@ from raft_actors.core.entry import (
     NOOP,
     VERSION,
     command_of,
+    first_damaged,
     kind_of,
     payload_of,
     version_of,
@@ -80,6 +81,11 @@ class Applier:
             return
         began = self.environment.clock()
         entries = core.log.some(first, last)
+        if damaged := first_damaged(entries, first):
+            raise StoreCorrupt(
+                f"{self.name}: entry {damaged} is not what its leader wrote, and is not applied: "
+                "look at the memory of this host, or its disk"
+            )
         applied.begin_batch()
         RUNNING.machine = type(applied.machine)
         try:

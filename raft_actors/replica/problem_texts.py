@@ -5,7 +5,7 @@ from raft_actors.names import Address
 
 __all__ = ["HEALS", "in_words"]
 
-HEALS = {"no_leader", "not_formed", "no_group"}
+HEALS = {"no_leader", "not_formed", "no_group", "damaged_on_the_way"}
 """What the peer itself gets over, as soon as others run or someone founds its group."""
 
 
@@ -75,6 +75,21 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 "of committed ones for instance: they are not taken. Find out what runs under that "
                 "name, and stop it; if it is a member, compare its log with the others' "
                 "(raft-actors recover entries)"
+            )
+        case "damaged_entries":
+            return (
+                f"its disk has damaged its log: the entries {trouble.detail} are not what was "
+                "written, or can't be read. They are fetched from the leader again; until then "
+                "this peer does not count as having them, does not lead, and votes for nobody "
+                "who lacks them. Look at its disk. If no other member has them, restore a backup "
+                "(raft-actors recover import), or go on without them (raft-actors recover "
+                "force-configuration)"
+            )
+        case "damaged_on_the_way":
+            return (
+                f"{other} sent entries that are not what their leader wrote: they were not taken, "
+                "and are sent again. If it happens again, look at the memory and the network of "
+                f"this host and of {other[1]}"
             )
         case "no_state":
             return (

@@ -32,7 +32,7 @@ __all__ = ["ENTRIES", "REMEDY", "SNAPSHOT", "BackupHeader", "BackupWriter", "rea
            "read_header", "refuse_name"]  # fmt: skip
 
 MAGIC = "raft_actors backup"
-FORMAT = 1
+FORMAT = 2  # 1: entries without checksums and extensions
 HEADER, SNAPSHOT, ENTRIES, END = b"h", b"s", b"l", b"e"
 REMEDY = "take another backup"
 

@@ -31,7 +31,7 @@ __all__ = ["DataDirectory", "Owner", "is_in_use", "kind_of"]
 logger = logging.getLogger("raft_actors.stores")
 
 MAGIC = "raft_actors store"
-FORMAT = 2  # 1: entries without a time
+FORMAT = 3  # 1: entries without a time; 2: without checksum and extensions
 BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
 
 Owner = tuple[str, str]

@@ -16,7 +16,7 @@ __all__ = [
     "spoken_from",
 ]
 
-SPOKEN = [2]
+SPOKEN = [3]
 """Every protocol version that this code speaks, oldest first, without gaps."""
 
 

@@ -83,9 +83,9 @@ def test_a_replaced_configuration_entry_is_forgotten_with_it() -> None:
     from raft_actors.core.entry import CONFIG, NOOP, encode
 
     founding = Configuration.founding([address("a"), address("b")])
-    a.extend(address("b"), 0, [encode(1, CONFIG, founding.encode())])
+    a.extend(address("b"), 0, [encode(1, CONFIG, founding.encode(), index=1)])
     assert a.configuration.index == 1
-    a.extend(address("b"), 0, [encode(2, NOOP)])
+    a.extend(address("b"), 0, [encode(2, NOOP, index=1)])
     assert a.configuration.index == 0
     assert a.ballot.configuration == 0
 

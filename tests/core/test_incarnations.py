@@ -221,7 +221,7 @@ def test_a_log_that_names_no_disks_counts_all_and_its_leader_learns_them() -> No
     by_hand = Configuration(members=world.members, group="ab" * 8)
     for name in "abc":
         world.crash(name)
-        world.disks[name].log = [encode(1, CONFIG, by_hand.encode())]
+        world.disks[name].log = [encode(1, CONFIG, by_hand.encode(), index=1)]
         world.disks[name].ballot = Ballot(1, None, 1)
         world.start(name)
     world.ring(5)

@@ -20,7 +20,7 @@ MEMBERS = Configuration.founding([("a", "a@b")])
 def stored(entries, *, snapshot_at, term=1, ballot=(3, None, 0)):
     """Return a store with so many entries of term 1, and a snapshot that it holds."""
     store = MemoryStore()
-    store.save(ballot, 1, [encode(1, COMMAND, b"x")] * entries)
+    store.save(ballot, 1, [encode(1, COMMAND, b"x", index=n + 1) for n in range(entries)])
     draft = store.snapshots.draft(Header(snapshot_at, term, MEMBERS.encode(), 1, "term"))
     return store, draft.finish()
 

@@ -32,8 +32,11 @@ def append(world: World, target: str, *, term: int, prev: int, prev_term: int,
     )  # fmt: skip
 
 
-def frames(*terms: int) -> list[bytes]:
-    return [encode(term, COMMAND, b"%d of %d" % (n, term)) for n, term in enumerate(terms, 1)]
+def frames(*terms: int, first: int = 1) -> list[bytes]:
+    return [
+        encode(term, COMMAND, b"%d of %d" % (n, term), index=n)
+        for n, term in enumerate(terms, first)
+    ]
 
 
 def test_a_write_is_answered_once_a_majority_holds_it() -> None:
@@ -94,7 +97,7 @@ def test_entries_of_older_terms_commit_only_behind_one_of_this_term() -> None:
     world.configure("a")
     world.settle()
     for name in "ab":
-        world.disks[name].log.append(encode(2, COMMAND, b"old"))
+        world.disks[name].log.append(encode(2, COMMAND, b"old", index=2))
         world.disks[name].ballot = world.disks[name].ballot.__class__(2, None, 1)
         world.crash(name)
         world.start(name)
@@ -133,7 +136,7 @@ def test_a_conflict_removes_all_that_follows_it() -> None:
     """Defect 7 of the original: what lay after the conflict stayed."""
     world = World("ab")
     world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=frames(1, 1, 1, 1)))
-    new = encode(2, COMMAND, b"new")
+    new = encode(2, COMMAND, b"new", index=2)
     world.step("b", append(world, "b", term=2, prev=1, prev_term=1, entries=[new]))
     assert world.entries("b") == [*frames(1), new]
     assert world.disks["b"].log == [*frames(1), new]
@@ -145,7 +148,8 @@ def test_a_failed_consistency_check_removes_nothing() -> None:
     entries = frames(1, 1, 1)
     world.step("b", append(world, "b", term=1, prev=0, prev_term=0, entries=entries, commit=3))
     world.wire.clear()
-    world.step("b", append(world, "b", term=2, prev=2, prev_term=2, entries=[encode(2, NOOP)]))
+    noop = encode(2, NOOP, index=3)
+    world.step("b", append(world, "b", term=2, prev=2, prev_term=2, entries=[noop]))
     assert world.entries("b") == entries
     assert [type(message) for message in world.wire] == [AppendRejected]
 
@@ -172,8 +176,9 @@ def test_one_rejection_skips_a_whole_term_of_conflicts() -> None:
     world = World("ab")
     world.configure("a")
     world.settle()
-    world.disks["b"].log += frames(*[2] * 300)
-    world.disks["a"].log += frames(*[3] * 300)
+    first = len(world.disks["b"].log) + 1
+    world.disks["b"].log += frames(*[2] * 300, first=first)
+    world.disks["a"].log += frames(*[3] * 300, first=first)
     for name, term in (("a", 3), ("b", 2)):
         disk = world.disks[name]
         disk.ballot = disk.ballot.__class__(term, None, 1)

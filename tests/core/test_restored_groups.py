@@ -31,9 +31,9 @@ def restored(names: str, before: str, learned: bool = True, commands: int = 20) 
         old, members=(address(names[0]),), incarnations=(), group=RESTORED, index=index, previous=1
     )
     disk.log = [
-        encode(1, CONFIG, old.encode()),
-        *[encode(1, COMMAND, b"%d" % number) for number in range(commands)],
-        encode(2, CONFIG, new.encode()),
+        encode(1, CONFIG, old.encode(), index=1),
+        *[encode(1, COMMAND, b"%d" % number, index=number + 2) for number in range(commands)],
+        encode(2, CONFIG, new.encode(), index=index),
     ]
     disk.ballot = Ballot(2, address(names[0]), index, RESTORED)
     world.start(names[0])

@@ -44,7 +44,7 @@ def append(server, terms):
     return AppendEntries(
         source=address("a"), target=address("b"), group=server.group, term=terms[-1],
         prev_index=1, prev_term=1, commit=1, round=0,
-        entries=[encode(term, COMMAND, b"x") for term in terms],
+        entries=[encode(term, COMMAND, b"x", index=n) for n, term in enumerate(terms, 2)],
     )  # fmt: skip
 
 

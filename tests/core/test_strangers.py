@@ -115,7 +115,7 @@ def test_a_committed_entry_is_never_replaced_whoever_says_it_leads() -> None:
         message = claim(
             AppendEntries, world, "c", server.term + 1, prev_index=prev,
             prev_term=server.log.term_at(prev), commit=index, round=1,
-            entries=[encode(server.term + 1, COMMAND, b"other")],
+            entries=[encode(server.term + 1, COMMAND, b"other", index=prev + 1)],
         )  # fmt: skip
         world.step("c", message)
     assert server.log.between(1, index) == kept
@@ -159,7 +159,8 @@ def test_a_configuration_that_follows_on_no_configuration_is_not_taken(previous:
     odd = replace(server.configuration, previous=previous)
     message = claim(
         AppendEntries, world, "c", server.term + 1, prev_index=last, prev_term=server.term,
-        commit=0, round=1, entries=[encode(server.term + 1, CONFIG, odd.encode())],
+        commit=0, round=1,
+        entries=[encode(server.term + 1, CONFIG, odd.encode(), index=last + 1)],
     )  # fmt: skip
     world.step("c", message)
     assert server.log.last_index == last

@@ -57,8 +57,8 @@ def seeds() -> dict[str, list[bytes]]:
         "stepped": [
             pack(["b", "z", "g", 0, 0, [each]])
             for each in (
-                [4, 9, 1, 1, 2, 1, [encode(9, COMMAND, b"other")]],
-                [4, 9, 2, 1, 2, 1, [encode(9, CONFIG, odd_configuration())]],
+                [4, 9, 1, 1, 2, 1, [encode(9, COMMAND, b"other", index=2)]],
+                [4, 9, 2, 1, 2, 1, [encode(9, CONFIG, odd_configuration(), index=3)]],
                 [4, (1 << 62) - 1, 0, 0, 0, 1, []], [2, (1 << 62) - 1, 9, 9, True], [7, 1],
                 [10, 9, 9, 9, 40, 7, 0, b"x", 1], [5, 1 << 40, 1, 1],
             )

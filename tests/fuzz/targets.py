@@ -260,7 +260,7 @@ def requests(data: bytes) -> None:
         return
     match event:
         case Propose():
-            encode(1, COMMAND, event.command, event.request)
+            encode(1, COMMAND, event.command, event.request, index=1)
         case Query():
             assert type(event.query) is bytes
             assert event.staleness_s is None or event.staleness_s >= 0

@@ -88,7 +88,7 @@ def test_every_kind_of_message_packs_and_comes_back(kind):
         int: lambda: next(falling),
         bool: bool,
         bytes: lambda: b"x",
-        list: lambda: [encode(19, COMMAND)],
+        list: lambda: [encode(19, COMMAND, index=1)],
     }
     number = messages.KINDS.index(kind)
     packed = [number, *[of_type[each]() for each in messages.TYPES[number]]]

@@ -56,7 +56,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no_first_entry", "§8; defect 11", "core/leader",
-        "            self.append(encode(state.term, NOOP), None)",
+        '            self.append(NOOP, b"", None)',
         "            pass",
     ),
     Mutation(

@@ -1,14 +1,17 @@
 """Messages between peers are checked where they are unpacked: the core may rely on it."""
 
 import json
+from functools import partial
 
 import pytest
 
+from raft_actors.core import entry
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, encode, encode_version
+from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, version_bytes
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.peer.message_codec import pack, unpack
 
+encode = partial(entry.encode, index=4)
 A, B = ("kv", "a@one"), ("kv", "b@two")
 TERM = 7
 
@@ -33,7 +36,8 @@ def configuration(**changed):
 
 def test_what_a_leader_sends_comes_through():
     entries = [
-        encode(2, NOOP), encode(2, COMMAND, b"any bytes \xff", (1, 2), 3), encode_version(5, 4),
+        encode(2, NOOP), encode(2, COMMAND, b"any bytes \xff", (1, 2), 3),
+        encode(2, COMMAND, b"x", extensions=b"\xff\xff\0\1?"), encode(5, VERSION, version_bytes(4)),
         configuration(previous=3, incarnations=[[A, 12], [B, 13]], forced={"by": "somebody"}),
     ]  # fmt: skip
     assert append(*entries).entries == entries

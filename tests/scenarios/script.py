@@ -100,10 +100,11 @@ class Script:
         members = Configuration.founding(map(world.address, world.names)).founded(
             founder, {world.address(name): disk.incarnation for name, disk in world.disks.items()}
         )
-        frames = [encode(log[0], CONFIG, members.encode())]
+        frames = [encode(log[0], CONFIG, members.encode(), index=1)]
         for index, entry_term in enumerate(log[1:], 2):
             command = encoding.dumps(f"{chr(95 + index)}={entry_term}")
-            frames.append(encode(entry_term, COMMAND, command, (entry_term, index)))
+            request = (entry_term, index)
+            frames.append(encode(entry_term, COMMAND, command, request, index=index))
         store = world.disks[name].store
         vote = next((world.address(word[5:]) for word in words if word[:5] == "vote="), None)
         store.save((term, vote, 1, members.group), 1, frames)

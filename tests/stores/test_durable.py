@@ -357,10 +357,13 @@ def test_a_directory_of_other_things_is_refused_and_left_alone(kind, path, conte
     assert names_in(path) == sorted(content)
 
 
-def test_a_directory_of_a_newer_format_is_refused(kind, path):
+@pytest.mark.parametrize("other", [2, 4])
+def test_a_directory_of_another_format_is_refused(kind, path, other):
     open_store(kind, path).close()
-    write_record(path / "store.json", read_record(path) | {"format": 3})
-    with pytest.raises(StoreCorrupt, match=r"has format 3, and this version .* knows format 2"):
+    write_record(path / "store.json", read_record(path) | {"format": other})
+    with pytest.raises(
+        StoreCorrupt, match=rf"has format {other}, and this version .* knows format 3: use"
+    ):
         open_store(kind, path)
 
 

@@ -34,7 +34,8 @@ def message(world: World, kind: type, source: str, target: str, **fields):
 
 def frames(*entry_terms: int) -> list[bytes]:
     return [
-        encode(term, COMMAND, encoding.dumps(n), (9, n)) for n, term in enumerate(entry_terms, 100)
+        encode(term, COMMAND, encoding.dumps(n), (9, n), index=n - 99)
+        for n, term in enumerate(entry_terms, 100)
     ]
 
 
@@ -84,7 +85,7 @@ def test_another_entry_taken_for_committed_is_seen() -> None:
     world.settle()
     core = world.peers["b"].core
     core.log.truncate(1)
-    core.log.append([encode(1, NOOP)])
+    core.log.append([encode(1, NOOP, index=core.log.last_index + 1)])
     core.commit_index = 2
     with pytest.raises(Broken, match="another entry for committed at index 2"):
         world.checker.look(world.peers["b"])

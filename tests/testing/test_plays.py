@@ -129,8 +129,8 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
     assert may_wipe(world, "b")
     leader = world.peers["a"].core
     smaller = replace(leader.configuration, members=(world.address("b"),), old=())
-    frame = encode(leader.term, CONFIG, smaller.encode())
     index = leader.log.last_index + 1
+    frame = encode(leader.term, CONFIG, smaller.encode(), index=index)
     message = AppendEntries(
         source=world.address("a"), target=world.address("b"), group=leader.group,
         term=leader.term, prev_index=index - 1, prev_term=leader.term, entries=[frame], commit=0,
@@ -271,7 +271,7 @@ def test_a_clock_that_no_entry_can_hold_is_seen(monkeypatch) -> None:
                if any(kind == "jump" for kind, _first, _second in plan.fates))  # fmt: skip
     assert "raised" in first_failure(jumping, 30)
     with pytest.raises(struct.error):
-        encode(1, CONFIG, time_ms=-1)
+        encode(1, CONFIG, time_ms=-1, index=1)
 
 
 def test_peers_start_with_other_configs() -> None:

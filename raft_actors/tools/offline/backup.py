@@ -90,7 +90,7 @@ def verify_backup(path: Path) -> BackupHeader:
 
 def refuse_damaged(first: int, entries: list[bytes]) -> None:
     for index, entry in enumerate(entries, first):
-        if damage := damage_in(entry):
+        if damage := damage_in(index, entry):
             raise StoreCorrupt(f"entry {index} {damage}: {REMEDY}, of another member")
 
 

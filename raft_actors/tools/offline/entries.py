@@ -8,6 +8,7 @@ from typing import Any
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import (
+    CHECKSUM_BYTES,
     COMMAND,
     CONFIG,
     HEADER,
@@ -16,6 +17,8 @@ from raft_actors.core.entry import (
     VERSION,
     VERSION_BYTES,
     command_of,
+    extensions_of,
+    first_damaged,
     kind_of,
     payload_of,
     term_of,
@@ -36,12 +39,20 @@ def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict
 
 
 def is_entry(entry: bytes) -> bool:
-    """Tell whether it has term, kind, request and time, and a kind that is known here."""
-    return len(entry) >= HEADER.size and kind_of(entry) in KIND_NAMES
+    """Tell whether it has all parts of an entry, and a kind that is known here."""
+    if len(entry) < HEADER.size + CHECKSUM_BYTES or kind_of(entry) not in KIND_NAMES:
+        return False
+    try:
+        extensions_of(entry)
+    except ValueError:
+        return False
+    return True
 
 
-def damage_in(entry: bytes) -> str:
+def damage_in(index: int, entry: bytes) -> str:
     """Return what is wrong with an entry, as "entry 7 ..." goes on; nothing if it is sound."""
+    if first_damaged([entry], index):
+        return "is not what its leader wrote there: its checksum is wrong"
     if not is_entry(entry):
         return "is not what raft_actors writes"
     kind, (payload, _, time_ms) = kind_of(entry), command_of(entry)
@@ -59,11 +70,11 @@ def damage_in(entry: bytes) -> str:
 
 def entry_view(index: int, entry: bytes) -> dict[str, Any]:
     """An entry as terms that JSON can hold. What can't be read is shown as its bytes are."""
-    damage = damage_in(entry) or None
+    damage = damage_in(index, entry) or None
     if not is_entry(entry):
         return {
             "index": index, "term": None, "kind": None, "time": None, "request": None,
-            "data": repr(entry), "damage": damage,
+            "extensions": {}, "data": repr(entry), "damage": damage,
         }  # fmt: skip
     payload, request, time_ms = command_of(entry)
     kind, data, time = KIND_NAMES[kind_of(entry)], None, None
@@ -76,7 +87,9 @@ def entry_view(index: int, entry: bytes) -> dict[str, Any]:
         time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
     return {
         "index": index, "term": term_of(entry), "kind": kind, "time": time,
-        "request": list(request), "data": data, "damage": damage,
+        "request": list(request),
+        "extensions": {str(tag): value.hex() for tag, value in extensions_of(entry)},
+        "data": data, "damage": damage,
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Examine: read all that a stopped peer's directory holds, and say what of it can't be true.
 
 The log is read once, whole, in parts. What a store checks by itself is found because everything is
-read: RocksDB's checksums and ours of LMDB's values. Besides, terms never fall along a log (Raft
-§5.4.1), none is above the ballot's, and each configuration names the one before it.
+read: RocksDB's checksums, ours of LMDB's values, and each entry's own. Besides, terms never fall
+along a log (Raft §5.4.1), none is above the ballot's, and each configuration names the one before.
 """
 
 import json
@@ -124,7 +124,7 @@ class LogReader:
     def take(self, index: int, entry: bytes) -> None:
         found = self.found
         self.size += len(entry)
-        damage = damage_in(entry)
+        damage = damage_in(index, entry)
         if damage:
             found.problems.append(f"entry {index} {damage}")
         if not is_entry(entry):

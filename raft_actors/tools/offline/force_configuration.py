@@ -17,7 +17,7 @@ from typing import Any
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration, in_order
-from raft_actors.core.effects import Ballot
+from raft_actors.core.effects import NOTHING_OWED, Ballot
 from raft_actors.core.entry import CONFIG, command_of, encode
 from raft_actors.errors import BadName, RaftError
 from raft_actors.machine.replicated_state import WITNESS
@@ -107,7 +107,7 @@ def forcing(
     )  # fmt: skip
     ballot = replace(
         found.ballot, term=found.ballot.term + 1, voted_for=peer, configuration=index,
-        group=after.group,
+        group=after.group, owed=NOTHING_OWED,
     )  # fmt: skip
     forced = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -121,8 +121,9 @@ def forcing(
     }
     payload = json.dumps(json.loads(after.encode()) | {"forced": forced}).encode()
     return Forcing(
-        peer, before, after, index, encode(ballot.term, CONFIG, payload, time_ms=now_ms), ballot
-    )
+        peer, before, after, index,
+        encode(ballot.term, CONFIG, payload, time_ms=now_ms, index=index), ballot,
+    )  # fmt: skip
 
 
 def user() -> str:

@@ -146,6 +146,8 @@ def entries_table(views: Iterable[dict[str, Any]]) -> Table:
     for view in views:
         session, sequence = view["request"] or (0, 0)
         data = Text("" if view["data"] is None else shortened(str(view["data"])))
+        if view["extensions"]:
+            data.append(f"\nextensions {view['extensions']}", style="dim")
         if view["damage"]:
             data = Text(f"damage: it {view['damage']}\n", style="bold red").append(data)
         table.add_row(

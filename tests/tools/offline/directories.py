@@ -16,15 +16,16 @@ def founding(members=MEMBERS):
 
 
 def command(number, term):
-    return encode(term, COMMAND, encoding.dumps(("set", f"key{number}", "v" * 100)), (number, 1))
+    return encode(term, COMMAND, encoding.dumps(("set", f"key{number}", "v" * 100)), (number, 1),
+                  index=number)  # fmt: skip
 
 
 def log_of(count, members=MEMBERS):
     """A founding, a leader's no-op, commands of term 1, and from the middle on of term 3."""
     middle = count // 2
     return [
-        encode(1, CONFIG, founding(members).encode()),
-        encode(1, NOOP),
+        encode(1, CONFIG, founding(members).encode(), index=1),
+        encode(1, NOOP, index=2),
         *(command(number, 1 if number < middle else 3) for number in range(3, count + 1)),
     ]
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from raft_actors import encoding
-from raft_actors.core.entry import COMMAND, CONFIG, VERSION, encode
+from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.machine.sessions import END, NEW
 from raft_actors.stores import open_store
@@ -90,7 +90,7 @@ def test_configurations_and_entries_are_shown(kind, path):
 def test_an_entry_that_can_not_be_read_on_this_machine_is_shown_as_its_bytes_are():
     """The hash of a moment needs the offset of its zone, which is not known here."""
     payload = in_a_set(datetime(2026, 1, 1, tzinfo=encoding.UnknownZone.of("Mars/Base")))
-    assert entry_view(7, encode(1, COMMAND, payload))["data"] == repr(payload)
+    assert entry_view(7, encode(1, COMMAND, payload, index=7))["data"] == repr(payload)
 
 
 def test_what_is_asked_of_the_sessions_is_shown_as_that():
@@ -156,34 +156,41 @@ DAMAGE = {
     ),
     "an entry that is none": (
         lambda store: store.save(None, 201, [b"?"]),
-        "entry 201 is not what raft_actors writes",
+        "entry 201 is not what its leader wrote there: its checksum is wrong",
+    ),
+    "an entry of another index": (
+        lambda store: store.save(None, 201, [command(200, 3)]),
+        "entry 201 is not what its leader wrote there: its checksum is wrong",
     ),
     "an entry of an unknown kind": (
-        lambda store: store.save(None, 201, [encode(3, 77)]),
+        lambda store: store.save(None, 201, [encode(3, 77, index=201)]),
         "entry 201 is not what raft_actors writes",
     ),
     "a time that no clock shows": (
-        lambda store: store.save(None, 201, [encode(3, COMMAND, b"x", time_ms=2**63)]),
+        lambda store: store.save(None, 201, [encode(3, COMMAND, b"x", time_ms=2**63, index=201)]),
         f"entry 201 is of a time that no clock shows: {2**63} ms",
     ),
     "a machine version that is none": (
-        lambda store: store.save(None, 201, [encode(3, VERSION, b"")]),
+        lambda store: store.save(None, 201, [encode(3, VERSION, b"", index=201)]),
         "entry 201 is no machine version",
     ),
     "a configuration that is none": (
-        lambda store: store.save(None, 201, [encode(3, CONFIG, b"{}")]),
+        lambda store: store.save(None, 201, [encode(3, CONFIG, b"{}", index=201)]),
         "entry 201 is no configuration",
     ),
     "a configuration that the ballot doesn't name": (
         lambda store: store.save(
-            None, 201, [encode(3, CONFIG, founding().settled().encode())]
+            None, 201, [encode(3, CONFIG, founding().settled().encode(), index=201)]
         ),
         "the ballot names entry 1 as the newest configuration, which is 201",
     ),
     "a configuration after a strange one": (
         lambda store: store.save(
             (3, None, 201), 201,
-            [encode(3, CONFIG, founding().encode().replace(b'"previous": 0', b'"previous": 7'))],
+            [
+                encode(3, CONFIG, founding().encode().replace(b'"previous": 0', b'"previous": 7'),
+                       index=201)
+            ],
         ),
         "names 7 as the one before it, which is 1",
     ),
@@ -211,33 +218,41 @@ def test_what_cannot_be_is_told(kind, path, what):
 def test_entries_that_are_none_are_shown_with_what_is_wrong(kind, path):
     """Planted: they end the command with a traceback, and nothing is shown."""
     strange = {
-        21: (b"short", "is not what raft_actors writes"),
-        22: (encode(3, 77, b"unknown"), "is not what raft_actors writes"),
-        23: (encode(3, CONFIG, b"[1"), "is no configuration"),
-        24: (encode(3, CONFIG, b"[1]"), "is no configuration"),
-        25: (encode(3, COMMAND, b"\x01", time_ms=2**64 - 1), "is of a time that no clock shows"),
-        26: (encode(3, VERSION, b"much too long"), "is no machine version"),
+        21: (b"short", "is not what its leader wrote there"),
+        22: (encode(3, 77, b"unknown", index=22), "is not what raft_actors writes"),
+        23: (encode(3, CONFIG, b"[1", index=23), "is no configuration"),
+        24: (encode(3, CONFIG, b"[1]", index=24), "is no configuration"),
+        25: (
+            encode(3, COMMAND, b"\x01", time_ms=2**64 - 1, index=25),
+            "a time that no clock shows",
+        ),
+        26: (encode(3, VERSION, b"much too long", index=26), "is no machine version"),
+        27: (encode(3, NOOP, extensions=b"\0\1\0\1", index=27), "is not what raft_actors writes"),
     }
-    entries = [*(entry for entry, _ in strange.values()), encode(3, COMMAND, b"\x07", (5, 6))]
+    entries = [
+        *(entry for entry, _ in strange.values()),
+        encode(3, COMMAND, b"\x07", (5, 6), extensions=b"\0\1\0\2\xab\xcd", index=28),
+    ]  # fmt: skip
     changed(kind, make(kind, path, count=20), lambda store: store.save(None, 21, entries))
     views = {view["index"]: view for view in as_json("entries", path)}
-    assert list(views) == list(range(1, 28))
+    assert list(views) == list(range(1, 29))
     assert [index for index, view in views.items() if view["damage"]] == list(strange)
     assert all(what in views[index]["damage"] for index, (_, what) in strange.items())
     assert views[21]["data"] == repr(b"short")
     assert views[23]["data"] == repr(b"[1")
-    assert views[27] == {
-        "index": 27, "term": 3, "kind": "command", "time": None, "request": [5, 6], "data": "7",
-        "damage": None,
+    assert views[28] == {
+        "index": 28, "term": 3, "kind": "command", "time": None, "request": [5, 6], "data": "7",
+        "extensions": {"1": "abcd"}, "damage": None,
     }  # fmt: skip
     shown = " ".join(run("entries", path, "--from", 20).stdout.split())
     assert shown.count("damage: it is") == len(strange)
     assert "5/6" in shown
+    assert "extensions {'1': 'abcd'}" in shown
 
 
 def test_what_is_not_in_the_encoding_of_the_terminal_is_shown_as_numbers(path):
     store = open_store("lmdb", path, OWNER)
-    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, encoding.dumps("é"))])
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, encoding.dumps("é"), index=1)])
     store.close()
     code = "from raft_actors.tools.cli import main; main()"
     answer = subprocess.run(
@@ -384,7 +399,7 @@ for order in (
 def test_what_lmdb_would_believe_is_refused_by_every_command(path, damage):
     """Planted: the store is opened, or read, before it is looked at; then SIGBUS ends it."""
     store = open_store("lmdb", path, OWNER)
-    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x" * 5_000)] * 20)
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x" * 5_000, index=1)] * 20)
     store.close()
     file = path / "log.lmdb"
     data = bytearray(file.read_bytes())
@@ -411,8 +426,8 @@ def test_what_lmdb_would_believe_is_refused_by_every_command(path, damage):
 
 def test_a_torn_tail_is_told_and_no_damage(path, tmp_path):
     store = open_store("rocksdb", path, OWNER)
-    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x")])
-    store.save(None, 2, [encode(1, COMMAND, b"y" * 1_000)])
+    store.save((1, OWNER, 0), 1, [encode(1, COMMAND, b"x", index=1)])
+    store.save(None, 2, [encode(1, COMMAND, b"y" * 1_000, index=2)])
     crashed = shutil.copytree(path, tmp_path / "crashed")
     store.close()
     log = next(log for log in (crashed / "log.rocksdb").glob("*.log") if log.stat().st_size)
