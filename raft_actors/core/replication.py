@@ -82,7 +82,7 @@ class Replication(LeaderBase):
         chunk_bytes = min(state.config.snapshot_chunk_bytes, self.frame_bytes // 2)
         while shipment.may_send(chunk_bytes):
             data = self.part_of(shipment, chunk_bytes)
-            if not data:
+            if not data or not shipment.is_sound(data):
                 progress.shipment = None
                 state.doubt(snapshot)
                 return

@@ -8,6 +8,7 @@ A leader sends it to a follower whose log ends before the leader's begins, in ch
 
 from dataclasses import dataclass
 from typing import Protocol
+from zlib import crc32
 
 from raft_actors.core.configuration import NOBODY, Configuration
 
@@ -63,15 +64,17 @@ class Shipment:
     """A snapshot on its way to one follower, seen from the leader.
 
     acked    bytes that the follower has
+    checksums  by offset, the CRC-32 of all bytes before it, as they were read for this shipment
     sent     bytes that were sent, acknowledged or not
     touched  when a chunk or an answer was last on its way; seconds of `server.now`
     """
 
-    __slots__ = ("acked", "probing", "sent", "snapshot", "touched")
+    __slots__ = ("acked", "checksums", "probing", "sent", "snapshot", "touched")
 
     def __init__(self, snapshot: Snapshot, *, now: float) -> None:
         self.snapshot = snapshot
         self.acked = self.sent = 0
+        self.checksums = {0: 0}
         self.probing = True
         self.touched = now
 
@@ -82,6 +85,17 @@ class Shipment:
 
     def is_sent(self) -> bool:
         return self.sent == self.snapshot.size
+
+    def is_sound(self, data: bytes) -> bool:
+        """Tell whether `data`, read to be sent next, may leave: with its last part a snapshot must
+        have its checksum. Where a follower has the beginning from an earlier try, only it can tell.
+        """
+        before = self.checksums.get(self.sent)
+        if before is None:
+            return True
+        end, checksum = self.sent + len(data), crc32(data, before)
+        self.checksums[end] = checksum
+        return end < self.snapshot.size or checksum == self.snapshot.checksum
 
     def sent_more(self, size: int, *, now: float) -> None:
         self.sent += size
@@ -101,6 +115,7 @@ class Shipment:
         elif not self.probing or offset != self.acked:
             self.acked = offset
             self.go_back()
+        self.checksums = {at: each for at, each in self.checksums.items() if at >= self.acked}
 
     def is_silent(self, *, now: float, timeout: float) -> bool:
         """Tell whether what is under way has been without an answer for `timeout` seconds."""

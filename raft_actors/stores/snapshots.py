@@ -205,18 +205,20 @@ class Snapshots:
     def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
         """Yield (kind, term) of each SESSION and PIECE.
 
-        Raises StoreCorrupt where a block is damaged, or the end is missing.
+        Raises StoreCorrupt where a block is damaged, or the end is missing, or all blocks together
+        are not what was written.
         """
-        name = name_of(snapshot)
+        name, total = name_of(snapshot), 0
         for count, payload in enumerate(self.blocks(name)):
             kind = payload[:1]
+            total = crc32(payload, crc32(head_of(payload), total))
             if kind == END:
-                if payload == END + encoding.dumps(count):
+                if payload == END + encoding.dumps(count) and total == snapshot.checksum:
                     return
                 break
             if kind != HEADER:
                 yield kind, encoding.loads_stored(memoryview(payload)[1:])
-        raise StoreCorrupt(f"{name} ends too early; {REJOIN}")
+        raise StoreCorrupt(f"{name} ends too early, or is not what was written; {REJOIN}")
 
     def look_at(self, snapshot: Snapshot) -> str:
         """Read all of it, on any thread; return what is wrong with it, or ""."""

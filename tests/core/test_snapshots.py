@@ -1,5 +1,7 @@
 """Snapshots, as the core sees them: the log begins after one, and a leader's replaces it (§7)."""
 
+from zlib import crc32
+
 import pytest
 
 from raft_actors.config import Config
@@ -19,7 +21,7 @@ from raft_actors.core.messages import (
     Tick,
 )
 from raft_actors.core.progress import REST_S_MAX
-from raft_actors.core.snapshot import Snapshot
+from raft_actors.core.snapshot import Shipment, Snapshot
 from raft_actors.errors import LogCompacted, StoreError
 from tests.core.world import World, address
 
@@ -195,7 +197,8 @@ def shipping(data=b"0123456789"):
     world.now += CONFIG.max_election_timeout + 0.01
     server.now = world.now
     server.snapshots = Reader(data)
-    snapshot = Snapshot(server.commit_index, 1, server.configuration, 10, 7)
+    checksum = crc32(b"0123456789")
+    snapshot = Snapshot(server.commit_index, 1, server.configuration, 10, checksum)
     server.step(SnapshotTaken(snapshot))
     server.step(
         AppendRejected(
@@ -314,7 +317,7 @@ def test_a_damaged_snapshot_is_no_trouble_any_more_once_there_is_another() -> No
     _, server, snapshot = doubted()
     server.step(SnapshotChecked(snapshot, "it is damaged"))
     configuration = server.configuration
-    entry = encode(1, CONFIG_KIND, configuration.encode())
+    entry = encode(1, CONFIG_KIND, configuration.encode(), index=configuration.index)
     server.note_configurations(configuration.index, [entry])
     assert server.troubles.keys() == {"damaged_snapshot"}
     server.step(SnapshotTaken(Snapshot(snapshot.index, 1, configuration, 11, 8)))
@@ -341,6 +344,25 @@ def test_a_snapshot_whose_file_is_too_short_is_looked_at(data) -> None:
     due = server.flush()
     assert due.doubted is snapshot
     assert len(sent_to(due, "c")) == (1 if data else 0)
+
+
+def test_a_snapshot_that_rotted_on_the_disk_of_its_leader_does_not_leave_whole() -> None:
+    _, server, snapshot = shipping(b"0123456788")
+    due = server.flush()
+    assert due.doubted is snapshot
+    assert sum(len(part.data) for part in sent_to(due, "c")) < 10
+
+
+def test_a_part_of_a_snapshot_that_goes_again_is_checked_as_the_first_time() -> None:
+    sound = Shipment(Snapshot(5, 1, size=10, checksum=crc32(b"0123456789")), now=0.0)
+    assert sound.is_sound(b"0123")
+    sound.sent_more(4, now=0.0)
+    sound.answered(4, accepted=True, now=0.0)
+    assert sound.is_sound(b"456")
+    sound.sent_more(3, now=0.0)
+    sound.go_back()
+    assert sound.is_sound(b"456789")
+    assert not sound.is_sound(b"456788")
 
 
 def test_a_snapshot_that_can_not_be_read_ends_no_leader() -> None:

@@ -25,7 +25,7 @@ def test_a_store_of_another_kind_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("newer", "message"),
     [
-        ({"format": 3, "kind": "etcd"}, "has format 3, and this version .* the version that wrote"),
+        ({"format": 4, "kind": "etcd"}, "has format 4, and this version .* the version that wrote"),
         ({"kind": "etcd"}, "of the kind 'etcd', which neither this version .* use what wrote it"),
         ({"kind": ["rocksdb"]}, "of the kind \\['rocksdb'\\], which"),
     ],

@@ -104,7 +104,7 @@ def test_a_hello_sent_back_to_its_author_is_refused():
 @pytest.mark.parametrize(
     ("message", "field", "value"),
     [
-        (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [2, 2]),
+        (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [3, 3]),
         (0, 7, 9), (0, 8, b"else"),
         (1, 3, b"cccccccc"), (1, 4, 5_000), (1, 5, b"n" * 32),
     ],

@@ -54,9 +54,9 @@ def test_a_version_that_is_demanded_is_offered_alone_and_taken_alone(monkeypatch
 
 def test_who_offers_less_than_is_demanded_is_refused_in_words(monkeypatch):
     hello = DialerHandshake(A, COOKIE, "b@two").hello
-    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
-    with pytest.raises(Refusal, match=r"b@two demands protocol version 3 \(Config.require_version"):
-        AcceptorHandshake(demanding(B, 3), COOKIE).receive(hello)
+    monkeypatch.setattr(versions, "SPOKEN", [3, 4])
+    with pytest.raises(Refusal, match=r"b@two demands protocol version 4 \(Config.require_version"):
+        AcceptorHandshake(demanding(B, 4), COOKIE).receive(hello)
 
 
 def test_an_older_version_than_demanded_is_not_taken_from_an_acceptor(monkeypatch):
