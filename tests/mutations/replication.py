@@ -219,8 +219,8 @@ MUTATIONS = (
     ),
     Mutation(
         "request_id_is_not_kept", "defect 18", "core/leader",
-        "        command, request = event.command, event.request",
-        "        command, request = event.command, (0, 0)",
+        "encode(state.term, COMMAND, event.command, event.request, state",
+        "encode(state.term, COMMAND, event.command, (0, 0), state",
     ),
     Mutation(
         "heartbeat_timeout_is_ignored", "defect 20", "core/leader",

@@ -12,7 +12,7 @@ import pytest
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
-from raft_actors.core.entry import command_of
+from raft_actors.core.entry import command_of, encode
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
 from raft_actors.stores.backup_file import (
@@ -296,7 +296,7 @@ def test_an_entry_that_is_none_makes_no_backup_and_is_noticed_in_one(tmp_path, f
     """Planted: entries are looked at by the import only, which ended in a struct.error."""
     source = make("lmdb", tmp_path / "peer", count=20)
     with stopped(source) as store:
-        store.save(None, 21, [b"?"])
+        store.save(None, 21, [encode(3, 77, index=21)])
     with pytest.raises(StoreCorrupt, match=r"entry 21 is not what .* take another backup") as told:
         run("export", source, file)
     assert REJOIN not in str(told.value)

@@ -96,7 +96,7 @@ def test_an_entry_that_can_not_be_read_on_this_machine_is_shown_as_its_bytes_are
 def test_what_is_asked_of_the_sessions_is_shown_as_that():
     """Planted: as a command of no bytes."""
     views = [
-        entry_view(7, encode(1, COMMAND, request=request))
+        entry_view(7, encode(1, COMMAND, request=request, index=7))
         for request in ((NEW, 0), (END, 7), (7, 3), (0, 0))
     ]
     assert [(view["kind"], view["data"]) for view in views] == [

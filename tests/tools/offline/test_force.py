@@ -79,7 +79,7 @@ def test_who_has_no_name_is_written_down_by_number(path):
 def test_a_change_that_was_under_way_is_over(path):
     with stopped(path) as store:
         joint = founding().changed(members=[OWNER, ("kv", "d@host")], learners=[("kv", "e@host")])
-        store.save((3, OWNER, 201), 201, [encode(3, CONFIG, joint.encode())])
+        store.save((3, OWNER, 201), 201, [encode(3, CONFIG, joint.encode(), index=201)])
     force(path)
     _, log = saved_in(path)
     configuration = Configuration.decode(command_of(log[-1])[0], 202)
