@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from raft_actors.config import Config
+from raft_actors.core import entry
 from raft_actors.core.effects import Ballot
 from raft_actors.core.leader import Leader
 from raft_actors.core.log import Log
@@ -119,16 +120,17 @@ def main(
         replied(core, C, core.role.reads.round)
 
     follower = server(B)
-    first = [core.log.between(1, 1)[0]]
-    entry = core.log.between(1, 1)[0][:8] + b"\1" + bytes(16) + COMMAND
+    first = core.log.between(1, 1)
+    later = [entry.encode(1, entry.COMMAND, COMMAND, index=index) for index in range(2, 103)]
 
     def follow(count: int, entries: list[bytes] | None = None) -> None:
-        prev = follower.log.last_index
+        """Take the same entries again and again: they are cut off in between."""
+        prev = min(follower.log.last_index, 1)
+        follower.log.truncate(prev)
         follower.step(
             AppendEntries(
                 source=ME, target=B, group=core.group, term=1, prev_index=prev,
-                prev_term=1 if prev else 0, commit=prev, round=0,
-                entries=entries or [entry] * count,
+                prev_term=prev, commit=prev, round=0, entries=entries or later[:count],
             )
         )  # fmt: skip
         follower.flush()

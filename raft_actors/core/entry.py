@@ -38,6 +38,7 @@ REQUEST = Struct(">QQ")
 REQUEST_TO_SIZE = Struct(">QQQH")
 SIZE = Struct(">H")
 TAG_AND_SIZE = Struct(">HH")
+CHECKSUM = Struct("<I")
 
 RESIDUE = 0x2144DF1C
 """The CRC-32 of any bytes that are followed by their own CRC-32, whatever it began with: so a check
@@ -53,7 +54,7 @@ def encode(
 ) -> bytes:  # fmt: skip
     """Return the frame of the entry at `index`. `extensions` are rows as they are said above."""
     content = HEADER.pack(term, kind, *request, time_ms, len(extensions)) + extensions + payload
-    return content + crc32(content, index).to_bytes(CHECKSUM_BYTES, "little")
+    return content + CHECKSUM.pack(crc32(content, index))
 
 
 def first_damaged(entries: list[bytes], first: int) -> int:
