@@ -159,9 +159,9 @@ def test_a_reply_that_fits_no_frame(group, monkeypatch):  # noqa: F811
     assert group.write("small", 1)[0] == "ok"
 
 
-def test_a_command_that_fits_no_frame_of_the_other_node(group, make_node, monkeypatch):  # noqa: F811
+def test_a_command_that_fits_no_frame_of_the_other_node(group, monkeypatch):  # noqa: F811
     """Whether the link says so that is up, or the one that comes up with the command waiting."""
-    client = make_node("client")
+    client = group.start_node("client")
     monkeypatch.setattr("raft_actors.client.rpc.peers_here", lambda: peers_of(client))
     monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(client))
     leader, command = group.members[0], ("set", "k", b"x" * 200 * KIB)
