@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from raft_actors.node.cookie_file import cookie_path, find_cookie, read_or_create
-from raft_actors.tools.launch import Plan
+from raft_actors.tools.launch import LaunchPlan
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from tests.helpers import eventually
 
@@ -125,4 +125,4 @@ def test_what_is_no_text_is_no_cookie(make_node, secret):
 
 
 def test_what_is_launched_does_not_print_its_cookie():
-    assert "letmein42" not in repr(Plan(sname="a", cookie="letmein42"))
+    assert "letmein42" not in repr(LaunchPlan(sname="a", cookie="letmein42"))
