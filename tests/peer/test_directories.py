@@ -66,10 +66,10 @@ def test_an_idle_peer_notices_that_its_directory_is_gone(make_peer, tmp_path, ca
     """Planted: only saves look. It tells itself to, every few seconds."""
     name = lone(make_peer, tmp_path / "p", "rocksdb")
     peer = peers_here().hosted[peers_here().running[name]]
-    assert peer.look.message is LOOK
-    before = peer.look
+    assert peer.lookout.timer.message is LOOK
+    peer.lookout.told = 1
     peer.actor_ref.tell(LOOK)
-    eventually(lambda: peer.look is not before)  # it is there, and is looked for again
+    eventually(lambda: peer.lookout.told == 0)  # the directory is there
     remove(tmp_path / "p")
     peer.actor_ref.tell(LOOK)
     eventually(lambda: name not in peers_here().running)

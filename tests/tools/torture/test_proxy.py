@@ -169,7 +169,8 @@ def two_nodes(tmp_path, monkeypatch):
     nodes = {}
 
     def place(name):
-        return (nodes[name].host, nodes[name].port) if name in nodes else None
+        access = nodes[name].access if name in nodes else None
+        return access and (access.host, access.port)
 
     proxy = Proxy(("a", "b"), place)
     for name in ("a", "b"):
