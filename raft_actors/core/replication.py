@@ -247,12 +247,13 @@ class Replication(LeaderBase):
         it has lost entries that may have been committed by its word; so it counts no longer, is
         sent them again, and is learned anew once the others have made up for it.
         """
-        if progress.recheck is None:
+        if progress.recheck is None or reply.prev_index > progress.recheck[1]:
+            # Or it has acknowledged more since it was asked last: what it said then was late.
             self.reads.renew = True
             progress.recheck = self.reads.round + 1, progress.match
             return
-        asked, match = progress.recheck
-        if reply.round < asked or reply.prev_index > match:
+        asked, _match = progress.recheck
+        if reply.round < asked:
             return
         state, peer = self.state, reply.source
         state.report(Trouble("lost_entries", peer, str(progress.match)))

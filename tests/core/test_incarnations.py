@@ -242,6 +242,30 @@ def set_back(world: World, name: str, last: int) -> None:
     world.start(name)
 
 
+def test_a_disk_that_goes_back_is_noticed_after_an_old_denial_too() -> None:
+    """The denial asked about less than was acknowledged when the disk went back: each one after it
+    was taken for late, and the follower got nothing any more. Found by seed 11, with rot.
+
+    Planted: a_late_denial_is_remembered_for_ever.
+    """
+    world = group_of("abc")
+    world.propose("a", b"x")
+    world.settle()
+    a = world.servers["a"]
+    denial = AppendRejected(
+        source=address("b"), target=address("a"), group=a.group, term=a.term,
+        source_incarnation=world.disks["b"].incarnation, prev_index=1, hint=0, hint_term=0, round=0,
+    )  # fmt: skip
+    world.step("a", denial)
+    world.settle()
+    world.propose("a", b"y", b"z")
+    world.settle()
+    whole = list(world.disks["b"].log)
+    set_back(world, "b", 1)
+    world.ring(3)
+    assert world.disks["b"].log[: len(whole)] == whole
+
+
 def test_a_disk_that_lost_what_it_had_acknowledged_is_found_out_and_made_good() -> None:
     world = group_of("abc")
     world.propose("a", b"x", b"y")

@@ -1,8 +1,17 @@
 """All planted bugs, in the order of the table."""
 
-from tests.mutations import elections, machines, members, reads, replicas, replication, stores
+from tests.mutations import (
+    damage,
+    elections,
+    machines,
+    members,
+    reads,
+    replicas,
+    replication,
+    stores,
+)
 
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
-    *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
+    *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS, *damage.MUTATIONS,
 )  # fmt: skip

@@ -169,7 +169,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an_old_denial_is_believed", "identity", "core/replication",
-        "        if reply.round < asked or reply.prev_index > match:",
+        "        if reply.round < asked:",
         "        if False:",
     ),
     Mutation(

@@ -81,6 +81,7 @@ def test_what_is_damaged_in_any_store_ends_what_the_peer_claims(kind, tmp_path):
     found = recover(store, MEMORY)
     assert (found.log.last_index, found.log.last_term) == (199, 1)
     assert found.ballot.owed == (1, 300)
+    assert Ballot(*store.load().ballot) == found.ballot, "durable before an entry is replaced"
     assert store.entries(1, 300) == entries, "until it has them again nothing is thrown away"
     store.close()
     store = open_store(kind, tmp_path / "peer")

@@ -46,6 +46,7 @@ class CheckedWorld(Protocol):
 
     disks: dict[str, PretendDisk]
     former: dict[tuple[str, int], tuple[int, list[bytes]]]
+    rotted: dict[str, dict[int, bytes]]
     witnesses: set[str]
     picture: Callable[[Any], Any]
 

@@ -137,6 +137,8 @@ class Checker:
             first, log = disk.store.first, disk.store.log
         else:
             first, log = self.world.former.get((name, known), (1, []))
+        if self.world.rotted.get(name, {}).get(index) == self.committed[index - 1]:
+            return True  # it votes for nobody who lacks it, although its disk has lost it
         place = index - first
         return place < 0 or (place < len(log) and log[place] == self.committed[index - 1])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import inf
 
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.entry import CONFIG, kind_of, payload_of
+from raft_actors.core.entry import CONFIG, first_damaged, kind_of, payload_of
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendEntries
 from raft_actors.testing.simulation.peer import SimulatedPeer
@@ -115,7 +115,11 @@ def configurations(world: World) -> Iterator[Configuration]:
             places.append((first, log.between(first, last)))
     for first, entries in places:
         for index, entry in enumerate(entries, first):
-            if index > committed.index and kind_of(entry) == CONFIG:
+            if (
+                index > committed.index
+                and kind_of(entry) == CONFIG
+                and not (first_damaged([entry], index))
+            ):
                 yield Configuration.decode(payload_of(entry), index)
 
 

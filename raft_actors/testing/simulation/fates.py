@@ -4,6 +4,7 @@ from raft_actors.core.configuration import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
 from raft_actors.testing.simulation.disk_loss import may_change, may_wipe, strangers
 from raft_actors.testing.simulation.plan import Fate, Plan
+from raft_actors.testing.simulation.rot import may_rot, rot
 from raft_actors.testing.simulation.script import Script
 from raft_actors.testing.simulation.transcript import described
 from raft_actors.testing.simulation.world import World
@@ -120,6 +121,8 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
                 clients.configure(asked, *wished(world, asked, first, second))
         case "transfer" if up:
             clients.transfer(name, names[int(second * len(names))])
+        case "rot" if may_rot(world, name):
+            rot(world, name, first * 1_000 % 1, second)
         case "wipe" if may_wipe(world, name):
             world.wipe(name)
         case "jump":

@@ -4,6 +4,7 @@ from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk_loss import can_be_led, has_the_state, strangers
 from raft_actors.testing.simulation.fates import found, told_of
 from raft_actors.testing.simulation.plan import Plan
+from raft_actors.testing.simulation.rot import damaged
 from raft_actors.testing.simulation.script import Script
 from raft_actors.testing.simulation.world import World
 
@@ -53,7 +54,7 @@ def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -
     for name in sorted(dead.intersection(world.peers)):
         world.crash(name, 1.0)
     world.heal_all(but=dead)
-    if can_be_led(world) and has_the_state(world, set(world.names) - dead):
+    if can_be_led(world) and has_the_state(world, set(world.names) - dead - damaged(world)):
         take_a_write(world, script, step_s)
 
 

@@ -19,7 +19,7 @@ Fate = tuple[str, float, float]
 KINDS = frozenset({
     "deliver", "lose", "repeat", "tick", "write", "read", "open", "again", "crash", "die", "start",
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
-    "heal", "found", "jump", "transfer", "change",
+    "heal", "found", "jump", "transfer", "change", "rot",
 })  # fmt: skip
 """What may happen; `fates.happen` knows how."""
 
@@ -177,7 +177,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         dead = "".join(sorted(members[: luck.randint(0, (len(members) - 1) // 2)]))
         if dead and luck.random() < 0.5:
             witnesses = luck.choice(members)
-    return replace(
+    plan = replace(
         plan,
         fates=tuple(fates),
         lonely=lonely,
@@ -190,6 +190,21 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
         on_disk=luck.random() < 1 / ON_DISK_SEEDS,
     )
+    return with_rot(plan)
+
+
+def with_rot(plan: Plan) -> Plan:
+    """Draw, in a third of the plans, rot: where no disks are lost, no members change, and the state
+    is in memory. A state on disk that is ahead of a damaged log is a person's to move.
+    """
+    luck = Random(f"{plan.seed}/rot")  # noqa: S311
+    kinds = {kind for kind, _first, _second in plan.fates}
+    if plan.on_disk or kinds & {"wipe", "reseed", "change"} or luck.random() < 2 / 3:
+        return plan
+    fates = list(plan.fates)
+    for _ in range(round(0.01 * len(fates) * luck.random())):
+        fates[luck.randrange(len(fates))] = "rot", luck.random(), luck.random()
+    return replace(plan, fates=tuple(fates))
 
 
 def retuned(config: Config, luck: Random) -> Config:

@@ -54,6 +54,7 @@ class World(Network):
     stalled   until when a peer does nothing, in the world's time
     witnesses those that a client has asked for at some time; their disks hold no state
     former    (first index, log) of disks that are gone, by name and incarnation
+    rotted    what disks held when they rotted, by name and index
     rates     how fast each peer's clock runs; 1 is right
     wall_rate seconds of the wall clocks in one of the world's; `walls` says how they differ
     encoded   whether messages pass through the bridge's codec
@@ -108,6 +109,7 @@ class World(Network):
         self.stalled: dict[str, float] = {}
         self.witnesses: set[str] = set()
         self.former: dict[tuple[str, int], tuple[int, list[bytes]]] = {}
+        self.rotted: dict[str, dict[int, bytes]] = {}
         self.busy: SimulatedPeer | None = None
         for name in names:
             self.start(name)
