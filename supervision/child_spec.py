@@ -100,7 +100,7 @@ def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  
             f"type of {of} must be worker or supervisor, not {text_of(type)}",
         )
     if is_number(shutdown):
-        valid = shutdown >= 0  # nor nan
+        valid = shutdown >= 0  # False for nan
     else:
         valid = says(shutdown, "brutal_kill") or says(shutdown, "infinity")
     if not valid:

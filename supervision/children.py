@@ -1,4 +1,4 @@
-"""What every supervisor does with one child: read its spec, start it, shut it down."""
+"""What every supervisor does with one child: read the spec, start the child, shut it down."""
 
 import logging
 import math
@@ -25,9 +25,10 @@ ChildForm = ChildSpec | type[Any] | tuple[type[Any], Any]
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A spec and what became of it: running, restarting (failed, tried again), or neither.
+    """A child of a supervisor: its spec and its state, which is one of three. It runs (`ref`), it
+    waits for its next attempt to restart (`retry`), or it is stopped (neither).
 
-    retry   the message that will try again, while it is on its way
+    retry   the message to the supervisor that will start the next attempt
     """
 
     spec: ChildSpec
@@ -44,11 +45,12 @@ class Child:
 
 
 def to_spec(form: Any) -> ChildSpec:
-    """The ChildSpec meant by a ChildSpec, a class, or `(class, argument)`.
+    """Return the ChildSpec of a ChildSpec, a class, or `(class, argument)`.
 
-    A class is asked for `child_spec(...)`, given the argument: the keywords if it is a dict, the
-    positions if it is a tuple, else as the only one; to pass a dict itself, wrap it: `({...},)`.
-    A plain pykka.ThreadingActor is adopted (see `as_process`).
+    For a class its method `child_spec` is called. A dict as the argument becomes its keyword
+    arguments, a tuple becomes its positional arguments, and anything else its only argument; to
+    pass a dict itself, put it into a tuple: `({...},)`. A plain pykka.ThreadingActor becomes a
+    process (see `as_process`).
 
     Raises ChildSpecError.
     """
@@ -77,7 +79,7 @@ def to_spec(form: Any) -> ChildSpec:
 
 
 def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
-    """Call `spec.start`: `("ok", ref)`, `("ignore", None)`, or `("error", reason)`."""
+    """Call `spec.start`. Returns `("ok", ref)`, `("ignore", None)`, or `("error", reason)`."""
     try:
         return _read(spec.start(), spec)
     except BaseException as error:
@@ -107,10 +109,11 @@ def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"
 
 
 def shut_down(children: Iterable[Child]) -> None:
-    """End these children with reason "shutdown", all at once, each within its own time.
+    """End these children with the reason "shutdown", all at the same time.
 
-    One that has not ended when its `shutdown` seconds are over is killed, and so is one that waits
-    for the end of who calls this. Unlink them first.
+    A child that has not ended after the `shutdown` seconds of its spec is killed. If a child waits
+    for the calling process, and its wait can't be broken off (see `waits.py`), neither would end:
+    then the children are killed. The caller unlinks the children first.
     """
     began = time.monotonic()
     waiting: list[tuple[Child, ProcessRef[Any], queue.SimpleQueue[Any]]] = []

@@ -75,7 +75,7 @@ class DynamicSupervisor(SupervisorBase):
     init: ClassVar[Callable[..., DynamicSupervisorFlags]] = staticmethod(dynamic_supervisor_flags)
 
     _children_by_ref: dict[ProcessRef[Any], Child]
-    """Those that restart by the ref that they had last."""
+    """All children by their refs. A child that waits for its restart has its last ref here."""
     _max_children: int | Literal["infinity"]
 
     # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
@@ -111,7 +111,7 @@ class DynamicSupervisor(SupervisorBase):
         """
         return call(supervisor, "terminate_child", process_of(child))
 
-    # -- life
+    # -- start, restarts and end
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._children_by_ref = {}

@@ -1,8 +1,9 @@
-"""What can go wrong, and the words for why a process ended.
+"""The errors of this package, and exit reasons: the values that say why a process ended.
 
-An exit reason is a plain term, so that it can be compared, logged and sent to another node:
-`"normal"`, `"shutdown"`, `("shutdown", detail)`, `"killed"`, `"noproc"` (there was nobody),
-`"noconnection"` (its node is out of reach), or `("exception", type_name, text)`.
+An exit reason is a plain value, so that it can be compared, logged and sent to another node:
+`"normal"`, `"shutdown"`, `("shutdown", detail)`, `"killed"`, `"noproc"` (there was no such
+process), `"noconnection"` (the node of the process can't be reached), or
+`("exception", type_name, text)`.
 """
 
 from typing import Any
@@ -24,15 +25,15 @@ __all__ = [
 ]
 
 Reason = Any
-"""An exit reason: any term. The module's docstring lists the usual ones."""
+"""An exit reason: any value. The module's docstring lists the usual ones."""
 
 
 class SupervisionError(Exception):
-    """Root of the errors of this package."""
+    """Base class of the errors of this package."""
 
 
 class StartError(SupervisionError):
-    """A process did not get through its start; `reason` says why."""
+    """The start of a process failed; `reason` says why."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(f"start failed: {text_of(reason)}")
@@ -40,7 +41,9 @@ class StartError(SupervisionError):
 
 
 class Exited(SupervisionError):
-    """A process that was to be stopped had ended, or then ended, for another reason: `reason`."""
+    """`stop` found that the process had ended already, or that it ended for another reason than the
+    one that `stop` gave. `reason` is the reason for which it ended.
+    """
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(f"process ended: {text_of(reason)}")
@@ -48,15 +51,18 @@ class Exited(SupervisionError):
 
 
 class CallingSelf(SupervisionError):
-    """A process waits for itself, or for one that waits for its start or its end: for ever.
+    """A process would wait for ever: for itself, or for another process that waits for it.
 
-    Call the method directly; or tell oneself something in `init`, and ask when that arrives. Who is
-    being ended tells the other, and does not wait for the answer.
+    - A process that asks itself: call the method directly.
+    - A process that, in `init`, asks the process that waits for its start: in `init`, send a
+      message to the own ref, and ask when this message arrives.
+    - A process that, while it ends, asks the process that waits for its end: use `tell`, and do
+      not wait for an answer.
     """
 
 
 class ChildSpecError(SupervisionError, ValueError):
-    """A child spec is not valid; `reason` is OTP's term for it."""
+    """A child spec is not valid; `reason` is the value that OTP has for this error."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -64,7 +70,7 @@ class ChildSpecError(SupervisionError, ValueError):
 
 
 class OptionError(SupervisionError, ValueError):
-    """An option of a supervisor is not valid; `reason` is OTP's term for it."""
+    """An option of a supervisor is not valid; `reason` is the value that OTP has for this error."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -72,11 +78,11 @@ class OptionError(SupervisionError, ValueError):
 
 
 class Ignore(Exception):
-    """Raise it in `init`: nothing is to be started, and that is no failure."""
+    """Raise it in `init` if the process is not needed: it is not started, and that is no error."""
 
 
 class Stop(Exception):
-    """Raise it in a process to end it there and then with the exit reason of your choice."""
+    """Raise it in a process to end this process at once, with the exit reason that you give."""
 
     def __init__(self, reason: Reason = "normal") -> None:
         super().__init__(reason)
@@ -86,8 +92,8 @@ class Stop(Exception):
 def reason_for(error: BaseException, *, starting: bool = False) -> Reason:
     """The exit reason of a process that ends by this exception.
 
-    starting   it did not get through its start; then the start of another that failed in it gives
-               its own reason. Later that is a crash as any other
+    starting   True if the exception ended the start of the process. Then the reason of a StartError
+               becomes the reason of this process. Later a StartError is an exception as any other
     """
     if is_a(error, (Stop, StartError) if starting else Stop):
         attributes = part(error, "__dict__")
@@ -97,9 +103,9 @@ def reason_for(error: BaseException, *, starting: bool = False) -> Reason:
 
 
 def is_abnormal(reason: Reason) -> bool:
-    """Whether a transient child that ended so is started again.
+    """Return whether a transient child that ended for this reason is started again.
 
-    All reasons are abnormal but `"normal"`, `"shutdown"` and `("shutdown", detail)`.
+    All reasons are abnormal, except `"normal"`, `"shutdown"` and `("shutdown", detail)`.
     """
     if is_a(reason, tuple) and tuple.__len__(reason) == 2:
         return not says(tuple.__getitem__(reason, 0), "shutdown")

@@ -1,8 +1,9 @@
-"""What user code made: turned into text, compared and logged, whatever its methods do.
+"""Foreign objects, made by user code: safe functions that format, compare, test and log them.
 
-Exceptions, exit reasons, names, ids and messages come from outside. Their `__str__`, `__repr__`,
-`__eq__`, `__hash__` and `__class__` may raise, and must not end or hang the process that only
-looks at them. So nothing in this package formats, compares or tests such an object but by these.
+Exceptions, exit reasons, names, ids and messages come from user code. Their `__str__`, `__repr__`,
+`__eq__`, `__hash__` and `__class__` may raise, and this must not end the process that only formats
+or compares them. So this package formats, compares and tests such objects only by the functions of
+this file.
 """
 
 import logging
@@ -30,13 +31,13 @@ logger.addHandler(logging.NullHandler())
 
 T = TypeVar("T")
 
-_name_of_class: Any = type.__dict__["__name__"]  # also where a metaclass has a name of its own
+_name_of_class: Any = type.__dict__["__name__"]  # a metaclass may define another `__name__`
 
 
 def text_of(thing: Any, convert: Callable[[Any], str] = repr) -> str:
     """`repr(thing)`, or `str(thing)` if `convert` is str: plain text that UTF-8 can hold.
 
-    If that raises, the text says so, and of what class the thing is.
+    If that raises, the text says so, and names the class of the thing.
     """
     try:
         return str.encode(convert(thing), errors="backslashreplace").decode()
@@ -52,27 +53,27 @@ def class_name(thing: Any) -> str:
 
 
 def is_a(thing: Any, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
-    """`isinstance` by the true class: `__class__` of the thing is not asked."""
+    """`isinstance` by the true class: the attribute `__class__` of the thing is not read."""
     return issubclass(type(thing), kind)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is an int or a float. True is neither."""
+    """Return whether the value is an int or a float. True and False are not."""
     return is_a(value, (int, float)) and not is_a(value, bool)
 
 
 def is_count(value: Any) -> TypeGuard[int]:
-    """Whether it is a whole number from 0 on. True is none."""
+    """Return whether the value is an int, 0 or more. True and False are not."""
     return is_number(value) and is_a(value, int) and value >= 0
 
 
 def says(thing: Any, word: str) -> bool:
-    """Whether the thing is this string."""
+    """Return whether the thing is this string."""
     return is_a(thing, str) and str.__eq__(thing, word)
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether they are the same or `one == other`. What can't be compared is not equal."""
+    """Return whether both are the same object, or `one == other`. False if `==` raises."""
     try:
         return one is other or bool(one == other)
     except BaseException as error:
@@ -92,7 +93,9 @@ class Key:
 
     @staticmethod
     def of(thing: Any) -> "Key | str":
-        """The key for this thing; a string is its own. Raises what its `__hash__` raises."""
+        """Return the key for this thing: a string itself, else a Key. Raises what the thing's
+        `__hash__` raises.
+        """
         return thing if type(thing) is str else Key(thing)
 
     def __hash__(self) -> int:
@@ -103,26 +106,31 @@ class Key:
 
 
 def part(error: BaseException, name: str) -> Any:
-    """Its `__dict__`, `__cause__` or `__traceback__`, whatever its class makes of attributes."""
+    """Return `__dict__`, `__cause__` or `__traceback__` of an exception, also if its class defines
+    how attributes are read.
+    """
     return BaseException.__dict__[name].__get__(error)
 
 
 def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
-    """As `sys.exc_info()` where it was caught."""
+    """Return what `sys.exc_info()` returns where this exception is caught."""
     return type(error), error, part(error, "__traceback__")
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether this is a Ctrl-C: meant for the main program, whatever it happened to be doing."""
+    """Return whether this is a Ctrl-C: a KeyboardInterrupt on the main thread. It is meant for the
+    main program, so code that handles all other exceptions raises a Ctrl-C again.
+    """
     return is_a(error, KeyboardInterrupt) and (
         threading.current_thread() is threading.main_thread()
     )
 
 
 def log(level: int, message: str, *things: Any, error: BaseException | None = None) -> None:
-    """Log to "supervision". Each thing is text, or one of ours; the program's handlers may raise.
+    """Log to the logger "supervision". An exception of a log handler of the program is not raised.
 
-    error   shown with its traceback
+    things  the arguments of `message`: text, or objects of this package
+    error   an exception that is logged with its traceback
     """
     try:
         shown = None if error is None else exc_info(error)

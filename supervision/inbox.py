@@ -1,10 +1,11 @@
-"""The inbox of a process: many putters, one reader, and no message lost in silence.
+"""The inbox of a process: many threads put messages, one thread reads them, none is lost silently.
 
-Pykka asks `is_alive()` and then puts, so that a message put between the reader's last look and
-its death is lost, and with it the future of an ask. Here the putter looks again after it has
-put: if the inbox was closed meanwhile it refuses whatever is left, its own message included.
-`close` first says `closed` and then refuses what waits. So a message is seen either by the
-one or by the other, and `SimpleQueue` gives it to exactly one of them.
+Pykka calls `is_alive()` and then puts the message. If the actor ends in between, the message is
+lost, and the future of an ask is never set. Here `put` checks `closed` a second time after it
+has put the message: if the inbox was closed in the meantime, `put` refuses all messages that are
+left, its own message included. `close` first sets `closed` and then refuses the messages that
+wait. So each message is found by `close` or by `put`, and `SimpleQueue` gives it to only one of
+them.
 """
 
 from collections import deque
@@ -23,20 +24,21 @@ from supervision.foreign import exc_info, is_a, text_of
 __all__ = ["Inbox", "dead_letter", "fail", "fail_future", "reply"]
 
 WAKE: Envelope[Any] = Envelope(None)
-"""Lets a reader that waits on a closed inbox go; never handed to a process."""
+"""Wakes a reader that waits on a closed inbox. A process never receives it."""
 
 
 class Inbox:
-    """`put` from any thread without a lock; `take` and `taken` belong to the reader.
+    """Any thread may call `put`, which takes no lock. Only the reader uses `take` and `taken`.
 
-    taken     what the last `take` found, oldest first; the reader pops from the left
-    current   what the reader handles now, or handled last
-    closed    True from `close` on; every `put` that begins later is refused
-    idle      the reader waits in `take`, and no `put` has ended since it began to
-    starting  the thread that starts the process, None from then on: what is put on it goes ahead of
-              what comes from elsewhere
-    refuse    called with the envelopes nobody will handle, on the thread that found them
-    waker     called after each `put`, if the reader may wait elsewhere than in `take`
+    taken     the messages that `take` has moved out of the queue, oldest first; the reader pops
+              from the left
+    current   the message that the reader handles now, or handled last
+    closed    True after `close`; every `put` that begins later is refused
+    idle      True if the reader waits in `take`, and no `put` has ended since it began to wait
+    starting  the id of the thread that starts the process; None when the process has started. A
+              message that this thread puts is handled before the messages of other threads
+    refuse    called with the envelopes that will not be handled, on the thread that found them
+    waker     called after each `put`, for a reader that may wait elsewhere than in `take`
     """
 
     __slots__ = ("_queue", "closed", "current", "idle", "refuse", "starting", "taken", "waker")
@@ -54,8 +56,9 @@ class Inbox:
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message at the end.
 
-        After `close`, an ask's future is given ActorDeadError, and for a tell it is raised. A tell
-        that races with `close` may return and still be refused: then `refuse` is given it.
+        After `close`, the future of an ask is set to ActorDeadError; for a tell, `put` raises it.
+        If `close` runs at the same time as a tell, `put` may return although the message is refused
+        afterwards: then `refuse` is called with the message.
         """
         if self.closed:
             if envelope.reply_to is None:
@@ -73,34 +76,36 @@ class Inbox:
         return None
 
     def take(self) -> None:
-        """Wait until there is a message, then move all that wait into `taken`, in one go."""
+        """Wait until there is a message, then move all messages that wait into `taken`."""
         queue, taken = self._queue, self.taken
-        if not taken:  # it told itself nothing in its start
+        if not taken:  # not empty after a start in which the process sent itself messages
             self.idle = True
             if not queue.empty():
-                self.idle = False  # was put before that, and is handled before anything inline
+                self.idle = False  # this message came first: handle it before an inline message
             taken.append(queue.get())
             self.idle = False
         try:
             for _ in range(queue.qsize()):
                 taken.append(queue.get_nowait())
         except Empty:
-            pass  # a putter refused them meanwhile
+            pass  # a `put` on another thread has refused the rest, because the inbox was closed
         if self.closed:
             self._refuse_waiting()
 
     def waiting(self) -> int:
-        """How many messages wait that the reader has not taken yet; about, for others go on."""
+        """Return how many messages the reader has not taken yet. Other threads may put more while
+        this is counted, so the number is approximate.
+        """
         return self._queue.qsize()
 
     def get(self) -> Envelope[Any]:
-        """Wait for the oldest message; what Pykka's own loop would call."""
+        """Wait for the oldest message and return it. Pykka's own loop would call this method."""
         if not self.taken:
             self.take()
         return self.taken.popleft()
 
     def drain(self) -> list[Envelope[Any]]:
-        """Wait until there is a message, then return all that wait."""
+        """Wait until there is a message, then return all messages that wait."""
         self.take()
         drained = list(self.taken)
         self.taken.clear()
@@ -110,7 +115,7 @@ class Inbox:
         return not self.taken and self._queue.empty()
 
     def close(self) -> None:
-        """Accept nothing more and refuse all that waits. May be called twice, from any thread."""
+        """Accept no more messages and refuse all that wait. May be called twice, on any thread."""
         self.closed = True
         self._refuse_waiting()
 
@@ -123,30 +128,30 @@ class Inbox:
             with suppress(Empty):
                 while True:
                     unread.append(self._queue.get_nowait())
-            self._queue.put(WAKE)  # also in place of one just taken away, so that the reader wakes
+            self._queue.put(WAKE)  # the loop above may have taken away a WAKE of another thread
             if self.waker is not None:
                 self.waker()
             unread = [envelope for envelope in unread if envelope is not WAKE]
             if unread:
                 self.refuse(unread)
-        except BaseException:  # Ctrl-C: who looks next refuses them, or the rest of them
+        except BaseException:  # Ctrl-C: put them back; the next call of this method refuses them
             for envelope in unread:
                 self._queue.put(envelope)
             raise
 
 
 def reply(envelope: Envelope[Any], answer: Any) -> None:
-    """Answer an ask, unless it has its answer from whoever killed the process."""
+    """Answer an ask, unless `kill` on another thread has answered it already."""
     if envelope.reply_to is not None:
         with suppress(Full):
             envelope.reply_to.set(answer)
 
 
 def fail(envelope: Envelope[Any], error: BaseException) -> None:
-    """Raise `error` where the answer is awaited, unless there is an answer.
+    """Set the future of an ask to `error`, unless it has an answer.
 
-    SystemExit, Stop and the like are for the process that raised them: its asker is told that it
-    died.
+    SystemExit, Stop and the like are meant for the process that raised them. The asker gets an
+    ActorDeadError instead.
     """
     if envelope.reply_to is not None:
         if not is_a(error, Exception) or is_a(error, (Stop, Ignore)):
@@ -157,13 +162,13 @@ def fail(envelope: Envelope[Any], error: BaseException) -> None:
 
 
 def fail_future(future: Any, error: BaseException) -> None:
-    """Raise `error` from the future, unless it has its result."""
+    """Make `get` of the future raise `error`, unless the future has a result."""
     with suppress(Full):
         future.set_exception(exc_info(error))
 
 
 def dead_letter(envelope: Envelope[Any]) -> None:
-    """Answer an ask that nobody will handle."""
+    """Answer an ask that no process will handle, with ActorDeadError."""
     fail(envelope, ActorDeadError("the process ended before it answered"))
 
 

@@ -1,4 +1,4 @@
-"""The end of a process, told once to everyone who watches it."""
+"""Lifeline: records that a process has ended, and calls each of its watchers once."""
 
 import logging
 import threading
@@ -15,16 +15,18 @@ Cancel = Callable[[], None]
 
 
 class Lifeline:
-    """Outlives its process, and is cut exactly once.
+    """The record of one process: whether it has ended, why, and its watchers. It is cut exactly
+    once, when the process ends, and stays when the process is gone.
 
-    ended    None while the process lives, then the 1-tuple of its exit reason
-    fenced   True if it was killed: its thread may still run, but its word counts no more
+    ended    None while the process runs, then a tuple whose only element is the exit reason
+    fenced   True if the process was killed: its thread may still run, but the process counts as
+             ended
     """
 
     __slots__ = ("_first", "_keys", "_lock", "_telling", "_watchers", "ended", "fenced")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may watch while its thread does
+        self._lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self._keys = count()
         self._first: dict[int, Watcher] = {}
         self._watchers: dict[int, Watcher] = {}
@@ -33,9 +35,11 @@ class Lifeline:
         self.fenced = False
 
     def watch(self, watcher: Watcher, *, first: bool = False) -> Cancel | None:
-        """Have `watcher(reason)` called at the end. None, and no call, if that was before.
+        """Have `watcher(reason)` called when the process ends. Returns a function that cancels it.
+        Returns None if the process has ended already; then the watcher is not called.
 
-        first   before all that are not: it frees what others take as soon as they hear
+        first   call it before the watchers that are not `first`. It is for a watcher that frees
+                something, a name for example, which other watchers take when they are called
         """
         watchers = self._first if first else self._watchers
         key = next(self._keys)
@@ -51,16 +55,20 @@ class Lifeline:
         return cancel
 
     def cut(self, ended: tuple[Reason], *, fenced: bool = False) -> None:
-        """Settle the end. The first caller wins: `ended` is then its tuple, and it calls `tell`."""
+        """Record the end. Only the first call does it: `ended` is then the very tuple of this call,
+        and its caller calls `tell`.
+        """
         with self._lock:
             if not self.ended:
                 self.ended, self.fenced = ended, fenced
 
     def tell(self) -> None:
-        """Call the watchers, those who came first first, on this thread. For the one who cut.
+        """Call the watchers on this thread: first those with `first`, then the others, each group
+        in the order in which they were added. Only the caller of the first `cut` calls it.
 
-        One that raises is logged, and hides nothing from the others. A Ctrl-C meanwhile is raised
-        when all have heard. Where it came the watcher is called once more: better twice than never.
+        An exception of a watcher is logged, and the others are called all the same. A Ctrl-C is
+        raised when all have been called. The watcher that it interrupted is called a second time,
+        because a call too many does less harm than none.
         """
         interrupt: BaseException | None = None
         while self._first or self._watchers:
@@ -74,10 +82,10 @@ class Lifeline:
     def _tell_all(self) -> None:
         assert self.ended
         for watchers in (self._first, self._watchers):
-            for key in tuple(watchers):  # the oldest each time would be looked for among the gone
+            for key in tuple(watchers):  # `next(iter(watchers))` would pass all deleted keys again
                 watcher = watchers.get(key)
                 if watcher is None:
-                    continue  # cancelled by one of those before it
+                    continue  # a watcher that was called before has cancelled this one
                 if self._telling == key:
                     watchers.pop(key, None)
                 self._telling = key

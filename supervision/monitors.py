@@ -95,7 +95,7 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
             cancel()
 
     cancels.append(ref.watch(on_end))
-    if isinstance(listener, ProcessRef):  # else nobody tells that it has ended
+    if isinstance(listener, ProcessRef):  # a plain actor can't be watched
         cancels.append(listener.watch(cancel_all))
         if ended:
             cancel_all()

@@ -19,13 +19,14 @@ RESERVED = frozenset(
 
 @cache
 def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
-    """A subclass of `actor_class` that is a Process; the same one each time.
+    """Return a subclass of `actor_class` that is a Process; the same subclass each time.
 
-    Pykka's habit is kept: an exception in an ask only goes to the asker. `__init__`, on the
-    starter's thread, is given the arguments; `start_link` waits until `on_start` is done.
+    As in Pykka, an exception in an ask only goes to the asker, and the actor runs on. The
+    arguments of the start go to `__init__`, which runs on the starter's thread; `start_link` waits
+    until `on_start` is done.
 
-    Raises TypeError if the class uses a name that has a meaning in a Process; an attribute of such
-    a name is refused when it is set.
+    Raises TypeError if the class uses a name that has a meaning in a Process. An attribute with
+    such a name raises TypeError when it is set.
     """
     if issubclass(actor_class, Process):
         return actor_class

@@ -1,13 +1,15 @@
-"""Process: a Pykka actor that starts in step with its starter and whose end is always told.
+"""Process: a Pykka actor whose starter waits for its `init`, and whose end is always reported.
 
-This file, `process_base.py`, `ref.py`, `inbox.py` and `registry.py` are the only ones that touch
-what Pykka does not document; `tests/supervision/test_pykka_internals.py` names each such thing. A
-process keeps Pykka's API: refs, proxies, futures, `on_receive`, `on_start`, `on_stop`,
-`on_failure`.
+This file, `process_base.py`, `ref.py`, `inbox.py` and `registry.py` are the only ones that use
+parts of Pykka that Pykka does not document; `tests/supervision/test_pykka_internals.py` names each
+of these parts. A process keeps Pykka's API: refs, proxies, futures, `on_receive`, `on_start`,
+`on_stop`, `on_failure`.
 
-What runs on its thread is in `process_base.py`; here is how it is started, and bound to others.
+The code that runs on the thread of a process is in `process_base.py`. This file starts a process
+and links it to its parent.
 
-At the end its names are freed, then monitors, links and the registry hear its exit reason.
+When a process ends, its names become free first. Then its monitors and links are notified of the
+exit reason.
 """
 
 import logging
@@ -131,7 +133,7 @@ class Process(ProcessBase):
                 ActorRegistry.register(ref)
                 _unregister_if_dead(ref)
                 return ref
-        except BaseException:  # Ctrl-C: nobody would know of it
+        except BaseException:  # Ctrl-C: the caller gets no ref, so nobody could stop the process
             kill(ref)
             raise
         raise process._start_error(outcome)
@@ -192,7 +194,7 @@ class Process(ProcessBase):
                 _unregister_if_dead(ref)
             else:
                 parent._link(ref)
-        except BaseException:  # Ctrl-C: nobody would know of it
+        except BaseException:  # Ctrl-C: the caller gets no ref, so nobody could stop the process
             kill(ref)
             raise
         else:
@@ -214,7 +216,7 @@ class Process(ProcessBase):
         options = {"id": cls.__name__, **cls._spec_options}
         return ChildSpec(start=partial(cls.start_link, *args, **kwargs), modules=(cls,), **options)
 
-    # -- how it works
+    # -- private parts
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__children: dict[ProcessRef[Any], Cancel] = {}
@@ -229,9 +231,11 @@ class Process(ProcessBase):
         return process
 
     def _link(self, child: ProcessRef[Any]) -> None:
-        """Bind the child's life to this one. Once is enough; only on this process's thread.
+        """Link the child to this process: when this process ends, the child is told to end, and
+        when the child ends, this process receives ChildEnded. Called on this process's thread. A
+        second call for the same child does nothing.
 
-        A linked process leaves Pykka's ActorRegistry: its root answers for it, so that
+        A linked process is not in Pykka's ActorRegistry. Only the root of its tree is, so that
         `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
         only_roots_are_in_pykkas_registry.md).
         """
@@ -291,6 +295,6 @@ class Process(ProcessBase):
 
 
 def _unregister_if_dead(ref: ProcessRef[Any]) -> None:
-    """Undo a registration that came after the end."""
+    """Remove a process from Pykka's registry if it ended before it was registered there."""
     if ref._lifeline.ended:
         ActorRegistry.unregister(ref)

@@ -1,10 +1,10 @@
-"""Process base: the thread of a process, from `init` to the last hook.
+"""ProcessBase: what the thread of a process does, from `init` to the last hook.
 
-All of it on the process' own thread, after `__init__`:
+After `__init__`, all of this runs on the process's own thread:
 
     init, on_start | (take, on_receive ..., on_batch_end) ... | terminate, on_stop/on_failure | end
 
-While it waits for messages, other threads may handle messages for it: `handle_inline`.
+While this thread waits for messages, another thread may handle a message: `handle_inline`.
 """
 
 import logging
@@ -32,78 +32,84 @@ IGNORED = object()
 
 
 class ProcessBase(pykka.ThreadingActor):
-    """An actor whose starter waits for its start, and that ends once, for one reason."""
+    """An actor whose starter waits for its `init`, and which ends once, with one exit reason."""
 
     use_daemon_thread = True
     reply_errors: ClassVar[tuple[type[Exception], ...]] = ()
 
     _actor_ref: ProcessRef[Any]
     _special: ClassVar[dict[type, Any]]
-    """Messages of the machinery, and what handles them."""
+    """The types of messages that this package itself sends, and the method that handles each."""
     __exiting: tuple[Reason] | None = None
-    __failure: BaseException | None = None  # that ended it
-    __why: BaseException | None = None  # that it did not start
+    __failure: BaseException | None = None  # the exception that ended the process
+    __why: BaseException | None = None  # the exception for which the start failed
     __started = False
     __on_started: "queue.SimpleQueue[Any]"
 
     # -- what a subclass overrides
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Begin the life, given what `start` was given. The starter waits for the return.
+        """Begin the work of the process. `init` gets the arguments of the start, and the starter
+        waits until it returns.
 
-        Raising makes the start fail; Ignore and Stop are the polite ways. What it tells itself here
-        comes before what others send meanwhile: for work that the starter need not wait for.
+        An exception makes the start fail. Raise Ignore if the process is not needed, and Stop to
+        give the exit reason. For work that the starter need not wait for, send a message to the
+        own ref: it is handled before all messages that others send during the start.
         """
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message. Not overridden, it is logged."""
+        """Handle a message. Unless this is overridden, the message is only logged."""
         log(logging.WARNING, "%s was told %s, and does nothing", self._actor_ref, text_of(message))
 
     def on_batch_end(self) -> None:
-        """Everything that waited in the inbox has been handled: do what is due once for it all."""
+        """Called after all messages that waited in the inbox have been handled: do here what is to
+        be done once for the whole batch.
+        """
 
     def on_idle(self) -> None:
-        """Nothing waits in the inbox: other work may be done, until something does.
-
-        Whoever waits for other things here gives `inbox.waker` a function that wakes it.
+        """Called when no message waits in the inbox: other work may be done here, until there is a
+        message. If an override waits for something else, it sets `inbox.waker` to a function that
+        ends this wait.
         """
 
     def on_inline(self, message: Any) -> None:
-        """Handle `message` on the thread that brought it: be quick, and wait for nothing.
+        """Handle `message` on the thread that delivers it: be quick, and wait for nothing.
 
-        What takes longer may be kept until `finish_inline`, once it has told itself something.
+        Work that takes longer may be left to `finish_inline`. Then send a message to the own ref,
+        which wakes the process's own thread.
         """
         self.on_receive(message)
         self.on_batch_end()
 
     def finish_inline(self) -> None:
-        """Messages wait, none of them handled yet: first do what `on_inline` has left to do."""
+        """Do the work that `on_inline` has left. Called on the process's own thread, when messages
+        wait and before the first of them is handled.
+        """
 
     def terminate(self, reason: Reason) -> None:
-        """End the life. Called once for every process that got through its start, unless killed.
-
-        Pykka's `on_stop` or, after an exception, `on_failure` comes right after.
+        """Clean up. Called once at the end of every process whose start succeeded, unless it was
+        killed. Pykka's `on_stop` or, after an exception, `on_failure` is called right after it.
         """
 
     def abandoned(self) -> None:
-        """Let go of what only this process holds, a file lock say: `terminate` of the killed.
-
-        Called on its own thread, once that has come to its end; by then a successor may wait.
+        """Release what only this process has, a file lock for example. It is called instead of
+        `terminate` for a process that was killed, on the process's own thread, when this thread
+        ends. A successor may run by then, and may wait for what is released.
         """
 
     # -- what other threads may call
 
     def handle_inline(self, message: Any) -> bool:
-        """Have `on_inline` handle `message` on this thread, and no other thread woken for it.
+        """Call `on_inline` with `message` on this thread, so that no other thread must be woken.
 
-        Only where the process waits for messages and has none. Else nothing is done, and False
-        returned: tell it.
+        This is done only while the process waits and its inbox is empty; then True is returned.
+        Else nothing is done and False is returned, and the caller sends the message with `tell`.
         """
         inbox, turn = self._actor_ref.actor_inbox, self.__turn
         if not inbox.idle or inbox.waiting() or turn._is_owned():
             return False
         host = getattr(here, "process", None)
-        try:  # and then acquire: a Ctrl-C in between would leave it held
+        try:  # acquire inside of `try`: a Ctrl-C between the two would leave the lock held
             if not turn.acquire(blocking=False) or not inbox.idle or inbox.closed:
                 return False
             here.process = self
@@ -117,17 +123,17 @@ class ProcessBase(pykka.ThreadingActor):
             return True
         finally:
             here.process = host
-            try:  # with nothing in between that a Ctrl-C could end
+            try:  # no `if` before the release: a Ctrl-C between the two would leave the lock held
                 turn.release()
-            except RuntimeError:  # another thread has it
+            except RuntimeError:  # this thread has not got the lock
                 here.process = host
 
     # -- what a process may call on its own thread
 
     def exit(self, reason: Reason = "normal") -> None:
-        """End with `reason` after the message at hand; those behind it are refused from now on.
+        """End with `reason` after the present message. The messages behind it are refused.
 
-        For the process itself. Others call `supervision.stop(ref, reason)`.
+        Only the process itself calls it. Others call `supervision.stop(ref, reason)`.
         """
         if self.__exiting is None:
             self.__exiting = (reason,)
@@ -135,14 +141,16 @@ class ProcessBase(pykka.ThreadingActor):
 
     @property
     def fenced(self) -> bool:
-        """True once this process was killed: others take it for dead, so do nothing more."""
+        """True after this process was killed. Other processes treat it as ended, and a successor
+        may run: change nothing any more that both share.
+        """
         return self._actor_ref._lifeline.fenced
 
-    # -- its parts
+    # -- fields
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__turn: Any = threading.RLock()  # held by the thread that handles messages
-        self.__handled_inline = False  # since `finish_inline` was called
+        self.__handled_inline = False  # whether `on_inline` has run since the last `finish_inline`
         super().__init__(*args, **kwargs)
         self.actor_stopped._cond = Condition()  # type: ignore[attr-defined]
 
@@ -151,7 +159,7 @@ class ProcessBase(pykka.ThreadingActor):
 
     @property
     def actor_ref(self) -> ProcessRef[Self]:
-        """Pykka makes a plain ref in `Actor.__init__`; ours takes its place."""
+        """The ProcessRef, in place of the ActorRef that Pykka makes in `Actor.__init__`."""
         return self._actor_ref
 
     @staticmethod
@@ -167,15 +175,14 @@ class ProcessBase(pykka.ThreadingActor):
     # -- the start
 
     def _launch(self, args: Any, kwargs: Any, timeout: float | None) -> Any:
-        """Start the thread and wait. Returns STARTED, IGNORED, or the reason it ended for.
-
-        Whatever ends the process during its start ends the wait.
+        """Start the thread, and wait for the start of the process. Returns STARTED, IGNORED, or the
+        exit reason. If the process ends during its start, for example by `kill`, the wait ends.
         """
         self.__arguments = (args, kwargs)
         self.__on_started = queue.SimpleQueue()
         ref = self.actor_ref
         if ref._lifeline.ended:
-            return ref._lifeline.ended[0]  # with who starts it
+            return ref._lifeline.ended[0]  # its parent has ended, and killed it
         cancel = ref.watch(self.__on_started.put)
         try:
             with Wait((ref,), "started"):
@@ -194,7 +201,7 @@ class ProcessBase(pykka.ThreadingActor):
         return outcome
 
     def _start_error(self, outcome: Any) -> StartError:
-        """The error that tells a starter what `_launch` returned."""
+        """Return the StartError for what `_launch` returned."""
         error = StartError("ignore" if outcome is IGNORED else outcome)
         error.__cause__ = self.__why
         return error
@@ -204,7 +211,7 @@ class ProcessBase(pykka.ThreadingActor):
         start_thread(threading.Thread(target=self._thread_main, name=name, daemon=daemon))
 
     def _thread_main(self) -> None:
-        """The thread's whole life."""
+        """The function that the thread runs, from its first line to its last."""
         here.process = self
         try:
             if self._get_started():
@@ -212,13 +219,15 @@ class ProcessBase(pykka.ThreadingActor):
                     try:
                         stage()
                     except BaseException as error:
-                        self._crash(error)  # a defect of ours
-        finally:  # whatever happened: that somebody waits for the end for ever is worse
-            here.process = None  # who hears of the end starts no child of the dead
+                        self._crash(error)  # a bug of this package, as hooks are guarded
+        finally:  # in every case: else those that wait for the end would wait for ever
+            # The watchers of the end run on this thread: a process that one of them starts must not
+            # be linked to this process, which has ended.
+            here.process = None
             self._actor_ref._end(self.__exiting[0] if self.__exiting else "killed")
 
     def _get_started(self) -> bool:
-        """Run `init` and `on_start`, and tell the starter what came of it."""
+        """Run `init` and `on_start`, and report the outcome to the starter."""
         inbox: Inbox = self._actor_ref.actor_inbox
         inbox.starting = threading.get_ident()
         args, kwargs = self.__arguments
@@ -264,7 +273,7 @@ class ProcessBase(pykka.ThreadingActor):
             try:
                 envelope = taken.popleft()
             except IndexError:
-                break  # killed, and refused, between these two lines
+                break  # between these two lines a `kill` has refused the messages
             inbox.current = envelope
             if inbox.closed:
                 inbox.refuse([envelope])
@@ -273,7 +282,7 @@ class ProcessBase(pykka.ThreadingActor):
             try:
                 handler = special.get(type(message))
             except Exception:
-                handler = None  # a class that can't be hashed is none of ours
+                handler = None  # the class can't be hashed, so it is not a class of this package
             try:
                 answer = on_receive(message) if handler is None else handler(self, envelope)
             except BaseException as error:
@@ -284,7 +293,7 @@ class ProcessBase(pykka.ThreadingActor):
         self._guarded(self.on_batch_end)
 
     def _guarded(self, hook: Callable[[], None]) -> None:
-        """Call a hook that has no asker, unless the process has failed or was killed."""
+        """Call a hook for which no asker waits, unless the process has failed or was killed."""
         if self.__failure is None and not self.fenced:
             try:
                 hook()
@@ -298,7 +307,7 @@ class ProcessBase(pykka.ThreadingActor):
         fail(envelope, error)
 
     def _crash(self, error: BaseException) -> None:
-        """End by this exception, whatever end was under way."""
+        """End because of this exception. Its exit reason replaces that of an `exit` before it."""
         reason = reason_for(error, starting=not self.__started)
         if not is_a(error, Stop):
             self.__failure = error
@@ -307,14 +316,16 @@ class ProcessBase(pykka.ThreadingActor):
         if is_abnormal(reason) and not self.fenced:
             if self.__started:
                 log(logging.ERROR, "%s crashed: %s", me, text_of(error), error=error)
-            else:  # its starter is told, and says so if it matters
+            else:  # the starter gets the exit reason, and logs it if it matters
                 log(logging.DEBUG, "%s did not start: %s", me, text_of(error), error=error)
         me._close()
 
     # -- the end
 
     def _wind_down(self) -> None:
-        """Run the hooks of the end. One that raises gives the reason, if there was none worse."""
+        """Run the hooks of the end. An exception in one becomes the exit reason, unless the reason
+        so far is abnormal.
+        """
         error = self.__failure
         if self.fenced:
             self._release()

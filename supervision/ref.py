@@ -1,4 +1,4 @@
-"""ProcessRef: how everyone else holds a process; and what one can do to a process by its ref."""
+"""ProcessRef: the reference by which other code uses a process; and what can be done with it."""
 
 import os
 import queue
@@ -31,31 +31,34 @@ Unread = Callable[["ProcessRef[Any]", list[Any]], None]
 
 
 class Signal:
-    """A message of the machinery. One that dies unread is no loss, and not reported."""
+    """A message that this package itself sends. An unread one is no loss, and is not reported."""
 
     __slots__ = ()
 
 
 @dataclass(slots=True)
 class Exit(Signal):
-    """Order to end with `reason`, after the messages that came before it."""
+    """The order to end with `reason`, after the messages that were sent before."""
 
     reason: Reason
 
 
 @dataclass(slots=True)
 class ChildEnded(Signal):
-    """A linked child ended."""
+    """A linked child has ended: its ref and its exit reason."""
 
     ref: "ProcessRef[Any]"
     reason: Reason
 
 
 class ReplyFuture(pykka.Future[Any]):
-    """Knows whom it waits for, so that waiting for oneself is an error and not a deadlock.
+    """The future of an ask. It knows the asked process, so that a process that waits for itself
+    gets an error, and no deadlock.
 
-    Pykka's own waits by a threading.Condition, whose lock a Ctrl-C may leave held; then who
-    answers waits for it for ever.
+    Pykka's own future waits with a threading.Condition. A Ctrl-C may leave its lock held, and then
+    the process that answers waits for this lock for ever.
+
+    asked   the process that was asked
     """
 
     asked: "ProcessRef[Any] | None" = None
@@ -76,19 +79,19 @@ class ReplyFuture(pykka.Future[Any]):
         assert self._result is not None
         value, error, traceback = self._result
         if error is not None:
-            # From where it was raised, and not from where it was raised again.
+            # With the traceback of the process that raised it, without those of earlier `get`s.
             raise BaseException.with_traceback(error, traceback)
         return value
 
     def _get_by_hook(self, timeout: float | None) -> Any:
-        """Call the hook, or wait while another thread does: it is called once."""
+        """Call the hook, or wait while another thread calls it: it is called only once."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        try:  # and then acquire: a Ctrl-C in between would leave it held
+        try:  # acquire inside of `try`: a Ctrl-C between the two would leave the lock held
             if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
                 raise pykka.Timeout(f"{timeout} seconds")
             return super().get(timeout=deadline and deadline - time.monotonic())
         finally:
-            with suppress(RuntimeError):  # another thread has it
+            with suppress(RuntimeError):  # this thread has not got the lock
                 self._lock.release()
 
     def _await(self, timeout: float | None) -> None:
@@ -96,7 +99,7 @@ class ReplyFuture(pykka.Future[Any]):
         self._waiters.append(settled)
         try:
             if self._result is not None:
-                return  # before it could see us
+                return  # set before `settled` was in `_waiters`
             if self.asked is None or current() is None:
                 settled.get(timeout=timeout)
             else:
@@ -132,7 +135,9 @@ class ReplyFuture(pykka.Future[Any]):
 
 
 class Condition(threading.Condition):
-    """`with` calls the methods of the lock itself, which are in C: no Ctrl-C leaves it held."""
+    """A Condition whose `with` calls the methods of the lock itself. They are written in C, so a
+    Ctrl-C can't leave the lock held.
+    """
 
     __enter__ = property(lambda self: self._lock.__enter__)
     __exit__ = property(lambda self: self._lock.__exit__)
@@ -147,12 +152,12 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
 
     name: Any = None
     wait: Wait | None = None
-    """What its thread waits for."""
+    """What the thread of the process waits for now; None: nothing."""
     started = False
     actor_inbox: Inbox
 
     def __init__(self, actor: P, report_unread: Unread) -> None:
-        """`report_unread` is called with the messages that were told and died unread."""
+        """`report_unread` is called with the messages that were sent by `tell` and never read."""
         super().__init__(actor)
         self.actor_class = type(actor)
         self._report_unread = report_unread
@@ -183,7 +188,9 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         return self._watch(callback)
 
     def watch_first(self, callback: Watcher) -> Cancel:
-        """As `watch`, but before all who watch: for what is to be free when they hear."""
+        """As `watch`, but `callback` runs before those of `watch`. It is for a callback that frees
+        something, a name for example, which must be free when the others run.
+        """
         return self._watch(callback, first=True)
 
     def _watch(self, callback: Watcher, *, first: bool = False) -> Cancel:
@@ -208,7 +215,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         return f"<ProcessRef {self}{f', ended: {text_of(ended[0])}' if ended else ''}>"
 
     def _forget_thread(self) -> None:
-        """In a forked child: it is not there, and nobody will answer."""
+        """Mark the process as ended, in a forked child: its thread runs in the parent only."""
         self._lifeline = Lifeline()
         self._lifeline.cut(("noproc",))
         self.actor_inbox.closed = True
@@ -216,33 +223,37 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         self.actor_stopped.set()
 
     def _close(self) -> None:
-        """Take no more messages, and refuse those that wait."""
+        """Accept no more messages, and refuse those that wait."""
         self.actor_stopped.set()
         self.actor_inbox.close()
 
     def _end(self, reason: Reason, *, fenced: bool = False) -> bool:
-        """The one way out, for the process itself and for who kills it. False if it had ended."""
+        """End the process. The process itself calls this method, and so does `kill`. Returns False
+        if the process had ended before.
+        """
         mine = (reason,)
         try:
             self._settle(mine, fenced)
-        except BaseException:  # Ctrl-C: nobody else would tell it, or wake its thread
+        except BaseException:  # Ctrl-C: no other thread would call the watchers, so do the rest now
             self._settle(mine, fenced)
             raise
         return self._lifeline.ended is mine
 
     def _settle(self, mine: tuple[Reason], fenced: bool) -> None:
-        """Take all steps of the end. A second time what is left of them."""
+        """Do all steps of the end. A second call does the steps that an interrupted one left."""
         try:
             self._close()
         finally:
             self._lifeline.cut(mine, fenced=fenced)
             if self._lifeline.ended is mine:
-                dead_letter(self.actor_inbox.current)  # without its answer only if it was killed
+                dead_letter(self.actor_inbox.current)  # it has no answer only after a `kill`
                 ActorRegistry.unregister(self)
                 self._lifeline.tell()
 
     def _refuse(self, envelopes: list[Envelope[Any]]) -> None:
-        """Give each envelope that nobody will handle the end it deserves."""
+        """Answer the asks among the envelopes that the process will not handle, and report the
+        messages that were sent by `tell`.
+        """
         told = []
         for envelope in envelopes:
             if type(envelope.message) is messages._ActorStop:
@@ -255,7 +266,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
             self._report_unread(self, told)
 
     def _answer_at_end(self, envelope: Envelope[Any]) -> None:
-        """Answer Pykka's stop when the process has really ended."""
+        """Answer Pykka's `stop` when the process has ended, not when it begins to end."""
         if self._lifeline.watch(lambda _reason: reply(envelope, None)) is None:
             reply(envelope, None)
 
@@ -264,7 +275,7 @@ _made: WeakSet[ProcessRef[Any]] = WeakSet()
 
 
 def _after_fork() -> None:
-    me = current()  # whose thread forked lives on there
+    me = current()  # the forking thread goes on in the child, and with it the process it runs
     for ref in tuple(_made):
         if ref is not me:
             ref._forget_thread()
@@ -358,7 +369,7 @@ def exit_reason(target: Any) -> Reason | None:
 
 
 def process_of(target: Any) -> ProcessRef[Any] | None:
-    """The ref of a process, as `resolve` finds it. Raises TypeError for that of anything else."""
+    """Return the ref that `resolve` finds. Raises TypeError if it is not the ref of a process."""
     ref = resolve(target)
     if ref is None or isinstance(ref, ProcessRef):
         return ref
@@ -374,7 +385,7 @@ def tell_if_alive(ref: Any, message: Any) -> None:
     >>> from supervision import tell_if_alive
     >>> tell_if_alive(ref, "hello")
     """
-    try:  # `suppress` costs as much as the rest
+    try:  # not `with suppress`, which would take as long as the rest of this function
         ref.tell(message)
     except ActorDeadError:
         return

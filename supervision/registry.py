@@ -1,8 +1,9 @@
 """Unique names for processes.
 
-A name is held until its process has ended and is freed before anyone hears of that end, so a
-supervisor can always give it to the successor. Someone else may look a name up and get a
-process that ends a moment later: a ref is never a promise of life.
+A process has its name until it ends. The name becomes free before any monitor or supervisor is
+notified of the end, so a supervisor can always give the name to the successor. A program that
+looks up a name may get the ref of a process that ends a moment later: a ref does not promise that
+its process runs.
 """
 
 import os
@@ -20,7 +21,9 @@ __all__ = ["Registry", "names", "resolve"]
 
 
 class Holding:
-    """That a ref has a name. `cancel` is None until its end is watched."""
+    """The entry of one name: the ref that has it. `cancel` ends the watch on the ref's process; it
+    is None until this process is watched.
+    """
 
     __slots__ = ("cancel", "ref")
 
@@ -46,7 +49,7 @@ class Registry:
         _made.add(self)
 
     def _start_over(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may come here while its thread is here
+        self._lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self._holdings: dict[Key | str, Holding] = {}
 
     def register(self, name: Hashable, ref: Any) -> tuple[str, Any]:
@@ -68,7 +71,7 @@ class Registry:
                 holder = self._holdings.setdefault(key, mine)
             if holder is mine:
                 mine.cancel = watch(lambda _reason: self._forget(key, mine))
-        except BaseException:  # Ctrl-C: a name that is not watched would never be free again
+        except BaseException:  # Ctrl-C: the name of a process that is not watched is never freed
             self._forget(key, mine)
             raise
         if holder is not mine:
@@ -119,10 +122,11 @@ names = Registry()
 
 
 def forget_processes() -> None:
-    """In a forked child: none of its parent's lives there, for it has none of their threads."""
+    """Empty all registries, in a forked child: it has no threads of its parent's processes."""
     for registry in tuple(_made):
         registry._start_over()
-    ActorRegistry._actor_refs_lock = threading.RLock()  # whoever held it is not there either
+    # A thread of the parent may have held the old lock, and no thread here would release it.
+    ActorRegistry._actor_refs_lock = threading.RLock()
     ActorRegistry._actor_refs.clear()
 
 
@@ -130,7 +134,7 @@ os.register_at_fork(after_in_child=forget_processes)
 
 
 def check_watched(ref: Any) -> None:
-    """Raise TypeError unless the end of this one can be heard of."""
+    """Raise TypeError unless `ref` can be watched."""
     if not hasattr(ref, "watch"):
         raise TypeError(
             f"{text_of(ref, str)} can't be watched: start its class as "
@@ -139,7 +143,7 @@ def check_watched(ref: Any) -> None:
 
 
 def resolve(target: Any) -> Any | None:
-    """The ref meant by a ref, a proxy, or a name in `names`; None for a name nobody has."""
+    """Return the ref of a ref, a proxy, or a name in `names`; None for a name that is free."""
     if isinstance(target, ActorProxy):
         return target.actor_ref
     if hasattr(target, "tell"):

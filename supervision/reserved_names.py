@@ -1,4 +1,4 @@
-"""What a class of the user can't be: names that ours need for themselves, among others."""
+"""Checks of a user's classes: names that this package needs for itself, and `reply_errors`."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ __all__ = ["check_attributes", "check_names", "check_reply_errors", "is_ours"]
 
 
 def check_names(cls: type[Any]) -> None:
-    """Raise TypeError if a subclass of ours takes the place of a private method of ours.
+    """Raise TypeError if a user's subclass overrides a private method of this package.
 
-    What Pykka has too may be overridden: those are its hooks. Our private attributes begin with
-    two underscores, so that they are nobody else's.
+    Private methods that Pykka has too may be overridden: these are Pykka's hooks. The private
+    attributes of this package begin with two underscores, so no subclass can override them.
     """
     if is_ours(cls):
         return
@@ -31,7 +31,7 @@ def check_names(cls: type[Any]) -> None:
 
 
 def check_reply_errors(cls: Any) -> None:
-    """Raise TypeError unless exceptions can be tested for these."""
+    """Raise TypeError unless `reply_errors` can be the second argument of `issubclass`."""
     try:
         issubclass(object, cls.reply_errors)
     except TypeError:
@@ -42,13 +42,13 @@ def check_reply_errors(cls: Any) -> None:
 
 
 def check_attributes(process: Any) -> None:
-    """Raise TypeError if the process has an attribute in the place of a method of ours.
+    """Raise TypeError if an attribute of the process hides a method of this package.
 
-    What can be called may take its place: a hook for this process alone. The methods of the
-    subclass are its own affair.
+    An attribute that can be called may hide one: it is a hook for this process alone. Attributes
+    that hide a method of the user's subclass are not checked.
     """
     ours = [base for base in type(process).__mro__ if is_ours(base)]
-    for name, value in tuple(vars(process).items()):  # a thread of its own may add others
+    for name, value in tuple(vars(process).items()):  # another thread may add attributes meanwhile
         if not callable(value) and any(callable(getattr(base, name, None)) for base in ours):
             raise TypeError(
                 f"{type(process).__name__} can't have an attribute {name}, which is a method of a "

@@ -40,7 +40,7 @@ class Backoff:
 
 
 class Pauses:
-    """Where one supervisor stands in the row of its Backoff; without one it never waits."""
+    """The pauses of one supervisor: how long the next one is. Without a Backoff there is none."""
 
     def __init__(
         self, backoff: Backoff | None, clock: Callable[[], float] = time.monotonic
@@ -51,7 +51,7 @@ class Pauses:
         self._last = clock()
 
     def pause_s(self) -> float:
-        """Return how long to wait before the restart that is due now."""
+        """Return how many seconds to wait before the restart that is due now."""
         backoff, now = self._backoff, self._clock()
         if backoff is None:
             return 0.0
@@ -66,8 +66,9 @@ class Pauses:
 class RestartIntensity:
     """At most `max_restarts` restarts within any `max_seconds` (OTP supervisor, add_restart).
 
-    Counted for a supervisor as a whole, attempts that fail included. 3 within 5 s are borne and
-    the 4th is refused; with `max_restarts=0` already the first is. Both ends of the span count.
+    The restarts of all children of a supervisor are counted together, and attempts that fail count
+    too. With the defaults, 3 restarts within 5 s are allowed and the 4th is refused; with
+    `max_restarts=0` the first is refused. A restart exactly `max_seconds` ago counts.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class RestartIntensity:
         self._stamps: deque[float] = deque()
 
     def allow(self) -> bool:
-        """Count one restart that is due now. False: too many, give up."""
+        """Count one restart that is due now. Returns False if these are too many: give up."""
         now = self._clock()
         while self._stamps and now - self._stamps[0] > self.max_seconds:
             self._stamps.popleft()

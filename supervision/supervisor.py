@@ -180,7 +180,7 @@ class Supervisor(SupervisorBase):
         """
         return call(supervisor, "get_childspec", id)
 
-    # -- life
+    # -- start, restarts and end
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._children_in_order = []
@@ -188,7 +188,7 @@ class Supervisor(SupervisorBase):
         self._strategy = flags.strategy
         for spec in flags.children:
             if self.fenced:
-                return  # killed meanwhile: what runs already has been told to end
+                return  # killed meanwhile: the links have told the running children to end
             child = Child(spec)
             self._children_in_order.append(child)
             answer, reason = self._start(child)
@@ -200,7 +200,7 @@ class Supervisor(SupervisorBase):
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
         child = next((child for child in self._children_in_order if child.ref is ref), None)
         if child is None:
-            return  # shut down meanwhile, or linked by a subclass for itself
+            return  # the child was shut down meanwhile, or a subclass has linked this process
         child.ref = None
         if child.spec.restarts_after(reason):
             self._restart_when_due(child, reason)
@@ -212,7 +212,7 @@ class Supervisor(SupervisorBase):
         self._stop_in_reverse(affected)
         for each in affected:
             if each not in self._children_in_order:
-                continue  # temporary: gone with its stop
+                continue  # a temporary child, which was removed when it was stopped
             answer, reason = self._start(each)
             if answer == "error":
                 self._retry_later(each, reason)
@@ -220,7 +220,9 @@ class Supervisor(SupervisorBase):
             self._drop_if_over(each)
 
     def _affected(self, child: Child) -> list[Child]:
-        """The children that a restart of this one restarts, in order. All a strategy says."""
+        """Return the children that are restarted together with this one, in order. This is all
+        that a strategy decides.
+        """
         if says(self._strategy, "one_for_one"):
             return [child]
         if says(self._strategy, "rest_for_one"):
@@ -233,7 +235,7 @@ class Supervisor(SupervisorBase):
             self._drop_if_over(child)
 
     def _drop_if_over(self, child: Child) -> None:
-        """A temporary child that does not run is forgotten."""
+        """Remove the child if it is temporary and does not run."""
         if child.ref is None and says(child.spec.restart, "temporary"):
             self._children_in_order.remove(child)
 
@@ -250,7 +252,9 @@ class Supervisor(SupervisorBase):
         return next((child for child in self._children_in_order if equal(child.spec.id, id)), None)
 
     def _stopped(self, id: Hashable) -> tuple[Child | None, str]:  # noqa: A002
-        """The child if it is neither running nor restarting; else None and which."""
+        """Return the child and "" if it is stopped; else None and the error: "not_found",
+        "running", or "restarting".
+        """
         child = self._find(id)
         if child is None:
             return None, "not_found"

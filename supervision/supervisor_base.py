@@ -1,4 +1,4 @@
-"""What a Supervisor and a DynamicSupervisor have in common: calls, restarts counted, giving up."""
+"""What Supervisor and DynamicSupervisor have in common: calls, restarts and their limit."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ __all__ = ["SupervisorBase", "call", "check_intensity"]
 
 @dataclass(slots=True)
 class Request:
-    """A call of the public API: the method `_<verb>` answers it."""
+    """A call of the public API, as a message: the method `_<verb>` answers it."""
 
     verb: str
     arguments: tuple[Any, ...]
@@ -32,15 +32,20 @@ class Request:
 
 @dataclass(slots=True)
 class Retry(Signal):
-    """Sent to oneself after a failed restart, so that calls and orders get in between."""
+    """A message of a supervisor to itself: try the restart again. It is a message, and no loop, so
+    that calls and orders to end that wait in the inbox are handled between two attempts.
+    """
 
     child: Child
 
 
 def call(supervisor: Any, verb: str, *arguments: Any) -> Any:
-    """Ask a supervisor, given as ref, proxy or name; or itself, on its own thread.
+    """Ask a supervisor and return its answer.
 
-    Raises ActorDeadError if there is none, and TypeError if it is none, or one of the other kind.
+    supervisor   a ref, a proxy, or a name; or the supervisor itself, on its own thread
+
+    Raises ActorDeadError if no process has this name, and TypeError if the process is no
+    supervisor, or a supervisor of the other kind, which does not have this call.
     """
     if is_a(supervisor, SupervisorBase):
         return getattr(supervisor, f"_{verb}")(*arguments)
@@ -53,15 +58,16 @@ def call(supervisor: Any, verb: str, *arguments: Any) -> Any:
 
 
 class SupervisorBase(Process, type="supervisor"):
-    """A process that starts children, watches them by link, and ends them before itself.
+    """A process that starts children, is linked to them, and ends them before it ends itself.
 
-    An exception in an ask, or in a call by proxy, is for who asked: the tree below lives on.
+    An exception in an ask, or in a call by proxy, goes to the asker only: the supervisor and its
+    children run on.
     """
 
     reply_errors = (Exception,)
 
     clock: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
-    """What restarts are timed by, in seconds."""
+    """The clock by which restarts are counted, in seconds."""
 
     _intensity: RestartIntensity
     _pauses: Pauses
@@ -105,7 +111,7 @@ class SupervisorBase(Process, type="supervisor"):
             return Process.stop(self)
         return stop(self, reason, timeout)
 
-    # -- for the two kinds
+    # -- for the two subclasses
 
     def _all(self) -> list[Child]:
         """The children, in the order in which they are shown."""
@@ -115,11 +121,13 @@ class SupervisorBase(Process, type="supervisor"):
         raise NotImplementedError
 
     def _restart(self, child: Child) -> None:
-        """Make one attempt, already allowed."""
+        """Try the restart once. The restart intensity has allowed it already."""
         raise NotImplementedError
 
     def _flags(self, kind: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run `init`, and end as OTP does if it returns no flags or wrong ones."""
+        """Run `init` and return its flags. If it returns none or wrong ones, the supervisor ends
+        with the same reason as in OTP.
+        """
         try:
             flags = self.init(*args, **kwargs)
         except (ChildSpecError, OptionError) as error:
@@ -134,7 +142,7 @@ class SupervisorBase(Process, type="supervisor"):
         return flags
 
     def _start(self, child: Child) -> tuple[str, Any]:
-        """Start and link; the answer of `children.start`."""
+        """Start and link a child. Returns the answer of `children.start`."""
         answer, value = start(child.spec)
         child.retry = None
         if value is self._actor_ref:
@@ -176,7 +184,9 @@ class SupervisorBase(Process, type="supervisor"):
         self.exit("shutdown")
 
     def _retry_later(self, child: Child, why: Reason) -> None:
-        """Only the log hears of a failed restart; of a failed start whoever asked for it does."""
+        """Log a failed restart, and try it again later. A restart has no caller that could get the
+        error; a failed `start_child` returns it.
+        """
         name = text_of(child.spec.id)
         log(
             logging.ERROR, "%s could not restart child %s: %s",
@@ -213,11 +223,11 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _receive_retry(self, envelope: Envelope[Retry]) -> None:
         child = envelope.message.child
-        if child.retry is envelope.message:  # else it was started or ended meanwhile
+        if child.retry is envelope.message:  # else the child was started or stopped meanwhile
             self._try_restart(child, "an attempt that failed, or a pause")
 
     def _receive_proxy(self, envelope: Envelope[Any]) -> Any:
-        """Do what is asked by proxy. What can't be done is told to who waits, or else logged."""
+        """Do what a proxy asks. An exception goes to the asker; if none waits, it is logged."""
         message: Any = envelope.message
         if self._is_of_subclass(*message.attr_path[:1]):
             return self._handle_receive(message)
@@ -231,7 +241,7 @@ class SupervisorBase(Process, type="supervisor"):
             return None
 
     def _is_of_subclass(self, name: Any = "") -> bool:
-        """Whether the attribute is what a subclass of ours has for itself, or its instance."""
+        """Return whether a user's subclass, or the instance, defines this attribute itself."""
         if not is_a(name, str) or name.startswith("_"):
             return False
         owner = next((base for base in type(self).__mro__ if name in vars(base)), None)
@@ -259,13 +269,13 @@ class SupervisorBase(Process, type="supervisor"):
 
 
 def check_intensity(max_restarts: Any, max_seconds: Any) -> None:
-    """Raise OptionError unless these limit restarts."""
+    """Raise OptionError unless these are valid limits of restarts."""
     if not is_count(max_restarts):
         raise OptionError(
             ("invalid_intensity", max_restarts),
             f"max_restarts must be a whole number >= 0, not {text_of(max_restarts)}",
         )
-    if not is_number(max_seconds) or not max_seconds > 0:  # nor nan
+    if not is_number(max_seconds) or not max_seconds > 0:  # `not >` refuses nan too
         raise OptionError(
             ("invalid_period", max_seconds),
             f"max_seconds must be above 0, not {text_of(max_seconds)}",

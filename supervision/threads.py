@@ -1,4 +1,4 @@
-"""Threads that are started where a Ctrl-C may come."""
+"""Starting a thread, on a thread that a Ctrl-C may interrupt."""
 
 import threading
 from queue import Empty, SimpleQueue
@@ -9,9 +9,10 @@ __all__ = ["start_thread"]
 class Started(threading.Event):
     """The event that `Thread.start` waits for, and that the thread sets in its first lines.
 
-    The wait of Event itself is in Python. A Ctrl-C in the wrong line of it leaves a lock held, and
-    then the thread waits in its first lines for ever; or it is raised as a RuntimeError about a
-    lock, and is taken for a lack of threads. A queue is in C.
+    `Event.wait` is written in Python, so a Ctrl-C may interrupt it between any two lines. In some
+    lines the interrupt leaves a lock held, and then the new thread waits in its first lines for
+    ever. In others it becomes a RuntimeError about a lock, which looks as if the system had no
+    thread left. `SimpleQueue.get` is written in C and has no such lines.
     """
 
     def __init__(self) -> None:
@@ -36,9 +37,9 @@ class Started(threading.Event):
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Start it. Raises RuntimeError when the system has no thread left.
+    """Start the thread. Raises RuntimeError when the system has no thread left.
 
-    A Ctrl-C comes before the thread runs, or when it does.
+    A Ctrl-C is raised either before the thread runs or when it runs already, never in between.
     """
     thread._started = Started()  # type: ignore[attr-defined]
     thread.start()

@@ -1,4 +1,4 @@
-"""Messages that come later: one thread and one heap for all timers."""
+"""Messages that are sent at a later time: one thread and one heap for all of them."""
 
 import heapq
 import logging
@@ -21,7 +21,8 @@ from supervision.waits import seconds
 
 __all__ = ["Timer", "TimerHandle", "timer"]
 
-CANCELLED_MAX = 64  # cancelled timers kept in the heap at least, before half of it may be swept
+CANCELLED_MAX = 64
+"""The heap is swept when more than so many of its timers are cancelled, and more than half."""
 
 _handle = itemgetter(2)
 _waits = attrgetter("waiting")
@@ -72,10 +73,10 @@ class Timer:
             _with_thread.add(self)
 
     def _start_over(self) -> None:
-        """Know of no message, and have no thread: at first, and in a forked child, where the
-        thread is not, and what was set before comes to its receiver in the parent.
+        """Begin without messages and without a thread. Called at first, and in a forked child: the
+        timer's thread runs in the parent only, and sends there the messages set before the fork.
         """
-        self._lock = threading.RLock()  # a signal handler may set a timer while its thread does
+        self._lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._heap: list[tuple[float, int, TimerHandle]] = []
         self._order = count()  # equal deadlines fire in the order they were set
@@ -98,7 +99,9 @@ class Timer:
         with self._lock:
             self._start_thread()
             if self._thread and (not self._heap or handle.deadline < self._heap[0][0]):
-                self._wakes.put(None)  # first: a Ctrl-C may leave no message that it sleeps past
+                # Wake the thread before the push: a Ctrl-C between the two lines must not leave a
+                # message in the heap that the thread does not know of, and sleeps too long for.
+                self._wakes.put(None)
             heapq.heappush(self._heap, (handle.deadline, next(self._order), handle))
         return handle
 
@@ -154,21 +157,22 @@ class Timer:
             return True
 
     def _sweep(self) -> None:
-        """Take the cancelled out of the heap.
+        """Remove the cancelled timers from the heap.
 
-        Each step is done in C: a signal handler that sets a timer, and a Ctrl-C, come between two.
+        Each step runs in C, so a Ctrl-C, or a signal handler that sets a timer, comes only between
+        two steps, where the list is a heap.
         """
         heap, self._cancelled = self._heap, 0
-        heap.sort()  # what is left of a sorted list is sorted, and so a heap
+        heap.sort()  # a sorted list without some of its elements is sorted, and therefore a heap
         heap[:] = compress(heap, map(_waits, map(_handle, heap)))
         heapq.heapify(heap)
 
     def _start_thread(self) -> None:
-        """Start the thread with the first message. One that can't be started is tried again."""
+        """Start the thread, if it does not run. If that fails, the next message tries it again."""
         if self._thread is None and not self._manual:
             thread = threading.Thread(target=self._run, name="timer", daemon=True)
             start_thread(thread)
-            self._thread = thread  # not before it runs: a Ctrl-C in between would end all timers
+            self._thread = thread  # after the start, which a Ctrl-C may prevent
 
     def _run(self) -> None:
         while True:
@@ -180,7 +184,7 @@ class Timer:
 _with_thread: WeakSet[Timer] = WeakSet()
 
 timer = Timer()
-"""The timer everyone may share. Its thread starts with its first message."""
+"""The shared timer of this operating-system process. Its thread starts with its first message."""
 
 
 def _after_fork() -> None:

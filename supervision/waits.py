@@ -1,9 +1,9 @@
-"""Who waits for whom, so that processes that wait for each other are told and not stuck.
+"""Which process waits for which, so that processes that wait for each other get an error.
 
-A process waits on its thread for one thing at a time: for the start of a child, for the end of
-others, for an answer. A circle of such waits has no end by itself, for no one in it goes on. It is
-broken at an answer that is awaited there, or at a `stop`: that one raises CallingSelf. Circles of
-nothing but asks are left alone: their timeouts end them, as in Pykka.
+The thread of a process waits for one thing at a time: for the start of a child, for the end of
+other processes, or for an answer. If such waits form a circle, none of them ever ends. The circle
+is broken at one wait for an answer, or at one `stop`: this wait raises CallingSelf. A circle that
+consists only of asks is not broken: the timeouts of the asks end it, as in Pykka.
 """
 
 import queue
@@ -20,13 +20,14 @@ from supervision.lifeline import Lifeline
 __all__ = ["Wait", "await_end", "here", "seconds"]
 
 here = threading.local()
-"""`here.process` is the process whose thread this is."""
+"""`here.process` is the process that runs on the current thread."""
 
 
 class Waiter(Protocol):
-    """Who waits and is waited for: a ref of a process.
+    """A ref of a process, as this file needs it.
 
-    wait   what its thread waits for
+    wait      what the thread of the process waits for now; None: nothing
+    started   True when the start of the process has succeeded
     """
 
     wait: "Wait | None"
@@ -35,13 +36,15 @@ class Waiter(Protocol):
 
 
 class Wait:
-    """`with Wait(on, until, break_off):` around what waits; nothing outside of a process.
+    """`with Wait(on, until, break_off):` stands around code that waits. On a thread that belongs to
+    no process it does nothing.
 
-    on         the processes waited for
-    until      what they must have done: "started", "ended", "answered"
-    break_off  called, on any thread, with the CallingSelf that ends this wait. None: it can't be
+    on         the processes that are waited for
+    until      what these must have done: "started", "ended", "answered"
+    break_off  ends this wait: called, on any thread, with the CallingSelf that the wait is to
+               raise. None: this wait can't be broken off
 
-    Entering it raises CallingSelf if it closes a circle that is to be broken here.
+    `__enter__` raises CallingSelf if this wait closes a circle that is to be broken at this wait.
     """
 
     __slots__ = ("before", "break_off", "me", "on", "until")
@@ -75,11 +78,11 @@ class Wait:
             self.me.wait = self.before
 
     def _circle(self, broken: "set[Wait]") -> "tuple[Wait, ...] | None":
-        """Return the waits of the others in a circle that this one closes, the next one first; None
-        if all are broken, or are of nothing but asks.
+        """Return the other waits of a circle that this wait closes, in the order of the circle.
+        None if there is no circle, apart from broken ones and those that consist only of asks.
 
-        There may be far more ways than waits, so each wait is passed twice at most: once by a way
-        of nothing but asks, once by another.
+        There may be far more paths than waits. So each wait is visited twice at most: once on a
+        path that consists only of asks, and once on another path.
         """
         passed: set[tuple[Wait, bool]] = set()
         ways: deque[tuple[Waiter, bool, Way]] = deque(
@@ -93,7 +96,7 @@ class Wait:
             if ref is self.me or wait is None or wait in broken or (wait, only_asks) in passed:
                 continue
             if not only_asks and (wait, True) in passed and wait in waits_of(way):
-                continue  # a circle that this one is not in
+                continue  # the path has closed a circle that this wait is not part of
             passed.add((wait, only_asks))
             ways += [
                 (beyond, only_asks and wait.until == "answered", (wait, way))
@@ -103,13 +106,18 @@ class Wait:
         return None
 
     def is_over(self, ref: Waiter) -> bool:
-        """Whether this one has done what it is waited for; who waits may not have noticed yet."""
+        """Return whether `ref` has done what this wait waits for. The waiting thread may not have
+        woken up yet.
+        """
         return bool(ref._lifeline.ended) or (self.until == "started" and ref.started)
 
     def _break(self, others: "tuple[Wait, ...]") -> "Wait":
-        """Break the circle at the first that can be broken off, which is returned, from the one on
-        who is to end or to start: whoever waits for that one's answer, or is asked by it, is not
-        to blame.
+        """Break the circle at one wait, and return this wait.
+
+        The search begins at the process that is to start or to end, `order[0].me`, and takes the
+        first wait in the circle that can be broken off. The cause of the circle is that this
+        process waits although another one waits for its start or its end; the processes that only
+        wait for answers are not the cause.
         """
         circle = (self, *others)
         at = next((at for at, wait in enumerate(circle) if wait.until != "answered"), None)
@@ -127,11 +135,11 @@ class Wait:
 
 
 Way: TypeAlias = "tuple[Wait, Way] | None"
-"""How a wait was come to: the last one passed, and the way to that one."""
+"""A path through the waits: its last wait, and the path to this wait."""
 
 
 def waits_of(way: Way) -> tuple[Wait, ...]:
-    """Return the waits of a way, the first one first."""
+    """Return the waits of a path, the first wait first."""
     waits = []
     while way is not None:
         wait, way = way
@@ -140,7 +148,7 @@ def waits_of(way: Way) -> tuple[Wait, ...]:
 
 
 class Broken:
-    """What a wait for an end is given in place of the reason, when it is broken off."""
+    """Put into the queue of `await_end`, in place of an exit reason, to break the wait off."""
 
     __slots__ = ("error",)
 
@@ -149,9 +157,11 @@ class Broken:
 
 
 def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
-    """Get the reason that comes, which may take any time if none is given.
+    """Wait for the next value in the queue, an exit reason most often, and return it.
 
-    Raises queue.Empty, and CallingSelf if the wait is broken off.
+    timeout_s   seconds to wait; None: without a bound
+
+    Raises queue.Empty after that time, and CallingSelf if the wait is broken off.
     """
     reason = ended.get(timeout=timeout_s)
     if type(reason) is Broken:
@@ -160,12 +170,13 @@ def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:
 
 
 def seconds(value: Any, what: str = "timeout") -> float:
-    """The seconds to wait: none for a negative number, as long as there is for infinity.
+    """Return the seconds to wait: 0.0 for a negative number, and the longest time that a lock can
+    wait for infinity.
 
-    Raises TypeError for what is no number, True among it, and ValueError for nan.
+    Raises TypeError for a value that is no number, also for True, and ValueError for nan.
     """
     if type(value) is not float and (is_a(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{what} must be a number of seconds, not {text_of(value)}")
     if value != value:
         raise ValueError(f"{what} must be a number of seconds, not nan")
-    return float(min(max(value, 0.0), threading.TIMEOUT_MAX))  # an int may be none for float
+    return float(min(max(value, 0.0), threading.TIMEOUT_MAX))  # first: an int may exceed a float
