@@ -17,6 +17,7 @@ __all__ = [
     "NoLeader",
     "NoNode",
     "NoProcess",
+    "NotAllowed",
     "NotApplied",
     "OutcomeUnknown",
     "Overloaded",
@@ -90,6 +91,10 @@ class NoNode(RaftError):
 
 class NoProcess(RaftError):
     """No actor is registered under this name on the node that was asked."""
+
+
+class NotAllowed(RaftError):
+    """The cookie of this node is a client's or a reader's, which may not do that."""
 
 
 class NoConnection(RaftError):

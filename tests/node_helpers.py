@@ -12,10 +12,10 @@ from random import SystemRandom
 
 import msgpack
 
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import FrameMac
 from raft_actors.wire.frames import HEADER_BYTES, header
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
+from raft_actors.wire.keyring import Keyring
 from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +90,13 @@ def send(node, to, body, kind=KIND):
     return queued
 
 
+def overheard_hello(node):
+    """The first message of somebody who does not know the node's cookie, but has heard by which id
+    it is offered."""
+    keys = node.access._keys.current()
+    return DialerHandshake(Identity("x@evil", b"12345678", 2**24), keys, node.name).hello
+
+
 class Insider:
     """A peer that knows the cookie and otherwise does as it likes, over a socket of its own.
 
@@ -99,7 +106,7 @@ class Insider:
     def __init__(self, sock, name, cookie, incarnation=b"12345678"):
         self.sock = sock
         self.me = Identity(name, incarnation, 2**24)
-        self.cookie = Cookie(cookie)
+        self.cookie = Keyring.of(cookie)
 
     def say(self, payload):
         self.sock.sendall(header(len(payload)) + payload)

@@ -20,6 +20,7 @@ from raft_actors.core.messages import FOLLOWER, STALE
 from raft_actors.errors import (
     CommandTooLarge,
     FrameTooLarge,
+    NotAllowed,
     NotApplied,
     RaftError,
     ReplyLost,
@@ -224,6 +225,11 @@ class RetryingClient:
                     f"larger than Config.command_bytes_max of {call.target}, or than what the "
                     "nodes of the group take in one frame: split it, or raise the bounds on every "
                     "node"
+                )
+            case "not_allowed":
+                raise NotAllowed(
+                    f"{call.target} answered that the cookie of this node may not do that: a "
+                    "client's may write and read, a reader's read; nothing happened"
                 )
             case _:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")

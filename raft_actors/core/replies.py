@@ -9,6 +9,7 @@ from raft_actors.names import Address
 
 __all__ = [
     "ELECTION_IN_PROGRESS",
+    "NOT_ALLOWED",
     "NO_NODE",
     "NO_PEER",
     "OUTCOME_UNKNOWN",
@@ -27,6 +28,8 @@ TOO_STALE = ("error", "too_stale")
 NO_PEER = ("error", "no_peer")
 RESTARTING = ("error", "restarting")
 """The peer has crashed, and its supervisor starts it again."""
+NOT_ALLOWED = ("error", "not_allowed")
+"""The cookie of the node that asks is a client's or a reader's, which may not do that."""
 OVERLOADED = ("error", "overloaded")
 """More requests wait than the peer, or this process, takes. This one did not run."""
 NO_NODE = ("error", "no_node")

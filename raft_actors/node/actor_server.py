@@ -14,11 +14,13 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from raft_actors import encoding
-from raft_actors.errors import NoNode, in_text
+from raft_actors.errors import NoNode, NotAllowed, in_text
 from raft_actors.future import Future
 from raft_actors.node.access import Transport
 from raft_actors.node.channel import Channel
+from raft_actors.node.denials import Denials
 from raft_actors.node.remote_ref import reason_in
+from raft_actors.roles import MEMBER, RIGHTS
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from supervision import Process
@@ -32,8 +34,9 @@ logger = logging.getLogger("raft_actors.node")
 class ActorServer:
     """Answers for the actors of one node. All but `watch` runs on the bridge thread."""
 
-    def __init__(self, node: Channel, offered: Callable[[str], Any]) -> None:
+    def __init__(self, node: Channel, offered: Callable[[str], Any], denials: Denials) -> None:
         """`offered` returns the ref of a name that other nodes may reach, or None."""
+        self._denials = denials
         self._node = node
         self._offered = offered
         self._numbers = itertools.count(1)
@@ -88,6 +91,12 @@ class ActorServer:
         verb, name, *arguments = frame.body
         if verb not in (CASTS if frame.call is None else {*self.VERBS, *CASTS}):
             raise ValueError(f"{shortened(verb)} is not asked of an actor in this way")
+        role = frame.role
+        if role != MEMBER and verb not in RIGHTS[role].actors:
+            self._denials.note(frame.node, role, f"{verb} an actor")
+            if frame.call is not None:
+                Answer(self._node, frame).raised(NotAllowed(f"a {role} may not {verb} an actor"))
+            return
         ref = self._offered(name)
         if verb == "unwatch":
             cancel = self._watched.pop((frame.node, arguments[0]), None)

@@ -1,63 +1,45 @@
-"""Where a node gets its cookie from.
+"""The cookie files of a user, in `$XDG_CONFIG_HOME/raft_actors` (`~/.config/raft_actors`).
 
-Taken from the argument, else from raft_actors_COOKIE, else from the file
-`$XDG_CONFIG_HOME/raft_actors/cookie` (`~/.config/...`), which the first node creates.
+cookie         a member's: the first node makes one, where there is none of the three
+client-cookie  a client's; beside a member's cookie: what clients prove to this member
+reader-cookie  the same for readers
+
+Each line is a cookie. The first is the one to use with others that know it. All are accepted, so
+that cookies can be exchanged for new ones while nodes run.
 """
 
 import contextlib
-import logging
 import os
 import secrets
 import stat
 from pathlib import Path
 
 from raft_actors.paths import absolute
-from raft_actors.wire.cookie import CHARACTERS_MIN, Cookie, UnsafeCookie
+from raft_actors.roles import CLIENT, MEMBER, READER, ROLES
+from raft_actors.wire.cookie import Cookie, UnsafeCookie, role_of_text, text_of_key
+from raft_actors.wire.keyring import Keyring, derived
 
-__all__ = ["find_cookie"]
+__all__ = [
+    "cookie_directory",
+    "keys_in",
+    "lines_in",
+    "make_file",
+    "new_secret",
+    "path_of",
+    "replace_file",
+]
 
-logger = logging.getLogger("raft_actors.node")
-
+FILES = {MEMBER: "cookie", CLIENT: "client-cookie", READER: "reader-cookie"}
 COOKIE_BYTES_MAX = 4096
+RANDOM_BYTES = 32
 
 
-def find_cookie(secret: str | bytes | Cookie | None = None) -> Cookie:
-    """Return the cookie given, or of the environment, or of the user's cookie file.
-
-    A short one is warned of.
-
-    Raises UnsafeCookie when the file may be read by others, or can't be read or made.
-    """
-    cookie, origin = find(secret)
-    if cookie.is_short:
-        logger.warning(
-            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialled "
-            "once: take a long random one, as openssl rand -hex 32 gives", origin, CHARACTERS_MIN,
-        )  # fmt: skip
-    return cookie
-
-
-def find(secret: str | bytes | Cookie | None) -> tuple[Cookie, str]:
-    """Return the cookie, and where it is from, in words."""
-    if secret is not None:
-        return (secret if isinstance(secret, Cookie) else Cookie(secret)), "that was given"
-    if (chosen := os.environ.get("RAFT_ACTORS_COOKIE")) is not None:
-        return Cookie(chosen), "in RAFT_ACTORS_COOKIE"
-    path = cookie_path()
-    try:
-        return Cookie(read_or_create(path)), f"in {path}"
-    except OSError as error:
-        raise UnsafeCookie(
-            f"there is no cookie ({error}): see to that file, or set RAFT_ACTORS_COOKIE"
-        ) from error
-
-
-def cookie_path() -> Path:
-    """Return where the user's cookie file is. Raises UnsafeCookie without a home directory."""
+def cookie_directory() -> Path:
+    """Return where the user's cookies are. Raises UnsafeCookie without a home directory."""
     if chosen := os.environ.get("XDG_CONFIG_HOME"):
-        return absolute(chosen) / "raft_actors" / "cookie"
+        return absolute(chosen) / "raft_actors"
     try:
-        return absolute(Path.home()) / ".config" / "raft_actors" / "cookie"
+        return absolute(Path.home()) / ".config" / "raft_actors"
     except RuntimeError:
         raise UnsafeCookie(
             "there is no cookie, for this user has no home directory to keep one in: set "
@@ -65,24 +47,100 @@ def cookie_path() -> Path:
         ) from None
 
 
-def read_or_create(path: Path) -> bytes:
-    """Return the content of the cookie file. Nodes that create it at once all get the same."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        return read(path)
-    # A complete file appears under the final name or none does: link refuses an existing name.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def path_of(role: str, directory: Path | None = None) -> Path:
+    return (directory or cookie_directory()) / FILES[role]
+
+
+def keys_in(directory: Path, *, create: bool = False) -> tuple[Keyring, Path]:
+    """Return the cookies of a node of this user, and the file of those that it dials with.
+
+    create  make a member's cookie where there is none of any role
+
+    Raises UnsafeCookie for a file that others may read, or that holds no cookie of its role.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(32).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        found = {role: lines_in(path_of(role, directory)) for role in ROLES}
+        if create and not any(found.values()):
+            make_file(path_of(MEMBER, directory), [new_secret(MEMBER)])
+            found[MEMBER] = lines_in(path_of(MEMBER, directory))
+    except OSError as error:
+        raise UnsafeCookie(
+            f"there is no cookie ({error}): see to that file, or set RAFT_ACTORS_COOKIE"
+        ) from error
+    cookies = {role: cookies_of(role, lines, directory) for role, lines in found.items()}
+    role = next((role for role in ROLES if cookies[role]), None)
+    if role is None:
+        raise UnsafeCookie(f"there is no cookie in {directory}")
+    if role != MEMBER:
+        return Keyring(cookies[role]), path_of(role, directory)
+    own = cookies[MEMBER]
+    guests = [
+        guest
+        for guest_role in (CLIENT, READER)
+        for guest in cookies[guest_role] or derived(own, guest_role)
+    ]
+    return Keyring(own, guests), path_of(MEMBER, directory)
+
+
+def cookies_of(role: str, lines: list[bytes], directory: Path) -> list[Cookie]:
+    for line in lines:
+        if role_of_text(line) != role:
+            raise UnsafeCookie(
+                f"{path_of(role, directory)} is for cookies of role {role}, and a line of it is "
+                f"one of role {role_of_text(line)}: move that line to "
+                f"{FILES[role_of_text(line)]}"
+            )
+    return [Cookie(line) for line in lines]
+
+
+def lines_in(path: Path) -> list[bytes]:
+    """Return the cookies in a file; none if it is not there. Raises UnsafeCookie and OSError."""
+    try:
+        content = read(path)
+    except FileNotFoundError:
+        return []
+    lines = [line for line in map(bytes.strip, content.splitlines()) if line]
+    if not lines:
+        raise UnsafeCookie(
+            f"the cookie file {path} is empty: remove it, or put a long random string into it"
+        )
+    return lines
+
+
+def new_secret(role: str) -> bytes:
+    """Return a new cookie of this role."""
+    if role == MEMBER:
+        return secrets.token_urlsafe(RANDOM_BYTES).encode()
+    return text_of_key(role, secrets.token_bytes(RANDOM_BYTES)).encode()
+
+
+def make_file(path: Path, lines: list[bytes]) -> bool:
+    """Make a cookie file. Returns False if it is there: nodes that make it at once all get one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A complete file appears under the final name or none does: link refuses an existing name.
+    draft = draft_of(path, lines)
+    try:
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
+            return True
+        return False
     finally:
         draft.unlink()
-    return read(path)
+
+
+def replace_file(path: Path, lines: list[bytes]) -> None:
+    """Put these cookies into the file, in one step: nodes that run may read it meanwhile."""
+    os.replace(draft_of(path, lines), path)  # noqa: PTH105 - both are paths
+
+
+def draft_of(path: Path, lines: list[bytes]) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.writelines(line + b"\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
 
 
 def read(path: Path) -> bytes:
@@ -97,4 +155,7 @@ def read(path: Path) -> bytes:
             raise UnsafeCookie(
                 f"the cookie {path} belongs to another user: remove it, or set RAFT_ACTORS_COOKIE"
             )
-        return file.read(COOKIE_BYTES_MAX)
+        content = file.read(COOKIE_BYTES_MAX + 1)
+    if len(content) > COOKIE_BYTES_MAX:
+        raise UnsafeCookie(f"the cookie file {path} is larger than {COOKIE_BYTES_MAX} bytes")
+    return content

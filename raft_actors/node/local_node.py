@@ -18,6 +18,7 @@ from raft_actors.future import Future
 from raft_actors.names import NONODE, Address, check_name, check_node_name
 from raft_actors.node.access import Access, Transport
 from raft_actors.node.actor_server import ActorServer
+from raft_actors.node.denials import Denials
 from raft_actors.node.host_name import node_name
 from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
 from raft_actors.node.remote_ref import RemoteRef
@@ -95,7 +96,8 @@ class LocalNode:
         self.residents: Residents | None = None
         self._watchers: dict[object, Any] = {}
         self._handlers: dict[int, OnFrames] = {}
-        self._actors = ActorServer(self, self.offered)
+        self.denials = Denials()
+        self._actors = ActorServer(self, self.offered, self.denials)
         made.add(self)
 
     def watch_actor(

@@ -6,8 +6,8 @@ import socket
 
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
-from raft_actors.node.cookie_file import find_cookie
 from raft_actors.node.discovery import NodeDirectory, static_addresses
+from raft_actors.node.key_source import KeySource
 from raft_actors.node.port_files import PortEntry, PortFiles
 from raft_actors.node.port_mapper import mapper_port, mapper_wanted
 from raft_actors.node.port_mapper_server import PortMapperServer
@@ -53,6 +53,7 @@ class TcpAccess:
         self._files = PortFiles()
         self._listener: socket.socket | None = None
         self._bridge: Bridge | None = None
+        self._keys: KeySource | None = None
         self._entry: PortEntry | None = None
         self._reported = ""  # what was wrong with the port file
 
@@ -65,7 +66,7 @@ class TcpAccess:
         port that is none, a bad address of another node or a version that this release does not
         speak.
         """
-        cookie, tls = find_cookie(self._cookie), find_tls(self._tls, name)
+        keys, tls = KeySource(self._cookie), find_tls(self._tls, name)
         versions.check_required(config.require_version)
         directory = NodeDirectory(self._files, static_addresses(config.nodes))
         self._listener = listen(self.host, self.port)
@@ -76,14 +77,15 @@ class TcpAccess:
         me = Identity(
             name, os.urandom(INCARNATION_BYTES), config.frame_bytes_max, config.require_version
         )
+        self._keys = keys
         self._bridge = bridge = Bridge(
-            me, cookie, self._listener, directory, on_news,
+            me, keys.current, self._listener, directory, on_news,
             queue_bytes_max=config.link_queue_bytes, limits=self._limits, tls=tls,
         )  # fmt: skip
         if mapper_place is not None:
             self.mapper = PortMapperServer(bridge.reactor, self._limits, mapper_place, self._files)
             bridge.reactor.post(self.mapper.open)
-        bridge.reactor.after(self._limits.port_file_s, self.keep_port_file)
+        bridge.reactor.after(self._limits.port_file_s, self.keep_files)
         return bridge
 
     def close(self) -> None:
@@ -100,11 +102,14 @@ class TcpAccess:
             self._listener.close()
             self._listener = None
 
-    def keep_port_file(self) -> None:
-        """Write the port file again when it was swept, as a logout does; now and then, for ever."""
-        bridge, entry = self._bridge, self._entry
-        if bridge is None or entry is None:
+    def keep_files(self) -> None:
+        """Write the port file again when it was swept, as a logout does, and read cookie files that
+        have changed; now and then, for ever.
+        """
+        bridge, entry, keys = self._bridge, self._entry, self._keys
+        if bridge is None or entry is None or keys is None:
             return
+        keys.current()
         try:
             problem = self._files.keep(entry)
         except (OSError, RaftError) as error:
@@ -112,4 +117,4 @@ class TcpAccess:
         if problem and problem != self._reported:
             logger.warning("node %s: %s", bridge.me.name, problem)
         self._reported = problem
-        bridge.reactor.after(self._limits.port_file_s, self.keep_port_file)
+        bridge.reactor.after(self._limits.port_file_s, self.keep_files)

@@ -11,7 +11,7 @@ from pykka import ActorDeadError
 
 from raft_actors import encoding
 from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
-from raft_actors.core.replies import OVERLOADED
+from raft_actors.core.replies import NOT_ALLOWED, OVERLOADED
 from raft_actors.errors import FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
 from raft_actors.machine.command_guard import refuse_in_a_command
@@ -19,7 +19,17 @@ from raft_actors.names import Address
 from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
-from raft_actors.replica.requests import STOP, Ask, TakeSnapshot, Ticket, answer_all, event_of
+from raft_actors.replica.requests import (
+    ALLOWED,
+    OPERATIONS,
+    STOP,
+    Ask,
+    TakeSnapshot,
+    Ticket,
+    answer_all,
+    event_of,
+)
+from raft_actors.roles import MEMBER, RIGHTS
 from raft_actors.transport.incoming import Incoming
 from supervision import ProcessRef, tell_if_alive
 
@@ -34,6 +44,7 @@ FRAME_BYTES = 256 * 1024
 """Entries that share a frame: as much as the bridge joins into one send."""
 
 NO_ROOM = encoding.dumps(OVERLOADED)
+DENIED = encoding.dumps(NOT_ALLOWED)
 
 REPORTED_MAX = 1_000
 
@@ -147,6 +158,9 @@ class Router:
         """Bring each peer in one go what came for it in this poll round."""
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
+            if not RIGHTS[frame.role].raft:
+                self.node.denials.note(frame.node, frame.role, "send messages of Raft")
+                continue
             try:
                 name, source_name, group, theirs, ours, packed = frame.body
                 source, target = (source_name, frame.node), (name, self.node.name)
@@ -222,7 +236,9 @@ class Router:
             ticket = RemoteTicket(frame)
             try:
                 operation, name, payload, session, sequence = frame.body
-                if operation == STOP:
+                if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
+                    self.deny(frame, operation, ticket)
+                elif operation == STOP:
                     self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
@@ -232,6 +248,12 @@ class Router:
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
             self.submit(name, events)
+
+    def deny(self, frame: Incoming, operation: Any, ticket: Ticket) -> None:
+        known = type(operation) is int and 0 <= operation < len(OPERATIONS)
+        what = OPERATIONS[operation] if known else "what is none of this version"
+        self.node.denials.note(frame.node, frame.role, f"ask a peer for {what}")
+        ticket.set(DENIED)
 
     def stop_aside(self, name: str, ticket: Ticket) -> None:
         """Stopping takes as long as the peer's last batch, so not on the bridge's thread."""

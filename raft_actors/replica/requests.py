@@ -22,9 +22,11 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.encoding import may_have_many_keys, unknown_zones
+from raft_actors.roles import RIGHTS
 from raft_actors.timeouts import optional_seconds
 
 __all__ = [
+    "ALLOWED",
     "ASKS",
     "CONFIGURE",
     "PART",
@@ -45,8 +47,15 @@ __all__ = [
     "read_request",
 ]
 
+OPERATIONS = ("write", "read", "configure", "status", "leader", "get_entry", "stop", "transfer",
+              "read_as", "snapshot", "snapshot_part")  # fmt: skip
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
 """READ is linearizable, its payload the query; that of READ_AS also says how to read."""
+
+ALLOWED = {
+    role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
+}
+"""The operations that a node may ask for, by its role."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
     STATUS: ("status", ()),

@@ -14,6 +14,7 @@ from typing import Any
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
+from raft_actors.roles import MEMBER
 from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNews
 from raft_actors.transport.link import Answer, fail, fail_all
 from raft_actors.transport.loopback import Loopback
@@ -39,6 +40,7 @@ class MemoryConnection:
     """One end of a connection with `node`; `far` is the other end."""
 
     receiving = Untagged()
+    role = MEMBER
     far: "MemoryConnection"
 
     def __init__(self, owner: "MemoryTransport", node: str) -> None:

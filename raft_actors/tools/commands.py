@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from raft_actors.node.tls import TlsOption, tls_of
+from raft_actors.tools.cookie_commands import cookie
 from raft_actors.tools.launch import LaunchPlan, run_until_told
 from raft_actors.tools.offline.commands import recover, run_migrate
 
@@ -30,11 +31,12 @@ Start = Annotated[
     str | None,
     typer.Option(metavar="MODULE:FUNCTION", help="Function that starts the supervision tree."),
 ]
-Cookie = Annotated[
-    str | None,
+AskCookie = Annotated[
+    bool,
     typer.Option(
-        help="Shared secret of the nodes; without it RAFT_ACTORS_COOKIE, which `ps` does not "
-        "show, then the user's cookie file."
+        "--ask-cookie",
+        help="Ask for the cookie at the terminal; else RAFT_ACTORS_COOKIE, then the user's cookie "
+        "file. No option takes it: other users can read a command line.",
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -86,6 +88,10 @@ def tls_plan(auto: str | None, *paths: Path | None) -> TlsOption | None:
     return tls_of("--tls", auto, {part: f"--tls-{part}" for part in parts}, found)
 
 
+def cookie_asked(wanted: bool) -> str | None:
+    return typer.prompt("Cookie", hide_input=True, err=True) if wanted else None
+
+
 def show_version(wanted: bool) -> None:
     if wanted:
         try:
@@ -110,7 +116,7 @@ def shell(
     sname: SName,
     module: Module = None,
     start: Start = None,
-    cookie: Cookie = None,
+    ask_cookie: AskCookie = False,
     host: Host = "127.0.0.1",
     port: Port = 0,
     tls: AutoTls = None,
@@ -123,7 +129,8 @@ def shell(
     from raft_actors.tools.shell import run_shell
 
     plan = LaunchPlan(
-        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        sname=sname, module=module, start=start, cookie=cookie_asked(ask_cookie), host=host,
+        port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
     )  # fmt: skip
     raise typer.Exit(run_shell(plan))
@@ -134,7 +141,7 @@ def node(
     sname: SName,
     module: Module = None,
     start: Start = None,
-    cookie: Cookie = None,
+    ask_cookie: AskCookie = False,
     host: Host = "127.0.0.1",
     port: Port = 0,
     tls: AutoTls = None,
@@ -146,7 +153,8 @@ def node(
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
     plan = LaunchPlan(
-        sname=sname, module=module, start=start, cookie=cookie, host=host, port=port,
+        sname=sname, module=module, start=start, cookie=cookie_asked(ask_cookie), host=host,
+        port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
         log_level=log_level and log_level.name,
     )  # fmt: skip
@@ -234,6 +242,7 @@ def bench(
 
 app.command("migrate")(run_migrate)
 app.add_typer(recover, name="recover")
+app.add_typer(cookie, name="cookie")
 
 trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
 app.add_typer(trace, name="trace")

@@ -18,15 +18,15 @@ from raft_actors.transport.flusher import CALLERS_MAX_OWN_FLUSH, Flusher
 from raft_actors.transport.handshakes import Handshakes
 from raft_actors.transport.keep_alive import KeepAlive
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.transport.link import Answer, Link
+from raft_actors.transport.link import Answer, Link, fail
 from raft_actors.transport.loopback import Loopback
 from raft_actors.transport.reactor import READ, WRITE, Reactor
 from raft_actors.transport.tls_stream import TlsContexts, TlsStreams
 from raft_actors.wire import versions
-from raft_actors.wire.cookie import Cookie
-from raft_actors.wire.frame_codec import PING, REPLY, REPLY_NO_HANDLER
+from raft_actors.wire.frame_codec import FIRST_EXTENSION, PING, REPLY, REPLY_NO_HANDLER
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import Identity
+from raft_actors.wire.keyring import Keyring
 
 __all__ = ["Bridge"]
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("raft_actors.node")
 links = logging.getLogger("raft_actors.node.links")
 """What NodeUp and NodeDown tell as well."""
 
-GONE = {"connection_closed", "restarted", "net_tick_timeout"}
+GONE = {"connection_closed", "restarted", "net_tick_timeout", "role"}
 STOP_S = 5.0
 
 
@@ -44,7 +44,7 @@ class Bridge:
     def __init__(
         self,
         me: Identity,
-        cookie: Cookie,
+        keys: Callable[[], Keyring],
         listener: socket.socket,
         directory: EndpointFinder,
         on_news: OnNews,
@@ -53,7 +53,9 @@ class Bridge:
         limits: BridgeLimits,
         tls: Callable[[], TlsContexts] | None = None,
     ) -> None:
-        """`tls` returns what new connections are encrypted with; without it none is."""
+        """`keys` returns the cookies that new connections are proven with, and `tls` what they are
+        encrypted with; without it none is.
+        """
         self.me = me
         self.limits, self.connect_timeout_s = limits, limits.handshake_s
         self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
@@ -66,7 +68,7 @@ class Bridge:
         self._flush, self._local = self._flusher.flush, self._flusher.local
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self.handshakes = Handshakes(
-            self.reactor, limits, me, cookie, listener, directory, self._link_with,
+            self.reactor, limits, me, keys, listener, directory, self._link_with,
             tls=tls and TlsStreams(tls, limits.receive_bytes),
             on_met=self._establish, on_frame=self._dispatcher.take, on_broken=self._disconnect_lost,
             on_quiet=self._fall_quiet,
@@ -116,6 +118,8 @@ class Bridge:
             return True
         link = self._link_with(node)
         link.is_used = True
+        if kind >= FIRST_EXTENSION and self._is_guest(link):
+            return False
         queued = link.send(payload)
         if queued is None:
             return self.cast(node, kind, body)
@@ -139,6 +143,9 @@ class Bridge:
         link.is_used = True
         call = next(link.call_numbers)
         answer = Answer(link, call)
+        if kind >= FIRST_EXTENSION and self._is_guest(link):
+            fail(answer, NoConnection(f"{node} is connected as a guest only", was_sent=False))
+            return answer
         if link.send(local.pack((kind, body, call)), call, answer) is None:
             return self.call(node, kind, body)
         if link.connection is None:
@@ -236,6 +243,16 @@ class Bridge:
                 self.reactor.post(partial(self._fall_quiet, link))
             return self._links[node]
 
+    def _is_guest(self, link: Link) -> bool:
+        """Tell whether what is meant for a node of this one's role would go to a guest, who has
+        taken its name. From now on no guest may; the one that is here is asked to leave.
+        """
+        link.is_equal = True
+        if not link.is_guest:
+            return False
+        self.reactor.post(partial(self._part_with_guest, link))
+        return True
+
     def _reached(self, node: str, *, keep: bool) -> Future[bool]:
         self._link_with(node)  # it says what is wrong with a name
         is_up: Future[bool] = Future()
@@ -267,14 +284,23 @@ class Bridge:
             self._close_link(link, "connection_closed" if again else "restarted")
         connection.use(link.node)
         connection.heard_at = self.reactor.now
+        is_guest = remote.role != self.handshakes.role
+        if not link.up(connection, remote.frame_bytes_max, is_guest=is_guest):
+            self.reactor.unwatch(connection.socket)
+            connection.close()
+            return
         self._quiet.pop(link, None)
-        link.up(connection, remote.frame_bytes_max)
         self._watch(connection, READ)
         self._local.dirty.add(link)
         self._keep_alive.start()
         links.info("%s is up, at %s", link.node, connection.address)
         self._on_news(link.node, None)
         self.handshakes.over(link)
+
+    def _part_with_guest(self, link: Link) -> None:
+        if link.is_guest:
+            self._close_link(link, "role")
+            self._dialer.request(link)
 
     def _connect(self, node: str, is_up: Future[bool], *, keep: bool) -> None:
         try:

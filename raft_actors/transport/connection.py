@@ -24,8 +24,8 @@ class Connection:
     """
 
     __slots__ = (
-        "address", "closed", "handshake", "heard_at", "named",
-        "node", "pinged_at", "reader", "receiving", "remote", "sending", "socket", "stream",
+        "address", "closed", "handshake", "heard_at", "named", "node",
+        "pinged_at", "reader", "receiving", "remote", "role", "sending", "socket", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +37,7 @@ class Connection:
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
         self.remote: RemoteNode | None = None  # once proven
+        self.role = ""  # what both ends may ask of each other, once proven
         self.sending: FrameMac  # once proven, as the next
         self.receiving: FrameMac
         self.node = ""  # the name of the node that it is used with, once it is
@@ -55,7 +56,7 @@ class Connection:
 
     def prove(self, remote: RemoteNode) -> None:
         """Note who is at the other end. What follows the handshake are frames with tags."""
-        self.remote = remote
+        self.remote, self.role = remote, remote.role
         self.sending = FrameMac(remote.send_key)
         self.receiving = FrameMac(remote.receive_key)
 

@@ -19,7 +19,6 @@ from raft_actors.transport.listener import Listener
 from raft_actors.transport.reactor import READ, WRITE, Reactor
 from raft_actors.transport.tls_errors import TlsFailed
 from raft_actors.transport.tls_stream import NotTls, TlsStream, TlsStreams, looks_like_tls
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import (
     AcceptorHandshake,
@@ -29,6 +28,7 @@ from raft_actors.wire.handshake import (
     RemoteNode,
     refusal_message,
 )
+from raft_actors.wire.keyring import Keyring
 
 __all__ = ["Handshakes"]
 
@@ -47,7 +47,7 @@ class Handshakes:
         reactor: Reactor,
         limits: BridgeLimits,
         me: Identity,
-        cookie: Cookie,
+        keys: Callable[[], Keyring],
         listener: socket.socket,
         directory: EndpointFinder,
         link_with: Callable[[str], Link],
@@ -67,7 +67,8 @@ class Handshakes:
         self._reactor = reactor
         self._limits = limits
         self._me = me
-        self._cookie = cookie
+        self._keys = keys
+        self.role = keys().role
         self._link_with = link_with
         self._tls = tls
         self._on_met = on_met
@@ -86,7 +87,7 @@ class Handshakes:
         self._unpark(self.dialer.dial_of(link))
 
     def _greet(self, sock: socket.socket, address: str) -> Connection:
-        connection = Connection(sock, address, AcceptorHandshake(self._me, self._cookie))
+        connection = Connection(sock, address, AcceptorHandshake(self._me, self._keys()))
         if self._tls is not None:
             connection.stream = self._tls.accepted(sock)
         self._watch(connection)
@@ -101,7 +102,7 @@ class Handshakes:
 
     def _introduce(self, dial: Dial) -> DialerHandshake:
         return DialerHandshake(
-            self._me, self._cookie, dial.node, dial=dial.number, last_link_id=dial.last_link_id
+            self._me, self._keys(), dial.node, dial=dial.number, last_link_id=dial.last_link_id
         )
 
     def _on_connected(self, connection: Connection) -> None:
@@ -220,7 +221,16 @@ class Handshakes:
         link = self._link_with(remote.name)
         dial = self.dialer.dial_of(link)
         current = link.connection
-        if current is not None:
+        is_guest = remote.role != self.role
+        if is_guest and link.is_equal:
+            raise Refusal(
+                "role",
+                f"{remote.name} is the name of a {self.role} for {self._me.name}: give the "
+                f"{remote.role} another",
+            )
+        if current is not None and link.is_guest and not is_guest:
+            pass  # a guest has taken its name
+        elif current is not None:
             assert current.remote is not None
             if remote.incarnation in link.replaced:  # a node that was restarted has a new one
                 raise Refusal(

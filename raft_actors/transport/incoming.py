@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raft_actors.roles import MEMBER
+
 __all__ = ["Incoming", "Source"]
 
 
@@ -22,6 +24,11 @@ class Incoming:
     call: int | None
     connection: Any
     source: Source
+
+    @property
+    def role(self) -> str:
+        """What its sender may ask of this node; a node may ask anything of itself."""
+        return MEMBER if self.connection is None else str(self.connection.role)
 
     def reply(self, body: Any) -> None:
         """Queue the answer; the thread's next `flush` sends it, the bridge thread's by itself.

@@ -62,11 +62,13 @@ class Link:
         self.call_numbers = itertools.count(1)
         self.calls: dict[int, Answer] = {}
         self.is_used = False  # somebody here has sent something that was no answer
+        self.is_equal = False  # it was a node of this one's role once, or is taken for one
 
         # Guarded by the lock.
         self.lock = threading.Lock()
         self.retired = False  # it takes nothing more: who wants this node makes another link
         self.connection: Connection | None = None
+        self.is_guest = False  # over that connection it is a node of a lesser role than this one
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
@@ -180,10 +182,18 @@ class Link:
             self._blocked = False
         return self.flush()
 
-    def up(self, connection: Connection, frame_bytes_max: int) -> None:
-        """Use `connection` from now on; what has waited goes first."""
+    def up(self, connection: Connection, frame_bytes_max: int, *, is_guest: bool = False) -> bool:
+        """Use `connection` from now on; what has waited goes first.
+
+        Returns False, and does nothing, for a guest's where something for a node of this one's role
+        may wait.
+        """
         too_large: list[Answer | None] = []
         with self.lock:
+            if is_guest and self.is_equal:
+                return False
+            self.is_guest = is_guest
+            self.is_equal = not is_guest
             self.connection = connection
             self._frame_bytes_max = self.agreed_bytes_max = frame_bytes_max
             self._unreachable_until = 0.0
@@ -197,11 +207,13 @@ class Link:
         for answer in too_large:
             if answer is not None:
                 fail(answer, FrameTooLarge(f"{self.node} takes less in one message"))
+        return True
 
     def down(self, reason: str) -> Connection | None:
         """Stop using the connection, which is returned, and fail the calls."""
         with self.lock:
             connection, self.connection = self.connection, None
+            self.is_guest = False
             self._frame_bytes_max = self._own_frame_bytes_max
             self._out.clear()
             self._rest = memoryview(b"")

@@ -1,14 +1,29 @@
-"""Cookie: the secret that the nodes of one cluster share, as a key. Never travels, never prints."""
+"""Cookie: a secret that nodes share, as keys. Never travels, never prints.
 
+A member's cookie is a text that a person may have chosen. Its keys are made from it by scrypt (RFC
+7914), once in a process, so that each guess of whoever has recorded a handshake costs as much. A
+client's or a reader's cookie is `client:` or `reader:` and a key of 32 random bytes, which nobody
+guesses.
+"""
+
+import base64
+import binascii
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import NoReturn
 
 from raft_actors.errors import RaftError
+from raft_actors.roles import CLIENT, MEMBER, READER
 
-__all__ = ["Cookie", "UnsafeCookie"]
+__all__ = ["ID_BYTES", "Cookie", "UnsafeCookie", "role_of_text", "text_of_key"]
 
 CHARACTERS_MIN = 20
+KEY_BYTES = 32
+ID_BYTES = 8
+SALT = b"raft_actors cookie"
+COST = {"n": 1 << 14, "r": 8, "p": 1}
+"""16 MiB of memory, and some 40 ms of a processor of 2020."""
 
 
 class UnsafeCookie(RaftError):
@@ -16,9 +31,13 @@ class UnsafeCookie(RaftError):
 
 
 class Cookie:
-    """A shared secret as the key of HMAC-SHA256. Knows how to sign, and nothing else."""
+    """One secret: what proves it in a handshake, and what makes the keys of frames.
 
-    __slots__ = ("_key",)
+    role  what its holder may do
+    id    tells this cookie from others, and does not give it away
+    """
+
+    __slots__ = ("_frames", "_proofs", "_root", "id", "is_short", "role")
 
     def __init__(self, secret: str | bytes) -> None:
         """Raises UnsafeCookie, and TypeError for what is neither str nor bytes: `bytes` of a number
@@ -31,14 +50,15 @@ class Cookie:
             key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
         except UnicodeEncodeError:
             raise UnsafeCookie("the cookie has characters that are none: give others") from None
-        self._key = key.strip()
-        if not self._key:
+        key = key.strip()
+        if not key:
             raise UnsafeCookie("the cookie is empty: give a long random string")
-
-    @property
-    def is_short(self) -> bool:
+        self.role = role_of_text(key)
+        self._root = stretched(key) if self.role == MEMBER else key_in(key, self.role)
+        self.is_short = len(key) < CHARACTERS_MIN
         """Whether it can be guessed: whoever is dialled once may try at leisure."""
-        return len(self._key) < CHARACTERS_MIN
+        self._proofs, self._frames = self._derived(b"proofs"), self._derived(b"frames")
+        self.id = self._derived(b"id")[:ID_BYTES]
 
     def __repr__(self) -> str:
         return "<Cookie>"
@@ -48,8 +68,56 @@ class Cookie:
 
     def sign(self, *parts: bytes) -> bytes:
         """Return the 32-byte MAC of `parts`; no other way to cut the same bytes has this MAC."""
-        mac = hmac.new(self._key, digestmod=hashlib.sha256)
-        for part in parts:
-            mac.update(len(part).to_bytes(4, "big"))
-            mac.update(part)
-        return mac.digest()
+        return mac(self._proofs, *parts)
+
+    def frame_key(self, *parts: bytes) -> bytes:
+        """Return the key of the frames of one direction, which `parts` are about."""
+        return mac(self._frames, *parts)
+
+    def text_for(self, role: str) -> str:
+        """Return the text of the cookie that this member's cookie makes for a lesser role."""
+        if self.role != MEMBER or role not in (CLIENT, READER):
+            raise ValueError("only a member's cookie makes others, for clients and for readers")
+        return text_of_key(role, self._derived(b"cookie", role.encode()))
+
+    def _derived(self, *parts: bytes) -> bytes:
+        return mac(self._root, *parts)
+
+
+@lru_cache(16)
+def stretched(secret: bytes) -> bytes:
+    """Return the key of a secret; each try to guess one takes as long and as much memory."""
+    return hashlib.scrypt(secret, salt=SALT, maxmem=64 << 20, dklen=KEY_BYTES, **COST)
+
+
+def role_of_text(secret: bytes) -> str:
+    """Return the role that a cookie says it is for."""
+    for role in (CLIENT, READER):
+        if secret.startswith(f"{role}:".encode()):
+            return role
+    return MEMBER
+
+
+def text_of_key(role: str, key: bytes) -> str:
+    return f"{role}:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
+
+
+def key_in(secret: bytes, role: str) -> bytes:
+    try:
+        key = base64.b64decode(secret[len(role) + 1 :] + b"=", altchars=b"-_", validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise UnsafeCookie(
+            f"the cookie begins with {role}: and no key follows: a {role}'s cookie is not chosen, "
+            f"but made by `raft-actors cookie derive {role} FILE`, or `new --role {role}`"
+        )
+    return key
+
+
+def mac(key: bytes, *parts: bytes) -> bytes:
+    digest = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
+    return digest.digest()

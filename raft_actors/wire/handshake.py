@@ -1,18 +1,20 @@
 """The handshake: two nodes prove to each other that they hold the same cookie.
 
-    dialler                                            acceptor
-      HELLO   names, versions, limit, nonce   ->
-                                              <-  CHALLENGE   version, name, limit, nonce
+    dialler                                                  acceptor
+      HELLO   names, versions, limit, nonce, cookies' ids   ->
+                        <-  CHALLENGE   version, name, limit, nonce, a cookie's id
       PROOF   mac("dialler", both messages)   ->
                                               <-  WELCOME     mac("acceptor", both messages)
                               (REFUSE with words may take the place of either answer)
 
 The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both node names and
-incarnations, the offered and the chosen versions and both frame limits; its label is the role, so
-that no message can be played back to its sender. The dialler proves first: a stranger who connects
-gets nothing signed by the cookie. Both then derive a key for the frames of each direction, in the
-same way with labels of their own. Where the connection is encrypted, MACs and keys cover the
-certificates of both ends as well (`TlsChannel`). No I/O here: payloads in, payloads out.
+incarnations, the offered and the chosen versions and cookies and both frame limits; its label is
+the side, so that no message can be played back to its sender. The dialler proves first: a stranger
+who connects gets nothing signed by a cookie. The acceptor chooses the first of the dialler's
+cookies that it knows; the role that the cookie is for says what the two may ask of each other. Both
+then make a key for the frames of each direction, in the same way with labels of their own. Where
+the connection is encrypted, MACs and keys cover the certificates of both ends as well
+(`TlsChannel`). No I/O here: payloads in, payloads out.
 """
 
 import hashlib
@@ -24,11 +26,13 @@ from typing import Any
 
 from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
+from raft_actors.roles import MEMBER
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import make_packer, unpack
 from raft_actors.wire.frames import ProtocolError
+from raft_actors.wire.keyring import Keyring
 from raft_actors.wire.tls_channel import TlsChannel
 
 __all__ = [
@@ -49,6 +53,9 @@ NONCE_BYTES = 32
 INCARNATION_BYTES = 8
 LINK_ID_BYTES = 16
 FROM_DIALLER, FROM_ACCEPTOR = b"frames of the dialler", b"frames of the acceptor"
+COOKIES_DIFFER = (
+    "the cookies differ: nodes of one cluster share the cookie file or RAFT_ACTORS_COOKIE"
+)
 WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
 
 
@@ -102,6 +109,8 @@ class RemoteNode:
     """The how many-th dial of its dialler this was (known to the acceptor)."""
     last_link_id: bytes = b""
     """The last connection of these two that the dialler saw up (known to the acceptor)."""
+    role: str = MEMBER
+    """Of the cookie that both have proven: what the two may ask of each other."""
     send_key: bytes = field(default=b"", repr=False)
     receive_key: bytes = field(default=b"", repr=False)
     """The keys of the frames' MACs, one for each direction, of this connection only."""
@@ -118,7 +127,7 @@ class DialerHandshake:
     def __init__(
         self,
         me: Identity,
-        cookie: Cookie,
+        keys: Keyring,
         target: str,
         *,
         dial: int = 0,
@@ -126,11 +135,12 @@ class DialerHandshake:
     ) -> None:
         self.me = me
         self.target = target
-        self._cookie = cookie
+        self._keys = keys
+        self._cookie: Cookie
         nonce = secrets.token_bytes(NONCE_BYTES)
         self.hello: bytes = local.pack(
             [MAGIC, me.versions, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
-             dial, last_link_id]
+             dial, last_link_id, keys.ids]
         )  # fmt: skip
         self._challenge: bytes | None = None
         self._remote: RemoteNode | None = None
@@ -160,7 +170,7 @@ class DialerHandshake:
 
     def _on_challenge(self, payload: bytes, message: list[Any]) -> bytes:
         match message:
-            case ["challenge", int(version), name, incarnation, limit, nonce]:
+            case ["challenge", int(version), name, incarnation, limit, nonce, cookie_id]:
                 pass
             case _:
                 raise ProtocolError("no challenge where one was due")
@@ -169,6 +179,10 @@ class DialerHandshake:
         check_side(name, incarnation, limit, nonce)
         if name != self.target:
             raise Refusal("name", f"dialled {self.target}, but {name} answered")
+        cookie = self._keys.offered(cookie_id)
+        if cookie is None:
+            raise ProtocolError("a challenge to prove a cookie that was not offered")
+        self._cookie = cookie
         self._challenge = payload
         self._remote = RemoteNode(
             name,
@@ -176,9 +190,10 @@ class DialerHandshake:
             min(limit, self.me.frame_bytes_max),
             link_id(self.hello, payload),
             version,
+            role=cookie.role,
         )
         signed = transcript(self.hello, payload, self._channel)
-        return local.pack(["proof", self._cookie.sign(b"dialler", *signed)])
+        return local.pack(["proof", cookie.sign(b"dialler", *signed)])
 
     def _on_welcome(self, message: list[Any]) -> RemoteNode:
         assert self._challenge is not None
@@ -187,8 +202,8 @@ class DialerHandshake:
         check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both), self._channel)
         return replace(
             self._remote,
-            send_key=self._cookie.sign(FROM_DIALLER, *both),
-            receive_key=self._cookie.sign(FROM_ACCEPTOR, *both),
+            send_key=self._cookie.frame_key(FROM_DIALLER, *both),
+            receive_key=self._cookie.frame_key(FROM_ACCEPTOR, *both),
         )
 
 
@@ -198,9 +213,10 @@ class AcceptorHandshake:
     `welcome` is sent when the acceptor has decided to use the connection.
     """
 
-    def __init__(self, me: Identity, cookie: Cookie) -> None:
+    def __init__(self, me: Identity, keys: Keyring) -> None:
         self.me = me
-        self._cookie = cookie
+        self._keys = keys
+        self._cookie: Cookie
         self._hello: bytes | None = None
         self._challenge = b""
         self._remote: RemoteNode | None = None
@@ -230,8 +246,8 @@ class AcceptorHandshake:
         check_mac(message, "proof", self._cookie.sign(b"dialler", *both), self._channel)
         return replace(
             self._remote,
-            send_key=self._cookie.sign(FROM_ACCEPTOR, *both),
-            receive_key=self._cookie.sign(FROM_DIALLER, *both),
+            send_key=self._cookie.frame_key(FROM_ACCEPTOR, *both),
+            receive_key=self._cookie.frame_key(FROM_DIALLER, *both),
         )
 
     def welcome(self) -> bytes:
@@ -246,7 +262,9 @@ class AcceptorHandshake:
         if version is None:
             raise Refusal("version", self._no_common_version(clean(message[1])))
         match message:
-            case [_, _, name, incarnation, limit, nonce, target, int(dial), bytes(last)]:
+            case [
+                _, _, name, incarnation, limit, nonce, target, int(dial), bytes(last), list(offered)
+            ]:  # fmt: skip
                 pass
             case _:
                 raise ProtocolError("a hello of an unknown shape")
@@ -257,11 +275,12 @@ class AcceptorHandshake:
             raise Refusal("name", f"{name} is this node's own name")
         if self._channel is not None and (words := self._channel.misnamed(name)):
             raise Refusal("certificate", words)
+        cookie = self._keys.chosen(offered)
         nonce = secrets.token_bytes(NONCE_BYTES)
         self._hello = payload
         self._challenge = local.pack(
             ["challenge", version, self.me.name, self.me.incarnation, self.me.frame_bytes_max,
-             nonce]
+             nonce, cookie and cookie.id]
         )  # fmt: skip
         self._remote = RemoteNode(
             name,
@@ -271,10 +290,22 @@ class AcceptorHandshake:
             version,
             dial,
             last,
+            MEMBER if cookie is None else cookie.role,
         )
         if self.refusal is not None:
             raise self.refusal
+        if cookie is None:
+            raise Refusal("cookie", self._no_common_cookie())
+        self._cookie = cookie
         return self._challenge
+
+    def _no_common_cookie(self) -> str:
+        if self._keys.role == MEMBER:
+            return COOKIES_DIFFER
+        return (
+            f"{self.me.name} has the cookie of a {self._keys.role} and is not dialled by members: "
+            "it dials them"
+        )
 
     def _no_common_version(self, offered: str) -> str:
         speaks = versions.in_words(self.me.versions)
@@ -325,11 +356,7 @@ def check_mac(message: list[Any], kind: str, expected: bytes, channel: TlsChanne
         case [str(word), bytes(mac)] if word == kind:
             if not hmac.compare_digest(mac, expected):
                 middle = "" if channel is None else ", or somebody between them ends their TLS"
-                raise Refusal(
-                    "cookie",
-                    "the cookies differ: nodes of one cluster share the cookie file or "
-                    f"RAFT_ACTORS_COOKIE{middle}",
-                )
+                raise Refusal("cookie", f"{COOKIES_DIFFER}{middle}")
         case _:
             raise ProtocolError(f"no {kind} where one was due")
 

@@ -38,6 +38,7 @@ from raft_actors.wire.handshake import (
     Refusal,
     RemoteNode,
 )
+from raft_actors.wire.keyring import Keyring
 from raft_actors.wire.versions import newest
 from tests.core.world import World, address
 from tests.ground.test_encoding import alike
@@ -46,7 +47,8 @@ __all__ = ["TARGETS"]
 
 HERE, THERE = Identity("a@one", b"aaaaaaaa", 1 << 20), Identity("b@two", b"bbbbbbbb", 1 << 21)
 SECONDS_MAX = 1.0
-COOKIE = Cookie("the fuzzer does not know it")
+KEY = Cookie("the fuzzer does not know it")
+COOKIE = Keyring.of(KEY)
 
 
 def frames(data: bytes) -> None:
@@ -114,7 +116,7 @@ def acceptor(data: bytes) -> None:
     for payload in payloads(data):
         genuine = payload == b"PROOF" and challenge != b""
         if genuine:
-            payload = make_packer()(["proof", COOKIE.sign(b"dialler", hello, challenge)])
+            payload = make_packer()(["proof", KEY.sign(b"dialler", hello, challenge)])
         try:
             said = side.receive(payload)
         except (Refusal, ProtocolError) as refusal:
@@ -139,7 +141,7 @@ def dialler(data: bytes) -> None:
     for payload in payloads(data):
         genuine = payload == b"WELCOME" and challenge != b""
         if genuine:
-            payload = make_packer()(["welcome", COOKIE.sign(b"acceptor", side.hello, challenge)])
+            payload = make_packer()(["welcome", KEY.sign(b"acceptor", side.hello, challenge)])
         try:
             said = side.receive(payload)
         except (Refusal, ProtocolError) as refusal:

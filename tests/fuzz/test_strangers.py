@@ -14,13 +14,16 @@ import struct
 import msgpack
 import pytest
 
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import HANDSHAKE_BYTES_MAX, DialerHandshake, Identity
+from raft_actors.wire.keyring import Keyring
 from tests.helpers import eventually
 from tests.node_helpers import Script, free_port
 
 KIB = 1024
+COOKIE = "the strangers do not know it"
+KEYS = Keyring.of(COOKIE)
+"""Of what they have heard others offer: they make no proof with it."""
 ONE_STRANGER = 20 * KIB
 """What one may cost at its peak: a connection, its largest message, a line of the log."""
 PEERS_NAME = "victim@here"
@@ -72,7 +75,7 @@ def victim(tmp_path_factory):
     environment = {
         "RAFT_ACTORS_RUNTIME_DIR": str(directory / "run"),
         "XDG_CONFIG_HOME": str(directory / "config"),
-        "RAFT_ACTORS_COOKIE": "the strangers do not know it",
+        "RAFT_ACTORS_COOKIE": COOKIE,
         "RAFT_ACTORS_MAPPER_PORT": str(mapper),
     }
     before = {name: os.environ.get(name) for name in environment}
@@ -128,7 +131,7 @@ def framed(payload):
     return header(len(payload)) + payload
 
 
-HELLO = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), PEERS_NAME).hello
+HELLO = DialerHandshake(Identity("x@evil", b"12345678", 2**24), KEYS, PEERS_NAME).hello
 FRAME = framed(msgpack.packb([16, "sneaked in"])) + framed(
     msgpack.packb([4, ["tell", "actor", b"\xa2hi"]])
 )

@@ -7,16 +7,19 @@ import threading
 
 import pytest
 
-from raft_actors.node.cookie_file import cookie_path, find_cookie, read_or_create
+from raft_actors.node.cookie_file import keys_in, lines_in, make_file, path_of, replace_file
+from raft_actors.node.key_source import KeySource
+from raft_actors.roles import CLIENT, MEMBER, READER
 from raft_actors.tools.launch import LaunchPlan
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
+from raft_actors.wire.keyring import Keyring
 from tests.helpers import eventually
 
 
 def test_the_first_start_makes_a_cookie_that_only_its_user_may_read(make_node, tmp_path):
     make_node("a")
     path = tmp_path / "config" / "raft_actors" / "cookie"
-    assert cookie_path() == path
+    assert path_of(MEMBER) == path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert len(path.read_bytes()) >= 32
@@ -31,7 +34,7 @@ def test_many_that_make_it_at_once_agree(tmp_path):
 
     def make():
         barrier.wait()
-        found.append(read_or_create(path))
+        found.append(keys_in(path.parent, create=True)[0].ids[0])
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:
@@ -39,33 +42,36 @@ def test_many_that_make_it_at_once_agree(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 8
-    assert set(found) == {path.read_bytes()}
+    assert set(found) == {Cookie(path.read_bytes()).id}
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
 def test_a_cookie_file_that_others_may_read_is_refused(make_node, mode):
     """Planted: look at the group only, or at all others only."""
-    find_cookie()
-    cookie_path().chmod(mode)
-    with pytest.raises(UnsafeCookie, match=f"chmod 600 {cookie_path()}"):
+    KeySource()
+    path_of(MEMBER).chmod(mode)
+    with pytest.raises(UnsafeCookie, match=f"chmod 600 {path_of(MEMBER)}"):
         make_node("a")
 
 
 def test_a_cookie_file_of_another_user_is_refused(make_node, monkeypatch):
-    find_cookie()
+    KeySource()
     another = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: another)
-    with pytest.raises(UnsafeCookie, match=f"{cookie_path()} belongs to another user"):
-        find_cookie()
+    with pytest.raises(UnsafeCookie, match=f"{path_of(MEMBER)} belongs to another user"):
+        KeySource()
 
 
 def test_the_environment_comes_before_the_file_and_the_argument_before_both(monkeypatch):
-    file = find_cookie().sign(b"x")
+    def used(*given):
+        return KeySource(*given).current().own[0].sign(b"x")
+
+    file = used()
     monkeypatch.setenv("RAFT_ACTORS_COOKIE", "from the environment")
-    environment = find_cookie().sign(b"x")
-    argument = find_cookie("given").sign(b"x")
+    environment = used()
+    argument = used("given")
     assert len({file, environment, argument}) == 3
-    assert find_cookie(b"given").sign(b"x") == argument
+    assert used(b"given") == argument
 
 
 def test_a_wrong_cookie_is_refused_with_a_clear_line_on_both_sides(make_node, caplog):
@@ -97,14 +103,14 @@ def test_a_short_cookie_is_warned_of_and_not_shown(make_node, caplog, secret):
 
 
 def test_a_short_cookie_of_the_environment_or_a_file_is_warned_of(monkeypatch, caplog):
-    path = cookie_path()
+    path = path_of(MEMBER)
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
     path.write_text("letmein42")
-    find_cookie()
+    KeySource()
     assert f"the cookie in {path} has fewer" in caplog.text
     monkeypatch.setenv("RAFT_ACTORS_COOKIE", "letmein43")
-    find_cookie()
+    KeySource()
     assert "the cookie in RAFT_ACTORS_COOKIE has fewer" in caplog.text
     assert "letmein" not in caplog.text
 
@@ -126,3 +132,110 @@ def test_what_is_no_text_is_no_cookie(make_node, secret):
 
 def test_what_is_launched_does_not_print_its_cookie():
     assert "letmein42" not in repr(LaunchPlan(sname="a", cookie="letmein42"))
+
+
+def write(role, *lines):
+    path = path_of(role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, [line.encode() for line in lines])
+    return path
+
+
+LONG = "a-member's-cookie-that-is-long-enough"
+LONGER = "another-members-cookie-that-is-long-enough"
+
+
+def test_the_first_line_of_a_file_is_used_first_and_all_are_accepted():
+    write(MEMBER, LONG, "", f"  {LONGER} ")
+    keys = KeySource().current()
+    assert keys.ids == [Cookie(LONG).id, Cookie(LONGER).id]
+    assert keys.chosen([Cookie(LONGER).id]) is not None
+
+
+def test_a_member_accepts_what_its_cookies_make_for_clients_and_readers():
+    write(MEMBER, LONG, LONGER)
+    keys = KeySource().current()
+    for secret in (LONG, LONGER):
+        for role in (CLIENT, READER):
+            assert keys.chosen([Cookie(Cookie(secret).text_for(role)).id]).role == role
+
+
+def test_a_clients_file_beside_a_members_takes_the_place_of_what_that_makes():
+    write(MEMBER, LONG)
+    own = Cookie(LONGER).text_for(CLIENT)
+    write(CLIENT, own)
+    keys = KeySource().current()
+    assert keys.role == MEMBER
+    assert keys.chosen([Cookie(own).id]).role == CLIENT
+    assert keys.chosen([Cookie(Cookie(LONG).text_for(CLIENT)).id]) is None
+    assert keys.chosen([Cookie(Cookie(LONG).text_for(READER)).id]).role == READER
+
+
+@pytest.mark.parametrize("role", [CLIENT, READER])
+def test_where_only_a_guests_file_is_the_node_is_one_and_no_cookie_is_made(role):
+    write(role, Cookie(LONG).text_for(role))
+    assert KeySource().current().role == role
+    assert not path_of(MEMBER).exists()
+
+
+def test_a_members_cookie_in_the_file_for_clients_is_refused():
+    """It would be copied to clients."""
+    write(CLIENT, LONG)
+    with pytest.raises(UnsafeCookie, match="a line of it is one of role member: move that line"):
+        KeySource()
+
+
+def test_a_file_of_spaces_only_is_refused():
+    write(MEMBER, " ", "")
+    with pytest.raises(UnsafeCookie, match="is empty: remove it"):
+        KeySource()
+
+
+def test_a_file_is_read_again_when_it_changes(caplog):
+    caplog.set_level(logging.INFO)
+    write(MEMBER, LONG)
+    source = KeySource()
+    write(MEMBER, LONGER, LONG)
+    eventually(lambda: source.current().ids == [Cookie(LONGER).id, Cookie(LONG).id])
+    eventually(lambda: f"cookies were read again: {Cookie(LONGER).id.hex()}" in caplog.text)
+    assert LONG not in caplog.text
+
+
+def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_once(caplog):
+    path = write(MEMBER, LONG)
+    source = KeySource()
+    path.chmod(0o644)
+    eventually(lambda: source.current() and "goes on with the cookies that it has" in caplog.text)
+    for _ in range(20):
+        assert source.current().ids == [Cookie(LONG).id]
+    assert caplog.text.count("goes on with") == 1
+
+
+def test_a_node_does_not_become_one_of_another_role(caplog):
+    write(CLIENT, Cookie(LONG).text_for(CLIENT))
+    source = KeySource()
+    write(MEMBER, LONG)
+    eventually(lambda: source.current() and "makes it a member: start it anew" in caplog.text)
+    assert source.current().role == CLIENT
+
+
+def test_a_node_that_runs_reads_its_file_again_without_being_asked(make_node):
+    a = make_node("a")
+    write(MEMBER, LONG)
+    eventually(lambda: a.access._keys._keys.ids == [Cookie(LONG).id])
+
+
+def test_a_cookie_is_stretched_once_in_a_process(monkeypatch):
+    """Planted: derive at each handshake."""
+    import hashlib
+
+    Cookie(LONG)
+    monkeypatch.delattr(hashlib, "scrypt")
+    assert Keyring.of(LONG).own[0].id == Cookie(LONG).id
+
+
+def test_a_file_is_made_only_where_there_is_none():
+    path = path_of(MEMBER)
+    assert make_file(path, [b"one"])
+    assert not make_file(path, [b"two"])
+    assert lines_in(path) == [b"one"]

@@ -243,11 +243,11 @@ def test_of_two_nodes_of_one_name_one_says_so_and_is_found_again_in_the_end(make
     sweep()
     other = make_node("a", limits=NEVER)
     for _ in range(2):
-        node.post(node.access.keep_port_file)
+        node.post(node.access.keep_files)
     eventually(lambda: f"process {os.getpid()} calls itself {node.name}, too" in caplog.text)
     assert PortFiles().read(node.name).port == other.access.port
     other.stop()
-    node.post(node.access.keep_port_file)
+    node.post(node.access.keep_files)
     eventually(lambda: PortFiles().read(node.name) is not None)
     assert PortFiles().read(node.name).port == node.access.port
     assert caplog.text.count("calls itself") == 1
@@ -258,10 +258,10 @@ def test_a_runtime_directory_that_cannot_be_made_again_is_told_once(make_node, c
     sweep()
     runtime_dir().write_text("in the way")
     for _ in range(2):
-        node.post(node.access.keep_port_file)
+        node.post(node.access.keep_files)
     eventually(lambda: "port file can't be kept" in caplog.text)
     runtime_dir().unlink()
-    node.post(node.access.keep_port_file)
+    node.post(node.access.keep_files)
     eventually(lambda: PortFiles().read(node.name) is not None)
     assert caplog.text.count("can't be kept") == 1
 

@@ -5,7 +5,7 @@ import pytest
 import supervision
 from raft_actors import Config, Raft
 from raft_actors.client import backup
-from raft_actors.node.cookie_file import cookie_path
+from raft_actors.node.cookie_file import path_of
 from raft_actors.node.host_name import short_host_name
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.port_files import PortFiles
@@ -107,11 +107,11 @@ def test_a_node_is_found_and_leaves_no_file_behind_after_a_change_of_directory(
 
 def test_a_relative_xdg_path_is_made_absolute(tmp_path, elsewhere, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "config")
-    assert cookie_path() == tmp_path / "here/config/raft_actors/cookie"
+    assert path_of("member") == tmp_path / "here/config/raft_actors/cookie"
 
 
 def test_no_home_is_told_in_words(monkeypatch):
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("none")))
     with pytest.raises(UnsafeCookie, match="no home directory to keep one in: set RAFT_ACTORS"):
-        cookie_path()
+        path_of("member")

@@ -8,11 +8,10 @@ import pytest
 
 from raft_actors.transport.expiring_set import network_of
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import DialerHandshake, Identity
+from raft_actors.wire.handshake import DialerHandshake
 from tests.helpers import eventually
-from tests.node_helpers import Insider, hold
+from tests.node_helpers import Insider, hold, overheard_hello
 
 COOKIE = "known to those who belong here"
 FEW = BridgeLimits(strangers_max=8)
@@ -33,8 +32,7 @@ def connect():
 
 def hello(node):
     """The first message of somebody who does not know the cookie, but the protocol."""
-    me = Identity("x@evil", b"87654321", 2**24)
-    message = DialerHandshake(me, Cookie("guessed"), node.name).hello
+    message = overheard_hello(node)
     return header(len(message)) + message
 
 

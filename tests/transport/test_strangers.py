@@ -11,12 +11,10 @@ import pytest
 
 from raft_actors.errors import NoConnection
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import header
-from raft_actors.wire.handshake import DialerHandshake, Identity
 from tests.helpers import eventually
-from tests.node_helpers import KIND, Collector, Insider, ask, free_port, open_files
+from tests.node_helpers import KIND, Collector, Insider, ask, free_port, open_files, overheard_hello
 
 IMPATIENT = BridgeLimits(handshake_s=0.3)
 
@@ -102,7 +100,7 @@ def test_a_byte_now_and_then_buys_no_time(make_node, strangers):
 def test_who_said_hello_has_no_more_time_than_others(make_node, strangers, caplog):
     node = make_node("a", limits=IMPATIENT)
     sock = strangers(node)
-    hello = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    hello = overheard_hello(node)
     sock.sendall(header(len(hello)) + hello)
     assert b"challenge" in hung_up(sock)
     assert "dropped x@evil at 127.0.0.1" in lines(caplog)[0]
@@ -112,7 +110,7 @@ def test_nothing_reaches_a_handler_before_the_proof(make_node, strangers, caplog
     node = make_node("a")
     seen = Collector(node)
     sock = strangers(node)
-    hello = DialerHandshake(Identity("x@evil", b"12345678", 2**24), Cookie("?"), node.name).hello
+    hello = overheard_hello(node)
     frame = msgpack.packb([KIND, "sneaked in"])
     sock.sendall(header(len(hello)) + hello + header(len(frame)) + frame)
     hung_up(sock)

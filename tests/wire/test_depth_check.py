@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import unpack
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
+from raft_actors.wire.keyring import Keyring
 from tests.memory import least_allocated
 
 HERE = Identity("a@one", b"aaaaaaaa", 1 << 20)
@@ -56,7 +56,7 @@ def test_a_message_of_heads_costs_little(head):
     payload = (head * 1024)[:1024]
 
     def refused():
-        acceptor = AcceptorHandshake(HERE, Cookie("secret"))
+        acceptor = AcceptorHandshake(HERE, Keyring.of("secret"))
         with pytest.raises(ProtocolError):
             acceptor.receive(payload)
 
@@ -65,10 +65,12 @@ def test_a_message_of_heads_costs_little(head):
 
 def test_an_answer_to_a_stranger_takes_no_new_packer():
     """Found by measuring strangers: a packer begins with 256 KiB."""
-    hello = DialerHandshake(Identity("b@two", b"bbbbbbbb", 1 << 20), Cookie("?"), HERE.name).hello
+    hello = DialerHandshake(
+        Identity("b@two", b"bbbbbbbb", 1 << 20), Keyring.of("secret"), HERE.name
+    ).hello
 
     def answered():
-        AcceptorHandshake(HERE, Cookie("secret")).receive(hello)
+        AcceptorHandshake(HERE, Keyring.of("secret")).receive(hello)
 
     answered()
     assert least_allocated(answered) < 12_000

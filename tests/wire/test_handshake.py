@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raft_actors.roles import CLIENT, MEMBER, READER
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import (
@@ -16,10 +17,11 @@ from raft_actors.wire.handshake import (
     RemoteNode,
     refusal_message,
 )
+from raft_actors.wire.keyring import Keyring
 
 A = Identity("a@one", b"aaaaaaaa", 1_000_000)
 B = Identity("b@two", b"bbbbbbbb", 2_000_000)
-COOKIE = Cookie("secret")
+COOKIE = Keyring.of("secret")
 
 
 def meet(dialler, acceptor, tamper=lambda number, payload: payload):
@@ -51,15 +53,15 @@ def test_every_meeting_has_an_id_of_its_own():
 
 def test_a_dialler_with_another_cookie_is_refused():
     with pytest.raises(Refusal, match="the cookies differ") as refusal:
-        meet(DialerHandshake(A, Cookie("other"), "b@two"), AcceptorHandshake(B, COOKIE))
+        meet(DialerHandshake(A, Keyring.of("other"), "b@two"), AcceptorHandshake(B, COOKIE))
     assert refusal.value.code == "cookie"
 
 
 def test_an_acceptor_that_can_not_prove_the_cookie_is_refused():
-    dialler, impostor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, Cookie("other"))
+    dialler, impostor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     dialler.receive(impostor.receive(dialler.hello))
     with pytest.raises(Refusal, match="the cookies differ"):
-        dialler.receive(impostor.welcome())
+        dialler.receive(msgpack.packb(["welcome", b"m" * 32]))
 
 
 def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
@@ -72,7 +74,7 @@ def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
             signed.append(parts[0])
             return super().sign(*parts)
 
-    acceptor = AcceptorHandshake(B, Watched("secret"))
+    acceptor = AcceptorHandshake(B, Keyring.of(Watched("secret")))
     acceptor.receive(DialerHandshake(A, COOKIE, "b@two").hello)
     assert signed == []
 
@@ -105,7 +107,7 @@ def test_a_hello_sent_back_to_its_author_is_refused():
     ("message", "field", "value"),
     [
         (0, 2, "c@one"), (0, 3, b"cccccccc"), (0, 4, 999_999), (0, 5, b"n" * 32), (0, 1, [3, 3]),
-        (0, 7, 9), (0, 8, b"else"),
+        (0, 7, 9), (0, 8, b"else"), (0, 9, [b"another!", *COOKIE.ids]),
         (1, 3, b"cccccccc"), (1, 4, 5_000), (1, 5, b"n" * 32),
     ],
 )  # fmt: skip
@@ -163,8 +165,9 @@ def test_the_longest_handshake_fits_its_limit():
         sizes.append(len(payload))
         return payload
 
-    dialler = DialerHandshake(long, COOKIE, longer.name, dial=2**40, last_link_id=b"x" * 16)
-    meet(dialler, AcceptorHandshake(longer, COOKIE), note)
+    keys = Keyring.of("1", "2", "3", "4")
+    dialler = DialerHandshake(long, keys, longer.name, dial=2**40, last_link_id=b"x" * 16)
+    meet(dialler, AcceptorHandshake(longer, keys), note)
     assert max(sizes) < HANDSHAKE_BYTES_MAX
 
 
@@ -217,4 +220,73 @@ def test_an_empty_cookie_is_refused():
 
 
 def test_a_mac_covers_how_its_parts_are_cut():
-    assert COOKIE.sign(b"ab", b"c") != COOKIE.sign(b"a", b"bc")
+    cookie = Cookie("secret")
+    assert cookie.sign(b"ab", b"c") != cookie.sign(b"a", b"bc")
+    assert cookie.sign(b"ab") != cookie.frame_key(b"ab")
+
+
+MEMBERS = Cookie("secret")
+
+
+@pytest.mark.parametrize("role", [CLIENT, READER])
+def test_a_members_cookie_makes_one_for_a_lesser_role_which_says_so_at_both_ends(role):
+    guest = Keyring.of(MEMBERS.text_for(role))
+    at_guest, at_member = meet(DialerHandshake(A, guest, "b@two"), AcceptorHandshake(B, COOKIE))
+    assert (at_guest.role, at_member.role) == (role, role)
+
+
+def test_nobody_gets_from_a_lesser_cookie_to_another():
+    texts = {MEMBERS.text_for(role) for role in (CLIENT, READER)}
+    assert len(texts) == 2
+    for text in texts:
+        for role in (MEMBER, CLIENT, READER):
+            with pytest.raises(ValueError, match="only a member's"):
+                Cookie(text).text_for(role)
+
+
+@pytest.mark.parametrize("role", [CLIENT, READER])
+def test_a_member_does_not_dial_with_what_it_lets_guests_prove(role):
+    """Else whoever has a client's cookie could answer in another member's place. Planted."""
+    guest = Keyring.of(MEMBERS.text_for(role))
+    hello = DialerHandshake(A, COOKIE, "b@two").hello
+    with pytest.raises(Refusal, match=f"b@two has the cookie of a {role} and is not dialled by"):
+        AcceptorHandshake(B, guest).receive(hello)
+
+
+def test_a_challenge_to_prove_a_cookie_that_was_not_offered_is_refused():
+    dialler = DialerHandshake(A, COOKIE, "b@two")
+    parts = msgpack.unpackb(AcceptorHandshake(B, COOKIE).receive(dialler.hello))
+    parts[6] = Cookie(MEMBERS.text_for(CLIENT)).id
+    with pytest.raises(ProtocolError, match="was not offered"):
+        dialler.receive(msgpack.packb(parts))
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [("old", "new old"), ("new old", "old"), ("old new", "new old"), ("new", "new old"),
+     ("x new", "new old")],
+)  # fmt: skip
+def test_whoever_shares_one_cookie_of_several_meets(here, there):
+    meet(
+        DialerHandshake(A, Keyring.of(*here.split()), "b@two"),
+        AcceptorHandshake(B, Keyring.of(*there.split())),
+    )
+
+
+@pytest.mark.parametrize("text", ["client:", "client:short", "reader:" + "!" * 43, "client:=" * 9])
+def test_a_clients_cookie_is_never_one_that_a_person_has_chosen(text):
+    with pytest.raises(UnsafeCookie, match=r"is not chosen, but made by `raft-actors cookie"):
+        Cookie(text)
+
+
+def test_more_than_four_cookies_of_a_role_are_refused():
+    with pytest.raises(UnsafeCookie, match="5 cookies of role member: 4 are the most"):
+        Keyring.of(*"12345")
+
+
+def test_a_keyring_neither_prints_nor_travels():
+    import pickle
+
+    assert repr(COOKIE) == "<Keyring of a member>"
+    with pytest.raises(TypeError):
+        pickle.dumps(COOKIE)

@@ -21,6 +21,7 @@ from raft_actors.tools.launch import (
     end_at_the_next,
     run_until_told,
 )
+from raft_actors.wire.cookie import Cookie
 from tests.helpers import eventually
 from tests.tools.shell.terminal import ROOT, environment
 
@@ -422,3 +423,67 @@ def test_the_prompts_first_words_name_what_the_module_brought_in() -> None:
     module.__all__ = ["Raft", "Till"]
     assert greeting(Launched("a@host", module)).endswith("From shop: Raft, Till.")
     assert "From" not in greeting(Launched("a@host"))
+
+
+def test_a_cookie_is_made_shown_by_its_id_derived_and_exchanged(nodes: Nodes) -> None:
+    """And none of the commands shows the cookie itself."""
+    said = ""
+
+    def run(*arguments: str) -> str:
+        nonlocal said
+        status, out, err = nodes.run("cookie", *arguments)
+        assert status == 0, err
+        said += out + err
+        return out
+
+    directory = Path(nodes.environment["XDG_CONFIG_HOME"]) / "raft_actors"
+    run("new")
+    first = (directory / "cookie").read_text().strip()
+    assert f"{Cookie(first).id.hex()}  member, used first" in run("show-id")
+    client = nodes.directory / "for-a-client"
+    run("derive", "client", str(client))
+    assert client.stat().st_mode & 0o777 == 0o600
+    assert Cookie(client.read_text()).id.hex() in run("show-id")
+    run("rotate")
+    new, old = (directory / "cookie").read_text().split()
+    assert old == first
+    shown = run("show-id")
+    assert f"{Cookie(new).id.hex()}  member, used first" in shown
+    assert f"{Cookie(old).id.hex()}  member, accepted" in shown
+    run("rotate", "--finish")
+    assert (directory / "cookie").read_text().split() == [new]
+    for secret in (first, new, client.read_text().strip()):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments", "words"),
+    [
+        ("x" * 30, ("new",), "is there already: `raft-actors cookie rotate` exchanges it"),
+        ("", ("rotate",), "there is no .*: `raft-actors cookie new --role member` makes it"),
+        ("x" * 30, ("rotate", "--finish"), "has one cookie only: there is nothing to finish"),
+        ("1\n2\n3\n4", ("rotate",), "has 4 cookies: finish the exchange before, with --finish"),
+        ("", ("show-id",), "there is no cookie in"),
+        ("", ("derive", "reader", "file"), "there is no .*cookie: "),
+    ],
+)
+def test_what_can_not_be_done_with_a_cookie_is_one_line(
+    nodes: Nodes, before: str, arguments: tuple[str, ...], words: str
+) -> None:
+    path = Path(nodes.environment["XDG_CONFIG_HOME"]) / "raft_actors" / "cookie"
+    if before:
+        path.parent.mkdir(parents=True)
+        path.touch(mode=0o600)
+        path.write_text(before)
+    status, _, err = nodes.run("cookie", *arguments)
+    assert status == 1
+    assert re.search(words, err)
+    assert err.count("\n") == 1
+    assert not before or path.read_text() == before
+
+
+def test_no_option_takes_a_cookie(nodes: Nodes) -> None:
+    """Other users of the host can read a command line."""
+    status, _, err = nodes.run("node", "--sname", "a", "--cookie", "secret")
+    assert status == 2
+    assert "No such option" in err

@@ -188,7 +188,8 @@ def test_news_stand_above_the_prompt_and_spare_what_is_being_typed(terminals: Te
 
 def test_why_a_node_is_not_reached_stands_above_the_prompt_too(terminals: Terminals) -> None:
     first = open_shell(terminals, "a")
-    other = open_shell(terminals, "b", "--cookie another")
+    other = open_shell(terminals, "b")
+    other.run('Node.stop(); Node.start("b", cookie="another")')
     assert "pang" in other.run(f'Node.ping("a@{HOST}")')
     other.terminal.wait_for_line(f"^-- a@{HOST} can't be reached: .*cookie")
     first.terminal.wait_for_line(f"^-- dropped b@{HOST} .*cookie")

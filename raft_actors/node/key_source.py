@@ -1,0 +1,104 @@
+"""KeySource: the cookies of a node that runs. Those of a file are read again when it changes.
+
+Taken from the argument, else from RAFT_ACTORS_COOKIE, else from the user's files.
+"""
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from raft_actors.node.cookie_file import cookie_directory, keys_in, path_of
+from raft_actors.roles import ROLES
+from raft_actors.wire.cookie import CHARACTERS_MIN, Cookie, UnsafeCookie
+from raft_actors.wire.keyring import Keyring
+
+__all__ = ["KeySource"]
+
+logger = logging.getLogger("raft_actors.node")
+
+
+class KeySource:
+    """What new connections are proven with."""
+
+    def __init__(self, secret: str | bytes | Cookie | None = None) -> None:
+        """Take the cookie given, or of the environment, or of the user's files. A short one is
+        warned of.
+
+        Raises UnsafeCookie when a file may be read by others, or can't be read or made.
+        """
+        self._directory: Path | None = None
+        self._reading = threading.Lock()
+        chosen = os.environ.get("RAFT_ACTORS_COOKIE")
+        if secret is not None:
+            self._keys, origin = Keyring.of(secret), "that was given"
+        elif chosen is not None:
+            self._keys, origin = Keyring.of(chosen), "in RAFT_ACTORS_COOKIE"
+        else:
+            directory = cookie_directory()
+            keys_in(directory, create=True)  # before the look: it may make the file
+            self._directory, self._seen = directory, look_at(directory)
+            self._keys, path = keys_in(directory)
+            origin = f"in {path}"
+        warn_of_short(self._keys, origin)
+
+    def current(self) -> Keyring:
+        """Return what there is. Files that have changed are read by a thread of their own, for
+        scrypt takes a while: what they say holds for the connections after that.
+        """
+        if self._directory is not None and look_at(self._directory) != self._seen:
+            try:
+                threading.Thread(target=self._read, name="raft_actors-cookie", daemon=True).start()
+            except RuntimeError:  # the system has no thread left: at the next look
+                logger.debug("no thread to read %s again", self._directory)
+        return self._keys
+
+    def _read(self) -> None:
+        """Take what the files say now, if it can be used."""
+        directory = self._directory
+        assert directory is not None
+        with self._reading:
+            seen = look_at(directory)
+            if seen == self._seen:  # another thread was first
+                return
+            try:
+                keys, path = self._keys_in(directory)
+            except UnsafeCookie as error:
+                logger.warning("this node goes on with the cookies that it has: %s", error)
+            else:
+                self._keys = keys
+                warn_of_short(keys, f"in {path}")
+                logger.info(
+                    "cookies were read again: %s is used first, and accepted are %s",
+                    keys.own[0].id.hex(), ", ".join(cookie.id.hex() for cookie in keys.accepted),
+                )  # fmt: skip
+            self._seen = seen
+
+    def _keys_in(self, directory: Path) -> tuple[Keyring, Path]:
+        keys, path = keys_in(directory)
+        if keys.role != self._keys.role:
+            raise UnsafeCookie(
+                f"this node is a {self._keys.role}, and {path} makes it a {keys.role}: start it "
+                "anew"
+            )
+        return keys, path
+
+
+def look_at(directory: Path) -> list[tuple[int, ...]]:
+    """Return what differs once one of the files was written or replaced."""
+    seen: list[tuple[int, ...]] = []
+    for role in ROLES:
+        try:
+            status = path_of(role, directory).stat()
+            seen.append((status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode))
+        except OSError:
+            seen.append(())
+    return seen
+
+
+def warn_of_short(keys: Keyring, origin: str) -> None:
+    if any(cookie.is_short for cookie in keys.own):
+        logger.warning(
+            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialled "
+            "once: take a long random one, as openssl rand -hex 32 gives", origin, CHARACTERS_MIN,
+        )  # fmt: skip
