@@ -40,6 +40,7 @@ PROVOKED_BY = {
     "ReplyLost": "public/test_cluster.py::test_reply_lost",
     "FrameTooLarge": "client/test_errors.py::test_a_reply_that_fits_no_frame",
     "BadName": "node/test_naming.py::test_a_bad_name_is_refused_in_words",
+    "NotAllowed": "peer/test_roles.py::test_a_handle_says_that_its_cookie_may_not",
     "UnsafeCookie": "node/test_cookie_file.py::test_a_cookie_file_that_others_may_read_is_refused",
     "BadTls": "transport/test_tls.py::"
     "test_a_certificate_that_others_would_refuse_is_refused_at_the_start",
@@ -62,6 +63,8 @@ PROVOKED_BY = {
     "command_too_large": "peer/test_between_nodes.py::"
     "test_a_command_that_fits_no_frame_is_refused_by_the_leader_too",
     "no_peer": "public/test_raft.py::test_nobody_of_that_name",
+    "not_allowed": "peer/test_roles.py::"
+    "test_a_guest_is_answered_what_its_role_may_ask_and_nothing_else",
     "no_node": "cluster/test_crashes.py::"
     "test_requests_across_nodes_get_the_answers_of_the_reference",
     "too_stale": "public/test_raft_reads.py::"

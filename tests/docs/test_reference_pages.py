@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from raft_actors import Config, Raft
+from raft_actors.roles import RIGHTS, ROLES
 from tests.peer_fixtures import make_peer, trio  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[2]
@@ -79,3 +80,17 @@ def test_every_reason_that_is_answered_stands_on_the_page_of_errors() -> None:
                 ):
                     known = reason in elsewhere or f'"{reason}"' in page
                     assert known, f"{path.name} answers {reason!r}, and docs/errors.md has no word"
+
+
+def test_the_page_of_nodes_says_what_each_role_may_send() -> None:
+    page = (ROOT / "docs" / "nodes.md").read_text()
+    table = page[page.index("| may be sent |") : page.index("What is not allowed is answered")]
+    told: dict[str, tuple[set[str], set[str]]] = {role: (set(), set()) for role in ROLES}
+    for line in table.splitlines()[2:]:
+        what, *cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        for role, cell in zip(ROLES, cells, strict=bool(what)):
+            if cell == "yes":
+                told[role]["actors" in what].update(re.findall(r"`(\w+)`", what))
+    assert told == {
+        role: (set(rights.requests), set(rights.actors)) for role, rights in RIGHTS.items()
+    }
