@@ -78,6 +78,8 @@ class Trouble:
            "group_exists": `peer` is of a group, so this one founds none
            "other_members": `peer` wants to found a group of other members
            "silent": those of `detail` did not answer this one, so it has founded no group
+           "outsider": `peer` is not of this group as far as is known here, and claims to lead it,
+           or to be elected, while a leader is heard
            "impossible_entries": `peer` sends, as a leader, entries that none of this group has
            "entry_too_large": `peer` can't be sent an entry, for no frame to its node holds it;
            `detail` says which, and how large it is

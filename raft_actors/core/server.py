@@ -74,6 +74,9 @@ class Server(State):
         if isinstance(event, Message):
             if not self.is_addressed_here(event):
                 return
+            if type(event) in CLAIMS and self.is_outsiders(event):
+                self.report(Trouble("outsider", event.source))
+                return
             if self.founding is not None and isinstance(event, PreVoteReply | VoteReply):
                 self.founding.hear(event)
             if event.term != self.term and not self.accept_term(event):
@@ -109,6 +112,21 @@ class Server(State):
             self.report(Trouble("other_members", message.source))
             return False
         return True
+
+    def is_outsiders(self, claim: Message) -> bool:
+        """Tell whether one that this peer does not know to be of its group claims an office.
+
+        It may be of the group all the same: this log may be behind, and then nobody else leads it
+        on (thesis 4.1, 4.2.2). So such a claim is not heard only while a leader is, as with votes
+        (4.2.3); a leader that is known now may speak on, though it has just left itself out.
+        """
+        role, source = self.role, claim.source
+        return (
+            source != role.leader
+            and claim.term >= self.term
+            and not role.knows(source)
+            and role.is_bound_to_a_leader()
+        )
 
     def accept_term(self, message: Message) -> bool:
         """Apply the rule of terms, once for all roles (§5.1); return whether to go on.

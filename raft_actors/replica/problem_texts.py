@@ -69,6 +69,13 @@ def in_words(trouble: Trouble, peer: Address) -> str:
                 f"it has founded no group, for {trouble.detail} did not answer: see that they run "
                 "and are named as they should be, and found it again"
             )
+        case "outsider":
+            return (
+                f"{other} is no member as far as this peer knows, and claims to lead the group or "
+                "wants to be elected, while there is a leader: it is not heard. Find out what runs "
+                "under that name, and stop it; if others than this cluster's nodes may have the "
+                "cookie, exchange it"
+            )
         case "impossible_entries":
             return (
                 f"{other} sends as a leader entries that no leader of this group has, in the place "

@@ -77,8 +77,8 @@ def test_an_answer_of_one_who_was_not_asked_raises_no_term(kind: type[Message]) 
 @pytest.mark.parametrize("kind", [AppendEntries, RequestVote, InstallSnapshot])
 def test_one_message_takes_no_group_to_the_end_of_all_terms(kind: type[Message]) -> None:
     world = founded()
-    for name in "abc":
-        world.step(name, claim(kind, world, name, LARGEST, **FIELDS[kind]))
+    for name, member in ("ab", "bc", "ca"):
+        world.step(name, claim(kind, world, name, LARGEST, **FIELDS[kind], source=address(member)))
     assert max(server.term for server in world.servers.values()) == 1 + TERMS_AT_ONCE
     world.ring(3)
     leader = next(name for name, _ in world.leaders())
@@ -91,8 +91,9 @@ def test_a_member_that_was_away_follows_over_however_many_terms() -> None:
     world = founded()
     world.isolate("c")
     for _ in range(3):
-        for name in "ab":
-            world.step(name, claim(AppendEntries, world, name, LARGEST, **FIELDS[AppendEntries]))
+        for name, member in ("ac", "bc"):
+            fields = {**FIELDS[AppendEntries], "source": address(member)}
+            world.step(name, claim(AppendEntries, world, name, LARGEST, **fields))
     world.ring(3)
     world.heal()
     world.ring(3)
@@ -116,6 +117,7 @@ def test_a_committed_entry_is_never_replaced_whoever_says_it_leads() -> None:
             AppendEntries, world, "c", server.term + 1, prev_index=prev,
             prev_term=server.log.term_at(prev), commit=index, round=1,
             entries=[encode(server.term + 1, COMMAND, b"other", index=prev + 1)],
+            source=address("b"),
         )  # fmt: skip
         world.step("c", message)
     assert server.log.between(1, index) == kept
@@ -161,6 +163,7 @@ def test_a_configuration_that_follows_on_no_configuration_is_not_taken(previous:
         AppendEntries, world, "c", server.term + 1, prev_index=last, prev_term=server.term,
         commit=0, round=1,
         entries=[encode(server.term + 1, CONFIG, odd.encode(), index=last + 1)],
+        source=address("b"),
     )  # fmt: skip
     world.step("c", message)
     assert server.log.last_index == last
@@ -223,3 +226,32 @@ def test_one_who_founds_a_group_is_told_of_the_group_that_there_is() -> None:
     (answer,) = server.flush().after_save
     assert answer.target == STRANGER
     assert answer.group == world.servers["a"].group
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 1000])
+@pytest.mark.parametrize("kind", [AppendEntries, InstallSnapshot, RequestVote, TimeoutNow])
+@pytest.mark.parametrize("name", "ab")
+def test_who_is_no_member_claims_nothing_while_there_is_a_leader_and_is_told_of_once(
+    kind: type[Message], name: str, ahead: int
+) -> None:
+    """Although it knows the group's id. Planted: outsiders_are_heard."""
+    world = founded()
+    server = world.servers[name]
+    before = server.ballot, world.role(name), server.role.leader
+    for _ in range(2):
+        world.step(name, claim(kind, world, name, server.term + ahead, **FIELDS[kind]))
+    assert (server.ballot, world.role(name), server.role.leader) == before
+    assert server.troubles["outsider"].peer == STRANGER
+    world.ring(0.2)
+    assert world.role("a") == "leader"
+
+
+def test_a_member_that_hears_no_leader_follows_one_that_its_log_does_not_know() -> None:
+    """The others may have changed the members while it was away (thesis 4.1, 4.2.2)."""
+    world = founded()
+    world.isolate("c")
+    world.ring(2)
+    term = world.servers["c"].term
+    world.step("c", claim(AppendEntries, world, "c", term + 1, **FIELDS[AppendEntries]))
+    assert world.servers["c"].role.leader == STRANGER
+    assert not world.servers["c"].troubles.keys() - {"no_leader"}

@@ -158,6 +158,16 @@ MUTATIONS = (
         "        if False:",
     ),
     Mutation(
+        "outsiders_are_heard", "thesis 4.1, 4.2.3", "core/server",
+        "            if type(event) in CLAIMS and self.is_outsiders(event):",
+        "            if False:",
+    ),
+    Mutation(
+        "outsiders_are_never_heard", "thesis 4.1, 4.2.2", "core/server",
+        "            and not role.knows(source)\n            and role.is_bound_to_a_leader()",
+        "            and not role.knows(source)",
+    ),
+    Mutation(
         "truncated_configuration_stays", "§6", "core/state",
         "        while self.configuration.index >= changed:",
         "        while False:",

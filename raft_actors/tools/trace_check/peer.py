@@ -120,6 +120,9 @@ class PeerReplay(PeerState):
         if self.is_of_another_group(message):
             self.unchanged("other_group", f"a {kind} of group {message['group']!r}")
             return
+        if self.is_outsiders(message, source):
+            self.unchanged("outsider", f"a {kind} of {source}, who is no member")
+            return
         if kind == "RequestPreVote":
             self.unchanged("pre_vote_harmless", f"asked by {source}")
             elections.note_pre_vote_request(self, message, source)
@@ -151,6 +154,17 @@ class PeerReplay(PeerState):
         known = self.before.get("founding") or self.log.configuration
         everyone = [*known["members"], *known["learners"], *known["old"]] if known else []
         return list(peer) not in everyone
+
+    def is_outsiders(self, message: Message, source: Address) -> bool:
+        """Whether it is a claim of one who is not known here, while a leader is."""
+        before = self.before
+        return (
+            message["kind"] in CLAIMS
+            and message["term"] >= before["term"]
+            and before["leader"] != list(source)
+            and self.is_stranger(source)
+            and self.hears_a_leader()
+        )
 
     def is_of_another_group(self, message: Message) -> bool:
         """Whether it changes nothing here: for a member, what comes in another group's name, and a

@@ -20,6 +20,10 @@ RULES = {
     ),
     "older_term": ("a message of an older term changes nothing", "§5.1, Figure 2: RPCs 1"),
     "other_group": ("a message of another group changes nothing", "docs/decisions/identity.md"),
+    "outsider": (
+        "who hears a leader hears no claim of one that its configuration does not know",
+        "thesis 4.1, 4.2.3",
+    ),
     "other_incarnation": (
         "what is meant for another data directory changes nothing",
         "docs/decisions/identity.md",

@@ -248,6 +248,17 @@ def other_group(traces):
     return traces.insert(spot, "receive", strange, term=term + 1, vote=peer("c"))
 
 
+def outsider(traces):
+    name, position = traces.find("receive", "AppendEntries")
+    before = traces[name, position]
+    asked = message("RequestVote", "stranger", name, before["term"] + 1, group_of(traces),
+                    last_index=99, last_term=9, forced=True)  # fmt: skip
+    return traces.insert(
+        (name, position + 1), "receive", asked, term=before["term"] + 1, vote=peer("stranger"),
+        leader=None,
+    )  # fmt: skip
+
+
 def other_incarnation(traces):
     spot = traces.find("receive", "AppendEntries", lambda line, _before: "entries" in line)
     traces[spot]["message"]["target_incarnation"] = 1
@@ -529,7 +540,8 @@ MUTATIONS = [
     (calm, "calm"), (calm_where_the_log_begins, "calm"), (no_exception, "no_exception"),
     (term_falls, "term_falls"), (term_falls_by_a_restart, "term_falls"),
     (term_rises, "term_rises"), (newer_term, "newer_term"), (older_term, "older_term"),
-    (other_group, "other_group"), (other_incarnation, "other_incarnation"),
+    (other_group, "other_group"), (outsider, "outsider"),
+    (other_incarnation, "other_incarnation"),
     (group_kept, "group_kept"), (pre_vote_harmless, "pre_vote_harmless"),
     (pre_vote_first, "pre_vote_first"), (pre_vote_granted, "pre_vote_granted"),
     (sticky, "sticky"), (one_vote, "one_vote"), (one_vote_across_a_restart, "one_vote"),
