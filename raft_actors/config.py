@@ -15,76 +15,86 @@ __all__ = ["FRAME_ROOM", "LOG_STORES", "LOG_STORE_GROUP", "Config", "foreign_log
 KIB = 1024
 MIB = 1024 * KIB
 FRAME_ROOM = 64 * KIB
-"""What a frame holds besides a command: by so much a frame's bound exceeds that of a command."""
+"""Bytes of a frame that are not the command: `frame_bytes_max` exceeds `command_bytes_max` by these
+at least."""
 TIMEOUT_MAX = 100.0
-"""Nobody means a group to wait so long for a leader: these are milliseconds, as in Elixir."""
+"""Longest election timeout, seconds. A larger number was probably meant as milliseconds, the unit
+of the Elixir library."""
 
 LOG_STORES = ("rocksdb", "lmdb", "memory")
 LOG_STORE_GROUP = "raft_actors.log_stores"
-"""Entry points of this group are log stores that other packages bring."""
+"""Name of the entry point group in which other packages register their log stores."""
 CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """How a peer behaves. The defaults suit one machine room; times are seconds, sizes bytes.
+    """The settings of a peer and of its node. Times are seconds, sizes are bytes. The defaults suit
+    nodes in one data center.
 
-    A follower that hears no leader for a random time between `min_election_timeout` and
-    `max_election_timeout` asks the others whether they would vote for it (Raft §5.2). A leader
-    speaks every `heartbeat_timeout`, so several heartbeats must fit into the election timeout.
+    A follower that receives nothing from a leader for a random time between `min_election_timeout`
+    and `max_election_timeout` asks the other members whether they would vote for it (Raft §5.2). A
+    leader sends a heartbeat every `heartbeat_timeout`, so several heartbeats must fit into the
+    election timeout.
 
-    docs/config.md has all fields in words.
+    docs/config.md explains every field.
 
-    Raises ValueError, naming the field and the remedy, for values that can't work.
+    Raises ValueError for values that can't work; its message names the field and the remedy.
     """
 
     min_election_timeout: float = 0.3
     max_election_timeout: float = 0.6
     heartbeat_timeout: float = 0.05
     lease_clock_drift_max: float | None = None
-    """How much faster one member's clock may run than another's, 0.01 for a hundredth, so that
-    `consistency="lease"` may ask nobody; None: it asks a majority. See docs/decisions/reads.md."""
+    """How much faster one member's clock may run than another's; 0.01 is one percent. With such a
+    number a leader that has a lease answers reads with `consistency="lease"` without asking a
+    majority. None: it asks a majority for these reads, too. See docs/decisions/reads.md."""
     data_dir: str | Path | None = None
-    """Where the peer keeps its log; None means `data/<node>/<peer>` under the directory in which
-    the process was when it became a node. A relative path is made absolute here."""
+    """Directory of the peer's log. None means `data/<node>/<peer>` under the working directory that
+    the process had when it became a node. A relative path is made absolute when the Config is
+    made."""
     log_store: str = "rocksdb"
-    """`"rocksdb"` or, with the extra `lmdb`, `"lmdb"`: durable; `"memory"`, for tests, is not. Or
-    the name of a store that an installed package brings, or `"module:Class"`."""
+    """`"rocksdb"` and `"lmdb"` (needs the extra `lmdb`) are durable; `"memory"`, for tests, is not.
+    Or the name of a log store from another installed package, or `"module:Class"`."""
 
     trace: str | Path | None = None
-    """Directory of a flight recorder: a JSON line for each event of the protocol; None means
-    RAFT_TRACE, or no trace. See docs/trace.md."""
+    """Directory for trace files, with one JSON line for each event of the protocol. None means the
+    environment variable RAFT_TRACE, or no trace if that is not set. See docs/trace.md."""
 
     proposals_max: int = 10_000
     """Requests that may wait in one peer; more are answered `("error", "overloaded")` at once."""
     command_bytes_max: int = 8 * MIB
-    """One encoded command or query; a larger one is refused at the caller."""
+    """Largest encoded command or query. A larger one is refused in the process of the caller."""
     append_bytes_max: int = 1 * MIB
-    """Entries in one `AppendEntries`; one larger entry still travels alone."""
+    """Most bytes of entries in one `AppendEntries`. An entry that is larger is sent alone."""
     inflight_max: int = 64
-    """Unanswered `AppendEntries` with entries for each follower."""
+    """Most `AppendEntries` messages with entries that one follower has not answered yet."""
     apply_max: int = 1_000
-    """Entries applied in one go, so that a long catch-up never delays a heartbeat."""
+    """Most entries that are applied in one step, so that a long catch-up delays no heartbeat."""
     log_cache_bytes: int = 64 * MIB
-    """The log's tail kept in memory for followers; older entries are read from the store."""
+    """Bytes of the newest entries kept in memory; older entries are read from the store."""
 
     snapshot_entries: int = 100_000
-    """A snapshot is taken after so many more entries ..."""
+    """A peer takes a snapshot after so many new entries ..."""
     snapshot_bytes: int = 64 * MIB
-    """... or so many bytes of them; but not before they are half of what the last one took."""
+    """... or after so many bytes of new entries; in both cases not before the new entries have half
+    as many bytes as the last snapshot ..."""
     snapshot_interval: float = 3600.0
-    """... or so many seconds, if there was any new entry."""
+    """... or after so many seconds, if there was at least one new entry."""
     snapshot_trailing: int = 10_000
-    """Entries kept before a snapshot's end, so that a peer a little behind needs no snapshot."""
+    """Entries that stay in the log although a snapshot has them: a follower that is only a little
+    behind gets these entries instead of the snapshot."""
     snapshot_chunk_bytes: int = 256 * KIB
-    """How much of a snapshot travels in one message."""
+    """Bytes of a snapshot in one message."""
 
     frame_bytes_max: int = 16 * MIB
-    """One frame between nodes; both ends use the smaller of their two limits."""
+    """Largest frame between two nodes. Both nodes use the smaller one of their two limits."""
     link_queue_bytes: int = 64 * MIB
-    """What may wait for one other node before Raft traffic is dropped and calls fail."""
+    """Bytes that may wait for one other node. With more, Raft messages are dropped and calls
+    fail."""
     require_version: int = 2
-    """The oldest protocol to speak with other nodes: one that offers only older ones is refused."""
+    """Oldest version of the protocol between nodes that this node accepts. A node that offers only
+    older versions is refused."""
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Static addresses of nodes on other hosts: `{"b@two": "10.0.0.2:4001"}`."""
 
@@ -146,9 +156,11 @@ class Config:
 
     @classmethod
     def of(cls, base: "Config | Mapping[str, Any] | None" = None, **changes: Any) -> "Config":
-        """Return `base` with `changes`; `base` may be a mapping of fields, None is the defaults.
+        """Return `base` with `changes`. `base` is a Config, a mapping of fields to values, or None
+        for the defaults.
 
-        Raises ValueError, also for a field that does not exist; TypeError for another `base`.
+        Raises ValueError for a value that can't work and for a field that does not exist; TypeError
+        for a `base` of another type.
         """
         if not isinstance(base, Config):
             if base is not None and not isinstance(base, Mapping):
@@ -165,7 +177,9 @@ class Config:
 
 
 def is_log_store(name: object) -> bool:
-    """Tell whether it can be a log store's name; whether that can be imported is seen later."""
+    """Tell whether `name` can be the name of a log store. Nothing is imported here, so a
+    `"module:Class"` that does not exist passes.
+    """
     if not isinstance(name, str):
         return False
     known = name in LOG_STORES or bool(CLASS_PATH.fullmatch(name))
@@ -173,8 +187,8 @@ def is_log_store(name: object) -> bool:
 
 
 def foreign_log_stores() -> list[str]:
-    """Return the names of the log stores that installed packages bring."""
-    from importlib.metadata import entry_points  # it takes a while to import
+    """Return the names of the log stores that other installed packages register."""
+    from importlib.metadata import entry_points  # imported only here, because the import is slow
 
     return sorted({each.name for each in entry_points(group=LOG_STORE_GROUP)})
 

@@ -38,19 +38,23 @@ REJOIN = (
     "member) on its node: it is removed from its group and added again, and gets all from its "
     "leader"
 )
-"""What to do about a data directory that is damaged, while a majority of the others is alive."""
+"""Advice for a damaged data directory while a majority of the other members is alive. Messages of
+errors include this text."""
 
 
 TEXT_MAX = 10_000
-"""Characters of an exception's text that travel, and are kept."""
+"""Characters of an exception's text that are sent to other nodes or stored. The rest is cut off."""
 CLASS_NAME: Any = type.__dict__["__qualname__"]
 BARE_NAME: Any = type.__dict__["__name__"]
-"""Also where a metaclass has a name of its own."""
+"""The descriptors of `type` itself: they return a class's name also where its metaclass defines
+another `__qualname__` or `__name__`."""
 
 
 def in_text(error: BaseException) -> tuple[str, str]:
-    """Return the name of an exception's type and its text, whatever the user's code makes of both:
-    bounded, and without lone surrogates, which no UTF-8 holds.
+    """Return the name of an exception's type and the exception's text.
+
+    The text is at most TEXT_MAX characters long. Neither has lone surrogates, which can't be
+    encoded as UTF-8. A `__str__` or a metaclass of the user that fails does no harm.
     """
     try:
         text = str.__getitem__(str(error), slice(TEXT_MAX))
@@ -60,7 +64,8 @@ def in_text(error: BaseException) -> tuple[str, str]:
 
 
 def class_name(thing: object) -> str:
-    """Return the name of its class, also where a metaclass has a name of its own."""
+    """Return the name of the class of `thing`, also where its metaclass defines another
+    `__name__`."""
     name: str = BARE_NAME.__get__(type(thing))
     return name
 
@@ -70,27 +75,27 @@ def whole(text: str) -> str:
 
 
 class RaftError(Exception):
-    """Root of every error of this package."""
+    """Base class of every error of this package."""
 
 
 class BadName(RaftError, ValueError):
-    """A peer, actor or node name has characters that can't go into an address or a file name."""
+    """The name of a peer, actor or node has characters that no address or file name may have."""
 
 
 class BadTls(RaftError, ValueError):
-    """A certificate, a key or a setting of TLS that can't be used; the message names it."""
+    """A certificate, a key or a setting of TLS can't be used. The message names which one."""
 
 
 class NameTaken(RaftError):
-    """A node of this name is alive on this host; the message names its process."""
+    """Another process on this host runs a node with this name. The message names that process."""
 
 
 class NoNode(RaftError):
-    """This call needs a started node: call `Node.start(name)` first."""
+    """This call needs a node, and none was started here: call `Node.start(name)` first."""
 
 
 class NoProcess(RaftError):
-    """No actor is registered under this name on the node that was asked."""
+    """No actor is registered under this name on that node."""
 
 
 class NotAllowed(RaftError):
@@ -98,9 +103,10 @@ class NotAllowed(RaftError):
 
 
 class NoConnection(RaftError):
-    """The other node can't be reached, or the link broke before the answer came.
+    """The other node can't be reached, or the connection broke before the answer came.
 
-    What was asked may or may not have happened; unless `was_sent` is False: then it has not.
+    If `was_sent` is False, the request was not sent and was not carried out. If `was_sent` is True,
+    the other node may have carried it out or not.
     """
 
     def __init__(self, message: str = "", *, was_sent: bool = True) -> None:
@@ -113,51 +119,65 @@ class FrameTooLarge(RaftError, ValueError):
 
 
 class DataDirInUse(RaftError):
-    """Another peer, here or in another process, has this data directory open."""
+    """Another peer, of this process or of another one, has this data directory open."""
 
 
 class StoreCorrupt(RaftError):
-    """A store holds what this version can't have written: restore it or remove it by hand."""
+    """A store has content that this version can't have written: the disk damaged it, or another
+    program or version wrote it. Restore the data directory, or remove it by hand.
+    """
 
 
 class HostError(RaftError):
-    """This host has no data, no room or no limits for what the others may do: it must not go on."""
+    """This host can't do what the other replicas can, because of its data files, its memory or its
+    limits. The replica must end: with another result of a command it would differ from the others.
+    """
 
 
 class StoreError(RaftError):
-    """The disk refused: full, unreadable, failing. The store takes nothing more until reopened."""
+    """The disk failed: it is full, can't be read, or reports errors. The store saves nothing more
+    until it is opened again.
+    """
 
 
 class LogCompacted(RaftError):
-    """The entries asked for are no longer in the log; a snapshot covers them."""
+    """These entries are no longer in the log; a snapshot has replaced them."""
 
 
 class MachineTooOld(RaftError):
-    """The group runs a newer version of the state machine than this program has: install that."""
+    """The group uses a newer version of the state machine than this program has: install the newer
+    version.
+    """
 
 
 class UpgradeFailed(RaftError):
-    """A machine's `upgrade` raised, as it will on every replica: install one that does not."""
+    """The state machine's `upgrade` raised an exception, as it will on every replica: install a
+    version whose `upgrade` does not.
+    """
 
 
 class NotApplied(RaftError):
-    """What was asked did not happen, and never will: asking again is safe."""
+    """The request was not carried out, and never will be: sending it again is safe."""
 
 
 class NoLeader(NotApplied):
-    """Members answer, but none of them leads, or knows who does."""
+    """Members answered, but none of them is the leader or knows the leader."""
 
 
 class Unavailable(NotApplied):
-    """No member could be reached in time, or none that leads answered."""
+    """No member answered in time, or the leader did not."""
 
 
 class TooStale(NotApplied):
-    """No member that was asked has heard from a leader within `max_staleness_s`."""
+    """No member that was asked has confirmed its commit index with a leader within
+    `max_staleness_s`.
+    """
 
 
 class Overloaded(NotApplied):
-    """The leader refused to queue more all the time: ask again later, and less at once."""
+    """The leader had too many waiting requests until the timeout: send the request later, and fewer
+    requests at once.
+    """
 
 
 class CommandTooLarge(NotApplied, ValueError):
@@ -165,7 +185,7 @@ class CommandTooLarge(NotApplied, ValueError):
 
 
 class OutcomeUnknown(RaftError):
-    """A command may have happened, or may still: `cluster.outcome(error.request_id)` settles it."""
+    """A command may have run, or may run later. `cluster.outcome(error.request_id)` finds out."""
 
     def __init__(self, message: str, request_id: tuple[int, int]) -> None:
         super().__init__(message)
@@ -173,8 +193,10 @@ class OutcomeUnknown(RaftError):
 
 
 class SessionExpired(OutcomeUnknown):
-    """A command may have happened, and nobody knows any more: read what it would have changed."""
+    """A command may have run, and the group has forgotten whether: read the state that the command
+    would have changed.
+    """
 
 
 class ReplyLost(RaftError):
-    """The command happened, but its reply is not to be had: read what it changed."""
+    """The command ran, but its reply is lost: read the state that the command changed."""

@@ -1,4 +1,4 @@
-"""Events: what happens in this process' peers, for those who watch."""
+"""Events: what happens to the peers of this process, delivered to functions that subscribe."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ logger = logging.getLogger("raft_actors.events")
 
 @dataclass(frozen=True, slots=True)
 class LeaderChanged:
-    """`peer` takes `leader` for the leader of `term`; None while there is none."""
+    """For `peer`, the leader of `term` is now `leader`. None: it knows no leader."""
 
     peer: Address
     leader: Address | None
@@ -24,7 +24,7 @@ class LeaderChanged:
 class DiskSlow:
     """A save of `peer`'s log took `took_s` seconds, half an election timeout or more.
 
-    `is_over` is False while the save still goes on: its disk has stalled.
+    `is_over` is False while the save has not returned yet: the disk hangs.
     """
 
     peer: Address
@@ -34,7 +34,9 @@ class DiskSlow:
 
 @dataclass(frozen=True, slots=True)
 class DiskRefused:
-    """`peer`'s disk took a save no more: full, or broken. The peer ends, and is tried again."""
+    """A save of `peer`'s log failed: its disk is full or broken. The peer ends, and its supervisor
+    starts it again.
+    """
 
     peer: Address
     why: str
@@ -46,9 +48,9 @@ watchers: tuple[Watcher, ...] = ()
 
 
 def subscribe(watcher: Watcher) -> Callable[[], None]:
-    """Call `watcher` at each event, on the peer's thread, so be quick. Returns the way out.
+    """Call `watcher` with each event. It runs on the peer's thread, so it must return quickly.
 
-    Raises TypeError for what can't be called.
+    Returns a function that ends the subscription. Raises TypeError if `watcher` can't be called.
     """
     if not callable(watcher):
         raise TypeError(f"a watcher of events is a function of one event, not {watcher!r}")

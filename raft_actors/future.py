@@ -1,4 +1,4 @@
-"""Future: a light one-shot answer, set by one thread and awaited by others."""
+"""Future: an answer that one thread sets once, and for which other threads wait."""
 
 import logging
 import threading
@@ -13,11 +13,12 @@ T = TypeVar("T")
 
 
 class Future(Generic[T]):
-    """An answer that comes once. Whoever sets it first wins; later answers are dropped.
+    """An answer that is set once. The first answer counts; later ones are dropped.
 
-    Cheaper than `concurrent.futures.Future` by an order of magnitude, for there is one lock
-    and no condition: the lock is held until the answer is there, and waiters pass it on.
-    Callbacks run on the thread that sets the answer and must be quick.
+    About ten times cheaper than `concurrent.futures.Future`, because it has one lock and no
+    condition variable. The lock is taken at the start and released when the answer is set; each
+    waiting thread takes it and releases it for the next one. Callbacks run on the thread that sets
+    the answer and must return quickly.
     """
 
     __slots__ = ("_callbacks", "_error", "_gate", "_state", "_value")
@@ -25,7 +26,7 @@ class Future(Generic[T]):
     def __init__(self) -> None:
         self._gate = threading.Lock()
         self._gate.acquire()
-        self._state = [False]  # popped by the one who may set: list.pop is atomic
+        self._state = [False]  # the thread that pops this item may set: list.pop is atomic
         self._value: T | None = None
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[Future[T]], None]] | None = []
@@ -39,7 +40,9 @@ class Future(Generic[T]):
         return self._settle(None, error)
 
     def abandon(self) -> None:
-        """Nobody waits any more: who does all the same gets TimeoutError, and no answer counts."""
+        """End the wait: an answer that is set later is dropped, and a thread that still waits gets
+        TimeoutError.
+        """
         if not self.done():
             self.set_exception(TimeoutError("it was given up"))
 
@@ -49,23 +52,23 @@ class Future(Generic[T]):
     def get(self, timeout: float | None = None) -> T:
         """Wait for the answer, at most `timeout` seconds.
 
-        Raises TimeoutError when it does not come in time, and what `set_exception` was given.
-        Ctrl-C interrupts the wait.
+        Raises TimeoutError if there is no answer in time, and the error that `set_exception` was
+        called with. Ctrl-C interrupts the wait.
         """
         if self._callbacks is not None:  # not settled yet
             wait_s = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
             try:
                 self._gate.acquire(timeout=wait_s)
-            finally:  # also for Ctrl-C just as `acquire` returns: others wait, too
+            finally:  # also if Ctrl-C comes just as `acquire` returns: other threads wait, too
                 if self._callbacks is None:
-                    try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                    try:  # noqa: SIM105 - Ctrl-C may interrupt `suppress`, as it is a function
                         self._gate.release()
-                    except RuntimeError:  # another has released it
+                    except RuntimeError:  # another thread has released the lock
                         pass
             if self._callbacks is not None:
                 raise TimeoutError(f"no answer within {timeout} s")
         if self._error is not None:
-            raise self._error.with_traceback(None)  # else it grows each time it is raised
+            raise self._error.with_traceback(None)  # else each raise makes the traceback longer
         return self._value  # type: ignore[return-value]
 
     def add_done_callback(self, callback: "Callable[[Future[T]], None]") -> None:
@@ -75,7 +78,8 @@ class Future(Generic[T]):
             waiting.append(callback)
             if self._callbacks is not None:
                 return
-            # Settled meanwhile: whoever takes the callback out of the list runs it.
+            # The answer was set meanwhile. Two threads may try to run the callback: the one that
+            # takes it out of the list does.
             try:
                 waiting.remove(callback)
             except ValueError:
@@ -88,13 +92,13 @@ class Future(Generic[T]):
             self._state.pop()
         except IndexError:
             first = False
-        finally:  # also for Ctrl-C just as `pop` returns: nobody else will settle it
+        finally:  # also if Ctrl-C comes just as `pop` returns: no other thread can set it any more
             if first:
                 self._value, self._error = value, error
                 waiting, self._callbacks = self._callbacks, None
-                try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+                try:  # noqa: SIM105 - Ctrl-C may interrupt `suppress`, as it is a function
                     self._gate.release()
-                except RuntimeError:  # by one who has waited
+                except RuntimeError:  # a thread that waited has released the lock
                     pass
         if not first:
             return False
@@ -105,6 +109,6 @@ class Future(Generic[T]):
                 break
             try:
                 callback(self)
-            except Exception:  # it is not the trouble of who answers
+            except Exception:  # logged here: the thread that sets the answer goes on
                 logger.exception("a callback of an answer raised")
         return True

@@ -24,15 +24,17 @@ __all__ = [
 T = TypeVar("T")
 
 NONODE = "nonode@nohost"
-"""What a process without a started node is called, as in Erlang."""
+"""The node name of a process that has not started a node, as in Erlang."""
 
 NAME_CHARACTERS_MAX = 64
-HOST_CHARACTERS_MAX = 190  # with the name and the @ a node name fits a file name and a handshake
+HOST_CHARACTERS_MAX = 190  # name, @ and host together fit into a file name and into a handshake
 LEGAL = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 
 def check_name(name: object, what: str = "name") -> str:
-    """Return `name`, or raise BadName with the rule. `what` says in the message what it names."""
+    """Return `name`, or raise BadName, whose message has the rule. `what` is the word for the name
+    in that message.
+    """
     if not isinstance(name, str) or not LEGAL.fullmatch(name):
         raise BadName(f"{what} must be letters, digits, '_', '-' or '.', not {name!r}")
     if len(name) > NAME_CHARACTERS_MAX:
@@ -65,7 +67,9 @@ PEER_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
 
 
 def check_peer_name(name: object) -> str:
-    """Return `name`, or raise BadName: it goes into addresses and names a directory."""
+    """Return `name`, or raise BadName. A peer's name is a part of addresses, and names its data
+    directory.
+    """
     if not isinstance(name, str) or not PEER_NAME.fullmatch(name) or name in {".", ".."}:
         raise BadName(
             f"a peer's name is up to 128 letters, digits, '_', '-', '.' or '@', not {name!r}"
@@ -74,7 +78,9 @@ def check_peer_name(name: object) -> str:
 
 
 def listed(peers: Iterable[T]) -> Iterable[T]:
-    """Return `peers`. Raises TypeError for one peer alone: names and addresses iterate, too."""
+    """Return `peers`. Raises TypeError if it is one peer instead of a list: a name and an address
+    can be iterated, too, so the mistake would not be noticed.
+    """
     match peers:
         case (str(), str() as node) if isinstance(peers, tuple):
             alone = "@" in node
@@ -86,7 +92,7 @@ def listed(peers: Iterable[T]) -> Iterable[T]:
 
 
 def checked_member(member: Any) -> Address | str:
-    """Return a declared member. Raises BadName or TypeError for what is none."""
+    """Return `member`, a name or an address. Raises BadName or TypeError for anything else."""
     if isinstance(member, str):
         return check_peer_name(member)
     if not isinstance(member, tuple | list) or len(member) != 2:

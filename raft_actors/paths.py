@@ -1,5 +1,5 @@
-"""Paths: absolute from where they are given, for a program may change its working directory; and
-files and directories that no other user can read.
+"""Paths: relative ones are made absolute at once, because a program may change its working
+directory later. And files and directories that no other user can read.
 """
 
 import os
@@ -10,9 +10,9 @@ __all__ = ["absolute", "make_private", "open_private"]
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return `path`, which from now on names the same file wherever the program goes.
+    """Return `path` as an absolute path.
 
-    Raises ValueError for a relative one where the working directory has been removed.
+    Raises ValueError for a relative path if the working directory has been removed.
     """
     try:
         return Path(path).absolute()
@@ -24,12 +24,14 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Make `directory` if need be, for this user alone. One that is there stays as it is."""
+    """Make `directory` if it does not exist; only this user can read it. An existing directory is
+    not changed.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """As `path.open`; a file that this makes is for this user alone."""
+    """Open a file like `path.open`. If the file is new, only this user can read it."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)

@@ -1,6 +1,7 @@
-"""Surroundings: what this package must find around it, told in words where it is not there.
+"""Surroundings: what this package needs of the system and of other packages. If something is
+missing, an ImportError says what.
 
-Only the standard library is imported here: the check comes before everything else.
+Only the standard library is imported here, because the check runs before all other imports.
 """
 
 import sys
@@ -10,15 +11,16 @@ from pathlib import Path
 __all__ = ["check_surroundings"]
 
 OURS = "DynamicSupervisor"
-"""A word of our own `supervision/__init__.py`, and of no other package's of that name."""
+"""A word in our `supervision/__init__.py`, by which it differs from other packages with that
+name."""
 
 
 def check_surroundings() -> None:
-    """Raise ImportError on a system that this does not run on, and where another package or module
-    that is called `supervision` is found before ours.
+    """Raise ImportError on a system that this package does not support, and if Python finds another
+    package or module with the name `supervision` before ours.
     """
     try:
-        import fcntl  # noqa: F401 - files are locked by it
+        import fcntl  # noqa: F401 - the locks of files need it
     except ImportError as error:
         raise ImportError(
             f"raft_actors runs on Linux, macOS and other POSIX systems: {sys.platform} has no "
@@ -29,7 +31,7 @@ def check_surroundings() -> None:
 
 
 def foreign_supervision() -> str:
-    """Say what is found under the name of our `supervision`; nothing if that is ours."""
+    """Return the message for a `supervision` that is missing or not ours; "" if it is ours."""
     loaded = sys.modules.get("supervision")
     spec = find_spec("supervision") if loaded is None else loaded.__spec__
     place = spec and spec.origin

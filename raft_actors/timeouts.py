@@ -1,4 +1,4 @@
-"""Timeouts: the one check of what a caller gives as a number of seconds."""
+"""Timeouts: the check of every number of seconds that a caller passes."""
 
 import math
 from numbers import Real
@@ -7,10 +7,10 @@ __all__ = ["optional_seconds", "seconds"]
 
 
 def seconds(value: float, what: str = "timeout") -> float:
-    """Return `value`. Infinity waits for ever; what is negative is over already.
+    """Return `value`. Infinity waits for ever; a negative timeout has already passed.
 
-    Raises TypeError for what is no number, True among it, and ValueError for nan and for a whole
-    number that no float is as large as.
+    Raises TypeError for a value that is no number, and for True and False; ValueError for nan and
+    for a whole number that is too large for a float.
     """
     if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{what} must be a number of seconds, not {value!r}")
@@ -23,5 +23,5 @@ def seconds(value: float, what: str = "timeout") -> float:
 
 
 def optional_seconds(value: float | None, what: str = "timeout") -> float | None:
-    """As `seconds`, where None has a meaning of its own."""
+    """Like `seconds`, but None is allowed and returned."""
     return None if value is None else seconds(value, what)

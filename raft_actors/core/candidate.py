@@ -1,4 +1,4 @@
-"""Pre-candidate and candidate: ask for a majority, first without any harm, then for real."""
+"""Pre-candidate and candidate: ask for pre-votes, which disturb no leader, and then for votes."""
 
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,11 @@ __all__ = ["Candidate", "PreCandidate"]
 
 
 class Campaign(Role):
-    """A peer that collects votes until its deadline. The votes are its own and end with it.
+    """A peer that collects votes until its deadline. The votes end with this role object, so no
+    vote counts in a later campaign.
 
-    votes  who would have it as a leader
-    heard  who has answered, whatever it was, and with which data directory
+    votes  the peers that vote for this one, with itself
+    heard  the peers that have answered, with or without a vote, and their incarnations
     """
 
     __slots__ = ("deadline", "heard", "votes")
@@ -63,7 +64,7 @@ class Campaign(Role):
             self.state.become_pre_candidate()
 
     def count(self, reply: "PreVoteReply | VoteReply") -> None:
-        """Count a vote, if the data directory that gave it is the member's."""
+        """Count a vote, if the voter's data directory is the one that counts for this member."""
         if self.state.voters.counts(reply.source, reply.source_incarnation):
             self.votes.add(reply.source)
 
@@ -72,11 +73,12 @@ class Campaign(Role):
 
 
 class PreCandidate(Campaign):
-    """Ask who would vote for it, and raise its term only if a majority would (thesis 9.6).
+    """A peer that asks the others whether they would vote for it. Only if a majority would, it
+    raises its term and becomes a candidate (thesis 9.6).
 
-    So a peer that was cut off comes back without a word against the leader it finds.
+    So a peer that was cut off comes back with its old term, and does not depose the leader.
 
-    gave_way  whether it leaves it to another that asks too
+    gave_way  whether this peer lets another pre-candidate go first
     """
 
     __slots__ = ("gave_way",)
@@ -87,10 +89,11 @@ class PreCandidate(Campaign):
         self.gave_way = False
 
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
-        """Of two that ask each other one gives way, or both would stand and split the vote.
+        """Answer another pre-candidate, and let it go first if its log is better, or equally good
+        and its address greater. Otherwise both would become candidates and split the votes: peers
+        that lose their leader at the same time ask each other.
 
-        That happens to those who lost one leader at one time. The better log goes first, then
-        the greater name. The other waits an election timeout, should the first fail.
+        The peer that gives way tries again after an election timeout, in case the other has failed.
         """
         state = self.state
         own = (state.log.last_term, state.log.last_index, state.peer)
@@ -110,7 +113,7 @@ class PreCandidate(Campaign):
             self.state.become_candidate()
 
     def on_tick(self, tick: Tick) -> None:
-        """After the deadline, a founder waits no longer for those that are silent."""
+        """After the deadline, a founder no longer waits for members that do not answer."""
         founding = self.state.founding
         if founding is None or self.state.now < self.deadline:
             super().on_tick(tick)
@@ -123,33 +126,35 @@ class PreCandidate(Campaign):
             super().on_tick(tick)
 
     def has_asked_all(self) -> bool:
-        """Tell whether a founder knows all that it can: who is there, and of no group.
+        """Tell whether a founder may go on: all other members have answered, and none of them
+        belongs to a group.
 
-        It waits until all have answered, or as long as an election takes. One member of a group is
-        enough to keep others, whose disks are fresh or gone, from founding a second one. And the
-        first entry then names the data directories of all that are there.
+        A founder waits for that until its deadline. So a single member that belongs to a group is
+        enough to stop others, whose disks are new or were wiped, from founding a second group. And
+        the group's first entry has the data directories of all members that have answered.
         """
         founding = self.state.founding
         return founding is None or founding.has_heard(self.state.others())
 
     def on_vote_request(self, request: RequestVote) -> None:
-        """A pre-candidate has not voted in its term by standing: it judges as a follower does."""
+        """Judge the request as a follower: a pre-candidate has not given its vote in its term."""
         self.state.become_follower(leader=None)
         self.state.handle(request)
 
 
 class Candidate(Campaign):
-    """Stand in a new term, with a vote for itself (§5.2)."""
+    """A peer that asks for votes in a new term, and has voted for itself (§5.2)."""
 
     __slots__ = ()
     name = "candidate"
 
     def on_vote_reply(self, reply: VoteReply) -> None:
-        """Count a vote of this very term; the server has dropped those of any other.
+        """Count a vote of this term; `Server.accept_term` has dropped the votes of other terms.
 
-        A majority would have voted for it, so who refuses now has voted for another: unless one
-        of the two wins the votes are split, and the next attempt need not wait for a whole
-        election timeout. It waits for a heartbeat of the other, with jitter.
+        A majority has promised a vote in the pre-vote, so a peer that refuses now has voted for
+        another candidate. If none of the candidates wins, the votes are split. Then this candidate
+        need not wait for a whole election timeout: it waits for as long as the heartbeat of a
+        winner may take, with some random time added.
         """
         state = self.state
         self.heard[reply.source] = reply.source_incarnation

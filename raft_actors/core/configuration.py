@@ -1,4 +1,6 @@
-"""Configuration: who votes in a group. It lives in the log and counts from its append on (§6)."""
+"""Configuration: the members of a group and their parts. It is an entry of the log, and is in force
+as soon as the entry is in the log, committed or not (§6).
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,16 +24,15 @@ class Configuration:
     """The members of one group.
 
     members       the voters, sorted; empty before the group is founded
-    learners      they get the log and never vote
+    learners      members that get the log and never vote
     witnesses     voters that keep the log and no state; see docs/decisions/witnesses.md
-    old           while a change is under way, the voters before it: a majority of these is needed
-                  too
-    incarnations  whose data directory each name stands for: see `counts`
-    group         hex id that tells this group's messages from another's; before there is a group,
-                  a wish: see `is_group`
-    index         log index of the entry that holds it, 0 for none
-    previous      log index of the configuration before it, so that a truncated log finds its way
-                  back
+    old           during a change the voters before it: a majority of these is needed, too
+    incarnations  the data directory of each member, see `counts`
+    group         id of the group in hex digits, by which its messages differ from another group's;
+                  before the group is founded, a wish, see `is_group`
+    index         log index of this configuration's entry, 0 for none
+    previous      log index of the configuration before this one, which is in force again if this
+                  one is cut off the log
     """
 
     members: tuple[Address, ...] = ()
@@ -50,10 +51,11 @@ class Configuration:
         learners: Iterable[Address] = (),
         witnesses: Iterable[Address] = (),
     ) -> "Configuration":
-        """Return what a founder of a group stands with; `founded` makes it the first entry.
+        """Return the configuration with which a founder asks for votes; `founded` makes the group's
+        first entry of it.
 
-        The wish that it has for an id follows from the members: founders that name the same ones
-        know each other by it.
+        Its `group` is a wish, made of the members: founders that name the same members have the
+        same wish.
         """
         voters = in_order(members)
         return cls(
@@ -64,16 +66,19 @@ class Configuration:
         )
 
     def founded(self, founder: Address, incarnations: Mapping[Address, int]) -> "Configuration":
-        """Return it with the data directories that answered the founder, and an id of its own.
+        """Return this configuration with the data directories that have answered the founder, and
+        with the id of the new group.
 
-        The founder's incarnation makes the id: a group that is founded after this one, with the
-        same members, has another.
+        The id is made of the members and of the founder's incarnation. So a group that is founded
+        later with the same members and new data directories has another id.
         """
         group = digest((self.members, founder, incarnations[founder]))
         return replace(self.bound(incarnations), group=group)
 
     def bound(self, incarnations: Mapping[Address, int]) -> "Configuration":
-        """Return it with the data directories of those that had none yet; no quorum changes."""
+        """Return this configuration with data directories added for the members that have none in
+        it. That changes no quorum, see `counts`.
+        """
         known = dict(self.incarnations)
         for peer in self.everyone:
             if incarnations.get(peer):
@@ -81,7 +86,7 @@ class Configuration:
         return replace(self, incarnations=tuple(sorted(known.items())), previous=self.index)
 
     def unbound(self, peers: Iterable[Address]) -> "Configuration":
-        """Return it with these as if their data directories had never been heard of."""
+        """Return this configuration without the data directories of `peers`."""
         kept = tuple(pair for pair in self.incarnations if pair[0] not in set(peers))
         return replace(self, incarnations=kept, previous=self.index)
 
@@ -92,7 +97,9 @@ class Configuration:
         learners: Iterable[Address],
         witnesses: Iterable[Address] = (),
     ) -> "Configuration":
-        """Return what leads from this one to these members: a joint one if the voters differ."""
+        """Return the configuration that follows this one on the way to these members: a joint one
+        if the voters differ.
+        """
         voters = in_order(members)
         taught = in_order(set(learners).difference(voters))
         old = () if voters == self.members else self.members
@@ -111,7 +118,7 @@ class Configuration:
         )
 
     def settled(self) -> "Configuration":
-        """Return the configuration that ends a joint one."""
+        """Return the configuration that follows this joint one."""
         staying = {*self.members, *self.learners}
         return replace(
             self,
@@ -136,7 +143,9 @@ class Configuration:
 
     @classmethod
     def decode(cls, payload: bytes, index: int) -> "Configuration":
-        """Return what `encode` made. Raises ValueError for bytes that it can't have made."""
+        """Return the configuration that `encode` made `payload` of. Raises ValueError for bytes
+        that it can't have made.
+        """
         try:
             fields = json.loads(payload)
             configuration = cls(
@@ -159,7 +168,9 @@ class Configuration:
         return configuration
 
     def is_well_formed(self) -> bool:
-        """Tell whether all is what it is to be: addresses of two strs, numbers that count."""
+        """Tell whether the fields have the right types: addresses are two strings, and numbers are
+        whole and not negative.
+        """
         bound = [peer for peer, _incarnation in self.incarnations]
         addresses = {*self.members, *self.learners, *self.old, *self.witnesses, *bound}
         numbers = [self.previous, *dict(self.incarnations).values()]
@@ -172,18 +183,18 @@ class Configuration:
 
     @property
     def everyone(self) -> tuple[Address, ...]:
-        """All who get the log."""
+        """All peers that get the log."""
         return in_order({*self.members, *self.learners, *self.old})
 
     def is_like(self, other: "Configuration") -> bool:
-        """Tell whether both give everybody the same part."""
+        """Tell whether both have the same voters, learners and witnesses."""
         return (self.members, self.learners, self.witnesses) == (
             other.members, other.learners, other.witnesses,
         )  # fmt: skip
 
     def changes_parts(self, before: "Configuration") -> list[Address]:
-        """Return who would keep a state and has none, or would keep none and has one to answer
-        from. That needs a removal in between.
+        """Return the witnesses that would become other members, and have no state, and the voters
+        with a state that would become witnesses. Such a peer must be removed first.
         """
         witnesses, before_that = set(self.witnesses), set(before.witnesses)
         full = {*self.members, *self.learners} - witnesses
@@ -194,7 +205,7 @@ class Configuration:
         return peer in self.members or peer in self.old
 
     def incarnation_of(self, peer: Address) -> int:
-        """Return the data directory that counts as this member; 0 while it is not known."""
+        """Return the incarnation of this member; 0 while it is not known."""
         for known, incarnation in self.incarnations:
             if known == peer:
                 return incarnation
@@ -203,43 +214,47 @@ class Configuration:
     def makes_stateless(self, peer: Address, incarnation: int) -> bool:
         """Tell whether this data directory is that of a witness.
 
-        A log tells of witnesses of before, too: of a member that was removed, or of the group that
-        this one was restored from. One that has a name of theirs is no witness by that.
+        A log may also have configurations with former witnesses: members that were removed, or
+        members of the group whose backup was restored. A peer with the same name and another data
+        directory is no witness because of these.
         """
         return peer in self.witnesses and self.incarnation_of(peer) == incarnation
 
     def counts(self, peer: Address, incarnation: int) -> bool:
         """Tell whether a vote or an acknowledgement by this data directory counts for `peer`.
 
-        A member counts once its incarnation is in the log: else a wiped disk could vote again,
-        or acknowledge what it has forgotten (Figure 2, persistent state). As one that does not
-        count is in no quorum, to learn of it changes none: any two majorities of the same names
-        still share a member that both know. A log that names no incarnation at all, made before
-        there were any, counts everybody.
+        A member counts once its incarnation is in the log. Otherwise a peer with a wiped disk could
+        vote a second time in a term, or acknowledge entries that it has lost (Figure 2, persistent
+        state). A member that does not count is in no quorum, so to add its incarnation takes no
+        quorum away: any two majorities of the same members still share a member that both count.
+        A log without any incarnation, of a version before there were any, counts every member.
         """
         return not self.incarnations or self.incarnation_of(peer) == incarnation != 0
 
     def has_quorum(self, granted: Iterable[Address]) -> bool:
-        """Tell whether `granted` holds a majority of the members, and of the old ones (§6)."""
+        """Tell whether `granted` has a majority of the members, and in a joint configuration also
+        of the old ones (§6).
+        """
         voters = set(granted)
         return all(2 * len(voters.intersection(part)) > len(part) for part in self.majorities())
 
     def quorum_value(self, values: Mapping[Address, float]) -> float:
-        """Return the largest value that a majority has reached; while joint, both majorities.
+        """Return the largest value that a majority has reached; in a joint configuration, that both
+        majorities have reached.
 
-        Who is not among `values` has reached nothing.
+        A member that is not in `values` has reached nothing.
         """
         return min(
             majority_value([values.get(peer, -inf) for peer in part]) for part in self.majorities()
         )
 
     def majorities(self) -> list[tuple[Address, ...]]:
-        """The sets of voters of which a majority is needed. Nobody is no majority of nobody."""
+        """The sets of voters of which a majority is needed. An empty set never has a majority."""
         return [self.members, self.old] if self.old else [self.members]
 
 
 def is_address(value: Any) -> bool:
-    """Tell whether this may be an address: two names, of letters that any log holds."""
+    """Tell whether this may be an address: two names of printable ASCII characters."""
     return (
         type(value) is tuple
         and tuple(map(type, value)) == (str, str)
@@ -250,12 +265,14 @@ def is_address(value: Any) -> bool:
 
 
 def is_group(group: str) -> bool:
-    """Tell whether this is the id of a group that was founded, not a founder's wish, or empty."""
+    """Tell whether this is the id of a founded group. A founder's wish begins with "?" and is none,
+    nor is the empty string.
+    """
     return group[:1] not in {"", WISH}
 
 
 def named(peers: Iterable[Address]) -> str:
-    """Name peers for people: `a on a@one, b on b@two`."""
+    """Return a text with the names of `peers` for messages: `a on a@one, b on b@two`."""
     return ", ".join(f"{name} on {node}" for name, node in peers)
 
 

@@ -1,7 +1,7 @@
-"""Effects: all that is due since the last flush, lane by lane.
+"""Effects: everything that the events since the last flush ask the peer's owner to do, in lanes.
 
-The lanes run from top to bottom, in one place (`Replica.perform`), and that order is the proof of
-durability: what promises something to another peer or to a client leaves after the write.
+`Replica.perform` performs the lanes from top to bottom, and nothing else does. Durability rests on
+this order: a message or an answer that promises that something is saved leaves after the save.
 """
 
 from dataclasses import dataclass, field
@@ -21,14 +21,15 @@ class Ballot:
     """What a peer must remember besides its log: Figure 2's persistent state.
 
     `configuration` is the log index of the newest configuration entry, so that a restart finds
-    it without reading the log. `group` is the id of the group that it belongs to for good: the
-    group's first entry is committed. `promise_ms` is the longest promise to a leader that may
-    still hold, see `State.promise`.
+    the entry without reading the log. `group` is the id of the group that the peer belongs to for
+    good; it is set once the group's first entry is committed. `promise_ms` is the length of the
+    longest promise to a leader that may still hold, see `State.promise`.
 
-    `owed` is (term, index) of the end of a log that the disk has damaged since; (0, 0) for none.
-    What lay up to there was acknowledged, and may be committed by that word. So until the log is as
-    far again, this peer votes for nobody whose log ends before that, and does not stand: it would
-    elect itself without what it owes (§5.4.1; FAST '18, see `replica.damage`).
+    `owed` is set if the disk has damaged the log: (term, index) of the log's end before the damage;
+    (0, 0) if there is no damage. This peer had acknowledged the entries up to there, and they may
+    be committed because of that. So until the log reaches this end again, the peer votes for no
+    candidate whose log ends before it, and does not become a candidate: it could be elected
+    without entries that are committed (§5.4.1; FAST '18, see `replica.damage`).
     """
 
     term: int = 0
@@ -39,7 +40,7 @@ class Ballot:
     owed: tuple[int, int] = NOTHING_OWED
 
     def stored(self) -> tuple[Any, ...]:
-        """Return the fields as a log store keeps them; `Ballot(*stored)` brings them back."""
+        """Return the fields as a tuple for the log store; `Ballot(*stored)` reads it back."""
         fields = self.term, self.voted_for, self.configuration, self.group
         if self.owed != NOTHING_OWED:
             return (*fields, self.promise_ms, self.owed)
@@ -57,7 +58,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What observers want to know. Changes are told once, in order."""
+    """A change of a peer's role, term or leader, for observers. Each is published once."""
 
     role: str
     term: int
@@ -66,31 +67,33 @@ class RoleChange:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a person has to look at; told once, but for the first two.
+    """A problem that an operator has to look at. Each kind is reported once; the first two are
+    reported again and again. "This peer" is the one that reports.
 
-    what   "no_leader": there has been no leader for long; `detail` says for how long, and who of
-           the members does not answer. Told again and again
-           "not_formed": the same of a group that was declared, or is being founded
-           "no_group": this one is of no group, and is asked for what only a group can do
+    what   "no_leader": there has been no leader for long; `detail` says for how long, and which
+           members do not answer
+           "not_formed": the same for a group that was declared, or is being founded
+           "no_group": this peer belongs to no group, and got a request that needs a group
 
-           "other_incarnation": `peer` leads a group that knows this one by another data directory
-           "other_group": `peer` is of the group `detail`, and this one is not
-           "group_exists": `peer` is of a group, so this one founds none
-           "other_members": `peer` wants to found a group of other members
-           "silent": those of `detail` did not answer this one, so it has founded no group
-           "outsider": `peer` is not of this group as far as is known here, and claims to lead it,
-           or to be elected, while a leader is heard
-           "impossible_entries": `peer` sends, as a leader, entries that none of this group has
-           "entry_too_large": `peer` can't be sent an entry, for no frame to its node holds it;
-           `detail` says which, and how large it is
-           "lost_entries": `peer` has lost what it had acknowledged, up to the entry `detail`
-           "no_state": this one is to keep a state, and has a witness's data directory
+           "other_incarnation": `peer` leads a group that knows this peer with another data
+           directory
+           "other_group": `peer` belongs to the group `detail`, and this peer does not
+           "group_exists": `peer` belongs to a group already, so this peer founds none
+           "other_members": `peer` wants to found a group with other members
+           "silent": the peers in `detail` did not answer, so this peer has founded no group
+           "outsider": `peer` is no member as far as this peer knows, and claims to lead the group
+           or asks for votes, while this peer receives messages of a leader
+           "impossible_entries": `peer` sends entries that no leader of this group can have written
+           "entry_too_large": an entry can't be sent to `peer`, because no frame to its node holds
+           it; `detail` says which entry, and its size
+           "lost_entries": `peer` has lost entries that it had acknowledged, up to entry `detail`
+           "no_state": this peer is to keep the state, but has a witness's data directory
            "damaged_snapshot": the file of this peer's snapshot is damaged; `detail` says how
-           "refuses_snapshots": `peer` says of each snapshot that it is damaged; the file
-           of this peer is sound
-           "damaged_entries": the disk of this peer has damaged its log; `detail` says from where on
-           "damaged_on_the_way": `peer` sent entries that came otherwise than their leader wrote
-           them, and are not taken
+           "refuses_snapshots": `peer` refuses each snapshot as damaged, although this peer's file
+           of it is not
+           "damaged_entries": this peer's disk has damaged its log; `detail` says which entries
+           "damaged_on_the_way": entries from `peer` arrived with a wrong checksum; this peer has
+           not written them
     """
 
     what: str
@@ -100,41 +103,47 @@ class Trouble:
 
 @dataclass(slots=True)
 class Effects:
-    """One flush's work."""
+    """The effects of one flush."""
 
     before_save: list[Message] = field(default_factory=list)
-    """1 Send, even before the leader's own write (thesis 10.2.1): appends and heartbeats."""
+    """1 Send these messages, even before the leader's own save (thesis 10.2.1): appends and
+    heartbeats."""
 
     restart: tuple[int, int] | None = None
-    """2 Let the log begin after (index, term), where a snapshot ends; with that ..."""
+    """2 Save. If this is set, drop the whole log: it begins after (index, term), the end of a
+    snapshot. In the same batch ..."""
     ballot: Ballot | None = None
-    """... persist ballot and log in one atomic batch, with one sync ..."""
+    """... save the ballot, if it has changed. Everything is one atomic batch with one sync."""
     first: int = 0
     entries: list[bytes] = field(default_factory=list)
-    """... `entries` replace the log from `first` on. Then step `Written`."""
+    """`entries` replace the log from `first` on, in the same batch. Then step `Written`."""
     compact: tuple[int, int] | None = None
-    """Then forget the entries up to (index, term), which a snapshot stands for."""
+    """Then remove the entries up to (index, term), which a snapshot has replaced."""
     chunks: list[InstallSnapshot] = field(default_factory=list)
-    """Then write these parts of a leader's snapshot. After the last of it, step
+    """Then write these parts of a leader's snapshot. After its last part step
     `SnapshotInstalled` or `SnapshotRefused`."""
     doubted: Snapshot | None = None
-    """Read the file of this snapshot, beside all else, and then step `SnapshotChecked`."""
+    """Check the file of this snapshot, while everything else goes on; then step
+    `SnapshotChecked`."""
 
     after_save: list[Message] = field(default_factory=list)
-    """3 Send what promises durability: votes, vote requests, append replies."""
+    """3 Send these messages, which promise that something is saved: votes, vote requests, append
+    replies."""
 
-    # 4 Apply the log up to `server.commit_index`, as it stands after `Written`.
+    # 4 Apply the log up to `server.commit_index`, which `Written` may have raised.
 
     reads: list[Read] = field(default_factory=list)
     """5 Answer these reads once their index is applied ..."""
     answers: list[tuple[Any, Any]] = field(default_factory=list)
-    """... and these (ticket, answer) now."""
+    """... and give each (ticket, answer) its answer at once."""
     role_change: RoleChange | None = None
-    """What changed for observers, if anything."""
+    """The change for observers, if there was one."""
     troubles: list[Trouble] = field(default_factory=list)
 
     def needs_own_thread(self) -> bool:
-        """Tell whether a disk, a machine, a client or an observer is concerned."""
+        """Tell whether the effects need the disk, the state machine, a client or an observer. If
+        not, there are only messages to send, and any thread may do it.
+        """
         return bool(
             self.restart or self.ballot or self.entries or self.compact or self.chunks
             or self.doubted or self.reads or self.answers or self.role_change or self.troubles

@@ -45,19 +45,20 @@ from raft_actors.names import Address
 __all__ = ["Follower"]
 
 NUMBER_BITS = 60
-"""Of the first question for reads: two lives of a peer never ask the same, and counting fits."""
+"""Random bits of the number of a follower's first question. They make it improbable that a peer
+that was restarted uses a number again; and few enough, so that counting up from there fits."""
 
 
 class Follower(Role):
-    """A peer that waits for a leader's word.
+    """A peer that accepts the entries of a leader, and waits for messages of one.
 
-    leader    who leads this term, once heard of
-    group     in whose name the leader speaks, and so do the answers to it: what this peer's own
-              log says may be of a group that never came to be
-    heard     when it last spoke; minus infinity before that
-    deadline  when its silence starts an election
-    reply     the append reply that this batch owes the leader
-    reads     what clients have asked this very peer
+    leader    the leader of this term; None until a message of it came
+    group     the group id in the leader's messages, and in the answers to it. It may differ from
+              the id in this peer's log, if that is of a group that was never founded
+    heard     when the last message of the leader came; minus infinity before the first
+    deadline  when the peer starts an election, if no message of a leader comes before
+    reply     the append reply to the leader that the next flush sends
+    reads     the reads that clients have sent to this peer
     """
 
     __slots__ = ("deadline", "group", "heard", "leader", "reads", "reply")
@@ -81,13 +82,15 @@ class Follower(Role):
 
     @property
     def stands_at(self) -> float:
-        """When it asks for votes: it also would elect another leader by voting for itself."""
+        """When this peer becomes a pre-candidate. Not before `promised_until`: a vote for itself
+        would break the promise to elect no other leader.
+        """
         return max(self.deadline, self.state.promised_until)
 
     @property
     def misses_at(self) -> float:
-        """When one that elects nobody has no leader any more, or tells so: a learner, or a peer
-        whose log is damaged.
+        """When a peer that may not ask for votes, a learner or a peer whose log is damaged, decides
+        that it has no leader any more, or reports that it has none.
         """
         state = self.state
         if state.peer not in state.voters.learners and not state.owes_entries():
@@ -118,23 +121,26 @@ class Follower(Role):
             self.leader = None
 
     def on_node_lost(self, lost: NodeLost) -> None:
-        """A leader whose process is gone need not be waited for: ask at once, with jitter.
+        """Ask for pre-votes soon if the connection to the leader's node broke: its process has
+        probably ended. A random delay keeps the followers from asking at once.
 
-        Should the leader live and only the link be cut, the others still hear it and refuse. What
-        was promised to it holds all the same, for it may have a lease (thesis 6.4.1).
+        If only the connection broke and the leader lives, the other followers still receive its
+        messages and refuse. A promise to the leader holds all the same, because the leader may
+        have a lease (thesis 6.4.1).
         """
         state = self.state
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
             jitter = state.random.uniform(0, state.config.heartbeat_timeout)
-            if not state.is_witness:  # a witness leaves it to the others
+            if not state.is_witness:  # a witness lets the other members try first
                 soon = max(state.now, state.promised_until) + jitter
                 self.deadline = min(self.deadline, soon)
 
     def hear(self, message: AppendEntries | InstallSnapshot) -> None:
-        """Note who leads, and belong to its group once that has committed anything.
+        """Note the leader, and belong to its group for good once the group has committed an entry.
 
-        Although none of it may be here yet: this peer founds no second group.
+        This peer may have no entry of the group yet. It belongs to the group all the same, so that
+        it does not found a second one.
         """
         self.leader, self.group, self.heard = message.source, message.group, self.state.now
         if isinstance(message, InstallSnapshot) or message.commit:
@@ -149,14 +155,14 @@ class Follower(Role):
         # another leader (Figure 2, AppendEntries 5: "index of last new entry").
         match = prev + len(entries)
         if prev < log.base:
-            # What is compacted here was committed, so it is the same there.
+            # Entries that are compacted here were committed, so the leader has the same ones.
             entries, prev = entries[log.base - prev :], log.base
         elif log.term_at(prev) != request.prev_term:
             self.reject(request)
             return
 
         if first_damaged(entries, prev + 1):
-            # As if it were lost: nothing is acknowledged, so it comes again.
+            # Handled like a lost message: nothing is acknowledged, so the leader sends it again.
             state.report(Trouble("damaged_on_the_way", request.source))
             return
         if entries and not are_a_leaders(state, prev, entries):
@@ -169,7 +175,9 @@ class Follower(Role):
         self.agree(request.source, match, request.round)
 
     def agree(self, leader: Address, match: int, round: int) -> None:  # noqa: A002
-        """Owe the leader a reply; a batch of its messages gets one, the highest."""
+        """Prepare the reply to the leader. All messages of a batch get one reply, with the highest
+        `match` and `round` of them.
+        """
         state, owed = self.state, self.reply
         self.reply = AppendReply(
             source=state.peer, target=leader, group=self.group, term=state.term,
@@ -192,11 +200,11 @@ class Follower(Role):
         )  # fmt: skip
 
     def on_install_snapshot(self, chunk: InstallSnapshot) -> None:
-        """Take the next part of a snapshot, or say which part is wanted (Figure 13)."""
+        """Write the next part of a snapshot, or answer which part this peer needs (Figure 13)."""
         state = self.state
         self.hear(chunk)
         if chunk.index <= state.commit_index:
-            # All that is committed here is in the leader's log, too (§5.4, leader completeness).
+            # The leader's log has every entry that is committed here (§5.4, leader completeness).
             self.agree(chunk.source, state.commit_index, chunk.round)
             return
         offered = SnapshotReceipt(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
@@ -229,7 +237,7 @@ class Follower(Role):
         )  # fmt: skip
 
     def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
-        """The log now begins where the snapshot ends, and so far it is the leader's."""
+        """Acknowledge the log up to the snapshot's end: up to there it is equal to the leader's."""
         super().on_snapshot_installed(event)
         if self.leader is not None:
             self.agree(self.leader, event.snapshot.index, 0)
@@ -240,37 +248,43 @@ class Follower(Role):
             self.reply_snapshot(event.index, 0, accepted=False)
 
     def on_vote_request(self, request: RequestVote) -> None:
-        """Vote once a term, and only for a log that holds all that is committed (§5.4.1)."""
+        """Vote once in a term, and only for a candidate whose log is at least as up to date as this
+        one. So a candidate that a majority votes for has all committed entries (§5.4.1).
+        """
         state = self.state
         granted = state.voted_for in (None, request.source) and state.would_elect(
             last_index=request.last_index, last_term=request.last_term
         )
         if state.now < state.promised_until and not request.forced:
-            granted = False  # it promised, in a term before this one
+            granted = False  # this peer promised so to a leader, maybe in an earlier term
         if granted:
             state.vote(request.source)
             self.deadline = state.election_deadline()
         state.send(state.reply_vote(request, granted=granted))
 
     def on_timeout_now(self, order: TimeoutNow) -> None:
-        """Stand without asking who would vote: the leader itself makes room (thesis 3.10)."""
+        """Become a candidate at once, without pre-votes: the leader itself gives up the leadership
+        (thesis 3.10).
+        """
         if self.leader in (None, order.source) and self.state.is_electable():
             self.state.become_candidate(forced=True)
 
     def refuse_request(self, event: Propose | Transfer) -> None:
-        if type(event) is Propose:  # who hands over may only be ending
+        if type(event) is Propose:  # no report for a Transfer: the node that sent it may be ending
             report_no_group(self.state)
         self.state.answer(event.ticket, redirect(self.leader))
 
     def leave(self) -> None:
-        """Say of each read that it was not done."""
+        """Answer each waiting read that it was not done."""
         for waiting in self.reads.all():
             self.refuse_read(waiting.event, redirect(None))
 
     # Reads.
 
     def on_query(self, event: Query) -> None:
-        """Answer the reads that a follower may answer, now or once it has what they must see."""
+        """Take the reads that a follower may answer: it answers at once, or as soon as it has
+        committed the entries that the read must see.
+        """
         state, reads = self.state, self.reads
         stale = event.consistency == STALE
         if stale and self.answers_as_it_is(event):
@@ -288,7 +302,9 @@ class Follower(Role):
             )
 
     def serve_reads(self) -> None:
-        """Ask the leader about those that are new; answer those that may be answered."""
+        """Ask the leader for the index of the new reads, and answer those whose index is committed
+        here.
+        """
         state, reads = self.state, self.reads
         if not reads.number:
             reads.number = reads.first = state.random.getrandbits(NUMBER_BITS)
@@ -306,9 +322,10 @@ class Follower(Role):
             state.effects.reads.append(Read(waiting.index, event.query, event.ticket))
 
     def on_read_index_reply(self, reply: ReadIndexReply) -> None:
-        """What waits at or before that question must see `index`, and knows so now.
+        """Note `index` for the reads of this question and of earlier ones.
 
-        Whenever this is applied, all is there that was committed when the leader was asked.
+        A peer that has applied `index` has everything that was committed when the leader was
+        asked.
         """
         asked_at = self.reads.answered(reply.number, reply.index)
         if asked_at > self.state.read_floor[0]:
@@ -317,7 +334,7 @@ class Follower(Role):
     # Founding a group.
 
     def on_configure(self, event: Configure) -> None:
-        """Found the group if there is none yet; else only its leader may change it."""
+        """Found a group if this peer has none. Otherwise refuse: only the leader may change it."""
         state = self.state
         if state.group or state.founding or state.owes_entries():
             state.answer(
@@ -331,9 +348,11 @@ class Follower(Role):
         self.found(event)
 
     def found(self, event: Configure) -> None:
-        """Stand with a configuration that is in no log yet; winning writes it there.
+        """Ask for votes with a configuration that is in no log yet. If this peer wins, it writes
+        the configuration as the first entry.
 
-        Peers that declare their members are often started together: the first of them stands first.
+        Peers that declare their members are often started together. So only the first member asks
+        at once; the others wait for an election timeout.
         """
         state = self.state
         founding = state.founding = Founding.of(event, now=state.now, config=state.config)
@@ -371,9 +390,11 @@ Follower.handlers = {
 
 
 def are_a_leaders(state: State, prev_index: int, entries: list[bytes]) -> bool:
-    """Tell whether a leader of this group may have sent these: it replaces no committed entry
-    (§5.4.3), and its configurations follow on each other. One that names another entry as the
-    configuration before it would end each life of a peer that has to cut it off its log.
+    """Tell whether a leader of this group may have sent these entries: they replace no committed
+    entry (§5.4.3), and each configuration in them names the configuration entry before it.
+
+    A configuration with a wrong `previous` is refused here, because a peer that later has to cut it
+    off its log would look for the one before it in the wrong entry, and crash at each start.
     """
     last = min(state.commit_index, prev_index + len(entries))
     known = max(0, last - prev_index)

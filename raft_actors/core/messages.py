@@ -1,7 +1,8 @@
-"""Messages between peers, and events from a peer's own node. Both are stepped by the server.
+"""Messages between peers, and events from a peer's own node. `Server.step` handles both.
 
-Every message carries the sender's current term. Fields of one type stand beside each other only
-as keywords: the swapped index and term that cost the original its entries can't be written.
+Every message carries the sender's current term. A message is made with keywords only, so that two
+fields of one type, like an index and a term, can't be swapped by mistake. In the original
+Elixir library such a swap lost entries.
 """
 
 from dataclasses import dataclass, field
@@ -48,24 +49,25 @@ __all__ = [
 
 
 SINCE = "since"
-"""Key in a field's metadata: see Message."""
+"""Key in a field's metadata, see `Message`."""
 
 
 NO_FRAMES = 1 << 62
-"""The bytes that a frame holds, for a peer to which messages go without."""
+"""The size of a frame for a peer to which messages go without frames: there is no bound."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """From one peer to another.
+    """A message from one peer to another.
 
-    group               the sender's group id; empty before it has one, a founder's wish while it
-                        is being founded
+    group               the sender's group id; empty if it has no group; while it founds a group,
+                        the wish, see `configuration.is_group`
     source_incarnation  the sender's data directory; set in `Server.stamp_incarnations`
-    target_incarnation  the one that a leader knows the receiver by; 0 for none, or no matter which
-    since               the protocol version between nodes that brought this kind. A field that a
-                        later version adds stands at the end, has a default, and names the version:
-                        `field(..., metadata={SINCE: 2})`
+    target_incarnation  the receiver's data directory as the leader knows it; 0 if the sender knows
+                        none, or if any will do
+    since               the version of the protocol between nodes that added this kind of message. A
+                        field that a later version adds stands at the end, has a default, and names
+                        that version: `field(..., metadata={SINCE: 2})`
     """
 
     since: ClassVar[int] = 1
@@ -80,7 +82,9 @@ class Message:
 
 @dataclass(slots=True, kw_only=True)
 class RequestPreVote(Message):
-    """Would you vote for me in `term + 1`? Changes nothing at the one asked (thesis 9.6)."""
+    """Asks whether the receiver would vote for the sender in `term + 1`. The receiver's state does
+    not change (thesis 9.6).
+    """
 
     last_index: int
     last_term: int
@@ -88,7 +92,10 @@ class RequestPreVote(Message):
 
 @dataclass(slots=True, kw_only=True)
 class PreVoteReply(Message):
-    """`asked` is the term that the candidate would stand in."""
+    """The answer to a RequestPreVote.
+
+    `asked` is the term for which the pre-candidate asked: its `term + 1`.
+    """
 
     asked: int
     granted: bool
@@ -96,9 +103,11 @@ class PreVoteReply(Message):
 
 @dataclass(slots=True, kw_only=True)
 class RequestVote(Message):
-    """I stand in `term`; my log ends at `last_index` in `last_term` (§5.2, §5.4.1).
+    """The sender is a candidate in `term` and asks for a vote; its log ends at `last_index` in
+    `last_term` (§5.2, §5.4.1).
 
-    `forced`: the leader of the last term told me to, so hear me although you hear it.
+    `forced`: a leader sent TimeoutNow to the candidate, so the receiver judges the request even if
+    it still receives that leader's messages.
     """
 
     last_index: int
@@ -115,7 +124,8 @@ class VoteReply(Message):
 class AppendEntries(Message):
     """The leader extends a log after `prev_index`; without `entries` it is a heartbeat (§5.3).
 
-    `round` comes back in the reply: it proves that the sender still led when the round began.
+    The reply has the same `round`. A majority of replies proves that the sender was still the
+    leader when the round began.
     """
 
     prev_index: int
@@ -127,10 +137,11 @@ class AppendEntries(Message):
 
 @dataclass(slots=True, kw_only=True)
 class AppendReply(Message):
-    """My log is durable and equal to yours up to `match`.
+    """The sender's log is saved and equal to the leader's up to `match`.
 
-    For `promise_ms` milliseconds from when I heard you, by my clock, I elect nobody else. My
-    machine runs as versions up to `machine_version_max`.
+    The sender promises to elect no other leader for `promise_ms` milliseconds, by its own clock,
+    from the receipt of the message that it answers. Its state machine can run as the versions up to
+    `machine_version_max`.
     """
 
     match: int
@@ -141,10 +152,10 @@ class AppendReply(Message):
 
 @dataclass(slots=True, kw_only=True)
 class AppendRejected(Message):
-    """My log has no entry of your term at `prev_index`.
+    """The sender's log has no entry of `prev_term` at `prev_index`, as the append needs it.
 
-    Nothing of mine after `hint` can match, and my entry at `hint` is of `hint_term`: one reply
-    skips a whole term of conflicts (§5.3, last part).
+    No entry of the sender after `hint` can match, and its entry at `hint` is of `hint_term`. So one
+    reply lets the leader skip all conflicting entries of a term (§5.3, last part).
     """
 
     prev_index: int
@@ -155,19 +166,25 @@ class AppendRejected(Message):
 
 @dataclass(slots=True, kw_only=True)
 class TimeoutNow(Message):
-    """Stand at once: the leader hands its office over (thesis 3.10)."""
+    """The receiver is to become a candidate at once: the leader transfers the leadership to it
+    (thesis 3.10).
+    """
 
 
 @dataclass(slots=True, kw_only=True)
 class ReadIndex(Message):
-    """A follower asks what its reads must see; `number` comes back in the reply (thesis 6.4)."""
+    """A follower asks for the index that its reads must see. The reply has the same `number`
+    (thesis 6.4).
+    """
 
     number: int
 
 
 @dataclass(slots=True, kw_only=True)
 class ReadIndexReply(Message):
-    """I led when you asked, and all that was committed then is at or before `index`."""
+    """The sender was the leader when the question came, and everything that was committed at that
+    time is at or before `index`.
+    """
 
     number: int
     index: int
@@ -177,7 +194,8 @@ class ReadIndexReply(Message):
 class InstallSnapshot(Message):
     """A part of the leader's snapshot, from the byte `offset` on (§7, Figure 13).
 
-    It ends with entry `index` of `last_term`, and has `size` bytes with the CRC-32 `checksum`.
+    The snapshot ends with entry `index` of `last_term`, and has `size` bytes with the CRC-32
+    `checksum`.
     """
 
     index: int
@@ -191,9 +209,10 @@ class InstallSnapshot(Message):
 
 @dataclass(slots=True, kw_only=True)
 class SnapshotReply(Message):
-    """Of the snapshot that ends with `index` I have the first `offset` bytes; go on from there.
+    """The sender has the first `offset` bytes of the snapshot that ends with `index`; the next
+    chunk is to begin there.
 
-    `accepted`: the chunk that this answers fitted.
+    `accepted`: whether the chunk that this answers was the next one, and was written.
     """
 
     index: int
@@ -207,12 +226,12 @@ class SnapshotReply(Message):
 
 @dataclass(slots=True)
 class Tick:
-    """The alarm that `server.alarm` asked for is due; `server.now` has been set."""
+    """The time of `server.alarm` has come. `server.now` was set before."""
 
 
 @dataclass(slots=True)
 class Propose:
-    """A client's command, encoded. `ticket` is opaque here; the answer goes to it."""
+    """A client's command, encoded. `ticket` receives the answer; the core never looks into it."""
 
     command: bytes
     ticket: Any
@@ -228,12 +247,13 @@ LINEARIZABLE, LEASE, FOLLOWER, STALE = CONSISTENCIES = (
 class Query:
     """A client's read, encoded.
 
-    consistency    LINEARIZABLE: the leader answers, once a majority has confirmed it; LEASE: it
-                   need not ask while it has a majority's promise; FOLLOWER: whoever is asked
-                   answers, once the leader has told the index; STALE: whoever is asked answers
-    staleness_s    STALE alone: how old the answer may be, in seconds of the peer's clock; None:
-                   of any age
-    after          STALE alone: the index that the answer must have seen at least
+    consistency    LINEARIZABLE: the leader answers, after a majority has confirmed that it still
+                   leads. LEASE: the leader answers, and needs no confirmation while it has a
+                   majority's promise. FOLLOWER: the peer that is asked answers, after the leader
+                   has sent it the index. STALE: the peer that is asked answers from its own state
+    staleness_s    only for STALE: how old the answer may be, in seconds of the peer's clock; None:
+                   any age
+    after          only for STALE: the answer must include the entries up to this index
     """
 
     query: bytes
@@ -245,12 +265,14 @@ class Query:
 
 @dataclass(slots=True)
 class Configure:
-    """A client's wish for the group's members.
+    """A client's request that the group have these members.
 
-    expected  index of the configuration that the client has seen; None: whatever it is
-    dry_run   only say what would be
-    witnesses those of the members that are to keep no state
-    declared  no client's, but the peer's own declaration: see `Follower.found`
+    expected  index of the configuration that the client has seen: with another one in force the
+              request is refused. None: any configuration
+    dry_run   change nothing, only answer what the result would be
+    witnesses the members that are to keep no state
+    declared  the request comes from the peer's own declaration of its members, not from a client:
+              see `Follower.found`
     """
 
     members: tuple[Address, ...]
@@ -264,7 +286,9 @@ class Configure:
 
 @dataclass(slots=True)
 class Transfer:
-    """A client's wish that the leader hand over to `target`; None for whom it likes."""
+    """A client's request that the leader transfer the leadership to `target`; None: to a follower
+    that the leader chooses.
+    """
 
     target: Address | None
     ticket: Any
@@ -272,9 +296,9 @@ class Transfer:
 
 @dataclass(slots=True, kw_only=True)
 class Written:
-    """The log is durable up to `last_index`, whose entry is of `last_term`.
+    """The log is saved up to `last_index`, whose entry is of `last_term`.
 
-    took_s   how long this save kept the peer from everything else
+    took_s   how long the save took, during which the peer could do nothing else
     """
 
     last_index: int
@@ -298,8 +322,8 @@ class SnapshotTaken:
 
 @dataclass(slots=True)
 class SnapshotChecked:
-    """The file of this peer's snapshot was read to its end. `reason`: what is wrong with it, if
-    anything is."""
+    """The check of this peer's snapshot file has ended. `reason` says what is wrong with the file;
+    it is empty if nothing is."""
 
     snapshot: Snapshot
     reason: str
@@ -307,14 +331,16 @@ class SnapshotChecked:
 
 @dataclass(slots=True)
 class SnapshotInstalled:
-    """A leader's snapshot is whole and durable, and the state machine has its state."""
+    """A leader's snapshot is complete and saved, and the state machine has loaded it."""
 
     snapshot: Snapshot
 
 
 @dataclass(slots=True)
 class SnapshotRefused:
-    """What came of the snapshot that ends with `index` is damaged: it must be sent again."""
+    """The received bytes of the snapshot that ends with `index` are damaged: the leader must send
+    the snapshot again.
+    """
 
     index: int
 
@@ -323,4 +349,4 @@ Event = (
     Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
     | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
 )  # fmt: skip
-"""What a peer's `Server` steps."""
+"""Everything that `Server.step` takes."""

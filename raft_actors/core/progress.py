@@ -1,8 +1,10 @@
-"""Progress: what a leader knows of one follower's log, and how it sends to it.
+"""Progress: what a leader knows of one follower's log, and in which way it sends to the follower.
 
-probing       one append, then heartbeats only, until the follower says where the logs agree
-replicating   appends follow one another without waiting, up to a bound
-shipping      it needs entries that a snapshot stands for: it gets that instead, and heartbeats
+probing       it sends one append, then only heartbeats, until the follower has answered where the
+              logs agree
+replicating   it sends appends without waiting for answers, up to a bound
+shipping      the follower needs entries that a snapshot has replaced: the leader sends the
+              snapshot, and heartbeats
 """
 
 from collections import deque
@@ -13,30 +15,34 @@ from raft_actors.core.snapshot import Shipment
 __all__ = ["Progress"]
 
 REFUSED_MAX = 2
-"""One refused snapshot may have been damaged on its way; with the second the disk may be bad."""
+"""A follower that refuses a snapshot once may have received damaged data. If it refuses a second
+time, its disk may be bad, and that is reported."""
 REST_S_MAX = 600.0
-"""Each try reads the whole snapshot, and sends it."""
+"""Longest pause between two attempts to send a snapshot. There are pauses because each attempt
+reads and sends the whole snapshot."""
 
 
 class Progress:
-    """One follower, seen from its leader. It ends with the leadership.
+    """One follower, as its leader knows it. A new leader begins with a new object.
 
-    match     highest index known to be durable there
+    match     highest index that is known to be saved at the follower and equal to the leader's
     next      index of the next entry to send
-    inflight  last indexes of the unanswered appends that carry entries, oldest first; while
-              probing, the probe's alone
-    round     newest round that it has answered
-    heard     time of its last answer, seconds of `state.now`; minus infinity before the first in
-              this term
-    promised_until  before that it elects nobody else; for leases
-    is_connected  False after the link to it broke, until it answers again
-    machine_version_max  the newest version that its machine can run as; 0 before it has said so
-    owes_message  whether the next flush sends it a message, entries or not
-    shipment  the snapshot that is on its way there
-    incarnation  its data directory: the one in the configuration, or else as heard; 0 if neither
-    is_counted  whether that is a member's, see `Configuration.counts`
-    refused   how many whole snapshots it refused, one after the other
-    rests_until  before that it is sent no snapshot
+    inflight  for each unanswered append with entries, the index of its last entry, oldest first;
+              while probing, there is at most the probe
+    round     newest round that the follower has answered
+    heard     time of the follower's last answer, seconds of `state.now`; minus infinity before the
+              first answer in this term
+    promised_until  until then the follower elects no other leader; for leases
+    is_connected  False from when the connection broke until the follower answers again
+    machine_version_max  the newest version that the follower's state machine can run as; 0 before
+              its first answer
+    owes_message  whether the next flush sends the follower a message, with or without entries
+    shipment  the snapshot that is being sent to the follower
+    incarnation  the follower's data directory: the one in the configuration, or if that has none,
+              the one in the follower's answers; 0 before both
+    is_counted  whether `incarnation` is a member's, see `Configuration.counts`
+    refused   how many complete snapshots the follower has refused, one after the other
+    rests_until  until then the follower is sent no snapshot
     recheck   (round, match) after a follower rejected an entry that it had acknowledged. A second
               rejection in a reply to that round or a later one proves that its disk lost entries
     """
@@ -66,7 +72,7 @@ class Progress:
 
     @property
     def position(self) -> tuple[int, int]:
-        """How far it has come: what matches, and how much of a snapshot is there."""
+        """How far the follower is: its `match`, and the bytes of a snapshot that it has."""
         return self.match, self.shipment.acked if self.shipment is not None else 0
 
     @property
@@ -75,7 +81,7 @@ class Progress:
 
     @property
     def wanted(self) -> int:
-        """Return the last entry that it has, or will have when its shipment ends."""
+        """The last entry that the follower has, or will have when it has the whole snapshot."""
         return self.match if self.shipment is None else self.shipment.snapshot.index
 
     def may_send(self, inflight_max: int) -> bool:
@@ -83,14 +89,16 @@ class Progress:
         return len(self.inflight) < (1 if self.probing else inflight_max)
 
     def sent(self, count: int) -> None:
-        """Note that `count` entries are on their way. A probe's may have to go again."""
+        """Note that `count` entries were sent. While probing, `next` stays: the entries may have to
+        be sent again.
+        """
         self.owes_message = False
         self.inflight.append(self.next + count - 1)
         if not self.probing:
             self.next += count
 
     def matched(self, match: int) -> bool:
-        """Note that the logs agree up to `match`; return whether that is news."""
+        """Note that the logs agree up to `match`; return whether that is further than before."""
         inflight = self.inflight
         if self.probing:
             self.probing = False
@@ -107,8 +115,9 @@ class Progress:
         return True
 
     def snapshot_refused(self, *, now: float, timeout: float) -> None:
-        """Send it again: at once the first time, for a part may have been damaged on its way. Then
-        the follower's own disk may be, so each time later, but after REST_S_MAX at the latest.
+        """Prepare to send the snapshot again. The first time that happens at once, because a part
+        may have been damaged while it was sent. Later the cause may be the follower's disk, so each
+        pause is longer than the one before, up to REST_S_MAX.
         """
         self.shipment = None
         if self.refused:
@@ -116,10 +125,10 @@ class Progress:
         self.refused += 1
 
     def rejected(self, prev_index: int, last_agreed: int) -> bool:
-        """Go back to where the logs may agree; return whether the rejection is news.
+        """Go back to where the logs may agree; return whether the rejection counts.
 
-        A rejection of what has matched meanwhile, or of an append before the last reset, is a
-        late one: to follow it would send everything twice.
+        A late rejection does not: of an index that has matched meanwhile, or of an append that was
+        sent before the last step back. Counting it would send all entries twice.
         """
         if prev_index <= self.match or prev_index >= self.next:
             return False
@@ -128,13 +137,15 @@ class Progress:
         return True
 
     def probe(self, index: int) -> None:
-        """Ask whether the logs agree at `index`, but at or after what is known to match."""
+        """Probe whether the logs agree at `index`, but never before `match`."""
         self.next = max(self.match, index) + 1
         self.probing = True
         self.inflight.clear()
 
     def lost(self) -> None:
-        """What was under way is lost: send little until the follower answers again."""
+        """The connection broke, so the unanswered messages are lost: probe until the follower
+        answers again.
+        """
         self.is_connected = False
         self.rests_until = -inf
         self.probe(self.match)

@@ -1,4 +1,4 @@
-"""Replication: how a leader brings its log to the followers, and commits what a majority has."""
+"""Replication: how a leader sends its log to the followers, and commits what a majority has."""
 
 from raft_actors.config import FRAME_ROOM
 from raft_actors.core.effects import Trouble
@@ -22,11 +22,11 @@ from raft_actors.names import Address
 __all__ = ["Replication"]
 
 ENVELOPE_BYTES = 1024
-"""More than a frame needs for the names and numbers around one entry."""
+"""A frame with one entry needs less than so many bytes for the names and numbers around it."""
 
 HELD_BACK_MAX = 10
-"""A follower that is behind keeps entries from being compacted, but not more than so many times
-`snapshot_entries`: then it needs the next snapshot."""
+"""Entries that a slow follower still needs are not compacted, but at most so many times
+`snapshot_entries`. A follower that is further behind needs the next snapshot."""
 
 
 class Replication(LeaderBase):
@@ -37,7 +37,9 @@ class Replication(LeaderBase):
     def send_entries(
         self, member: Address, progress: Progress, cut: dict[int, list[bytes]]
     ) -> None:
-        """Send a follower what it lacks. `cut` holds what others are sent, by its first index."""
+        """Send a follower the entries that it lacks. `cut` has the entries that other followers are
+        sent in this flush, by their first index, so that they are read once.
+        """
         state, config = self.state, self.state.config
         last = state.log.last_index
         if progress.shipment is not None or progress.next <= state.log.base:
@@ -62,10 +64,12 @@ class Replication(LeaderBase):
             progress.owes_message = False
 
     def send_snapshot(self, member: Address, progress: Progress) -> None:
-        """Send the newest snapshot to whom the log can't help any more (§7).
+        """Send the newest snapshot to a follower that needs entries before the log's begin (§7).
 
-        A witness's holds nothing: it waits until another leads. One that is in doubt waits until
-        its file was looked at, and a damaged one for another. Who refused it again and again rests.
+        A leader that is a witness sends none, because its snapshot has no state: the follower waits
+        until another peer leads. A snapshot whose file is in doubt is not sent before the file was
+        checked, and a damaged one not at all. A follower that has refused several snapshots is sent
+        none until a pause has ended.
         """
         state = self.state
         waits = state.has_doubtful_snapshot() or state.now < progress.rests_until
@@ -98,17 +102,19 @@ class Replication(LeaderBase):
             progress.owes_message = False
 
     def part_of(self, shipment: Shipment, size: int) -> bytes:
-        """Return the next part of a snapshot; nothing where its file has gone, or can't be read."""
+        """Return the next part of a snapshot; empty if its file is gone or can't be read."""
         try:
             return self.state.snapshots.read(shipment.snapshot, shipment.sent, size)
         except StoreError:
             return b""
 
     def measure(self) -> None:
-        """Look what the frames hold now: a node may have come back with another bound.
+        """Find out how many bytes the frames to the followers hold now. A node that was restarted
+        may have another bound.
 
-        What is sent to several is cut once, so the smallest counts; and a command that could not
-        be sent to each of the members would be admitted in vain. Who left needs none any more.
+        The same batch of entries is sent to several followers, so the smallest frame counts. A
+        command that can't be sent to every member is refused, as it would never reach this member.
+        For that peers that were removed do not count.
         """
         state = self.state
         holds = {peer: state.frame_bytes_max(peer) for peer in self.progress}
@@ -118,17 +124,18 @@ class Replication(LeaderBase):
         self.command_bytes_max = min(state.config.command_bytes_max, frame_bytes - FRAME_ROOM)
 
     def is_stuck(self, member: Address, progress: Progress) -> bool:
-        """Tell whether the next entry is one that was too large, and still is: it is not read again
-        to find that out.
+        """Tell whether the next entry was too large for a frame to this follower, and still is. Its
+        size was noted, so the entry is not read again.
         """
         index, size = self.stuck.get(member, (0, 0))
         return index == progress.next and self.is_too_large(size, member, progress)
 
     def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
-        """Tell whether no frame to this follower holds the next entry, and have a person told.
+        """Tell whether the next entry is too large for a frame to this follower, and report it.
 
-        It was admitted before its node and this one agreed. A snapshot that stands for it, once it
-        is committed, is sent instead: that goes in parts.
+        The entry was accepted before the follower's node and this one agreed on the size of a
+        frame. Once the entry is committed and a snapshot has replaced it, the snapshot is sent in
+        its place, because a snapshot is sent in parts.
         """
         state = self.state
         holds = state.frame_bytes_max(member)
@@ -144,7 +151,9 @@ class Replication(LeaderBase):
         return True
 
     def forget_who_is_stuck(self) -> None:
-        """Who has the entry now, or is sent nothing any more, is no trouble."""
+        """Forget the followers that have the entry which was too large, or are sent nothing any
+        more.
+        """
         for member, (index, _size) in list(self.stuck.items()):
             progress = self.progress.get(member)
             if progress is None or progress.match >= index:
@@ -184,8 +193,8 @@ class Replication(LeaderBase):
         self.report_who_refuses_snapshots()
 
     def report_who_refuses_snapshots(self) -> None:
-        """Have a person told of a follower whose disk may be bad, for as long as it lacks what no
-        entry of this log can bring it. A sound snapshot has been sent to it again and again.
+        """Report a follower that refuses every snapshot although this peer's file is sound: the
+        follower's disk may be bad. The report stands for as long as the follower needs a snapshot.
         """
         state = self.state
         refusing = [
@@ -201,7 +210,7 @@ class Replication(LeaderBase):
             state.report(Trouble("refuses_snapshots", refusing[0]))
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
-        """Keep what followers need that are behind, and alive, within a bound."""
+        """Compact the log, but keep the entries that living followers still need, up to a bound."""
         state, config = self.state, self.state.config
         heard_since = state.now - config.max_election_timeout
         snapshot = event.snapshot
@@ -216,7 +225,7 @@ class Replication(LeaderBase):
         state.snapshot_taken(snapshot, max(keep_from, end - most))
 
     def snapshots_in_use(self) -> set[Snapshot]:
-        """Return the snapshots that are on their way to followers."""
+        """Return the snapshots that are being sent to followers."""
         return {
             progress.shipment.snapshot
             for progress in self.progress.values()
@@ -224,7 +233,7 @@ class Replication(LeaderBase):
         }
 
     def on_append_rejected(self, reply: AppendRejected) -> None:
-        """Skip back over the follower's conflicting term, and then over ours (§5.3)."""
+        """Step `next` back over the follower's conflicting term, then over this leader's (§5.3)."""
         progress = self.answered_by(reply)
         if progress is None:
             return
@@ -234,18 +243,20 @@ class Replication(LeaderBase):
             progress.rejected(reply.prev_index, self.agreed(reply))
 
     def agreed(self, reply: AppendRejected) -> int:
-        """Return where the logs may agree at best."""
+        """Return the highest index at which the logs may agree."""
         log = self.state.log
-        if reply.hint <= log.base:  # only a snapshot helps
+        if reply.hint <= log.base:  # the follower needs a snapshot
             return reply.hint
         return log.newest_at_or_before(reply.hint, reply.hint_term)
 
     def suspect(self, reply: AppendRejected, progress: Progress) -> None:
-        """A follower denies what it had acknowledged: an old reply, or a disk that went back.
+        """Handle the rejection of an entry that the follower had acknowledged. Either the rejection
+        is an old message, or the follower's disk has lost entries.
 
-        It is asked again. If it denies in answer to what was sent after its acknowledgement, then
-        it has lost entries that may have been committed by its word; so it counts no longer, is
-        sent them again, and is learned anew once the others have made up for it.
+        So the follower is asked again, in a new round. If it also rejects an append that was sent
+        after its acknowledgement, it has lost entries, which may be committed because of its
+        acknowledgement. Then it no longer counts in any quorum, and is sent the entries again. Its
+        incarnation is taken out of the configuration and put in again, see `learn_incarnations`.
         """
         if progress.recheck is None or reply.prev_index > progress.recheck[1]:
             # Or it has acknowledged more since it was asked last: what it said then was late.
@@ -263,7 +274,9 @@ class Replication(LeaderBase):
         fresh.probe(self.agreed(reply))
 
     def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
-        """Note that a follower of this term lives, and which round it has answered."""
+        """Note that a follower is alive and which round it has answered; return its progress, or
+        None if the reply does not count.
+        """
         progress = self.recognised(reply)
         if progress is not None:
             progress.heard = self.state.now
@@ -274,10 +287,11 @@ class Replication(LeaderBase):
         return progress
 
     def recognised(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:
-        """Return what is known of the sender's data directory; None if it is no member's.
+        """Return the progress of the sender's data directory; None if this leader sends nothing to
+        the sender, or knows it with another data directory.
 
-        One that is in no configuration yet may be another than the last time: a newcomer whose
-        disk was wiped starts over.
+        As long as the configuration has no data directory for the sender, a new one is accepted: a
+        newcomer whose disk was wiped starts again from the beginning.
         """
         peer, incarnation = reply.source, reply.source_incarnation
         progress = self.progress.get(peer)
@@ -292,7 +306,7 @@ class Replication(LeaderBase):
         return progress
 
     def progress_of(self, peer: Address) -> Progress:
-        """What is known of one that has not answered yet."""
+        """Return the progress of a peer that has not answered yet."""
         state = self.state
         return Progress(
             next_index=state.log.last_index + 1, incarnation=state.voters.incarnation_of(peer)
@@ -310,9 +324,11 @@ class Replication(LeaderBase):
                 effects.reads.append(read)
 
     def commit(self) -> None:
-        """Commit what a majority holds, if it is of this term; what lies before it follows.
+        """Commit the last entry that a majority has, if it is of this term, and with it all entries
+        before it.
 
-        An entry of an older term may be on a majority and still be replaced (§5.4.2, Figure 8).
+        An entry of an older term is not committed by counting: it may be on a majority of the disks
+        and still be replaced (§5.4.2, Figure 8).
         """
         state = self.state
         index = self.quorum_value(MATCH, own=self.written)
@@ -322,5 +338,5 @@ class Replication(LeaderBase):
             self.settle()
 
     def settle(self) -> None:
-        """Something was committed: go on with what waited for it; see `Reconfiguration`."""
+        """Continue the changes that wait for a commit, as there was one; see `Reconfiguration`."""
         raise NotImplementedError

@@ -1,7 +1,8 @@
 """Role: what follower, pre-candidate, candidate and leader have in common.
 
-A role object is made when the role begins and dropped when it ends, so nothing of it can
-outlive it. Each role answers every event through its `handlers` table, if only with `ignore`.
+A role object is made when the role begins and dropped when it ends, so the state of a role can't
+stay behind after its end. Each role has a handler for every event in its table `handlers`; for
+many events the handler is `ignore`.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ Handlers = Mapping[type, Callable[[Any, Any], None]]
 
 
 class Role:
-    """One peer's part in one term."""
+    """The role of one peer, for at most one term."""
 
     __slots__ = ("state",)
     name: ClassVar[str]
@@ -43,57 +44,59 @@ class Role:
 
     leads: ClassVar[bool] = False
     leader: Address | None = None
-    """Whom this peer takes for the leader of its term."""
+    """The leader of the peer's term, as far as this peer knows."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     @property
     def alarm(self) -> float:
-        """When this role wants a Tick, in seconds of `state.now`."""
+        """When this role needs a Tick, in seconds of `state.now`."""
         raise NotImplementedError
 
     def hears_a_leader(self) -> bool:
-        """Tell whether a leader is at work as far as this peer knows.
+        """Tell whether a leader works, as far as this peer knows.
 
-        While it is, this peer helps nobody to depose it: a server that was cut off or removed
-        can't disrupt the others (thesis 4.2.3, 9.6).
+        While one does, this peer gives no vote against it, so that a server that was cut off or
+        removed can't disrupt the others (thesis 4.2.3, 9.6).
         """
         return False
 
     def is_bound_to_a_leader(self) -> bool:
-        """Tell whether this peer must not help to depose a leader."""
+        """Tell whether this peer must not give a vote against a leader."""
         return self.state.now < self.state.promised_until or self.hears_a_leader()
 
     def knows(self, peer: Address) -> bool:
-        """Tell whether this peer asks that one anything, so that it may answer."""
+        """Tell whether this peer sends requests to `peer`, so that `peer` may answer."""
         return peer in self.state.voters.everyone
 
     def take_tickets(self, _through: int) -> list[Any]:
-        """Return who waits for entries; see `Server.take_tickets`."""
+        """Return the tickets that wait for entries; see `Server.take_tickets`."""
         return []
 
     def snapshots_in_use(self) -> set[Snapshot]:
-        """Return the snapshots that are on their way to others."""
+        """Return the snapshots that are being sent to other peers."""
         return set()
 
     def flush(self) -> None:
-        """Send what the batch of events has left to say. Called once for each batch."""
+        """Send the messages that are due after the batch of events. Called once for each batch."""
 
     def leave(self) -> None:
-        """Answer what waits in this role; it ends now."""
+        """Answer the requests that wait in this role, because the role ends now."""
 
     def last_messages(self) -> list[Message]:
-        """What to say to others as this peer ends, whatever ends it. It must promise nothing."""
+        """Return the messages to send as this peer ends, whatever the reason. The peer may not be
+        able to save any more, so these messages must not promise that anything is saved.
+        """
         return []
 
     # Handlers that several roles share.
 
     def ignore(self, _event: Any) -> None:
-        """Do nothing: the event is for another role, or comes too late."""
+        """Do nothing: the event concerns another role, or comes too late."""
 
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
-        """Say whether this peer would vote for the sender, and remember nothing of it."""
+        """Answer whether this peer would vote for the sender. The peer's state does not change."""
         granted = self.would_vote_for(request)
         self.state.send(self.state.reply_pre_vote(request, granted=granted))
 
@@ -106,42 +109,46 @@ class Role:
         )
 
     def refuse_vote(self, request: RequestVote) -> None:
-        """This peer has voted for itself in this term."""
+        """Refuse the vote, because this peer has voted for itself in this term."""
         self.state.send(self.state.reply_vote(request, granted=False))
 
     def follow(self, request: AppendEntries | InstallSnapshot) -> None:
-        """Another peer leads this term: follow it, and take what it sends."""
+        """Become a follower of the sender, which leads this term, and handle its message."""
         self.state.become_follower(leader=request.source)
         self.state.handle(request)
 
     def on_snapshot_taken(self, event: SnapshotTaken) -> None:
-        """Keep some entries before its end, so that one a little behind gets those instead."""
+        """Keep some entries before the snapshot's end, so that a follower that is a little behind
+        gets these entries instead of the snapshot.
+        """
         state, snapshot = self.state, event.snapshot
         state.snapshot_taken(snapshot, snapshot.index + 1 - state.config.snapshot_trailing)
 
     def on_snapshot_checked(self, event: SnapshotChecked) -> None:
-        """Have a damaged one told of, and let the shell take another; see `State.doubt`."""
+        """If the snapshot's file is damaged, report it; the replica then takes a new snapshot. See
+        `State.doubt`.
+        """
         state = self.state
         if event.snapshot is not state.doubted:
             return
         state.doubted = None
         if event.reason:
             state.damaged = event.snapshot
-            state.troubles.pop("damaged_snapshot", None)  # an earlier one
+            state.troubles.pop("damaged_snapshot", None)  # the report of an earlier snapshot
             state.report(Trouble("damaged_snapshot", state.peer, event.reason))
 
     def on_snapshot_installed(self, event: SnapshotInstalled) -> None:
         self.state.snapshot_installed(event.snapshot)
 
     def on_snapshot_refused(self, _event: SnapshotRefused) -> None:
-        """Take it from the beginning, if a leader sends it again."""
+        """Forget the received parts, so that the snapshot is received again from its first byte."""
         self.state.incoming = None
 
     def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
         self.state.answer(event.ticket, ELECTION_IN_PROGRESS)
 
     def on_query(self, event: Query) -> None:
-        """A stale read needs no leader. All others do."""
+        """Answer a stale read, which needs no leader. Refuse every other read."""
         if event.consistency != STALE or not self.answers_as_it_is(event):
             self.refuse_read(event, ELECTION_IN_PROGRESS)
 
@@ -149,11 +156,13 @@ class Role:
         self.state.answer(event.ticket, answer if event.staleness_s is None else TOO_STALE)
 
     def answers_as_it_is(self, event: Query) -> bool:
-        """Answer a stale read from what is committed here, if that is fresh enough; was it?
+        """Answer a stale read from the committed state of this peer, if that is fresh enough;
+        return whether it was.
 
-        It is if, within `staleness_s`, this peer has asked a leader for the index of all that
-        was committed, as for a follower's read, and has that index. A leader's heartbeat would
-        not do: it may be a deposed one's, or have been under way for long.
+        It is fresh enough if this peer has asked a leader within the last `staleness_s` seconds for
+        the index of everything committed, as for a follower's read, and has committed that index.
+        A heartbeat proves nothing here: its sender may be deposed, or the heartbeat may have been
+        delayed for long.
         """
         state = self.state
         if state.is_witness:

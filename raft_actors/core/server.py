@@ -1,4 +1,4 @@
-"""Server: one peer's protocol, and the only door to it: `step` events, then `flush`."""
+"""Server: the protocol of one peer. Its owner calls `step` for each event, and then `flush`."""
 
 from math import inf
 from typing import Any
@@ -29,25 +29,27 @@ from raft_actors.names import Address
 __all__ = ["TERMS_AT_ONCE", "Server"]
 
 LEADERS_OWN = (AppendEntries, InstallSnapshot)
-"""What only the leader of a term sends."""
+"""The messages that only the leader of a term sends."""
 
 CLAIMS = (AppendEntries, InstallSnapshot, RequestVote, TimeoutNow)
-"""What a peer may have to believe of one that its configuration does not know yet (thesis 4.1)."""
+"""The messages whose newer term a peer accepts even from a sender that is not in its configuration:
+the configuration may be an old one (thesis 4.1)."""
 
 TERMS_AT_ONCE = 1 << 32
-"""By so many terms one message raises a peer's: decades of elections. A term that is further away
-is reached by several messages, and no few of them use up the terms that there are."""
+"""The most by which one message raises a peer's term: as many terms as decades of elections use.
+A term that is further away is reached by several messages. So a few wrong messages can't use up
+all terms that the 8 bytes of a term can number."""
 
 
 class Server(State):
-    """Raft for one peer, as a machine of events and effects.
+    """Raft for one peer, as a state machine: events in, effects out.
 
-    The shell sets `now` and `wall_ms` before each batch, steps every event that waits, and then
-    does the effects of one `flush` in their order.
+    The owner, a `Replica`, sets `now` and `wall_ms` before each batch, steps every event that
+    waits, and then performs the effects of one `flush` in their order.
 
-    role          the part that it plays in its term: it answers every event
-    saved_ballot  as the shell was last told to save it
-    role_change   what observers were told last
+    role          the present role of the peer; it handles every event
+    saved_ballot  the ballot that the last flush with a ballot gave to be saved
+    role_change   the last change of role, term or leader that a flush gave to the observers
     """
 
     __slots__ = ("role", "role_change", "saved_ballot")
@@ -70,7 +72,7 @@ class Server(State):
     # Events in.
 
     def step(self, event: Event) -> None:
-        """Take one event. What follows from it is in the effects of the next flush."""
+        """Handle one event. The next flush returns the effects of it."""
         if isinstance(event, Message):
             if not self.is_addressed_here(event):
                 return
@@ -89,11 +91,14 @@ class Server(State):
         self.handle(event)
 
     def is_addressed_here(self, message: Message) -> bool:
-        """Tell whether a message is for this data directory, and of its group or of none yet.
+        """Tell whether to handle a message: it is meant for this data directory, and its sender is
+        of this peer's group or of no group yet.
 
-        Who belongs to a group says so to one that would found another, and hears nothing else of
-        it. Before the first entry of a group is known to be committed, this peer may still come to
-        be of another: founders stand against each other, and whose entry commits has founded it.
+        A peer that belongs to a group answers the pre-vote request of a founder of another group,
+        so that the founder learns that there is a group already; it ignores all other messages of
+        a founder. Until a peer knows that its group's first entry is committed, it may still join
+        another group: several founders may compete, and the group of the founder whose first entry
+        commits is the one that exists.
         """
         group, theirs = self.ballot.group, message.group
         if group and theirs != group:
@@ -129,11 +134,13 @@ class Server(State):
         )
 
     def accept_term(self, message: Message) -> bool:
-        """Apply the rule of terms, once for all roles (§5.1); return whether to go on.
+        """Apply the rule of terms, which is the same for all roles (§5.1); return whether the role
+        is to handle the message.
 
-        A newer term makes everyone a follower of it. Two exceptions keep a peer that can't win
-        from disrupting those that can: to ask for a pre-vote is no claim to a term (thesis 9.6),
-        and a vote request is not heard while a leader is (thesis 4.2.3).
+        A message with a newer term makes this peer a follower in that term. There are two
+        exceptions, so that a peer that can't win an election does not disrupt the others: a
+        pre-vote request changes no term (thesis 9.6), and a vote request is ignored while this peer
+        receives messages of a leader or is bound by a promise to one (thesis 4.2.3).
         """
         kind = type(message)
         if kind is RequestPreVote:
@@ -150,7 +157,8 @@ class Server(State):
             leader = message.source if kind in LEADERS_OWN else None
             self.become_follower(leader=leader, term=message.term)
             return True
-        # From an older term: whoever claims an office in it must hear of the newer one.
+        # The message is of an older term. If its sender is a leader or a candidate in that term, it
+        # gets an answer with this peer's term, so that it steps down.
         if kind in LEADERS_OWN:
             self.send(
                 AppendRejected(
@@ -165,13 +173,15 @@ class Server(State):
         return kind is PreVoteReply
 
     def handle(self, event: Event) -> None:
-        """Let the role of this moment answer."""
+        """Have the present role handle the event."""
         self.role.handlers[type(event)](self.role, event)
 
     # Effects out.
 
     def flush(self) -> Effects:
-        """Return what is due since the last flush; the shell does it in the order of its lanes."""
+        """Return the effects of all events since the last flush. The owner performs them lane by
+        lane, see `Effects`.
+        """
         self.role.flush()
         due = self.effects
         if self.term != self.saved_ballot.term:
@@ -196,9 +206,11 @@ class Server(State):
         return due
 
     def stamp_incarnations(self, messages: list[Message]) -> None:
-        """Say which data directory speaks; a leader also says which one it speaks to.
+        """Put the incarnation of this peer into each message; a leader also puts in the incarnation
+        of the receiver.
 
-        Only a leader can: who else may have an older configuration than the one it speaks to.
+        Only a leader does so: another peer may have an older configuration than the receiver, and
+        in it a data directory that the receiver had before.
         """
         leads = self.role.leads
         known = dict(self.configuration.incarnations) if leads else {}
@@ -208,14 +220,15 @@ class Server(State):
                 message.target_incarnation = known.get(message.target, 0)
 
     def take_tickets(self, through: int) -> list[Any]:
-        """Return who waits for the entries up to `through` that were not taken before.
+        """Return the tickets of the entries up to `through` that were not taken before.
 
-        The last ticket belongs to `through`. Shorter than the entries applied when those of
-        the beginning are not this leader's own; empty at a peer that does not lead.
+        The last ticket belongs to the entry `through`. There are fewer tickets than applied entries
+        if the first of these were written by a leader of an earlier term. The list is empty if
+        this peer does not lead.
         """
         return self.role.take_tickets(through)
 
-    # Roles. The old one is told that it ends; the new one starts from nothing.
+    # Roles. The old role's `leave` is called; the new role starts with no state of a role before.
 
     def become_follower(self, *, leader: Address | None, term: int | None = None) -> None:
         self.role.leave()

@@ -1,7 +1,7 @@
-"""State: what a peer knows and can do, whatever its role.
+"""State: the part of a peer's protocol state that is the same in every role.
 
-The roles work on it: they read and change it, and say in whose role the peer goes on. Which classes
-the roles are, `Server` alone knows.
+The roles read and change it, and call `become_...` to change the peer's role. Only `Server` knows
+the classes of the roles.
 """
 
 from collections.abc import Callable
@@ -33,36 +33,40 @@ if TYPE_CHECKING:
 __all__ = ["State"]
 
 LEADERLESS_TIMEOUTS = 5
-"""So many longest election timeouts without a leader are told; an election takes one or two."""
+"""After so many longest election timeouts without a leader a peer reports it. An election takes one
+or two."""
 
 
 class State:
     """One peer's protocol state, and what every role does with it.
 
-    `ballot`, `log`, `incarnation`, `snapshot` and `incoming` are at first what the store gave back.
-    Chance comes from `random` alone, so a seed tells the whole story.
+    `ballot`, `log`, `incarnation`, `snapshot` and `incoming` have at first the values that were
+    read from the store. All random numbers come from `random`, so the same seed and the same events
+    give the same run.
 
-    now             seconds, of any origin, never back
-    wall_ms         milliseconds since 1970, on which no rule of Raft depends
+    now             seconds since any moment; never falls
+    wall_ms         milliseconds since 1970; no rule of Raft depends on it
 
-    machine_version_max  the newest version that this peer's machine can run as
-    machine_version  what the group's machines run as, as far as this peer has applied the log
-    read_floor      (when, index): all that was committed then is at or before index. It was found
-                    out by asking a leader, and stays true in whatever role
-    promised_until  before that this peer helps to elect no other leader, whatever becomes of its
-                    role: somebody's lease may rest on it (thesis 6.4.1)
-    settled_at      when all is over that it promised in the lives before this one
-    snapshot        stands for the log up to its index; the log itself may begin earlier
-    snapshots       where a leader reads it to send it
-    frame_bytes_max  tells how many bytes one frame to a peer's node holds
-    doubted         `snapshot` while its file is looked at, and is sent to nobody
-    damaged         `snapshot` once it is known to be, until another is taken
-    incoming        the leader's snapshot that is being received, as far as it is here
-    commit_index    what is known to be committed; at first what the state machine has applied
-    has_witness_directory  whether its data directory is a witness's
-    troubles        what a person has to look at, and was told once
-    leaderless_at   since when it has known no leader, if it knows none
-    tell_at         when to tell of that
+    machine_version_max  the newest version that this peer's state machine can run as
+    machine_version  the version of the group's state machines, by the entries that this peer has
+                    applied
+    read_floor      (when, index): everything that was committed at the time `when` is at or before
+                    `index`. A leader has answered so; it stays true in every role
+    promised_until  until then this peer votes for no other leader, in whatever role: a leader's
+                    lease may depend on this promise (thesis 6.4.1)
+    settled_at      when the promises have ended that this peer gave before it was restarted
+    snapshot        replaces the log up to its index; the log itself may begin earlier
+    snapshots       from here a leader reads the parts of a snapshot that it sends
+    frame_bytes_max  returns how many bytes one frame to a peer's node holds
+    doubted         `snapshot` while its file is being checked; meanwhile it is sent to nobody
+    damaged         `snapshot` if its file is known to be damaged, until there is another snapshot
+    incoming        the leader's snapshot that is being received, and how much of it is here
+    commit_index    the last entry that is known to be committed; at first the last entry that the
+                    state machine has applied
+    has_witness_directory  whether the data directory is a witness's
+    troubles        the problems that an operator has to look at and that were reported once
+    leaderless_at   the time since which this peer has known no leader, if it knows none
+    tell_at         when to report that
     """
 
     __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
@@ -126,7 +130,7 @@ class State:
             self.report(Trouble("damaged_entries", peer, detail))
         self.begin()
 
-    # What it knows.
+    # Knowledge.
 
     @property
     def term(self) -> int:
@@ -138,19 +142,24 @@ class State:
 
     @property
     def group(self) -> str:
-        """Of what it belongs to for good, if it does: a newcomer's log may begin with entries of
-        the group that a restored one was made from.
+        """The id of the peer's group: the one in the ballot, to which it belongs for good, or else
+        the one in the configuration. The ballot comes first, because the log of a newcomer to a
+        restored group may begin with entries of the group that was backed up.
         """
         return self.ballot.group or self.voters.group
 
     @property
     def voters(self) -> Configuration:
-        """Who counts in elections and commits: the configuration in the log, or a founder's."""
+        """The configuration for elections and commits: that of the log, or while this peer founds a
+        group that of the new group.
+        """
         return self.founding.configuration if self.founding else self.configuration
 
     @property
     def is_witness(self) -> bool:
-        """Tell whether this peer votes only: it leads for as long as it takes to hand over."""
+        """Tell whether this peer is a witness. It votes; if it is elected, it leads only until it
+        can hand over the leadership.
+        """
         return self.has_witness_directory or self.peer in self.voters.witnesses
 
     def others(self) -> list[Address]:
@@ -161,9 +170,10 @@ class State:
     def is_electable(self) -> bool:
         """Tell whether this peer may ask for votes.
 
-        Also one that its newest configuration leaves out, until that is known to be committed:
-        it may hold entries that the new members lack, and then only it can win (thesis 4.2.2).
-        Members of the group that a restored one was made from have no part in this one.
+        A peer that its newest configuration leaves out may still do so, until this configuration is
+        known to be committed: the peer may have entries that the new members lack, and then only
+        this peer can win (thesis 4.2.2). If this peer's group is a restored one, the configurations
+        of the group that was backed up give no right to votes.
         """
         voters = self.voters
         if not voters.votes(self.peer) and voters.index > self.commit_index:
@@ -176,22 +186,25 @@ class State:
         )
 
     def owes_entries(self) -> bool:
-        """Tell whether its disk has lost what it had acknowledged; see `Ballot`."""
+        """Tell whether this peer's disk has lost entries that the peer had acknowledged; see
+        `Ballot.owed`.
+        """
         return self.ballot.owed != NOTHING_OWED
 
     def would_elect(self, *, last_index: int, last_term: int) -> bool:
-        """Tell whether a log that ends so has all that this peer has acknowledged (§5.4.1), also
-        what its own disk has damaged since.
+        """Tell whether a log with this end has every entry that this peer has acknowledged
+        (§5.4.1), also the entries that this peer's disk has damaged since.
         """
         return (last_term, last_index) >= self.ballot.owed and self.log.is_no_newer_than(
             last_index=last_index, last_term=last_term
         )
 
     def promise(self) -> int:
-        """Elect nobody else for a while, if leases are wanted; return for how many ms.
+        """Promise to elect no other leader for a while, if leases are on; return how many ms.
 
-        For how long is durable before the leader hears of it: a life with a shorter setting, or
-        without leases, keeps what one before it has promised. That is forgotten once it is over.
+        The length of the promise is on disk before the leader receives it. So a peer that is
+        restarted with a shorter setting, or without leases, still keeps the promise that it gave
+        before. When that promise has ended, the new setting replaces its length on disk.
         """
         promise_ms = self.promise_ms
         if promise_ms != self.ballot.promise_ms and (
@@ -203,9 +216,10 @@ class State:
         return promise_ms
 
     def election_deadline(self) -> float:
-        """A random time from now, so that two peers seldom stand together (§5.2).
+        """Return the end of a random timeout from now; random, so that two peers seldom become
+        candidates at once (§5.2).
 
-        A lone voter waits for nobody. A witness lets the others try first.
+        A single voter does not wait. A witness waits longer, so that the others try first.
         """
         config = self.config
         if len(self.voters.members) < 2 and not self.others() and self.is_electable():
@@ -217,7 +231,7 @@ class State:
             + self.random.uniform(config.min_election_timeout, config.max_election_timeout)
         )
 
-    # What it says.
+    # Messages and answers.
 
     def send(self, message: Message) -> None:
         self.effects.after_save.append(message)
@@ -226,9 +240,9 @@ class State:
         self.effects.answers.append((ticket, answer))
 
     def group_for(self, request: Message) -> str:
-        """Return the group in whose name to reply: that of the request, if it has one.
+        """Return the group id for the reply to `request`: that of the request, if it has one.
 
-        Where it is another than the one in this peer's log, that one was never founded.
+        If this peer's log has another group id, then the group of the log was never founded.
         """
         return request.group if is_group(request.group) else self.group
 
@@ -246,10 +260,10 @@ class State:
             else self.configuration.incarnation_of(request.source),
         )  # fmt: skip
 
-    # The role. Made in `Server`, which knows the classes of the roles.
+    # The role. `Server` defines these methods, because only it knows the classes of the roles.
 
     def begin(self) -> None:
-        """Take the first role."""
+        """Begin the first role."""
         raise NotImplementedError
 
     def become_follower(self, *, leader: Address | None, term: int | None = None) -> None:
@@ -259,14 +273,14 @@ class State:
         raise NotImplementedError
 
     def become_candidate(self, *, forced: bool = False) -> None:
-        """Stand in a new term. `forced`: at the leader's order, see `RequestVote`."""
+        """Become a candidate in a new term. `forced`: because of a leader's TimeoutNow."""
         raise NotImplementedError
 
     def become_leader(self) -> None:
         raise NotImplementedError
 
     def handle(self, event: Event) -> None:
-        """Let the role of this moment answer."""
+        """Have the present role handle the event."""
         raise NotImplementedError
 
     # The log.
@@ -277,7 +291,7 @@ class State:
         self.note_configurations(first, entries)
 
     def extend(self, leader: Address, prev_index: int, entries: list[bytes]) -> None:
-        """Take the leader's entries into the log; see `Log.extend`."""
+        """Write the leader's entries into the log; see `Log.extend`."""
         changed = self.log.extend(prev_index, entries)
         if changed > prev_index + len(entries):
             return
@@ -290,8 +304,9 @@ class State:
             self.give_up_founding(redirect(leader))  # another founder was faster
 
     def settle_debt(self) -> None:
-        """Owe nothing more once the log is as far as it was. What a leader has put in the place of
-        what is owed was not committed, or that leader would have it (§5.4.3).
+        """Clear `Ballot.owed` once the log reaches as far as before the damage. If a leader has
+        sent other entries in the place of the lost ones, then the lost ones were not committed: the
+        leader would have them otherwise (§5.4.3).
         """
         if self.owes_entries() and self.ballot.owed <= (self.log.last_term, self.log.last_index):
             self.ballot = replace(self.ballot, owed=NOTHING_OWED)
@@ -309,19 +324,20 @@ class State:
 
     def configuration_at(self, index: int) -> Configuration:
         if index <= self.snapshot.index:
-            return self.snapshot.configuration  # of those up to there, only the newest is needed
+            return self.snapshot.configuration  # the newest one up to the snapshot is enough
         return Configuration.decode(payload_of(self.log.between(index, index)[0]), index)
 
     def commit_to(self, index: int) -> None:
-        """Never back: a late message knows less, not more."""
+        """Raise the commit index to `index`. A lower index, of a late message, is ignored."""
         if index > self.commit_index:
             self.commit_index = index
 
     def bind_group(self, group: str) -> None:
-        """Be of this group for good: its first entry is committed, here or at a leader's word.
+        """Belong to this group for good, because its first entry is committed: this peer knows it
+        itself, or a leader's message says so.
 
-        It is the leader's group, whatever the entries and the snapshot say that it has sent: those
-        of a restored or forced group begin with another's configurations.
+        `group` is the id in the leader's messages, not the one in its entries or its snapshot: in a
+        restored or forced group these begin with configurations of another group.
         """
         if not self.ballot.group and is_group(group):
             self.ballot = replace(self.ballot, group=group)
@@ -334,8 +350,8 @@ class State:
     # Snapshots.
 
     def doubt(self, snapshot: Snapshot) -> None:
-        """Have the file of a snapshot looked at before it is sent again. Instead of an older one
-        the newest is sent in any case."""
+        """Have the file of `snapshot` checked before it is sent again. An older snapshot is not
+        checked: the newest one is sent in its place."""
         if snapshot is self.snapshot and not self.has_doubtful_snapshot():
             self.doubted = self.effects.doubted = snapshot
 
@@ -343,14 +359,14 @@ class State:
         return self.doubted is not None or self.damaged is not None
 
     def end_doubts(self) -> None:
-        """There is another snapshot than the one whose file was looked at, or is damaged."""
+        """Forget the doubt about a snapshot's file, because there is a new snapshot."""
         self.doubted = self.damaged = None
         self.troubles.pop("damaged_snapshot", None)
 
     def snapshot_taken(self, snapshot: Snapshot, keep_from: int) -> None:
-        """Let the log begin at `keep_from` at the latest: the snapshot stands for what was before.
+        """Remove the entries before `keep_from` from the log: the snapshot replaces them.
 
-        keep_from  up to `snapshot.index` + 1; what still begins later stays as it is
+        keep_from  at most `snapshot.index` + 1. If the log begins later already, nothing is removed
         """
         self.snapshot = snapshot
         self.end_doubts()
@@ -359,10 +375,11 @@ class State:
             self.effects.compact = self.log.base, self.log.base_term
 
     def snapshot_installed(self, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot; the state machine does already.
+        """Continue from a leader's snapshot. The state machine has its state already.
 
-        What follows its last entry in this log stays if that entry is in it, for it may have been
-        counted; else nothing of this log is the leader's (Figure 13, InstallSnapshot 6 and 7).
+        If the log has the snapshot's last entry, the entries after it stay: this peer may have
+        acknowledged them, and the leader may have counted that. If the log does not have it, all of
+        the log is dropped, as it is not the leader's (Figure 13, InstallSnapshot 6 and 7).
         """
         if snapshot.index <= self.commit_index:
             raise AssertionError("a snapshot of what is known already would take entries away")
@@ -395,10 +412,10 @@ class State:
             raise AssertionError("a term never falls, and gives one vote")
         self.ballot = replace(self.ballot, term=term, voted_for=voted_for)
 
-    # What a person is told.
+    # Reports to the operator.
 
     def note_leader(self, leader: Address | None) -> None:
-        """There is another leader than before, or none any more."""
+        """Note that this peer's leader has changed; None: it knows no leader any more."""
         self.leaderless_at = self.now
         self.tell_at = self.now + LEADERLESS_TIMEOUTS * self.config.max_election_timeout
         if leader is not None:
@@ -406,12 +423,14 @@ class State:
                 self.troubles.pop(what, None)
 
     def forget_troubles(self) -> None:
-        """This peer is a member with the directory that it has. What is wrong with a file stays."""
+        """Forget the reported problems, because this peer is a member with its data directory. The
+        problems with damaged files stay.
+        """
         for what in self.troubles.keys() - {"damaged_snapshot", "damaged_entries"}:
             del self.troubles[what]
 
     def report(self, trouble: Trouble) -> None:
-        """Have a person told, once for each kind."""
+        """Report a problem to the operator, once for each kind (`Trouble.what`)."""
         if trouble.what not in self.troubles:
             self.troubles[trouble.what] = trouble
             self.effects.troubles.append(trouble)
