@@ -32,8 +32,8 @@ LEADERS_OWN = (AppendEntries, InstallSnapshot)
 """The messages that only the leader of a term sends."""
 
 CLAIMS = (AppendEntries, InstallSnapshot, RequestVote, TimeoutNow)
-"""The messages whose newer term a peer accepts even from a sender that is not in its configuration:
-the configuration may be an old one (thesis 4.1)."""
+"""The messages that a peer may accept even from a sender that is not in its configuration, because
+the configuration may be an old one (thesis 4.1). See `Server.is_outsiders`."""
 
 TERMS_AT_ONCE = 1 << 32
 """The most by which one message raises a peer's term: as many terms as decades of elections use.
@@ -119,11 +119,13 @@ class Server(State):
         return True
 
     def is_outsiders(self, claim: Message) -> bool:
-        """Tell whether one that this peer does not know to be of its group claims an office.
+        """Tell whether to ignore a message of a leader or a candidate that this peer does not know
+        as a member.
 
-        It may be of the group all the same: this log may be behind, and then nobody else leads it
-        on (thesis 4.1, 4.2.2). So such a claim is not heard only while a leader is, as with votes
-        (4.2.3); a leader that is known now may speak on, though it has just left itself out.
+        The sender may be a member all the same: this peer's log may be behind, and then no other
+        peer can send it the missing entries (thesis 4.1, 4.2.2). So the message is ignored only
+        while this peer receives messages of a leader, like a vote request (4.2.3). Messages of
+        this leader itself are never ignored, also after a configuration that has removed it.
         """
         role, source = self.role, claim.source
         return (
