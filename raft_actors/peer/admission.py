@@ -1,7 +1,7 @@
 """Admission: how many requests of clients may wait for one peer.
 
-An inbox has no bound of its own, for the peers' messages must never wait for room, or be dropped,
-because of clients.
+The inbox itself has no bound: messages of other peers must never wait or be dropped because too
+many requests of clients are in it.
 """
 
 import threading
@@ -13,11 +13,11 @@ from raft_actors.config import Config
 __all__ = ["AdmissionLimit", "RequestBatch"]
 
 LARGEST_MAX = 8
-"""So many of the largest commands may wait, or as many bytes of smaller ones."""
+"""So many commands of the largest size may wait, or smaller ones with as many bytes in total."""
 
 
 class RequestBatch(list[Any]):
-    """Requests of clients, as one message to their peer. `size_bytes` of their payloads."""
+    """Requests of clients, as one message to their peer. `size_bytes` is that of all payloads."""
 
     __slots__ = ("size_bytes",)
 
@@ -27,7 +27,9 @@ class RequestBatch(list[Any]):
 
 
 class AdmissionLimit:
-    """Counts requests in by `admit`, on any thread, and out by `taken`, on the peer's."""
+    """Counts the requests that wait: `admit` adds, on any thread; `taken` subtracts, on the peer's
+    thread.
+    """
 
     __slots__ = ("bytes_in", "bytes_max", "bytes_out", "count_in", "count_max", "count_out", "lock")
 
@@ -38,7 +40,7 @@ class AdmissionLimit:
         self.lock = threading.Lock()
 
     def admit(self, events: list[Any]) -> RequestBatch:
-        """Count in as many as there is room for now, the first ones, and return them."""
+        """Count the first requests of `events`, as many as the limits allow, and return them."""
         requests = RequestBatch(events)
         with self.lock:
             room = self.count_max - (self.count_in - self.count_out)
@@ -57,6 +59,6 @@ class AdmissionLimit:
 
 
 def size_of(event: Any) -> int:
-    """The bytes that a command or a query keeps; other requests are small."""
+    """Return the bytes of a command or a query; 0 for other requests, which are small."""
     payload: bytes = getattr(event, "command", b"") or getattr(event, "query", b"")
     return len(payload)

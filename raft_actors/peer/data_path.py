@@ -1,4 +1,4 @@
-"""Data path: which directory is a peer's, and whether it may begin anew there."""
+"""Data path: the directory of a peer, and whether the peer may begin with an empty one."""
 
 import logging
 from pathlib import Path
@@ -16,18 +16,24 @@ logger = logging.getLogger("raft_actors.peer")
 
 
 def data_path(name: str, config: Config, host: Host) -> Path:
-    """Return `config.data_dir` as it is, or a directory for this peer under its node's."""
+    """Return `config.data_dir` as it is; if it is None, a directory for this peer under its node's
+    directory.
+    """
     if config.data_dir is not None:
         return Path(config.data_dir)
     return (host.data_dir or absolute("data")) / host.name / name
 
 
 def look_beside(path: Path, peer: Address) -> None:
-    """Raise DataDirInUse where `peer` would begin anew beside its directory on a host of before;
-    warn where it does beside that of its name on another node, which may be what was meant.
-    A name may have its node's in it.
+    """Look for another directory of this peer, if its own directory is new.
 
-    One that is in use is that of a peer which runs, here or on another host that shares the disk.
+    Raises DataDirInUse if the directory of this peer under an earlier name of the host is there:
+    the host was renamed, and the peer would begin empty. Logs a warning if there is the directory
+    of a peer with the same name on another node, because that node may have been meant. The name of
+    a peer may contain the name of its node, so this part is replaced too.
+
+    A directory that is in use belongs to a peer that runs, here or on another host that shares the
+    disk, and is left out.
     """
     if (path / "store.json").exists():
         return
@@ -40,8 +46,8 @@ def look_beside(path: Path, peer: Address) -> None:
             continue
         if before.partition("@")[0] != node.partition("@")[0]:
             logger.warning(
-                "%s on %s begins anew, empty. %s, of %s, is beside it and not in use: if that one "
-                "was meant, start this node as %s", name, node, found, before, before,
+                "%s on %s begins with an empty directory. %s of node %s exists and is not in use: "
+                "if you meant this peer, start the node as %s", name, node, found, before, before,
             )  # fmt: skip
         else:
             raise DataDirInUse(

@@ -1,4 +1,4 @@
-"""Declaration: a peer names the members of its group in the supervision tree."""
+"""Declaration: the child spec of a peer names the members of its group."""
 
 import logging
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ logger = logging.getLogger("raft_actors.peer")
 
 @dataclass(frozen=True, slots=True)
 class FormedTicket:
-    """The ticket of a peer that declares its members: its log says when their group is formed."""
+    """The ticket of a peer that declares its members: it logs when their group is formed."""
 
     name: str
 
@@ -24,9 +24,9 @@ class FormedTicket:
 
 
 def declaration(members: tuple[Address | str, ...], peer: Address) -> tuple[Address, ...]:
-    """Return the addresses of declared members; a bare name is a peer of this node.
+    """Return the addresses of the declared members; a name without a node is a peer of this node.
 
-    Raises BadName for what is none, and ValueError if the peer itself is not among them.
+    Raises BadName for a bad name, and ValueError if the peer itself is not among the members.
     """
     addresses = tuple(
         sorted({(member, peer[1]) if isinstance(member, str) else member for member in members})

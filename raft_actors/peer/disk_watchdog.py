@@ -1,7 +1,8 @@
-"""DiskWatchdog: times one peer's saves, and says when the disk keeps the peer from its work.
+"""DiskWatchdog: measures how long one peer's saves take, and logs when the disk is too slow.
 
-A save blocks the peer's thread, so a stalled leader can't heartbeat, and the others elect without
-it. It can't say so either: while a save hangs, the timer's thread does.
+A save blocks the peer's thread, so a leader whose save hangs sends no heartbeats, and the others
+elect another leader. The peer's thread can't log this while the save hangs, so the timer's thread
+does it.
 """
 
 import logging
@@ -19,16 +20,17 @@ __all__ = ["DiskWatchdog"]
 logger = logging.getLogger("raft_actors.peer")
 
 LOG_AGAIN_S = 10.0
-"""A disk that stays slow is said to be so once in this time."""
+"""While a disk stays slow, this is logged once in this time."""
 
 
 class DiskWatchdog:
     """The peer calls `begin` before each save, and `end` or `refused` after it.
 
-    slow_s    from when on a save is slow: half the shortest election timeout
-    stall_s   after how long a save that is not over is told of: the longest election timeout
-    took_s    how long the newest save took
-    began     when the save of this moment began; 0 between saves
+    slow_s    a save that takes longer is slow: half the shortest election timeout
+    stall_s   a save that takes longer is logged while it still runs: the longest election timeout
+    took_s    how long the last save took
+    began     when the present save began; 0 between saves
+    told_of   `began` of the save that was logged last while it ran
     """
 
     def __init__(self, peer: Address, config: Config) -> None:
@@ -66,16 +68,18 @@ class DiskWatchdog:
         publish(DiskRefused(self.peer, str(error)))
 
     def arm(self, delay_s: float) -> None:
-        """One timer for many saves: it looks at the one that it finds."""
+        """Set the timer. One timer serves many saves: it checks the save that runs when it
+        fires.
+        """
         self.armed = True
         try:
             timer.send_after(delay_s, self, None)
-        except BaseException:  # the system has no thread left: nothing will ring
+        except BaseException:  # the system has no thread left: the timer will not fire
             self.armed = False
             raise
 
     def tell(self, _message: Any) -> None:
-        """The timer rings, on a thread of its own."""
+        """Check the save that runs now. The timer calls this on its own thread."""
         self.armed = False
         began = self.began
         if not began or self.told_of == began:
@@ -87,7 +91,7 @@ class DiskWatchdog:
         self.told_of = began
         publish(DiskSlow(self.peer, took_s, is_over=False))
         logger.warning(
-            "%s: its disk has taken %.2f s for one save that is not over; until then it takes part "
-            "in nothing, and if it led, the others elect another leader",
+            "%s: its disk has taken %.2f s for one save that is not over; until then this peer "
+            "receives and sends nothing, and if it was the leader, the others elect another",
             self.peer[0], took_s,
         )  # fmt: skip

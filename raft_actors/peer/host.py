@@ -1,6 +1,6 @@
-"""Host: what a peer needs of the node that it lives on. `peers.Peers` is one.
+"""Host: what a peer needs from its node. The class `Peers` in peers.py is a Host.
 
-`Routes` is the part of it by which messages come and go, `routing.Router`.
+`Routes` is the part that sends and delivers messages. The class `Router` in router.py is one.
 """
 
 from collections.abc import Callable
@@ -15,31 +15,33 @@ __all__ = ["Host", "Routes"]
 
 
 class Routes(Protocol):
-    """`peer` is everywhere the `Peer` that calls."""
+    """How a peer sends, and gets work of the node. The argument `peer` is always the calling
+    Peer.
+    """
 
     def send(self, messages: list[Message], *, at_once: bool = False) -> None:
-        """Bring messages to other peers, here or elsewhere; what can't be sent is dropped."""
+        """Send messages to peers of this node and others; one that can't be sent is dropped."""
 
     def flush(self) -> None: ...
 
     def frame_bytes_max_to(self, peer: Address) -> int: ...
 
     def deliver_soon(self, peer: Any, message: Any) -> None:
-        """Have the peer handle `message`, on the bridge's thread if its own has nothing to do."""
+        """Have the peer handle `message`: on the bridge's thread if the peer's own thread waits."""
 
     def is_alone(self, peer: Any) -> bool:
-        """Tell whether it is the only peer of its node."""
+        """Return whether this peer is the only one of its node."""
 
     def work_for_bridge(self, peer: Any) -> None:
-        """Do the bridge's work while the peer has none, if it is alone."""
+        """Do the bridge's work while no message waits for the peer, if it is the only peer."""
 
 
 class Host(Protocol):
-    """`peer` is everywhere the `Peer` that calls."""
+    """What a peer needs from its node. The argument `peer` is always the calling Peer."""
 
     @property
     def name(self) -> str:
-        """The node's, as in addresses of its peers."""
+        """The name of the node, as in the addresses of its peers."""
 
     @property
     def config(self) -> Config: ...
@@ -49,18 +51,20 @@ class Host(Protocol):
 
     @property
     def registry(self) -> Any:
-        """Where the node's processes have their names."""
+        """The registry in which the node's processes have their names."""
 
     @property
     def router(self) -> Routes: ...
 
     def await_release(self, path: Path) -> None:
-        """Wait until the thread of a killed peer has let go of its store, or for a while."""
+        """Wait until the thread of a killed peer has closed its store; some seconds at most."""
 
     def register(self, peer: Any) -> None:
-        """Have the peer found by its name: it has started."""
+        """Record a peer that has started, so that it is found by its name."""
 
     def unregister(self, peer: Any) -> None: ...
 
     def watch_nodes(self, ref: Any) -> Callable[[], Any]:
-        """Tell `ref` of nodes that come and go, until the function is called that is returned."""
+        """Send `ref` a NodeUp or NodeDown when a node comes or goes, until the returned function is
+        called.
+        """

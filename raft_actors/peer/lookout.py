@@ -1,8 +1,8 @@
-"""Lookout: has a peer look around now and then, and says where its thread is when it does not.
+"""Lookout: asks a peer regularly to check its directory, and logs where a peer's thread hangs.
 
-A machine that hangs in a command holds its peer's thread, so the peer itself can't say anything.
-If it led, the others elect another leader, and hang in the same command. So the timer's thread says
-it.
+A state machine that hangs in a command blocks its peer's thread, so the peer itself can't log
+anything. If the peer was the leader, the others elect another leader, which hangs in the same
+command. So the thread of the timer logs it.
 """
 
 import logging
@@ -20,19 +20,20 @@ __all__ = ["LOOK", "Lookout"]
 logger = logging.getLogger("raft_actors.peer")
 
 LOOK = object()
-"""Told to a peer: look whether its directory is there, and its group has it."""
+"""A message to a peer: check that its directory exists, and that it is a member of its group."""
 LOOK_S = 5.0
-"""How often. At each save a peer looks, too."""
+"""Seconds between two ticks. A peer checks its directory at each save too."""
 OWN = str(Path(__file__).parent.parent)
 SAY_AGAIN = 12
-"""A peer that stays where it is is named again each time that it was told so often."""
+"""While the thread of a peer hangs, this is logged again after so many ticks."""
 
 
 class Lookout:
-    """Of one peer, made on its thread. Tells it LOOK; it calls `looked` then.
+    """The lookout of one peer, made on the peer's thread. It sends LOOK to the peer, which then
+    calls `looked`.
 
-    disk    what it waits for by itself is told of there
-    told    how often it was told since it looked last
+    disk    logs slow saves itself; so while a save runs, the lookout logs nothing
+    told    how many ticks there were since the peer called `looked`
     """
 
     def __init__(self, name: str, peer: ProcessRef[Any], disk: DiskWatchdog) -> None:
@@ -56,7 +57,7 @@ class Lookout:
             self.timer.cancel()
 
     def tell(self, _message: Any) -> None:
-        """The timer rings, on a thread of its own."""
+        """Handle a tick of the timer, on the timer's thread."""
         if self.ended:
             return
         self.told += 1
@@ -70,14 +71,17 @@ class Lookout:
         frame = sys._current_frames().get(self.thread)
         if frame is not None:
             logger.warning(
-                "%s: its thread is in %s, and does nothing else for more than %g s: until that is "
-                "over this peer hears and says nothing, and if it led, the others elect another",
+                "%s: its thread is in %s, and does nothing else for more than %g s: until this "
+                "call returns, this peer receives and sends nothing, and if it was the leader, "
+                "the others elect another",
                 self.name, place_in(list(extract_stack(frame))), LOOK_S * (self.told - 1),
             )  # fmt: skip
 
 
 def place_in(stack: list[FrameSummary]) -> str:
-    """Return the line which this package has called, or, where it has called none, its own."""
+    """Return the line of foreign code that this package has called. Return the innermost line if
+    this package is not on the stack or has called no foreign code.
+    """
     own = [at for at, each in enumerate(stack) if each.filename.startswith(OWN)]
     line = stack[min(own[-1] + 1, len(stack) - 1)] if own else stack[-1]
     return f"{line.name} ({line.filename}:{line.lineno})"

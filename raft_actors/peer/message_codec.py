@@ -1,8 +1,8 @@
-"""Peer messages as lists that msgpack carries: `[kind, term, field, ...]`.
+"""Messages between peers, as lists that msgpack encodes: `[kind, term, field, ...]`.
 
-Who sends to whom, the group and the incarnations travel once for each batch, beside the list.
-Entries stay the opaque frames that they are. What a protocol version has not is left out for those
-that speak it: kinds and trailing fields that came later (see wire/versions.py).
+Sender, receiver, group and incarnations are sent once for each batch, beside the lists. Entries are
+bytes already and are not changed. For a node with an older protocol version, the kinds of messages
+and the last fields that this version does not have are left out (see wire/versions.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -47,11 +47,13 @@ KINDS: tuple[type[Message], ...] = (
     messages.InstallSnapshot,
     messages.SnapshotReply,
 )
-"""A message's number on the wire is its place here: add at the end, never reorder."""
+"""The number of a kind of message in the frames is its position in this tuple: add new kinds at the
+end, and never change the order.
+"""
 
 
 def fields_of(kind: type[Message], version: int | None = None) -> list[str]:
-    """Return the names of the fields that travel, or of those that this version has."""
+    """Return the names of the fields that are in the list: all of them, or those of `version`."""
     return [
         field.name
         for field in fields(kind)
@@ -66,25 +68,27 @@ def types_of(kind: type[Message]) -> list[type]:
 
 
 def values_of(names: Sequence[str]) -> Callable[[Message], Sequence[Any]]:
-    """As `attrgetter`, whose answer for a single name would be no sequence."""
+    """As `attrgetter`, but the result is a sequence also for a single name."""
     getter = attrgetter(*names)
     return getter if len(names) > 1 else lambda message: (getter(message),)
 
 
 NUMBER_MAX = 1 << 62
-"""Of terms and indexes: an entry has 8 bytes for a term, and elections must still go on."""
+"""The bound of terms and indexes: an entry has 8 bytes for a term, and with this bound there are
+enough higher terms left for elections.
+"""
 
 NAMES = [fields_of(kind) for kind in KINDS]
 TYPES = [types_of(kind) for kind in KINDS]
 NEEDED = [len(fields_of(kind, kind.since)) for kind in KINDS]
-"""How many fields each has at least: those that its first version had."""
+"""How many fields a message of each kind has at least: those of its first version."""
 
 Packer = tuple[int, Callable[[Message], Sequence[Any]]]
 
 
 @cache
 def packers(version: int) -> dict[type[Message], Packer]:
-    """How each kind is packed that this protocol version has."""
+    """Return how messages are packed, for each kind that this protocol version has."""
     return {
         kind: (number, values_of(fields_of(kind, version)))
         for number, kind in enumerate(KINDS)
@@ -93,7 +97,9 @@ def packers(version: int) -> dict[type[Message], Packer]:
 
 
 def pack(message: Message, version: int) -> list[Any] | None:
-    """Return the message as it is said in this protocol version; None if it can't be."""
+    """Return the message as a list of this protocol version; None if the version has no such
+    kind.
+    """
     packer = packers(version).get(type(message))
     return None if packer is None else [packer[0], *packer[1](message)]
 
@@ -107,7 +113,7 @@ def unpack(
 ) -> Message:
     """Return the message. Raises ValueError for anything that `pack` can't have made.
 
-    incarnations  of the sender, and of the receiver as the sender knows it
+    incarnations  that of the sender, and that of the receiver as far as the sender knows
     """
     if (type(source[0]), type(target[0]), type(group)) != (str, str, str):
         raise ValueError("peer messages whose sender, receiver or group is no str")
@@ -140,9 +146,9 @@ def unpack(
 
 
 def check_entries(message: messages.AppendEntries) -> None:
-    """Raise ValueError for entries that no leader's log can have: in it a peer would trip over
-    them, now or in its next life. Of a command's payload nothing is asked: see `ReplicatedState`.
-    Their checksums are the follower's to check: see `Follower.on_append`.
+    """Raise ValueError for entries that no leader's log can have: such an entry in its own log
+    would end the peer, now or after a restart. The payload of a command is not checked here: see
+    `ReplicatedState`. The follower checks the checksums of the entries: see `Follower.on_append`.
     """
     before = message.prev_term.to_bytes(TERM_BYTES, "big")
     for index, entry in enumerate(message.entries, message.prev_index + 1):

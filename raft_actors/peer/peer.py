@@ -1,8 +1,9 @@
-"""Peer: the actor around a replica. Its mailbox feeds the replica, and it is its environment.
+"""Peer: the actor around a replica. It hands events to the replica, and is its environment.
 
-Every event that waits is handled, then one flush is done: the busier the peer, the larger the
-batch. On a node with several peers the bridge's thread steps for one that waits, docs/decisions/
-many_groups.md; what is to be saved, and the machine, are left to the peer's own thread.
+The peer handles all events that wait, and then does one flush: the busier the peer, the larger the
+batch. On a node with several peers, the bridge's thread handles messages for a peer whose thread
+waits (docs/decisions/many_groups.md). Saves, and calls of the state machine, are left to the peer's
+own thread.
 """
 
 import logging
@@ -20,13 +21,7 @@ from pykka.messages import ProxyCall
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Effects, RoleChange, Trouble
-from raft_actors.core.messages import (
-    Configure,
-    Message,
-    NodeLost,
-    Tick,
-    Transfer,
-)
+from raft_actors.core.messages import Configure, Message, NodeLost, Tick, Transfer
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError, StoreError
 from raft_actors.events import LeaderChanged, publish
@@ -52,37 +47,41 @@ logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
 CONTINUE = object()
-"""Told to itself: go on applying, after what has come meanwhile; or with what `on_inline` left."""
+"""A message of a peer to itself. It continues applying committed entries after the messages that
+have arrived meanwhile, or it makes the peer's own thread finish what `on_inline` has left.
+"""
 
 REMOVED_S = 1.0
-"""How long a peer that was taken out of its group runs on before it says so."""
+"""How long a peer that was removed from its group runs before this is logged."""
 
 ALARMS_PER_HEARTBEAT = 5
-"""The alarms of a node's peers ring so many times in a heartbeat's time, and not in between."""
+"""The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
 TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
-"""What a list may hold that a peer is told. One of anything else came from another node."""
+"""The types of events that a list in the mailbox may hold. Another node may send any list, so a
+list with anything else is logged as unknown.
+"""
 
 PUBLIC_CALLS = (("status",), ("leader",))
-"""What a proxy of a peer may call, without arguments."""
+"""The methods that a proxy of a peer may call, without arguments."""
 
 
 class NotPublic(RaftError, AttributeError):
-    """A proxy was used for what a peer offers to nobody."""
+    """A proxy was used for a method or an attribute that a peer does not offer to others."""
 
 
 class Peer(Process):
     """One member of a Raft group, named on its node.
 
-    It may be told an event of the core, a list of them, or an `Ask`. Whatever goes wrong here
-    ends the process; its supervisor starts a new one, which recovers from the store.
+    Its messages are events of the core, lists of them, and `Ask`. An exception ends the process;
+    its supervisor starts a new one, which recovers from the store.
     """
 
     clock = staticmethod(time.monotonic)
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     reply_errors = (NotPublic,)
-    random = Random()  # noqa: S311 - it draws timeouts, and asks the kernel for none of them
+    random = Random()  # noqa: S311 - for election timeouts, which no one needs to keep secret
     replica: Replica
 
     def init(
@@ -131,7 +130,9 @@ class Peer(Process):
             raise
 
     def declare(self, members: tuple[Address, ...]) -> None:
-        """Form the declared group, if this peer is of none; else its log knows better."""
+        """Form the declared group if this peer is in no group. Else the log has the members, and a
+        declaration that differs is only logged.
+        """
         configuration = self.replica.core.configuration
         if not configuration.members:
             self.replica.handle_one(Configure(members, FormedTicket(self.name), declared=True))
@@ -162,7 +163,9 @@ class Peer(Process):
             replica.handle_one(NodeLost(message.node))
         elif kind is Tick:
             if self.alarm is not None and not self.alarm.waiting:
-                self.alarm = None  # else one that was moved has rung all the same
+                # The present alarm has fired. Otherwise this Tick is that of an earlier alarm,
+                # which fired although it was cancelled, and the present alarm still waits.
+                self.alarm = None
             if replica.core.now >= replica.core.alarm:
                 replica.handle_one(message)
         elif message is LOOK:
@@ -173,8 +176,9 @@ class Peer(Process):
             replica.handle_one(message)
 
     def _handle_receive(self, message: Any) -> Any:
-        """Take what a proxy sends, here or on another node: a few calls, and nothing of what this
-        peer consists of, for that leads to the disk. `Raft` has all the others.
+        """Handle a message of a proxy, from this node or another one: only the few public calls.
+        The attributes of a peer are refused, because they give access to its disk. `Raft` has all
+        other requests.
         """
         path = tuple(message.attr_path)
         if path in PUBLIC_CALLS and message == ProxyCall(message.attr_path, (), {}):
@@ -185,7 +189,7 @@ class Peer(Process):
         )
         if self.actor_ref.actor_inbox.current.reply_to is not None:
             raise error
-        logger.warning("%s: %s", self.name, error)  # deferred: nobody waits for an answer
+        logger.warning("%s: %s", self.name, error)  # sent by `defer`: no caller gets the error
         return None
 
     def status(self) -> Any:
@@ -198,7 +202,9 @@ class Peer(Process):
         self.routes.work_for_bridge(self)
 
     def on_inline(self, message: Any) -> None:
-        """Step what the bridge brings; what then is more than to send is left to the own thread."""
+        """Handle a message on the bridge's thread, and send the messages that follow from it. If
+        more is to be done, a save for example, the peer's own thread does it.
+        """
         self.on_receive(message)
         if not self.replica.flush_messages():
             self.continue_soon()
@@ -221,8 +227,9 @@ class Peer(Process):
         return self.routes.frame_bytes_max_to(peer)
 
     def save(self, persist: Callable[[Effects], None], due: Effects) -> float:
-        """A disk that refuses ends this peer: nothing may be promised any more. Its supervisor
-        tries again later, and as a leader it names a successor as it goes.
+        """Save, and return how many seconds it took. A StoreError ends this peer, because it can't
+        promise anything that is not on its disk. A leader asks another member to take over as it
+        ends, and the supervisor starts the peer again later.
         """
         if self.fenced:
             raise AssertionError("another process may own the store by now")
@@ -246,18 +253,19 @@ class Peer(Process):
         tell_if_alive(self.actor_ref, CONTINUE)
 
     def wake_at(self, when: float) -> None:
-        """Have the timer ring when the core wants a Tick, but not once for every heartbeat heard.
+        """Set the alarm, so that the timer sends a Tick when the core needs one.
 
-        An alarm that rings too early is set again then; only a later one must be moved. Those of
-        several peers ring together, up to a fifth of a heartbeat's time later: what they send
-        and are answered then travels together, too.
+        Each heartbeat moves the election deadline to a later time, but the alarm stays: when it
+        fires too early, it is set again. Only an alarm that would fire too late is moved. The
+        alarms of several peers fire together, at most a fifth of `heartbeat_timeout` late, so that
+        their messages, and the replies to them, share frames.
         """
         wanted = when
         if wanted < inf and not self.routes.is_alone(self):
             spacing_s = self.config.heartbeat_timeout / ALARMS_PER_HEARTBEAT
             wanted = ceil(wanted / spacing_s) * spacing_s
         if self.alarm is not None:
-            if self.alarm_at <= wanted:  # not `deadline`, which is some microseconds later
+            if self.alarm_at <= wanted:  # not `alarm.deadline`, which is some microseconds later
                 return
             self.alarm.cancel()
             self.alarm = None
@@ -279,16 +287,16 @@ class Peer(Process):
         logger.log(level, "%s: %s", self.name, in_words(trouble, self.address))
 
     def on_unknown(self, event: Any) -> None:
-        """Any actor may be told anything, by its name and from other nodes too."""
-        logger.warning(
-            "%s was told what it does not understand: %s", self.name, text_of(event, shortened)
-        )
+        """Log an unknown message. Any program, also on other nodes, may send any message to an
+        actor whose name it knows.
+        """
+        logger.warning("%s received an unknown message: %s", self.name, text_of(event, shortened))
 
     def on_removed(self, configuration: Configuration) -> None:
         self.removed = configuration, self.clock()
 
     def log_if_removed(self) -> None:
-        """Not at once: `Raft.leave` stops the peer that it has taken out."""
+        """Log a removal from the group after REMOVED_S: `Raft.leave` stops the peer before that."""
         if self.removed is None or self.clock() < self.removed[1] + REMOVED_S:
             return
         (configuration, _at), self.removed = self.removed, None
@@ -301,16 +309,15 @@ class Peer(Process):
     # The end.
 
     def asked_to_end(self, reason: Any) -> None:
-        """Hand the office over first, if there is one, so that nobody waits for a timeout.
-
-        The order to hand over is answered in every case, within an election timeout.
+        """If this peer leads, transfer the leadership first, so that no client waits for an
+        election timeout. Then end. The Transfer is always answered within an election timeout.
         """
         if self.ending is None:
             self.ending = reason
             self.replica.handle_one(Transfer(None, EndAfterTransfer(self)))
 
     def terminate(self, reason: Any) -> None:
-        """Leave nobody waiting, and the store closed for the next owner."""
+        """Answer all requests that wait, and close the store for the successor."""
         try:
             self.replica.snapshotter.give_up()
             self.host.unregister(self)
@@ -321,11 +328,13 @@ class Peer(Process):
                 self.replica.trace.close(reason)
 
     def abandoned(self) -> None:
-        """Killed: what is said here, that an outcome is unknown and others may lead, is true."""
+        """Do what `terminate` does, after a kill. The answers that it gives are true then too: that
+        the outcome of a request is unknown, and that another peer may lead.
+        """
         self.terminate("killed")
 
     def release(self) -> None:
-        """Let go of what would keep a successor from starting."""
+        """Release what would keep a successor from starting."""
         self.stop_watching()
         self.lookout.end()
         if self.alarm is not None:
@@ -335,7 +344,7 @@ class Peer(Process):
                 self.replica.close()
         finally:
             try:
-                self.store.close()  # else its lock stays, and no successor ever starts
+                self.store.close()  # else its lock stays, and no successor can start
             finally:
                 self.released.set()
 
@@ -347,10 +356,10 @@ class Peer(Process):
 
 @dataclass(slots=True)
 class Before:
-    """What a peer that is restarted had before: the mark of its store, None at the first start.
+    """What a peer passes on to its restarted successor: the mark of its store; None at first.
 
-    It must find that store again: an empty one would found its declared group anew, and a copy may
-    have forgotten a vote.
+    The successor must open this very store. With an empty one it would form its declared group a
+    second time, and in an older copy a vote may be missing.
     """
 
     mark: Mark | None = None
@@ -358,7 +367,9 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class AlarmTarget:
-    """What the timer tells of an alarm, for the node to bring it to the peer."""
+    """The receiver of a peer's alarms: it delivers the Tick by way of the node, so that the
+    bridge's thread can handle it.
+    """
 
     peer: Peer
 
@@ -368,7 +379,9 @@ class AlarmTarget:
 
 @dataclass(frozen=True, slots=True)
 class EndAfterTransfer:
-    """The ticket of a leader that hands over because it was asked to end."""
+    """The ticket of the Transfer event of a peer that was asked to end: when it is answered, the
+    peer ends.
+    """
 
     peer: Peer
 
@@ -377,7 +390,9 @@ class EndAfterTransfer:
 
 
 def fitting(config: Config, of_node: Config) -> Config:
-    """Bound what goes into one message by what the node's frames hold."""
+    """Return the config with its sizes bounded, so that each message fits into a frame of the
+    node.
+    """
     return replace(
         config,
         command_bytes_max=min(config.command_bytes_max, of_node.command_bytes_max),

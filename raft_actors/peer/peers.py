@@ -39,21 +39,25 @@ __all__ = ["Peers", "directories_of_tests", "peer_spec", "peers_here", "peers_of
 logger = logging.getLogger("raft_actors.peers")
 
 RELEASE_S = 5.0
-"""How long a peer waits for the thread of its killed predecessor, which may hang in the disk."""
+"""How long a peer waits for the thread of its killed predecessor, which may hang in a save."""
 
 STOP_S = 5.0
 STOPPED_MAX = 1_000
-"""Of so many stopped peers their node knows who else belonged to their group."""
+"""For so many stopped peers the node remembers the members of their group."""
 
 
 class Peers:
     """The peers of `node`, found by name, running or stopped.
 
-    running      the peer of each name
-    starting     the names of those that are being started, each as often as that is so
-    hosted       what only this node may do with it: its admission limit, and `handle_inline`
-    members      who belonged to the group of a peer that ran here: whoever asks for a stopped
-                 peer is sent to them
+    running      the ref of each running peer, by name
+    starting     the names of the peers that are being started; a name that two threads start is
+                 here twice
+    supervisors  the supervisor of each peer, by the peer's name
+    hosted       the Peer object of each ref; only this node has it, for its admission limit and
+                 for `handle_inline`
+    members      the members of the group of each peer that runs or ran here: a client that asks for
+                 a stopped peer is sent to them
+    stores       the last Peer of each data directory
     """
 
     def __init__(self, node: LocalNode) -> None:
@@ -64,7 +68,7 @@ class Peers:
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
-        self.stops_trees_at_exit = False  # this process stops them as it ends
+        self.stops_trees_at_exit = False  # whether `stop_trees` is registered with `atexit`
         self.lock = threading.Lock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         self.router = Router(
@@ -107,7 +111,7 @@ class Peers:
             return ("error", "restarting")
         with self.lock:
             if self.top is None or exit_reason(self.top) is not None:
-                # Without a link: the peers are the node's, not those of the actor that asked.
+                # Without a link: the peers belong to the node, and not to the actor that calls.
                 self.top = DynamicSupervisor.start(strategy="one_for_one")
         spec = peer_spec(
             machine, name=name, config=config, members=members, peers=self, restart="temporary"
@@ -116,42 +120,42 @@ class Peers:
             case ("ok", _supervisor) if name in self.running:
                 return ("ok", self.running[name])
             case ("ok", _supervisor):
-                return ("error", "crashed")  # its supervisor tries again
+                return ("error", "crashed")  # the peer's supervisor starts it again
             case ("error", ("shutdown", ("failed_to_start_child", _id, reason))):
                 return ("error", reason)
             case answer:
                 return answer
 
     def stop(self, name: str) -> Any:
-        """Stop a peer for good, whoever supervises it."""
+        """Stop a peer for good, under the node's own supervisor or another one."""
         supervisor = self.supervisors.get(name)
         if supervisor is None:
             return NO_PEER
         try:
             stop(supervisor, "shutdown")
-        except Exited as exited:  # someone else was faster, or it has given up
+        except Exited as exited:  # another caller has stopped the peer, or its supervisor gave up
             return NO_PEER if exited.reason == "noproc" else "ok"
         return "ok"
 
     def names(self) -> list[str]:
-        """Return the names of the peers that run, or will again by themselves."""
+        """Return the names of the peers that run or are being restarted."""
         return sorted(name for name in tuple(self.supervisors) if self.is_supervised(name))
 
     def stop_all(self) -> None:
-        """Stop every peer for good: at once those under the node's own supervisor, then the others,
-        whoever supervises them.
+        """Stop every peer for good: first those under the node's own supervisor, all at the same
+        time, then those under other supervisors.
         """
         own = () if self.top is None else (self.top,)
         for tree in (*own, *self.supervisors.values()):
             try:
                 stop(tree, "shutdown", STOP_S)
             except Exited:
-                continue  # it had ended, or ended otherwise
+                continue  # it had ended before, or ended for another reason
             except TimeoutError:
                 logger.warning("left behind: %s has not ended within %g s", tree, STOP_S)
 
     def supervise(self, name: str, supervisor: ProcessRef[PeerSupervisor]) -> None:
-        """Know `supervisor` as the peer's, until it ends."""
+        """Record the supervisor of a peer, until this supervisor ends."""
         self.supervisors[name] = supervisor
 
         def on_end(_reason: Any) -> None:
@@ -161,7 +165,7 @@ class Peers:
         supervisor.watch(on_end)
 
     def forget(self) -> None:
-        """Know of no peer any more."""
+        """Forget all peers."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
             known.clear()
         self.starting.clear()
@@ -170,27 +174,29 @@ class Peers:
         self.top = None
 
     def is_supervised(self, name: str) -> bool:
-        """Tell whether the peer runs, or will again by itself."""
+        """Return whether the peer runs or is being restarted."""
         supervisor = self.supervisors.get(name)
         return supervisor is not None and exit_reason(supervisor) is None
 
     def is_expected(self, name: str) -> bool:
-        """Tell whether the peer runs, or will soon."""
+        """Return whether the peer runs, or is being started or restarted."""
         return name in self.starting or self.is_supervised(name)
 
     def register(self, peer: Peer) -> None:
         with self.lock:
             if not self.stops_trees_at_exit:
                 self.stops_trees_at_exit = True
-                atexit.register(stop_trees)  # before the node, which was registered earlier
+                atexit.register(
+                    stop_trees
+                )  # runs before the node's exit handler, registered earlier
         self.members[peer.name] = peer.replica.core.configuration.members
         self.hosted[peer.actor_ref] = peer
         self.running[peer.name] = peer.actor_ref
         self.stores[peer.path] = peer
-        peer.actor_ref.watch(lambda _reason: self.unregister(peer))  # also of one that is killed
+        peer.actor_ref.watch(lambda _reason: self.unregister(peer))  # also if the peer is killed
 
     def await_release(self, path: Path) -> None:
-        """Wait until the thread of a killed peer has let go of its store, or for a while."""
+        """Wait until the thread of a killed peer has closed its store; RELEASE_S at most."""
         before = self.stores.get(path)
         if before is not None and before.fenced:
             before.released.wait(RELEASE_S)
@@ -204,22 +210,25 @@ class Peers:
         self.hosted.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
-        self.node.flush()  # what the end has refused, on whatever thread it was
+        self.node.flush()  # send the answers to the requests that the end of the peer has refused
 
     def referral(self, name: str) -> tuple[Any, list[list[str]]]:
-        """Say of a peer that does not run why not, and who else was of its group."""
+        """For a peer that does not run, return the answer that says why, and the other members of
+        its group.
+        """
         members = self.members.get(name, ())
         others = [list(member) for member in members if member != (name, self.node.name)]
         return RESTARTING if self.is_supervised(name) else NO_PEER, others
 
 
 def stop_trees() -> None:
-    """Stop every supervision tree, as this process ends: leaders among their peers hand over.
+    """Stop every supervision tree when this operating-system process ends. Leaders among the peers
+    transfer their leadership first.
 
-    Whoever ends the interpreter without stopping what he started has peers on daemon threads: they
-    would be cut off in the middle of a write. Then their directories go, where they are a test's.
+    The peers run on daemon threads: without this function they would be cut off in the middle of a
+    write if a program ends without stopping them. Afterwards the temporary directories are removed.
     """
-    for root in ActorRegistry.get_all():  # only the roots are there
+    for root in ActorRegistry.get_all():  # only roots of trees are in this registry
         if issubclass(root.actor_class, Supervisor | DynamicSupervisor):
             with suppress(TimeoutError, Exited):
                 stop(root, "shutdown", STOP_S)
@@ -229,22 +238,24 @@ def stop_trees() -> None:
 
 making = threading.Lock()
 directories_of_tests: list[Path] = []
-"""Removed as this process ends, after its peers have been stopped."""
+"""Temporary directories, removed when this operating-system process ends, after its peers."""
 
 
 def forget_trees() -> None:
-    """In a forked child run none of its parent's peers, for it has none of its threads."""
-    global making  # noqa: PLW0603 - whoever held it is not here
+    """Forget the parent's peers, in a forked child: it has none of their threads."""
+    global making  # noqa: PLW0603 - a thread of the parent may have held the old lock
     making = threading.Lock()
-    atexit.unregister(stop_trees)  # or the child's node would be stopped before its peers
-    directories_of_tests.clear()  # they are its parent's
+    # Registered again by the first peer of the child: else the child's node, whose exit handler
+    # would be the newer one, would be stopped before its peers.
+    atexit.unregister(stop_trees)
+    directories_of_tests.clear()  # they belong to the parent
 
 
 os.register_at_fork(after_in_child=forget_trees)
 
 
 def peers_here() -> Peers:
-    """The peers of this process' node; of no node in particular before one is started."""
+    """Return the peers of this process's node: of `Node.current()`."""
     return peers_of(Node.current())
 
 
@@ -266,12 +277,13 @@ def peer_spec(
     restart: Any = "transient",
     **fields: Any,
 ) -> ChildSpec:
-    """Return the child spec of a peer. `fields` are Config's and go before those of `config`.
+    """Return the child spec of a peer. `fields` are fields of Config; they override `config`.
 
-    members   who is to form a group, the peer itself among them: addresses, or names of peers
-              of this node. See docs/membership.md
+    members   the members that are to form a group, the peer itself among them: addresses, or names
+              of peers of this node. See docs/membership.md
 
-    Raises BadName, TypeError for what is no machine, and ValueError for a bad config.
+    Raises BadName, TypeError if `machine` is no StateMachine class, and ValueError for a bad
+    config.
     """
     check_peer_name(name)
     if not is_machine(machine):
@@ -288,8 +300,9 @@ def peer_spec(
 
 @cache
 def where_first_meant(path: str) -> Path:
-    """Return the absolute path that one of the environment had when it was first used: specs are
-    made again and again, and the program may have gone elsewhere.
+    """Return the absolute path of a relative path from the environment, as it was at the first
+    call: specs are made many times, and the program may have changed its working directory in
+    between.
     """
     return absolute(path)
 
@@ -306,9 +319,11 @@ def start_peer_supervisor(
     try:
         answer = PeerSupervisor.start_link(machine, name, config, peers, members)
         match answer:
-            case ("ok", ref):  # and no other, or the second start of a name would hide the first
+            # Record the supervisor only if it started: a refused second start of the same name must
+            # not replace the supervisor that runs.
+            case ("ok", ref):
                 peers.supervise(name, ref)
     finally:
-        with suppress(ValueError):  # forgotten, in a forked child
+        with suppress(ValueError):  # in a forked child `forget` has removed the name
             peers.starting.remove(name)
     return answer

@@ -1,4 +1,4 @@
-"""Router: the way between peers, here and on other nodes, and from clients to peers."""
+"""Router: brings messages from peer to peer, on this node and others, and requests to peers."""
 
 import logging
 import threading
@@ -38,22 +38,25 @@ __all__ = ["CLIENT", "RAFT", "Router"]
 logger = logging.getLogger("raft_actors.peers")
 
 RAFT, CLIENT = 16, 17
-"""Kinds of frames between nodes: messages of peers, requests of clients."""
+"""Kinds of frames between nodes: RAFT for messages of peers, CLIENT for requests of clients."""
 
 FRAME_BYTES = 256 * 1024
-"""Entries that share a frame: as much as the bridge joins into one send."""
+"""How many bytes of entries share a frame: as many as the bridge joins into one send."""
 
 NO_ROOM = encoding.dumps(OVERLOADED)
 DENIED = encoding.dumps(NOT_ALLOWED)
 
 REPORTED_MAX = 1_000
+"""How many nodes are remembered as reported, so that each problem is logged once."""
 
 ReferralOf = Callable[[str], tuple[Any, list[list[str]]]]
-"""Says of a peer that does not run why not, and who else was of its group: one of them may know."""
+"""For a peer that does not run: the answer that says why, and the other members of its group, which
+may know more.
+"""
 
 
 class RemoteTicket:
-    """A client on another node, who gets the answer as a frame."""
+    """The ticket of a client on another node: the answer is sent to it as a frame."""
 
     __slots__ = ("incoming",)
 
@@ -68,12 +71,13 @@ class RemoteTicket:
 
 
 class Router:
-    """Brings messages and requests to the peers of one node, and from them to other nodes.
+    """Brings messages and requests to the peers of one node, and messages of these peers to others.
 
-    running   the peer of each name
-    hosted    what only this node may do with it: admit requests, and deliver on the bridge's thread
+    running   the ref of each running peer, by name
+    hosted    the Peer object of each ref; only this node has it, to admit requests and to deliver
+              messages on the bridge's thread
     referral  see `ReferralOf`
-    stop      stops a peer of this node for good, and returns the answer to who wanted it
+    stop      stops a peer of this node for good, and returns the answer for the client
     """
 
     def __init__(
@@ -98,7 +102,9 @@ class Router:
         self.node.flush()
 
     def work_for_bridge(self, peer: Peer) -> None:
-        """Do the bridge's work while `peer` has none, if it is the only one on this node."""
+        """Do the bridge's work on this thread while no message waits for `peer`, if this is the
+        only peer of the node.
+        """
         if self.is_alone(peer):
             self.node.run_rounds_until(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
 
@@ -108,13 +114,14 @@ class Router:
     # Between peers.
 
     def send(self, messages: list[Message], *, at_once: bool = False) -> None:
-        """Send in order: to a peer here as it is, to one elsewhere in few frames for each target.
+        """Send messages in their order: to a peer of this node as objects, to a peer of another
+        node in as few frames as possible.
 
-        What can't be sent is dropped: Raft repeats itself.
+        A message that can't be sent is dropped, because Raft sends again what is not answered.
 
-        at_once  what is for one target leaves before the next one's is packed: the first follower
-                 makes a majority, and need not wait for the others' frames. Else it is left to
-                 the node's next flush
+        at_once  flush the frames for one target before those for the next target are packed: the
+                 first follower completes a majority, and so need not wait for the frames of the
+                 others. False: leave them to the node's next flush
         """
         here = self.node.name
         away: dict[tuple[Address, str, int, int], list[Message]] = defaultdict(list)
@@ -142,12 +149,14 @@ class Router:
         return in_frames(batch, min(FRAME_BYTES, self.node.frame_bytes_max_with(node) // 2))
 
     def frame_bytes_max_to(self, peer: Address) -> int:
-        """Return how many bytes one frame to this peer's node holds. Here there are no frames."""
+        """Return how many bytes one frame to this peer's node holds. A peer of this node gets no
+        frames: NO_FRAMES.
+        """
         node = peer[1]
         return NO_FRAMES if node == self.node.name else self.node.frame_bytes_max_with(node)
 
     def report(self, node: str, error: RaftError) -> None:
-        """Say once for each node what keeps peers from sending to it."""
+        """Log once for each node why peers can't send to it."""
         if node not in self.reported:
             if len(self.reported) >= REPORTED_MAX:
                 self.reported.clear()
@@ -155,7 +164,7 @@ class Router:
             logger.warning("peers here can't send to %s: %s", node, error)
 
     def on_raft_frames(self, frames: list[Incoming]) -> None:
-        """Bring each peer in one go what came for it in this poll round."""
+        """Give each peer all messages that came for it in this poll round, as one list."""
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
             if not RIGHTS[frame.role].raft:
@@ -168,28 +177,33 @@ class Router:
                     unpack(each, source, target, group, (theirs, ours)) for each in packed
                 ]
             except (ValueError, TypeError) as error:
-                logger.warning("%s sent what is no peer message: %s", frame.node, error)
+                logger.warning("%s sent a bad peer message: %s", frame.node, error)
         for name, batch in batches.items():
             ref = self.running.get(name)
             if ref is not None and (peer := self.hosted.get(ref)) is not None:
                 self.deliver(peer, batch)
 
     def deliver(self, peer: Peer, message: Any) -> None:
-        """Have `peer` step `message`, here on the bridge's thread where its own only waits."""
+        """Have `peer` handle `message`: on this thread, the bridge's, if the peer's own thread
+        waits; else on the peer's own thread.
+        """
         if not peer.handle_inline(message):
             tell_if_alive(peer.actor_ref, message)
 
     def deliver_soon(self, peer: Peer, message: Any) -> None:
-        """As `deliver`, from any thread. A peer alone on its node does the bridge's work itself."""
+        """As `deliver`, but called on any thread. A peer that is alone on its node does the
+        bridge's work itself, so it gets the message directly.
+        """
         if self.is_alone(peer) or not self.node.post(partial(self.deliver, peer, message)):
             tell_if_alive(peer.actor_ref, message)
 
     # Clients.
 
     def request(self, address: Address, body: list[Any], *, flush: bool = True) -> Future[Any]:
-        """Bring a request to the peer at `address`, wherever it is. See `requests` for `body`.
+        """Bring a request to the peer at `address`, on this node or another one. For `body` see
+        `replica/requests.py`.
 
-        flush  False: the caller flushes the node, soon
+        flush  False: the caller flushes the node soon
         """
         refuse_in_a_command()
         name, node = address
@@ -209,7 +223,7 @@ class Router:
         return future
 
     def submit(self, name: str, events: list[Any]) -> None:
-        """Tell a peer what clients ask of it, or answer them at once why not."""
+        """Send requests of clients to a peer. Those that it can't take are answered at once."""
         ref = self.running.get(name)
         peer = None if ref is None else self.hosted.get(ref)
         if ref is not None and peer is not None:
@@ -256,7 +270,9 @@ class Router:
         ticket.set(DENIED)
 
     def stop_aside(self, name: str, ticket: Ticket) -> None:
-        """Stopping takes as long as the peer's last batch, so not on the bridge's thread."""
+        """Stop a peer on a thread of its own: this takes as long as the peer's last batch, and must
+        not block the bridge's thread.
+        """
 
         def work() -> None:
             ticket.set(encoding.dumps(self.stop(name)))
@@ -269,15 +285,16 @@ class Router:
 
 
 def is_about_itself(event: Any) -> bool:
-    """Tell whether nobody else can answer for the peer that was asked."""
+    """Return whether only the peer that was asked can answer this request."""
     return type(event) is TakeSnapshot or (type(event) is Ask and event.what != "leader")
 
 
 def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:
-    """Cut a batch into what one frame carries: a large append goes alone, small ones together.
+    """Cut a batch into parts that fit into a frame: a large append has its own, small ones share
+    one.
 
-    A follower far behind is sent `inflight_max` appends at once; in one frame they would be more
-    than `frame_bytes_max`.
+    The leader sends `inflight_max` appends at once to a follower that is far behind; one frame with
+    all of them would be larger than `frame_bytes_max`.
     """
     part: list[Message] = []
     room = bytes_max

@@ -1,4 +1,4 @@
-"""PeerSupervisor: one peer under a supervisor of its own, so that its crash loop ends here."""
+"""PeerSupervisor: the supervisor of one peer. It keeps a peer that crashes repeatedly apart."""
 
 from functools import partial
 from typing import Any
@@ -14,10 +14,11 @@ __all__ = ["PeerSupervisor"]
 
 
 class PeerSupervisor(Supervisor):
-    """Restarts its peer after a crash, from its store; at once, then after longer and longer.
+    """Restarts its peer after a crash, and the peer recovers from its store. The first restart is
+    immediate; then the pauses grow.
 
-    A disk that is full for a minute costs this peer a minute. Its crash loop stays here: the
-    supervisor above, the peers beside it and the node never hear of it.
+    A disk that is full for a minute costs this peer a minute. The crashes end only this peer: the
+    supervisor above, the other peers and the node run on.
     """
 
     def init(
