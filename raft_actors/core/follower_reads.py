@@ -1,8 +1,9 @@
-"""FollowerReads: reads that a follower answers, as soon as it knows what they must see.
+"""FollowerReads: the reads that a follower answers itself, once it has the index they must see.
 
-It asks its leader for the index (thesis 6.4): the leader makes sure, by a round that began after it
-was asked, that it still leads, so all that was committed when the follower asked is at or before
-that index. All reads that wait at a flush share one question.
+The follower asks its leader for that index (thesis 6.4). The leader begins a round of messages
+after the question came, and so makes sure that it still leads. Then everything that was committed
+when the follower asked is at or before the index. All reads that wait at a flush share one
+question.
 """
 
 from collections import deque
@@ -17,7 +18,7 @@ __all__ = ["FollowerReads", "WaitingRead"]
 
 @dataclass(slots=True)
 class WaitingRead:
-    """A read that came at `since`, and must see `index` at least."""
+    """A read that came at the time `since`, and must see the entries up to `index` at least."""
 
     event: Query
     since: float
@@ -25,13 +26,15 @@ class WaitingRead:
 
 
 class FollowerReads:
-    """The reads of one follower, `count` in all. They end with its role.
+    """The waiting reads of one follower, `count` in all. A new role begins with a new object.
 
-    new       those that the leader has not been asked about
-    asked     (number, when, reads), oldest first: an answer to a number is one to all before it
-    known     those whose index is known, and not committed here yet
-    number    of the newest question. Questions of different lives of a peer must differ, or a
-              late answer to an old one would let a read go back in time: the first is drawn
+    new       the reads for which the leader has not been asked yet
+    asked     (number of the question, time, reads), oldest first. An answer to one question also
+              answers the questions before it
+    known     the reads whose index is known, but not committed here yet
+    number    the number of the newest question. A peer that was restarted must not use the numbers
+              of before: a late answer to an old question would give a read an index that is too
+              low. So the first number is random
     """
 
     __slots__ = ("again", "asked", "asked_at", "count", "first", "known", "new", "number")
@@ -50,7 +53,7 @@ class FollowerReads:
         self.count += 1
 
     def question(self, now: float) -> int | None:
-        """Return the number to ask the leader with now, if there is something to ask."""
+        """Return the number of the question to send to the leader now, or None if there is none."""
         if self.new:
             self.number += 1
             self.asked.append((self.number, now, self.new))
@@ -62,13 +65,16 @@ class FollowerReads:
         return self.number
 
     def repeat(self, unanswered_since: float) -> None:
-        """Have the newest question asked again if it was last asked so long ago: it is lost."""
+        """Have the newest question sent again, if it is unanswered and was last sent at or before
+        `unanswered_since`: it is probably lost.
+        """
         self.again = bool(self.asked) and self.asked_at <= unanswered_since
 
     def answered(self, number: int, index: int) -> float:
-        """Take the answer; return when the newest of the questions that it answers was asked.
+        """Note the answer to a question; return when the newest question that it answers was asked.
 
-        Minus infinity for an answer to no question of these, or to one answered before.
+        Returns minus infinity if no waiting question is answered: the number is not of this
+        follower, or the question was answered before.
         """
         when = -inf
         if not self.first < number <= self.number:
@@ -81,7 +87,7 @@ class FollowerReads:
         return when
 
     def ready(self, commit_index: int) -> list[WaitingRead]:
-        """Return, and forget, the reads whose index is committed here."""
+        """Remove and return the reads whose index is committed here."""
         ready = [waiting for waiting in self.known if waiting.index <= commit_index]
         if ready:
             self.known = [waiting for waiting in self.known if waiting.index > commit_index]
@@ -89,12 +95,14 @@ class FollowerReads:
         return ready
 
     def oldest(self) -> float:
-        """When the read came that waits longest, or nearly so; infinity if none waits."""
+        """Return the time at which the oldest waiting read came, or nearly the oldest; infinity if
+        none waits.
+        """
         groups = (self.asked[0][2] if self.asked else [], self.known, self.new)
         return min((group[0].since for group in groups if group), default=inf)
 
     def given_up(self, now: float, timeout: float) -> list[WaitingRead]:
-        """Return, and forget, the reads that have waited so long."""
+        """Remove and return the reads that have waited for `timeout` seconds or more."""
         given_up = [waiting for waiting in self.all() if waiting.since + timeout <= now]
         if given_up:
             self.new = [waiting for waiting in self.new if waiting.since + timeout > now]

@@ -1,6 +1,7 @@
 """Founding: a group that is being founded, with a configuration that is in no log yet.
 
-A founder asks for votes like anyone. When it wins, its first entry is that configuration.
+A founder asks for votes like every candidate. If it wins, it appends that configuration as the
+first entry.
 """
 
 from collections.abc import Iterable
@@ -16,16 +17,16 @@ from raft_actors.names import Address
 __all__ = ["FOUNDING_TIMEOUTS", "Founding"]
 
 FOUNDING_TIMEOUTS = 5
-"""How many longest election timeouts a founder waits for a majority before it gives up."""
+"""A founder without a majority gives up after so many longest election timeouts."""
 
 
 @dataclass(slots=True)
 class Founding:
     """A group that is being founded: it exists once a majority has its first entry.
 
-    heard     the incarnations of those that have answered in this round
-    member    who has answered in this round that it is of a group already
-    answered  who has answered in any round
+    heard     the peers that have answered in this round, and their incarnations
+    member    a peer that has answered in this round and belongs to a group already, or None
+    answered  the peers that have answered in any round
     """
 
     configuration: Configuration
@@ -37,7 +38,9 @@ class Founding:
 
     @classmethod
     def of(cls, event: Configure, *, now: float, config: Config) -> "Founding":
-        """Begin. Who declares its members never gives up: they may be started days later."""
+        """Begin to found a group. A peer that declares its members never gives up, because the
+        other members may be started days later.
+        """
         configuration = Configuration.founding(event.members, event.learners, event.witnesses)
         give_up_at = now + FOUNDING_TIMEOUTS * config.max_election_timeout
         return cls(configuration, event.ticket, inf if event.declared else give_up_at)
@@ -52,28 +55,32 @@ class Founding:
         return None
 
     def begin_round(self) -> None:
-        """Ask all anew: a disk may be another by now, and a group may be gone."""
+        """Forget the answers, and ask all members again: a member may have another data directory
+        by now, and the group of a member may be gone.
+        """
         self.heard, self.member = {}, None
 
     def hear(self, reply: Message) -> None:
-        """Note who has answered, with which disk, and whether it is of a group."""
+        """Note the sender of an answer, its incarnation, and whether it belongs to a group."""
         self.heard[reply.source] = reply.source_incarnation
         self.answered.add(reply.source)
         if is_group(reply.group):
             self.member = reply.source
 
     def has_heard(self, others: Iterable[Address]) -> bool:
-        """Tell whether all have answered in this round, and none is of a group."""
+        """Tell whether all of `others` have answered in this round, and none belongs to a group."""
         return self.member is None and self.heard.keys() >= set(others)
 
     def silent(self, others: Iterable[Address]) -> list[Address]:
-        """Return who has never answered; nobody where a group is the reason to give up."""
+        """Return the peers that have never answered; none if the founder gives up for another
+        reason, a peer that belongs to a group.
+        """
         if self.member is not None:
             return []
         return [other for other in others if other not in self.answered]
 
     def failure(self) -> Any:
-        """Return what is answered when the founder gives up."""
+        """Return the answer to the client if the founder gives up."""
         if self.member is not None:
             return ("error", ("in_another_group", [self.member]))
         return ("error", "peers_not_responding")

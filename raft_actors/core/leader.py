@@ -1,4 +1,4 @@
-"""Leader: take commands, copy them to the followers, commit what a majority holds (§5.3, §5.4)."""
+"""Leader: take commands, replicate them, commit what a majority has saved (§5.3, §5.4)."""
 
 from collections.abc import Iterable
 from math import inf
@@ -42,7 +42,7 @@ from raft_actors.names import Address
 __all__ = ["Leader"]
 
 SLOW_SAVES = 3
-"""So many saves in a row that each took half an election timeout are no hiccup of the disk."""
+"""After so many saves in a row of half an election timeout or more the disk counts as slow."""
 
 
 class Leader(Reconfiguration, LeadershipTransfer):
@@ -56,9 +56,9 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.watch(state.voters.everyone)
 
     def begin(self) -> None:
-        """Write the term's first entry: what the terms before left commits with it (§8).
+        """Append the term's first entry. With it the entries of earlier terms commit (§8).
 
-        The first leader of a group writes the configuration that it was founded with.
+        The first leader of a group appends the group's first configuration.
         """
         state = self.state
         founding, state.founding = state.founding, None
@@ -70,7 +70,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.append(CONFIG, founded.encode(), founding.ticket)
             self.watch(())
             if state.machine_version_max > state.machine_version:
-                # No command has run, so nobody need know how it ran as an older version.
+                # No command has run yet, so the group can begin with the newest version.
                 self.append_version(state.machine_version_max)
 
     @property
@@ -79,7 +79,9 @@ class Leader(Reconfiguration, LeadershipTransfer):
         return self.beat_at if works else inf
 
     def hears_a_leader(self) -> bool:
-        """It is the leader, and while a majority answers it is not to be deposed."""
+        """True: this peer is the leader, and gives no vote against itself. If no majority answers,
+        `on_tick` ends its leadership.
+        """
         return True
 
     # Clients.
@@ -90,7 +92,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             state.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if len(event.command) > self.command_bytes_max:
-            # In the log it could never be sent, and nothing after it either.
+            # Such an entry could never be sent to a follower, nor could the entries after it.
             state.answer(event.ticket, ("error", "command_too_large"))
             return
         if self.is_overloaded():
@@ -104,10 +106,10 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.tickets.append(event.ticket)
 
     def on_query(self, event: Query) -> None:
-        """Remember what the read must see: all that is committed now.
+        """Note the index that the read must see: everything that is committed now.
 
-        A new leader knows only once its first entry commits how far its predecessors had
-        committed, so the read waits for that entry at least (thesis 6.4, step 1).
+        A new leader does not know how far the leaders before it had committed until its own first
+        entry is committed. So the read must see that entry at least (thesis 6.4, step 1).
         """
         state = self.state
         if state.is_witness:
@@ -125,7 +127,9 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.reads.add(read)
 
     def on_read_index(self, request: ReadIndex) -> None:
-        """A follower's reads are confirmed as the leader's own are; only the answer differs."""
+        """Confirm the leadership for a follower's reads as for the leader's own; then answer the
+        follower with the index.
+        """
         state = self.state
         index = max(state.commit_index, self.first)
         reply = ReadIndexReply(
@@ -135,7 +139,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.reads.add(Read(index, b"", reply))
 
     def holds_lease(self) -> bool:
-        """Tell whether nobody else can lead now, by the promises of a majority."""
+        """Tell whether no other peer can be leader now, because of the promises of a majority."""
         if self.lease.broken:
             return False
         return self.state.now < self.quorum_value(PROMISED, own=inf)
@@ -143,7 +147,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
     # Followers.
 
     def flush(self) -> None:
-        """Send each follower what it lacks, in one round for all reads that wait."""
+        """Send each follower the entries that it lacks. All reads that wait share one round."""
         if self.reads.start_round():
             self.lease.round_began(self.reads.round, self.state.now)
             for progress in self.progress.values():
@@ -159,8 +163,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.finish_transfer(self.transfer)
 
     def watch(self, newcomers: Iterable[Address]) -> None:
-        """And hand over to nobody who has left: a witness does so in the middle of a change, and
-        whom it makes room for may be the one that the change removes.
+        """Also end a leadership transfer to a peer that is no voter any more. A witness begins a
+        transfer even during a change, so the change may remove the target.
         """
         super().watch(newcomers)
         if self.transfer is not None and not self.state.voters.votes(self.transfer.target):
@@ -172,7 +176,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.judge_postponed()
 
     def judge_postponed(self) -> None:
-        """Look again at what could not be judged when it came."""
+        """Judge the postponed requests again."""
         postponed, self.postponed = self.postponed, []
         for event, until in postponed:
             if isinstance(event, Transfer):
@@ -195,7 +199,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
                 self.advance(self.change)
 
     def on_written(self, written: Written) -> None:
-        """Count the own log only now that it is durable (thesis 10.2.1)."""
+        """Count the leader's own log for commits: only now, as it is saved (thesis 10.2.1)."""
         log = self.state.log
         slow = written.took_s > self.state.config.min_election_timeout / 2
         self.slow = self.slow + 1 if slow else 0
@@ -208,7 +212,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.commit()
 
     def on_node_lost(self, lost: NodeLost) -> None:
-        """Don't send entries into a broken link: probe until its peer answers again."""
+        """Stop sending entries over the broken connection: probe until the follower answers."""
         for (_name, node), progress in self.progress.items():
             if node == lost.node:
                 progress.lost()
@@ -216,7 +220,9 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.end_transfer(("error", ("peers_not_responding", [self.transfer.target])))
 
     def on_tick(self, _tick: Tick) -> None:
-        """Speak to everyone, or give up an office that no majority has answered for (6.2)."""
+        """Send heartbeats; or step down, if no majority has answered for an election timeout
+        (thesis 6.2).
+        """
         state, config = self.state, self.state.config
         if state.now < self.beat_at:
             return
@@ -231,7 +237,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.step_down()
             return
         if self.change is not None and not self.change.appended:
-            self.advance(self.change)  # a newcomer that has all there is sends no more news
+            # Replies call `advance` only if a log matches further: a complete log does not.
+            self.advance(self.change)
         if self.change is not None:
             self.give_up_on_the_slow(self.change)
         self.judge_postponed()
@@ -255,14 +262,17 @@ class Leader(Reconfiguration, LeadershipTransfer):
                 shipment.go_back()
 
     def on_append(self, request: AppendEntries | InstallSnapshot) -> None:
-        """Two leaders in one term would end all promises: stop here and be restarted. What is no
-        member can't lead this term, whatever it says.
+        """Fail if a member also leads this term: with two leaders in one term nothing is safe, so
+        this peer ends, and its supervisor restarts it. A peer that is no member can't be the
+        leader of this term, so its message is ignored.
         """
         if request.source in self.state.voters.everyone:
             raise AssertionError(f"{request.source} also leads term {request.term} (§5.2)")
 
     def leave(self) -> None:
-        """Say of each command that its outcome is unknown, of each read that it was not done."""
+        """Answer each waiting command that its outcome is unknown, and each read that it was not
+        done.
+        """
         state = self.state
         if self.transfer is not None:
             self.end_transfer(("ok", self.transfer.target))

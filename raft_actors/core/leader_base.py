@@ -1,9 +1,9 @@
-"""What the parts of a leader work on. It ends with the leadership, as every role.
+"""The state of a leader, on which its parts work. A new leader begins with a new object.
 
-Replication         brings the log to the followers, and counts what they have (§5.3, §5.4)
-Reconfiguration     takes the group from one configuration, or machine version, to another (§6)
-LeadershipTransfer  makes room for another leader (thesis 3.10)
-Leader              all three, and the clients
+Replication         sends the log to the followers, and counts what they have saved (§5.3, §5.4)
+Reconfiguration     changes the group's configuration, or its machine version (§6)
+LeadershipTransfer  hands the leadership over to another member (thesis 3.10)
+Leader              has all three parts, and handles the clients' requests
 """
 
 from collections import deque
@@ -28,14 +28,15 @@ __all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "LeaderBase", "PendingTransfer
 MATCH, ROUND, HEARD, PROMISED = map(attrgetter, ("match", "round", "heard", "promised_until"))
 HEARTBEATS_MISSED_MAX = 4
 POSTPONED_MAX = 16
-"""Clients' wishes that wait; scripts of as many people, no more."""
+"""Most postponed requests of clients. More are not expected: people change members by hand or with
+scripts."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
-    """A leader that makes room for `target`, until `give_up_at`; `ticket` hears how it ends.
+    """A leadership transfer to `target`; it is given up at `give_up_at`.
 
-    Nobody does if the leader itself wished it: then `ticket` is None.
+    `ticket` receives the result; None if the leader itself has begun the transfer.
     """
 
     target: Address
@@ -46,23 +47,27 @@ class PendingTransfer:
 class LeaderBase(Role):
     """The one peer of its term that writes the log.
 
-    began     when its term did, seconds of `state.now`
-    first     index of this term's first entry; nothing is committed or read before it commits
-    frame_bytes  what one frame to any of those that it sends to holds: the nodes agree on it
-    command_bytes_max  of a command that it takes, which goes into such a frame
-    stuck     who can't be sent an entry, for no frame to its node holds it: its index and size
-    written   how far its own log is durable: its own vote in the count
-    progress  what it knows of every other member
-    tickets   who waits for the entries from `answered + 1` on; None where nobody does
-    transfer  to whom it hands over, if it does (thesis 3.10)
-    change    the change of members that is under way here, if one is
-    postponed  clients' wishes that it can't judge yet, and until when each may wait
-    removed   who was removed and may not have heard of it yet, and until when it is told
-    amnesiacs  who has lost entries that it had acknowledged, and is to be learned anew
-    slow      how many of its last saves took long, in a row
-    check_disks  whether the next flush looks whose disk is quicker
-    machine_version  what it has moved the group's machines to, or found them at
-    lease     until when reads need no round
+    began     when the leadership began, seconds of `state.now`
+    first     index of this term's first entry; before it commits, nothing is committed or read
+    frame_bytes  bytes of the smallest frame to a peer that the leader sends to
+    command_bytes_max  largest command that the leader accepts, so that it fits into such a frame
+    stuck     the followers that can't be sent an entry because no frame to their node holds it,
+              with the index and size of this entry
+    written   last index of the leader's own log that is saved; it counts for commits
+    progress  the progress of every other member, and of others that the leader sends to
+    tickets   the tickets of the entries from `answered + 1` on; None for an entry without one
+    transfer  the leadership transfer that is going on, or None (thesis 3.10)
+    change    the change of members that is going on here, or None
+    postponed  clients' requests that can't be judged yet, with the time until which each may wait
+    removed   the peers that were removed, and may not know it yet, with the time until which they
+              are sent the log
+    amnesiacs  the members that have lost entries which they had acknowledged; their data
+              directories are to be taken out of the configuration and put in again
+    slow      how many saves in a row, up to the last one, were slow
+    check_disks  whether the next flush looks for a follower with a faster disk
+    machine_version  the version to which this leader has moved the group's state machines, or
+              the one it found
+    lease     from the followers' promises: until when reads need no round
     """
 
     __slots__ = ("amnesiacs", "answered", "beat_at", "began", "change", "check_disks",
@@ -98,7 +103,9 @@ class LeaderBase(Role):
         self.machine_version = state.machine_version
 
     def knows(self, peer: Address) -> bool:
-        """Also newcomers that are not in the configuration yet, and nobody that was removed."""
+        """Like `Role.knows`, and also True for newcomers that are not in the configuration yet, but
+        not for peers that were removed.
+        """
         return super().knows(peer) or (peer in self.progress and peer not in self.removed)
 
     def append(self, kind: int, payload: bytes, ticket: Any) -> None:
@@ -107,7 +114,7 @@ class LeaderBase(Role):
         self.tickets.append(ticket)
 
     def take_tickets(self, through: int) -> list[Any]:
-        """Return the tickets of the entries after the last ones taken, up to `through`."""
+        """Return the tickets up to the entry `through` that were not taken before."""
         taken = [self.tickets.popleft() for _ in range(through - self.answered)]
         self.answered = max(self.answered, through)
         return taken
@@ -116,7 +123,9 @@ class LeaderBase(Role):
         return len(self.tickets) + self.reads.count >= self.state.config.proposals_max
 
     def is_removed(self) -> bool:
-        """A leader that is no member leads until that is committed (thesis 4.2.2)."""
+        """Tell whether a committed configuration has removed this leader. It leads until that
+        configuration is committed (thesis 4.2.2).
+        """
         configuration = self.state.configuration
         return configuration.index <= self.state.commit_index and not configuration.votes(
             self.state.peer
@@ -126,33 +135,43 @@ class LeaderBase(Role):
         return self.change is not None or bool(self.state.configuration.old)
 
     def transfer_candidates(self) -> list[Address]:
-        """Who could lead after it, if they live: a witness has no state to lead with."""
+        """The voters that could be the next leader, if they are alive. A witness could not, as it
+        has no state.
+        """
         witnesses = self.state.configuration.witnesses
         return [member for member in self.state.others() if member not in witnesses]
 
     def is_alive(self, member: Address) -> bool:
-        """Tell whether it has answered one of the last few heartbeats: else it can't take over.
+        """Tell whether a member has answered one of the last few heartbeats. If not, it can't take
+        over the leadership.
 
-        Who has not answered in this term may be away for long: a new leader can't know.
+        A member that has not answered in this term counts as not alive: a new leader can't know
+        for how long the member has been away.
         """
         state, progress = self.state, self.progress[member]
         heard_since = state.now - HEARTBEATS_MISSED_MAX * state.config.heartbeat_timeout
         return progress.is_connected and progress.heard >= heard_since
 
     def may_answer_yet(self, members: Iterable[Address]) -> bool:
-        """Tell whether one of these has not answered in this term, and had little time for it."""
+        """Tell whether one of `members` has not answered in this term, and the term is so new that
+        its answer may still come.
+        """
         is_new = self.state.now - self.began < self.state.config.max_election_timeout
         return is_new and any(self.progress[member].heard == -inf for member in members)
 
     def postpone(self, event: Configure | Transfer, until: float) -> bool:
-        """Have this judged again, when something commits and with each heartbeat; may it wait?"""
+        """Postpone a request: it is judged again after each commit and at each heartbeat. Return
+        False if it may not wait: its time is over, or too many wait already.
+        """
         if self.state.now >= until or len(self.postponed) >= POSTPONED_MAX:
             return False
         self.postponed.append((event, until))
         return True
 
     def quorum_value(self, what: Callable[[Progress], float], *, own: float) -> float:
-        """Return the largest value that a majority has reached; who doesn't count has none."""
+        """Return the largest value that a majority has reached. `own` is this leader's value. A
+        member that does not count (`Progress.is_counted`) has none.
+        """
         values = {peer: what(known) for peer, known in self.progress.items() if known.is_counted}
         values[self.state.peer] = own
         return self.state.voters.quorum_value(values)

@@ -1,4 +1,4 @@
-"""Leadership transfer: how a leader makes room for another (thesis 3.10)."""
+"""Leadership transfer: how a leader hands the leadership over to another member (thesis 3.10)."""
 
 from typing import Any
 
@@ -9,21 +9,24 @@ from raft_actors.names import Address
 __all__ = ["LeadershipTransfer"]
 
 HAND_OVER_S_MAX = 1.0
-"""Writers are sent away meanwhile, so not for long, whatever the election timeout; who asks for it
-may be about to end, and waits no longer for those that have not answered yet."""
+"""Longest time of a transfer, seconds. It is short, also with a long election timeout, because
+commands are refused meanwhile. A request for a transfer is also postponed no longer than that,
+because the node that sends it may be about to end."""
 
 
 class LeadershipTransfer(LeaderBase):
-    """The part of a leader that deals with its own end."""
+    """The part of a leader that ends its own leadership."""
 
     __slots__ = ()
 
     def on_transfer(self, event: Transfer, until: float | None = None) -> None:
-        """Make room for another member: take no more commands, and wait until it has them all.
+        """Begin to hand over to another member: take no more commands, and wait until the target
+        has all entries.
 
-        Then nothing is lost by the change, and nothing is left with an unknown outcome.
+        So no command gets an unknown outcome by the change of leaders.
 
-        until  when to refuse it, if it was postponed: a new leader has not heard yet who lives
+        until  when to refuse the request, if it was postponed because a new leader does not know
+               yet which members are alive; None at the first call
         """
         state = self.state
         target = event.target or self.fittest()
@@ -64,9 +67,9 @@ class LeadershipTransfer(LeaderBase):
             self.state.answer(transfer.ticket, answer)
 
     def fittest(self, match_min: int = 0) -> Address:
-        """The voter with the longest log, of those the one heard last; this peer if there's none.
-
-        Only who lives can take an office over, and has the log up to `match_min` at least.
+        """Return the voter with the longest log; of several, the one that answered last. Only
+        voters count that are alive, keep a state and have the log up to `match_min`. If there is
+        none, return this peer.
         """
         fitness = {
             member: (progress.match, progress.heard)
@@ -76,31 +79,33 @@ class LeadershipTransfer(LeaderBase):
         return max(fitness, key=fitness.__getitem__, default=self.state.peer)
 
     def yield_to_a_quicker_disk(self) -> None:
-        """Hand over to a follower that had saved all by the time this peer's slow save was done.
+        """Hand over to a follower that had saved all entries before this peer's slow save returned.
 
-        Its answer waited here while the save kept this peer from reading it, and from speaking:
-        one more hiccup, and the followers elect by themselves. If all disks are slow nobody is
-        quicker, and the office stays where it is.
+        During a save this peer reads no message and sends no heartbeat, so a longer save would let
+        the followers start an election. If all disks are slow, there is no such follower, and this
+        peer stays the leader.
         """
         quicker = self.fittest(self.written)
         if self.transfer is None and not self.is_changing() and quicker != self.state.peer:
             self.begin_transfer(quicker, None)
 
     def hand_over_state(self) -> None:
-        """A witness makes room for one that keeps the state, as soon as there is one.
+        """Hand over from a witness to a member with the state, as soon as one is alive.
 
-        Also in the middle of a change: whose log begins too late for a newcomer, or for a member
-        that was away, can't help it without a snapshot, and a witness has none to send.
+        The witness does so even during a change of members: a newcomer, or a member that was away,
+        may need a snapshot, and a witness has none to send.
         """
         keeper = self.fittest()
         if self.transfer is None and keeper != self.state.peer:
             self.begin_transfer(keeper, None)
 
     def finish_transfer(self, transfer: PendingTransfer) -> None:
-        """Tell the successor to stand, once it lacks nothing (thesis 3.10).
+        """Send TimeoutNow to the target, once it has the whole log (thesis 3.10) and no client
+        waits for an answer.
 
-        And once nobody waits for an answer. What nobody waits for need not be committed: to commit
-        a witness's first entry it may take one whom only the successor can bring up to date.
+        Entries without a waiting client need not be committed before. A witness may not be able to
+        commit its first entry: the majority may need a member that lacks entries which only the
+        target, with its snapshot, can send.
         """
         if all(ticket is None for ticket in self.tickets):
             last_index = self.state.log.last_index
@@ -108,7 +113,7 @@ class LeadershipTransfer(LeaderBase):
                 self.state.send(self.timeout_now(transfer.target))
 
     def step_down(self) -> None:
-        """Name a successor, and lead no more."""
+        """Send TimeoutNow to a successor, and become a follower."""
         state = self.state
         successor = self.fittest()
         if successor != state.peer:
@@ -123,10 +128,12 @@ class LeadershipTransfer(LeaderBase):
         return TimeoutNow(source=state.peer, target=successor, group=state.group, term=state.term)
 
     def last_messages(self) -> list[Message]:
-        """Name a successor: else the others wait for an election timeout.
+        """Return a TimeoutNow for a successor, so that the others need not wait for an election
+        timeout.
 
-        Who is to follow a leader that can't save what it has sent already lacks nothing that is
-        committed: it is elected by a majority like anyone (§5.4.1).
+        That is safe also if this leader ends because it can't save entries that it has sent
+        already: the successor must win the votes of a majority like every candidate, so it has all
+        committed entries (§5.4.1).
         """
         successor = self.fittest()
         return [] if successor == self.state.peer else [self.timeout_now(successor)]

@@ -1,11 +1,12 @@
-"""Lease: until when no other leader can be elected, for reads that ask nobody (thesis 6.4.1).
+"""Lease: the time until which no other leader can be elected, so that reads need no round of
+messages (thesis 6.4.1).
 
-A follower that answers a leader promises for how long, by its own clock, it elects nobody else.
-The leader counts from when the round began that was answered, by its own clock, and shortens the
-promise by what the two clocks may differ: so its lease ends before the promise does. What a
-majority has promised holds, for every election needs one of them.
+A follower that answers a leader promises to elect no other leader for some time of its own clock.
+The leader counts this time by its own clock, from the beginning of the round that was answered, and
+shortens it by the possible difference of the two clocks. So the lease ends before the promise does.
+A promise of a majority is enough, because every election needs a vote of this majority.
 
-An order to stand breaks the promise, whenever it may arrive: after one there is no lease any more.
+TimeoutNow breaks the promise, whenever it arrives. So after a leader has sent one, it has no lease.
 """
 
 from collections import deque
@@ -15,11 +16,11 @@ __all__ = ["Lease"]
 
 
 class Lease:
-    """What a leader knows of its lease. It ends with the leadership.
+    """What a leader knows of its lease. A new leader begins with a new object.
 
-    drift_max  how much faster a follower's clock may run: 0.01 is a hundredth. None: no leases
-    began      (round, when) of the rounds that may still be answered, oldest first
-    timeout    seconds after which an answer to a round is worth nothing
+    drift_max  how much faster a follower's clock may run; 0.01 is one percent. None: no leases
+    began      (round, time of its begin) of the rounds that may still be answered, oldest first
+    timeout    after so many seconds an answer to a round gives no lease
     """
 
     __slots__ = ("began", "broken", "drift_max", "timeout")
@@ -39,7 +40,7 @@ class Lease:
             began.popleft()
 
     def promised_until(self, number: int, promise_ms: int) -> float:
-        """Return until when the promise that came with the answer to a round holds."""
+        """Return the time until which a promise holds that came with the answer to a round."""
         if self.broken or not promise_ms:
             return -inf
         began = self.began

@@ -1,8 +1,8 @@
-"""Log: the entries of one peer, as frames. The newest are in memory, the rest in its store.
+"""Log: the entries of one peer, as encoded frames. The newest ones are also in memory.
 
-1 .. base          compacted away
-base+1 .. last     in the store, once saved
-tail_first .. last in `tail`, in memory; all that is unsaved is here
+1 .. base           removed: a snapshot has replaced them
+base+1 .. last      in the store, as soon as they are saved
+tail_first .. last  in `tail`, in memory; all unsaved entries are among these
 """
 
 from bisect import bisect_right
@@ -15,17 +15,17 @@ from raft_actors.errors import LogCompacted, StoreCorrupt
 __all__ = ["EntryReader", "Log"]
 
 READ_AT_ONCE = 64
-"""Entries read back from the store together."""
+"""How many entries are read from the store at once."""
 
 
 class EntryReader(Protocol):
-    """Where saved entries are read back; every log store is one."""
+    """The source of saved entries. Every log store is one."""
 
     def entries(self, first: int, last: int) -> list[bytes]: ...
 
 
 class Log:
-    """A peer's log. Indexes start at 1; index 0 is the empty log's end, of term 0."""
+    """A peer's log. Indexes start at 1. An empty log ends at index 0, with term 0."""
 
     __slots__ = ("base", "base_term", "cache_bytes", "last_index", "last_term", "reader",
                  "tail", "tail_bytes", "tail_first", "unsaved")  # fmt: skip
@@ -69,10 +69,10 @@ class Log:
         return self.read(first, tail_first - 1) + self.tail[: last - tail_first + 1]
 
     def read(self, first: int, last: int) -> list[bytes]:
-        """Read entries back from the store, to be sent or applied as they are.
+        """Read entries from the store, to send or apply them.
 
-        Raises StoreCorrupt for one that is not what its leader wrote: the peer ends, and looks
-        through all of its log before it goes on (see `replica.recovery`).
+        Raises StoreCorrupt for an entry with a wrong checksum, which is not what its leader wrote.
+        The peer then ends; at its restart it checks its whole log (see `replica.recovery`).
         """
         entries = self.reader.entries(first, last)
         if damaged := first_damaged(entries, first):
@@ -80,15 +80,15 @@ class Log:
         return entries
 
     def some(self, first: int, last: int) -> list[bytes]:
-        """Return entries from `first` on, at least one, up to `last`: those in memory, or a few
-        of those that are not, however large they are."""
+        """Return at least one entry from `first` on, and none after `last`. Entries in memory are
+        all returned; of entries in the store at most READ_AT_ONCE, whatever their size."""
         tail_first = self.tail_first
         if first >= tail_first:
             return self.between(first, last)
         return self.between(first, min(last, tail_first - 1, first + READ_AT_ONCE - 1))
 
     def batch(self, first: int, bytes_max: int) -> list[bytes]:
-        """Return entries from `first` on, at least one and no more than `bytes_max` in all."""
+        """Return entries from `first` on: at least one, and otherwise at most `bytes_max` bytes."""
         entries: list[bytes] = []
         room = bytes_max
         while first <= self.last_index:
@@ -119,12 +119,13 @@ class Log:
     def extend(self, index: int, entries: list[bytes]) -> int:
         """Write `entries` after `index` and return the first index that changed.
 
-        Entries already here stay, even if they are the last of a longer log: a late or repeated
-        request must not shorten it. The first that differs, and all after it, are replaced
-        (Raft §5.3; Figure 2, AppendEntries 3 and 4). Frames are compared, never decoded.
+        If the log has the same entries already, nothing is cut off, even if more entries follow
+        them: a late or repeated request must not shorten the log. From the first entry that
+        differs on, the log is replaced (Raft §5.3; Figure 2, AppendEntries 3 and 4). Frames are
+        compared as bytes, never decoded.
 
-        index     base <= index <= last_index; `entries` follow it
-        returns   index + len(entries) + 1 when nothing changed
+        index     the entry before `entries`: base <= index <= last_index
+        returns   index + len(entries) + 1 if nothing changed
         """
         if not entries:
             return index + 1
@@ -143,7 +144,7 @@ class Log:
         return index + same + 1
 
     def truncate(self, last: int) -> None:
-        """Forget what lies after `last`."""
+        """Remove the entries after `last`."""
         if last < self.tail_first - 1:
             self.tail, self.tail_bytes, self.tail_first = [], 0, last + 1
         else:
@@ -155,7 +156,7 @@ class Log:
         self.last_term = self.term_at(last)
 
     def compact(self, through: int) -> None:
-        """Let the log begin after `through`, a saved entry that a snapshot covers."""
+        """Remove the entries up to `through`, a saved entry: a snapshot has replaced them."""
         assert self.base <= through < self.unsaved, "only what is saved is compacted"
         self.base, self.base_term = through, self.term_at(through)
         if through >= self.tail_first:
@@ -165,23 +166,25 @@ class Log:
             self.tail_first = through + 1
 
     def restart(self, index: int, term: int) -> None:
-        """Let the log be empty after `index`, of `term`: a snapshot stands for all of it (§7)."""
+        """Make the log empty, with its end at `index` of `term`: a snapshot replaces it (§7)."""
         self.base = self.last_index = index
         self.base_term = self.last_term = term
         self.tail, self.tail_bytes = [], 0
         self.tail_first = self.unsaved = index + 1
 
     def take_unsaved(self) -> tuple[int, list[bytes]]:
-        """Return (first, entries) not handed out yet. The caller makes them durable at once."""
+        """Return (first index, entries) of the entries that no call has returned before. The caller
+        saves them at once.
+        """
         first = self.unsaved
         entries = self.tail[first - self.tail_first :]
         self.unsaved = self.last_index + 1
         return first, entries
 
     def trim(self) -> None:
-        """Drop the oldest saved entries from memory when the tail outgrows its bound.
+        """Drop the oldest saved entries from memory if the tail is larger than `cache_bytes`.
 
-        Half of the bound goes at once, so that the cost is small for each entry.
+        The tail is cut to half of that at once, so that the cost for each entry stays small.
         """
         if self.tail_bytes <= self.cache_bytes:
             return
@@ -196,10 +199,10 @@ class Log:
         self.tail_first += count
 
     def newest_at_or_before(self, index: int, term: int) -> int:
-        """Return the last index up to `index` whose entry is of `term` or an older one.
+        """Return the last index up to `index` whose entry is of `term` or of an older term.
 
-        Terms never fall along a log, so a binary search finds it in a few reads. Returns `base`
-        when every kept entry is newer.
+        Terms never fall along a log, so a binary search finds the index in a few reads. Returns
+        `base` if the terms of all entries in the log are newer.
         """
         low, high = self.base, min(index, self.last_index)
         while low < high:
@@ -211,8 +214,9 @@ class Log:
         return low
 
     def is_no_newer_than(self, *, last_index: int, last_term: int) -> bool:
-        """Tell whether a log that ends so is at least as up to date as this one (§5.4.1).
+        """Tell whether a log with this end is at least as up to date as this one (§5.4.1).
 
-        The later last term wins; in the same term, the longer log.
+        The log whose last entry has the later term is more up to date; if the terms are equal, the
+        longer log is.
         """
         return (last_term, last_index) >= (self.last_term, self.last_index)

@@ -1,9 +1,11 @@
-"""Membership change: one that is under way, and its newcomers (§6; thesis 4.3, 4.2.1).
+"""Membership change: a change that is going on, and its newcomers (§6; thesis 4.3, 4.2.1). It has
+three phases:
 
-catch up    newcomers get the log before they count, so that the change can't stall commits
-            until it is appended, the change can be called off
-joint       old and new majorities are both needed, from the append on
-settled     appended when the joint one is committed; the change is over when this commits
+catch up    the newcomers get the log before they count as members, so that the change does not
+            stop commits. In this phase the change can be called off
+joint       the joint configuration was appended: old and new majorities are both needed
+settled     the joint configuration has committed, and the new one was appended. When this one
+            commits, the change has ended
 """
 
 from collections.abc import Iterable
@@ -16,20 +18,20 @@ from raft_actors.names import Address
 __all__ = ["CATCH_UP_TIMEOUTS", "ROUNDS_MAX", "CatchUp", "MembershipChange"]
 
 CATCH_UP_TIMEOUTS = 10
-"""How many longest election timeouts a newcomer may stay without any progress."""
+"""A newcomer without any progress for so many longest election timeouts ends the change."""
 
 ROUNDS_MAX = 10
-"""How many rounds a newcomer's race may have (thesis 4.2.1)."""
+"""A newcomer that has not caught up after so many rounds ends the change (thesis 4.2.1)."""
 
 
 class CatchUp:
-    """One newcomer's race after the end of the log, in rounds (thesis 4.2.1).
+    """How one newcomer catches up with the growing log, in rounds (thesis 4.2.1).
 
-    A round copies what the log held when it began. When one takes less than an election timeout,
-    the next would take less still: the newcomer keeps up. When none of ROUNDS_MAX did, it never
-    will.
+    A round copies the entries that the log had when the round began. If a round takes less than an
+    election timeout, the next one would take even less: the newcomer has caught up. If none of
+    ROUNDS_MAX rounds was so short, it never will.
 
-    rounds  how many have ended, each too late
+    rounds  how many rounds have ended that took too long
     """
 
     __slots__ = ("began", "goal", "moved", "position", "rounds")
@@ -41,7 +43,9 @@ class CatchUp:
         self.position = (0, 0)
 
     def keeps_up(self, progress: Progress, *, last_index: int, now: float, within: float) -> bool:
-        """Look at how far it is. `within` is the election timeout, seconds."""
+        """Note how far the newcomer is; return whether it has caught up. `within` is the election
+        timeout, seconds.
+        """
         if progress.position > self.position:
             self.position, self.moved = progress.position, now
         if progress.match < self.goal:
@@ -54,7 +58,9 @@ class CatchUp:
 
 
 class MembershipChange:
-    """What the client wants, which newcomers it waits for, and whether it is in the log yet."""
+    """The configuration that a client wants, the newcomers that the change waits for (`racing`),
+    and whether the configuration is in the log yet (`appended`).
+    """
 
     __slots__ = ("appended", "racing", "target", "ticket")
 
@@ -68,9 +74,9 @@ class MembershipChange:
         self.racing = {peer: CatchUp(goal=goal, now=now) for peer in newcomers}
 
     def silent(self, *, now: float, timeout: float) -> list[Address]:
-        """Return the newcomers that have not moved for `timeout` seconds."""
+        """Return the newcomers without any progress for `timeout` seconds."""
         return [peer for peer, race in self.racing.items() if now - race.moved > timeout]
 
     def too_slow(self) -> list[Address]:
-        """Return the newcomers that move, and don't catch up."""
+        """Return the newcomers that make progress, but don't catch up."""
         return [peer for peer, race in self.racing.items() if race.rounds >= ROUNDS_MAX]

@@ -1,4 +1,4 @@
-"""Quorum: what a majority has reached."""
+"""Quorum: the value that a majority has reached."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ __all__ = ["majority_value"]
 
 
 def majority_value(values: Sequence[float]) -> float:
-    """Return the largest value that more than half of `values` are at or above.
+    """Return the largest value that more than half of `values` have reached.
 
-    It serves match indexes (what is committed, §5.3), confirmed rounds (which reads may answer,
-    thesis 6.4) and times last heard (whether the leader still leads, thesis 6.2) alike.
+    The values are match indexes (which entries are committed, §5.3), confirmed rounds (which reads
+    may be answered, thesis 6.4), times of the last answer (whether the leader still leads, thesis
+    6.2) or ends of promises (whether it has a lease, thesis 6.4.1).
     """
     return sorted(values)[(len(values) - 1) // 2]

@@ -1,7 +1,8 @@
 """Reads: linearizable reads that cost no log write (thesis 6.4).
 
-A read may be answered when a majority has answered a round that began after the read arrived:
-so there was no newer leader when it arrived. All reads that wait at a flush share one round.
+A read may be answered once a majority has answered a round of messages that began after the read
+arrived: that proves that there was no newer leader when the read arrived. All reads that wait at a
+flush share one round.
 """
 
 from collections import deque
@@ -12,9 +13,11 @@ __all__ = ["Reads"]
 
 
 class Reads:
-    """The reads that a leader has not confirmed yet, `count` in all. They end with it.
+    """The reads for which the leadership is not confirmed yet, `count` in all. A new leader begins
+    with a new object.
 
-    renew  whether the next flush begins a round although no read waits: for a lease, or to be sure
+    renew  whether the next flush begins a round even if no read waits: for a lease, or to ask a
+           follower again (`Replication.suspect`)
     """
 
     __slots__ = ("count", "renew", "round", "started", "waiting")
@@ -31,7 +34,7 @@ class Reads:
         self.count += 1
 
     def start_round(self) -> bool:
-        """Begin a round for the reads that wait, if any; return whether one began."""
+        """Begin a round if reads wait or `renew` is set; return whether one began."""
         if not self.waiting and not self.renew:
             return False
         self.renew = False
@@ -41,7 +44,7 @@ class Reads:
         return True
 
     def confirmed(self, through: float) -> list[Read]:
-        """Return, and forget, the reads of all rounds up to `through`."""
+        """Remove and return the reads of all rounds up to `through`."""
         reads: list[Read] = []
         while self.started and self.started[0][0] <= through:
             reads += self.started.popleft()[1]
@@ -49,5 +52,5 @@ class Reads:
         return reads
 
     def abandoned(self) -> list[Read]:
-        """Return, and forget, every read: leadership has ended."""
+        """Return every read, because the leadership has ended."""
         return self.confirmed(self.round) + self.waiting

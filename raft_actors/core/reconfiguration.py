@@ -13,20 +13,23 @@ from raft_actors.names import Address
 __all__ = ["REMOVED_MAX", "Reconfiguration"]
 
 REMOVED_MAX = 16
-"""So many are told at once that they were removed, of those that ask. Others ask again."""
+"""A removed peer that asks for pre-votes is sent the log, unless so many removed peers are sent it
+already. The others ask again later."""
 
 
 class Reconfiguration(Replication):
-    """The part of a leader that deals with configurations (§6; thesis 4)."""
+    """The part of a leader that changes configurations and machine versions (§6; thesis 4)."""
 
     __slots__ = ()
 
     def on_configure(self, event: Configure, until: float | None = None) -> None:
-        """Begin a change of members, unless it is made already, or can't go well.
+        """Begin a change of members, unless the group has these members already or there is an
+        objection.
 
-        Asking for the members as they are calls off a change that still waits for newcomers.
+        A request for the present members calls off a change that still waits for its newcomers.
 
-        until  when to refuse it, if it was postponed: see `passes_soon`
+        until  when to refuse the request, if it was postponed, see `passes_soon`; None at the first
+               call
         """
         state = self.state
         in_force = state.configuration
@@ -56,7 +59,7 @@ class Reconfiguration(Replication):
             self.advance(self.change)
 
     def objection(self, event: Configure, target: Configuration, *, as_it_is: bool) -> Any:
-        """Return why not, or None."""
+        """Return the reason to refuse the change, or None."""
         state = self.state
         in_force = state.configuration
         if set(event.members) <= set(target.witnesses):
@@ -78,11 +81,13 @@ class Reconfiguration(Replication):
     def would_lose_quorum(
         self, target: Configuration, newcomers: Iterable[Address] = ()
     ) -> tuple[str, list[Address]] | None:
-        """Return who is silent, if a joint configuration to `target` could not commit without them.
+        """Return the silent voters, if a joint configuration to `target` could not commit without
+        them; else None.
 
-        Nobody who has not answered lately, and in this term, is known to live; and who is known by
-        another disk, or by none that could be written down, would not count. `newcomers` are not
-        judged yet: they have to catch up first.
+        A voter is silent if it has not answered lately in this term. A voter also counts as silent
+        if its acknowledgement would not count, because it has another data directory than the one
+        in the configuration or has not named one. `newcomers` are not judged here, because they
+        have to catch up first.
         """
         state = self.state
         heard_since = state.now - state.config.max_election_timeout
@@ -103,10 +108,12 @@ class Reconfiguration(Replication):
         return ("would_lose_quorum", silent)
 
     def passes_soon(self, problem: Any, *, as_it_is: bool) -> bool:
-        """Tell whether to wait with a change rather than to refuse it, an election timeout at most.
+        """Tell whether the problem will probably pass soon, so that the change is postponed, for an
+        election timeout at most, and not refused.
 
-        What is uncommitted may be of nobody's change: a term's first entry, or disks that were
-        learned. And a leader that is new has not heard those yet that live.
+        That is so if the uncommitted entry is not of a client's change, but the first entry of the
+        term or an entry that adds data directories; and if a new leader has not yet had the time to
+        receive answers of all living members.
         """
         match problem:
             case "change_in_progress":
@@ -116,7 +123,7 @@ class Reconfiguration(Replication):
         return False
 
     def call_off(self) -> None:
-        """Give up a change that is in no log yet."""
+        """Give up the change if its configuration is not in the log yet."""
         if self.change is not None and not self.change.appended:
             self.give_up(self.change, "called_off")
 
@@ -126,23 +133,27 @@ class Reconfiguration(Replication):
         self.state.answer(change.ticket, ("error", reason))
 
     def is_in_doubt(self) -> bool:
-        """Tell whether the configuration may still be taken back, or is to be followed by another.
+        """Tell whether the configuration is joint or not known to be committed.
 
-        So is that of the terms before, until this term's first entry commits: else two leaders may
-        take configurations for committed that share no majority (thesis 4.1, and its erratum).
+        A configuration of an earlier term counts as not committed until this term's first entry
+        commits. Otherwise two leaders could count configurations as committed whose majorities have
+        no common member (thesis 4.1, and its erratum).
         """
         in_force = self.state.configuration
         return bool(in_force.old) or max(in_force.index, self.first) > self.state.commit_index
 
     def is_unsettled(self) -> bool:
-        """Tell whether a change is under way: there is one after the other (§6)."""
+        """Tell whether a change is going on: the next one has to wait (§6)."""
         return self.change is not None or self.is_in_doubt()
 
     def learn_incarnations(self) -> None:
-        """Write down the data directories that were heard of, one change like any other.
+        """Append a configuration with the data directories that have answered and are not in it
+        yet. That is a change like every other.
 
-        Who lost what it had acknowledged is taken for one never heard of, and then learned anew:
-        in between it counts nowhere, so that what is committed then needs nothing of it.
+        A member that has lost entries which it had acknowledged is handled in two steps: first its
+        data directory is taken out of the configuration, then it is put in again. In between the
+        member counts in no quorum, so everything that is committed then is saved by a majority
+        without it.
         """
         state = self.state
         if self.is_unsettled() or self.transfer is not None:
@@ -158,12 +169,12 @@ class Reconfiguration(Replication):
             self.commit()
 
     def heard_incarnations(self) -> dict[Address, int]:
-        """The data directories that have answered, and its own."""
+        """The incarnations of the peers that have answered, and of this peer."""
         heard = {peer: progress.incarnation for peer, progress in self.progress.items()}
         return {**heard, self.state.peer: self.state.incarnation}
 
     def advance(self, change: MembershipChange) -> None:
-        """Wait for the newcomers to keep up with the log; then append the configuration."""
+        """Append the configuration of the change, if all newcomers have caught up with the log."""
         state = self.state
         for peer, race in list(change.racing.items()):
             if race.keeps_up(
@@ -176,7 +187,7 @@ class Reconfiguration(Replication):
         if change.racing:
             return
         target = change.target.bound(self.heard_incarnations())
-        if problem := self.would_lose_quorum(target):  # much may have happened meanwhile
+        if problem := self.would_lose_quorum(target):  # voters may have failed meanwhile
             self.give_up(change, problem)
             return
         change.appended = True
@@ -188,8 +199,9 @@ class Reconfiguration(Replication):
         self.commit()
 
     def give_up_on_the_slow(self, change: MembershipChange) -> None:
-        """End a change whose newcomers don't answer, or never catch up (thesis 4.2.1). One that
-        can't be sent an entry answers.
+        """End a change whose newcomers don't answer, or don't catch up (thesis 4.2.1). A newcomer
+        that can't be sent an entry because of its size makes no progress, but answers: it is called
+        too slow, not silent.
         """
         still = change.silent(now=self.state.now, timeout=self.timeout)
         if silent := [peer for peer in still if peer not in self.stuck]:
@@ -198,7 +210,9 @@ class Reconfiguration(Replication):
             self.give_up(change, ("newcomers_too_slow", slow))
 
     def settle(self) -> None:
-        """End a joint configuration that has committed, whoever began it (§6)."""
+        """Append the configuration that follows a committed joint one, whichever leader began the
+        change (§6).
+        """
         configuration = self.state.configuration
         if configuration.old and configuration.index <= self.state.commit_index:
             change, self.change = self.change, None
@@ -211,15 +225,17 @@ class Reconfiguration(Replication):
 
     @property
     def timeout(self) -> float:
-        """How long it goes on with one that doesn't answer, seconds."""
+        """How long the leader waits for a peer that does not answer, seconds."""
         return CATCH_UP_TIMEOUTS * self.state.config.max_election_timeout
 
     def watch(self, newcomers: Iterable[Address]) -> None:
-        """Send to everyone of the configuration and to these; others are told that they left."""
+        """Send the log to everyone in the configuration and to `newcomers`. All other peers that
+        were sent it so far have been removed: they are sent the log until they know that.
+        """
         state = self.state
         voters = state.voters
         wanted = {*voters.everyone, *newcomers} - {state.peer}
-        for peer in wanted & self.removed.keys():  # back again, maybe with another disk
+        for peer in wanted & self.removed.keys():  # back again, maybe with another data directory
             del self.removed[peer], self.progress[peer]
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)
@@ -231,8 +247,9 @@ class Reconfiguration(Replication):
         self.measure()
 
     def on_stranger(self, request: RequestPreVote) -> None:
-        """Refuse it; and one of this group that is no member any more was away when it was
-        removed: it is told now, and asks nobody again.
+        """Refuse the pre-vote. If the sender is of this group but no member any more, it was away
+        when it was removed: it is sent the log now, so that it learns of the removal and stops
+        asking for votes.
         """
         state, peer = self.state, request.source
         self.on_pre_vote_request(request)
@@ -242,7 +259,9 @@ class Reconfiguration(Replication):
             self.removed[peer] = state.now + self.timeout
 
     def forget_who_left(self) -> None:
-        """Who was removed is told until its log says so; or for a while, if it is away."""
+        """Send nothing more to a removed peer that has the configuration without it and knows that
+        this is committed, or to which `timeout` has passed.
+        """
         known = self.state.configuration.index
         for peer, until in list(self.removed.items()):
             if self.state.now > until:
@@ -253,11 +272,12 @@ class Reconfiguration(Replication):
     # The version that the group's machines run as.
 
     def move_version(self) -> None:
-        """Move the group on to the newest version that every member's machine has.
+        """Append the move to the newest version that the state machines of all members can run as.
 
-        Every member, learners too, and not a majority: one that can't follow must stop. The log
-        has the move, so each replica makes it between the same two commands. A new leader waits
-        for its first entry to commit: what its predecessors moved may still be in doubt.
+        It must be all members, with the learners, and not only a majority, because a member without
+        that version would have to stop. The move is an entry of the log, so each replica makes it
+        between the same two commands. A new leader first waits until its first entry commits,
+        because a move by an earlier leader may not be committed yet.
         """
         state = self.state
         if not self.may_move_version() or state.commit_index < self.first or self.transfer:

@@ -1,6 +1,6 @@
-"""Replies: the words in which a peer, its node or a client refuses a request.
+"""Replies: the answers with which a peer, its node or a client refuses a request.
 
-A refusal is `("error", word)` or `("error", (word, details...))`, as the public calls return it.
+A refusal is `("error", word)` or `("error", (word, details...))`. The public calls return it so.
 """
 
 from typing import Any
@@ -22,20 +22,20 @@ __all__ = [
 
 ELECTION_IN_PROGRESS = ("error", "election_in_progress")
 OUTCOME_UNKNOWN = ("error", "outcome_unknown")
-"""The command is in the log of a leader that lost its office: it may still be committed."""
+"""The command is in the log of a peer that is no longer the leader: it may still be committed."""
 TOO_STALE = ("error", "too_stale")
-"""A stale read with a bound, and no leader has told this peer lately what was committed."""
+"""Refuses a stale read with a bound: no leader has sent this peer its commit index lately."""
 NO_PEER = ("error", "no_peer")
 RESTARTING = ("error", "restarting")
 """The peer has crashed, and its supervisor starts it again."""
 NOT_ALLOWED = ("error", "not_allowed")
 """The cookie of the node that asks is a client's or a reader's, which may not do that."""
 OVERLOADED = ("error", "overloaded")
-"""More requests wait than the peer, or this process, takes. This one did not run."""
+"""Too many requests wait for the peer, or in this process. This one was not carried out."""
 NO_NODE = ("error", "no_node")
 TIMEOUT = ("error", "timeout")
 
 
 def redirect(leader: Address | None) -> Any:
-    """Return the refusal that names who leads."""
+    """Return the refusal that names the leader; None: no leader is known."""
     return ("error", ("redirect", leader))

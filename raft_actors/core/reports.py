@@ -1,4 +1,4 @@
-"""Reports: what a person is told where a peer finds no group, or no leader."""
+"""Reports: what a peer reports to its operator if it finds no group, or no leader."""
 
 from collections.abc import Mapping
 
@@ -10,26 +10,29 @@ from raft_actors.names import Address
 __all__ = ["report_leaderless", "report_no_group", "report_silent"]
 
 TOLD_AGAIN_S = 60.0
-"""How often at the least; at first each time after as long again."""
+"""Longest time between two reports. At first each report comes after twice the time of the one
+before."""
 
 
 def report_silent(state: State, silent: list[Address]) -> None:
-    """Name those that have not answered a founder: they don't run, or are called otherwise."""
+    """Report the peers that have not answered a founder: they don't run, or have other names."""
     if silent:
-        state.troubles.pop("silent", None)  # of an earlier attempt
+        state.troubles.pop("silent", None)  # the report of an earlier attempt
         state.report(Trouble("silent", silent[0], named(silent)))
 
 
 def report_no_group(state: State) -> None:
-    """Have a person told who asks a peer of no group for what only a group can do."""
+    """Report that this peer belongs to no group, and got a request that needs a group."""
     if not state.voters.members:
         state.report(Trouble("no_group", state.peer))
 
 
 def report_leaderless(state: State, heard: Mapping[Address, int] | None = None) -> None:
-    """Have a person told, now and then, that there has been no leader for long, and who of
-    the members is not among those that were `heard`, or has another data directory. A learner
-    asks nobody.
+    """Report from time to time that there has been no leader for long, and which members have not
+    answered in this campaign or have another data directory.
+
+    heard  the peers that have answered, and their incarnations; None for a peer that has asked
+           nobody, like a learner
     """
     if state.now < state.tell_at:
         return
@@ -40,7 +43,7 @@ def report_leaderless(state: State, heard: Mapping[Address, int] | None = None) 
     silent = [member for member in asked if member not in heard]
     what = "not_formed" if state.founding else "no_leader"
     if state.founding and state.troubles.keys() - {"not_formed", "no_group"}:
-        return  # those say why
+        return  # these problems are the reason, and are reported already
     detail = f"for {since:.0f} s"
     if silent:
         detail += f": no answer from {named(silent)}"
@@ -50,5 +53,5 @@ def report_leaderless(state: State, heard: Mapping[Address, int] | None = None) 
                 f"; {named([member])} answers, and has no vote: the group does not know the "
                 "data directory it has"
             )
-    state.troubles.pop(what, None)  # it is told again
+    state.troubles.pop(what, None)  # so that it is reported again
     state.report(Trouble(what, silent[0] if silent else state.peer, detail))

@@ -1,9 +1,11 @@
-"""Snapshot: what stands for the beginning of the log (Raft §7, thesis 5), and how it travels.
+"""Snapshot: the state that replaces the beginning of the log (Raft §7, thesis 5), and how it is
+sent.
 
-A leader sends it to a follower whose log ends before the leader's begins, in chunks:
+A leader sends its snapshot to a follower that needs entries from before the log's begin, in chunks:
 
-    probing     one chunk under way; the follower says how much it has, perhaps from an earlier try
-    streaming   a few chunks under way, each answered
+    probing     one chunk is sent; the follower answers how many bytes it has, maybe from an earlier
+                attempt
+    streaming   a few chunks are sent before the answers to them come
 """
 
 from dataclasses import dataclass
@@ -15,16 +17,16 @@ from raft_actors.core.configuration import NOBODY, Configuration
 __all__ = ["CHUNKS_MAX", "NO_SNAPSHOT", "Shipment", "Snapshot", "SnapshotReader", "SnapshotReceipt"]
 
 CHUNKS_MAX = 4
-"""Unanswered chunks under way to one follower."""
+"""Most chunks that are sent to one follower and not answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A durable snapshot: the state after the entry `index`, which is of `term`.
+    """A snapshot that is saved: the state after the entry `index`, which is of `term`.
 
-    configuration  the newest at or before `index`
-    size           bytes of all of it; with `checksum`, a CRC-32 of them, it tells this one from
-                   another peer's of the same entries
+    configuration  the newest configuration at or before `index`
+    size           bytes of the whole snapshot. Size and `checksum`, a CRC-32 of these bytes, may
+                   differ between two peers' snapshots at the same index
     """
 
     index: int = 0
@@ -38,14 +40,14 @@ NO_SNAPSHOT = Snapshot()
 
 
 class SnapshotReader(Protocol):
-    """Where a leader reads what it sends."""
+    """The source from which a leader reads the snapshots that it sends."""
 
     def read(self, snapshot: Snapshot, offset: int, size: int) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReceipt:
-    """A snapshot that a follower has the first `offset` bytes of."""
+    """A snapshot that a follower is receiving: it has the first `offset` bytes."""
 
     index: int
     term: int
@@ -54,19 +56,19 @@ class SnapshotReceipt:
     offset: int = 0
 
     def is_of(self, other: "SnapshotReceipt") -> bool:
-        """Tell whether both are parts of one snapshot."""
+        """Tell whether both are of the same snapshot."""
         return (self.index, self.term, self.size, self.checksum) == (
             other.index, other.term, other.size, other.checksum,
         )  # fmt: skip
 
 
 class Shipment:
-    """A snapshot on its way to one follower, seen from the leader.
+    """The sending of a snapshot to one follower, as its leader knows it.
 
-    acked    bytes that the follower has
-    checksums  by offset, the CRC-32 of all bytes before it, as they were read for this shipment
+    acked    bytes that the follower has acknowledged
+    checksums  for an offset, the CRC-32 of all bytes before it, as they were read for this shipment
     sent     bytes that were sent, acknowledged or not
-    touched  when a chunk or an answer was last on its way; seconds of `server.now`
+    touched  when the last chunk was sent or the last answer came; seconds of `server.now`
     """
 
     __slots__ = ("acked", "checksums", "probing", "sent", "snapshot", "touched")
@@ -79,7 +81,7 @@ class Shipment:
         self.touched = now
 
     def may_send(self, chunk_bytes: int) -> bool:
-        """Tell whether one more chunk may leave now."""
+        """Tell whether one more chunk may be sent now."""
         room = chunk_bytes * (1 if self.probing else CHUNKS_MAX)
         return self.sent < self.snapshot.size and self.sent - self.acked < room
 
@@ -87,8 +89,9 @@ class Shipment:
         return self.sent == self.snapshot.size
 
     def is_sound(self, data: bytes) -> bool:
-        """Tell whether `data`, read to be sent next, may leave: with its last part a snapshot must
-        have its checksum. Where a follower has the beginning from an earlier try, only it can tell.
+        """Tell whether `data`, the next chunk, may be sent. With its last chunk a snapshot must
+        have its checksum. If the follower has the beginning from an earlier attempt, this leader
+        has not read all bytes and can't check: then only the follower can.
         """
         before = self.checksums.get(self.sent)
         if before is None:
@@ -102,10 +105,10 @@ class Shipment:
         self.touched = now
 
     def answered(self, offset: int, *, accepted: bool, now: float) -> None:
-        """Note that the follower has `offset` bytes, and whether the last chunk fitted.
+        """Note that the follower has `offset` bytes, and whether it has accepted the last chunk.
 
-        A chunk that did not fit makes the leader go back once; what was sent after it does not
-        fit either, and says nothing new.
+        For the first chunk that was not accepted the leader goes back to `offset`. The chunks that
+        were sent after that one are not accepted either; their answers are ignored.
         """
         self.touched = now
         if accepted:
@@ -118,10 +121,10 @@ class Shipment:
         self.checksums = {at: each for at, each in self.checksums.items() if at >= self.acked}
 
     def is_silent(self, *, now: float, timeout: float) -> bool:
-        """Tell whether what is under way has been without an answer for `timeout` seconds."""
+        """Tell whether the sent chunks have had no answer for `timeout` seconds."""
         return self.sent > self.acked and now - self.touched > timeout
 
     def go_back(self) -> None:
-        """Send again what is not acknowledged, and nothing more until an answer comes."""
+        """Send the first unacknowledged chunk again, and no other until its answer comes."""
         self.sent = self.acked
         self.probing = True

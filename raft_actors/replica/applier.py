@@ -1,4 +1,4 @@
-"""Applier: how what is committed, and what comes as a snapshot, becomes a peer's state."""
+"""Applier: applies committed entries, and snapshots of the leader, to a peer's state."""
 
 import logging
 from collections.abc import Callable
@@ -34,15 +34,15 @@ __all__ = ["Applier"]
 logger = logging.getLogger("raft_actors.peer")
 
 LOG_AGAIN_S = 10.0
-"""A machine that stays slow is said to be so once in this time."""
+"""A state machine that stays slow is logged at most once in so many seconds."""
 
 
 class Applier:
-    """Runs the user's machine over what is committed, and answers who waits for it.
+    """Applies committed entries to the user's state machine, and answers the clients that wait.
 
-    applied       the state as it is
-    reads         those that wait until the state is fresh enough
-    members_told  of whom the log has told last that they are the members
+    applied       the present state
+    reads         the reads that wait until their index is applied
+    members_told  the configuration whose members were logged last
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class Applier:
         self.silent_until = 0.0
 
     def apply(self) -> None:
-        """Apply what is committed, then look around: after `apply_max` entries, or a heartbeat's
-        time if that is sooner, so that a long backlog costs no leader its office.
+        """Apply committed entries, but only `apply_max` of them and only for the time of a
+        heartbeat. Then other events get their turn, so that a leader with a long backlog still
+        sends its heartbeats.
         """
         applied, core = self.applied, self.core
         first = applied.index + 1
@@ -103,7 +104,9 @@ class Applier:
                 ticket.set(reply or encoded(("ok", core.configuration)))
 
     def run(self, entries: list[bytes], began: float, until: float) -> list[bytes]:
-        """Apply these, or as many as there is time for; return an answer for each that was."""
+        """Apply `entries`, or as many of them as there is time for. Return a reply for each applied
+        entry.
+        """
         applied, core, clock = self.applied, self.core, self.environment.clock
         replies: list[bytes] = []
         for entry in entries:
@@ -129,7 +132,7 @@ class Applier:
         return replies
 
     def take_chunk(self, chunk: InstallSnapshot) -> None:
-        """Write a part of a leader's snapshot; with the last one, go on from it."""
+        """Write a part of a leader's snapshot. After the last part, continue from the snapshot."""
         incoming = SnapshotReceipt(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
         snapshots = self.snapshots
         snapshots.receive(incoming, chunk.offset, chunk.data)
@@ -155,7 +158,7 @@ class Applier:
         self.environment.continue_soon()
 
     def take_part(self, configuration: Configuration) -> None:
-        """Take the part that a committed configuration gives this peer."""
+        """Handle a committed configuration: this peer may become a witness or be removed by it."""
         if configuration.makes_stateless(self.address, self.core.incarnation):
             self.core.has_witness_directory = True
         self.report_missing_state(configuration)
@@ -172,15 +175,17 @@ class Applier:
             core.report(Trouble("no_state", self.address))
 
     def log_who_changed(self, configuration: Configuration) -> None:
-        """Not of one that a later one in the log stands for: a restart applies them all again."""
+        """Log how the members have changed, but only for the newest configuration in the log: after
+        a restart all older ones are applied again.
+        """
         if configuration.index == self.core.configuration.index:
             if changes := changes_of(self.members_told, configuration):
                 logger.info("%s: since entry %d %s", self.name, configuration.index, changes)
             self.members_told = configuration
 
     def forget_state(self) -> None:
-        """From here on only the log is kept. A witness never owes a command's answer: it leads
-        for no longer than it takes to hand over.
+        """Drop the state, because this peer is a witness: from now on it keeps only the log. No
+        command waits for a reply of a witness, as it takes no commands while it leads.
         """
         before = self.applied
         self.snapshotter.give_up()
@@ -189,7 +194,9 @@ class Applier:
         self.applied.found_at(before.version)
 
     def note_if_removed(self, configuration: Configuration) -> None:
-        """Not of one that came, or came back, later and applies what was before."""
+        """Call `on_removed` if `configuration` removes this peer. A peer that has become a member
+        later, or again, also applies the older configurations without it: these are ignored.
+        """
         address, core = self.address, self.core
         if (
             address not in configuration.everyone
@@ -199,7 +206,9 @@ class Applier:
             self.environment.on_removed(configuration)
 
     def log_if_slow(self, began: float, now: float, what: str, which: int) -> None:
-        """While the machine works, its peer hears no leader, and as one it does not speak."""
+        """Log that the state machine was slow: while it works, its peer handles no message of a
+        leader and, if it is the leader, sends no heartbeat.
+        """
         timeout_s = self.config.min_election_timeout
         if now - began < timeout_s or now < self.silent_until:
             return
@@ -212,7 +221,7 @@ class Applier:
         )  # fmt: skip
 
     def answer_reads(self, due: list[Read]) -> None:
-        """Answer what the state is fresh enough for, of these and those that wait."""
+        """Answer the reads whose index is applied, of `due` and of those that wait."""
         if due:
             self.reads += due
         if not self.reads:
@@ -230,7 +239,9 @@ class Applier:
 
 
 def changes_of(before: Configuration, after: Configuration) -> str:
-    """Say who the members are, and who came or went; nothing where all have the part they had."""
+    """Return a text with the members, and with those that were added or removed. It is empty if
+    nothing has changed.
+    """
     if after.is_like(before) and after.old == before.old:
         return ""
     old = before.old or before.members

@@ -1,12 +1,14 @@
-"""Damage: which entries of a store are not what their leaders wrote, found as a peer starts.
+"""Damage: the search, at the start of a peer, for entries in its store that are not what their
+leaders wrote.
 
-What a peer does about them follows "Protocol-Aware Recovery for Consensus-Based Storage" (Alagappan
-and others, FAST '18): an entry that was acknowledged and has rotted must not be forgotten, for it
-may be committed by that word, and is not to be cut off like the torn end of a log.
+The peer handles them as in "Protocol-Aware Recovery for Consensus-Based Storage" (Alagappan and
+others, FAST '18). A damaged entry was acknowledged, and may be committed because of that. So it
+must not be forgotten, and must not be cut off like the torn end of a log.
 
-An entry that a snapshot stands for is needed by nobody: the log then begins behind the snapshot.
-Any other ends the part of the log that the peer may claim, and the peer owes what lay behind. See
-`Ballot.owed` for what that means until its leader has sent it again.
+A damaged entry that a snapshot has replaced is not needed: the log then begins after the snapshot.
+Any other damaged entry ends the part of the log that the peer may claim to have. `Ballot.owed` then
+names the end of the log before the damage; see there what the peer must not do until its leader has
+sent it the entries again.
 """
 
 from dataclasses import dataclass
@@ -21,12 +23,12 @@ __all__ = ["Damage", "find_damage"]
 
 @dataclass(slots=True)
 class Damage:
-    """What is damaged in a log.
+    """The damaged entries of a log.
 
-    covered        the newest damaged entry that a snapshot stands for; 0 for none
-    first          the oldest of the others; 0 for none
-    configuration  the newest sound configuration before `first`, and after the snapshot; 0 for none
-    last_term      of the last entry; None where that is damaged
+    covered        the newest damaged entry that the snapshot has replaced; 0 for none
+    first          the oldest damaged entry after the snapshot; 0 for none
+    configuration  the newest configuration entry after the snapshot and before `first`; 0 for none
+    last_term      the term of the last entry; None if that entry is damaged
     """
 
     covered: int = 0
@@ -36,8 +38,8 @@ class Damage:
 
 
 def find_damage(store: LogStore, saved: Saved, snapshot_index: int) -> Damage:
-    """Read all of a log. It is short: snapshots see to that, and what follows the newest of them is
-    read and applied anyhow.
+    """Read the whole log, and return what is damaged. The log is short because of the snapshots,
+    and the entries after the newest snapshot are read at a start anyhow, to be applied.
     """
     found = Damage(last_term=saved.base_term)
     for start in range(saved.first, saved.last + 1, READ_AT_ONCE):
@@ -54,8 +56,8 @@ def find_damage(store: LogStore, saved: Saved, snapshot_index: int) -> Damage:
 
 
 def sound(store: LogStore, first: int, last: int) -> list[bytes | None]:
-    """Return the entries, and None for each that the store can't read, or gives otherwise than its
-    leader wrote it.
+    """Return the entries, with None for each entry that the store can't read or whose checksum is
+    wrong.
     """
     try:
         entries = store.entries(first, last)

@@ -1,6 +1,7 @@
-"""Environment: what a replica reaches for outside itself.
+"""Environment: everything outside a replica that the replica uses: clocks, other peers, its owner.
 
-The actor `peer.Peer` is one. The simulation's is another, with pretended clocks, disk and wire.
+The actor `peer.Peer` is one implementation. The simulation has another, with simulated clocks,
+disks and network.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ __all__ = ["Environment"]
 
 
 class Environment(Protocol):
-    """All of it is called on the thread of the replica, `clock` also by a read of a state."""
+    """The methods are called on the replica's thread. `clock` is also called during a read."""
 
     random: Random
 
@@ -24,16 +25,16 @@ class Environment(Protocol):
         """Return the seconds of a clock that never goes back."""
 
     def wall_clock(self) -> float:
-        """Return the seconds since 1970, as this host has them."""
+        """Return the seconds since 1970 by this host's clock, which may be wrong."""
 
     def send(self, messages: list[Message], *, at_once: bool) -> None:
-        """Send to other peers, in order.
+        """Send messages to other peers, in order.
 
-        at_once  what goes to other nodes leaves now; else it may wait for `flush`
+        at_once  messages to other nodes leave now; otherwise they may wait for `flush`
         """
 
     def flush(self) -> None:
-        """Have everything leave that goes to other nodes: messages, and answers of tickets."""
+        """Send everything that waits for other nodes: messages, and answers of tickets."""
 
     def frame_bytes_max_to(self, peer: Address) -> int:
         """Return how many bytes one frame to this peer's node holds."""
@@ -42,27 +43,27 @@ class Environment(Protocol):
         """Call `persist(due)`, which blocks, and return how many seconds it took."""
 
     def run_aside(self, work: Callable[[], None], name: str) -> Callable[[float], object]:
-        """Run `work` on a thread of its own, and return a function that waits for its end, for so
-        many seconds at most. Raises RuntimeError where the system has no thread left.
+        """Run `work` on a thread of its own. Return a function that waits for its end, at most for
+        the given seconds. Raises RuntimeError if the system has no thread left.
         """
 
     def deliver(self, event: Any) -> None:
-        """Have the replica handle `event` later. Called from what runs aside, too."""
+        """Have the replica handle `event` later. Threads of `run_aside` call this, too."""
 
     def continue_soon(self) -> None:
-        """Have `Replica.flush` called again, after what has come meanwhile."""
+        """Have `Replica.flush` called again, after the events that have come meanwhile."""
 
     def wake_at(self, when: float) -> None:
-        """Have the replica handle a Tick at this time of `clock`; inf is never."""
+        """Have the replica handle a Tick at this time of `clock`; infinity means never."""
 
     def on_role(self, news: RoleChange) -> None:
-        """The role, the term or the leader is another."""
+        """Publish that the replica's role, term or leader has changed."""
 
     def on_trouble(self, trouble: Trouble) -> None:
-        """Something has to be looked at by a person."""
+        """Report a problem that an operator has to look at."""
 
     def on_unknown(self, event: Any) -> None:
-        """Somebody told the replica what it does not understand."""
+        """Report that the replica got an event that it does not understand."""
 
     def on_removed(self, configuration: Configuration) -> None:
-        """This committed configuration is without the replica, which was a member before."""
+        """Handle that this committed configuration has removed the replica from its group."""

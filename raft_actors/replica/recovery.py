@@ -1,4 +1,4 @@
-"""Recovery: what a peer finds in its store, fitted together."""
+"""Recovery: how a peer that starts makes a consistent whole of the content of its store."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ __all__ = ["Recovered", "recover"]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The state of a peer that starts; the machine's state is that of `snapshot`."""
+    """What a peer starts with. The state machine's state is in `snapshot`."""
 
     ballot: Ballot
     log: Log
@@ -27,7 +27,7 @@ class Recovered:
 
     @property
     def configuration(self) -> Configuration:
-        """The newest that the log or the snapshot has."""
+        """The newest configuration in the log or the snapshot."""
         index = self.ballot.configuration
         if index <= self.snapshot.index:
             return self.snapshot.configuration
@@ -37,13 +37,14 @@ class Recovered:
 def recover(store: LogStore, config: Config) -> Recovered:
     """Load a peer's ballot, log and newest snapshot.
 
-    A leader's snapshot that was made durable just before a crash may be newer than the log, or of
-    another history: then the log begins behind it, as it would have then (Figure 13). A log that
-    ends before a snapshot that it had reached has lost what was durable.
+    If a leader's snapshot was saved just before a crash, the log may end before the snapshot, or
+    have other entries than the leader's. Then the log is dropped and begins after the snapshot, as
+    it would have without the crash (Figure 13). But if the log had reached the snapshot before,
+    and ends before it now, then the log has lost entries that were saved.
 
-    What is damaged of the log keeps no peer from starting: see `raft_actors.replica.damage`.
+    Damaged entries don't keep a peer from starting, see `raft_actors.replica.damage`.
 
-    Raises StoreCorrupt when entries are missing.
+    Raises StoreCorrupt if entries are missing.
     """
     snapshot = store.snapshots.newest() or NO_SNAPSHOT
     saved = store.load()
@@ -75,11 +76,12 @@ def recover(store: LogStore, config: Config) -> Recovered:
 def claimed(
     store: LogStore, saved: Saved, ballot: Ballot, snapshot: Snapshot
 ) -> tuple[Saved, Ballot]:
-    """Return the part of the log that the peer may claim to have, and what it owes besides.
+    """Return the part of the log that the peer may claim to have, and a ballot whose `owed` names
+    the end of the log before the damage.
 
-    What it owes is durable before the first entry of its leader takes the place of a damaged one;
-    until then all that is on the disk stays there. Of an entry that can't be read the term is not
-    known: none is above the ballot's.
+    This ballot is saved here, before an entry of the leader replaces a damaged one; until then all
+    entries stay on the disk. The term of an entry that can't be read is not known, so the ballot's
+    term is taken, which is never lower.
     """
     damage = find_damage(store, saved, snapshot.index)
     if not (damage.covered or damage.first or ballot.owed != NOTHING_OWED):
@@ -92,7 +94,8 @@ def claimed(
         is_reached = store.snapshots.is_reached(snapshot)
         is_short = saved.last < snapshot.index
         if not is_reached and (is_short or damage.covered == snapshot.index):
-            # Whether what follows is of the snapshot's history can't be seen: the leader will tell.
+            # Nothing shows whether the entries after the snapshot continue it: drop them, and get
+            # them from the leader.
             view, begins_anew = replace(behind, last=snapshot.index), True
         elif not is_short and (is_reached or term_at(store, snapshot.index) == snapshot.term):
             view = behind
@@ -118,11 +121,14 @@ def term_at(store: LogStore, index: int) -> int:
 def without_what_was_never_saved(
     store: LogStore, ballot: Ballot, log: Log, snapshot: Snapshot
 ) -> Ballot:
-    """Versions before this one saved a ballot and a log's new beginning, and then, by itself, what
-    follows: a crash between left a ballot that names a configuration of entries that nobody had
-    acknowledged.
+    """Return the ballot with the snapshot's configuration, in place of a configuration entry that
+    was never saved, and save it.
 
-    Raises StoreCorrupt where that can't be it.
+    Versions before this one saved first the ballot with the log's new begin, and then the entries
+    after it. A crash between the two left a ballot that names a configuration in entries that were
+    never saved or acknowledged.
+
+    Raises StoreCorrupt if that can't be the reason.
     """
     if log.last_index > log.base:
         raise StoreCorrupt(

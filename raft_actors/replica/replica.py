@@ -1,7 +1,8 @@
-"""Replica: one member of a group without a thread: protocol, log and snapshots, state machine.
+"""Replica: one member of a group, without a thread: protocol, log and snapshots, state machine.
 
-Whoever owns it hands it events, `handle`, and then has their effects done, `flush`: the more events
-came meanwhile, the larger the batch. `perform` does them lane by lane.
+Its owner passes events to `handle`, and then calls `flush`, which performs their effects. All
+events that came meanwhile are one batch, so a busier replica has larger batches. `perform` performs
+the effects lane by lane.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,21 +33,21 @@ from raft_actors.stores import LogStore
 __all__ = ["Replica"]
 
 EVENTS = frozenset(Follower.handlers)
-"""What the core takes, in whatever role."""
+"""The events that the core handles in every role."""
 
 
 class Replica:
-    """One member of a Raft group, from a start to its end. Only one thread may be in it at a time.
+    """One member of a Raft group, from its start to its end. Only one thread at a time may call it.
 
-    A StoreError, and whatever else is raised here, ends it: the owner starts another, which
+    Every exception here, like StoreError, ends the replica: its owner starts a new one, which
     recovers from the store.
 
     core         the protocol
-    applier      the state, and how the log becomes it
-    snapshotter  snapshots of that state
-    inspection   what it tells of itself
-    step         has the core take an event, and the trace tell of it if there is one
-    due          the effects that are being done; left over when one of them raised
+    applier      applies the log to the state
+    snapshotter  takes snapshots of the state
+    inspection   answers questions about the replica, like its status
+    step         steps an event in the core, and writes it to the trace if there is one
+    due          the effects that are being performed; they stay here if one of them raises
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class Replica:
         make_witness: Callable[[Machine, str, int], ReplicatedState] = WitnessState,
         slice_s: float = SLICE_S,
     ) -> None:
-        """Take up where the store ends. The state is the snapshot's, or the one on disk, and goes
-        on from there as the leader says what is committed.
+        """Begin with the content of the store. The state is that of the newest snapshot, or the one
+        on disk. Later entries are applied again when this replica learns that they are committed.
 
         directory  where a state on disk is kept
-        slice_s    how long a snapshot takes the state in before other work is looked at
+        slice_s    for how long a snapshot may copy the state before other work gets its turn
 
-        Raises StoreError, MachineTooOld, and what the machine raises.
+        Raises StoreError, MachineTooOld, and the exceptions of the state machine.
         """
         self.config = config
         self.store = store
@@ -125,13 +126,15 @@ class Replica:
     # Events.
 
     def look_at_clocks(self) -> None:
-        """What is stepped from now on happens now."""
+        """Set the core's clocks to now, for the events that are stepped next."""
         core, environment = self.core, self.environment
         core.now = environment.clock()
         core.wall_ms = milliseconds(environment.wall_clock())
 
     def handle(self, events: Iterable[Any]) -> None:
-        """Take events of the core, and what clients ask, in order; `flush` does what follows."""
+        """Handle events of the core and requests of clients, in order. `flush` performs their
+        effects.
+        """
         self.look_at_clocks()
         for event in events:
             self.handle_one(event)
@@ -149,16 +152,17 @@ class Replica:
         else:
             self.environment.on_unknown(event)
 
-    # Effects, lane by lane. This order is the proof of durability.
+    # Effects, lane by lane. Durability rests on this order, see `core.effects`.
 
     def flush(self) -> None:
-        """Do what follows from all that was handled."""
+        """Perform the effects of all events that were handled since the last flush."""
         self.due = self.core.flush()
         self.perform(self.due)
 
     def flush_messages(self) -> bool:
-        """Do what follows from all that was handled, where that is nothing but to send: no disk,
-        nobody's code, nobody who waits. Return False where it is more; then `finish` it.
+        """Perform the effects since the last flush if they are only messages to send: nothing to
+        save, no call of the user's code, no client to answer. Otherwise perform nothing and return
+        False; then the owner must call `finish` on the replica's own thread.
         """
         self.due = due = self.core.flush()
         if (
@@ -170,7 +174,7 @@ class Replica:
         return True
 
     def finish(self) -> None:
-        """Do what `flush_messages` has left."""
+        """Perform the effects that `flush_messages` has left."""
         if self.due is not None:
             self.perform(self.due)
 
@@ -225,16 +229,17 @@ class Replica:
         )
 
     def send(self, messages: list[Message]) -> None:
-        """Send these now, for others wait for them while this replica saves, or applies.
+        """Send `messages` at once, so that the other peers need not wait while this replica saves
+        or applies.
 
-        With a trace they leave for other nodes as the batch ends, after what it tells is written.
+        With a trace the messages leave only at the end of the batch, after their lines are written.
         """
         if self.trace is not None:
             self.trace.sent(messages)
         self.environment.send(messages, at_once=self.trace is None)
 
     def persist(self, due: Effects) -> None:
-        """Make ballot and entries durable, in one batch."""
+        """Save ballot and entries in one batch."""
         ballot = due.ballot.stored() if due.ballot is not None else None
         if due.restart is not None:
             assert ballot is not None, "a ballot names a configuration of the log before"
@@ -245,7 +250,7 @@ class Replica:
     # The end.
 
     def send_last_messages(self) -> None:
-        """A leader names its successor as it goes."""
+        """Send the last messages of the role: a leader sends TimeoutNow to a successor."""
         messages = self.core.role.last_messages()
         self.core.stamp_incarnations(messages)
         if self.trace is not None:
@@ -254,7 +259,9 @@ class Replica:
         self.environment.send(messages, at_once=False)
 
     def end(self) -> None:
-        """Leave nobody waiting. What the batch that ended it owes, if one did, is owed still."""
+        """Answer everyone who waits for this replica. If an exception in a batch has ended the
+        replica, the answers that are left of this batch are given, too.
+        """
         core, due = self.core, self.due
         self.send_last_messages()
         core.role.leave()
@@ -269,10 +276,12 @@ class Replica:
         self.environment.flush()
 
     def close(self) -> None:
-        """Let go of a state on disk; the store is its owner's."""
+        """Close the state on disk, if there is one. The owner of the store closes the store."""
         self.applier.applied.close()
 
 
 def milliseconds(wall_s: float) -> int:
-    """Return the time of a wall clock, which may be wrong by centuries, as an entry can have it."""
+    """Return the time of a wall clock in the milliseconds of an entry. A clock that is wrong by
+    centuries gives the nearest time that an entry can have.
+    """
     return min(max(int(wall_s * 1000), 0), TIME_MAX)
