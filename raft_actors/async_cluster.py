@@ -21,10 +21,11 @@ __all__ = ["AsyncCluster"]
 
 
 class AsyncCluster:
-    """A `Cluster` whose calls are awaited; for the tasks of one loop. Raises as it does.
+    """A `Cluster` whose calls are awaited, for the tasks of one loop. It raises what `Cluster`
+    raises.
 
-    However many wait, they wait on the loop, each until its own deadline. A call that is cancelled
-    may happen all the same, and is not settled.
+    All calls wait on the loop, each until its own deadline, and use no threads. The command of a
+    call that is cancelled may still run, and its outcome is not looked up.
 
     >>> import asyncio
     >>> from raft_actors import AsyncCluster, Raft
@@ -51,7 +52,9 @@ class AsyncCluster:
         self.close()
 
     def close(self) -> None:
-        """Take no more calls. Those under way end by themselves, on the loop's own threads."""
+        """Refuse new calls. Calls under way end by themselves; if they need a thread, they use the
+        loop's own executor.
+        """
         self._client.close()
 
     async def write(self, command: Any, timeout: float | None = None) -> Any:

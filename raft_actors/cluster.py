@@ -1,4 +1,4 @@
-"""Cluster: a client's handle on one group. It finds the leader, tries again, and never guesses."""
+"""Cluster: a client's handle for one group. It finds the leader, and sends again what is safe."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,15 +20,16 @@ __all__ = ["Cluster"]
 
 
 class Cluster:
-    """A group of peers, named by any of its members, or by several.
+    """A client's handle for one group. Give it one or more members of the group.
 
-    Every operation has one deadline, `timeout` seconds, for all that it takes: finding the leader,
-    waiting for elections, sending again. A handle is a session: a command that is sent again runs
-    once. It is safe to share between threads; each call blocks the thread that makes it, and no
-    peer's own thread may make one. Node and peers may start and stop under it.
+    Every operation has one deadline, `timeout` seconds after its call. In this time it finds the
+    leader, waits for elections, and sends again. A handle has a session, so a command that is sent
+    again runs only once. Threads may share a handle; each call blocks its thread, and a call on a
+    peer's own thread is an error. The node and the peers may stop and start while a handle exists.
 
-    Members elsewhere are named by address: `Cluster([("peer1", "a@host"), ("peer2", "b@host")])`.
-    Raises a RaftError that says what to do next: see docs/client.md.
+    A member on another node is given by its address:
+    `Cluster([("peer1", "a@host"), ("peer2", "b@host")])`. A failed operation raises a RaftError
+    that says what to do next: see docs/client.md.
 
     >>> from raft_actors import Cluster, Raft
     >>> cluster = Cluster(Raft.test_cluster(), timeout=10.0)
@@ -49,20 +50,22 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Take no more calls, and have the group forget the session of this handle.
+        """Refuse new calls, and ask the group to end the session of this handle.
 
-        Waits for nothing: calls under way end by themselves, and the last of them ends the session.
-        One that has a command in doubt expires by itself, for its outcome may still be asked for.
+        `close` does not wait: calls under way go on, and the last of them ends the session. If the
+        outcome of a command is unknown, the session is not ended, because the outcome may still be
+        asked for; it expires by itself.
         """
         self._client.close()
 
-    # What it is for.
+    # Commands and queries.
 
     def write(self, command: Any, timeout: float | None = None) -> Any:
-        """Have `command` applied once, and return the machine's reply.
+        """Have `command` applied once, and return the state machine's reply.
 
-        Raises NotApplied, or one of its kind, if it did not happen and never will; OutcomeUnknown;
-        ReplyLost; TypeError for a command that can't be encoded.
+        Raises NotApplied, or a subclass, if the command did not run and never will; OutcomeUnknown
+        if it may have run or may still run; ReplyLost if it ran and the reply is lost; TypeError if
+        it can't be encoded.
 
         >>> cluster.write(("set", "key", "value"))
         ('ok', 'key', 'value')
@@ -80,16 +83,20 @@ class Cluster:
         after: int = 0,
         at: PeerRef | None = None,
     ) -> Any:
-        """Ask the machine; linearizable: it sees every write that was answered before.
+        """Ask the state machine. By default the read is linearizable: it sees every write that was
+        acknowledged before.
 
-        consistency      `"linearizable"`; `"lease"`, as good, without a round among the members
-                         if `Config.lease_clock_drift_max` allows it; `"follower"`, as good, and
-                         any member answers; `"stale"`: any member, from the state that it has
-        max_staleness_s  of `"stale"`: what was answered so long before is in it
-        after            of `"stale"`: what the handle with this `token` has seen is in it
-        at               of `"follower"` and `"stale"`: ask this peer and no other
+        consistency      `"linearizable"`: the leader answers, after a round among the members;
+                         `"lease"`: also linearizable, without this round if
+                         `Config.lease_clock_drift_max` allows it; `"follower"`: also
+                         linearizable, and any member answers; `"stale"`: any member answers from
+                         its present state, which may be old
+        max_staleness_s  for `"stale"`: the answer sees every write that was acknowledged more than
+                         so many seconds ago
+        after            for `"stale"`: the answer sees what the handle with this `token` has seen
+        at               for `"follower"` and `"stale"`: ask only this peer
 
-        Raises NotApplied, or one of its kind: there is no answer, and asking again is safe.
+        Raises NotApplied, or a subclass, if there is no answer: to ask again is safe.
 
         >>> cluster.read(("get", "key"))
         ('ok', 'value')
@@ -101,16 +108,17 @@ class Cluster:
         return client.finish(client.send(call))
 
     def cast(self, command: Any, timeout: float | None = None) -> None:
-        """Send a command once, and wait for no answer: it may be lost, and nobody hears of it.
+        """Send a command once, and do not wait for an answer. The command may be lost, and no error
+        is reported then.
 
-        Waits only where no leader is known yet.
+        Waits only if no leader is known yet.
 
         >>> cluster.cast(("set", "key", "other"))
         """
         self._client.detach(self._client.begin(command, timeout))
 
     def pipeline(self, *, outstanding_max: int = 1_000, timeout: float | None = None) -> Pipeline:
-        """Return a pipeline, to have so many operations under way at once from one thread.
+        """Return a pipeline: one thread can have `outstanding_max` operations under way at once.
 
         >>> with cluster.pipeline() as pipeline:
         ...     pending = [pipeline.write(("set", "key", number)) for number in range(100)]
@@ -120,11 +128,12 @@ class Cluster:
         return Pipeline(self._client, outstanding_max, optional_seconds(timeout))
 
     def outcome(self, request_id: RequestId, timeout: float | None = None) -> Any:
-        """Settle an unknown outcome: return the reply of the command, if it happened.
+        """Settle an unknown outcome: return the reply of the command, if the command ran.
 
-        Raises NotApplied if it did not; from now on it can't. SessionExpired if nobody knows any
-        more, ReplyLost if it happened and the reply is gone, OutcomeUnknown if nobody answers.
-        Only for commands that nobody is still waiting for. Raises ValueError for what is no id.
+        Raises NotApplied if it did not run; from now on it can't. Raises SessionExpired if the
+        group does not know it any more, ReplyLost if the command ran and the reply is lost, and
+        OutcomeUnknown if no member answers in time. Use it only if no call waits for the command
+        any more. Raises ValueError if `request_id` is no request id.
 
         >>> from raft_actors.errors import OutcomeUnknown
         >>> try:
@@ -135,10 +144,11 @@ class Cluster:
         client = self._client
         return client.finish(client.send(client.settle_call(request_id, timeout)))
 
-    # Waiting and looking.
+    # Waiting, and the state of the group.
 
     def barrier(self, timeout: float | None = None) -> int:
-        """Wait until all that was answered before is applied at the leader; return its index.
+        """Wait until the leader has applied every write that was acknowledged before. Returns the
+        index up to which the leader has applied.
 
         >>> index = cluster.barrier()
         """
@@ -147,7 +157,8 @@ class Cluster:
         return index
 
     def await_leader(self, timeout: float | None = None) -> Address:
-        """Wait for a leader that is ready: the first entry of its term has committed.
+        """Wait for a leader that is ready: the first entry of its term is committed. Returns its
+        address.
 
         Raises NoLeader or Unavailable.
 
@@ -162,7 +173,8 @@ class Cluster:
     def await_applied(
         self, index: int, *, at: PeerRef | None = None, timeout: float | None = None
     ) -> None:
-        """Wait until `index` is applied at one peer, or at every member. Raises Unavailable.
+        """Wait until the peer `at`, or every member, has applied the entry `index`. Raises
+        Unavailable.
 
         >>> cluster.await_applied(cluster.barrier())
         """
@@ -170,7 +182,7 @@ class Cluster:
 
     @property
     def timeout(self) -> float:
-        """Seconds for each call that is given none of its own."""
+        """The timeout of calls that have none of their own, in seconds."""
         return self._client.timeout
 
     @timeout.setter
@@ -179,23 +191,25 @@ class Cluster:
 
     @property
     def token(self) -> int:
-        """The highest log index that an answer to this handle has shown; see `read`."""
+        """The highest log index in an answer to this handle; see the argument `after` of `read`."""
         return self._client.token
 
     @property
     def members(self) -> list[Address]:
-        """The members of the newest configuration heard of; before that, those given."""
+        """The members of the newest configuration that the handle knows; at first the given
+        ones.
+        """
         return list(self._client.finder.members)
 
     @property
     def leader(self) -> Address | None:
-        """Who leads, as far as the handle knows. It does not ask."""
+        """The leader that the handle knows, or None. Nobody is asked."""
         return self._client.finder.leader
 
     def watch_leader(self) -> LeaderWatch:
-        """Return a stream of who leads, in which term, and whether that one is ready.
+        """Return a stream of values: the leader, its term, and whether it is ready.
 
-        Only the latest counts: a slow reader misses what has passed meanwhile.
+        Only the latest value counts: a slow reader misses values in between.
 
         >>> with cluster.watch_leader() as watch:
         ...     leadership = watch.get()
@@ -203,7 +217,7 @@ class Cluster:
         return LeaderWatch(self._client.finder)
 
     def status(self) -> dict[Address, Status | None]:
-        """What each member says of itself; None where it does not answer.
+        """Return the status of each member; None for a member that does not answer.
 
         >>> sorted(name for name, node in cluster.status())
         ['peer1', 'peer2', 'peer3']

@@ -1,4 +1,4 @@
-"""KVStore: a dict, replicated. The state machine of the README, for trying things out."""
+"""KVStore: a replicated dict. The state machine of the README, for trying things out."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who leads, as a stream for asyncio; see `raft_actors.client.leader_watch`."""
+"""The leader of a group, as a stream for asyncio; see `raft_actors.client.leader_watch`."""
 
 import asyncio
 
@@ -10,7 +10,8 @@ __all__ = ["AsyncLeaderWatch"]
 
 
 class AsyncLeaderWatch:
-    """Made by `AsyncCluster.watch_leader`; for one task, but any may close it.
+    """A stream of leaderships, made by `AsyncCluster.watch_leader`. One task reads it; any task may
+    close it.
 
     async with cluster.watch_leader() as watch:
         async for leadership in watch:
@@ -22,7 +23,7 @@ class AsyncLeaderWatch:
         self._closed = asyncio.Event()
 
     def close(self) -> None:
-        """End the stream; who waits for news is let go."""
+        """End the stream, also for a task that waits for the next value."""
         self._closed.set()
 
     def __aiter__(self) -> "AsyncLeaderWatch":

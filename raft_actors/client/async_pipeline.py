@@ -1,4 +1,4 @@
-"""AsyncPipeline: many writes under way at once from one task, their replies in order."""
+"""AsyncPipeline: one task has many writes under way at once, with their replies in order."""
 
 from collections.abc import Generator
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["AsyncPending", "AsyncPipeline"]
 
 
 class AsyncPending(Operation[AsyncRetryingClient]):
-    """A write that is under way, or was. Await it for what `AsyncCluster.write` would give."""
+    """A write that is under way or has ended. Await it for the result of `AsyncCluster.write`."""
 
     __slots__ = ()
 
@@ -33,12 +33,12 @@ class AsyncPending(Operation[AsyncRetryingClient]):
 
 
 class AsyncPipeline(OperationsUnderWay[AsyncRetryingClient, AsyncPending]):
-    """Made by `AsyncCluster.pipeline`; for one task. As `Pipeline`, its calls awaited."""
+    """A pipeline for one task, made by `AsyncCluster.pipeline`. As `Pipeline`, but for asyncio."""
 
     async def write(self, command: Any) -> AsyncPending:
-        """Send a command; while `outstanding_max` are under way, waits for the oldest.
+        """Send a command. While `outstanding_max` operations are under way, wait for the oldest.
 
-        Raises as `Cluster.write` does what is wrong before it is sent.
+        Raises the errors of `Cluster.write` that are found before the command is sent.
         """
         while len(self._under_way) >= self._outstanding_max:
             await self._under_way.popleft()._end()
@@ -47,7 +47,7 @@ class AsyncPipeline(OperationsUnderWay[AsyncRetryingClient, AsyncPending]):
         return pending
 
     async def drain(self) -> None:
-        """Wait until none is under way. What became of each, its `AsyncPending` says."""
+        """Wait until no write is under way. Each `AsyncPending` has its reply or its error then."""
         while self._under_way:
             await self._under_way.popleft()._end()
 

@@ -1,4 +1,4 @@
-"""AsyncRetryingClient: what `RetryingClient` does, waiting on an asyncio loop and on no thread."""
+"""AsyncRetryingClient: does what `RetryingClient` does, but waits on an asyncio loop."""
 
 import asyncio
 import time
@@ -21,18 +21,19 @@ from raft_actors.names import Address
 __all__ = ["AsyncRetryingClient"]
 
 THREADS = 16
-"""For those who ask all members for their status."""
+"""How many threads may ask all members for their status at the same time."""
 SEARCH_S = 1.0
-"""How long one search for a leader lasts at most; who still has time makes another."""
+"""How long one search for a leader takes at most. A call that has time left starts another one."""
 
 
 @dataclass(slots=True)
 class OfLoop:
     """What the tasks of one loop share.
 
-    opening  held by the one who opens a session
-    room     held by the first of those who wait for room in one
-    search   for the leader, on a thread; also of those who are cancelled, so it ends by itself
+    opening  the lock of the task that opens a session
+    room     the lock of the first of the tasks that wait for a free sequence number
+    search   the search for the leader, which a thread makes for all tasks. It goes on when a task
+             that waits for it is cancelled, and ends by itself
     """
 
     loop: asyncio.AbstractEventLoop
@@ -44,8 +45,8 @@ class OfLoop:
 class AsyncRetryingClient:
     """Sends the calls that its `client` makes, for the tasks of one loop.
 
-    However many wait, they wait on the loop, each until its own deadline. One thread searches for
-    the leader, for all of them.
+    All calls wait on the loop, each until its own deadline, and use no threads. One thread searches
+    for the leader, for all of them.
     """
 
     def __init__(self, client: RetryingClient) -> None:
@@ -55,7 +56,9 @@ class AsyncRetryingClient:
         self.of_loop: OfLoop | None = None
 
     def close(self) -> None:
-        """Take no more calls. Those under way end by themselves, on the loop's own threads."""
+        """Refuse new calls. Calls under way end by themselves; if they need a thread, they use the
+        loop's own executor.
+        """
         self.client.close()
         self.threads.shutdown(wait=False)
         self.searcher.shutdown(wait=False)
@@ -71,7 +74,7 @@ class AsyncRetryingClient:
         return call
 
     async def run(self, call: Call) -> Any:
-        """Send it and wait for the reply; nobody can wait for it once more."""
+        """Send the call and wait for the reply. If the task is cancelled, the call is given up."""
         try:
             await self.send(call)
             return await self.finish(call)
@@ -80,7 +83,9 @@ class AsyncRetryingClient:
             raise
 
     async def send(self, call: Call) -> None:
-        """Make an attempt, when it has a session with room, and somebody leads."""
+        """Make an attempt. A command first waits for a session with a free sequence number, and a
+        call for the leader waits until a leader is known.
+        """
         if call.needs_session():
             await self.into_session(call)
         if call.read_targets is not None:
@@ -90,9 +95,9 @@ class AsyncRetryingClient:
         self.client.ask(call, target)
 
     async def finish(self, call: Call) -> Any:
-        """Wait for the reply; try again whatever is safe to try again, until the deadline.
+        """Wait for the reply, and send the call again while that is safe, until the deadline.
 
-        Who was cancelled in it may come again, and goes on.
+        After a cancellation it may be called again for the same call.
         """
         client = self.client
         try:
@@ -125,7 +130,7 @@ class AsyncRetryingClient:
                 raise late(index, slow)
             await asyncio.sleep(LOOK_S)
 
-    # What there may be to wait for. Nothing of it waits on the loop's thread.
+    # What a call may have to wait for. None of these waits blocks the loop's thread.
 
     async def into_session(self, call: Call) -> None:
         session = self.client.session or await self.open_session(call)
@@ -146,7 +151,7 @@ class AsyncRetryingClient:
             turn.release()
 
     async def await_room(self, session: ClientSession, call: Call) -> None:
-        """Wait for room in a session, but not after the deadline: `next` raises then."""
+        """Wait for a free sequence number in a session, until the deadline: then `next` raises."""
         turn = self.here().room
         if await got(turn, call):
             try:
@@ -157,7 +162,7 @@ class AsyncRetryingClient:
                 turn.release()
 
     async def await_leader(self, call: Call) -> Address | None:
-        """Wait until somebody leads. None at the deadline."""
+        """Wait until a leader is known. None at the deadline."""
         client, here = self.client, self.here()
         while client.finder.leader is None and call.remaining() > 0:
             if here.search is None or here.search.done():
@@ -181,14 +186,16 @@ class AsyncRetryingClient:
         return self.of_loop
 
     async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Wait on the loop for a function that a thread runs."""
+        """Run a function on a thread, and wait for it on the loop."""
         self.client.finder.router.node.check_process()
         return await self.on_thread(self.threads, function, *arguments)
 
     def on_thread(
         self, threads: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any
     ) -> asyncio.Future[Any]:
-        """On the handle's threads; on the loop's own after it was closed. Raises Unavailable."""
+        """Run a function on the handle's threads; after `close`, on the loop's own executor. Raises
+        Unavailable.
+        """
         loop = asyncio.get_running_loop()
         mine = None if self.client.closed else threads
         try:
@@ -198,7 +205,9 @@ class AsyncRetryingClient:
 
 
 async def got(turn: asyncio.Lock, call: Call) -> bool:
-    """Tell whether it was `call`'s turn before its deadline. Then the lock is to be released."""
+    """Acquire the lock `turn` before the deadline of `call`. Returns whether that succeeded; then
+    the caller releases the lock.
+    """
     try:
         async with asyncio.timeout(call.remaining()):
             return await turn.acquire()

@@ -17,7 +17,7 @@ async def wait_for(future: Future[Any], timeout_s: float) -> None:
     come = asyncio.Event()
 
     def on_answer(_answer: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no task waits any more
             loop.call_soon_threadsafe(come.set)
 
     future.add_done_callback(on_answer)

@@ -1,4 +1,4 @@
-"""Backup: a running peer's snapshot becomes a file of whoever asked for it."""
+"""Backup: downloads a snapshot of a running peer into a file."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +15,13 @@ from raft_actors.stores.backup_file import BackupHeader, BackupWriter
 __all__ = ["download", "snapshot"]
 
 TRIES = 3
-"""A newer snapshot takes the place of the one that is read; then it begins again."""
+"""How often a download begins: a newer snapshot may replace the one that is being read."""
 
 
 def download(peer: PeerRef, path: Path, timeout: float) -> Any:
     """Write a backup to `path`; return ("ok", index) or ("error", reason).
 
-    timeout  for each step: a read that sees all acknowledged writes, the snapshot, each part
+    timeout  for each step: the read of `take`, the snapshot, and each part of it
     """
     answer: Any = ("error", "not_found")
     for _ in range(TRIES):
@@ -38,7 +38,9 @@ def download(peer: PeerRef, path: Path, timeout: float) -> Any:
 
 
 def take(peer: PeerRef, timeout: float) -> Any:
-    """Have the peer take a snapshot that holds every write acknowledged by now: ("ok", index)."""
+    """Have the peer take a snapshot: ("ok", index). A linearizable read comes first, so that the
+    snapshot contains every write that was acknowledged before this call.
+    """
     operation, payload = read_request(REPLY, FOLLOWER)
     seen = follow_referral(request(peer, operation, payload, timeout, NO_NODE), timeout)
     return snapshot(peer, timeout) if seen[0] == "ok" else seen
@@ -65,7 +67,7 @@ def write(peer: PeerRef, path: Path, index: int, timeout: float) -> Any:
             data = part[1]["data"]
             writer.add_snapshot_part(data)
             offset += len(data)
-            if offset >= first["size"] or not data:  # its file may be shorter than it was
+            if offset >= first["size"] or not data:  # no data: the peer's file has become shorter
                 writer.finish()
                 return ("ok", index)
             part = ask(peer, PART, (index, offset), timeout)

@@ -1,4 +1,4 @@
-"""Call: one request of a client, through as many attempts as it takes."""
+"""Call: one request of a client, with all its attempts."""
 
 import time
 from collections.abc import Iterator
@@ -16,21 +16,24 @@ from raft_actors.replica.requests import WRITE
 __all__ = ["Call"]
 
 ATTEMPT_S = 1.0
-"""How long the first attempt waits; each further one twice as long."""
+"""How long the first attempt waits for an answer; each further attempt waits twice as long."""
 
 
 @dataclass(slots=True)
 class Call:
-    """A request under way.
+    """A request that is under way.
 
-    deadline  for all attempts, on the monotonic clock
-    session   whose request id it has; None for what is no command, or not sent yet
-    read_targets  whom to ask one after the other; None: who leads
-    target    whom the attempt of this moment asks; `future` has its answer
-    may_have_happened  whether an attempt may have brought it into a log
-    tries     attempts that failed
-    reason    why the last of them did, or why nobody could be asked
-    why       the same for people, where no connection is the reason
+    deadline  for all attempts together, on the monotonic clock
+    request   the request id: session number and sequence number; (0, 0) if it has none
+    session   the session of the request id; None for a request that is no command, and for a
+              command that was not sent yet
+    read_targets  the peers to ask, one after the other; None: ask the leader
+    target    the peer that the present attempt asks
+    future    the answer to the present attempt
+    may_have_happened  whether an attempt may have put the command into a log
+    tries     how many attempts have failed
+    reason    why the last attempt failed, or why no peer could be asked
+    why       the same as a text for people, if the reason is a missing connection
     """
 
     operation: int
@@ -50,17 +53,21 @@ class Call:
         return self.deadline - time.monotonic()
 
     def needs_session(self) -> bool:
-        """Tell whether it is a command that has no request id, for nothing else runs once."""
+        """Return whether this is a command without a request id. Only a command needs one, so that
+        it runs once.
+        """
         return self.session is None and self.operation == WRITE and self.payload != b""
 
     def attempt_timeout(self) -> float:
-        """How long to wait for this attempt."""
+        """Return how many seconds to wait for the answer to this attempt."""
         longest = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
         return max(0.0, min(self.deadline - time.monotonic(), longest))
 
     def answer(self) -> Any:
-        """Wait for the answer to this attempt, as the peer gave it; or return why there is none."""
-        future = self.future  # another thread, whose wait was cancelled, may still be at it
+        """Wait for the answer to this attempt, and return it as the peer sent it, or the error that
+        says why there is none.
+        """
+        future = self.future  # read once: a thread whose wait was cancelled may still change it
         if future is None:
             return ("error", self.reason)
         try:
@@ -72,35 +79,39 @@ class Call:
             self.may_have_happened |= error.was_sent
             self.why = str(error)
             return ("error", "no_node")
-        except NoProcess:  # a node that has not begun to have peers
+        except NoProcess:  # no peer has been started on this node yet
             return ("error", "no_peer")
-        except FrameTooLarge:  # the link came up, and its other end takes less at once
+        except FrameTooLarge:  # the link is up now, and the other node accepts only smaller frames
             return ("error", "command_too_large")
 
     def is_replied(self) -> bool:
-        """Tell whether the machine's reply is there, so that nothing is sent again."""
+        """Return whether the state machine's reply has arrived, so that nothing is sent again."""
         future = self.future
         if future is None or not future.done():
             return False
         try:
             answer = future.get(0)
-        except (RaftError, TimeoutError):  # the last: another thread gets it right now
+        except (RaftError, TimeoutError):  # TimeoutError: another thread is in `get` at this moment
             return False
         return type(answer) is bytes and answer.startswith(REPLY)
 
     def answered_by(self) -> Address:
-        """Return whom its last attempt asked, once it has its reply."""
+        """Return the peer that the last attempt asked. Called only after the reply has arrived."""
         assert self.target is not None, "somebody was asked"
         return self.target
 
     def give_up(self) -> None:
-        """Nobody waits for it any more: a thread that is at it makes no further attempt."""
+        """End a call whose reply nobody waits for any more. If a thread still works on it, this
+        thread makes no further attempt.
+        """
         self.deadline = 0.0
         self.end()
         if self.future is not None:
             self.future.abandon()
 
     def end(self) -> None:
-        """It is not sent again, so it holds no room in its session."""
+        """Record that the call is not sent again: its sequence number no longer limits its
+        session.
+        """
         if self.session is not None:
             self.session.done(self.request[1])

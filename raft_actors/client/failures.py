@@ -1,4 +1,6 @@
-"""Failures: what is known of a call that was not answered in time, and what to do about it."""
+"""Failures: the error for a call that got no answer in time. It says what is known, and what to
+do.
+"""
 
 from raft_actors.client.call import Call
 from raft_actors.client.leader_finder import LeaderFinder
@@ -17,12 +19,12 @@ __all__ = ["no_session", "unanswered"]
 
 
 def no_session() -> Unavailable:
-    """Return the error of a call whose deadline came before its session."""
+    """Return the error of a call whose deadline came before a session was open."""
     return Unavailable("no session could be opened in time; nothing happened: try again")
 
 
 def unanswered(call: Call, finder: LeaderFinder) -> RaftError:
-    """Return the error of a call at its deadline."""
+    """Return the error of a call that has no reply at its deadline."""
     members = list(finder.members)
     why = f"the last answer was {call.reason!r} by {call.target}"
     if call.why:

@@ -1,7 +1,7 @@
-"""Joining and leaving a running group, whoever leads it and whatever comes between.
+"""Joining and leaving a running group, also while leaders change and calls fail.
 
-Both look where the peer stands, do the next step, and look again: so they may be called again at
-any time, from anywhere, and two that meet take turns.
+Both read the present state, do the next step, and read the state again. So they may be called again
+at any time, from any node, and several calls at the same time wait for each other.
 """
 
 import time
@@ -35,8 +35,9 @@ __all__ = ["join", "leave"]
 LOOK_AROUND_S = 0.05
 TRANSIENT = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
              "no_peer", "no_such_member", "restarting", "transfer_in_progress"}  # fmt: skip
-"""Errors that pass, or that another look will explain. And these, which tell more besides:"""
+"""Errors after which the state is read again: they pass, or the state shows what to do."""
 TRANSIENT_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
+"""The same for errors that are a pair: the reason and a detail."""
 
 
 def join(
@@ -47,7 +48,7 @@ def join(
     config: Config,
     timeout: float,
 ) -> Any:
-    """Make a peer of this node a member in this part; see `Raft.join`."""
+    """Make a peer of this node a member with this part; see `Raft.join`."""
     asked = several(via)
     if not asked:
         raise ValueError("via names whom to ask for the group: one member at least")
@@ -79,10 +80,11 @@ def join(
 
 
 def not_here(named: list[Address]) -> str:
-    """Say that all who were named would run on this very node, and none does, nor is being started
-    right now; "" if it is not so.
+    """Return the text of an error if all named members would be on this node, and none of them runs
+    or is being started. Else return "".
 
-    A bare name is one of this node, which is soon written where a member elsewhere was meant.
+    A name without a node means a peer of this node; it is easily written where a member on another
+    node is meant.
     """
     here = peers_here()
     if any(node != here.node.name or here.is_expected(peer) for peer, node in named):
@@ -96,7 +98,9 @@ def not_here(named: list[Address]) -> str:
 
 
 def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
-    """Do the next step; return the answer to it, ("ok", configuration) at the end of the way."""
+    """Do the next step of joining. Return ("ok", configuration) when the peer has joined, an error,
+    or None: read the state again.
+    """
     address = mine["name"], mine["node"]
     at = leader["name"], leader["node"]
     if mine["group"] not in ("", leader["group"]):
@@ -109,10 +113,11 @@ def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
     has = part_in(now, address)
     incarnation = leader["incarnations"].get(address, 0)
     if has is not None and incarnation not in (0, mine["incarnation"]):
-        return waiting(remove(at, address, timeout=timeout))  # it is there with an older directory
+        # The configuration has this peer with an older data directory: remove the peer first.
+        return waiting(remove(at, address, timeout=timeout))
     if has == part:
         done = incarnation and now["state"] == "stable"
-        return ("ok", now) if done else None  # the leader has not recorded its directory yet
+        return ("ok", now) if done else None  # None: the leader has not recorded the directory yet
     if has is None and part != LEARNER:
         return waiting(add(at, address, LEARNER, timeout=timeout))
     if WITNESS in (has, part) and has == VOTER:
@@ -121,7 +126,7 @@ def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
 
 
 def waiting(answer: Any) -> Any:
-    """A step that went well is not the end: look again."""
+    """Return None after a step that succeeded: the state is read again. Else return the error."""
     return None if answer[0] == "ok" else answer
 
 
@@ -160,7 +165,9 @@ def leave(peer: PeerRef, timeout: float) -> Any:
 
 
 def step_out(leader: Any, peer: Address, timeout: float) -> Any:
-    """Do the next step; return "out" when the peer is in the configuration no longer."""
+    """Do the next step of leaving. Return "out" when the peer is not in the configuration, an
+    error, or None: read the state again.
+    """
     at = leader["name"], leader["node"]
     now = leader["configuration"]
     if part_in(now, peer) is None:
@@ -182,17 +189,18 @@ def is_transient(answer: Any) -> bool:
 
 
 class LeaderSearch:
-    """Who may know the leader: those that were named, and whom they name."""
+    """Finds the leader by asking the named members, and the members that these name."""
 
     def __init__(self, via: Iterable[PeerRef]) -> None:
         self.named = [address_of(peer) for peer in via]
         self.known = list(self.named)
 
     def leader(self, deadline: float) -> tuple[Any, Any]:
-        """Return (the leader's status, None), or (None, why there is none).
+        """Return (the leader's status, None), or (None, the error that says why there is none).
 
-        Where a member answers, the group has no leader. That another one does not run is told only
-        where none answers: `leave` would seem to say that of its own peer.
+        If any member answers, the error is that the group has no leader. That a member does not run
+        is the error only if no member answers: in an answer of `leave` it would look as if the peer
+        itself did not run.
         """
         trouble: Any = ELECTION_IN_PROGRESS
         is_heard = False

@@ -1,4 +1,4 @@
-"""LeaderFinder: who leads, and who the members are, as far as a client can tell."""
+"""LeaderFinder: finds the leader and the members of a group for a client."""
 
 import threading
 import time
@@ -20,20 +20,20 @@ from raft_actors.replica.requests import STATUS
 __all__ = ["LeaderFinder", "PlainSeeker", "find_leader", "status_in", "time_until"]
 
 ROUND_S = 0.3
-"""How long one round of questions waits for those who do not answer."""
+"""How long one round of questions waits for members that do not answer."""
 PAUSE_S = 0.02
 NAMED_MAX = 5
-"""So many members are named in an error."""
+"""How many members an error names at most."""
 KNOWN_MAX = 64
-"""So many addresses are remembered besides those of the members."""
+"""How many addresses are remembered at most, besides those of the members."""
 NOTHING = encoding.dumps(())
 
 
 class Seeker(Protocol):
-    """Who needs the leader; a `Call` is one.
+    """What `find` needs of a call that has no leader. A `Call` is one.
 
-    deadline  may come early, when nobody waits any more
-    target    whom it asked in vain, if anybody
+    deadline  when the search ends. It may be set to 0 during the search, when the call is given up
+    target    the peer that the last attempt asked without success; None if there was none
     """
 
     deadline: float
@@ -42,29 +42,36 @@ class Seeker(Protocol):
 
 @dataclass(slots=True)
 class PlainSeeker:
-    """A seeker that makes no call."""
+    """A seeker without a call."""
 
     deadline: float
     target: Address | None = None
 
 
 def find_leader(members: list[Address], deadline: float, *, other_than: Address) -> Address | None:
-    """Ask these members, and whom they name, until one knows who leads after `other_than`."""
+    """Ask these members, and the members that they name, until one of them knows a leader. A leader
+    `other_than` counts only if this peer itself answers that it leads.
+    """
     finder = LeaderFinder(peers_here().router, tuple(members))
     return finder.find(PlainSeeker(deadline, other_than))
 
 
 class LeaderFinder:
-    """Shared by all threads of a handle. One of them asks around, the others wait for it.
+    """Finds the leader for all threads of a handle. One thread asks the members; the others wait
+    for its result.
 
-    router   of the node that this process is; see `follow_node`
-    seeds    the addresses that the handle was given: asked, whatever becomes of the group
-    members  of the newest configuration heard of
-    known    members of any configuration heard of, the latest last: asked as well once those of
-             `members` know no leader, for any of them may be a member by now
-    leader   None while none is known
-    heard    whether anybody has answered in the last search
-    whys     what each of them has instead of a leader, for people: "can't be reached: ..."
+    router        the router of this process's node; see `follow_node`
+    seeds         the addresses that the handle was given; they are always asked
+    members       the members of the newest configuration that is known
+    known         members of all configurations seen, the latest last. They are asked too when the
+                  `members` know no leader, because each of them may be a member again
+    leader        None while no leader is known
+    is_at_a_loss  True if the last round of questions found no leader
+    heard         whether any member answered in the last search
+    whys          for each member that was asked, why it named no leader, as a text for people; ""
+                  if it named one
+    configured    the index of the newest configuration that is known
+    term          the highest term that is known
     """
 
     def __init__(self, router: Router, seeds: tuple[Address, ...]) -> None:
@@ -73,37 +80,39 @@ class LeaderFinder:
         self.members = seeds
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
-        self.is_at_a_loss = False  # a round of questions found no leader, and none since
+        self.is_at_a_loss = False
         self.heard = False
         self.whys: dict[Address, str] = {}
         self.configured = -1
         self.term = -1
         self.refreshing: Future[Any] | None = None
-        self.lock = threading.RLock()  # it knows its owner: see `find`
+        self.lock = threading.RLock()  # `release` raises on a thread without the lock: see `find`
 
     def lost(self, target: Address | None) -> None:
-        """`target` does not lead, or does not answer."""
+        """Record that `target` does not lead, or does not answer."""
         self.follow_node()
         if self.leader == target:
             self.leader = None
 
     def redirected(self, target: Address | None, leader: Address | None) -> None:
-        """`target` says that `leader` leads."""
+        """Record that `target` has answered with a redirect to `leader`."""
         if self.leader in (None, target):
             self.leader = leader
 
     def hear_of(self, members: list[Any]) -> None:
-        """A stopped peer's node names others of its group."""
+        """Record the members that the node of a stopped peer has named."""
         others = tuple((name, node) for name, node in members)
         self.remember(others)
         self.members = tuple(dict.fromkeys((*self.members, *others)))
 
     def find(self, seeker: Seeker) -> Address | None:
-        """Return who leads; ask everyone until somebody knows. None at the seeker's deadline.
+        """Return the leader; ask all members again and again until one knows it. None at the
+        seeker's deadline.
 
-        Its target has failed it: that one leads again only when it says so itself.
+        The seeker's target did not answer, or is not the leader. Other members may not know this
+        yet, so it counts as the leader only if it answers that it leads.
         """
-        try:  # before `acquire`: Ctrl-C may come just as it returns
+        try:  # acquire inside of `try`: a Ctrl-C between the two would leave the lock held
             if not self.lock.acquire(timeout=time_until(seeker.deadline)):
                 return None
             if self.leader is None and time_until(seeker.deadline) > 0:
@@ -117,13 +126,15 @@ class LeaderFinder:
                     time.sleep(min(PAUSE_S, time_until(seeker.deadline)))
             return self.leader if time_until(seeker.deadline) > 0 else None
         finally:
-            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+            try:  # noqa: SIM105 - a Ctrl-C could come inside of `suppress`, before the release
                 self.lock.release()
-            except RuntimeError:  # this thread did not get it
+            except RuntimeError:  # this thread has not got the lock
                 pass
 
     def ask_around(self, until: float, other_than: Address | None) -> None:
-        """Ask all at once, until one knows the leader; `other_than` may only name itself."""
+        """Ask all members at the same time, until one knows the leader. `other_than` counts as the
+        leader only if it answers so itself.
+        """
         asked: dict[Address, Future[Any]] = {}
         try:
             for address in self.whom():
@@ -163,22 +174,22 @@ class LeaderFinder:
                 self.leader = leader
                 self.is_at_a_loss = False
                 return
-        self.term = -1  # it may be another group by now, founded anew
+        self.term = -1  # the group may have been deleted and formed again, with lower terms
         self.is_at_a_loss = True
 
     @property
     def why(self) -> str:
-        """What kept the last search from finding a leader."""
+        """Why the last search has found no leader."""
         told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
         return "; ".join(told[:NAMED_MAX])
 
     def whom(self) -> tuple[Address, ...]:
-        """Return whom to ask for the leader."""
+        """Return the peers to ask for the leader."""
         more = self.known if self.is_at_a_loss else ()
         return tuple(dict.fromkeys((*self.members, *self.seeds, *more)))
 
     def follow_node(self) -> None:
-        """Go on with this process' node, where the one of before was stopped, or there was none."""
+        """Use the present node of this process, if the node that was used before has stopped."""
         node = self.router.node
         if not (node.running or node.forked):
             self.router = peers_here().router
@@ -188,10 +199,10 @@ class LeaderFinder:
         return self.router.request(address, [STATUS, address[0], NOTHING, 0, 0])
 
     def learn(self, status: dict[str, Any]) -> None:
-        """Take in what a peer says of its term and its configuration.
+        """Learn the term and the configuration from a peer's status.
 
-        A leader's counts also where its index is not the highest: another peer's may never have
-        been committed, or be of a group that was there before.
+        A leader's configuration counts also if its index is not the highest: another peer's
+        configuration may never have been committed, or belong to an earlier group.
         """
         self.term = max(self.term, status["current_term"])
         configuration = status["configuration"]
@@ -208,7 +219,7 @@ class LeaderFinder:
         self.known = tuple(dict.fromkeys((*members[::-1], *self.known[::-1])))[:KNOWN_MAX][::-1]
 
     def refresh(self) -> None:
-        """Have the leader tell its configuration, some time soon. Does not wait."""
+        """Ask the leader for its configuration. Does not wait for the answer."""
         leader, before = self.leader, self.refreshing
         if before is not None:
             before.abandon()
@@ -227,7 +238,7 @@ def put(answers: "SimpleQueue[tuple[Address, Future[Any]]]", peer: Address, answ
 
 
 def why_none(answer: Future[Any]) -> str:
-    """Say why there is no status in an answer that has come."""
+    """Return why an answer that has come is no status, as a text for people."""
     try:
         found = answer.get(0)
     except (RaftError, TimeoutError) as error:
@@ -249,7 +260,7 @@ def why_no_leader(name: str, status: dict[str, Any]) -> str:
 
 
 def status_in(answer: Future[Any]) -> dict[str, Any] | None:
-    """Return the status in an answer that has come, or None."""
+    """Return the status if the answer has come and is one; else None."""
     with suppress(RaftError, TimeoutError):
         found = answer.get(0)
         if type(found) is bytes:
@@ -260,5 +271,5 @@ def status_in(answer: Future[Any]) -> dict[str, Any] | None:
 
 
 def time_until(deadline: float) -> float:
-    """Return the seconds until `deadline`, as a lock takes them: it knows no infinity."""
+    """Return the seconds until `deadline`, bounded by the longest time that a lock can wait."""
     return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)

@@ -1,10 +1,10 @@
-"""Watches: who leads, as a stream of which only the latest value counts.
+"""Watches: the leader of a group, as a stream of values of which only the latest counts.
 
-While somebody waits for news, a watch asks the members, on the thread or loop of who waits. So
-nobody's code runs on a peer's thread, a slow reader misses what has passed, and a watch that nobody
-reads costs nothing. While there are news it asks all of them every `LOOK_S`. When there are none
-any more it asks one of them in turn every `QUIET_LOOK_S`, and all as soon as one does not confirm
-what was told.
+While a reader waits for a change, its watch asks the members, on the reader's thread or loop. So no
+code of the reader runs on a peer's thread, a slow reader misses values in between, and a watch
+without a reader costs nothing. While the leadership changes, the watch asks all members every
+`LOOK_S`. When it does not change any more, the watch asks one member in turn every `QUIET_LOOK_S`.
+It asks all members again as soon as one of them does not confirm the last value.
 """
 
 import time
@@ -24,18 +24,20 @@ __all__ = ["ROUND_S", "LeaderWatch", "Leadership", "Observer"]
 
 LOOK_S, QUIET_LOOK_S = 0.05, 0.25
 NO_LEADER_ROUNDS = 20
-"""So often all are asked at the former pace while none leads, or the one who does is not ready."""
+"""While there is no leader, or the leader is not ready, all members are asked so many times every
+`LOOK_S`, before the watch becomes slower.
+"""
 ROUND_S = 0.3
-"""How long one look waits for members that do not answer."""
+"""How long one round of questions waits for members that do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leadership:
-    """Who leads, as far as the members know that answer.
+    """The leader of a group, as far as the members that answer know it.
 
-    leader  None while there is none, or none is known
-    term    never falls in one watch
-    ready   whether the first entry of the term has committed: then reads and writes are answered
+    leader  its address; None while there is no leader, or none is known
+    term    its term; the values of one watch never have a lower term than those before
+    ready   whether the first entry of the term is committed: then reads and writes are answered
     """
 
     leader: Address | None
@@ -44,12 +46,17 @@ class Leadership:
 
 
 class Observer:
-    """What a watch has told, and what it makes of members' answers."""
+    """The state of a watch: the last value that it returned, and what new answers change.
+
+    told      the last value that was returned
+    rounds    how many rounds in which all members were asked have passed without a change
+    asks_one  whether the present round asks one member only
+    """
 
     def __init__(self, finder: LeaderFinder) -> None:
         self.finder = finder
         self.told = Leadership(None, -1, False)
-        self.rounds = 0  # without news in which all were asked, since there were any
+        self.rounds = 0
         self.asks_one = False
         self.turns = count()
 
@@ -59,7 +66,7 @@ class Observer:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait before the next look."""
+        """Seconds to wait before the next round."""
         return QUIET_LOOK_S if self.is_quiet else LOOK_S
 
     def ask(self) -> list[Future[Any]]:
@@ -70,7 +77,9 @@ class Observer:
         return [self.finder.ask(address) for address in asked]
 
     def news(self, answers: list[Future[Any]]) -> Leadership | None:
-        """Return what is news in the answers that have come, if anything is. None comes later."""
+        """Return the leadership by the answers that have come, if it has changed; else None.
+        Answers that come later are not used.
+        """
         for answer in answers:
             answer.abandon()
         heard = [status for status in map(status_in, answers) if status is not None]
@@ -97,7 +106,8 @@ class Observer:
 
 
 class LeaderWatch:
-    """Made by `Cluster.watch_leader`; for one thread, but any may close it.
+    """A stream of leaderships, made by `Cluster.watch_leader`. One thread reads it; any may close
+    it.
 
     with cluster.watch_leader() as watch:
         for leadership in watch:
@@ -109,7 +119,8 @@ class LeaderWatch:
         self._closed: Future[None] = Future()  # no Event: a Ctrl-C may leave the lock of one held
 
     def get(self, timeout: float | None = None) -> Leadership:
-        """Wait for something else than was returned last; the first is what is now.
+        """Wait until the leadership differs from the last returned one, and return it. The first
+        call returns the present leadership.
 
         Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
         """
@@ -128,7 +139,7 @@ class LeaderWatch:
         raise RaftError("this watch is closed: make a new one")
 
     def close(self) -> None:
-        """End the stream; who waits for news is let go."""
+        """End the stream. A `get` that waits on another thread raises RaftError."""
         self._closed.set(None)
 
     def __iter__(self) -> Iterator[Leadership]:

@@ -1,4 +1,4 @@
-"""Membership: changes of a group's members, made at its leader, and of who leads."""
+"""Membership: changes of a group's members, and transfers of leadership, asked of the leader."""
 
 import logging
 import time
@@ -38,10 +38,10 @@ __all__ = [
 logger = logging.getLogger("raft_actors.peer")
 
 CHANGE_TIMEOUT = 60.0
-"""For changes of members: newcomers must catch up first."""
+"""The timeout of changes of members, in seconds: newcomers must catch up first."""
 VOTER, LEARNER, WITNESS = "member", "learner", "witness"
 ROLES = {VOTER: "vote", LEARNER: "learn", WITNESS: "witness"}
-"""The argument of `change` that gives a peer each part."""
+"""For each part of a member, the argument of `change` that gives a peer this part."""
 
 
 def set_configuration(
@@ -66,7 +66,7 @@ def add(
     dry_run: bool = False,
     timeout: float = CHANGE_TIMEOUT,
 ) -> Any:
-    """Give a peer this part, whatever it has had."""
+    """Give a peer this part; it may have had another one before."""
     return change(leader, dry_run, timeout=timeout, **{ROLES[part]: (address_of(peer),)})
 
 
@@ -93,7 +93,7 @@ def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
 
 
 def cancel_change(leader: PeerRef) -> Any:
-    """Ask for the members as they are: that calls off a change whose newcomers catch up still."""
+    """Ask for the present members again: this cancels a change whose newcomers still catch up."""
     answer = status_of(leader)
     if answer[0] != "ok":
         return answer
@@ -130,11 +130,13 @@ def change(
     known: tuple[Address, ...] = (),
     timeout: float = CHANGE_TIMEOUT,
 ) -> Any:
-    """Change the configuration that the leader has; nobody else's change gets lost by it.
+    """Change the present configuration of the leader. If another change came in between, return its
+    error, so that no change of others is lost.
 
-    It is made again where the same members have only got another index: a disk was learned.
+    The change is tried again if the new configuration has the same members and only another index:
+    then the leader has recorded the data directory of a member.
 
-    known  who must be in the configuration, besides those of `remove`
+    known  peers that must be in the configuration, besides those of `remove`
     """
     deadline = time.monotonic() + timeout
     before: Any = None
@@ -152,7 +154,7 @@ def change(
         learning = {*learners, *learn}.difference(remove, vote, witness)
         stateless = {*witnesses, *witness}.difference(remove, learn, vote)
         unknown = {*remove, *known}.difference(members, learners)
-        # Where nothing is to be done, a dry run: else it would call somebody's change off.
+        # If nothing is to be changed, a dry run: a real one would cancel a change of others.
         done = [voting, learning, stateless] == parts
         changed = configure(
             leader,
@@ -173,7 +175,9 @@ def change(
 
 
 def tell_of_unheard(peer: PeerRef) -> None:
-    """Say which members a leader has not met: a majority founds a group, also with a wrong name."""
+    """Log the members from which the leader has received nothing: a majority is enough to form a
+    group, so a wrong name would not be noticed.
+    """
     match status_of(peer):
         case ("ok", status):
             for name, node in status["configuration"]["members"]:
@@ -208,7 +212,7 @@ def configure(
 
 
 def part_of(learner: bool, witness: bool) -> str:
-    """Return the part of a member that is asked for by these two flags."""
+    """Return the part of a member that these two flags ask for."""
     if learner and witness:
         raise ValueError("a learner has no vote and a witness has one: choose one of the two")
     return LEARNER if learner else WITNESS if witness else VOTER

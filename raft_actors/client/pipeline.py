@@ -1,4 +1,4 @@
-"""Pipeline: many operations under way at once from one thread, their replies in order."""
+"""Pipeline: one thread has many operations under way at once, with their replies in order."""
 
 from collections import deque
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from raft_actors.errors import RaftError
 __all__ = ["Operation", "OperationsUnderWay", "Pending", "Pipeline"]
 
 SENT_TOGETHER = 64
-"""So many that have not left are sent without waiting for more."""
+"""When so many operations are not sent yet, they are sent without waiting for more."""
 OUTSTANDING_MAX = SPAN * 2 // 3
 
 ClientT = TypeVar("ClientT")
@@ -19,9 +19,9 @@ OperationT = TypeVar("OperationT", bound="Operation[Any]")
 
 
 class Operation(Generic[ClientT]):
-    """A write or a read of a pipeline that is under way, or was; then it has a reply or an error.
+    """A write or a read of a pipeline: under way, or ended with a reply or an error.
 
-    A client of its kind waits for it: on a thread, or on a loop.
+    The client waits for it: a RetryingClient on a thread, an AsyncRetryingClient on a loop.
     """
 
     __slots__ = ("_call", "_client", "_error", "_reply")
@@ -33,19 +33,19 @@ class Operation(Generic[ClientT]):
         self._error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Nobody can ask for the reply any more. Ctrl-C may have left it without a call."""
-        call = getattr(self, "_call", None)
+        """Give the call up: nobody can ask for its reply any more."""
+        call = getattr(self, "_call", None)  # a Ctrl-C in `__init__` leaves no `_call`
         if call is not None:
             call.give_up()
 
     def _outcome(self) -> Any:
         if self._error is not None:
-            raise self._error.with_traceback(None)  # else it grows each time it is raised
+            raise self._error.with_traceback(None)  # else each raise adds to the same traceback
         return self._reply
 
 
 class OperationsUnderWay(Generic[ClientT, OperationT]):
-    """What both kinds of pipelines are: a queue of operations, of a length that is bounded."""
+    """What both kinds of pipelines have in common: a queue of operations with a bounded length."""
 
     def __init__(self, client: ClientT, outstanding_max: int, timeout: float | None) -> None:
         if type(outstanding_max) is not int or not 0 < outstanding_max <= OUTSTANDING_MAX:
@@ -59,7 +59,7 @@ class OperationsUnderWay(Generic[ClientT, OperationT]):
 
 
 class Pending(Operation[RetryingClient]):
-    """A write or a read that is under way, or was."""
+    """A write or a read of a pipeline: under way or ended."""
 
     __slots__ = ()
 
@@ -79,15 +79,16 @@ class Pending(Operation[RetryingClient]):
                 self._reply = self._client.finish(call)
             except RaftError as error:
                 self._error = error
-            self._call = None  # not before: Ctrl-C may have ended the wait
+            self._call = None  # only now: after a Ctrl-C in `finish`, `result` may be called again
 
 
 class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
-    """Made by `Cluster.pipeline`; for one thread.
+    """A pipeline for one thread, made by `Cluster.pipeline`.
 
-    Commands are sent in the order of `write`, and run in it as long as the leader stays. Those
-    that must be sent again, around a change of leaders, may be overtaken by later ones. What is
-    written in one go leaves together, without waiting for more than the bridge's next round.
+    Commands are sent in the order of `write`, and run in this order while the leader stays the
+    same. When the leader changes, later commands may run before those that must be sent again.
+    Commands that are written one after the other are sent together, at the latest in the bridge's
+    next round.
     """
 
     def __init__(self, client: RetryingClient, outstanding_max: int, timeout: float | None) -> None:
@@ -95,15 +96,17 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
         self._unsent = 0
 
     def write(self, command: Any) -> Pending:
-        """Send a command; while `outstanding_max` are under way, waits for the oldest.
+        """Send a command. While `outstanding_max` operations are under way, wait for the oldest.
 
-        Raises as `Cluster.write` does what is wrong before it is sent.
+        Raises the errors of `Cluster.write` that are found before the command is sent.
         """
         self._make_room()
         return self._add(self._client.begin(command, self._timeout, together=True))
 
     def read(self, query: Any) -> Pending:
-        """Ask the machine; linearizable, and it sees what this pipeline wrote before it was sent.
+        """Ask the state machine. The read is linearizable: it sees every write that was
+        acknowledged before. A command of this pipeline that is still under way may be missing in
+        it.
 
         Waits as `write` does.
         """
@@ -126,7 +129,7 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
         return pending
 
     def drain(self) -> None:
-        """Wait until none is under way. What became of each, its `Pending` says."""
+        """Wait until no operation is under way. Each `Pending` has its reply or its error then."""
         while self._under_way:
             self._under_way.popleft()._end()
 

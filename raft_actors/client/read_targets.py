@@ -1,4 +1,4 @@
-"""ReadTargets: whom to ask where any member may answer."""
+"""ReadTargets: which member to ask for a read that any member may answer."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,14 +10,14 @@ __all__ = ["ReadTargets"]
 
 
 class ReadTargets:
-    """Members in turn, those of this very node first. Shared by all threads of a handle."""
+    """The members in turn, those on this node first. All threads of a handle share it."""
 
     def __init__(self, finder: LeaderFinder) -> None:
         self.finder = finder
         self.turns = count()
 
     def of(self, at: Address | None) -> Iterator[Address]:
-        """Yield for ever whom to ask next: `at` alone if it is given."""
+        """Yield without end the peer to ask next: always `at`, if it is given."""
         while at is not None:
             yield at
         while True:

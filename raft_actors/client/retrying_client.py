@@ -1,4 +1,4 @@
-"""RetryingClient: send a call, judge the answer, and send again what is safe to send again."""
+"""RetryingClient: sends a call, interprets the answer, and sends the call again if that is safe."""
 
 import threading
 import time
@@ -36,23 +36,24 @@ from raft_actors.timeouts import seconds
 __all__ = ["RETRY", "RetryingClient", "opening", "seeds_of"]
 
 PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
-"""Between attempts that failed: doubled each time, up to the second."""
+"""The pause after a failed attempt: PAUSE_S at first, doubled each time, PAUSE_S_MAX at most."""
 REFRESH_S = 5.0
-"""How old the known configuration may get while the handle is used."""
+"""How old the known configuration may become while the handle is used."""
 RETRY: Any = object()
+"""The result of `receive` if another attempt may get a reply."""
 
 
 class RetryingClient:
     """A session with one group: each command is sent until it is answered, and runs once.
 
-    Safe to share between threads. A call is made by `..._call`, sent by `send`, and `finish` waits
-    for its reply; `begin` makes and sends one. `Cluster` waits on threads; `AsyncRetryingClient`
-    does the steps of `finish` on a loop.
+    Threads may share it. The methods `..._call` make a call, `send` sends it, and `finish` waits
+    for its reply; `begin` makes and sends one. `Cluster` waits on the caller's thread;
+    `AsyncRetryingClient` does the steps of `finish` on a loop.
 
-    timeout  of calls that have none of their own
-    token    the highest log index that an answer has shown
-    session  None until the first command, and after it has expired
-    closed   whether no more calls are taken
+    timeout  the timeout of calls that have none of their own
+    token    the highest log index that an answer has contained
+    session  None before the first command, and after the session has expired
+    closed   whether new calls are refused
     """
 
     def __init__(self, router: Router, seeds: tuple[Address, ...], timeout: float) -> None:
@@ -61,19 +62,19 @@ class RetryingClient:
         self.timeout = timeout
         self.token = 0
         self.session: ClientSession | None = None
-        self.session_lock = threading.RLock()  # it knows its owner: see `open_session`
+        self.session_lock = threading.RLock()  # like the lock of `LeaderFinder`: see `open_session`
         self.refresh_at = 0.0
         self.closed = False
 
     def close(self) -> None:
-        """Take no more calls. The last of those under way ends the session."""
+        """Refuse new calls. When the last call under way has ended, the session is ended too."""
         self.closed = True
         self.end_session()
 
     # Make a call.
 
     def deadline(self, timeout: float | None) -> float:
-        """Return when a call that is made now must have its reply. Raises if none may be made."""
+        """Return the deadline of a call that is made now. Raises NotApplied after `close`."""
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
         self.finder.router.node.check_process()
@@ -84,7 +85,7 @@ class RetryingClient:
         return now + seconds(self.timeout if timeout is None else timeout)
 
     def write_call(self, command: Any, timeout: float | None) -> Call:
-        """Make the call of a write, not sent yet."""
+        """Make the call of a write. It is not sent yet."""
         payload = encoding.dumps(command, "command")
         bytes_max = self.finder.router.node.config.command_bytes_max
         if len(payload) > bytes_max:
@@ -103,7 +104,7 @@ class RetryingClient:
         after: int,
         at: PeerRef | None,
     ) -> Call:
-        """Make the call of a read, not sent yet."""
+        """Make the call of a read. It is not sent yet."""
         payload = REPLY + encoding.dumps(query, "query")
         operation, payload = read_request(payload, consistency, max_staleness_s, after)
         call = Call(operation, payload, self.deadline(timeout))
@@ -117,13 +118,16 @@ class RetryingClient:
         return Call(WRITE, b"", self.deadline(timeout), checked_id(request_id))
 
     def barrier_call(self, timeout: float | None) -> Call:
-        """Make the call of a barrier, not sent yet."""
+        """Make the call of a barrier. It is not sent yet."""
         return Call(READ, REPLY, self.deadline(timeout))
 
     def begin(self, command: Any, timeout: float | None, *, together: bool = False) -> Call:
-        """Send a command for the first time; `together` with others, when they are flushed.
+        """Make the call of a write, and send it for the first time.
 
-        Opens a session and finds the leader, if none is known, and waits for that.
+        together  leave the frame unsent until the caller flushes the node, so that it is sent
+                  together with others
+
+        Opens a session and finds the leader, if they are missing, and waits for both.
         """
         call = self.write_call(command, timeout)
         try:
@@ -133,17 +137,17 @@ class RetryingClient:
             raise
 
     def begin_read(self, query: Any, timeout: float | None, *, together: bool = False) -> Call:
-        """Send a linearizable read for the first time, as `begin` does a command."""
+        """Make the call of a linearizable read, and send it for the first time, as `begin` does."""
         payload = REPLY + encoding.dumps(query, "query")
         return self.send(Call(READ, payload, self.deadline(timeout)), together=together)
 
     # Send it, wait, and send it again.
 
     def send(self, call: Call, *, together: bool = False) -> Call:
-        """Make an attempt at whoever leads, or at the next of the call's read targets.
+        """Make an attempt: ask the leader, or the next of the call's read targets.
 
-        A command that is of no session becomes one of this handle's. Waits for what is missing: a
-        session, room in it, a leader.
+        A command without a session gets the session of this handle. Waits for what is missing: the
+        session, a free sequence number in it, or the leader.
         """
         if call.needs_session():
             (self.session or self.open_session(call.deadline)).next(call)
@@ -152,7 +156,9 @@ class RetryingClient:
         return self.ask(call, self.finder.leader or self.finder.find(call), together=together)
 
     def ask(self, call: Call, target: Address | None, *, together: bool = False) -> Call:
-        """Make an attempt at `target`, or note that nobody is there to be asked. Does not wait."""
+        """Make an attempt: ask `target`. Without a target, record why none is known. Does not
+        wait.
+        """
         call.target = target
         call.future = None
         if target is not None:
@@ -166,7 +172,7 @@ class RetryingClient:
         return call
 
     def finish(self, call: Call) -> Any:
-        """Wait for the reply; try again whatever is safe to try again, until the deadline."""
+        """Wait for the reply, and send the call again while that is safe, until the deadline."""
         try:
             while (reply := self.receive(call)) is RETRY:
                 time.sleep(self.pause_s(call))
@@ -177,8 +183,8 @@ class RetryingClient:
             self.end(call)
 
     def receive(self, call: Call) -> Any:
-        """Wait for the answer to this attempt. Return the reply that it is; or RETRY, having learnt
-        from it, if another attempt may get one.
+        """Wait for the answer to this attempt. Return the reply if the answer has one. Else learn
+        from the answer, and return RETRY if another attempt may get a reply.
         """
         answer = call.answer()
         if type(answer) is bytes:
@@ -197,7 +203,7 @@ class RetryingClient:
         return RETRY
 
     def interpret(self, call: Call, answer: Any) -> None:
-        """Learn from a refusal; raise what ends the call."""
+        """Learn from an answer that is an error. Raises if the call can't succeed any more."""
         finder = self.finder
         call.reason = reason = answer[1]
         match reason:
@@ -235,8 +241,8 @@ class RetryingClient:
                 raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
 
     def on_expired(self, call: Call) -> None:
-        """Let it be of another session; but a command that may have run in the old one is not
-        repeated.
+        """Give the call another session. Raises SessionExpired if the command may have run already
+        in the old session: then it must not be sent again.
         """
         session = call.session
         if session is None or call.may_have_happened:
@@ -253,7 +259,8 @@ class RetryingClient:
     def pause_s(self, call: Call) -> float:
         """Return how long to wait before the next attempt: longer each time.
 
-        Raises where no time is left for one: it would only make unknown what is known.
+        Raises if no time is left for another attempt: an attempt that can't be answered in time
+        would only make the outcome unknown.
         """
         remaining = call.remaining()
         pause = 0.0
@@ -264,13 +271,15 @@ class RetryingClient:
         return pause
 
     def end(self, call: Call) -> None:
-        """The call is over: it has its reply, or its error."""
+        """End a call that has its reply or its error."""
         call.end()
         if self.closed:
             self.end_session()
 
     def end_session(self) -> None:
-        """Tell the leader, if nothing is under way. If that gets lost, the session expires."""
+        """Ask the leader to end the session, if no call is under way. If this request is lost, the
+        session expires by itself.
+        """
         session, leader = self.session, self.finder.leader
         if session is None or leader is None or self.finder.router.node.forked:
             return
@@ -282,34 +291,36 @@ class RetryingClient:
                 self.finder.router.request(leader, body).abandon()
 
     def detach(self, call: Call) -> None:
-        """Nobody waits for the answer to what was sent, and it is not sent again."""
+        """Let the call end by itself: it was sent, nobody waits for the answer, and it is not sent
+        again.
+        """
         if call.future is not None:
             call.future.add_done_callback(partial(self.on_cast, call))
         else:
             call.end()
 
     def on_cast(self, call: Call, _answer: Future[Any]) -> None:
-        """Nobody waits for this one, but where it went wrong is where not to ask next."""
+        """End a detached call. If it failed, its target is not taken for the leader any more."""
         if not call.is_replied():
             self.finder.lost(call.target)
         self.end(call)
 
     def open_session(self, deadline: float) -> ClientSession:
-        try:  # before `acquire`: Ctrl-C may come just as it returns
+        try:  # acquire inside of `try`: a Ctrl-C between the two would leave the lock held
             if not self.session_lock.acquire(timeout=time_until(deadline)):
                 raise no_session()
             if self.session is None:
                 self.session = ClientSession(self.finish(self.send(opening(deadline))))
             return self.session
         finally:
-            try:  # noqa: SIM105 - `suppress` is a function that Ctrl-C may come in
+            try:  # noqa: SIM105 - a Ctrl-C could come inside of `suppress`, before the release
                 self.session_lock.release()
-            except RuntimeError:  # this thread did not get it
+            except RuntimeError:  # this thread has not got the lock
                 pass
 
 
 def opening(deadline: float) -> Call:
-    """Make the call that opens a session, not sent yet."""
+    """Make the call that opens a session. It is not sent yet."""
     return Call(WRITE, b"", deadline, (NEW, randbits(SALT_BITS)))
 
 
@@ -323,7 +334,7 @@ def checked_id(request_id: Any) -> RequestId:
 
 
 def seeds_of(members: PeerRef | Iterable[PeerRef]) -> tuple[Address, ...]:
-    """Return the addresses of the members that a handle was given, or of the only one."""
+    """Return the addresses of the members that a handle was given: several, or a single one."""
     several = isinstance(members, Iterable) and not isinstance(members, str)
     if several and not is_address(members):
         seeds = tuple(address_of(member) for member in members)  # type: ignore[union-attr]

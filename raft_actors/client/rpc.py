@@ -1,4 +1,4 @@
-"""RPC: one request to one peer, and who leads instead of one that has stopped."""
+"""RPC: one request to one peer; and for a stopped peer, the search for the leader of its group."""
 
 import time
 from collections.abc import Iterable
@@ -41,20 +41,20 @@ __all__ = [
 ]
 
 CALL_TIMEOUT = 5.0
-"""For calls that have no timeout of their own; seconds, as everywhere here."""
+"""The timeout of calls that have none of their own, in seconds."""
 PeerRef = str | Address | pykka.ActorRef[Any] | pykka.ActorProxy[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """The peer at `stopped` has stopped; `others` are of its group."""
+    """The answer for a peer that has stopped: `others` are the other members of its group."""
 
     stopped: Address
     others: list[Address]
 
 
 def address_of(peer: PeerRef) -> Address:
-    """Return the address that any of the ways to name a peer stands for.
+    """Return the address of a peer that is given in one of the allowed ways.
 
     Raises BadName or TypeError.
     """
@@ -74,7 +74,7 @@ def address_of(peer: PeerRef) -> Address:
 
 
 def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:
-    """Return the peers of a list, or the one that was given without a list."""
+    """Return the peers of a list; for a single peer, a list of this peer."""
     if isinstance(peers, list | set | frozenset):
         return list(peers)
     if isinstance(peers, tuple) and not all(isinstance(part, str) for part in peers):
@@ -83,15 +83,15 @@ def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:
 
 
 def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:
-    """Make a request that is safe to make again, with encoded `arguments`."""
+    """Make a request with `arguments`. It must be safe to make it a second time."""
     return request(peer, operation, encoding.dumps(arguments), timeout, NO_NODE)
 
 
 def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lost: Any) -> Any:
-    """Return the answer, ("ok", index) to the query REPLY; or a Referral, if the peer has stopped
-    but others may know.
+    """Make a request and return the answer. The answer to the query REPLY is ("ok", index). If the
+    peer has stopped, and other members of its group are known, it is a Referral.
 
-    if_lost  the answer when the connection broke with the request under way
+    if_lost  what to return if the connection breaks after the request was sent
     """
     seconds(timeout)
     router = peers_here().router
@@ -113,9 +113,9 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
         return TIMEOUT
     except NoConnection as error:
         return if_lost if error.was_sent else NO_NODE
-    except NoProcess:  # a node that has not begun to have peers
+    except NoProcess:  # no peer has been started on this node yet
         return NO_PEER
-    except FrameTooLarge:  # its node takes less in one frame than this one
+    except FrameTooLarge:  # the peer's node accepts only smaller frames than this node
         return ("error", "command_too_large")
     if isinstance(answer, bytes):
         return (
@@ -127,7 +127,9 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
 
 
 def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
-    """For a stopped peer, find who leads its group now, and say so; any other answer as it is."""
+    """For a Referral, find the leader of the group and return a redirect to it. Return any other
+    answer as it is.
+    """
     if not isinstance(answer, Referral):
         return answer
     leader = find_leader(answer.others, time.monotonic() + timeout, other_than=answer.stopped)
@@ -139,7 +141,7 @@ def status_of(peer: PeerRef, timeout: float = CALL_TIMEOUT) -> Any:
 
 
 def leader_of(peer: PeerRef) -> Address | None:
-    """Return whom `peer` takes for the leader; for a stopped peer, who leads its group now."""
+    """Return the leader that `peer` knows; for a stopped peer, the present leader of its group."""
     answer = ask(peer, LEADER, (), CALL_TIMEOUT)
     if isinstance(answer, Referral):
         answer = follow_referral(answer)

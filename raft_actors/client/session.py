@@ -1,4 +1,6 @@
-"""ClientSession: a client's side of a session: the next sequence, and which are under way."""
+"""ClientSession: the client's side of a session: the next sequence number, and the calls under
+way.
+"""
 
 import time
 from itertools import count
@@ -11,14 +13,16 @@ from raft_actors.machine.sessions import WINDOW
 __all__ = ["SPAN", "ClientSession"]
 
 SPAN = WINDOW * 3 // 4
-"""How far the newest sequence may be ahead of the oldest under way. Less than the replicas know: a
-thread that was given a sequence may take its time before anyone hears of it."""
+"""How far the newest sequence number may be ahead of the oldest one under way. It is less than
+WINDOW, the span that the replicas remember, because a thread that has taken a sequence number may
+be delayed before the number is in `under_way`.
+"""
 
 PAUSE_S = 0.005
 
 
 class SessionCall(Protocol):
-    """What a session asks of a call that is made in it; `client.call.Call` is one."""
+    """What a session needs of its calls. `Call` in client/call.py is one."""
 
     session: Any
     request: RequestId
@@ -29,9 +33,10 @@ class SessionCall(Protocol):
 
 
 class ClientSession:
-    """A session as the handle's threads share it. `next` is safe from any of them.
+    """A session, shared by the threads of a handle. Any of them may call `next`.
 
-    in_doubt  whether somebody was told that nobody knows what became of one of its commands
+    in_doubt  whether a caller got OutcomeUnknown for one of its commands. Such a session is not
+              ended by the client, because the caller may still ask for the outcome
     """
 
     __slots__ = ("in_doubt", "limit", "newest", "number", "sequences", "under_way")
@@ -45,10 +50,10 @@ class ClientSession:
         self.in_doubt = False
 
     def next(self, call: SessionCall) -> RequestId:
-        """Make `call` one of this session, and return its request id.
+        """Make `call` a call of this session, and return its request id.
 
-        Waits while an older one holds the window up. Whatever comes of it, even Ctrl-C in here:
-        the caller ends the call. Raises Overloaded when that lasts until the call's deadline.
+        Waits while the oldest call under way is SPAN behind. Raises Overloaded if that lasts until
+        the call's deadline. The caller ends the call in every case, also after an exception here.
         """
         self.newest = sequence = next(self.sequences)
         call.session, call.request = self, (self.number, sequence)
@@ -71,18 +76,18 @@ class ClientSession:
                 time.sleep(PAUSE_S)
 
     def has_room(self) -> bool:
-        """Tell whether `next` gives a request id without waiting, and by a wide margin."""
-        under_way = list(self.under_way)  # oldest first, give or take a few
+        """Return whether `next` would not wait. False already some way before it would."""
+        under_way = list(self.under_way)  # nearly sorted, the oldest first
         return not under_way or self.newest - under_way[0] < SPAN * 3 // 4
 
     def done(self, sequence: int) -> None:
-        """This sequence is not sent again."""
+        """Record that the command with this sequence number is not sent again."""
         self.under_way.pop(sequence, None)
 
     def forget_ended(self) -> bool:
-        """Leave out those that nobody has ended, and that are not sent again all the same. Any?
-
-        They have their reply, which nobody has fetched yet, or are past their deadline.
+        """End the calls that are not sent again although no thread has ended them: those with a
+        reply that was not fetched yet, and those past their deadline. Returns whether there were
+        any.
         """
         ended = [
             call

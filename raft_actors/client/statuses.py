@@ -1,4 +1,4 @@
-"""Statuses: what the members of a group say of themselves, and who is behind."""
+"""Statuses: the status of each member of a group, and the members that are behind."""
 
 import time
 from contextlib import suppress
@@ -18,10 +18,11 @@ LOOK_S = 0.02
 
 
 def statuses(finder: LeaderFinder) -> dict[Address, Status | None]:
-    """Return what each member says of itself; None where it does not answer."""
+    """Return the status of each member; None for a member that does not answer."""
     found: dict[Address, Status | None] = {}
     while new := [member for member in finder.members if member not in found]:
-        found |= {member: status_of(finder, member) for member in new}  # they may name others
+        # A status has the configuration, so `finder.members` may have grown after this line.
+        found |= {member: status_of(finder, member) for member in new}
     return {member: found[member] for member in finder.members}
 
 
@@ -50,16 +51,16 @@ def await_applied(
 def wanted_applied(
     client: RetryingClient, index: int, at: PeerRef | None, timeout: float | None
 ) -> tuple[float, Address | None]:
-    """Return until when to wait for an entry to be applied, and at whom; None for every member."""
+    """Return the deadline of `await_applied`, and the peer that it asks; None for every member."""
     if type(index) is not int:
         raise TypeError(f"the index of an entry is a whole number, not {index!r}")
     return client.deadline(timeout), None if at is None else address_of(at)
 
 
 def behind(finder: LeaderFinder, index: int, at: Address | None) -> dict[Address, Status | None]:
-    """Return those who have not applied `index`, with what they say; None for no answer.
+    """Return the peers that have not applied `index`, with their status; None for no answer.
 
-    at  whom to ask; None for every member
+    at  the peer to ask; None for every member
     """
     asked = statuses(finder) if at is None else {at: status_of(finder, at)}
     return {

@@ -1,4 +1,4 @@
-"""A group to try things with: three peers in this process, on a temporary directory."""
+"""A group for trying things out: three peers in this process, with a temporary directory."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ NAMES = ("peer1", "peer2", "peer3")
 
 
 def start_group(machine: type[Machine]) -> tuple[Address, ...]:
-    """Start its peers and found it; return their addresses. Raises RaftError."""
+    """Start three peers and form their group. Returns their addresses. Raises RaftError."""
     directory = Path(tempfile.mkdtemp(prefix="raft_actors-"))
     directories_of_tests.append(directory)
     for place, name in enumerate(NAMES):

@@ -1,4 +1,4 @@
-"""Views: what a peer says of itself, as dicts that read well at a prompt."""
+"""Views: the answers of a peer about itself, as dicts that IPython prints well."""
 
 from typing import Any, TypeVar
 
@@ -6,7 +6,7 @@ __all__ = ["ConfigurationView", "Entry", "Status", "in_view", "viewed"]
 
 
 class View(dict[str, Any]):
-    """A dict that IPython shows one field a line, in the order in which it was made."""
+    """A dict that IPython prints with one field in each line, in the order of the dict."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         name = type(self).__name__.removesuffix("View")
@@ -24,7 +24,7 @@ class View(dict[str, Any]):
 
 
 def show(printer: Any, value: Any) -> None:
-    """Print members one a line and an address in one piece, whatever the printer thinks of it."""
+    """Print each member in a line of its own, and never break an address into two lines."""
     match value:
         case (str(), str()):
             printer.text(repr(value))
@@ -55,7 +55,7 @@ V = TypeVar("V", bound=View)
 
 
 def viewed(answer: Any, view: type[View]) -> Any:
-    """Return `("ok", fields)` with the fields in their view, anything else as it is."""
+    """Return `("ok", fields)` with the fields as a view, and any other answer as it is."""
     match answer:
         case ("ok", dict() as fields):
             return ("ok", in_view(fields, view))
@@ -63,7 +63,7 @@ def viewed(answer: Any, view: type[View]) -> Any:
 
 
 def in_view(fields: dict[str, Any], view: type[V]) -> V:
-    """Return the fields in their view, and the configuration among them in its own."""
+    """Return the fields as a view, with the configuration among them as a ConfigurationView."""
     for key, value in fields.items():
         if key == "configuration" or (key == "data" and fields.get("type") == "config"):
             fields[key] = ConfigurationView(value)

@@ -58,9 +58,7 @@ ALARMS_PER_HEARTBEAT = 5
 """The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
 TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
-"""The types of events that a list in the mailbox may hold. Another node may send any list, so a
-list with anything else is logged as unknown.
-"""
+"""What a list in the mailbox may hold. A list of anything else came from another node: unknown."""
 
 PUBLIC_CALLS = (("status",), ("leader",))
 """The methods that a proxy of a peer may call, without arguments."""
@@ -202,8 +200,8 @@ class Peer(Process):
         self.routes.work_for_bridge(self)
 
     def on_inline(self, message: Any) -> None:
-        """Handle a message on the bridge's thread, and send the messages that follow from it. If
-        more is to be done, a save for example, the peer's own thread does it.
+        """Handle a message on the bridge's thread, and send what follows. The peer's own thread
+        does what else is to be done, a save for example.
         """
         self.on_receive(message)
         if not self.replica.flush_messages():
