@@ -48,7 +48,9 @@ watchers: tuple[Watcher, ...] = ()
 
 
 def subscribe(watcher: Watcher) -> Callable[[], None]:
-    """Call `watcher` with each event. It runs on the peer's thread, so it must return quickly.
+    """Call `watcher` with each event. It must return quickly.
+
+    It runs on the peer's thread; with a `DiskSlow` on the timer's thread.
 
     Returns a function that ends the subscription. Raises TypeError if `watcher` can't be called.
     """
