@@ -74,7 +74,7 @@ class Trace:
         self.write(
             "start", format=FORMAT, peer=core.peer, incarnation=core.incarnation, pid=os.getpid(),
             base_term=log.base_term, min_election_timeout=core.config.min_election_timeout,
-            promise_ms=core.promise_ms, entries=entries,
+            promise_ms=core.promise_ms, owed=core.ballot.owed, entries=entries,
             configured=configured and json.loads(configured.encode()),
         )  # fmt: skip
         self.flush()

@@ -29,10 +29,10 @@ def flipped(frame: bytes, bit: int = 100) -> bytes:
 
 def group(names="abc", **options) -> World:
     world = World(names, **options)
-    world.clients.configure("a")
+    world.configure("a")
     world.settle()
     for _ in range(6):
-        world.clients.write("a")
+        world.write("a")
     world.ring(0.5)
     return world
 
@@ -228,7 +228,7 @@ def test_a_leader_that_reads_a_damaged_entry_to_send_it_ends_before_it_does():
     world = group(config=config)
     world.isolate("c")
     for _ in range(3):
-        world.clients.write("a")
+        world.write("a")
     world.ring(0.1)
     rot(world, "a", world.peers["c"].core.log.last_index + 1)
     with pytest.raises(StoreCorrupt, match="is not what its leader wrote"):
@@ -239,7 +239,7 @@ def test_a_leader_that_reads_a_damaged_entry_to_send_it_ends_before_it_does():
 def test_an_entry_that_comes_damaged_is_not_taken_and_comes_again():
     world = group()
     index = world.peers["b"].core.log.last_index + 1
-    world.clients.write("a")
+    world.write("a")
     spoilt = [each for each in world.wire if each.target[0] == "b" and each.entries]
     for message in spoilt:
         message.entries = [flipped(entry) for entry in message.entries]
@@ -255,7 +255,7 @@ def test_an_entry_that_comes_damaged_is_not_taken_and_comes_again():
 def test_an_entry_under_another_index_is_not_taken():
     """A byte of an index changed on the way would part two logs for good."""
     world = group()
-    world.clients.write("a")
+    world.write("a")
     (message,) = [each for each in world.wire if each.target[0] == "b" and each.entries]
     core = world.peers["b"].core
     message.prev_index -= 1
@@ -267,7 +267,7 @@ def test_an_entry_under_another_index_is_not_taken():
 
 def test_an_entry_that_is_damaged_in_memory_is_not_applied():
     world = group()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     core = world.peers["b"].core
     first = world.peers["b"].applied.index + 1

@@ -123,7 +123,7 @@ class Script:
 
     def do_declare(self, name: str, members: str = "") -> None:
         """declare a abc: a peer that is started with the declaration of these members."""
-        self.world.clients.configure(name, members, declared=True)
+        self.world.configure(name, members, declared=True)
 
     def do_start(self, name: str) -> None:
         self.world.start(name)
@@ -242,26 +242,26 @@ class Script:
     # Clients.
 
     def do_found(self, name: str, members: str = "") -> None:
-        self.world.clients.configure(name, members)
+        self.world.configure(name, members)
 
     do_members = do_found
 
     def do_teach(self, name: str, members: str, learners: str) -> None:
         """teach a abc d: ask for the members abc and the learner d."""
-        self.world.clients.configure(name, members, learners)
+        self.world.configure(name, members, learners)
 
     def do_witness(self, name: str, members: str, witnesses: str) -> None:
         """witness a abw w: ask for the members abw, of which w keeps no state."""
-        self.world.clients.configure(name, members, "", witnesses)
+        self.world.configure(name, members, "", witnesses)
 
     def do_write(self, name: str, *commands: str) -> None:
-        self.world.clients.write(name, *commands)
+        self.world.write(name, *commands)
 
     def do_read(self, name: str, query: str) -> None:
-        self.world.clients.read(name, query)
+        self.world.read(name, query)
 
     def do_transfer(self, name: str, target: str = "") -> None:
-        self.world.clients.transfer(name, target)
+        self.world.transfer(name, target)
 
     # What is to be seen.
 

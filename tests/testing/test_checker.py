@@ -22,7 +22,7 @@ from raft_actors.testing.simulation.world import World
 
 def world_with_leader(names: str = "abc", **options) -> World:
     world = World(names, **options)
-    world.clients.configure("a")
+    world.configure("a")
     world.settle()
     assert world.leader().name == "a"
     return world
@@ -41,8 +41,8 @@ def frames(*entry_terms: int) -> list[bytes]:
 
 def test_a_sound_world_breaks_nothing() -> None:
     world = world_with_leader()
-    world.clients.write("a", 1, 2, 3)
-    world.clients.read("a")
+    world.write("a", 1, 2, 3)
+    world.read("a")
     world.settle()
     world.ring(1)
     assert agrees(world)
@@ -70,7 +70,7 @@ def test_two_leaders_are_seen_even_if_one_dies_as_it_speaks() -> None:
 def test_a_leader_without_a_committed_entry_is_seen() -> None:
     world = world_with_leader()
     world.isolate("c")
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     core = world.peers["c"].core
     core.become_candidate()
@@ -81,7 +81,7 @@ def test_a_leader_without_a_committed_entry_is_seen() -> None:
 
 def test_another_entry_taken_for_committed_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     core = world.peers["b"].core
     core.log.truncate(1)
@@ -101,7 +101,7 @@ def test_a_commit_index_that_falls_is_seen() -> None:
 def test_what_no_quorum_has_on_disk_is_not_committed() -> None:
     world = world_with_leader()
     world.isolate("a")
-    world.clients.write("a")
+    world.write("a")
     world.peers["a"].core.commit_to(2)
     with pytest.raises(Broken, match="only a has it on disk"):
         world.step("a")
@@ -109,7 +109,7 @@ def test_what_no_quorum_has_on_disk_is_not_committed() -> None:
 
 def test_logs_that_do_not_match_are_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     with pytest.raises(Broken, match="log matching"):
         world.disks["b"].save(None, 2, frames(1))
@@ -125,7 +125,7 @@ def test_one_entry_after_two_different_ones_is_seen() -> None:
 
 def test_a_disk_that_replaces_what_is_committed_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     world.ring(0.1)
     with pytest.raises(Broken, match="replaces committed entries"):
@@ -177,7 +177,7 @@ def test_acknowledging_what_is_on_no_disk_is_seen() -> None:
 
 def test_a_command_applied_twice_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     world.peers["a"].applied.index -= 1
     with pytest.raises(Broken, match="out of order, or again"):
@@ -186,8 +186,8 @@ def test_a_command_applied_twice_is_seen() -> None:
 
 def test_a_command_left_out_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
-    world.clients.write("a")
+    world.write("a")
+    world.write("a")
     world.peers["b"].applied.index = 2
     with pytest.raises(Broken, match="out of order, or again"):
         world.ring(0.1)
@@ -195,7 +195,7 @@ def test_a_command_left_out_is_seen() -> None:
 
 def test_applying_more_in_one_go_than_is_allowed_is_seen() -> None:
     world = world_with_leader(config=Config(log_store="memory", apply_max=2))
-    world.clients.write("a", 1, 2, 3, 4, 5)
+    world.write("a", 1, 2, 3, 4, 5)
     world.settle()
     assert world.peers["a"].applied.index == 6
     world.peers["b"].replica.applier.config = Config(log_store="memory", apply_max=5)
@@ -217,14 +217,14 @@ class Forgetful(StateMachine):
 
 def test_replicas_that_answer_differently_are_seen() -> None:
     world = world_with_leader(machine=Forgetful)
-    world.clients.write("a")
+    world.write("a")
     with pytest.raises(Broken, match="replicas differ after command 1"):
         world.ring(0.1)
 
 
 def test_a_stale_read_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     core = world.peers["b"].core
     ticket = Ticket(world.clients, "read")
@@ -239,7 +239,7 @@ def test_a_stale_read_is_seen() -> None:
 
 def test_a_refused_command_that_happens_is_seen() -> None:
     world = world_with_leader()
-    ticket = world.clients.write("a")[0]
+    ticket = world.write("a")[0]
     world.busy = world.peers["a"]
     ticket.set(encoding.dumps(("error", "overloaded")))
     with pytest.raises(Broken, match=r"was refused, and then committed"):
@@ -248,7 +248,7 @@ def test_a_refused_command_that_happens_is_seen() -> None:
 
 def test_a_command_that_is_committed_and_refused_is_seen() -> None:
     world = world_with_leader()
-    ticket = Ticket(world.clients, "write", request=world.clients.write("a")[0].request)
+    ticket = Ticket(world.clients, "write", request=world.write("a")[0].request)
     world.settle()
     world.busy = world.peers["a"]
     with pytest.raises(Broken, match="refused after it"):
@@ -257,7 +257,7 @@ def test_a_command_that_is_committed_and_refused_is_seen() -> None:
 
 def test_a_reply_to_another_command_is_seen() -> None:
     world = world_with_leader()
-    world.clients.write("a", 1, 2)
+    world.write("a", 1, 2)
     tickets = world.peers["a"].core.role.tickets
     tickets.reverse()
     with pytest.raises(Broken, match="with the reply to entry"):
@@ -267,9 +267,9 @@ def test_a_reply_to_another_command_is_seen() -> None:
 def test_a_command_committed_twice_is_seen() -> None:
     world = world_with_leader()
     world.clients.requests -= 1
-    world.clients.write("a")
+    world.write("a")
     world.clients.requests -= 1
-    world.clients.write("a")
+    world.write("a")
     with pytest.raises(Broken, match="is committed twice"):
         world.settle()
 
@@ -298,7 +298,7 @@ def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
 
     monkeypatch.setattr(PretendDisk, "crash", crash)
     world = world_with_leader()
-    world.clients.write("a", 1, 2, 3)
+    world.write("a", 1, 2, 3)
     to_b = [message for message in world.wire if message.target[0] == "b"]
     world.fuse = 2
     world.deliver(*to_b)
@@ -326,7 +326,7 @@ def test_a_peer_may_die_at_every_boundary_of_a_step(boundary: int) -> None:
     """And comes back with what its disk has: all of the batch, or nothing."""
     world = world_with_leader(config=Config(log_store="memory"))
     world.fuse = boundary
-    world.clients.write("a")
+    world.write("a")
     died = "a" not in world.peers
     if died:
         assert world.disks["a"].last_index in (1, 2)

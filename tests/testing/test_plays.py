@@ -67,14 +67,14 @@ def test_a_group_that_needs_everybody_is_seen(monkeypatch) -> None:
 
 def test_who_lives_keeps_the_state_or_can_be_brought_up_to_date() -> None:
     world = World("abc", config=Config(log_store="memory"))
-    world.clients.configure("a", "abc", "", "c")
+    world.configure("a", "abc", "", "c")
     world.settle()
     world.ring(0.5)
     for living in ("abc", "ab", "ac", "bc"):
         assert has_the_state(world, set(living)), living
     assert not has_the_state(world, {"a"})
     world.isolate("b")
-    world.clients.write("a")
+    world.write("a")
     world.settle()
     assert has_the_state(world, set("bc")), "c has what b lacks in its log"
     world.disks["c"].compact(world.checker.commands[-1], 1)
@@ -117,13 +117,13 @@ def test_no_disk_goes_that_a_configuration_to_come_needs() -> None:
     """Wherever that is written: in a log, in a message, on the disk of a peer that is down."""
     config = Config(log_store="memory")
     world = World("abcd", config=config)
-    world.clients.configure("a", "abc")
+    world.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     world.wipe("c")
     assert not may_wipe(world, "b")
     world = World("abcd", config=config)
-    world.clients.configure("a", "abc")
+    world.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     assert may_wipe(world, "b")
@@ -151,17 +151,17 @@ def test_no_disk_goes_while_a_change_is_asked_for() -> None:
     """A newcomer that lost its disk after its last word is needed by a change that no leader would
     have begun (seed 101775 of 500 steps)."""
     world = World("abcd", config=Config(log_store="memory"))
-    world.clients.configure("a", "abc")
+    world.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     assert may_wipe(world, "d")
-    world.clients.configure("a", "abcd")
+    world.configure("a", "abcd")
     assert not may_wipe(world, "d")
 
 
 def test_the_last_disk_with_the_state_does_not_go() -> None:
     world = World("abc", config=Config(log_store="memory"))
-    world.clients.configure("a", "abc", "", "bc")
+    world.configure("a", "abc", "", "bc")
     world.settle()
     world.ring(0.5)
     assert may_wipe(world, "b")
@@ -171,7 +171,7 @@ def test_the_last_disk_with_the_state_does_not_go() -> None:
 def test_nobody_changes_what_a_lost_disk_may_be_needed_for() -> None:
     world = World("abc", config=Config(log_store="memory"))
     assert may_change(world)
-    world.clients.configure("a")
+    world.configure("a")
     world.settle()
     world.wipe("b")
     assert not may_change(world)
@@ -190,7 +190,7 @@ def test_sessions_that_a_restart_forgets_are_seen(monkeypatch) -> None:
 def world_on_disk(names: str = "abc") -> World:
     world = World(names, config=Config(log_store="memory"), machine=DiskTally,
                   picture=lambda state: dict(state.items()))  # fmt: skip
-    world.clients.configure("a")
+    world.configure("a")
     world.settle()
     return world
 
@@ -198,10 +198,10 @@ def world_on_disk(names: str = "abc") -> World:
 def test_a_power_cut_leaves_what_was_synced_and_a_kill_what_was_written() -> None:
     world = world_on_disk()
     try:
-        world.clients.write("a", 1)
+        world.write("a", 1)
         world.ring(0.5)
         world.peers["c"].applied.on_disk.sync()
-        world.clients.write("a", 2)
+        world.write("a", 2)
         world.ring(0.5)
         for kept, count_then in ((0.9, 2), (0.1, 1)):
             world.crash("c", kept)
@@ -218,7 +218,7 @@ def test_a_power_cut_leaves_what_was_synced_and_a_kill_what_was_written() -> Non
 def test_a_state_on_disk_that_differs_after_a_restart_is_seen() -> None:
     world = world_on_disk()
     try:
-        world.clients.write("a", 1)
+        world.write("a", 1)
         world.ring(0.5)
         state = world.peers["c"].applied.on_disk
         state["tally"] = (7, 7)

@@ -39,26 +39,26 @@ def test_no_command_is_applied_while_a_state_is_taken_in() -> None:
     applied twice after a restart. Planted: commands_applied_while_a_state_is_taken_in.
     """
     world = World("a", machine=Columns, picture=str)
-    world.clients.configure("a")
+    world.configure("a")
     snapshotter = world.peers["a"].replica.snapshotter
     snapshotter.slice_s = 0  # one list in each step
     commands = count()
-    world.clients.write("a", *(next(commands) for _ in range(COLUMNS)))
+    world.write("a", *(next(commands) for _ in range(COLUMNS)))
     asked = Ticket(world.clients, "snapshot")
     world.step("a", TakeSnapshot(asked))
     index = world.peers["a"].applied.index
     steps = 0
     while snapshotter.image is not None:
-        world.clients.write("a", next(commands))
+        world.write("a", next(commands))
         steps += 1
     world.settle()
     assert steps >= COLUMNS
     assert asked.result == ("ok", index)
-    before = world.clients.read("a", "all")
+    before = world.read("a", "all")
     world.crash("a", 1.0)
     world.start("a")
     world.ring(1.0)  # it elects itself
-    assert world.clients.read("a", "all").result == before.result
+    assert world.read("a", "all").result == before.result
     assert sum(map(len, before.result)) == next(commands)
 
 
@@ -68,15 +68,15 @@ def behind():
     """
     config = Config(log_store="memory", snapshot_entries=5, snapshot_trailing=1_000)
     world = World("abcd", config=config)
-    world.clients.configure("a", "abc")
+    world.configure("a", "abc")
     world.settle()
     world.ring(0.5)
     world.isolate("c")
     for _ in range(5):
-        world.clients.write("a")
+        world.write("a")
         world.settle()
     world.ring(0.2)
-    world.clients.configure("a", "abc", "d")
+    world.configure("a", "abc", "d")
     world.settle()
     world.ring(0.2)
     world.heal()

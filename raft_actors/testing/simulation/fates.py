@@ -144,7 +144,7 @@ def session_for(world: World, plan: Plan, draw: float) -> int:
 
 
 def found(world: World, plan: Plan, founder: str) -> None:
-    world.clients.configure(founder, plan.members, "", plan.witnesses)
+    world.configure(founder, plan.members, "", plan.witnesses)
 
 
 def reseed(world: World, asked: str) -> None:
@@ -154,7 +154,7 @@ def reseed(world: World, asked: str) -> None:
     if members:
         wiped = {name for name, _incarnation in world.former}
         wanted = members - strangers(world, known) if strangers(world, known) else members | wiped
-        world.clients.configure(asked, *parts(asked, wanted, set(), wanted & world.witnesses))
+        world.configure(asked, *parts(asked, wanted, set(), wanted & world.witnesses))
 
 
 def wear(world: World, name: str, draw: float, slow_s: float) -> None:
@@ -190,7 +190,7 @@ def read(world: World, script: Script, asked: str, first: float, second: float) 
             staleness_s = draw**2 * STALENESS_TIMEOUTS * world.config.max_election_timeout
         if first < 0.5:  # what some client has seen
             after = world.checker.answers.index_shown
-    world.clients.read(asked, script.query(first), consistency, staleness_s, after)
+    world.read(asked, script.query(first), consistency, staleness_s, after)
 
 
 def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str, str]:

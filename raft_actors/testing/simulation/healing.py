@@ -65,7 +65,7 @@ def take_a_write(world: World, script: Script, step_s: float) -> None:
         ticket = None
         if leader is not None:
             command = script.command(world.clients.requests + 1, 0.5)
-            ticket = world.clients.write(leader.name, command)[0]
+            ticket = world.write(leader.name, command)[0]
         world.ring(step_s)
         if ticket is not None and ticket.request in world.checker.answers.positions:
             return

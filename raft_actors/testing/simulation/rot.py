@@ -24,7 +24,8 @@ def damaged(world: World) -> set[str]:
 
 def may_rot(world: World, name: str) -> bool:
     return bool(
-        world.disks[name].store.log
+        not world.machine.state_is_on_disk  # ahead of a damaged log it is a person's to move
+        and world.disks[name].store.log
         and world.checker.configuration.members
         and has_the_state(world, {*world.names} - damaged(world) - {name})
     )

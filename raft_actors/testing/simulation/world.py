@@ -45,7 +45,7 @@ class World(Network):
     """A network of whole peers: peer `a` is on node `a@pretend`, and so on.
 
     peers     those that run
-    clients   who ask them
+    clients   who ask them: `write`, `read`, `configure` and `transfer` are theirs
     fuse      after how many boundaries of a step the process dies; 0 for not at all
     drag      seconds that the next save takes
     versions  of the machine, as the program has it that each peer runs
@@ -96,7 +96,9 @@ class World(Network):
         self.tell = tell
         self.wiped_at = -inf
         self.checker = Checker(self)
-        self.clients = Clients(self)
+        self.clients = clients = Clients(self)
+        self.write, self.read = clients.write, clients.read
+        self.configure, self.transfer = clients.configure, clients.transfer
         self.disks = {
             name: PretendDisk(self, name, 100 * place) for place, name in enumerate(names, 1)
         }

@@ -100,7 +100,7 @@ class PeerReplay(PeerState):
         is_forced = self.known and "" != self.before["group"] != what["group"] != ""
         # Else `raft-actors recover force-configuration` has written to its directory meanwhile.
         if self.known and self.incarnation == what["incarnation"] and not is_forced:
-            check_loaded(self, loaded, (what["term"], what["vote"]))
+            check_loaded(self, loaded, (what["term"], what["vote"]), what["owed"][1])
         self.begin_run(loaded, what)
         self.check_log(what)
         self.cluster.entries(self, loaded.base + 1, self.log)

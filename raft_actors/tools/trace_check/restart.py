@@ -8,10 +8,13 @@ from raft_actors.tools.trace_check.peer_state import PeerState
 __all__ = ["check_loaded"]
 
 
-def check_loaded(peer: PeerState, loaded: LogView, ballot: tuple[int, Any]) -> None:
+def check_loaded(peer: PeerState, loaded: LogView, ballot: tuple[int, Any], owed: int) -> None:
     """Compare what the store gave back with what was saved, as far as the trace has it.
 
-    A killed run may have saved one batch more than it could tell.
+    A killed run may have saved one batch more than it could tell. Behind a damaged entry nothing
+    is loaded; then the peer must owe all entries that were saved.
+
+    owed  up to which index the peer owes entries that its disk has damaged; 0 for none
     """
     saved_term, saved_vote = peer.ballot
     term, vote = ballot
@@ -30,6 +33,8 @@ def check_loaded(peer: PeerState, loaded: LogView, ballot: tuple[int, Any]) -> N
     same = next((n for n, pair in enumerate(zip(mine, theirs, strict=True))
                  if pair[0] != pair[1]), len(mine))  # fmt: skip
     differs_at = first + same
+    if differs_at > last and loaded.last < disk.last <= owed:
+        return
     if peer.ended and (differs_at <= last or disk.last != loaded.last):
         peer.fail(
             "loaded",

@@ -10,7 +10,7 @@ from tests.tools.trace_check.traced import traces_into
 def told(tmp_path):
     with traces_into(tmp_path):
         world = World("abc", 1, Config(log_store="memory", lease_clock_drift_max=0.01))
-        world.clients.configure("a")
+        world.configure("a")
         world.ring(1)
         world.lose_node("b", "a")
         world.ring(0.01)

@@ -25,30 +25,30 @@ STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term"
 
 
 def tell_a_story(world):
-    world.clients.configure("a")
+    world.configure("a")
     world.ring(1)
     assert world.leader().name == "a"
-    world.clients.write("a", 1, 2)
+    world.write("a", 1, 2)
     world.ring(1)
     world.isolate("a")
-    world.clients.write("a", 3)  # nobody hears of it
+    world.write("a", 3)  # nobody hears of it
     world.ring(5)
     second = world.leader().name
     assert second != "a"
-    world.clients.write(second, 4)
+    world.write(second, 4)
     world.heal()
     world.ring(3)
     world.isolate("a")
     world.ring(3)
     world.heal()
     world.ring(3)  # its call for a pre-vote is refused
-    world.clients.transfer(world.leader().name, "a")
+    world.transfer(world.leader().name, "a")
     world.ring(3)
     assert world.leader().name == "a"
-    world.clients.write("a", 5)
+    world.write("a", 5)
     world.crash("c")
     world.ring(1)
-    world.clients.write("a", 6)
+    world.write("a", 6)
     world.ring(1)
     world.start("c")
     world.ring(1)
@@ -583,11 +583,11 @@ def test_a_snapshot_that_no_leader_sent_is_found(tmp_path):
     config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
     with traces_into(tmp_path):
         world = World("abc", 1, config)
-        world.clients.configure("a")
+        world.configure("a")
         world.ring(1)
         world.crash("c")
         for number in range(8):
-            world.clients.write(world.leader().name, number)
+            world.write(world.leader().name, number)
             world.ring(1)
         world.start("c")
         world.ring(1)
@@ -607,8 +607,8 @@ def test_a_leader_without_a_committed_entry_is_found_by_comparing_traces(tmp_pat
     for name in "ab":
         with traces_into(tmp_path):
             world = World(name, 1, Config(log_store="memory"))
-            world.clients.configure(name)
-            world.clients.write(name, 1)
+            world.configure(name)
+            world.write(name, 1)
             world.ring(1)
     traces = Traces(tmp_path)
     ours = traces[traces.find("step", "Configure", peers="a")]["entries"][0][2]["group"]
@@ -699,11 +699,11 @@ def test_a_last_word_is_in_the_trace(tmp_path):
     """A leader whose disk is full names a successor as it goes."""
     with traces_into(tmp_path):
         world = World("abc", 1, Config(log_store="memory"))
-        world.clients.configure("a")
+        world.configure("a")
         world.ring(1)
         leader = world.leader().name
         world.full.add(leader)
-        world.clients.write(leader)
+        world.write(leader)
         world.settle()
     traces = Traces(tmp_path)
     assert traces.find("send", "TimeoutNow", peers=leader)
@@ -717,12 +717,12 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
     config = Config(log_store="memory", snapshot_entries=3, snapshot_trailing=1)
     with traces_into(tmp_path):
         world = World("abc", 1, config)
-        world.clients.configure("a", "ab")
+        world.configure("a", "ab")
         world.ring(1)
         for number in range(8):
-            world.clients.write("a", number)
+            world.write("a", number)
             world.ring(1)
-        world.clients.configure("a", "ab", "c")
+        world.configure("a", "ab", "c")
         while not (snapshots := [each for each in world.wire if type(each) is InstallSnapshot]):
             if world.wire:
                 world.deliver(world.wire.pop(0))
