@@ -1,8 +1,8 @@
-"""Command guard: a command asks no peer.
+"""Command guard: refuses requests to a peer that are made while a command runs.
 
-`handle_write` runs on every replica, and again after a restart. A request that is made there is
-made as often, is answered otherwise each time, and while it waits its peer does nothing else: it
-may wait for itself. So it is refused, in the same words on each replica.
+`handle_write` runs on every replica, and again after a restart. A request in it would be sent as
+often, and may get another answer each time. While it waits, its peer handles nothing else, so the
+peer may wait for itself. So every such request is refused, with the same message on each replica.
 """
 
 import threading
@@ -11,7 +11,7 @@ __all__ = ["RUNNING", "refuse_in_a_command"]
 
 
 class Running(threading.local):
-    """The class whose commands this thread runs; None outside of commands."""
+    """For each thread: the class of the state machine whose command runs; None if none does."""
 
     machine: type | None = None
 
@@ -20,7 +20,7 @@ RUNNING = Running()
 
 
 def refuse_in_a_command() -> None:
-    """Raise RuntimeError on a thread that runs a command."""
+    """Raise RuntimeError if this thread runs a command."""
     machine = RUNNING.machine
     if machine is not None:
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""Contract: what the library asks of a user's state machine, and how it takes what that returns."""
+"""Contract: what the library expects of a user's state machine, and checks of its results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +18,16 @@ __all__ = [
 
 VERSION_MAX = 1 << 31
 RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What a machine's method may raise and its peer goes on: all that Python has."""
+"""The exceptions of a state machine's method after which its peer goes on: all that Python has."""
 SHORT = 60
-"""Characters, or parts, of a command that is named whole."""
+"""A command with at most so many characters or parts is shown whole in messages."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Machine(Protocol):
-    """A replicated state machine; `raft_actors.StateMachine` is the class that users derive from,
-    and says there what each method may do.
+    """A replicated state machine. Users derive their class from `raft_actors.StateMachine`, which
+    says what each method may do.
 
     state_is_on_disk  whether `init` returns a DiskState, kept in `directory`
     """
@@ -46,30 +46,32 @@ class Machine(Protocol):
 
 
 class DiskState(Protocol):
-    """A state that is on a disk: after `index` entries of the log, with what it has flushed."""
+    """A state that is on a disk. What it has flushed is the state after the entry `index`."""
 
     index: int
 
     def belong_to(self, incarnation: int) -> None:
-        """Note whose data directory it stands in, or raise StoreError where it is another's."""
+        """Note the incarnation of the data directory that the state is in. Raise StoreError if the
+        state belongs to another one.
+        """
 
     def sync(self) -> None:
-        """Make durable what has been flushed: the log is cut behind it."""
+        """Make everything durable that was flushed, because the log is compacted after this."""
 
     def flush(self, index: int) -> None:
-        """Write what was committed, as the state after `index` entries."""
+        """Write the committed changes, as the state after the entry `index`."""
 
     def commit(self) -> None:
-        """Keep what was changed since the last commit; `flush` writes it."""
+        """Keep the changes since the last commit; `flush` writes them."""
 
     def rollback(self) -> None:
-        """Take back what was changed since the last commit."""
+        """Take back the changes since the last commit."""
 
     def close(self) -> None: ...
 
 
 def by_default(method: Method) -> Method:
-    """Mark a method that a machine has when its class does not define one."""
+    """Mark a method as the default of a state machine whose class does not define it."""
     method.is_by_default = True  # type: ignore[attr-defined]
     return method
 
@@ -79,7 +81,7 @@ def is_by_default(method: Any) -> bool:
 
 
 def is_machine(kind: Any) -> bool:
-    """Tell whether `kind` is a class with all that the contract names."""
+    """Tell whether `kind` is a class with all attributes of `Machine` that a class must have."""
     return isinstance(kind, type) and all(
         hasattr(kind, name)
         for name in ("version", "init", "handle_write", "handle_read", "snapshot", "restore",
@@ -88,8 +90,8 @@ def is_machine(kind: Any) -> bool:
 
 
 def check_version(machine: Machine) -> None:
-    """Raises ValueError for a `version` that is none, or one that no state can be moved on to:
-    found at the switch, that would stop every replica.
+    """Raise ValueError if `version` is no valid version, or if there is no `upgrade` to it. If that
+    were noticed only when the group moves to the version, every replica would stop.
     """
     version = machine.version
     if type(version) is not int or not 1 <= version < VERSION_MAX:
@@ -115,8 +117,9 @@ def pair_of(result: Any, command: Any) -> tuple[Any, Any]:
 
 
 def in_short(command: Any, depth: int = 3) -> str:
-    """Describe a command in the same words on every replica: sets have no order, and what is a
-    printable character depends on Python's version.
+    """Return a short text for a command, which is the same on every replica. So it shows no items
+    of sets, which have no order, and only ASCII characters, because Python's versions differ in
+    which other characters are printable.
     """
     kind = type(command)
     if kind in (str, bytes) and len(command) <= SHORT:
@@ -133,7 +136,7 @@ def in_short(command: Any, depth: int = 3) -> str:
 
 
 def reply_of(result: Any, state: Any) -> Any:
-    """Tell a bare reply from (reply, state); see StateMachine.handle_read."""
+    """Return the reply of `handle_read`, which may return the reply or (reply, state)."""
     if type(result) is tuple and len(result) == 2 and result[1] is state:
         reply = result[0]
         if reply not in ("ok", "error"):

@@ -1,8 +1,10 @@
-"""Digits: how many an int may have as text, which must be the same on every replica.
+"""Digits: the largest number of digits that an int may have as text. It must be the same on every
+replica.
 
-Python bounds it for each process, 4,300 by default. Beyond the bound `int(text)`, `str(number)` and
-`repr(number)` raise ValueError: so does the text of a message that shows a client's huge number.
-Where the bound is the same everywhere, that is an outcome like any other: no client ends a group.
+Python has such a bound for each process, 4,300 by default. Beyond it `int(text)`, `str(number)` and
+`repr(number)` raise ValueError; so does a message that shows a client's huge number. If the bound
+is the same on every replica, this exception is a result like any other, and no client can end a
+group with it.
 """
 
 import sys
@@ -15,8 +17,8 @@ DIGITS_MAX = sys.int_info.default_max_str_digits
 
 
 def check_digits(name: str) -> None:
-    """Raise HostError if this process has another bound than Python's: its replica could part from
-    the others without a word.
+    """Raise HostError if this process has another bound than Python's default: the state of its
+    replica could differ from the others', and nobody would notice.
     """
     bound = sys.get_int_max_str_digits()
     if bound != DIGITS_MAX:

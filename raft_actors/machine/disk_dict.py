@@ -1,18 +1,18 @@
-"""DiskDict: a state that lives on disk, in a RocksDB of the peer's own; see `on_disk`.
+"""DiskDict: a state that is kept on disk, in a RocksDB database of its own; see `on_disk`.
 
 The keys of its database, `<data_dir>/machine`:
 
-    "index"                 the entry of the log after which the state is this, 8 bytes
-    "k" + the key, UTF-8    its value, as a term
-    "of"                    the incarnation of the data directory that it is in, 8 bytes
+    "index"                 the index of the last applied entry, 8 bytes
+    "k" + the key, UTF-8    the value of the key, encoded
+    "of"                    the incarnation of the data directory that the state is in, 8 bytes
 
-Index and values are written together, after each batch of commands, into RocksDB's memory; it
-writes that to disk whole when there is much of it, at a `sync` and at the end. So after a crash the
-state may be older than it was, but is never torn: it goes on from its index, and the log makes the
-rest anew.
+Index and values are written together into RocksDB's memory, after each batch of commands. RocksDB
+writes this memory to disk as a whole: when it is large, at a `sync` and at the end. So after a
+crash the state may be older than before, but is never torn. The peer continues from its index, and
+applies the later entries of the log again.
 
-There is no write-ahead log: one that is not synced may lose its end in a power cut, while the next
-one is there. RocksDB goes on behind such a gap, and says nothing.
+There is no write-ahead log. If such logs are not synced, a power failure may cut the end of one off
+while the next one is there. RocksDB would continue after such a gap, and report nothing.
 """
 
 import logging
@@ -36,23 +36,24 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 INDEX = b"index"
 FIRST_KEY = b"k"
-OF = b"of"  # after all keys
+OF = b"of"  # sorts after all keys
 SLICE = 1_000
-"""Items read in one go, and in one piece of a snapshot."""
+"""Items that are read at once, and items in one piece of a snapshot."""
 
 GONE: Any = object()
 
 
 class DiskDict:
-    """A dict on disk: str keys, in order, and terms as values.
+    """A dict on disk. Keys are strings, in order; values are everything that can be encoded.
 
-    For the peer's thread. What a command changes counts once it has succeeded.
+    To be used on the peer's thread. The changes of a command count once the command has succeeded.
 
-    index    the entry of the log after which the state is what is in the database
-    pending  what the command that runs has changed; encoded, None for what is gone
-    batch    what those before it have changed, and is not in the database yet
-    failure  why the database did not answer, once. Nothing counts any more then, whatever a
-             machine that caught it has made of it: the other replicas were answered
+    index    the last entry whose changes are in the database
+    pending  the changes of the running command: encoded values, and None for a removed key
+    batch    the changes of commands before it that are not in the database yet
+    failure  the first failure of the database. After it no result of a command counts, even if the
+             state machine has caught the exception: the other replicas had no failure, so their
+             results may differ
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +71,7 @@ class DiskDict:
         self.batch: dict[bytes, bytes | None] = {}
         self.index = int.from_bytes(self.stored(INDEX) or b"", "big")
         if not self.index:
-            self.clear()  # of what `refill` was cut off in
+            self.clear()  # a `refill` may have been interrupted
 
     def __getitem__(self, key: str) -> Any:
         value = self.get(key, GONE)
@@ -94,7 +95,7 @@ class DiskDict:
         self.pending[named(key)] = None
 
     def items(self, prefix: str = "", *, start: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield keys and values in order of the keys: those that begin with `prefix`, from
+        """Yield (key, value) in the order of the keys: only keys that begin with `prefix`, from
         `start` on. Don't change the dict meanwhile."""
         begins = named(prefix)
         first = max(begins, named(start))
@@ -108,8 +109,9 @@ class DiskDict:
     # What the framework calls.
 
     def belong_to(self, incarnation: int) -> None:
-        """Be a part of this data directory. Raises StoreCorrupt if it is one of another: the index
-        would say nothing then. One that was made before this was noted is taken.
+        """Note the incarnation of the data directory. Raises StoreCorrupt if the state belongs to
+        another data directory, to whose log its index refers. A state without a noted incarnation,
+        of an earlier version, is accepted.
         """
         noted, mine = self.stored(OF), incarnation.to_bytes(8, "big")
         if noted not in (None, mine):
@@ -123,19 +125,19 @@ class DiskDict:
             self.write(batch)
 
     def commit(self) -> None:
-        """The command has succeeded."""
+        """Keep the changes of the command, which has succeeded."""
         self.refuse_if_failed()
         if self.pending:
             self.batch.update(self.pending)
             self.pending.clear()
 
     def rollback(self) -> None:
-        """The command has failed, or was a read."""
+        """Drop the changes of the command, which has failed or was a read."""
         self.pending.clear()
         self.refuse_if_failed()
 
     def flush(self, index: int) -> None:
-        """Put what has changed into the database, with the entry after which it is so."""
+        """Write the changes into the database, with the index of the last applied entry."""
         self.refuse_if_failed()
         batch = WriteBatch(raw_mode=True)
         for key, value in self.batch.items():
@@ -149,23 +151,26 @@ class DiskDict:
         self.index = index
 
     def sync(self) -> None:
-        """Make all of it durable: the log is about to be cut."""
+        """Make the whole database durable, because the log is about to be compacted."""
         self.asked(lambda: self.db.flush(True))
 
     def frozen(self) -> Frozen:
-        """Return all of it as it is now, in pieces, whatever becomes of it."""
-        # A cursor looks at the moment when it was made; what `db.snapshot()` iterates over is now.
+        """Return the present content in pieces, which later changes do not affect."""
+        # A cursor reads the content at the time when it was made; an iteration over `db.snapshot()`
+        # reads the present content.
         cursor = self.asked(self.db.iter)
 
         def pieces() -> Iterator[Any]:
-            self.tried(lambda: cursor.seek(FIRST_KEY))  # by the snapshot's writer
+            self.tried(lambda: cursor.seek(FIRST_KEY))  # runs on the snapshot writer's thread
             while some := self.tried(lambda: slice_of(cursor, FIRST_KEY)):
                 yield tuple(zip(*some, strict=True))
 
         return Frozen(pieces())
 
     def refill(self, pieces: Iterator[Any]) -> None:
-        """Take in what `frozen` gave. Cut off in the middle, it is at index 0, and empty."""
+        """Replace the content by the pieces of `frozen`. If this is interrupted, the index is 0,
+        and the next start begins with an empty dict.
+        """
         self.pending.clear()
         self.batch.clear()
         self.clear()
@@ -176,7 +181,7 @@ class DiskDict:
             self.write(batch)
 
     def close(self) -> None:
-        """Let go of the disk. What a full one does not take any more, the log makes anew."""
+        """Close the database. If a full disk does not take its last changes, the log has them."""
         try:
             self.db.close()
         except Exception as error:
@@ -196,10 +201,10 @@ class DiskDict:
         return found
 
     def rows(self, first: bytes, begins: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield keys and values from `first` on, while the keys begin so."""
+        """Yield (key, value) from the key `first` on, while the keys begin with `begins`."""
 
         def read() -> list[tuple[bytes, bytes]]:
-            cursor = self.db.iter()  # one that lives keeps the database open: not for longer
+            cursor = self.db.iter()  # a new one for each slice: a cursor keeps the database open
             cursor.seek(first)
             return slice_of(cursor, begins)
 
@@ -217,7 +222,7 @@ class DiskDict:
         self.asked(lambda: self.db.write(batch))
 
     def asked(self, ask: Any) -> Any:
-        """Ask for what the state depends on: a failure is the end of this one."""
+        """Call `ask`, and note a failure: after it this state takes no command any more."""
         try:
             return self.tried(ask)
         except StoreError as error:
@@ -231,11 +236,11 @@ class DiskDict:
             raise StoreError(
                 f"{self.path}: {error}; {advice_on(error)}. If it is damaged, stop the "
                 "peer and move it away: it is made anew from the snapshot and the log"
-            ) from error.with_traceback(None)  # its frames hold cursors
+            ) from error.with_traceback(None)  # the frames of the traceback would keep cursors open
 
     def refuse_if_failed(self) -> None:
         if self.failure is not None:
-            raise self.failure.with_traceback(None)  # else it grows each time it is raised
+            raise self.failure.with_traceback(None)  # else each raise makes the traceback longer
 
 
 def opened(path: Path) -> Rdict:
@@ -245,15 +250,16 @@ def opened(path: Path) -> Rdict:
     options.create_if_missing(True)
     database = Rdict(str(path), options)
     writing = WriteOptions()
-    writing.disable_wal = True  # type: ignore[assignment, method-assign]  # its stub errs
+    writing.disable_wal = True  # type: ignore[assignment, method-assign]  # its stub is wrong
     database.set_write_options(writing)
     return database
 
 
 def slice_of(cursor: RdictIter, begins: bytes) -> list[tuple[Any, Any]]:
-    """Take the next items whose keys begin so; none after the last.
+    """Return the next items whose keys begin with `begins`; an empty list after the last one.
 
-    Raises where the database can't be read: `Rdict.items` ends there as if that were all.
+    Raises if the database can't be read. `Rdict.items` would end there as if there were no more
+    items.
     """
     some: list[tuple[Any, Any]] = []
     while len(some) < SLICE and cursor.valid() and (key := cursor.key()).startswith(begins):

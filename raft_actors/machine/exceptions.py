@@ -1,4 +1,4 @@
-"""Exceptions: what it means that a user's machine raised, and how it is replied and logged."""
+"""Exceptions: what an exception of a user's state machine means, how it is answered and logged."""
 
 import inspect
 import logging
@@ -15,15 +15,15 @@ __all__ = ["MachineExceptions", "depends_on_host", "first_state", "place_of"]
 logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
-"""Exceptions that tell of the host, and not of the command."""
+"""Exceptions that depend on the host, and not on the command."""
 LOG_AGAIN_S = 10.0
-"""A line of a machine that raises again and again is named once in this time."""
+"""If a line of a state machine raises again and again, it is logged once in so many seconds."""
 
 
 class MachineExceptions:
-    """The exceptions that one peer's machine raises.
+    """Answers and logs the exceptions that one peer's state machine raises.
 
-    quiet_until  by the line that raised: until when it is not named again
+    quiet_until  for each line that has raised: until when it is not logged again
     """
 
     def __init__(self, machine: Machine, name: str) -> None:
@@ -39,7 +39,9 @@ class MachineExceptions:
         return encoding.dumps(("error", ("exception", class_name(error), text)))
 
     def log(self, method: str, error: BaseException, text: str) -> None:
-        """Name the line that raised; one that does so for command after command, now and then."""
+        """Log an exception with the line that raised it. A line that raises for command after
+        command is logged only from time to time.
+        """
         place, now = place_of(error, getattr(type(self.machine), method)), time.monotonic()
         level = logging.DEBUG
         if now >= self.quiet_until.get(place, now):
@@ -52,7 +54,7 @@ class MachineExceptions:
         )  # fmt: skip
 
     def host_error(self, index: int, error: BaseException) -> HostError:
-        """Return what stops this replica before entry `index`: see `depends_on_host`."""
+        """Return the error that ends this replica before entry `index`, see `depends_on_host`."""
         what = ": ".join(filter(None, in_text(error)))
         method = f"{type(self.machine).__name__}.handle_write"
         return HostError(
@@ -64,11 +66,12 @@ class MachineExceptions:
 
 
 def depends_on_host(error: BaseException) -> bool:
-    """Tell whether a command that raised this here may do otherwise on another replica. An OSError
-    with a number comes from the operating system; one without is the machine's own.
+    """Tell whether a command that raised `error` here may have another result on another replica.
+    An OSError with a number comes from the operating system; one without is of the user's code.
 
-    What led to it counts, too, and what it groups; it may lead back to itself: `raise error from
-    error`. Looks past what the error's class says of itself, which may raise.
+    The causes and contexts of `error` count, too, and the exceptions of a group. These may form a
+    circle: `raise error from error`. The attributes are read past the error's class, whose own
+    code may raise.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -88,19 +91,19 @@ def depends_on_host(error: BaseException) -> bool:
 
 
 def own(kind: type[BaseException], name: str, error: BaseException) -> Any:
-    """What `kind` keeps under this name, though the error's class may have another."""
+    """Return the attribute as `kind` defines it, even if the error's class redefines the name."""
     return kind.__dict__[name].__get__(error)
 
 
 def first_state(machine: Machine, name: str) -> Any:
-    """Return what the machine's `init` does; where it raises, tell in which line."""
+    """Return the result of the state machine's `init`. If it raises, log the line."""
     try:
         return machine.init(name)
     except (MemoryError, RaftError):
         raise
     except Exception as error:
         kind = type(machine)
-        logger.error(  # noqa: TRY400 - the line says enough; a restart has it again
+        logger.error(  # noqa: TRY400 - the line is enough, and comes again with each restart
             "%s: %s.init raised %s: %s (%s)",
             name, kind.__name__, *in_text(error), place_of(error, kind.init),
         )  # fmt: skip

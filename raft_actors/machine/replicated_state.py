@@ -1,4 +1,4 @@
-"""ReplicatedState: a user's machine and its state, after a number of entries of the log."""
+"""ReplicatedState: a user's state machine with its state, after a number of applied entries."""
 
 import inspect
 import logging
@@ -45,20 +45,20 @@ NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is n
 
 NOWHERE = Path()
 WITNESS = "witness"
-"""Kind of a snapshot that holds no state: see raft_actors/machine/witness_state.py."""
+"""Kind of a snapshot without a state, see raft_actors/machine/witness_state.py."""
 
 
 class ReplicatedState:
-    """The state after `index` entries of the log: the machine's, and the clients' sessions.
+    """The state machine's state and the clients' sessions, after entry `index` of the log.
 
-    Replies are encoded here, once: a caller in this process and one on another node get equal
-    values, and none shares an object with the state.
+    Replies are encoded here, once. So a client in this process and a client on another node get
+    equal values, and neither shares an object with the state.
     """
 
     keeps_state = True
 
     def __init__(self, machine: Machine, name: str, directory: Path = NOWHERE) -> None:
-        """`directory` is where a state that lives on disk is kept."""
+        """`directory` is the place for a state on disk."""
         self.machine = machine
         self.name = name
         check_version(machine)
@@ -73,7 +73,7 @@ class ReplicatedState:
             self.state = self.on_disk = first_state(machine, name)
             self.index = self.on_disk.index
             if self.index:
-                self.on_disk.rollback()  # `init` says what is so before the first command
+                self.on_disk.rollback()  # changes by `init` are for a state without any command
             else:
                 self.on_disk.commit()
             self.can_snapshot = True
@@ -90,13 +90,16 @@ class ReplicatedState:
 
     @property
     def version(self) -> int:
-        """What the machine runs as, which the log says; its own version is the newest it can."""
+        """The version that the state machine runs as, by the log. `machine.version` is the newest
+        version that it can run as.
+        """
         return self.machine.current_version
 
     def upgrade(self, version: int) -> None:
-        """Move the state on, step by step, and run the commands that follow as `version`.
+        """Upgrade the state step by step to `version`, and run the following commands as `version`.
 
-        Raises MachineTooOld and UpgradeFailed. Then this replica must stop: it can't follow.
+        Raises MachineTooOld and UpgradeFailed. This replica must then stop, as it can't apply the
+        following commands like the others.
         """
         machine = self.machine
         self.check_known(version)
@@ -132,7 +135,9 @@ class ReplicatedState:
     # Snapshots.
 
     def try_image(self) -> bool:
-        """Find out at the start, and not when the disk is full, that no snapshot is possible."""
+        """Tell whether snapshots are possible. This is tried at the start, so that the problem is
+        noticed before the log has filled the disk.
+        """
         try:
             for piece in pieces_of(self.what_snapshot_gives())[1]:
                 encoding.dumps_stored(piece)
@@ -148,8 +153,9 @@ class ReplicatedState:
         return True
 
     def check_first_none(self) -> None:
-        """Raise ValueError for a first state of None that a snapshot makes something of, and
-        `restore` None again: the next start would take that for a `restore` that returns nothing.
+        """Raise ValueError if the first state is None, its snapshot is not None, and `restore`
+        returns None for this snapshot. At the next start such a `restore` could not be told from
+        one that forgets to return the state.
         """
         machine = self.machine
         if self.state is not None or not self.can_snapshot:
@@ -167,11 +173,11 @@ class ReplicatedState:
             )
 
     def image(self) -> StateImage:
-        """Begin to take in the state as it is now. Raises what the machine raises, and TypeError
-        where `restored` would not take the result.
+        """Begin a copy of the present state. Raises the exceptions of the state machine, and
+        TypeError if `restored` would refuse the result.
         """
         if self.on_disk is not None:
-            self.on_disk.sync()  # the log is cut after it
+            self.on_disk.sync()  # the log is compacted after the snapshot
         data = self.what_snapshot_gives()
         if self.state is None and self.began_with is not type(None) and data is not None:
             raise TypeError(
@@ -180,8 +186,9 @@ class ReplicatedState:
         return StateImage(data, self.sessions.stored())
 
     def what_snapshot_gives(self) -> Any:
-        """Ask the machine. What it changes meanwhile in a state that can take that back is taken
-        back, for each replica takes its snapshot at another entry.
+        """Return the result of the state machine's `snapshot`. If `snapshot` changes a state that
+        can take changes back, they are taken back: each replica takes its snapshots at other
+        entries, so the states would differ.
         """
         data = self.machine.snapshot(self.state)
         if hasattr(self.state, "rollback"):
@@ -189,10 +196,10 @@ class ReplicatedState:
         return data
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
-        """Become what a snapshot says. On any error nothing has changed.
+        """Replace the state by that of a snapshot. After an error the state is the one before.
 
-        Raises StoreCorrupt if it is damaged, MachineTooOld or another RaftError if the machine
-        can't take it.
+        Raises StoreCorrupt if the snapshot is damaged; MachineTooOld or another RaftError if the
+        state machine can't restore it.
         """
         header = snapshots.header(snapshot)
         self.check_known(header.machine)
@@ -208,7 +215,7 @@ class ReplicatedState:
         try:
             data = put_together(header.kind, (term for _kind, term in rest))
             state = self.restored(data, snapshot)
-            for _ in rest:  # to its end, which says that nothing is missing
+            for _ in rest:  # read up to the END block, which checks that no block is missing
                 pass
         except BaseException:
             machine.current_version = version
@@ -231,9 +238,9 @@ class ReplicatedState:
         return state
 
     def refuse_another(self, state: Any, made_of: Any = None) -> None:
-        """Raise TypeError where a state on disk would be left for another one: what that one says
-        would be so until the next start, and here alone. Also where None was made of something:
-        who changes a state in place may forget to return it.
+        """Raise TypeError if `state` is to replace a state on disk: the new one would be lost at
+        the next start, on this replica only. Also if `state` is None and was made of something
+        else: code that changes a state in place may have forgotten to return it.
         """
         if self.on_disk is not None and state is not self.on_disk:
             raise TypeError(
@@ -244,10 +251,11 @@ class ReplicatedState:
             raise TypeError("it must return the state, and it returned None")
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
-        """Bring sessions and version to where a state on disk is: its commands have run.
+        """Bring sessions and version to the index of a state on disk, whose commands have run
+        already.
 
-        Raises StoreCorrupt if the state is ahead of the log, MachineTooOld if it is of a version
-        that this program has not.
+        Raises StoreCorrupt if the state is ahead of the log, MachineTooOld if the state has a
+        version that this program does not know.
         """
         if self.index > log.last_index:
             raise StoreCorrupt(
@@ -264,7 +272,7 @@ class ReplicatedState:
                 self.pass_over(index, entry)
 
     def pass_over(self, index: int, entry: bytes) -> None:
-        """Note an entry that was applied in a life before this one."""
+        """Note an entry that was applied before the peer was restarted."""
         if kind_of(entry) == COMMAND:
             command, request, time_ms = command_of(entry)
             if request[0] == NEW:
@@ -277,16 +285,16 @@ class ReplicatedState:
             self.found_at(version_of(entry))
 
     def found_at(self, version: int) -> None:
-        """Note that a state on disk is of this version, or a later one."""
+        """Note that the state is of this version or of a later one."""
         self.check_known(version)
         self.machine.current_version = max(self.version, version)
 
     def begin_batch(self) -> None:
-        """Some entries are going to be applied. Raises HostError."""
+        """Prepare to apply a batch of entries. Raises HostError, see `check_digits`."""
         check_digits(self.name)
 
     def end_batch(self) -> None:
-        """What was applied together has been."""
+        """End a batch: a state on disk writes its changes."""
         if self.on_disk is not None:
             self.on_disk.flush(self.index)
 
@@ -309,9 +317,10 @@ class ReplicatedState:
     def run(self, command: bytes) -> bytes:
         """Run one command and return its encoded reply.
 
-        An exception is a result like any other, the same on every replica: the state stays the
-        one before, and the cluster goes on. What is this peer's own trouble ends it: what depends
-        on its host, and a disk that can't say what the state is; for the others go on from another.
+        An exception of the command is a result like any other, and is the same on every replica:
+        the state stays the one before the command, and the group goes on. But an exception that
+        depends on this host, or a failure of the disk with the state, ends this peer: the other
+        replicas may have another result.
 
         Raises HostError and StoreError.
         """
@@ -319,7 +328,7 @@ class ReplicatedState:
         try:
             try:
                 asked = encoding.loads(command, check_hashes=False)
-            except ValueError as error:  # of which only a stranger's client can be guilty
+            except ValueError as error:  # only a foreign client sends bytes that are no value
                 logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
                 return NO_TERM
             reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
@@ -344,8 +353,9 @@ class ReplicatedState:
     def read(self, query: bytes) -> bytes:
         """Answer one query, encoded.
 
-        A query that begins with REPLY gets an answer that does, with the index of the state, so
-        that the machine's errors and Raft's are told apart. REPLY alone is a question for that.
+        A query that begins with REPLY gets an answer that begins with REPLY and the index of the
+        state. So the client can tell errors of the state machine from errors of Raft. A query that
+        is only REPLY asks only for the index.
         """
         if not query.startswith(REPLY):
             return self.look(query)
@@ -353,8 +363,8 @@ class ReplicatedState:
         return reply_at(self.index, self.look(asked) if asked else b"")
 
     def look(self, query: bytes) -> bytes:
-        """Have the machine answer. An exception is an answer to this reader alone, but for those
-        that are this peer's own trouble; see `run`."""
+        """Return the state machine's reply to a query. An exception becomes the reply to this
+        client only; but MemoryError and StoreError end the peer, see `run`."""
         try:
             reply = reply_of(
                 self.machine.handle_read(encoding.loads(query), self.state), self.state
@@ -369,8 +379,9 @@ class ReplicatedState:
                 self.state.rollback()
 
     def tell_of_change(self, before: Any, after: Any) -> None:
-        """Warn, once for each pair, of a state that is of another type than before: `return reply,
-        state.update(...)` leaves None for it. To become something out of None is how states begin.
+        """Warn if a command has changed the type of the state, once for each pair of types: `return
+        reply, state.update(...)` makes None of it by mistake. A change from None to something is
+        not logged, because states may begin as None.
         """
         change = type(before), type(after)
         if before is None or change in self.changes_told:
@@ -380,15 +391,15 @@ class ReplicatedState:
 
 
 def keep(state: Any) -> None:
-    """Have a state that can take changes back begin here: it may have been filled key by key, and
-    the first command that raises would take that back.
+    """Commit a new state that can take changes back. It may have been filled key by key, and
+    without the commit the first command that raises would take that back.
     """
     if hasattr(state, "commit"):
         state.commit()
 
 
 def changed_type(machine: Machine, before: Any, after: Any, index: int) -> str:
-    """Say that the entry after `index` made another type of the state."""
+    """Return the warning that the entry after `index` has changed the type of the state."""
     new = "None" if after is None else f"a {type(after).__name__}"
     return (
         f"{type(machine).__name__}.handle_write made {new} of the state, a "

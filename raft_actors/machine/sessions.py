@@ -1,18 +1,20 @@
-"""Sessions: which commands of each client have run, and what they were answered (thesis 6.3).
+"""Sessions: which commands of each client have run, and the answers to them (thesis 6.3).
 
-Part of the replicated state: only applying the log changes it, so it is the same on every replica.
-The bounds are constants of the version and no Config, for replicas with different ones would part.
+Sessions are a part of the replicated state: only applied entries change them, so they are the same
+on every replica. Their bounds are constants of this version, and not in Config, because replicas
+with different bounds would get different states.
 
-A command's request id says what it is here:
+The request id of a command says what the command means for the sessions:
 
-    (0, any)              of no session: run each time it is committed
-    (NEW, salt)           opens a session, and is answered ("ok", its number)
-    (END, number)         ends a session: its client is done
-    (number, sequence)    run once; committed again, it gets its first answer again. One with an
-                          empty payload runs nothing: it settles that what has not run never will
+    (0, any)              no session: the command runs each time it is committed
+    (NEW, salt)           opens a session; the answer is ("ok", number of the session)
+    (END, number)         ends a session, because its client has ended
+    (number, sequence)    runs once. If the command is committed again, it gets the first answer
+                          again. With an empty payload it runs nothing: a command of this number
+                          that has not run so far will never run
 
-Time is what the leaders wrote into the entries of sessions, the latest so far: no replica looks at
-a clock of its own, and a leader whose clock is behind turns nothing back.
+The time here is the latest time that leaders have written into entries of sessions. No replica uses
+its own clock, and a leader whose clock is behind does not set the time back.
 """
 
 from collections import OrderedDict
@@ -31,24 +33,27 @@ __all__ = [
 NEW = (1 << 64) - 1
 END = NEW - 1
 REPLY = b"\xc1\xc1"
-"""Begins the reply of a machine, which may look like an error of Raft's. Begins no term: one that
-begins with 0xC1 goes on in msgpack, which never uses it. Then come 8 bytes, the log index whose
-state it shows, and the reply."""
+"""The first bytes of an answer with a reply of the state machine, which could otherwise be taken
+for an error of Raft. No encoded value begins so: after a first 0xC1 comes msgpack, which never
+begins with 0xC1. After REPLY come 8 bytes, the log index of the state that answered, and the
+reply."""
 REPLY_AT = Struct(">2sQ")
 
 SESSIONS_MAX = 100_000
-"""One more, and the one whose last command is the longest ago expires."""
+"""Most sessions. With one more, the session with the oldest last command expires."""
 ANSWERS_MAX = 2_000_000
-"""Commands whose answers are known, in all sessions; of more, likewise. Some 200 MB."""
+"""Most answers that are kept, in all sessions; some 200 MB. With one more, sessions expire, too."""
 SESSION_S = 3_600
-"""Replicated time without a command after which a session expires."""
+"""A session without a command for so many seconds of replicated time expires."""
 SESSION_MS = SESSION_S * 1_000
 WINDOW = 2_048
-"""Sequences of a session, down from the newest, whose answers are known."""
+"""A session keeps the answers to so many sequences, the newest ones."""
 REPLY_BYTES_MAX = 256 * 1024
-"""Kept for one session. When it is more, the older replies go until it is half of it."""
+"""Most bytes of replies of one session. With more, the older replies are dropped down to half of
+it."""
 REPLIES_BYTES_MAX = 256 * 1024 * 1024
-"""Kept for all. When it is more, those of the sessions unused for longest go likewise."""
+"""Most bytes of replies of all sessions. With more, the replies of the sessions that were unused
+for longest are dropped, down to half of it."""
 
 INDEX_BITS = 40
 SALT_BITS = 23
@@ -60,31 +65,31 @@ FORGOTTEN = encoding.dumps(("error", "reply_forgotten"))
 
 
 def reply_at(index: int, reply: bytes) -> bytes:
-    """Return the answer that shows the state at `index`."""
+    """Return the answer with this reply, which shows the state at `index`."""
     return REPLY_AT.pack(REPLY, index) + reply
 
 
 def reply_in(answer: bytes) -> tuple[int, bytes]:
-    """Return index and reply of such an answer."""
+    """Return index and reply of an answer that `reply_at` made."""
     _reply, index = REPLY_AT.unpack_from(answer)
     return index, answer[REPLY_AT.size :]
 
 
 def said_in(answer: bytes) -> Any:
-    """Return what an answer says, with an index or without."""
+    """Return the decoded reply of an answer, with an index or without."""
     return encoding.loads(reply_in(answer)[1] if answer.startswith(REPLY) else answer)
 
 
 def number_of(index: int, salt: int) -> int:
-    """Return the number of the session that the entry at `index` opens. No two entries have one
-    index; the salt tells the numbers of one group from those of another.
+    """Return the number of the session that the entry at `index` opens. The index makes it unique
+    within the group; the salt makes it differ from the numbers of other groups.
     """
     return (salt % (1 << SALT_BITS)) << INDEX_BITS | index
 
 
 def asked_of_sessions(index: int, request: RequestId, command: bytes) -> tuple[Any, ...] | None:
-    """Return what an entry asks of the sessions and not of the machine, as people read it: ("open",
-    number), ("end", number) or ("settle", number, sequence). None for any other command.
+    """Return the meaning of a command for the sessions in words, for people: ("open", number),
+    ("end", number) or ("settle", number, sequence). None for a command of the state machine.
     """
     number, sequence = request
     if number == NEW:
@@ -97,12 +102,12 @@ def asked_of_sessions(index: int, request: RequestId, command: bytes) -> tuple[A
 
 
 class Session:
-    """One client's commands, as far back as they are known.
+    """The answers to one client's newest commands.
 
-    newest   the highest sequence so far; what is `WINDOW` below it has expired
-    replies  the answers, in the order of the log
-    size     their bytes
-    used_ms  when the last one came, in replicated time
+    newest   the highest sequence so far; sequences that are `WINDOW` or more below it have expired
+    replies  the answers by sequence, in the order of the log
+    size     bytes of the answers
+    used_ms  replicated time of the last command
     """
 
     __slots__ = ("newest", "replies", "size", "used_ms")
@@ -116,7 +121,7 @@ class Session:
         self.size = sum(map(len, self.replies.values()))
 
     def keep(self, sequence: int, reply: bytes) -> None:
-        """Remember an answer. Sequences come in any order, and with gaps."""
+        """Keep an answer. Sequences come in any order, and with gaps."""
         replies = self.replies
         replies[sequence] = reply
         ahead = sequence - self.newest
@@ -137,7 +142,9 @@ class Session:
             self.forget_replies(REPLY_BYTES_MAX // 2, sequence)
 
     def forget_replies(self, bytes_max: int, but: int = -1) -> None:
-        """Forget older replies down to `bytes_max`, but not that their commands have run."""
+        """Drop older replies until `bytes_max` are left, except that of the sequence `but`. It
+        stays known that their commands have run.
+        """
         replies = self.replies
         for sequence, reply in replies.items():
             if self.size <= bytes_max:
@@ -148,11 +155,11 @@ class Session:
 
 
 class Sessions:
-    """All sessions, the one that was used longest ago first. `latest` stands last.
+    """All sessions, by the time of their last command, the oldest first. `latest` is the last one.
 
-    answers  how many are known, in all sessions
-    size     their bytes. Which replies are known may differ between replicas: see `pass_over`. So
-             by bytes replies are forgotten, and never sessions
+    answers  number of answers in all sessions
+    size     bytes of these answers. Replicas may differ in which replies they know, see
+             `pass_over`. So because of the bytes only replies are dropped, and never sessions
     """
 
     __slots__ = ("answers", "by_number", "latest", "now_ms", "size")
@@ -165,9 +172,9 @@ class Sessions:
         self.size = 0
 
     def open(self, index: int, salt: int, time_ms: int) -> bytes:
-        """Open a session by the entry at `index`, and return the encoded answer.
+        """Open a session for the entry at `index`, and return the encoded answer.
 
-        An entry that was sent twice opens two sessions and none twice.
+        A request that was sent twice has two entries, and opens two sessions.
         """
         number = number_of(index, salt)
         self.now_ms = max(self.now_ms, time_ms)
@@ -178,7 +185,7 @@ class Sessions:
         return encoding.dumps(("ok", number))
 
     def end(self, number: int) -> bytes:
-        """Forget a session, if there is one of this number; return the encoded answer."""
+        """Remove the session with this number, if there is one; return the encoded answer."""
         session = self.by_number.pop(number, None)
         if session is not None:
             self.answers -= len(session.replies)
@@ -186,7 +193,7 @@ class Sessions:
         return ENDED
 
     def expire(self) -> None:
-        """Forget those that were not used for SESSION_S."""
+        """Remove the sessions without a command for SESSION_S."""
         while self.by_number:
             number = next(iter(self.by_number))
             if self.by_number[number].used_ms >= self.now_ms - SESSION_MS:
@@ -197,10 +204,10 @@ class Sessions:
         self, request: RequestId, run: Callable[[bytes], bytes], command: bytes,
         index: int, time_ms: int,
     ) -> bytes:  # fmt: skip
-        """Run a command if it never ran; return its answer, the first or the first again.
+        """Run a command if it has not run yet; return its answer, or the answer of its first run.
 
-        index    of the entry; an answer shows the state there
-        time_ms  of the entry
+        index    index of the entry; the answer has it
+        time_ms  time of the entry
         """
         number, sequence = request
         session = self.by_number.get(number)
@@ -215,7 +222,7 @@ class Sessions:
         if session is not self.latest:
             self.by_number.move_to_end(number)
             self.latest = session
-        # Nearly every command is the next one, of which nothing is known yet.
+        # Nearly every command has the next sequence, which can't have an answer yet.
         answer = session.replies.get(sequence) if sequence <= session.newest else None
         if answer is None:
             answer = REPLY_AT.pack(REPLY, index) + run(command) if command else NOT_APPLIED
@@ -228,7 +235,7 @@ class Sessions:
         return answer
 
     def make_room(self) -> None:
-        """Keep to the bounds of all sessions together; those unused for longest go first."""
+        """Drop sessions and replies above the bounds, those unused for longest first."""
         while self.answers > ANSWERS_MAX:
             self.end(next(iter(self.by_number)))
         if self.size > REPLIES_BYTES_MAX:
@@ -240,9 +247,11 @@ class Sessions:
                 self.size += session.size
 
     def pass_over(self, request: RequestId, command: bytes, index: int, time_ms: int) -> None:
-        """Note that a command has run in a life before this one; its reply is not known any more.
+        """Note that a command was applied before the peer was restarted. Its reply is not known any
+        more.
 
-        What runs and what does not is decided by requests and times alone, never by replies.
+        Replies never decide whether a command runs; only request ids and times do. So all replicas
+        decide alike.
         """
         unknown = reply_at(index, b"")
         if self.once(request, lambda _command: b"", command, index, time_ms) == unknown:
@@ -252,13 +261,13 @@ class Sessions:
             self.size += len(FORGOTTEN) - len(unknown)
 
     def stored(self) -> Iterator[Any]:
-        """Yield all of it, the time and a term for each session, for a snapshot."""
+        """Yield the time, and then one value for each session, for a snapshot."""
         yield self.now_ms
         for number, session in self.by_number.items():
             yield number, session.used_ms, session.newest, tuple(session.replies.items())
 
     def restore(self, stored: Iterable[Any]) -> None:
-        """Take what `stored` yielded."""
+        """Replace all sessions by those that `stored` has yielded."""
         sessions = iter(stored)
         self.latest = None
         self.now_ms = next(sessions)

@@ -1,8 +1,9 @@
-"""State image: a state taken in at one point of the log, piece by piece, and put together again.
+"""State image: a copy of the state at one index of the log, made piece by piece, and its way back
+into a state.
 
-While it is being taken in, nothing is applied; heartbeats and new entries go on between slices. A
-piece that later commands can't change is only remembered, and encoded elsewhere; any other one is
-encoded at once. How long commands wait for their answers meanwhile: docs/snapshots.md.
+While the copy is made, nothing is applied; heartbeats and new entries go on between the slices. A
+piece that later commands can't change is not copied, but kept, and encoded on another thread. Every
+other piece is encoded at once. docs/snapshots.md says how long commands wait meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from raft_actors.stores.snapshots import PIECE, SESSION
 __all__ = ["Frozen", "StateImage", "opened", "pieces_of", "put_together"]
 
 SLICE = 1_000
-"""Items in one piece: encoding it keeps other threads waiting for a fraction of a millisecond."""
+"""Items in one piece. Encoding a piece stops other threads for a fraction of a millisecond."""
 
 DICTS = {"dict", "undo_dict"}
 
@@ -26,10 +27,10 @@ DICTS = {"dict", "undo_dict"}
 class Frozen:
     """Pieces of a state that do not change when the state changes.
 
-    `StateMachine.snapshot` may return them. Another thread then reads them while commands are
-    applied; other results of `snapshot` are read while no command runs.
+    `StateMachine.snapshot` may return a Frozen. Another thread then reads its pieces while commands
+    are applied. All other results of `snapshot` are read while no command runs.
 
-    pieces   an iterable of terms, read once
+    pieces   an iterable of values that can be encoded; it is read once
 
     >>> from raft_actors import Frozen
     >>> from raft_actors.kv_store import KVStore
@@ -47,9 +48,9 @@ class Frozen:
 
 
 class StateImage:
-    """One state, on its way into a snapshot.
+    """The copy of one state for a snapshot.
 
-    kind  how the pieces make a state again; see `put_together`
+    kind  how the pieces are put together again, see `put_together`
     """
 
     def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
@@ -65,7 +66,7 @@ class StateImage:
         self.captured: list[bytes | tuple[bytes, Any]] = []
 
     def capture(self, until: float, clock: Callable[[], float]) -> bool:
-        """Take pieces in until `clock` says `until`; return whether those were the last."""
+        """Copy pieces until `clock` shows `until`; return whether all pieces are copied."""
         captured = self.captured
         for kind, piece in self.coming:
             constant = kind == SESSION or is_constant(self.kind, piece)
@@ -75,7 +76,7 @@ class StateImage:
         return True
 
     def payloads(self) -> Iterator[bytes]:
-        """Yield what goes into the blocks of a snapshot, on any thread."""
+        """Yield the content of each block of the snapshot. May run on any thread."""
         for item in self.captured:
             yield item if isinstance(item, bytes) else item[0] + encoded(item[1])
         for piece in self.deferred:
@@ -83,7 +84,7 @@ class StateImage:
 
 
 def pieces_of(data: Any) -> tuple[str, Iterable[Any]]:
-    """Return the kind of what `StateMachine.snapshot` gave, and its pieces."""
+    """Return the kind of the result of `StateMachine.snapshot`, and its pieces."""
     kind = type(data)
     if kind is dict or kind is UndoDict:
         return "dict" if kind is dict else "undo_dict", slices_of_dict(data)
@@ -109,7 +110,7 @@ def slices(data: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def is_constant(kind: str, piece: Any) -> bool:
-    """Tell whether a piece stays what it is. Keys do: what can be hashed can't change."""
+    """Tell whether a piece can't change. Keys of a dict can't, because they can be hashed."""
     if kind in DICTS:
         return are_constant(piece[1])
     return are_constant(piece) if type(piece) is tuple else type(piece) in ATOMS
@@ -120,7 +121,7 @@ def encoded(piece: Any) -> bytes:
 
 
 def put_together(kind: str, pieces: Iterator[Any]) -> Any:
-    """Return what `StateMachine.restore` gets. Raises ValueError for a kind unknown here."""
+    """Return the argument for `StateMachine.restore`. Raises ValueError for an unknown kind."""
     match kind:
         case "dict" | "undo_dict":
             state: dict[Any, Any] = {}
@@ -142,7 +143,7 @@ def put_together(kind: str, pieces: Iterator[Any]) -> Any:
 def opened(
     stream: Iterator[tuple[bytes, Any]],
 ) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
-    """Read the sessions off the front of a snapshot; return them, and the rest."""
+    """Read the sessions, with which a snapshot begins; return them, and the rest of `stream`."""
     sessions, stored = Sessions(), []
     rest = stream
     for kind, term in stream:

@@ -1,4 +1,4 @@
-"""UndoDict: a dict whose changes can be taken back, at a cost that grows with the changes only."""
+"""UndoDict: a dict whose changes can be taken back. The cost depends only on the changes."""
 
 from collections.abc import Hashable, Iterable
 from itertools import chain
@@ -18,11 +18,11 @@ remove = dict.__delitem__
 
 
 class UndoDict(dict[K, V]):
-    """A dict that remembers the old value of each key that changed since the last `commit`.
+    """A dict that keeps the old value of each key that was changed since the last `commit`.
 
-    It makes a state machine safe that changes its state in place. When a command raises, and after
-    each read, the library calls `rollback`. After a command that succeeds, and after `init`,
-    `restore` and `upgrade`, it calls `commit`.
+    With it a state machine may change its state in place. If a command raises, and after each read,
+    the library calls `rollback`. After a command that succeeds, and after `init`, `restore` and
+    `upgrade`, the library calls `commit`.
 
     >>> from raft_actors import UndoDict
     >>> state = UndoDict(a=1)
@@ -31,15 +31,15 @@ class UndoDict(dict[K, V]):
     >>> state
     {'a': 1}
 
-    Only changes of the dict itself are taken back. A list in it that is appended to stays so: put
-    a new list in its place (`state[key] = [*state[key], value]`), or nest UndoDicts and call
-    `commit` and `rollback` of the inner ones yourself.
+    Only changes of the dict itself are taken back. If you append to a list in it, that is not taken
+    back: put a new list in its place (`state[key] = [*state[key], value]`), or nest UndoDicts and
+    call `commit` and `rollback` of the inner ones yourself.
 
-    After `rollback` every key has its old value. A key that was deleted stands at the end of the
-    dict's order then; all others have their old place. This order is the same on every replica.
+    After `rollback` every key has its old value. A key that was deleted is then at the end of the
+    dict's order; all others have their old place. This order is the same on every replica.
 
-    As long as all values are numbers, strings, bytes and tuples of such, a snapshot of it is a
-    quick copy, and no command waits while the copy is encoded.
+    As long as all values are None, bools, numbers, strings, bytes and tuples of these, a snapshot
+    makes a quick copy of the dict, and no command waits while the copy is encoded.
     """
 
     __slots__ = ("_before", "_constant")
@@ -51,7 +51,7 @@ class UndoDict(dict[K, V]):
 
     @property
     def holds_constants(self) -> bool:
-        """Tell whether no value of it can change by itself; once one could, it stays False."""
+        """Whether all values that the dict has ever had are immutable, like numbers and strings."""
         return self._constant
 
     def commit(self) -> None:
@@ -110,17 +110,21 @@ class UndoDict(dict[K, V]):
         return self
 
     def _remember_last(self, key: K, value: V) -> None:
-        """What goes last comes back first, so that the end of a dict keeps its order."""
+        """Move `key` to the end of the changes: `rollback` takes back the last removed key first,
+        so that keys removed from the end of the dict return in their order.
+        """
         before = self._before
         before[key] = before.pop(key, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles have the values, and nothing to take back."""
+        """Make copies and pickles with the values, but without the changes to take back."""
         return type(self), (dict(self),)
 
 
 def are_constant(values: Iterable[Any]) -> bool:
-    """Tell of the usual values, quickly, that nothing in them can ever change."""
+    """Tell quickly whether all values are immutable: None, bools, numbers, strings, bytes, or
+    tuples of these. False for all other values.
+    """
     kinds = set(map(type, values))
     if kinds <= ATOMS:
         return True

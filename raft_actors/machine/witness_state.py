@@ -1,8 +1,8 @@
-"""WitnessState: what stands in the place of a state at a peer that votes and keeps none.
+"""WitnessState: takes the place of the state at a witness, a peer that votes and keeps no state.
 
-Its log is on its disk like any member's, so its word counts like theirs. Its snapshots let the log
-begin later, and hold nothing: nobody may ever take one for a state. Why it is so:
-docs/decisions/witnesses.md.
+A witness saves its log like every member, so its votes and acknowledgements count like theirs. Its
+snapshots have no content: they only allow to compact the log, and must never be restored as a
+state. docs/decisions/witnesses.md has the reasons.
 """
 
 from raft_actors import encoding
@@ -21,7 +21,7 @@ ELSEWHERE = encoding.dumps(redirect(None))
 
 
 class WitnessState(ReplicatedState):
-    """No state after `index` entries. The machine only says which versions it knows."""
+    """No state, at entry `index` of the log. The state machine is used only for its versions."""
 
     keeps_state = False
 
@@ -45,7 +45,7 @@ class WitnessState(ReplicatedState):
         return image
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
-        """Go on behind a snapshot, a member's or its own; what it holds is not looked at."""
+        """Continue after a snapshot, a member's or this peer's own. Its content is not read."""
         self.found_at(snapshots.header(snapshot).machine)
         self.index = snapshot.index
 
@@ -56,5 +56,5 @@ class WitnessState(ReplicatedState):
         return b""
 
     def read(self, _query: bytes) -> bytes:
-        """A read that came before this peer knew that it is a witness."""
+        """Refuse a read that came before this peer knew that it is a witness."""
         return ELSEWHERE

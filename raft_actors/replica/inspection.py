@@ -1,4 +1,4 @@
-"""Inspection: what a peer tells of itself, and how answers leave it."""
+"""Inspection: the answers to questions about a peer itself: its status, entries and snapshot."""
 
 from typing import Any
 
@@ -29,7 +29,8 @@ __all__ = ["Inspection"]
 
 
 class Inspection:
-    """Answers what clients ask besides writes and reads: the methods that `ASKS` names.
+    """Answers the clients' requests that are no writes or reads of the state: the methods that
+    `ASKS` names.
 
     last_save_s  how many seconds the newest save took
     """
@@ -75,7 +76,9 @@ class Inspection:
         )
 
     def snapshot_part(self, index: int, offset: int) -> Any:
-        """What a backup needs of the newest snapshot, and the bytes of it from `offset` on."""
+        """Return the facts of the newest snapshot that a backup needs, and its bytes from `offset`
+        on.
+        """
         snapshot = self.core.snapshot
         if self.core.peer in self.core.configuration.witnesses:
             return ("error", "keeps_no_state")
@@ -98,7 +101,9 @@ class Inspection:
         )
 
     def get_entry(self, index: int) -> Any:
-        """The entry at `index`; 0 is the empty configuration that every log begins with."""
+        """Return the entry at `index`. Index 0 stands for the empty configuration before the first
+        entry.
+        """
         log = self.core.log
         if index == 0:
             view = {"index": 0, "term": 0, "type": "config", "data": configuration_view(NOBODY)}
@@ -117,7 +122,7 @@ class Inspection:
         elif kind == COMMAND:
             try:
                 data = encoding.loads(payload)
-            except (ValueError, HostError):  # a strange client's, or not to be read here
+            except (ValueError, HostError):  # of a foreign client, or with an unknown time zone
                 data = payload
         elif kind == CONFIG:
             data = configuration_view(Configuration.decode(payload, index))

@@ -1,4 +1,4 @@
-"""Troubles in words: what keeps a peer from taking part, and which call to make."""
+"""Problem texts: the message for each `Trouble`: what has happened, and what to do about it."""
 
 from raft_actors.core.effects import Trouble
 from raft_actors.names import Address
@@ -6,11 +6,12 @@ from raft_actors.names import Address
 __all__ = ["HEALS", "in_words"]
 
 HEALS = {"no_leader", "not_formed", "no_group", "damaged_on_the_way"}
-"""What the peer itself gets over, as soon as others run or someone founds its group."""
+"""The problems that end by themselves: once other members run, the group is founded, or the entries
+are sent again."""
 
 
 def in_words(trouble: Trouble, peer: Address) -> str:
-    """Say what has happened to `peer`, and what to do. It happens nothing by itself."""
+    """Return the message: what has happened to `peer`, and what an operator is to do."""
     other = trouble.peer
     join = f"Raft.join(Machine, name={peer[0]!r}, via={other!r})"
     match trouble.what:

@@ -1,7 +1,8 @@
-"""Requests: what a client may ask a peer, as events here and as frames between nodes.
+"""Requests: what a client may ask of a peer, as events in this process and as frames between nodes.
 
 request   [operation, peer name, payload, session, sequence]
-answer    bytes: the encoded answer; or a list of addresses: the peer has stopped, ask those
+answer    bytes: the encoded answer; or a list of addresses: the peer has stopped, and the request
+          can be sent to these members
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ __all__ = [
 OPERATIONS = ("write", "read", "configure", "status", "leader", "get_entry", "stop", "transfer",
               "read_as", "snapshot", "snapshot_part")  # fmt: skip
 WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
-"""READ is linearizable, its payload the query; that of READ_AS also says how to read."""
+"""READ is a linearizable read; its payload is the query. The payload of READ_AS has the query and
+the consistency of the read."""
 
 ALLOWED = {
     role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
@@ -67,14 +69,16 @@ ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
 
 
 class Ticket(Protocol):
-    """Who waits for an answer, here or on another node."""
+    """Receives the answer of a request, for a client in this process or on another node."""
 
     def set(self, answer: Any) -> Any: ...
 
 
 @dataclass(slots=True)
 class Ask:
-    """A question about the peer itself: call the method `what` after the batch."""
+    """A question about the peer itself: the method `what` of `Inspection` answers it, at the end of
+    the batch.
+    """
 
     what: str
     arguments: tuple[Any, ...]
@@ -83,7 +87,7 @@ class Ask:
 
 @dataclass(slots=True)
 class TakeSnapshot:
-    """A client's wish for a snapshot now; `ticket` gets ("ok", index) once it is durable."""
+    """A client's request to take a snapshot now. `ticket` gets ("ok", index) once it is saved."""
 
     ticket: Ticket
 
@@ -93,14 +97,15 @@ NUMBER_MAX = (1 << 64) - 1
 
 
 def next_request() -> RequestId:
-    """A request id of no session, for what is sent once only."""
+    """Return a request id without a session, for a command that is sent only once."""
     return 0, next(SEQUENCE)
 
 
 def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket) -> Any:
-    """Return what to tell the peer. Raises ValueError for a request that makes no sense.
+    """Return the event of a request, for the peer. Raises ValueError for a malformed request.
 
-    Whatever a peer could trip over is refused here: a client's mistake must not end a server.
+    Every request that could make a peer fail is refused here: a client's mistake must not end a
+    peer.
     """
     if type(payload) is not bytes:
         raise ValueError("a request without a payload")
@@ -116,7 +121,7 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         if unknown:
             raise ValueError(f"a command with time zones that are not known here: {unknown}")
         if may_have_many_keys(payload):
-            encoding.loads(payload)  # in the log, nobody looks at hashes
+            encoding.loads(payload)  # checks the hashes of keys: later readers of the log do not
         return Propose(payload, ticket, request)
     if operation == READ:
         return Query(payload, ticket)
@@ -141,7 +146,7 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
 
 
 def answer_all(events: list[Any], answer: Any) -> None:
-    """Give `answer` to whoever waits for one of these events."""
+    """Give `answer` to the ticket of each of these events that has one."""
     for event in events:
         ticket = getattr(event, "ticket", None)
         if ticket is not None:
@@ -154,7 +159,9 @@ def read_request(
     max_staleness_s: float | None = None,
     after: int = 0,
 ) -> tuple[int, bytes]:
-    """Return operation and payload of a read. Raises ValueError for what can't be combined."""
+    """Return operation and payload of a read. Raises ValueError for arguments that are invalid or
+    can't be combined.
+    """
     if consistency not in CONSISTENCIES:
         raise ValueError(f"consistency is one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
     if consistency != STALE and max_staleness_s is not None:
@@ -207,7 +214,9 @@ def encoded(answer: Any) -> bytes:
 
 
 def configuration_view(configuration: Configuration) -> dict[str, Any]:
-    """Learners, witnesses and old members are shown where there are any."""
+    """Return a configuration as clients see it: learners, witnesses and old members only if there
+    are any.
+    """
     state = "none"
     if configuration.members:
         state = "transitional" if configuration.old else "stable"

@@ -1,8 +1,8 @@
-"""Snapshotter: when a peer's snapshot is due, and how it is taken without stopping the peer.
+"""Snapshotter: decides when a peer's snapshot is due, and takes it without stopping the peer.
 
-taking in   on the peer's thread, in slices; nothing is applied meanwhile
-writing     on a thread of its own, which tells the peer at the end
-ended       the core lets the log begin later; older snapshots are removed
+capturing   the state is copied on the peer's thread, in slices; nothing is applied meanwhile
+writing     the copy is written to disk on a thread of its own, which sends an event at the end
+ended       the core removes entries that the snapshot has replaced; older snapshots are removed
 """
 
 import logging
@@ -31,20 +31,20 @@ __all__ = ["SLICE_S", "Snapshotter", "Writer", "WriterEnded"]
 logger = logging.getLogger("raft_actors.peer")
 
 SLICE_S = 0.01
-"""How long a state is taken in before the peer looks around."""
+"""How long a slice of copying takes before other events of the peer get their turn."""
 RETRY_S = 30.0
-"""After a snapshot that failed."""
+"""Pause after a snapshot that failed."""
 WRITER_S = 5.0
-"""How long the end of a peer waits for its writer, which may hang in the disk."""
+"""How long a peer that ends waits for its writer, which may hang in a call to the disk."""
 
 
 def nothing(_timeout_s: float) -> None:
-    """Wait for what is not running."""
+    """Don't wait: the writer's thread was not started."""
 
 
 @dataclass(slots=True)
 class WriterEnded:
-    """A writer tells its peer what has become of its snapshot; without one, `reason` says why."""
+    """The event of a writer that has ended: the snapshot; or None, and `reason` why it failed."""
 
     writer: "Writer"
     snapshot: Snapshot | None
@@ -59,33 +59,34 @@ class Writer:
         self.image = image
         self.done = done
         self.given_up = False
-        self.wait: Callable[[float], object] = nothing  # for its end
+        self.wait: Callable[[float], object] = nothing  # waits for the end of the thread
 
     def __call__(self) -> None:
         draft = self.draft
         try:
             for payload in self.image.payloads():
                 draft.add(payload)
-                time.sleep(0)  # the peer's thread is the one that matters
+                time.sleep(0)  # let the peer's thread run first
                 if self.given_up:
                     draft.abandon()
                     return
             ended = WriterEnded(self, draft.finish(reached=True))
         except RAISED as error:
             ended = WriterEnded(self, None, ": ".join(in_text(error)))
-            with suppress(RaftError):  # it may have filled the disk: the log needs the room
+            with suppress(RaftError):  # the draft may have filled the disk, and the log needs space
                 draft.abandon()
         self.done(ended)
 
 
 class Snapshotter:
-    """The snapshots of one peer's own state. All of it happens on the peer's thread.
+    """Takes the snapshots of one peer's own state. All methods run on the peer's thread.
 
-    image      the state that is being taken in; nothing is applied while there is one
-    log_bytes  of the entries that were applied since the last snapshot
-    tickets    who waits for the next snapshot
-    served     who waits for the one that is being taken, which holds all from before they asked
-    slice_s    how long a state is taken in before the peer looks around
+    image      the copy of the state while it is being made; nothing is applied meanwhile
+    log_bytes  bytes of the entries that were applied since the last snapshot
+    tickets    the clients that wait for the next snapshot
+    served     the clients that wait for the snapshot that is being taken: it includes everything
+               that was applied before they asked
+    slice_s    how long a slice of copying takes before other events get their turn
     """
 
     def __init__(
@@ -117,8 +118,8 @@ class Snapshotter:
     def is_due(self, applied: ReplicatedState) -> bool:
         """Tell whether enough was applied since the last snapshot.
 
-        The bigger the state, the rarer: what is written for snapshots is at most twice what is
-        written for entries.
+        A larger state has rarer snapshots: the bytes written for snapshots are at most twice the
+        bytes written for entries.
         """
         core, config = self.core, self.config
         snapshot, now = core.snapshot, core.now
@@ -136,17 +137,19 @@ class Snapshotter:
         )
 
     def ask(self, ticket: Ticket) -> None:
-        """Take one for a client."""
+        """Take a snapshot for a client, as soon as possible."""
         self.tickets.append(ticket)
 
     def has_work(self, applied: ReplicatedState) -> bool:
-        """Tell whether `go_on` would do something: it calls the machine."""
+        """Tell whether `go_on` would do anything. It would call the user's state machine."""
         if self.image is not None:
             return True
         return self.writer is None and (bool(self.tickets) or self.is_due(applied))
 
     def go_on(self, applied: ReplicatedState) -> bool:
-        """Begin a snapshot if one is due, or take more of it in; return whether there is more."""
+        """Begin a snapshot if one is due, or copy the next slice of the state; return whether there
+        is more to copy.
+        """
         if not self.has_work(applied) or (self.image is None and not self.begin(applied)):
             return False
         assert self.image is not None
@@ -154,7 +157,7 @@ class Snapshotter:
         try:
             if not self.image.capture(clock() + self.slice_s, clock):
                 return True
-        except RAISED as error:  # the machine's, or a state that can't be encoded
+        except RAISED as error:  # the state machine raised, or the state can't be encoded
             self.failed(": ".join(in_text(error)))
             return False
         self.write()
@@ -172,7 +175,7 @@ class Snapshotter:
         except RaftError as error:
             self.failed(str(error))
             return False
-        except RAISED as error:  # of the machine's own `snapshot`
+        except RAISED as error:  # the state machine's `snapshot` raised
             self.failed(": ".join(in_text(error)), error)
             return False
         self.header = Header(
@@ -201,9 +204,11 @@ class Snapshotter:
             self.failed(str(error))
 
     def ended(self, event: WriterEnded) -> None:
-        """Let the log begin after the snapshot, and remove those before it.
+        """Have the core remove the entries that the new snapshot has replaced, and remove older
+        snapshots.
 
-        One that was given up may hang in the disk and be heard of late: another may write by then.
+        The event of a writer that was given up is ignored: its thread may have hung in a call to
+        the disk, and another writer may run by now.
         """
         if event.writer is not self.writer:
             return
@@ -213,24 +218,24 @@ class Snapshotter:
         self.writer = None
         core = self.core
         if event.snapshot.index > core.snapshot.index or core.damaged is not None:
-            # Else a leader's was faster.
+            # Otherwise a newer snapshot of the leader came first.
             self.step(SnapshotTaken(event.snapshot))
         self.prune()
         self.answer(("ok", core.snapshot.index))
 
     def look_at(self, snapshot: Snapshot) -> None:
-        """Find out whether its file is what was written; the core hears of it."""
+        """Check the file of a snapshot on another thread; the core gets a SnapshotChecked."""
         snapshots, deliver = self.snapshots, self.environment.deliver
         try:
             self.environment.run_aside(
                 lambda: deliver(SnapshotChecked(snapshot, snapshots.look_at(snapshot))),
                 "raft-snapshot-check",
             )
-        except RuntimeError:  # the system has no thread left: when it is doubted again, then
+        except RuntimeError:  # the system has no thread left: a later doubt has it checked
             deliver(SnapshotChecked(snapshot, ""))
 
     def prune(self) -> None:
-        """Remove those before the newest that nobody is being sent."""
+        """Remove all snapshots but the newest and those that are being sent to followers."""
         core = self.core
         sent = core.role.snapshots_in_use()
         try:
@@ -239,9 +244,10 @@ class Snapshotter:
             logger.warning("%s: old snapshots could not be removed: %s", self.name, error)
 
     def failed(self, reason: str, bug: BaseException | None = None) -> None:
-        """Say why there is none. The log is kept, so nothing is lost; it is tried again.
+        """Log why the snapshot failed, and try again after a pause. Nothing is lost, because the
+        log stays.
 
-        bug  what the machine raised: where it did so is told, too
+        bug  the exception of the state machine, if it raised one: its traceback is logged
         """
         logger.error(
             "%s: no snapshot could be taken, so the log grows; next try in %d s: %s",
@@ -257,14 +263,13 @@ class Snapshotter:
             ticket.set(encoding.dumps(answer))
 
     def answer_all(self, answer: Any) -> None:
-        """Answer everybody who waits: there is no next one."""
+        """Give `answer` to all clients that wait, because no snapshot will be taken any more."""
         self.served, self.tickets = self.served + self.tickets, []
         self.answer(answer)
 
     def give_up(self) -> None:
-        """Leave what is being taken: the peer ends, or has got a newer state from its leader.
-
-        Who waited for it waits for the next.
+        """Give up the snapshot that is being taken, because the peer ends, or has received a newer
+        state from its leader. Its clients wait for the next snapshot.
         """
         writer, self.image, self.writer = self.writer, None, None
         self.tickets, self.served = self.served + self.tickets, []

@@ -1,7 +1,8 @@
-"""Trace: the flight recorder of one peer. A JSON line for each event stepped and effect done.
+"""Trace: the recorder of one peer. It writes a JSON line for each event that is stepped and each
+effect that is performed.
 
-The lines of a batch are written in one go at its end, before what was sent leaves the process, so
-after a `kill -9` at most the last batch is missing. The format is told in `docs/trace.md`;
+The lines of a batch are written together at its end, before its messages leave the process. So
+after a `kill -9` at most the last batch is missing. `docs/trace.md` describes the format;
 `raft-actors trace check` reads it. A peer without a trace has None in its place.
 """
 
@@ -28,24 +29,24 @@ logger = logging.getLogger("raft_actors.trace")
 
 FORMAT = 2
 HASH_BYTES = 8
-START_BYTES = 1 << 20  # of entries that are read at once when a run begins
+START_BYTES = 1 << 20  # bytes of entries that are read at once at the start
 OMITTED = {"ticket", "command", "query"}
-"""Fields of events that are a client's and no matter of the protocol."""
+"""Fields of events that belong to a client, and are no part of the protocol."""
 
 encode_line = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def open_trace(directory: str | Path | None, core: Server) -> "Trace | None":
-    """Return the trace of a peer's run that begins now, or None if none is wanted.
+    """Return a trace for the run of a peer that begins now; None if `directory` is None.
 
-    `directory` is made if need be; the file in it is named `<peer>@<node>.<pid>.jsonl`. Raises
-    OSError if it can't be written.
+    `directory` is made if it does not exist. The file in it is named `<peer>@<node>.<pid>.jsonl`.
+    Raises OSError if the file can't be written.
     """
     return None if directory is None else Trace(Path(directory), core)
 
 
 class Trace:
-    """Records one run of one peer. All of it happens on the peer's thread."""
+    """Records one run of one peer. All methods run on the peer's thread."""
 
     def __init__(self, directory: Path, core: Server) -> None:
         make_private(directory)
@@ -56,12 +57,12 @@ class Trace:
         self.lines: list[str] = []
         self.log_end = (0, 0)
         self.unsaved = 0
-        self.applied = core.commit_index  # of the snapshot, or of the state on disk, at a start
+        self.applied = core.commit_index  # at a start the snapshot's, or that of a state on disk
         self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 
     def start(self) -> None:
-        """Tell what the store gave back."""
+        """Record what the peer has read from its store."""
         core, log = self.core, self.core.log
         entries: list[Any] = []
         index = log.base + 1
@@ -79,10 +80,10 @@ class Trace:
         )  # fmt: skip
         self.flush()
 
-    # What the peer tells.
+    # The events and effects.
 
     def step(self, event: Event) -> None:
-        """Step `event`, and tell it with what it changed."""
+        """Step `event`, and record it with the changes that it made."""
         received = isinstance(event, Message)
         name = "receive" if received else "step"
         what = {"message" if received else "what": plain(event)}
@@ -97,26 +98,26 @@ class Trace:
         self.write(name, **what, **self.changed_log())
 
     def sent(self, messages: Iterable[Message]) -> None:
-        """Tell what is sent now."""
+        """Record the messages that are sent now."""
         for message in messages:
             self.write("send", message=plain(message))
 
     def saved(self, due: Effects) -> None:
-        """Tell what has become durable."""
+        """Record what was saved."""
         stored = None if due.ballot is None else due.ballot.stored()
         restart = {"restart": due.restart} if due.restart is not None else {}
         self.note_log()
         self.write("save", ballot=stored, **restart, first=due.first, entries=views(due.entries))
 
     def end_batch(self, applied: int) -> None:
-        """Tell how far the state machine is, and write everything out."""
+        """Record up to which entry the state machine has applied, and write all lines."""
         if applied != self.applied:
             self.write("apply", first=self.applied + 1, through=applied)
             self.applied = applied
         self.flush()
 
     def close(self, reason: Any) -> None:
-        """Tell that the run ends, and why."""
+        """Record that the run ends, and why."""
         self.write("end", reason=repr(reason))
         self.flush()
         if self.file is not None:
@@ -141,7 +142,9 @@ class Trace:
         self.lines.append(encode_line(line))
 
     def flush(self) -> None:
-        """Hand the lines to the system: they survive the process, not a loss of power."""
+        """Write the lines to the file, without a sync: they survive a crash of the process, but not
+        a power failure.
+        """
         if self.file is None:
             self.lines.clear()
         elif self.lines:
@@ -151,15 +154,16 @@ class Trace:
                 while data:
                     data = data[self.file.write(data) :]
             except OSError as error:
-                # A recorder that is out of order is no reason to stop the engine.
+                # A trace that can't be written is no reason to stop the peer.
                 logger.warning("the trace %s ends here: %s", self.path, error)
                 self.file.close()
                 self.file = None
 
     def changed_log(self) -> dict[str, Any]:
-        """Return the entries that the last step put into the log, if any.
+        """Return the entries that the last step wrote into the log, if any.
 
-        Only what is unsaved can have been changed; it is told whole if a step replaced entries.
+        A step can only have changed unsaved entries. If it has replaced some, all unsaved entries
+        are recorded.
         """
         log = self.core.log
         last, last_term = self.log_end
@@ -178,7 +182,7 @@ class Trace:
 
 
 def views(entries: list[bytes]) -> list[list[Any]]:
-    """Return `[term, hash]` for each entry, and for a configuration what it says as well."""
+    """Return `[term, hash]` for each entry; for a configuration also its content."""
     told = []
     for entry in entries:
         view: list[Any] = [term_of(entry), digest(entry)]
@@ -189,7 +193,7 @@ def views(entries: list[bytes]) -> list[list[Any]]:
 
 
 def plain(event: Any) -> dict[str, Any]:
-    """Return an event's kind and its fields as JSON knows them; payloads as hashes."""
+    """Return an event's kind and its fields as JSON values, with hashes in place of payloads."""
     assert is_dataclass(event)
     told: dict[str, Any] = {"kind": type(event).__name__}
     for field in fields(event):
