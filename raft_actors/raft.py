@@ -1,4 +1,4 @@
-"""Raft: the calls of Elixir's `raft`, tuples and all."""
+"""Raft: the calls of Elixir's `raft`, with the same names and the same tuples as answers."""
 
 from collections.abc import Iterable
 from os import PathLike
@@ -35,8 +35,8 @@ SNAPSHOT_TIMEOUT = 60.0
 
 
 class Raft:
-    """Start peers, found groups, write and read. Every call answers, and none raises for a
-    cluster's troubles: they are `("error", reason)`.
+    """Start peers, form groups, write and read. A problem of the cluster is returned as
+    `("error", reason)`, and not raised.
 
     A peer is given as its name on this node, its address `(name, node)`, its ActorRef or a proxy.
 
@@ -60,13 +60,13 @@ class Raft:
     ) -> Any:
         """Start a peer of `machine` on this node, under the node's own supervisor.
 
-        members   who is to form a group with it, itself among them; all declare the same. The
-                  group forms once, whoever starts first; of one that exists the log counts.
-        fields    are Config's and go before those of `config`
+        members   the members of the group to form, this peer included; each member must declare
+                  the same list. A group forms once only; later its log has the members
+        fields    fields of Config; they override those of `config`
 
         Returns `("ok", proxy)`, `("error", ("already_started", proxy))`, or `("error", reason)`
-        if it can't start. Raises ValueError for a bad name or config, and TypeError for a machine
-        that is no class.
+        if it can't start. Raises ValueError for a bad name or config, and TypeError if `machine` is
+        no class.
 
         >>> from raft_actors.kv_store import KVStore
         >>> ok, proxy = Raft.start_peer(KVStore, name="peer4")
@@ -82,9 +82,9 @@ class Raft:
 
     @staticmethod
     def stop_peer(peer: PeerRef) -> Any:
-        """Stop a peer, here or on another node: `"ok"`, `("error", "no_peer")`.
+        """Stop a peer, on this node or another one: `"ok"`, `("error", "no_peer")`.
 
-        It is not started again by itself, whoever supervises it. Its log stays on disk.
+        No supervisor starts the peer again. Its log stays on disk.
 
         >>> Raft.stop_peer("peer4")
         'ok'
@@ -103,22 +103,22 @@ class Raft:
         dry_run: bool = False,
         timeout: float = CHANGE_TIMEOUT,
     ) -> Any:
-        """Found a group with these members, or change those of a running one at its leader.
+        """Form a group with these members, or change the members of a running group, at its leader.
 
-        Any number may change at once (joint consensus, §6). Newcomers, started but of no group,
-        get the log before they count; a leader that is no longer a member hands over. Learners
-        get the log and never vote; witnesses vote and keep no state. Asking for what is already
-        so is fine, and calls off a change whose newcomers have not caught up, as `cancel_change`
-        does. `dry_run` answers what would be, at a leader.
+        Any number may change at once (joint consensus, §6). New members, which must run and be in
+        no group, get the log before they vote; a leader that is removed transfers its leadership.
+        Learners get the log and never vote; witnesses vote and keep no state. A call with the
+        present members cancels a change whose new members have not caught up, as `cancel_change`
+        does. With `dry_run` a leader changes nothing, and answers what it would do.
 
-        Returns `("ok", configuration)`, or an error: `"must_be_in_consensus_group"` if a founder
-        is no member, `("redirect", leader)`, `"election_in_progress"`, `"peers_not_responding"`
-        if no majority answers a founder, `("in_another_group", [peer])` if one of them is of a
-        group, `"other_incarnation"` if this one's own disk was wiped,
-        `("peers_not_responding", newcomers)`, `("newcomers_too_slow", newcomers)` if they get the
-        log and don't catch up, `("would_lose_quorum", silent)`, `("remove_first", peers)`,
-        `"change_in_progress"`, `"called_off"`, `"no_members"`; `"timeout"` and `"outcome_unknown"`
-        if it may still come true.
+        Returns `("ok", configuration)`, or an error. To form a group:
+        `"must_be_in_consensus_group"` if `peer` is not in `members`, `"peers_not_responding"` if no
+        majority answers, `("in_another_group", [peer])` if a member is in another group,
+        `"other_incarnation"` if the peer's own disk was wiped. To change a group:
+        `("redirect", leader)`, `"election_in_progress"`, `("peers_not_responding", newcomers)`,
+        `("newcomers_too_slow", newcomers)` if they don't catch up, `("would_lose_quorum", silent)`,
+        `("remove_first", peers)`, `"change_in_progress"`, `"called_off"`, `"no_members"`;
+        `"timeout"` and `"outcome_unknown"` if the change may still happen.
 
         >>> ok, proxy = Raft.start_peer(KVStore, name="alone")
         >>> ok, configuration = Raft.set_configuration("alone", ["alone"])
@@ -136,7 +136,7 @@ class Raft:
         witness: bool = False,
         dry_run: bool = False,
     ) -> Any:
-        """Make `peer`, started but of no group, a member; or a learner, or a witness.
+        """Make `peer` a member, a learner or a witness. It must run and be in no group.
 
         >>> ok, proxy = Raft.start_peer(KVStore, name="peer4")
         >>> ok, configuration = Raft.add_peer(leader, "peer4")
@@ -148,11 +148,11 @@ class Raft:
 
     @staticmethod
     def cancel_change(leader: PeerRef) -> Any:
-        """Call off a change of members whose newcomers have not caught up, if one is under way.
+        """Cancel a change of members whose new members have not caught up, if one is under way.
 
-        Who waits for that change is answered `("error", "called_off")`. Returns
-        `("ok", configuration)`, that of the members as they are;
-        `("error", "change_in_progress")` if the change is in the log already: it ends by itself.
+        The call that waits for this change returns `("error", "called_off")`. Returns
+        `("ok", configuration)` with the present members; `("error", "change_in_progress")` if the
+        change is in the log already: then it completes by itself.
 
         >>> ok, configuration = Raft.cancel_change(leader)
         >>> configuration["state"]
@@ -172,20 +172,20 @@ class Raft:
         config: Config | None = None,
         **fields: Any,
     ) -> Any:
-        """Start a peer of `machine` here if need be, and make it a member of a running group.
+        """Start a peer of `machine` on this node, unless it runs, and add it to a running group.
 
-        It becomes a learner, gets the log, and is promoted when it keeps up; with `learner` it
-        stays one, with `witness` it votes and keeps no state. One whose disk was wiped or
-        exchanged is removed and added again with the disk that it has. It may be asked for
-        again at any time; joins that meet take turns.
+        The peer becomes a learner, gets the log, and is promoted when it has caught up; with
+        `learner` it stays a learner, with `witness` it votes and keeps no state. A member whose
+        disk was wiped or replaced is removed, and added again with its new disk. The call may be
+        repeated at any time; several calls at the same time wait for each other.
 
-        via     any member, or some: `("peer1", "a@host")`
-        fields  are Config's and go before those of `config`
+        via     one member or several, as addresses: `("peer1", "a@host")`
+        fields  fields of Config; they override those of `config`
 
-        Returns `("ok", configuration)`; an error of `start_peer` or `set_configuration`,
-        `("no_peer", text)` at once if `via` names peers of this node alone, and none runs;
-        `("no_group", text)` if nobody that was asked has one, `("in_another_group", text)` if
-        the data directory is of another. Those that may pass were tried again until `timeout`.
+        Returns `("ok", configuration)`; an error of `start_peer` or `set_configuration`;
+        `("no_peer", text)` at once if `via` names only peers of this node, and none of them runs;
+        `("no_group", text)` if no asked peer is in a group; `("in_another_group", text)` if the
+        data directory belongs to another group. Errors that may pass are retried until `timeout`.
         Raises ValueError for a bad name or config.
 
         >>> ok, configuration = Raft.join(KVStore, name="peer5", via=["peer1", "peer2"])
@@ -198,11 +198,11 @@ class Raft:
 
     @staticmethod
     def leave(peer: PeerRef, timeout: float = CHANGE_TIMEOUT) -> Any:
-        """Hand the lead over if need be, take `peer` out of its group, and stop it.
+        """Remove `peer` from its group, and stop it. A leader transfers the leadership first.
 
-        Its data directory stays. Returns `"ok"`, also for a peer of no group;
-        `("error", "no_peer")` if it does not run, `("error", ("last_member", text))`, or what
-        kept the leader from the change until `timeout`.
+        Its data directory stays. Returns `"ok"`, also for a peer without a group;
+        `("error", "no_peer")` if it does not run; `("error", ("last_member", text))`; or the error
+        that prevented the change until `timeout`.
 
         >>> Raft.leave("peer5")
         'ok'
@@ -212,10 +212,10 @@ class Raft:
 
     @staticmethod
     def remove_peer(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
-        """Take a member or learner out of the group. Its process and its log stay.
+        """Remove a member or learner from the group. Its process runs on, and its log stays.
 
-        `("error", "no_such_member")` for one that is neither; so too where `replace_peer`,
-        `promote` and `demote` are given one.
+        Returns `("error", "no_such_member")` if `peer` is neither. `replace_peer`, `promote` and
+        `demote` return this error too.
 
         >>> ok, configuration = Raft.remove_peer(leader, "peer4")
         >>> len(configuration["members"])
@@ -225,10 +225,10 @@ class Raft:
 
     @staticmethod
     def replace_peer(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
-        """Put `new` in the place of `old`, in one step.
+        """Replace the member `old` by `new`, in one change.
 
-        A peer can also replace itself, after its disk was wiped or exchanged: it is removed and
-        added again, in two steps.
+        A peer whose disk was wiped or replaced can replace itself: it is removed and added again,
+        in two changes.
 
         >>> ok, configuration = Raft.join(KVStore, name="old", via="peer1")
         >>> ok, proxy = Raft.start_peer(KVStore, name="new")
@@ -253,7 +253,7 @@ class Raft:
 
     @staticmethod
     def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
-        """Take a member's vote: it becomes a learner.
+        """Take the vote from a member: it becomes a learner.
 
         >>> ok, configuration = Raft.demote(leader, "peer6")
         >>> configuration["learners"]
@@ -263,14 +263,14 @@ class Raft:
 
     @staticmethod
     def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
-        """Have the leader hand over, to `to` or to the follower that is fittest (thesis 3.10).
+        """Transfer the leadership to `to`, or to the fittest follower (thesis 3.10).
 
-        It takes no more commands until its successor has them all, so nothing is lost by it.
+        The leader accepts no more commands until its successor has all of them, so none is lost.
 
-        Returns `("ok", new_leader)`; an error: `("redirect", leader)` if `leader` does not lead,
-        or if another than `to` was elected, `("peers_not_responding", peers)` at once if the
-        successor is away, or nobody else is there, `"no_such_member"`, `"transfer_in_progress"`,
-        `"timeout"` if the successor does not keep up (the old leader goes on then).
+        Returns `("ok", new_leader)`, or an error: `("redirect", leader)` if `leader` does not lead,
+        or if another peer than `to` was elected; `("peers_not_responding", peers)` at once if the
+        successor can't be reached, or there is no other member; `"no_such_member"`;
+        `"transfer_in_progress"`; `"timeout"` if the successor is too slow: the old leader goes on.
 
         >>> ok, leader = Raft.transfer_leadership(leader)
         """
@@ -278,7 +278,7 @@ class Raft:
 
     @staticmethod
     def leader(peer: PeerRef) -> Address | None:
-        """Whom `peer` takes for the leader, as an address; None if it knows none.
+        """Return the address of the leader that `peer` knows; None if it knows none.
 
         >>> Raft.leader("peer1") == leader
         True
@@ -287,8 +287,8 @@ class Raft:
 
     @staticmethod
     def status(peer: PeerRef) -> Any:
-        """`("ok", status)`, a mapping; `("error", "no_node")`, `"no_peer"`, or `"restarting"` for
-        one that has crashed and is started again by its supervisor.
+        """Return `("ok", status)`, a mapping; or `("error", reason)` with `"no_node"`, `"no_peer"`,
+        or `"restarting"` if the peer has crashed and its supervisor starts it again.
 
         >>> ok, status = Raft.status(leader)
         >>> status["current_state"]
@@ -298,15 +298,15 @@ class Raft:
 
     @staticmethod
     def write(leader: PeerRef, command: Any, timeout: float = 3.0) -> Any:
-        """Have `command` committed and applied; returns the state machine's reply as it is.
+        """Have `command` committed and applied. Returns the state machine's reply as it is.
 
-        Errors that say it did not happen: `("redirect", leader)`, `"election_in_progress"`,
-        `"overloaded"`, `"no_peer"`, `"restarting"`, `"no_node"`, `"command_too_large"` for the
-        leader's own `Config.command_bytes_max`, or for one frame to its node, or from there to a
-        member's. It may still happen after `"timeout"` and `"outcome_unknown"` (the leader lost its
-        office, or the connection broke).
+        These errors mean that the command has not run: `("redirect", leader)`,
+        `"election_in_progress"`, `"overloaded"`, `"no_peer"`, `"restarting"`, `"no_node"`,
+        `"command_too_large"` (for `Config.command_bytes_max` of the leader, or for a frame to the
+        leader's node or to a member's). After `"timeout"` and `"outcome_unknown"` (the leader was
+        deposed, or the connection broke) it may have run, or may still run.
 
-        Raises TypeError for a command that can't be encoded, naming the part.
+        Raises TypeError for a command that can't be encoded, and names the part of it.
 
         >>> Raft.write(leader, ("set", "key", "value"))
         ('ok', 'key', 'value')
@@ -325,13 +325,13 @@ class Raft:
         consistency: str = "linearizable",
         max_staleness_s: float | None = None,
     ) -> Any:
-        """Ask the state machine; linearizable: it sees every write acknowledged before the call.
+        """Ask the state machine. The read sees every write acknowledged before the call.
 
-        consistency  `"linearizable"` and `"lease"` are for the leader; `"follower"` is as good,
-                     and any member answers; `"stale"` is answered by any peer from what it has
-        max_staleness_s  with `"stale"`: how old the answer may be, in seconds
+        consistency  `"linearizable"`, `"lease"`: ask the leader; `"follower"`: also linearizable,
+                     ask any member; `"stale"`: any peer answers from its state, which may be old
+        max_staleness_s  for `"stale"`: how old the answer may be, in seconds
 
-        Errors as for `write`, and `"too_stale"`; all of them are safe to try again.
+        Errors as for `write`, and `"too_stale"`. After each of them it is safe to try again.
 
         >>> Raft.read(leader, ("get", "key"))
         ('ok', 'value')
@@ -345,10 +345,10 @@ class Raft:
 
     @staticmethod
     def snapshot(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
-        """Have one peer take a snapshot now, so that its log can begin after it.
+        """Have one peer take a snapshot now, so that it can delete the log before the snapshot.
 
-        Returns `("ok", index)` once it is durable, `index` being that of the last entry it stands
-        for; `("error", ("snapshot_failed", reason))`: then the log stays as it is.
+        Returns `("ok", index)` when the snapshot is on disk: it replaces the entries up to `index`.
+        Returns `("error", ("snapshot_failed", reason))` if it failed: the log stays as it is.
 
         >>> ok, index = Raft.snapshot("peer1")
         """
@@ -356,15 +356,15 @@ class Raft:
 
     @staticmethod
     def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
-        """Write all that the group knows to a new file here, while it goes on.
+        """Write the state of the group to a new file on this machine, while the group runs.
 
-        Any member but a witness will do: it has every write that was acknowledged before the
-        call. `raft-actors recover import` makes a group of it.
+        `peer` is any member that is no witness. The file has every write that was acknowledged
+        before the call. `raft-actors recover import` makes a new group from the file.
 
-        Returns `("ok", index)`, that of the last entry in it; `("error", ("backup_failed", why))`
-        when the file can't be written; errors as of a `read` with `"follower"` (where no majority
-        runs, `raft-actors recover export` writes what one stopped peer has), and of `snapshot`.
-        `timeout` is for each step: that read, the snapshot, each part of it.
+        Returns `("ok", index)` with the last entry in the file; `("error", ("backup_failed", why))`
+        if the file can't be written; or an error of a `read` with `"follower"`, or of `snapshot`.
+        (If no majority runs, `raft-actors recover export` writes the state of one stopped peer.)
+        `timeout` is for each step: the read, the snapshot, and each part of it.
 
         >>> ok, index = Raft.backup("peer1", "monday.backup")
         """
@@ -375,11 +375,11 @@ class Raft:
 
     @staticmethod
     def get_entry(peer: PeerRef, index: int) -> Any:
-        """The entry at `index` of one peer's log: `("ok", entry)`, `("error", "not_found")`, or
-        `"compacted"` where a snapshot stands for it. Raises TypeError for what is no index.
+        """Return the entry at `index` of a peer's log: `("ok", entry)`, or `("error", reason)` with
+        `"not_found"`, or `"compacted"` if a snapshot replaced it. Raises TypeError for a bad index.
 
         Its type is `"command"`, `"config"`, `"version"`, `"noop"`, or `"session"`: a `Cluster`
-        opens or ends its session, or settles that a command of it never runs.
+        opens or ends its session, or settles that one of its commands never runs.
 
         >>> ok, index = Raft.backup("peer1", "tuesday.backup")
         >>> Raft.get_entry("peer1", index + 1)
@@ -391,8 +391,8 @@ class Raft:
 
     @staticmethod
     def test_cluster(machine: type[StateMachine] = KVStore) -> tuple[Address, ...]:
-        """Start peer1, peer2 and peer3 in this process, on a temporary directory, and elect.
+        """Start peer1, peer2 and peer3 in this process, in a temporary directory, as a group.
 
-        Returns their addresses. Raises RaftError if they are running already.
+        Returns their addresses. Raises RaftError if they run already.
         """
         return start_group(machine)
