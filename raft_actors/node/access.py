@@ -70,7 +70,10 @@ class Access(Protocol):
     """One node's way to be there for others, and to find them.
 
     where  the address at which others find the node, in words
+    port   at which it listens; 0 if at none
     """
+
+    port: int
 
     @property
     def where(self) -> str: ...

@@ -106,6 +106,11 @@ class LocalNode:
         """See `RemoteRef.watch`."""
         return self._actors.watch(address, callback)
 
+    @property
+    def port(self) -> int:
+        """At which this node listens; 0 if at none."""
+        return self.access.port
+
     def __repr__(self) -> str:
         return f"<LocalNode {self.name} at {self.access.where}>"
 

@@ -76,6 +76,7 @@ class MemoryAccess:
     """One node's access to a network in memory."""
 
     where = "a place in memory"
+    port = 0
 
     def __init__(self, network: MemoryNetwork) -> None:
         self.network = network

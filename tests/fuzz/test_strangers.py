@@ -54,7 +54,7 @@ def measure():
     tracemalloc.reset_peak()
     return tracemalloc.get_traced_memory()[0]
 
-print(node.access.port)
+print(node.port)
 tracemalloc.start()
 base = 0
 for line in sys.stdin:

@@ -87,7 +87,7 @@ def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):
     """Planted: a link is made for each, and stays."""
     host = make_node("host", cookie="c" * 20, limits=FEW)
     for turn in range(8):
-        sock = socket.create_connection(("127.0.0.1", host.access.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", host.port), timeout=10)
         visitor = Insider(sock, f"visitor{turn}@one", "c" * 20)
         dialler = DialerHandshake(visitor.me, visitor.cookie, host.name)
         visitor.say(dialler.hello)

@@ -66,7 +66,7 @@ def test_the_port_file_tells_who_listens_where(make_node):
         "pid": os.getpid(),
         "started": start_time(os.getpid()),
         "host": "127.0.0.1",
-        "port": node.access.port,
+        "port": node.port,
     }
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     node.stop()
@@ -245,11 +245,11 @@ def test_of_two_nodes_of_one_name_one_says_so_and_is_found_again_in_the_end(make
     for _ in range(2):
         node.post(node.access.keep_files)
     eventually(lambda: f"process {os.getpid()} calls itself {node.name}, too" in caplog.text)
-    assert PortFiles().read(node.name).port == other.access.port
+    assert PortFiles().read(node.name).port == other.port
     other.stop()
     node.post(node.access.keep_files)
     eventually(lambda: PortFiles().read(node.name) is not None)
-    assert PortFiles().read(node.name).port == node.access.port
+    assert PortFiles().read(node.name).port == node.port
     assert caplog.text.count("calls itself") == 1
 
 
@@ -289,7 +289,7 @@ def test_two_machines_of_one_name_do_not_take_the_connection_from_each_other(
 ):
     """Planted: each that dials is taken for the other one restarted, for ever."""
     c = make_node("c@one")
-    known = Config(nodes={c.name: f"127.0.0.1:{c.access.port}"})
+    known = Config(nodes={c.name: f"127.0.0.1:{c.port}"})
     twins = []
     for machine in ("first", "second"):
         monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / machine))

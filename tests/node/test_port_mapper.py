@@ -55,11 +55,11 @@ def test_nodes_of_two_hosts_find_each_other_by_the_port_mapper(on_host, port):
 
 def test_one_node_answers_for_all_of_its_host_and_the_next_takes_over(on_host, port):
     first, second = on_host("a", "127.0.0.2"), on_host("b", "127.0.0.2")
-    eventually(lambda: mapper_answers("127.0.0.2", port, second.name) == second.access.port)
-    assert mapper_answers("127.0.0.2", port, first.name) == first.access.port
+    eventually(lambda: mapper_answers("127.0.0.2", port, second.name) == second.port)
+    assert mapper_answers("127.0.0.2", port, first.name) == first.port
     assert mapper_answers("127.0.0.2", port, "c@127.0.0.2") is None
     first.stop()
-    eventually(lambda: mapper_answers("127.0.0.2", port, second.name) == second.access.port)
+    eventually(lambda: mapper_answers("127.0.0.2", port, second.name) == second.port)
     assert mapper_answers("127.0.0.2", port, first.name) is None
 
 
@@ -68,7 +68,7 @@ def test_the_mapper_tells_only_of_nodes_that_can_be_reached_where_it_was_asked(
 ):
     a = on_host("a", "127.0.0.2")
     inner = make_node("inner@127.0.0.2", host="127.0.0.1")
-    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.access.port)
+    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.port)
     assert mapper_answers("127.0.0.2", port, inner.name) is None
 
 
@@ -115,9 +115,9 @@ def test_a_port_that_the_mapper_may_not_have_is_told_once(
 @needs_ipv6
 def test_a_mapper_at_all_addresses_answers_for_a_node_at_one(make_node, port):
     every = make_node("a@one", host="::")
-    eventually(lambda: mapper_answers("127.0.0.1", port, every.name) == every.access.port)
+    eventually(lambda: mapper_answers("127.0.0.1", port, every.name) == every.port)
     one = make_node("b@one", host="127.0.0.1")
-    assert mapper_answers("127.0.0.1", port, one.name) == one.access.port
+    assert mapper_answers("127.0.0.1", port, one.name) == one.port
     assert mapper_answers("::1", port, one.name) is None
 
 
@@ -128,20 +128,20 @@ def test_a_mapper_at_all_addresses_answers_for_a_node_at_one(make_node, port):
 )  # fmt: skip
 def test_any_other_question_learns_nothing(on_host, port, question):
     a = on_host("a", "127.0.0.2")
-    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.access.port)
+    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.port)
     hung_up_early = contextlib.suppress(OSError)
     with hung_up_early, socket.create_connection(("127.0.0.2", port), timeout=10) as sock:
         sock.sendall(question)
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(100) in {b"", b"none\n"}
-    assert mapper_answers("127.0.0.2", port, a.name) == a.access.port
+    assert mapper_answers("127.0.0.2", port, a.name) == a.port
 
 
 def test_a_silent_asker_is_hung_up_and_a_crowd_of_them_bounded(on_host, port):
     a = on_host("a", "127.0.0.2")
-    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.access.port)
+    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.port)
     silent = [socket.create_connection(("127.0.0.2", port), timeout=60) for _ in range(80)]
-    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.access.port)
+    eventually(lambda: mapper_answers("127.0.0.2", port, a.name) == a.port)
     assert len(a.access.mapper._askers) <= a.access._limits.strangers_max
     for sock in silent:
         with contextlib.suppress(ConnectionResetError):
@@ -251,11 +251,11 @@ def test_addresses_are_cut_in_host_and_port():
 
 def test_a_node_of_the_config_is_reached_where_it_says(make_node, on_host):
     b = on_host("b", "127.0.0.3")
-    a = on_host("a", "127.0.0.2", config=Config(nodes={b.name: f"127.0.0.3:{b.access.port}"}))
+    a = on_host("a", "127.0.0.2", config=Config(nodes={b.name: f"127.0.0.3:{b.port}"}))
     assert a.ping(b.name) == "pong"
 
 
 def test_a_host_name_is_looked_up_aside(make_node, on_host):
     b = on_host("b", "127.0.0.1", config=None)
-    a = on_host("a", "127.0.0.2", config=Config(nodes={b.name: f"localhost:{b.access.port}"}))
+    a = on_host("a", "127.0.0.2", config=Config(nodes={b.name: f"localhost:{b.port}"}))
     assert a.ping(b.name) == "pong"

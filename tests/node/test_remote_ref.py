@@ -551,7 +551,7 @@ def test_a_watch_that_has_told_is_ended_without_a_word_to_the_other_node(make_no
 def test_a_reason_that_is_not_known_here_is_told_as_such(make_node):
     """That of a later version, say. Planted: nobody hears that the actor has ended."""
     a = make_node("a", cookie="c" * 20)
-    with socket.create_connection(("127.0.0.1", a.access.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", a.port), timeout=10) as sock:
         insider = Insider(sock, "later@one", "c" * 20)
         insider.enter(a)
         ends, _cancel = ends_of(a.whereis(("x", "later@one")))

@@ -62,7 +62,7 @@ SERVER = """
     node = Node.current()
     assert Raft.start_peer(KVStore, name="kv", config=config)[0] == "ok"
     assert Raft.set_configuration("kv", ["kv"])[0] == "ok"
-    print(node.name, node.access.port)
+    print(node.name, node.port)
     for line in sys.stdin:
         print(eval(line))
 """

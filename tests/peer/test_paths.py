@@ -100,7 +100,7 @@ def test_a_node_is_found_and_leaves_no_file_behind_after_a_change_of_directory(
     node = make_node("a")
     files = PortFiles()
     elsewhere()
-    assert files.read(node.name).port == node.access.port
+    assert files.read(node.name).port == node.port
     node.stop()
     assert not (tmp_path / "here/run" / node.name).exists()
 

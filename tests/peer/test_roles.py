@@ -159,7 +159,7 @@ def test_a_guest_with_the_name_of_a_member_is_sent_nothing_that_is_meant_for_it(
 ):  # fmt: skip
     """Else it gets the entries of the log, and answers in the other member's place."""
     impostor = Insider(
-        socket.create_connection(("127.0.0.1", member.access.port), 10),
+        socket.create_connection(("127.0.0.1", member.port), 10),
         "b@one",
         Cookie(SECRET).text_for(CLIENT),
     )
@@ -168,7 +168,7 @@ def test_a_guest_with_the_name_of_a_member_is_sent_nothing_that_is_meant_for_it(
     real = make_node("b@one", cookie=SECRET)
     assert asked_of(member, real) == ("error", "no_peer")
     impostor.sock.close()
-    with socket.create_connection(("127.0.0.1", member.access.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", member.port), 10) as sock:
         again = Insider(sock, "b@one", Cookie(SECRET).text_for(CLIENT), b"restart!")
         with pytest.raises(Exception, match="b@one is the name of a member for a@one"):
             again.enter(member)

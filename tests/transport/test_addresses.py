@@ -60,7 +60,7 @@ def test_a_node_is_reached_at_the_address_that_answers(make_node, resolve):
     """Planted: the first only."""
     b = make_node("b@one")
     resolve("127.0.0.99", "127.0.0.97", "127.0.0.1")
-    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.access.port}"}))
+    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.port}"}))
     assert a.ping(b.name) == "pong"
 
 
@@ -85,7 +85,7 @@ def test_a_kernel_without_ipv6_reaches_a_host_that_has_both(make_node, resolve, 
     b = make_node("b@one")
     resolve("::1", "127.0.0.1")
     monkeypatch.setattr(socket, "socket", no_ipv6)
-    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.access.port}"}))
+    a = make_node("a@one", config=Config(nodes={b.name: f"faces:{b.port}"}))
     assert a.ping(b.name) == "pong"
 
 
@@ -107,7 +107,7 @@ def test_the_port_mapper_of_each_address_is_asked(make_node, resolve, monkeypatc
     resolve("127.0.0.99", "127.0.0.3")
     find = NodeDirectory(PortFiles(), {b.name: "faces"}).find(b.name)
     eventually(lambda: b.access.mapper is not None and b.access.mapper._listener is not None)
-    assert find(2.0) == [Endpoint("127.0.0.3", b.access.port)]
+    assert find(2.0) == [Endpoint("127.0.0.3", b.port)]
     resolve("127.0.0.99", "127.0.0.97")
     with pytest.raises(
         EndpointUnknown, match=rf"127\.0\.0\.99:{port} .*refused.*127\.0\.0\.97:{port}"
@@ -164,7 +164,7 @@ def test_a_node_listens_at_an_address_of_one_link_and_is_found_there(make_node):
     b = make_node("b@one", host=host)
     assert b.access.host == host
     assert make_node("a@one").ping(b.name) == "pong"
-    c = make_node("c@one", config=Config(nodes={b.name: f"[{host}]:{b.access.port}"}))
+    c = make_node("c@one", config=Config(nodes={b.name: f"[{host}]:{b.port}"}))
     assert c.ping(b.name) == "pong"
 
 
@@ -172,9 +172,9 @@ def test_a_node_listens_at_an_address_of_one_link_and_is_found_there(make_node):
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_a_node_listens_at_ipv6_and_is_found_there(make_node, caplog, host):
     b = make_node("b@one", host=host)
-    assert f"at [::1]:{b.access.port}" in repr(b)
+    assert f"at [::1]:{b.port}" in repr(b)
     assert make_node("a@one").ping(b.name) == "pong"
-    c = make_node("c@one", config=Config(nodes={b.name: f"[::1]:{b.access.port}"}))
+    c = make_node("c@one", config=Config(nodes={b.name: f"[::1]:{b.port}"}))
     assert c.ping(b.name) == "pong"
 
 
@@ -208,7 +208,7 @@ def no_threads(monkeypatch):
 def test_a_node_is_looked_up_again_once_threads_can_be_had(make_node, request, caplog):
     """Planted: the flag that one is looking up is set before the thread has started."""
     b = make_node("b@one")
-    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.access.port}"}))
+    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.port}"}))
     again = request.getfixturevalue("no_threads")
     assert a.ping(b.name) == "pang"
     assert "its address can't be looked up: can't start new thread" in caplog.text
@@ -220,7 +220,7 @@ def test_a_node_is_looked_up_again_once_threads_can_be_had(make_node, request, c
 def test_a_look_up_that_breaks_is_made_again(make_node, monkeypatch):
     """Planted: only errors that were foreseen take the flag back."""
     b = make_node("b@one")
-    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.access.port}"}))
+    a = make_node("a@one", config=Config(nodes={b.name: f"localhost:{b.port}"}))
 
     def breaks(*_arguments, **_options):
         raise ValueError("of a kind that nobody has foreseen")
@@ -243,7 +243,7 @@ def test_a_node_that_gets_no_thread_is_not_there_and_frees_its_name(make_node, r
 
 def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
     b = make_node("b@one")
-    a = make_node("a@one", config=Config(nodes={b.name: f"127.0.0.1:{b.access.port}"}))
+    a = make_node("a@one", config=Config(nodes={b.name: f"127.0.0.1:{b.port}"}))
 
     def none_left(*_arguments, **_options):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -251,7 +251,7 @@ def test_no_descriptor_left_is_no_defect(make_node, monkeypatch, caplog):
     with monkeypatch.context() as patched:
         patched.setattr(socket, "socket", none_left)
         assert a.ping(b.name) == "pang"
-    place = f"127.0.0.1:{b.access.port}"
+    place = f"127.0.0.1:{b.port}"
     assert f"b@one can't be reached: {place}: no socket for it: Too many open files" in (
         caplog.messages
     )
@@ -263,7 +263,7 @@ def test_a_name_service_that_is_slower_than_a_dial_is_waited_for(make_node, monk
     """Planted: what is found when its dial is over is thrown away; then each dial begins anew."""
     b = make_node("b@one")
     limits = BridgeLimits(handshake_s=0.5, redial_max_s=0.05)
-    known = Config(nodes={b.name: f"localhost:{b.access.port}"})
+    known = Config(nodes={b.name: f"localhost:{b.port}"})
     a = make_node("a@one", config=known, limits=limits)
 
     def slow(*arguments, **options):

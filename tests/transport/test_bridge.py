@@ -174,7 +174,7 @@ def test_a_port_where_nobody_listens_is_pang(make_node, monkeypatch):
 
 def test_a_node_that_answers_under_another_name_is_refused(make_node, monkeypatch, caplog):
     c = make_node("c")
-    monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{c.access.port}")
+    monkeypatch.setenv("RAFT_ACTORS_NODES", f"b@two=127.0.0.1:{c.port}")
     assert make_node("a").ping("b@two") == "pang"
     assert f"this is {c.name}, not b@two" in caplog.text
 
@@ -236,7 +236,7 @@ def test_a_slow_reader_is_no_dead_one(make_node):
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         sock.settimeout(10)
-        sock.connect(("127.0.0.1", node.access.port))
+        sock.connect(("127.0.0.1", node.port))
         insider = Insider(sock, "x@evil", "c")
         insider.enter(node)
         for _ in range(30):
@@ -442,7 +442,7 @@ def test_a_forked_child_keeps_nothing_of_its_dead_parent_in_use(make_script, mak
         import os, sys, warnings
         warnings.simplefilter("ignore")
         from raft_actors.node.node import Node
-        print(Node.start("f"), Node.current().access.port)
+        print(Node.start("f"), Node.current().port)
         sys.stdin.readline()
         if os.fork() == 0:
             os.read(0, 1)

@@ -23,7 +23,7 @@ def connect():
     with contextlib.ExitStack() as stack:
 
         def connect(node, source="127.0.0.1"):
-            place = "127.0.0.1", node.access.port
+            place = "127.0.0.1", node.port
             sock = socket.create_connection(place, timeout=10, source_address=(source, 0))
             return stack.enter_context(sock)
 
@@ -107,7 +107,7 @@ def test_nodes_get_in_beside_a_flood(make_node, connect):
     def flood():
         while not over.is_set():
             with contextlib.suppress(OSError), socket.socket() as sock:
-                sock.connect(("127.0.0.1", node.access.port))
+                sock.connect(("127.0.0.1", node.port))
                 sock.sendall(hello(node))
 
     flooding = [threading.Thread(target=flood) for _ in range(4)]

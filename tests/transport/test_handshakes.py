@@ -51,7 +51,7 @@ def insider(node, server):
 
     class Make:
         def dialling(self, name, incarnation=b"12345678"):
-            sockets.append(socket.create_connection(("127.0.0.1", node.access.port), timeout=10))
+            sockets.append(socket.create_connection(("127.0.0.1", node.port), timeout=10))
             return Insider(sockets[-1], name, "c", incarnation)
 
         def dialled(self, name, incarnation=b"12345678"):
@@ -123,7 +123,7 @@ def test_the_dial_of_the_larger_name_is_taken_when_ours_takes_too_long(
     node = make_node("a@one", cookie="c", limits=BridgeLimits(parked_s=0.1, handshake_s=20.0))
     send(node, LARGER, "frame")
     ours, _address = server.accept()  # and never says a word
-    with ours, socket.create_connection(("127.0.0.1", node.access.port), timeout=10) as sock:
+    with ours, socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock:
         theirs = Insider(sock, LARGER, "c")
         theirs.enter(node)
         assert hears(theirs, "frame")

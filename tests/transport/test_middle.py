@@ -94,7 +94,7 @@ def shut(*sockets):
 def between(make_node):
     """Make two nodes, b of which a reaches only through a middle: returns a, b and the middle."""
     b = make_node("b@two", cookie="c" * 20)
-    middle = Middle(b.access.port)
+    middle = Middle(b.port)
     a = make_node("a@one", cookie="c" * 20, config=Config(nodes={"b@two": middle.address}))
     assert a.connect("b@two")
     yield a, b, middle

@@ -105,7 +105,7 @@ def test_nothing_is_done_that_was_not_sent_and_everything_is_noticed(
         "b@two", cookie=COOKIE, tls=tls("two"), limits=LIMITS,
         config=Config(nodes={"a@one": f"127.0.0.1:{free_port()}"}, **SMALL),  # not past the middle
     )  # fmt: skip
-    middle = Disturber(b.access.port, chance)
+    middle = Disturber(b.port, chance)
     a = make_node(
         "a@one", cookie=COOKIE, tls=tls("one"), limits=LIMITS,
         config=Config(nodes={b.name: middle.address}, **SMALL),
@@ -186,7 +186,7 @@ class Relay(Middle):
 
 def relayed(make_node, contexts, tls, caplog):
     b = make_node("b@two", cookie=COOKIE, tls=tls("two"))
-    relay = Relay(b.access.port, *contexts)
+    relay = Relay(b.port, *contexts)
     nodes = {b.name: relay.address}
     a = make_node("a@one", cookie=COOKIE, tls=tls("one"), config=Config(nodes=nodes))
     try:
@@ -226,8 +226,8 @@ def test_a_port_mapper_that_lies_leads_to_a_refusal(make_node, monkeypatch, capl
     contexts = own_contexts()
     b = make_node("b@two", cookie=COOKIE, tls="auto")
     c = make_node("c@two", cookie=COOKIE, tls="auto")
-    relay = Relay(b.access.port, contexts.accept, contexts.dial)
-    answers = [relay.listener.getsockname()[1], c.access.port]
+    relay = Relay(b.port, contexts.accept, contexts.dial)
+    answers = [relay.listener.getsockname()[1], c.port]
     with socket.create_server(("127.0.0.1", 0)) as mapper:
 
         def lie():

@@ -25,7 +25,7 @@ def strangers():
     with contextlib.ExitStack() as stack:
 
         def connect(node):
-            sock = socket.create_connection(("127.0.0.1", node.access.port), timeout=10)
+            sock = socket.create_connection(("127.0.0.1", node.port), timeout=10)
             return stack.enter_context(sock)
 
         yield connect
@@ -156,7 +156,7 @@ def test_memory_and_descriptors_stay_flat_under_many_strangers(make_node):
 
     def visit(count):
         for number in range(count):
-            with socket.create_connection(("127.0.0.1", node.access.port), timeout=10) as sock:
+            with socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock:
                 if number % 2:
                     sock.sendall(b"\xff\xff\xff\xff" + b"x" * 1000)
                     hung_up(sock)
@@ -251,7 +251,7 @@ def test_who_can_not_be_reached_is_named_with_address_and_port(
             server.listen()
         elif answers == "another cookie":
             other = make_node("b", cookie="another cookie that is long enough")
-            name, place = other.name, f"127.0.0.1:{other.access.port}"
+            name, place = other.name, f"127.0.0.1:{other.port}"
         monkeypatch.setenv("RAFT_ACTORS_NODES", f"{name}={place}")
         node = make_node("a", limits=BridgeLimits(handshake_s=0.3))
         node.cast(name, KIND, 1)

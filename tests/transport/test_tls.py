@@ -77,7 +77,7 @@ def test_nothing_of_what_is_said_can_be_read_on_the_way(make_node, monkeypatch):
     from tests.transport.test_middle import Middle
 
     b = make_node("b@two", cookie=COOKIE, tls="auto")
-    seen, middle, passed = Collector(b), Middle(b.access.port), []
+    seen, middle, passed = Collector(b), Middle(b.port), []
     middle.look = passed.append
     a = make_node("a@one", cookie=COOKIE, tls="auto", config=Config(nodes={b.name: middle.address}))
     try:
@@ -175,7 +175,7 @@ def test_a_stranger_that_speaks_something_else_to_a_node_with_tls_is_told_nothin
     make_node, caplog
 ):
     node = make_node("a@one", cookie=COOKIE, tls="auto")
-    with socket.create_connection(("127.0.0.1", node.access.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert sock.recv(100) == b""
     eventually(lambda: "a frame of 1195725856 bytes, over the limit" in caplog.text)
@@ -232,9 +232,7 @@ def test_a_certificate_of_another_name_is_refused(make_node, authority, caplog):
     )
     refused(caplog, bad, good, words, words)
     assert good.ping(bad.name) == "pang"
-    eventually(
-        lambda: f"bad@one can't be reached: 127.0.0.1:{bad.access.port}: {words}" in caplog.text
-    )
+    eventually(lambda: f"bad@one can't be reached: 127.0.0.1:{bad.port}: {words}" in caplog.text)
 
 
 def test_a_certificate_of_a_node_is_none_of_its_neighbour_on_the_host(make_node, authority, caplog):
@@ -274,7 +272,7 @@ def test_a_client_without_a_certificate_is_dropped(make_node, authority, caplog)
     """Planted: CERT_OPTIONAL."""
     node = make_node("a@one", cookie=COOKIE, tls=authority.issue("DNS:one"))
     with (
-        socket.create_connection(("127.0.0.1", node.access.port), timeout=10) as sock,
+        socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock,
         tls_client().wrap_socket(sock) as stranger,
         pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"),
     ):
@@ -289,7 +287,7 @@ def test_tls_1_2_is_not_spoken(make_node, authority, caplog, how):
     node = make_node("a@one", cookie=COOKIE, tls=tls)
     client = tls_client(version=ssl.TLSVersion.TLSv1_2)
     with (
-        socket.create_connection(("127.0.0.1", node.access.port), timeout=10) as sock,
+        socket.create_connection(("127.0.0.1", node.port), timeout=10) as sock,
         pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"),
     ):
         client.wrap_socket(sock)
