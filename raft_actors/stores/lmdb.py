@@ -68,15 +68,18 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.directory.database.unlink()
 
     def find_ends(self) -> None:
+        """The oldest is counted back from the last: a cursor that seeks it may step to the next
+        page, and at one of zeros that would end the process.
+        """
         super().find_ends()
-        first, last = self.first, self.last
+        last = self.last
         with self.reading() as database, database.begin() as transaction:
-            cursor = transaction.cursor()
-            self.oldest = index_of(cursor.key()) if cursor.set_range(key(0)) else first
             records = [transaction.get(record_key(name)) for name in (BALLOT, BASE, STORE)]
             count = transaction.stat()["entries"] - sum(each is not None for each in records)
-        if count != last - self.oldest + 1:
-            raise self.damaged(f"it has {count} entries, not those from {self.oldest} to {last}")
+            self.oldest = oldest = last - count + 1
+            is_there = count == 0 or (oldest > 0 and transaction.get(key(oldest)) is not None)
+            if not is_there or (oldest > 1 and transaction.get(key(oldest - 1)) is not None):
+                raise self.damaged(f"it has {count} entries, not those from {oldest} to {last}")
 
     def find_last(self) -> int:
         with self.reading() as database, database.begin() as transaction:
@@ -172,7 +175,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
             raise self.damaged(f"{what} is not what was written")
         return content
 
-    def is_damage(self, error: Exception) -> bool:
+    def is_damage(self, error: BaseException) -> bool:
         return isinstance(error, DAMAGE)
 
 
