@@ -51,8 +51,8 @@ def recover(store: LogStore, config: Config) -> Recovered:
     ballot = Ballot(*saved.ballot)
     if snapshot.index < saved.first - 1:
         raise StoreCorrupt(
-            f"the log begins at entry {saved.first}, and the newest snapshot ends at "
-            f"{snapshot.index}: entries are missing; {REJOIN}"
+            f"beside {store.snapshots.files.place} the log begins at entry {saved.first}, and the "
+            f"newest snapshot there ends at {snapshot.index}: entries are missing; {REJOIN}"
         )
     saved, ballot = claimed(store, saved, ballot, snapshot)
     base, base_term, last = saved.first - 1, saved.base_term, saved.last
@@ -60,9 +60,9 @@ def recover(store: LogStore, config: Config) -> Recovered:
     if log.term_at(snapshot.index) != snapshot.term:
         if store.snapshots.is_reached(snapshot):
             raise StoreCorrupt(
-                f"the log ends at entry {last} of term {log.last_term}, and it had come to the "
-                f"snapshot at entry {snapshot.index} of term {snapshot.term}: entries are missing "
-                f"that were durable before; {REJOIN}"
+                f"beside {store.snapshots.files.place} the log ends at entry {last} of term "
+                f"{log.last_term}, and it had come to the snapshot at entry {snapshot.index} of "
+                f"term {snapshot.term}: entries are missing that were durable before; {REJOIN}"
             )
         ballot = replace(ballot, configuration=snapshot.configuration.index)
         store.restart(ballot.stored(), snapshot.index, snapshot.term)
@@ -132,8 +132,9 @@ def without_what_was_never_saved(
     """
     if log.last_index > log.base:
         raise StoreCorrupt(
-            f"the ballot names entry {ballot.configuration} as the newest configuration, and the "
-            f"log ends at {log.last_index}: entries are missing; {REJOIN}"
+            f"beside {store.snapshots.files.place} the ballot names entry {ballot.configuration} "
+            f"as the newest configuration, and the log ends at {log.last_index}: entries are "
+            f"missing; {REJOIN}"
         )
     ballot = replace(ballot, configuration=snapshot.configuration.index)
     store.save(ballot.stored(), 0, [])

@@ -37,15 +37,16 @@ def blocks(files: Files, name: str, remedy: str) -> Iterator[bytes]:
     Raises StoreCorrupt where one is damaged or cut off; `remedy` is what it says to do.
     """
     source = Source(files, name)
+    file = f"{files.place}/{name}"
     while (offset := source.offset) < source.size:
         head = source.take(HEAD.size)
         length, checksum = HEAD.unpack(head.ljust(HEAD.size, b"\0"))
         if len(head) < HEAD.size or length > source.size - source.offset:
-            raise StoreCorrupt(f"{name} is cut off, or damaged at byte {offset}; {remedy}")
+            raise StoreCorrupt(f"{file} is cut off, or damaged at byte {offset}; {remedy}")
         is_possible = offset > 0 or length <= HEADER_BYTES_MAX
         payload = source.take(length) if is_possible else b""
         if not payload or crc32(payload) != checksum:
-            raise StoreCorrupt(f"{name} is damaged at byte {offset}; {remedy}")
+            raise StoreCorrupt(f"{file} is damaged at byte {offset}; {remedy}")
         yield payload
 
 

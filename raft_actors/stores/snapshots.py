@@ -116,7 +116,7 @@ class Snapshots:
         Raises StoreCorrupt if the header is damaged or of a version that is not known here.
         """
         names = [name for name in self.files.names() if name.endswith(".snapshot")]
-        found = max(map(numbers_in, names), default=None)
+        found = max(map(self.numbers, names), default=None)
         if found is None:
             return None
         index, term, size, checksum = found
@@ -157,10 +157,10 @@ class Snapshots:
     def incoming(self) -> SnapshotReceipt | None:
         """Return what is here of a leader's snapshot; older parts are removed."""
         parts = [name for name in self.files.names() if name.endswith(".part")]
-        newest = max(parts, key=numbers_in, default="")
+        newest = max(parts, key=self.numbers, default="")
         kept = None
         for name in parts:
-            index, term, size, checksum = numbers_in(name)
+            index, term, size, checksum = self.numbers(name)
             have = self.files.size(name)
             if name == newest and have < size:
                 kept = SnapshotReceipt(index, term, size, checksum, have)
@@ -200,7 +200,7 @@ class Snapshots:
     def header(self, snapshot: Snapshot) -> Header:
         name = name_of(snapshot)
         expected = snapshot.index, snapshot.term
-        return header_in(name, next(self.blocks(name), b""), expected, REJOIN)
+        return header_in(self.place(name), next(self.blocks(name), b""), expected, REJOIN)
 
     def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
         """Yield (kind, term) of each SESSION and PIECE.
@@ -218,7 +218,9 @@ class Snapshots:
                 break
             if kind != HEADER:
                 yield kind, encoding.loads_stored(memoryview(payload)[1:])
-        raise StoreCorrupt(f"{name} ends too early, or is not what was written; {REJOIN}")
+        raise StoreCorrupt(
+            f"{self.place(name)} ends too early, or is not what was written; {REJOIN}"
+        )
 
     def look_at(self, snapshot: Snapshot) -> str:
         """Read all of it, on any thread; return what is wrong with it, or ""."""
@@ -237,33 +239,45 @@ class Snapshots:
             total = crc32(payload, crc32(head_of(payload), total))
             whole = payload == END + encoding.dumps(count)
         if not whole or total != checksum or self.files.size(name) != size:
-            raise StoreCorrupt(f"{name} is not what was written; {remedy}")
-        index, term = numbers_in(name)[:2]
-        return header_in(name, first, (index, term), remedy)
+            raise StoreCorrupt(f"{self.place(name)} is not what was written; {remedy}")
+        index, term = self.numbers(name)[:2]
+        return header_in(self.place(name), first, (index, term), remedy)
+
+    def numbers(self, name: str) -> tuple[int, int, int, int]:
+        """Return (index, term, size, checksum). Raises StoreCorrupt for a name of no such form."""
+        found = NAME.fullmatch(name)
+        if found is None:
+            raise StoreCorrupt(f"{self.place(name)} is not named as a snapshot is; move it away")
+        index, term, size = map(int, found.group(1, 2, 3))
+        return index, term, size, int(found.group(4), 16)
+
+    def place(self, name: str) -> str:
+        """Return what a file is called in messages."""
+        return f"{self.files.place}/{name}"
 
     def blocks(self, name: str) -> Iterator[bytes]:
         return blocks(self.files, name, REJOIN)
 
 
-def header_in(name: str, payload: bytes, expected: tuple[int, int], remedy: str) -> Header:
+def header_in(file: str, payload: bytes, expected: tuple[int, int], remedy: str) -> Header:
     try:
         magic, version, fields = encoding.loads_stored(payload[1:])
     except (ValueError, TypeError):
         magic, version, fields = None, None, {}
     if payload[:1] != HEADER or magic != MAGIC:
-        raise StoreCorrupt(f"{name} is no snapshot of raft_actors; {remedy}")
+        raise StoreCorrupt(f"{file} is no snapshot of raft_actors; {remedy}")
     if version != FORMAT:
         raise StoreCorrupt(
-            f"{name} has format {version!r}, and this version of raft_actors knows format "
+            f"{file} has format {version!r}, and this version of raft_actors knows format "
             f"{FORMAT}: use the version that wrote it"
         )
     try:
         header = Header(**fields)
         Configuration.decode(header.configuration, header.configured)
     except (ValueError, TypeError) as error:
-        raise StoreCorrupt(f"{name} has a header that nobody writes: {error}; {remedy}") from error
+        raise StoreCorrupt(f"{file} has a header that nobody writes: {error}; {remedy}") from error
     if (header.index, header.term) != expected:
-        raise StoreCorrupt(f"{name} is one of entry {header.index} inside; {remedy}")
+        raise StoreCorrupt(f"{file} is one of entry {header.index} inside; {remedy}")
     return header
 
 
@@ -288,12 +302,3 @@ def part_of(incoming: SnapshotReceipt) -> str:
 
 def stem_of(one: Snapshot | SnapshotReceipt) -> str:
     return f"{one.index}-{one.term}-{one.size}-{one.checksum:08x}"
-
-
-def numbers_in(name: str) -> tuple[int, int, int, int]:
-    """Return (index, term, size, checksum). Raises StoreCorrupt for a name of no such form."""
-    found = NAME.fullmatch(name)
-    if found is None:
-        raise StoreCorrupt(f"{name} among the snapshots is none; move it away")
-    index, term, size = map(int, found.group(1, 2, 3))
-    return index, term, size, int(found.group(4), 16)

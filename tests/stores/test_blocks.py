@@ -57,7 +57,7 @@ def test_of_a_large_file_only_the_header_is_read_by_who_wants_no_more():
 def test_a_length_that_can_not_be_is_not_believed(content):
     """Planted: it is; then all of a large file is read into memory, to be called damaged."""
     files = CountingFiles(content)
-    with pytest.raises(StoreCorrupt, match=r"^file is .*damaged at byte \d+; remedy$"):
+    with pytest.raises(StoreCorrupt, match=r"^memory/file is .*damaged at byte \d+; remedy$"):
         list(blocks(files, "file", "remedy"))
     assert sum(files.reads) <= 4_096
 

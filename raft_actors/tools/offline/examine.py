@@ -15,7 +15,7 @@ from raft_actors.core.entry import CONFIG, KIND_NAMES, kind_of, payload_of, term
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import StoreCorrupt
 from raft_actors.stores.durable import DurableStore
-from raft_actors.stores.snapshots import Snapshots, numbers_in
+from raft_actors.stores.snapshots import Snapshots
 from raft_actors.tools.offline.entries import damage_in, is_entry
 from raft_actors.tools.offline.stopped_peer import PART
 
@@ -187,16 +187,16 @@ def examine_snapshots(snapshots: Snapshots, found: Examined) -> None:
             if name.endswith(".reached"):
                 continue
             if name.endswith(".part"):
-                numbers_in(name)
+                snapshots.numbers(name)
             what = "is not finished" if name.endswith((".part", ".draft")) else "is no snapshot"
             found.notes.append(f"snapshots/{name} {what}: {snapshots.files.size(name)} bytes")
         except StoreCorrupt as error:
-            found.problems.append(f"snapshots/{error}")
+            found.problems.append(str(error))
     found.snapshots.sort(key=lambda each: each["index"])
 
 
 def examine_snapshot(snapshots: Snapshots, name: str, found: Examined) -> None:
-    index, term, size, checksum = numbers_in(name)
+    index, term, size, checksum = snapshots.numbers(name)
     view: dict[str, Any] = {
         "name": name, "index": index, "term": term, "bytes": size,
         "reached": snapshots.is_reached(Snapshot(index, term, size=size, checksum=checksum)),
