@@ -81,7 +81,8 @@ def durable_kind(kind: str) -> "type[DurableStore[Any]]":
     except ImportError as error:
         raise cannot_import(error, f'log_store="{kind}"', *PACKAGES[kind]) from error
     if kind == "memory" or not is_log_store(kind):
-        raise ValueError(f"a store on a disk is {', '.join(durable_kinds())}, not {kind!r}")
+        *others, last = durable_kinds()
+        raise ValueError(f"a store on a disk is {', '.join(others)} or {last}, not {kind!r}")
     from raft_actors.stores.foreign import foreign_kind
 
     return foreign_kind(kind)

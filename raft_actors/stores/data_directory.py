@@ -191,7 +191,7 @@ class DataDirectory:
             raise StoreError(
                 f"{self.path} holds a store of the kind {kind!r}: start the peer with "
                 f'Config(log_store="{kind}"), or run: raft-actors migrate {self.path} '
-                f"--to {self.kind}"
+                f"--to {self.kind}{f' --store {kind}' if ':' in str(kind) else ''}"
             )
         known = record.get("owner", "nobody knows")
         if known is not None and not is_owner(known):

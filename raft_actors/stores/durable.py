@@ -155,7 +155,7 @@ class DurableStore(Generic[Database]):
         """Read `first..last`, no more than SLICE of them, and make sure that none is missing."""
         raise NotImplementedError
 
-    def is_damage(self, error: Exception) -> bool:
+    def is_damage(self, error: BaseException) -> bool:
         """Tell whether the database complains of what it holds, not of the operating system."""
         raise NotImplementedError
 
@@ -260,18 +260,23 @@ class DurableStore(Generic[Database]):
         if self.failure:
             raise StoreError(
                 f"{self.path} takes nothing more, since a write failed: {self.failure}; "
-                "make the disk good and restart the peer"
+                "when that is done, restart the peer"
             )
         return DatabaseAccess(self, writes=True)
 
-    def translate(self, error: Exception) -> RaftError:
+    def translate(self, error: BaseException) -> RaftError:
         if self.is_damage(error):
             return self.damaged(str(error))
-        room, advice = "", advice_on(error)
+        said, advice = self.complaint(error)
+        room = ""
         with suppress(OSError):  # LMDB calls a full disk an input/output error, now and then
             if (free := disk_usage(self.path).free) < ROOM_BYTES:
                 room, advice = f" (the disk has room for {free:,} bytes)", "make room"
-        return StoreError(f"{self.path}: {error}{room}; {advice}")
+        return StoreError(f"{self.path}: {said}{room}; {advice}")
+
+    def complaint(self, error: BaseException) -> tuple[str, str]:
+        """Return what the database says, and what to do about it."""
+        return str(error), advice_on(error)
 
     def damaged(self, how: str) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path} is damaged ({how}); {REJOIN}")
@@ -345,12 +350,13 @@ class DatabaseAccess(Generic[Database]):
         return self.store.database
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if not isinstance(error, Exception):
+        if error is None:
             return
-        if self.writes:
-            self.store.failure = str(error)
-        if not isinstance(error, RaftError):
-            raise self.store.translate(error) from error
+        told = error if isinstance(error, RaftError) else self.store.translate(error)
+        if self.writes:  # whatever has ended it, nobody knows what of it is on the disk
+            self.store.failure = str(told)
+        if isinstance(error, Exception) and told is not error:
+            raise told from error
 
 
 def key(index: int) -> bytes:

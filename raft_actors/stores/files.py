@@ -10,8 +10,8 @@ from raft_actors.errors import StoreError
 from raft_actors.paths import open_private
 
 __all__ = [
-    "DiskFiles", "Files", "MemoryFiles", "absent", "advice_on", "give_new_name", "sync_directory",
-    "sync_names", "translated",
+    "OTHER", "DiskFiles", "Files", "MemoryFiles", "absent", "advice_on", "give_new_name",
+    "sync_directory", "sync_names", "translated",
 ]  # fmt: skip
 
 ADVICE = {
@@ -32,7 +32,12 @@ OTHER = "make the disk good"
 
 
 class Files(Protocol):
-    """A flat directory of one peer's. Raises StoreError when the disk refuses."""
+    """A flat directory of one peer's. Raises StoreError when the disk refuses.
+
+    place  where it is, for messages
+    """
+
+    place: str
 
     def names(self) -> list[str]:
         """Return the names of the files, in no order."""
@@ -59,6 +64,7 @@ class DiskFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.place = str(path)
 
     def names(self) -> list[str]:
         try:
@@ -125,6 +131,8 @@ class DiskFiles:
 class MemoryFiles:
     """Lives as long as the process, like the `MemoryStore` that it belongs to."""
 
+    place = "memory"
+
     def __init__(self) -> None:
         self.contents: dict[str, bytearray] = {}
 
@@ -154,7 +162,7 @@ def translated(path: Path | str, error: OSError) -> StoreError:
     return StoreError(f"{path}: {error.strerror or error}; {advice_on(error)}")
 
 
-def advice_on(error: Exception) -> str:
+def advice_on(error: BaseException) -> str:
     """Say what to do where the operating system has refused something.
 
     RocksDB and LMDB hand its words on in their own.

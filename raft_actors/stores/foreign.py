@@ -14,7 +14,7 @@ from raft_actors.config import LOG_STORE_GROUP
 from raft_actors.errors import RaftError, StoreError
 from raft_actors.paths import make_private
 from raft_actors.stores.durable import STORE, DurableStore
-from raft_actors.stores.files import sync_directory
+from raft_actors.stores.files import OTHER, advice_on, sync_directory
 from raft_actors.stores.log_store import LogDatabase
 
 __all__ = ["foreign_kind"]
@@ -100,11 +100,17 @@ class ForeignStore(DurableStore[LogDatabase]):
 
     def find_last(self) -> int:
         with self.reading() as database:
-            return database.last()
+            last: object = database.last()
+        if type(last) is not int:
+            raise self.given("the index of the last entry", last, "a whole number")
+        return last
 
     def get(self, name: bytes) -> bytes | None:
         with self.reading() as database:
-            return database.get(name)
+            record: object = database.get(name)
+        if record is not None and type(record) is not bytes:
+            raise self.given(f"the record {name!r}", record, "bytes or None")
+        return record
 
     def write(self, records: Mapping[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
         with self.writing() as database:
@@ -122,7 +128,10 @@ class ForeignStore(DurableStore[LogDatabase]):
 
     def slice(self, first: int, last: int) -> list[bytes]:
         with self.reading() as database:
-            entries = database.entries(first, last)
+            entries = list(database.entries(first, last))
+        for entry in entries:
+            if type(entry) is not bytes:
+                raise self.given("an entry", entry, "bytes")
         if len(entries) != last - first + 1:
             raise self.missing(first, last)
         return entries
@@ -134,11 +143,27 @@ class ForeignStore(DurableStore[LogDatabase]):
             name = self.directory.database.name
             raise self.damaged(f"{name} is not the database that was made for this directory")
 
-    def is_damage(self, error: Exception) -> bool:  # noqa: ARG002 - it says so by StoreCorrupt
+    def complaint(self, error: BaseException) -> tuple[str, str]:
+        """Unless the system complains, it may be the disk as well as a fault of the package."""
+        advice = advice_on(error)
+        if advice == OTHER and not isinstance(error, OSError):
+            advice = (
+                "if that does not come of the disk, it is a fault of the package that brings "
+                f'log_store="{self.kind}": tell those who make it'
+            )
+        return described(error), advice
+
+    def given(self, what: str, found: object, wanted: str) -> StoreError:
+        return StoreError(
+            f'{self.path}: log_store="{self.kind}" gave {type(found).__name__} as {what}, not '
+            f"{wanted}; {CONTRACT}"
+        )
+
+    def is_damage(self, error: BaseException) -> bool:  # noqa: ARG002 - it says so by StoreCorrupt
         return False
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 

@@ -154,7 +154,7 @@ class RocksStore(DurableStore[Rdict]):
                         raise self.missing(index, last)
         return [entry for _, entry in items]
 
-    def is_damage(self, error: Exception) -> bool:
+    def is_damage(self, error: BaseException) -> bool:
         text = str(error)
         if "IO error" in text:  # of the operating system, whatever RocksDB was at
             return "No such file" in text

@@ -29,7 +29,9 @@ from raft_actors.errors import RaftError
 from raft_actors.node.tls import TlsOption
 from raft_actors.transport.endpoint import Endpoint
 
-__all__ = ["CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_told"]
+__all__ = [
+    "CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_told", "working_directory_first",
+]  # fmt: skip
 
 logger = logging.getLogger("raft_actors.launch")
 
@@ -143,9 +145,7 @@ def find_module(name: str) -> ModuleType:
         raise CannotLaunch(
             f"a module is named as in an import, examples.kv_tree say, not {name!r}", status=2
         )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    here = working_directory_first()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -154,6 +154,14 @@ def find_module(name: str) -> ModuleType:
         raise CannotLaunch(
             f"no module named {error.name!r} in {here} or among the installed packages", status=2
         ) from None
+
+
+def working_directory_first() -> str:
+    """Let what the user names be looked up in the working directory first, and return that."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return here
 
 
 def find_function(path: str) -> Callable[[], Any]:

@@ -20,6 +20,7 @@ from raft_actors.tools.offline.stopped_peer import stopped
 SOURCE = Path(__file__).parents[2] / "examples" / "sqlite_log_store.py"
 FOREIGN = "examples.sqlite_log_store:SqliteLog"
 OWNER = ("kv", "a@host")
+FAULT = "if that does not come of the disk, it is a fault of the package that brings"
 
 PEER = """
 import os, signal, sys
@@ -103,6 +104,39 @@ def test_a_package_s_store_is_looked_at_by_the_command_line(site, tmp_path):
     assert "of the kind 'example', which neither this version of raft_actors nor a package" in said
 
 
+def test_a_directory_does_not_choose_what_is_imported(tmp_path):
+    """It may come from anywhere. Planted: import the class of which store.json has the path."""
+    (tmp_path / "their_store.py").write_text(f"{SOURCE.read_text()}\nprint('imported')\n")
+    path, data = tmp_path / "their_store.py", tmp_path / "data"
+    kind = "their_store:SqliteLog"
+    written = run(path.parent, "-c", PEER, kind, data, "write")
+    assert written.returncode == -signal.SIGKILL, written.stderr
+
+    def ask(*arguments):
+        done = run(tmp_path, "-m", "raft_actors", *arguments)
+        return done.returncode, done.stdout + done.stderr
+
+    backup, member = tmp_path / "kv.backup", "kv:a@host"
+    for command in (
+        ["recover", "inspect", data], ["recover", "entries", data], ["recover", "verify", data],
+        ["recover", "export", data, backup], ["migrate", data, "--to", "rocksdb"],
+        ["recover", "force-configuration", data, member, "--yes"],
+    ):  # fmt: skip
+        status, said = ask(*command)
+        assert status == 1
+        assert "imported\n" not in said
+        assert said.endswith(f"give --store {kind}\n"), said
+    status, said = ask("recover", "verify", data, "--store", "rocksdb")
+    assert (status, "imported\n" in said) == (1, False)
+    assert "--store names 'rocksdb'" in said
+    for command in (
+        ["recover", "inspect", data], ["recover", "entries", data], ["recover", "verify", data],
+        ["recover", "export", data, backup], ["migrate", data, "--to", "rocksdb"],
+        ["migrate", data, "--to", "rocksdb"],  # as after an interruption
+    ):  # fmt: skip
+        assert ask(*command, "--store", kind)[0] == 0, command
+
+
 # Which directory is whose.
 
 
@@ -165,8 +199,8 @@ def test_a_log_moves_to_a_foreign_store_and_back(tmp_path):
     store.save((3, None), 1, [b"one", b"two"])
     store.close()
     for kind in (FOREIGN, "rocksdb", FOREIGN):
-        migrate(path, kind)
-        with stopped(path) as moved:
+        migrate(path, kind, kind_of(path))
+        with stopped(path, kind) as moved:
             assert moved.kind == kind
             assert moved.load() == Saved((3, None), 1, 2)
             assert moved.entries(1, 2) == [b"one", b"two"]
@@ -258,6 +292,50 @@ def test_a_write_that_fails_is_the_last_one(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="takes nothing more, since a write failed"):
         store.save(None, 2, [b"two"])
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(28, "No space left on device"), "make room"),
+        (RuntimeError("No space left on device"), "make room"),
+        (KeyError("page 3"), f"KeyError: 'page 3'; {FAULT} log_store=\"{FOREIGN}\""),
+        (AssertionError(), f'AssertionError: ; {FAULT} log_store="{FOREIGN}"'),
+    ],
+)
+def test_a_fault_of_the_package_is_not_called_one_of_the_disk(tmp_path, monkeypatch, error, advice):
+    """Planted: advice about the disk for everything."""
+    store = open_store(FOREIGN, tmp_path / "peer", OWNER)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteLog, "write", lambda *_: (_ for _ in ()).throw(error))
+        with pytest.raises(StoreError) as refused:
+            store.save(None, 1, [b"one"])
+    assert advice in str(refused.value)
+    with pytest.raises(StoreError, match="takes nothing more") as refused:
+        store.save(None, 1, [b"one"])
+    assert advice in str(refused.value)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "said"),
+    [
+        ("get", "text", "str as the record b'base', not bytes or None"),
+        ("last", None, "NoneType as the index of the last entry, not a whole number"),
+        ("entries", ["one", "two"], "str as an entry, not bytes"),
+        ("entries", None, "TypeError: 'NoneType' object is not iterable"),
+    ],
+)
+def test_a_store_that_gives_what_it_should_not_is_named(tmp_path, monkeypatch, method, given, said):
+    path = tmp_path / "peer"
+    store = open_store(FOREIGN, path, OWNER)
+    store.save((1, None), 1, [b"one", b"two"])
+    store.close()
+    monkeypatch.setattr(SqliteLog, method, lambda *_: given)
+    with pytest.raises(StoreError) as refused, stopped(path, FOREIGN) as store:
+        store.entries(1, 2)
+    assert said in str(refused.value)
+    assert FOREIGN in str(refused.value)
 
 
 def test_two_packages_of_one_name_are_told_apart(tmp_path, monkeypatch):

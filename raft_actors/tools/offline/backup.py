@@ -109,7 +109,7 @@ def import_backup(path: Path, directory: Path, *, peer: Address, kind: str) -> C
                 after = begin(store, header, peer)
             finally:
                 store.close()
-            with stopped(draft) as written:
+            with stopped(draft, kind) as written:
                 check(written)
     except StoreCorrupt as error:
         what = str(error).replace(REJOIN, REMEDY)

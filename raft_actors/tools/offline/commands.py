@@ -10,6 +10,7 @@ from rich.console import Console
 
 from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
 from raft_actors.stores import durable_kind
+from raft_actors.tools.launch import working_directory_first
 from raft_actors.tools.offline.backup import export_backup, import_backup, verify_backup
 from raft_actors.tools.offline.entries import entries_of
 from raft_actors.tools.offline.examine import examine
@@ -24,8 +25,32 @@ ENTRIES_MAX = 1_000
 """Entries shown when it isn't said where to end."""
 
 Directory = Annotated[Path, typer.Argument(help="The data directory of one peer that is stopped.")]
-To = Annotated[str, typer.Option(help="The kind of store, as in Config(log_store=...).")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+def known_kind(kind: str | None) -> str | None:
+    """Return `kind`, which the user has named and which can be imported, or None as it is."""
+    if kind is None:
+        return None
+    if ":" in kind:
+        working_directory_first()
+    try:
+        durable_kind(kind)
+    except (ValueError, StoreError) as error:
+        raise typer.BadParameter(str(error)) from error
+    return kind
+
+
+To = Annotated[
+    str, typer.Option(help="The kind of store, as in Config(log_store=...).", callback=known_kind)
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help="What the directory's log was written with, needed for a class: module:Class.",
+        callback=known_kind,
+    ),
+]
 
 recover = typer.Typer(
     help="Look at, check and rescue a stopped peer.\n\nSee docs/recovery.md.",
@@ -36,10 +61,10 @@ recover = typer.Typer(
 def run_migrate(
     directory: Directory,
     to: To,
+    store: Store = None,
 ) -> None:
     """Move a stopped peer's log into a store of another kind. The old one is kept."""
-    check_kind(to)
-    done = migrate(directory, to)
+    done = migrate(directory, to, store)
     if done.was_already:
         typer.echo(f"{directory} is {done.kind} already")
     else:
@@ -50,18 +75,11 @@ def run_migrate(
     typer.echo(f'start the peer with Config(log_store="{done.kind}")')
 
 
-def check_kind(kind: str) -> None:
-    try:
-        durable_kind(kind)
-    except (ValueError, StoreError) as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 @recover.command("inspect")
-def inspect_directory(directory: Directory, as_json: Json = False) -> None:
+def inspect_directory(directory: Directory, store: Store = None, as_json: Json = False) -> None:
     """Show owner, ballot, log, configurations, snapshots."""
-    with stopped(directory) as store:
-        found = examine(store)
+    with stopped(directory, store) as opened:
+        found = examine(opened)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:
@@ -75,14 +93,15 @@ def show_entries(
     last: Annotated[
         int | None, typer.Option("--to", min=1, help="The last; without it, up to 1,000.")
     ] = None,
+    store: Store = None,
     as_json: Json = False,
 ) -> None:
     """Show entries of the log."""
-    with stopped(directory) as store:
-        saved = store.load()
+    with stopped(directory, store) as opened:
+        saved = opened.load()
         first = max(first, saved.first)
         last = min(saved.last, first + ENTRIES_MAX - 1 if last is None else last)
-        views = entries_of(store, first, last)
+        views = entries_of(opened, first, last)
         shown = json.dumps(list(views), indent=1) if as_json else entries_table(views)
     if isinstance(shown, str):
         typer.echo(shown)
@@ -95,6 +114,7 @@ def verify_directory(
     directory: Annotated[
         Path, typer.Argument(help="The data directory of one peer that is stopped, or a backup.")
     ],
+    store: Store = None,
     as_json: Json = False,
 ) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
@@ -103,8 +123,8 @@ def verify_directory(
     if is_backup:
         verify_file(directory, as_json=as_json)
         return
-    with stopped(directory) as store:
-        found = examine(store)
+    with stopped(directory, store) as opened:
+        found = examine(opened)
     if as_json:
         typer.echo(json.dumps({"notes": found.notes, "problems": found.problems}, indent=1))
     else:
@@ -140,6 +160,7 @@ def force_configuration(
         list[str], typer.Argument(help="The members of the new group, each NAME:NODE.")
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    store: Store = None,
 ) -> None:
     """Let this peer go on when a majority is gone for good.
 
@@ -147,19 +168,19 @@ def force_configuration(
     wins alone, and others are added to it as to any group, with empty directories.
     """
     addresses = [parse_address(text) for text in members]
-    with stopped(directory) as store:
-        found = examine(store)
+    with stopped(directory, store) as opened:
+        found = examine(opened)
         if found.problems:
             show_findings(Console(stderr=True), found)
             raise CannotForce(f"{directory} is damaged; nothing was changed. {WHAT_TO_DO}")
-        forcing = plan(store, addresses)
+        forcing = plan(opened, addresses)
         show_forcing(Console(stderr=True), forcing)
         if not yes:
             before = forcing.before
             typed = typer.prompt("To go on, type the id of the old group", err=True)
             if typed.strip() != before.group:
                 raise CannotForce(f"{typed!r} is not it; nothing was changed")
-        force(store, forcing)
+        force(opened, forcing)
     typer.echo(
         f"{':'.join(forcing.peer)} is of group {forcing.after.group} now, since entry "
         f"{forcing.index}, in term {forcing.ballot.term}: start it"
@@ -168,14 +189,16 @@ def force_configuration(
 
 @recover.command("export")
 def export_directory(
-    directory: Directory, file: Annotated[Path, typer.Argument(help="The backup to write.")]
+    directory: Directory,
+    file: Annotated[Path, typer.Argument(help="The backup to write.")],
+    store: Store = None,
 ) -> None:
     """Write a stopped peer's data to one file.
 
     The file holds its snapshot and log, and checks itself.
     """
-    with stopped(directory) as store:
-        header = export_backup(store, file)
+    with stopped(directory, store) as opened:
+        header = export_backup(opened, file)
     typer.echo(
         f"{file}: all up to entry {header.last}, of term {header.term}, "
         f"{file.stat().st_size:,} bytes, read back"
@@ -190,7 +213,6 @@ def import_file(
     to: To = "rocksdb",
 ) -> None:
     """Make a new group's first member from a backup. Others are added to it when it runs."""
-    check_kind(to)
     after = import_backup(file, directory, peer=parse_address(peer), kind=to)
     typer.echo(
         f"{directory} is the directory of {peer}, the only member of group {after.group}: start it"

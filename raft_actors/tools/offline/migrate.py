@@ -34,14 +34,16 @@ class Migrated:
     was_already: bool = False
 
 
-def migrate(path: Path, to: str) -> Migrated:
+def migrate(path: Path, to: str, store: str | None = None) -> Migrated:
     """Move the log of the stopped peer in `path` into a store of the kind `to`.
+
+    store  the kind that it is of now, needed where that is a class's path: see `stopped`
 
     Interrupted at any point, it can be asked for again. Raises DataDirInUse, StoreCorrupt or
     StoreError; then the old store is as it was.
     """
     kind = durable_kind(to)
-    with stopped(path) as source:
+    with stopped(path, store, to=to) as source:
         saved = source.load()
         if source.kind == to:
             old = put_away(source, other_kinds(source))

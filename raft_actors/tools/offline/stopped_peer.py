@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import durable_kind
 from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.durable import DurableStore
@@ -18,8 +19,14 @@ BATCH_ENTRIES = 4096
 
 
 @contextmanager
-def stopped(path: Path) -> Iterator[DurableStore[Any]]:
+def stopped(
+    path: Path, store: str | None = None, *, to: str | None = None
+) -> Iterator[DurableStore[Any]]:
     """Open the store in `path`, of whatever kind it is, and close it at the end.
+
+    store, to  kinds that the user has named: that of the directory, and that which it is to become
+               and may be already. The directory may come from anywhere, so it never chooses what is
+               imported: a class of which `store.json` has the path must be one of the two
 
     Its database is looked at before: one that is not in order may give anything, or end the
     process. Then reading from it raises StoreCorrupt, and its `problems` tell why.
@@ -29,11 +36,30 @@ def stopped(path: Path) -> Iterator[DurableStore[Any]]:
     meanwhile.
     """
     with refused_in_words(path):
-        store = durable_kind(kind_of(path))(path, check_first=True)
+        opened = durable_kind(kind_in(path, store, to))(path, check_first=True)
         try:
-            yield store
+            yield opened
         finally:
-            store.close()
+            opened.close()
+
+
+def kind_in(path: Path, store: str | None, to: str | None) -> str:
+    if path.is_file():
+        raise StoreCorrupt(
+            f"{path} is a file, and no data directory: if it is a backup, raft-actors recover "
+            f"verify {path} checks it, and raft-actors recover import makes a directory of it"
+        )
+    kind = kind_of(path)
+    if kind in (store, to):
+        return kind
+    if store is not None:
+        raise StoreError(f"{path} holds a store of the kind {kind!r}, and --store names {store!r}")
+    if ":" in kind:
+        raise StoreError(
+            f"{path} says that its store is of the class {kind}, which is imported only if you "
+            f"name it: if you know that this class wrote the directory, give --store {kind}"
+        )
+    return kind
 
 
 @contextmanager

@@ -57,6 +57,15 @@ def changed(kind, path, change):
     store.close()
 
 
+def test_a_backup_in_the_place_of_a_directory_is_sent_where_it_belongs(path):
+    make("rocksdb", path)
+    backup = path.with_name("kv.backup")
+    assert run("export", path, backup).exit_code == 0
+    for verb in ("inspect", "entries"):
+        with pytest.raises(StoreCorrupt, match=rf"recover verify {backup} checks it"):
+            run(verb, backup)
+
+
 def test_all_that_is_in_a_directory_is_shown(kind, path):
     make(kind, path, count=200, compacted=50, snapshot=60)
     found = as_json("inspect", path)
@@ -283,8 +292,8 @@ def test_a_snapshot_that_is_cut_off_is_told(kind, path):
 STRANGE = {
     "a file of others": ("notes.txt", "note: snapshots/notes.txt is no snapshot"),
     "a draft": ("9-9-1.draft", "note: snapshots/9-9-1.draft is not finished"),
-    "a name that is none": ("x.snapshot", "damage: snapshots/x.snapshot among"),
-    "a part that is none": ("x.part", "damage: snapshots/x.part among"),
+    "a name that is none": ("x.snapshot", "peer/snapshots/x.snapshot is not named as a"),
+    "a part that is none": ("x.part", "peer/snapshots/x.part is not named as a"),
 }
 
 

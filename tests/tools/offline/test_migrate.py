@@ -145,7 +145,7 @@ def test_the_command_says_what_it_did_and_what_to_do(path):
     assert said[2] == f'start the peer with Config(log_store="{to}")'
     refused = CliRunner().invoke(app, [*command, "etcd"])
     assert refused.exit_code == 2
-    assert "lmdb or rocksdb, not 'etcd'" in refused.output
+    assert "rocksdb, lmdb or module:Class, not 'etcd'" in refused.output
 
 
 def test_what_the_operating_system_refuses_is_told_in_words(kind, path, monkeypatch):
