@@ -1,4 +1,4 @@
-"""LocalCluster: real peers in one process, with real logs, for tests of what runs on them."""
+"""LocalCluster: real peers in one process, with real logs, for tests of a user's state machine."""
 
 import time
 from itertools import count
@@ -19,7 +19,7 @@ QUICK = {"min_election_timeout": 0.1, "max_election_timeout": 0.2, "heartbeat_ti
 
 
 class LocalCluster:
-    """A group of peers. `names` are theirs, `machine` is what they run."""
+    """A group of peers. `names` are the names of the peers, `machine` is their state machine."""
 
     def __init__(
         self, machine: type[StateMachine], names: list[str], directory: Path, config: dict[str, Any]
@@ -30,18 +30,18 @@ class LocalCluster:
         self.config = config
 
     def start_peer(self, name: str) -> None:
-        """Start one of the peers, or start it again with the log that it has."""
+        """Start one of the peers, or start it again with its log."""
         data_dir = self.directory / name
         answer = Raft.start_peer(self.machine, name=name, **{**self.config, "data_dir": data_dir})
         assert answer[0] == "ok", answer
 
     def stop_peer(self, name: str) -> None:
-        """Stop one. If it leads, it hands its office over first."""
+        """Stop one of the peers. A leader transfers its leadership first."""
         assert Raft.stop_peer(name) == "ok"
 
     @property
     def leader(self) -> str:
-        """The name of the peer that leads. Waits until there is one."""
+        """The name of the leader. Waits until there is one."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             for name in self.names:
@@ -52,9 +52,10 @@ class LocalCluster:
         raise AssertionError(f"none of {', '.join(self.names)} leads after {WAIT_S} s")
 
     def write(self, command: Any, timeout: float = 3.0) -> Any:
-        """Write through the leader; return the machine's reply.
+        """Write at the leader; return the state machine's reply.
 
-        It asks again where the answer says that nothing has happened, as while a leader changes.
+        If the answer says that the command has not run, because the leader changes for example, the
+        command is sent again.
         """
         return self.ask(Raft.write, command, timeout)
 
@@ -93,7 +94,7 @@ class ClusterMaker:
     def __call__(
         self, machine: type[StateMachine] = KVStore, *, peers: int = 3, **config: Any
     ) -> LocalCluster:
-        """Start `peers` peers of `machine`, and found their group. `config` are Config's fields."""
+        """Start `peers` peers of `machine`, and form their group. `config` are fields of Config."""
         names = [f"{machine.__name__.lower()}{next(NUMBERS)}" for _ in range(peers)]
         cluster = LocalCluster(machine, names, self.directory, {**QUICK, **config})
         self.clusters.append(cluster)

@@ -1,7 +1,7 @@
-"""LogStoreContract: tests that a log store keeps what `stores/log_store.py` says.
+"""LogStoreContract: tests that a log store fulfils the contract in `stores/log_store.py`.
 
-For a package that brings a store: derive a class whose name begins with `Test`, and give it the
-name by which `Config` knows the store.
+A package with a store of its own derives a class whose name begins with `Test`, and sets
+`log_store` to the name of the store in `Config`.
 
     class TestStore(LogStoreContract):
         log_store = "my_package.store:Store"
@@ -54,7 +54,9 @@ def now_and_after(store: LogStore, *restarts: Reopen) -> Iterator[LogStore]:
 
 
 class AgainstAList:
-    """Does to a list what is done to a store, and looks whether both hold the same."""
+    """Does the same operations on a store and on a list, and checks that both have the same
+    content.
+    """
 
     def __init__(self, kind: str, path: Path) -> None:
         self.kind = kind
@@ -97,11 +99,11 @@ class AgainstAList:
 
 
 class LogStoreContract:
-    """`log_store` is the store's name, as in Config."""
+    """The tests. `log_store` is the name of the store, as in Config."""
 
     log_store = ""
     is_durable = True
-    """Whether what is saved outlives the process."""
+    """Whether saved entries are still there after the end of the process."""
 
     @pytest.fixture
     def kind(self) -> str:

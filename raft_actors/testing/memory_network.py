@@ -1,9 +1,9 @@
-"""MemoryNetwork: nodes of one process that meet by their names, without sockets.
+"""MemoryNetwork: nodes in one process that reach each other by their names, without sockets.
 
-Frames are packed and unpacked as on their way over TCP, so nothing passes that could not travel,
-and no object is shared by two nodes. Each node has its own bridge thread, and frames arrive in the
-order in which they were sent. Not there: handshakes, ports, a bound for what waits in a queue, and
-the time that a silent network takes to be noticed: `cut` is told at once.
+Frames are encoded and decoded as for TCP, so only what TCP could send arrives, and two nodes never
+share an object. Each node has its own bridge thread, and frames arrive in the order in which they
+were sent. There are no handshakes, no ports, and no bound for the length of a queue. A `cut` is
+reported at once, while a broken TCP connection is noticed only after some seconds.
 """
 
 import os
@@ -28,7 +28,7 @@ class MemoryNetwork:
     """Makes nodes that reach each other, and cuts and restores what connects two of them."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # one for all that the nodes share
+        self.lock = threading.RLock()  # guards everything that the nodes share
         self.transports: dict[str, MemoryTransport] = {}
         self.broken: set[frozenset[str]] = set()
 
@@ -39,7 +39,7 @@ class MemoryNetwork:
         return LocalNode(name, config=config, access=MemoryAccess(self)).start()
 
     def cut(self, one: str, other: str) -> None:
-        """Let nothing pass between two nodes, given by their names. Both are told NodeDown."""
+        """Cut the connection between two nodes, given by name. Both get a NodeDown."""
         with self.lock:
             self.broken.add(frozenset((one, other)))
             transport = self.transports.get(one)
@@ -47,7 +47,9 @@ class MemoryNetwork:
                 transport.break_off(other, "net_tick_timeout", "net_tick_timeout")
 
     def restore(self, one: str, other: str) -> None:
-        """Let frames pass again. Who wants to stay connected, or has something to send, dials."""
+        """Let frames pass again. A node that wants to stay connected dials now; another one dials
+        when it has something to send.
+        """
         with self.lock:
             self.broken.discard(frozenset((one, other)))
             self.meet(one, other)

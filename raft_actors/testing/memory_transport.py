@@ -1,7 +1,7 @@
 """MemoryTransport: the connections of one node of a network in memory.
 
-What two nodes share is guarded by the lock of their network. What arrives at a node, and the news
-of nodes that come and go, is posted to its reactor, and so keeps its order.
+The lock of the network guards everything that two nodes share. Frames that arrive at a node, and
+news of nodes that come and go, are posted to the node's reactor, and so keep their order.
 """
 
 import threading
@@ -30,7 +30,7 @@ STOP_S = 5.0
 
 
 class Untagged:
-    """Nobody changes a frame in memory, so there is nothing to check."""
+    """In place of a keyed checksum: a frame in memory is never changed, so nothing is checked."""
 
     def checked(self, frame: memoryview) -> memoryview:
         return frame
@@ -70,7 +70,9 @@ class MemoryLink:
         )
 
     def drop_what_is_too_large(self) -> None:
-        """Fail what waited for a node that takes less in one frame than was thought."""
+        """Fail the messages in the queue that are larger than the frames of the other node: its
+        bound is known only when it is connected.
+        """
         waited, self.queue = self.queue, deque()
         for call, payload in waited:
             if len(payload) <= self.frame_bytes_max:
@@ -84,7 +86,7 @@ class MemoryLink:
 
 
 class Local(threading.local):
-    """What each thread has for itself."""
+    """The objects that each thread has for itself."""
 
     def __init__(self) -> None:
         self.pack = make_packer()
@@ -92,7 +94,9 @@ class Local(threading.local):
 
 
 class MemoryTransport:
-    """The connections of one node. See `node.access.Transport` for what its methods do."""
+    """The connections of one node. The class `Transport` in node/access.py describes its
+    methods.
+    """
 
     connect_timeout_s = 5.0
 
@@ -163,7 +167,7 @@ class MemoryTransport:
         self._answer(connection, (REPLY_NO_HANDLER, kind, call))
 
     def flush(self) -> None:
-        if not self.reactor.is_current():  # there the end of the round does it
+        if not self.reactor.is_current():  # on the reactor's thread, `_end_round` flushes
             self._flush()
 
     def flush_call(self) -> None:
@@ -236,7 +240,7 @@ class MemoryTransport:
         fail_all(failed, f"{self.me.name} is stopped", was_sent=False)
 
     def _answer(self, connection: MemoryConnection, frame: tuple[int, Any, int]) -> None:
-        """Answer over the connection that the call came over, or not at all."""
+        """Answer on the connection on which the call came. If this is closed, drop the answer."""
         payload = self._local.pack(frame)
         with self.lock:
             if connection.is_open:
@@ -291,7 +295,7 @@ class MemoryTransport:
             self._request_dial(link)
 
     def _dial(self, link: MemoryLink) -> None:
-        """Connect, or fail what waits for that."""
+        """Connect, or fail the calls that wait for the connection."""
         failed: dict[int, Answer] = {}
         why = f"{self.me.name} is stopped"
         with self.lock:
@@ -307,7 +311,7 @@ class MemoryTransport:
         fail_all(failed, why, was_sent=False)
 
     def _establish(self, link: MemoryLink, there: "MemoryTransport") -> str:
-        """Connect both nodes. Returns why they can't speak with each other, if so."""
+        """Connect both nodes. Returns why that is impossible, or ""."""
         version = versions.newest_common(self.me.versions, [*there.me.versions])
         if version is None:
             return "it speaks no protocol version that this node speaks"
@@ -337,14 +341,14 @@ class MemoryTransport:
             each.queue.clear()
             end.owner.reactor.post(partial(end.owner._lose, each, each.take_calls(), why))
 
-    # The bridge thread only.
+    # On the bridge thread only.
 
     def _receive(self, connection: MemoryConnection, payloads: list[bytes]) -> None:
         for payload in payloads:
             self._dispatcher.take(connection, memoryview(payload))
 
     def _lose(self, link: MemoryLink, calls: dict[int, Answer], why: str) -> None:
-        """First what came over the connection, then the news that it is gone."""
+        """Hand over the frames that came on the connection, and then report that it is closed."""
         self._dispatcher.hand_over()
         fail_all(calls, f"the connection to {link.node} is gone ({why})", was_sent=True)
         self._on_news(link.node, why)

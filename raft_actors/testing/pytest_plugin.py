@@ -1,6 +1,6 @@
-"""Pytest plugin: the fixtures `raft_simulation` and `raft_cluster`, for users' own machines.
+"""Pytest plugin: the fixtures `raft_simulation` and `raft_cluster`, for users' state machines.
 
-docs/testing_your_machine.md tells how to use them. Nothing is loaded before a test asks for one.
+docs/testing_your_machine.md explains them. Their code is imported when a test first uses a fixture.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,9 @@ __all__ = ["raft_cluster", "raft_simulation"]
 def raft_simulation(tmp_path: Path) -> "Simulation":
     """Runs a state machine on simulated clusters: `raft_simulation.run(Machine, commands=[...])`.
 
-    Time is virtual, faults are drawn from seeds. A failure names the seed that shows it again, and
-    a file in the test's temporary directory that does so after the code has changed.
+    Time is virtual, and faults are drawn from seeds. A failure names its seed, which repeats the
+    failure, and a file in the test's temporary directory, which repeats it also after the library
+    has changed.
     """
     from raft_actors.testing.simulation.machine_simulation import Simulation
 

@@ -1,4 +1,4 @@
-"""AnswerChecker: answered requests are linearizable, refused ones never happen."""
+"""AnswerChecker: checks that answered requests are linearizable, and refused ones never run."""
 
 from bisect import bisect_right
 from operator import itemgetter
@@ -19,10 +19,12 @@ UNKNOWN = encoding.dumps(OUTCOME_UNKNOWN)
 class AnswerChecker:
     """What is known of the clients' requests.
 
-    positions     where each command was committed: once, or oftener if it is of a session
-    index_shown   the highest index that an answer to a client had seen
-    indexes_shown (when, index): each `index_shown` so far, and since when it was that
-    acknowledged  how many commands were answered with a reply; `reads`, how many queries
+    positions     the indexes at which each command was committed: one, or several if the command
+                  belongs to a session
+    index_shown   the highest index that is contained in an answer to a client
+    indexes_shown (when, index): all values of `index_shown` so far, and when each began
+    acknowledged  how many commands were answered with a reply
+    reads         how many queries were answered with a reply
     """
 
     def __init__(self) -> None:
@@ -36,8 +38,8 @@ class AnswerChecker:
         self.reads = 0
 
     def note_committed(self, request: RequestId, index: int) -> None:
-        """A command is in the log once; one of a session may be sent and committed again. One that
-        was refused never is.
+        """Check a command that is committed: a refused command must never be committed, and a
+        command only once, unless it belongs to a session and was sent again.
         """
         positions = self.positions.setdefault(request, [])
         positions.append(index)
@@ -49,7 +51,7 @@ class AnswerChecker:
             raise Broken(f"command {request} was refused, and then committed at {index}")
 
     def requests_up_to(self, index: int) -> set[RequestId]:
-        """The commands of sessions that have run, or never will, once `index` is applied."""
+        """Return the commands of sessions that have run, or never will, when `index` is applied."""
         return {
             request
             for request, positions in self.positions.items()
@@ -57,7 +59,9 @@ class AnswerChecker:
         }
 
     def answered(self, peer: CheckedPeer, ticket: Ticket, now: float) -> None:
-        """Answers are linearizable: each has seen all that any earlier answer had seen."""
+        """Check that an answer is linearizable: it must include every entry that the answers given
+        before its request began had included.
+        """
         seen = peer.applied.seen_by(ticket.answer)
         if not seen:
             if ticket.what == "write" and ticket.answer != UNKNOWN:
@@ -79,7 +83,7 @@ class AnswerChecker:
             self.indexes_shown.append((now, index))
 
     def index_shown_at(self, when: float) -> int:
-        """The highest index that an answer given up to then had seen."""
+        """Return the highest index that the answers given until `when` had included."""
         place = bisect_right(self.indexes_shown, when, key=itemgetter(0))
         return self.indexes_shown[place - 1][1] if place else 0
 
@@ -89,7 +93,7 @@ class AnswerChecker:
             raise Broken(f"command {request} was committed, and refused after it")
 
     def note_reply(self, peer: CheckedPeer, ticket: Ticket, seen: list[int]) -> int:
-        """A write is answered with the reply to its own command, and always the same one."""
+        """Check that a write is answered with the reply to its own command, always the same."""
         own = [index for index in seen if index in self.positions.get(ticket.request, ())]
         if not own:
             raise Broken(

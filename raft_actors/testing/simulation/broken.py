@@ -1,7 +1,7 @@
-"""Broken: a promise is broken."""
+"""Broken: the error of a simulation in which a property does not hold."""
 
 __all__ = ["Broken"]
 
 
 class Broken(AssertionError):
-    """The text says which promise, where it is broken, and how that shows."""
+    """A property does not hold. The text says which, where, and how this was seen."""

@@ -1,9 +1,10 @@
-"""Checker: what must hold after every step, found out step by step and never from the start.
+"""Checker: checks what must hold after every step. Each check looks only at what the step changed.
 
-Raft's Figure 3: one leader a term; a leader only appends; logs that agree on an entry agree on all
-before it; a leader has all that is committed; no two replicas apply different commands at an index.
-And ours: nobody promises what isn't on its disk, nobody votes twice in a term, what is committed
-is on the disks of a quorum. What clients are answered, `AnswerChecker` checks.
+Raft's Figure 3: a term has one leader; a leader only appends; logs that agree on an entry agree on
+all entries before it; a leader has all committed entries; no two replicas apply different commands
+at an index. And properties of this library: no peer promises what is not on its disk, no peer votes
+twice in a term, committed entries are on the disks of a quorum. `AnswerChecker` checks the answers
+to clients.
 """
 
 from bisect import bisect_left, bisect_right
@@ -35,15 +36,15 @@ __all__ = ["Checker"]
 
 
 class Checker:
-    """What is known of a world: what is committed, who voted for whom, what each command did.
+    """What is known of a world: the committed entries, the votes, the outcome of each command.
 
-    committed      the entries that some peer took for committed, from index 1 on
-    committed_in   for each, the term of the peer that first did
-    commands       indexes of those that are commands
-    outcomes       what each command came to: reply, state and whose they are, by index
-    moves          where machines moved on to another version
-    configuration  the newest that is committed
-    answers        what clients asked for and heard
+    committed      the entries that some peer has committed, from index 1 on
+    committed_in   for each of them, the term of the first peer that committed it
+    commands       the indexes of those that are commands
+    outcomes       the outcome of each command by its index: reply, state, and the first peer
+    moves          the indexes at which machines were upgraded to another version
+    configuration  the newest committed configuration
+    answers        the requests of clients and their answers
     """
 
     def __init__(self, world: CheckedWorld) -> None:
@@ -70,7 +71,7 @@ class Checker:
             self.note_leader(peer)
 
     def note_leader(self, peer: CheckedPeer) -> None:
-        """One leader a term (§5.2), and it has all that was committed before it (§5.4)."""
+        """A term has one leader (§5.2), and it has all entries committed before its term (§5.4)."""
         term = peer.core.term
         self.note_leader_of(term, peer.name)
         known = bisect_left(self.committed_in, term)
@@ -198,7 +199,7 @@ class Checker:
                            "snapshot and restore must agree")  # fmt: skip
 
     def resumed(self, peer: CheckedPeer, index: int) -> None:
-        """A state on disk is that after committed entries, as every replica had it there."""
+        """A state on disk is the state after some committed entry, the same as on every replica."""
         if index > len(self.committed):
             raise Broken(
                 f"{peer.name} has the state after entry {index} on its disk, which is not committed"
@@ -229,7 +230,7 @@ class Checker:
     # When a message leaves.
 
     def sent(self, name: str, message: Message) -> None:
-        """Nobody speaks in a term, votes or acknowledges before its disk knows (Figure 2)."""
+        """A peer sends in a term, votes and acknowledges only what is on its disk (Figure 2)."""
         disk = self.world.disks[name]
         term = message.term
         ballot = disk.store.ballot
@@ -241,7 +242,7 @@ class Checker:
                 core = self.world.peers[name].core
                 if core.term == term and core.role.name == "leader":
                     self.note_leader(self.world.peers[name])
-                else:  # it led, and has heard of a newer term in the same batch
+                else:  # it was the leader, and has received a newer term in the same batch
                     self.note_leader_of(term, name)
         elif kind is AppendReply:
             if message.match > disk.last_index:  # type: ignore[attr-defined]
@@ -266,7 +267,9 @@ class Checker:
     # When a command is applied.
 
     def applied(self, peer: CheckedPeer, index: int, command: bytes, reply: bytes) -> None:
-        """Each committed command once, in order, with one outcome on all replicas (§2)."""
+        """Each committed command is applied once, in order, with one outcome on all replicas
+        (§2).
+        """
         if index > len(self.committed) or index > peer.seen:
             self.note_commit(peer)
         commands, count = self.commands, peer.count
@@ -279,7 +282,7 @@ class Checker:
         known = self.outcomes.setdefault(index, (reply, state, peer.name))
         reply_before, state_before, who = known
         if FORGOTTEN in (reply, reply_before):
-            reply_before = reply  # a restart has forgotten it: that contradicts nothing
+            reply_before = reply  # a restarted peer has forgotten the reply: that is allowed
         if reply_before != reply or state_before != state:
             what = f"command {text_of(encoding.loads(command))} at {index}"
             here = f"{text_of(said_in(reply))} with state {state!r}"
@@ -294,7 +297,7 @@ class Checker:
             )
 
     def moved(self, peer: CheckedPeer, index: int) -> None:
-        """All replicas move their states on at one entry, to one state."""
+        """All replicas upgrade their states at the same entry, and get the same state."""
         state = self.world.picture(peer.applied.state)
         _reply, before, who = self.outcomes.setdefault(index, (b"", state, peer.name))
         if before != state:
@@ -305,9 +308,9 @@ class Checker:
         self.moves.add(index)
 
     def left_behind(self, peer: CheckedPeer) -> None:
-        """A group moves on when every member can: who can't follow was no member then.
-
-        Or it was there when the group was founded, at its founder's version.
+        """A group moves to a newer version only when every member can run it. So a peer that can't
+        run it was no member then, or it was a member when the group was formed with the founder's
+        version.
         """
         has = peer.applied.machine.version
         for index, frame in enumerate(self.committed, 1):

@@ -25,11 +25,11 @@ from supervision.foreign import text_of
 __all__ = ["Clients"]
 
 CLOCK_S = 1e-6
-"""What rounding may make of two clocks."""
+"""Two clocks may differ by so much because of rounding."""
 
 
 class ClientsWorld(Protocol):
-    """What clients need of the world that they are in; see `World`."""
+    """What clients need from their world; see `World`."""
 
     names: list[str]
     now: float
@@ -46,11 +46,11 @@ class ClientsWorld(Protocol):
 
 
 class Clients:
-    """Some clients, who ask peers by their names.
+    """Some clients, which send requests to peers by their names.
 
-    requests  how many commands they have asked for; the number of the newest
-    sessions  numbers of those that they have opened
-    asked     what they asked in a session: (request, command)
+    requests  how many commands they have sent, and the number of the newest command
+    sessions  the numbers of the sessions that they have opened
+    asked     the commands that they have sent in a session: (request, command)
     """
 
     def __init__(self, world: ClientsWorld) -> None:
@@ -62,9 +62,9 @@ class Clients:
     # Commands.
 
     def write(self, name: str, *commands: Any, session: int = -1) -> list[Ticket]:
-        """Have clients ask `name` for these commands, all in one batch.
+        """Have clients send these commands to the peer `name`, all in one batch.
 
-        session   the place in `sessions` of the one that they belong to; -1 for none
+        session   the place in `sessions` of their session; -1 for none
         """
         commands = commands or (self.requests + 1,)
         asked = []
@@ -80,7 +80,7 @@ class Clients:
         return self.propose(name, asked)
 
     def write_again(self, name: str, place: int) -> Ticket:
-        """Have a client ask again what it asked in a session before; see `asked`."""
+        """Have a client send again a command that it has sent in a session; see `asked`."""
         request, command = self.asked[place]
         if self.world.tell:
             self.world.tell(f"a client writes to {name} again: {text_of(command)}")

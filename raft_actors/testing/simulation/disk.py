@@ -1,14 +1,14 @@
-"""PretendDisk: a log store whose process can die between the write and the sync.
+"""PretendDisk: a log store whose process can end between the write and the sync.
 
-In front it is a `LogStore` like any other; behind it is the one that ships, `MemoryStore`.
+It is a `LogStore` for the replica, and uses the library's `MemoryStore`.
 
-    save      the batch goes to `unsynced` (written), then to the store (synced)
-    compact   goes to `unsynced`, and to the store with the next save
-    crash     of what is written but not synced, the operating system had saved some, in order
-              and whole batches: a torn one is dropped when the log is read again, as the stores'
-              contract demands (tests/stores holds the real ones to it). Of a snapshot that was not
-              finished yet some bytes are left
-    wipe      all is gone, and the peer stays away: see `World.wipe`
+    save      the batch is added to `unsynced` (written), and then to the store (synced)
+    compact   is added to `unsynced`, and to the store with the next save
+    crash     of the batches that are written and not synced, the first ones may have reached the
+              disk, each of them whole: a torn batch is dropped when the log is read again, as the
+              contract of stores demands (tests/stores checks the real ones). Of an unfinished
+              snapshot some bytes are left
+    wipe      everything is lost, and the peer stays down: see `World.wipe`
 """
 
 from collections.abc import Sequence
@@ -26,22 +26,22 @@ __all__ = ["PretendDisk"]
 
 
 class DiskWorld(Faults, Protocol):
-    """What a pretended disk asks of the world that it is in; see `World`."""
+    """What a simulated disk needs from its world; see `World`."""
 
     def slow_down(self, name: str) -> None:
-        """The disk takes its time."""
+        """Stall the peer for as long as its save takes."""
 
     def saved(
         self, name: str, ballot: StoredBallot | None, first: int, entries: list[bytes]
     ) -> None:
-        """This is durable now."""
+        """Called when this ballot and these entries are durable."""
 
     def restarted(self, name: str, index: int) -> None:
-        """The log begins anew behind `index`."""
+        """Called when the log was replaced by an empty one that begins after `index`."""
 
 
 class PretendFiles(MemoryFiles):
-    """Files whose process can die between any two steps."""
+    """Files whose process can end between any two steps."""
 
     def __init__(self, world: Faults) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class PretendFiles(MemoryFiles):
 
 
 class PretendDisk:
-    """The disk of the peer called `name`. It outlives the peer's processes."""
+    """The disk of the peer called `name`. It stays when the peer's process ends."""
 
     __slots__ = ("directory", "files", "name", "snapshots", "store", "unsynced", "world")
 
@@ -91,12 +91,14 @@ class PretendDisk:
         world.boundary()
 
     def refuse_if_full(self) -> None:
-        """What was to be saved is in doubt then: some of it may be there after all."""
+        """Raise StoreError if the disk is full. A part of the batch may have been written
+        anyway.
+        """
         if self.name in self.world.full:
             raise StoreError(f"no space left on the disk of {self.name}")
 
     def sync(self) -> None:
-        """Everything written is durable now."""
+        """Make everything that was written durable."""
         for verb, *arguments in self.unsynced:
             getattr(self.store, verb)(*arguments)
         self.unsynced.clear()
@@ -125,10 +127,10 @@ class PretendDisk:
         return self.store.mark
 
     def check(self) -> None:
-        """A wiped one has no process that could look."""
+        """Nothing to do: the peer of a wiped disk does not run, so it can't check the disk."""
 
     def close(self) -> None:
-        """A process that ends has nothing to let go of here."""
+        """Nothing to do: there is nothing to release."""
 
     def destroy(self) -> None:
         incarnation = self.store.incarnation
@@ -138,12 +140,12 @@ class PretendDisk:
         self.files.contents.clear()
         self.directory.destroy()
 
-    # What only a pretend disk can do.
+    # What only a simulated disk has.
 
     def crash(self, kept: float) -> None:
-        """End the owner's process. `kept`, 0 to 1: how much of the unsynced had reached the disk.
+        """End the peer's process. `kept`, 0 to 1: how much of `unsynced` has reached the disk.
 
-        The machine may have gone down with it: what was only written counts on no sync.
+        The power may have failed too, so data that was written and not synced may be lost.
         """
         self.unsynced = self.unsynced[: int(kept * (len(self.unsynced) + 1))]
         self.sync()

@@ -1,6 +1,6 @@
-"""Disk loss: which disks of a world may be destroyed, and what those hold that are left.
+"""Disk loss: which disks of a world may be destroyed, and what is on the remaining disks.
 
-A group keeps its promises while a majority keeps its disks, and one of them the state.
+A group is safe while a majority has its disks, and one of this majority has the state.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,17 @@ from raft_actors.testing.simulation.world import World
 __all__ = ["can_be_led", "has_the_state", "may_change", "may_wipe", "strangers"]
 
 FORGETTING_TIMEOUTS = 3
-"""Longest election timeouts after which it is known who has lost its disk."""
+"""After so many times the longest election timeout, a group has noticed that a disk was lost."""
 
 
 def may_wipe(world: World, name: str) -> bool:
-    """Tell whether this disk may be destroyed: a majority keeps the disks that the group knows, of
-    each configuration that is in force, or may come to be. And one of them keeps the state.
+    """Return whether this disk may be destroyed: in each configuration that is in force, or may
+    come into force, a majority must keep the disks that the group knows, and one of them the state.
 
-    No leader can know that a newcomer lost its disk after it was heard of last. And peers of
-    empty directories that are more than half of the members, found a group of their own if they
-    are asked to: of its members that are away none can object (decisions/founding_a_group.md).
+    Not while a change of members is asked for: no leader can know that a new member lost its disk
+    after its last message. And not if the members with empty directories would be a majority: they
+    form a new group if they are asked to, and the absent members can't prevent it
+    (decisions/founding_a_group.md).
     """
     return (
         bool(world.checker.configuration.members)
@@ -36,8 +37,8 @@ def may_wipe(world: World, name: str) -> bool:
 
 
 def may_change(world: World) -> bool:
-    """Tell whether members may change. Nobody can know that a disk was lost while its peer may
-    still be taken for well.
+    """Return whether members may change. They may not until the group has noticed the last loss of
+    a disk.
     """
     forgetting_s = FORGETTING_TIMEOUTS * world.config.max_election_timeout
     return world.now >= world.wiped_at + forgetting_s
@@ -61,10 +62,11 @@ def is_empty(world: World, name: str) -> bool:
 
 
 def can_be_led(world: World) -> bool:
-    """Tell whether a peer that runs has heard of a configuration, and may stand under it.
+    """Return whether a running peer has a configuration, and may become a candidate with it.
 
-    Once something is committed, a majority has. Before, it may be with one alone that the
-    founder had not heard, and whose disk so counts for nobody (decisions/founding_a_group.md).
+    When an entry is committed, a majority can. Before that, the only peer with a configuration may
+    be one whose disk the founder did not know, and such a disk does not count
+    (decisions/founding_a_group.md).
     """
     return bool(world.checker.committed) or any(
         peer.core.configuration.members and peer.core.is_electable()
@@ -73,9 +75,8 @@ def can_be_led(world: World) -> bool:
 
 
 def has_the_state(world: World, living: set[str]) -> bool:
-    """Tell whether one of them keeps the state as it is committed, or can be brought there by
-    the others: a witness has only its log. And whether they are more than half of the members
-    by their disks: a founder may not know them all yet.
+    """Return whether the peers of `living` are a majority with the disks that the group knows, and
+    one of them has the committed state or can get it from the others. A witness has only its log.
     """
     if not all(
         configuration.has_quorum([
@@ -91,13 +92,13 @@ def has_the_state(world: World, living: set[str]) -> bool:
     able = [name for name in members if held[name] == end]
     if any(name not in world.witnesses for name in able):
         return True
-    first = max((may_begin_at(world, name) for name in able), default=inf)  # any may lead
+    first = max((may_begin_at(world, name) for name in able), default=inf)  # each may become leader
     return any(first <= held[name] + 1 for name in members - world.witnesses)
 
 
 def configurations(world: World) -> Iterator[Configuration]:
-    """The newest that is committed, and all that come after it: on disks, in the memory of
-    peers and in messages under way.
+    """Yield the newest committed configuration and all later ones: on disks, in the memory of
+    peers, and in messages under way.
     """
     committed = world.checker.configuration
     yield committed
@@ -108,7 +109,7 @@ def configurations(world: World) -> Iterator[Configuration]:
     for peer in world.peers.values():
         log, due = peer.core.log, peer.due
         first, last = max(log.base, committed.index) + 1, log.last_index
-        if due is not None and due.entries:  # on no disk, and not in memory any more
+        if due is not None and due.entries:  # not saved yet, and maybe replaced in memory
             places.append((due.first, due.entries))
             last = due.first - 1
         if first <= last:
@@ -124,7 +125,7 @@ def configurations(world: World) -> Iterator[Configuration]:
 
 
 def members_in(world: World, names: set[str]) -> set[str]:
-    """Those that the newest committed configuration has for members, by the disks they have."""
+    """Return the peers that are members of the newest committed configuration with their disks."""
     known = world.checker.configuration
     return {
         name for name in names
@@ -133,14 +134,14 @@ def members_in(world: World, names: set[str]) -> set[str]:
 
 
 def may_begin_at(world: World, name: str) -> int:
-    """At which index the log of a witness begins, or will when it has cut it."""
+    """Return the index at which the log of a witness begins, or will begin after a compaction."""
     trailing = min(config.snapshot_trailing for config in world.configs)
     first = max(world.disks[name].store.first, len(world.checker.committed) - trailing + 1)
     return max(first, world.peers[name].core.log.base + 1) if name in world.peers else first
 
 
 def held_by(world: World, name: str) -> int:
-    """Up to which index a disk holds what is committed."""
+    """Return the index up to which a disk has the committed entries."""
     store, committed = world.disks[name].store, world.checker.committed
     index = store.first - 1
     for entry in store.log:
@@ -151,7 +152,7 @@ def held_by(world: World, name: str) -> int:
 
 
 def strangers(world: World, configuration: Configuration) -> set[str]:
-    """The members whose disks are others than the group knows."""
+    """Return the members whose disks differ from those that the group knows."""
     return {
         name
         for (name, _node), incarnation in configuration.incarnations

@@ -1,4 +1,4 @@
-"""Fates: what each kind of fate in a plan does to a world."""
+"""Fates: what each kind of fate in a plan does to the world."""
 
 from raft_actors.core.configuration import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
@@ -12,18 +12,18 @@ from raft_actors.testing.simulation.world import World
 __all__ = ["found", "happen", "told_of"]
 
 STALL_TIMEOUTS = 3
-"""Longest election timeouts that a slow disk stalls its peer at most."""
+"""A slow disk stalls its peer for so many times the longest election timeout at most."""
 AT_LEADERS = {"crash", "isolate", "transfer"}
 WAYS_TO_READ = (LINEARIZABLE, LINEARIZABLE, LEASE, FOLLOWER, STALE)
 STALENESS_TIMEOUTS = 5
-"""Longest election timeouts that a stale read allows at most."""
+"""A stale read allows an age of so many times the longest election timeout at most."""
 DAY_MS = 24 * 3_600_000
 BOUNDARIES = 12
-"""A step has about as many places where its process may end."""
+"""A step has about so many places at which its process may end."""
 
 
 def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
-    """Let one fate happen, as far as it can."""
+    """Let one fate happen, if it is possible now."""
     kind, first, second = fate
     wire, clients = world.wire, world.clients
     if kind == "deliver":
@@ -36,7 +36,7 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
         return
     names = world.names
     name = names[int(first * len(names))]
-    if kind in AT_LEADERS and second < 0.5:  # that is where it hurts
+    if kind in AT_LEADERS and second < 0.5:  # these faults have most effect at a leader
         name = next((peer.name for peer in world.leaders()), name)
     up = name in world.peers and not world.is_stalled(name)
     match kind:
@@ -132,9 +132,9 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
 
 
 def session_for(world: World, plan: Plan, draw: float) -> int:
-    """The place of the session that a client writes in; -1 for none.
+    """Return the place of the session in which a client writes; -1 for no session.
 
-    Where there may be few at once, it is one of the newest: the others are gone.
+    If a group remembers only few sessions, it is one of the newest, because the others have ended.
     """
     opened, draw = len(world.clients.sessions), int(draw * 10_000)
     if plan.sessions_max and opened:
@@ -148,7 +148,9 @@ def found(world: World, plan: Plan, founder: str) -> None:
 
 
 def reseed(world: World, asked: str) -> None:
-    """Have a client remove a member whose disk is new, or add one that was removed so."""
+    """Have a client remove a member whose disk is new, or add a member that was removed for
+    this.
+    """
     known = world.peers[asked].core.configuration if asked else NOBODY
     members = {name for name, _node in known.members}
     if members:
@@ -158,7 +160,7 @@ def reseed(world: World, asked: str) -> None:
 
 
 def wear(world: World, name: str, draw: float, slow_s: float) -> None:
-    """Let every save of a peer take so long from now on; or make all disks good again."""
+    """Let every save of a peer take `slow_s` from now on; or make all disks fast again."""
     if draw * 1_000 % 1 < 0.3:
         world.slow.clear()
         told_of(world, "all disks are good")
@@ -168,7 +170,7 @@ def wear(world: World, name: str, draw: float, slow_s: float) -> None:
 
 
 def jump(world: World, name: str, first: float, second: float) -> None:
-    """Set the wall clock of a peer: by hours, or to where no clock should be."""
+    """Move the wall clock of a peer: by hours, or to an impossible time."""
     now = world.wall_ms(name)
     if second < 0.2:
         world.walls[name] -= now + int(first * DAY_MS)  # before 1970
@@ -180,7 +182,7 @@ def jump(world: World, name: str, first: float, second: float) -> None:
 
 
 def read(world: World, script: Script, asked: str, first: float, second: float) -> None:
-    """Have a client read in one of the ways there are."""
+    """Have a client read with one of the four consistencies."""
     draw = second * 1_000 % 1
     consistency = WAYS_TO_READ[int(draw * len(WAYS_TO_READ))]
     staleness_s, after = None, 0
@@ -194,8 +196,8 @@ def read(world: World, script: Script, asked: str, first: float, second: float) 
 
 
 def wished(world: World, asked: str, first: float, second: float) -> tuple[str, str, str]:
-    """The members, learners and witnesses that a client asks for: one member more or less, or any
-    others. Who was a witness once has no state and stays one.
+    """Return the members, learners and witnesses for which a client asks: one member more or less,
+    or any others. A peer that was a witness has no state and stays a witness.
     """
     names = world.names
     configuration = world.peers[asked].core.configuration
@@ -223,7 +225,7 @@ def told_of(world: World, text: str) -> None:
 
 
 def deliver(world: World, plan: Plan, first: float, second: float) -> None:
-    """Let a message arrive; with it maybe others to the same peer that were not far behind."""
+    """Let a message arrive, and maybe some of the next messages to the same peer with it."""
     wire = world.wire
     window = min(len(wire), plan.window)
     place = int(first * window)
@@ -242,7 +244,9 @@ def deliver(world: World, plan: Plan, first: float, second: float) -> None:
 
 
 def whom(world: World, plan: Plan, name: str, draw: float) -> str:
-    """Whom a client asks: one that leads or thinks so, or anybody; "" if that one is down."""
+    """Return the peer that a client asks: a peer that leads or believes that it leads, or any peer;
+    "" if this peer does not run.
+    """
     if draw < plan.aim:
         leaders = list(world.leaders())
         if leaders:

@@ -11,9 +11,9 @@ from raft_actors.testing.simulation.world import World
 __all__ = ["agrees", "heal"]
 
 HEALING_TIMEOUTS = 60
-"""Longest election timeouts that a healed world may take to elect and agree."""
+"""A healed world may take so many times the longest election timeout to elect and agree."""
 TRIES = 200
-"""Looks at a healed world: each lets a part of that time pass."""
+"""How often a healed world is checked in this time."""
 
 
 def heal(world: World, plan: Plan, script: Script) -> None:

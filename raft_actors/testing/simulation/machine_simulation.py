@@ -1,4 +1,6 @@
-"""User: a simulation of a user's own machine. The pytest fixture `raft_simulation` is one of it."""
+"""MachineSimulation: simulates a user's state machine. The fixture `raft_simulation` returns
+one.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,17 +21,17 @@ from raft_actors.testing.simulation.shrink import shrink
 __all__ = ["MachineBroken", "Report", "Simulation"]
 
 SHRINKING_PLAYS, ON_DISK_PLAYS = 400, 60
-"""A few seconds: enough to make the story short."""
+"""How many plays shrinking may use: a few seconds, which is enough for a short story."""
 STORY_LINES = 40
 
 
 class MachineBroken(AssertionError):
-    """The machine broke a promise. The text says which, how, with which seed, and what happened."""
+    """The state machine broke a rule. The text names the rule and the seed, and tells the story."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a simulation that found nothing did."""
+    """What a simulation that found no fault has done."""
 
     seeds: list[int] = field(default_factory=list)
     committed: int = 0
@@ -41,7 +43,7 @@ class Report:
 class Simulation:
     """Runs a machine on simulated clusters that lose messages, crash, and change leaders.
 
-    folder   where the plans of failures are left; None for a new temporary one
+    folder   the directory into which the plans of failures are written; None: a temporary one
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -59,21 +61,21 @@ class Simulation:
         steps: int = 400,
         oldest: int = 1,
     ) -> Report:
-        """Play some seeds with this machine, and return what was done.
+        """Play some seeds with this machine, and return a Report.
 
-        commands  what clients write: some to draw from, or a function of a number drawn from
-                  [0, 1)
-        queries   what they read, likewise; without any, nothing is read
-        seeds     how many seeds; RAFT_SIMULATION_SEEDS where that is set, or 25
-        seed      only this one: the one that a failure named
-        plan      only the plan in this file, which a failure has left
-        steps     how much happens to each cluster before it is healed
-        oldest    the oldest version of the machine that still runs: groups begin there, or at
-                  its newest one, and move on
+        commands  the commands of clients: a list to choose from, or a function that gets a random
+                  number from [0, 1) and returns a command
+        queries   the queries of clients, in the same form; if there are none, nothing is read
+        seeds     how many seeds; else RAFT_SIMULATION_SEEDS if it is set; else 25
+        seed      play only this seed: the one that a failure has named
+        plan      play only the plan in this file, which a failure has written
+        steps     how many fates each cluster has before it is healed
+        oldest    the oldest version of the machine that still runs: groups begin with this version
+                  or with the newest one, and are upgraded
 
-        Raises MachineBroken when replicas come to differ, a reply can't be encoded, a command
-        that raises leaves a trace in the state, the state becomes one of another type, a read
-        changes it, or no command ever succeeds.
+        Raises MachineBroken if replicas differ, a reply can't be encoded, a command that raises
+        changes the state, the type of the state changes, a read changes the state, or no command
+        ever succeeds.
         """
         __tracebackhide__ = True  # pytest shows the caller's line and the story, not this code
         findings = Findings()
@@ -143,7 +145,7 @@ class Simulation:
 
 
 def refuse_unusable(choices: Sequence[Any] | Callable[[float], Any], what: str) -> None:
-    """Raise TypeError for what no client could send."""
+    """Raise TypeError for a command or a query that can't be encoded."""
     if not callable(choices):
         for place, each in enumerate(choices):
             encoding.dumps(each, f"{what}[{place}]")
@@ -152,10 +154,12 @@ def refuse_unusable(choices: Sequence[Any] | Callable[[float], Any], what: str) 
 def drawn(choices: Sequence[Any] | Callable[[float], Any], draw: float) -> Any:
     if callable(choices):
         return choices(draw)
-    # The draw also says who is asked; its later digits say for what.
+    # The first digits of `draw` choose the peer that is asked, so use its later digits here.
     return choices[int(draw * 1_000_003 % 1 * len(choices))] if choices else None
 
 
 def is_of_interest(line: str) -> bool:
-    """What clients and processes do; what peers say to each other is not the machine's trouble."""
+    """Keep the lines about clients and processes. Messages between peers and alarms are left out,
+    because they do not show a fault of the state machine.
+    """
     return " > " not in line and "alarm rings" not in line

@@ -1,8 +1,8 @@
-"""Network: the messages between peers, the links that carry them, and the time they live in.
+"""Network: the messages between peers, the links between them, and the time.
 
-Nothing moves by itself. Whoever holds the network lets messages arrive (`deliver`, `settle`) and
-time pass (`ring`). What the peers are, a subclass knows: `World` has whole replicas, and the tests
-of the core have bare cores.
+Nothing happens by itself. The caller lets messages arrive (`deliver`, `settle`) and time pass
+(`ring`). A subclass defines the peers: those of `World` are whole replicas, and those of the tests
+of the core are cores alone.
 """
 
 from abc import ABC, abstractmethod
@@ -14,21 +14,21 @@ from raft_actors.testing.simulation.broken import Broken
 __all__ = ["Network"]
 
 WIRE_MAX = 400
-"""Messages under way; the oldest are lost beyond that, as on a real link."""
+"""How many messages are under way at most; then the oldest are lost, as on a real link."""
 DELIVERIES_MAX = 20_000
 ALARMS_MAX = 10_000
-"""More than any stretch of a simulation has; what goes on longer goes on for ever."""
+"""More than any part of a simulation needs: a simulation with more would never end."""
 ALARM_DELAY_S = 1e-6
-"""An alarm rings so much late: a peer's own clock has reached it then, whatever was rounded."""
+"""An alarm rings so much late, so that the peer's own clock has reached it in spite of rounding."""
 
 
 class Network(ABC):
-    """Peers named by one letter each, and all that passes between them.
+    """Peers with names of one letter, and the messages between them.
 
     now    seconds since the beginning
     wire   messages under way, oldest first
-    late   (when, message): messages that leave their sender only then
-    cut    (source, target) pairs of names that no message passes
+    late   (when, message): messages that leave their sender later, at `when`
+    cut    (source, target): links on which all messages are lost
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -42,23 +42,23 @@ class Network(ABC):
 
     @abstractmethod
     def is_up(self, name: str) -> bool:
-        """Tell whether this peer runs, so that messages reach it."""
+        """Return whether this peer runs, so that messages reach it."""
 
     @abstractmethod
     def step(self, name: str, *events: Event) -> None:
-        """Let a peer take the events in one batch and do what follows."""
+        """Let a peer handle the events in one batch, and do the effects."""
 
     @abstractmethod
     def received(self, message: Message) -> Message:
-        """Return the message as its target gets it."""
+        """Return the message as its target receives it."""
 
     @abstractmethod
     def unfinished(self) -> Collection[str]:
-        """The peers that go on by themselves, if they are stepped without an event."""
+        """Return the peers that have work to do if they are stepped without an event."""
 
     @abstractmethod
     def alarms(self) -> Iterable[tuple[float, str]]:
-        """When the alarm of each running peer rings, in the time of `now`."""
+        """Return for each running peer when its alarm rings, in the time of `now`."""
 
     @abstractmethod
     def ring_at(self, name: str) -> None:
@@ -67,7 +67,7 @@ class Network(ABC):
     # The wire.
 
     def carry(self, messages: list[Message]) -> None:
-        """Take messages onto the wire."""
+        """Put messages on the wire."""
         wire = self.wire
         wire += messages
         if len(wire) > WIRE_MAX:
@@ -77,7 +77,7 @@ class Network(ABC):
         return self.is_up(target) and (source, target) not in self.cut
 
     def deliver(self, *messages: Message) -> None:
-        """Bring messages, all to one peer, in one batch; those that can't pass are lost."""
+        """Deliver messages, all to one peer, in one batch; those on a cut link are lost."""
         target = messages[0].target[0]
         arriving = [each for each in messages if self.passes(each.source[0], target)]
         if arriving:
@@ -113,7 +113,7 @@ class Network(ABC):
     # Time.
 
     def elapse(self, seconds: float) -> None:
-        """Let time pass, and no alarm ring."""
+        """Let time pass without ringing an alarm."""
         self.now += seconds
         if self.late:
             self.wire += [message for when, message in self.late if when <= self.now]

@@ -1,7 +1,7 @@
-"""SimulatedPeer: the replica that ships, in a pretended environment.
+"""SimulatedPeer: the library's replica in a simulated environment.
 
-Only what reaches out of it is pretended: the clocks, chance, the store, the other peers and the
-timer.
+Only the surroundings of the replica are simulated: clocks, random numbers, the store, the other
+peers and the timer.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,11 +33,11 @@ __all__ = ["SimulatedPeer"]
 
 
 LATER = 3
-"""So many entries later a frozen state is written, or when nothing else happens."""
+"""A frozen state is written so many entries later, or when nothing else happens."""
 
 
 class PeerWorld(Protocol):
-    """What a simulated peer asks of the world that it is in; see `World`."""
+    """What a simulated peer needs from its world; see `World`."""
 
     now: float
     rates: dict[str, float]
@@ -55,12 +55,12 @@ class PeerWorld(Protocol):
 
 
 class WatchedApplied(ReplicatedState):
-    """Shows the checker each command that is applied.
+    """The replicated state, which reports each applied command to the checker.
 
-    replies   what this step replied to commands and reads, and what each had seen: the replies
-              are told from other answers by identity
-    ran       the commands of sessions that this life of the replica has run
-    request   whose command is being applied
+    replies   (reply, index): the replies of this step to commands and reads, and the last entry
+              that each includes. A reply is distinguished from other answers by object identity
+    ran       the commands of sessions that have run in this process of the replica
+    request   the request id of the command that is being applied
     batch     how many commands this step has applied
     """
 
@@ -119,21 +119,24 @@ class WatchedApplied(ReplicatedState):
         self.ran |= self.peer.world.checker.answers.requests_up_to(self.index)
 
     def raise_fault(self) -> None:
-        """What an examined machine found; it can't raise it, for exceptions are replies."""
+        """Raise the fault that an examined machine has found. The machine can't raise it itself,
+        because an exception of a machine is a reply.
+        """
         fault: Exception | None = getattr(self.machine, "fault", None)
         if fault is not None:
             raise fault
 
     def seen_by(self, answer: bytes | None) -> list[int]:
-        """Return the entries that the answer may have seen; none if it is no reply.
+        """Return the entries up to which the answer may have been made; none if it is no reply.
 
-        Python keeps some short `bytes` once, so equal replies may be one object.
+        There may be several, because Python keeps some short `bytes` only once: equal replies may
+        be the same object.
         """
         return [index for reply, index in self.replies if reply is answer]
 
 
 class WatchedWitness(WitnessState):
-    """Replies to nobody."""
+    """The state of a witness, which has no replies."""
 
     def __init__(self, machine: Machine, name: str, index: int, peer: "SimulatedPeer") -> None:
         super().__init__(machine, name, index)
@@ -149,15 +152,15 @@ class WatchedWitness(WitnessState):
 
 
 class SimulatedPeer:
-    """One life of a peer, from a start to a crash: a replica, and its pretended environment.
+    """One process of a peer, from its start to its crash: a replica and its simulated environment.
 
-    rate, origin   its clock: it shows `origin + rate * world.now`
+    rate, origin   the clock of the peer shows `origin + rate * world.now`
     applied        the replica's state
-    seen           commit index up to which the checker has looked
-    count          commands that it has applied
-    has_more       something goes on by itself, if it is stepped: entries to apply, a snapshot
-    told           what it was told by itself
-    writing        (index, writer): frozen states, and when they are written to snapshots
+    seen           the commit index up to which the checker has checked
+    count          how many commands the peer has applied
+    has_more       True if a step without events has work to do: entries to apply, a snapshot
+    told           the messages of the peer to itself
+    writing        (index, writer): frozen states, and the entry at which each is written
     """
 
     applied: WatchedApplied | WatchedWitness
@@ -187,7 +190,7 @@ class SimulatedPeer:
             address, self.config, world.disks[name], world.machine_of(name, machine), self,
             make_state=partial(WatchedApplied, peer=self),
             make_witness=partial(WatchedWitness, peer=self),
-            slice_s=int(self.clock()) % 2,  # half of them look around after each piece
+            slice_s=int(self.clock()) % 2,  # half of the peers check for messages after each piece
         )  # fmt: skip
         self.core = self.replica.core
 
@@ -197,11 +200,11 @@ class SimulatedPeer:
 
     @property
     def alarm_at(self) -> float:
-        """When its alarm rings, in the world's time."""
+        """When the alarm of the peer rings, in the world's time."""
         return (self.core.alarm - self.origin) / self.rate
 
     def handle(self, events: list[Event]) -> None:
-        """Take the events in one batch, as they would wait in the mailbox."""
+        """Handle the events in one batch, as if they had waited in the mailbox."""
         replica = self.replica
         with self.at_work(idle=not events and not self.told):
             if replica.due is not None:
@@ -213,7 +216,9 @@ class SimulatedPeer:
             replica.flush()
 
     def handle_inline(self, events: list[Event]) -> None:
-        """Take the events on the thread that brings them; what is more than talk is left to do."""
+        """Handle the events as the bridge's thread does: send what follows from them, and leave all
+        other effects to the next step.
+        """
         with self.at_work(idle=False):
             self.replica.handle(events)
             if not self.replica.flush_messages():
@@ -259,13 +264,15 @@ class SimulatedPeer:
         return NO_FRAMES
 
     def save(self, persist: Callable[[Effects], None], due: Effects) -> float:
-        """The world says how long it took."""
+        """Save, and return how long it took according to the world."""
         took_s = self.world.drag_of(self.name)
         persist(due)
         return took_s * self.rate
 
     def run_aside(self, work: Callable[[], None], _name: str) -> Callable[[float], object]:
-        """What stays as it is, whatever becomes of the state, is read when that has gone on."""
+        """Run the work at once; but write a frozen state some entries later. It must not change
+        while the state changes, and this checks it.
+        """
         if isinstance(work, Writer) and work.image.deferred != ():
             self.writing.append((self.applied.index + LATER, work))
         else:
@@ -280,7 +287,7 @@ class SimulatedPeer:
         self.has_more = True
 
     def wake_at(self, when: float) -> None:
-        """The world looks at the core's alarm itself."""
+        """Nothing to do: the world reads the core's alarm itself."""
 
     def on_role(self, news: RoleChange) -> None:
         self.news = news
@@ -293,4 +300,4 @@ class SimulatedPeer:
         raise TypeError(f"a replica takes no {event!r}")
 
     def on_removed(self, configuration: Configuration) -> None:
-        """Nobody reads the log of a simulation."""
+        """Nothing to do: a simulation has no program's log."""

@@ -1,10 +1,10 @@
-"""Plan: what a seed has in store for a world. All of it is drawn before the play begins.
+"""Plan: everything that a seed determines. All of it is drawn before the play begins.
 
-A fate is (kind, first, second): the numbers, each from 0 to 1, choose whom and how much. So fates
-can be left out, and the others still mean something: that is what shrinking needs.
+A fate is (kind, first, second): the two numbers, each from 0 to 1, choose the peer and the amount.
+So a plan stays valid if some fates are left out, which shrinking needs.
 
-The odds of the kinds, the tuning and the size of the group are drawn from the seed as well: with
-fixed odds whole classes of bugs never show.
+The probabilities of the kinds, the configs and the size of the group are drawn from the seed too:
+with fixed probabilities, whole classes of bugs would never show.
 """
 
 from dataclasses import dataclass, replace
@@ -21,31 +21,30 @@ KINDS = frozenset({
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
     "heal", "found", "jump", "transfer", "change", "rot",
 })  # fmt: skip
-"""What may happen; `fates.happen` knows how."""
+"""The kinds of fates; `happen` in fates.py does them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One world and its fates.
 
-    members   who founds the group; the others are there to be added
-    witnesses those of the members that keep no state
-    founder   who is told to found the group; with `both`, others may be told so too
-    pace      seconds that pass at most between two alarms' chances to ring
-    window    how far back in the wire the message lies that arrives next: 1 keeps the order
-    batch     how many messages may wait for a peer and be taken at once
-    aim       how often a client asks one who leads, or thinks so
-    rates     how fast each peer's clock runs
-    wall_rate how fast all wall clocks do: so that sessions expire within a short play
-    encoded   whether messages pass through the bridge's codec
-    dead      those of the members that stay dead for a while after the fates: a bare majority is
-              to go on
-    lonely    whether nobody founds a group after the first wipe: one that left, and then lost its
-              disk, would found a second one
+    members   the members that form the group; the other peers can be added later
+    witnesses the members that keep no state
+    founder   the peer that is asked to form the group; with `both`, others may be asked too
+    pace      a tick lets so many seconds pass at most
+    window    the next message is one of so many oldest ones: with 1 the order is kept
+    batch     how many messages may arrive at a peer in one batch
+    aim       how often a client asks a peer that leads, or believes that it leads
+    rates     how fast the clock of each peer runs
+    wall_rate how fast all wall clocks run: faster ones let sessions expire within a short play
+    encoded   whether messages pass through the codec of the bridge
+    dead      the members that stay dead for a while after the fates: a bare majority must go on
+    lonely    whether no peer is asked to form a group after the first wipe: a peer that has left,
+              and whose disk was then destroyed, would form a second group
     inline    whether peers that wait may handle messages inline
-    sessions_max, sequences  sessions at once, and sequences of one whose answers are known; 0 for
-              what ships
-    others    configs that peers may start with, too
+    sessions_max, sequences  how many sessions a group has at most, and for how many commands of a
+              session it remembers the answer; 0: as in the library
+    others    other configs with which peers may start
     on_disk   whether the state is on disk
     """
 
@@ -75,7 +74,7 @@ class Plan:
 
 def draw(seed: int, steps: int) -> Plan:
     """Draw the plan of a seed."""
-    luck = Random(seed)  # noqa: S311 - a seed tells the whole story, here and below
+    luck = Random(seed)  # noqa: S311 - the seed must determine everything, here and below
     choice, uniform = luck.choice, luck.uniform
     names = "abcde"[: choice((1, 2, 3, 3, 3, 4, 5, 5))]
     changing = len(names) > 1 and luck.random() < 0.3
@@ -94,10 +93,12 @@ def draw(seed: int, steps: int) -> Plan:
     )
     drift = choice((0, 0, 0.01, 0.3))
     pace, tick = choice((0.05, 0.1, 0.2, 0.4)), uniform(4, 30)
-    once = tick * pace / 2  # the weight of what happens once in a shortest election timeout
+    once = tick * pace / 2  # the weight of a fate that happens once per shortest election timeout
 
     def rarely(least: float, most: float) -> float:
-        """Not at all, or once in as many shortest election timeouts as `least` to `most`."""
+        """Return the weight of a fate that happens never, or once in `least` to `most` times the
+        shortest election timeout.
+        """
         return choice((0, 1)) * once / uniform(least, most)
 
     odds = {
@@ -113,7 +114,7 @@ def draw(seed: int, steps: int) -> Plan:
         "heal": once / uniform(1, 6), "found": once, "transfer": rarely(1, 10),
         "change": once / uniform(0.3, 5) if changing else 0,
     }  # fmt: skip
-    if luck.random() < 0.5:  # two clocks may drift apart by so much
+    if luck.random() < 0.5:  # the bound of how much two clocks of these rates drift apart
         config = replace(config, lease_clock_drift_max=(1 + drift) / (1 - drift) - 1 + 1e-9)
     kinds = luck.choices(tuple(odds), tuple(odds.values()), k=steps)
     first, second = ([luck.random() for _ in kinds] for _ in "ab")
@@ -148,11 +149,13 @@ def draw(seed: int, steps: int) -> Plan:
 
 
 ON_DISK_SEEDS = 40
-"""One in so many has its state on disk: it takes as long as several others."""
+"""One seed in so many has its state on disk, because its play takes as long as several others."""
 
 
 def with_more(plan: Plan, *, changing: bool) -> Plan:
-    """Draw what came later, by a chance of its own; of the fates it replaces a few."""
+    """Draw the parts of a plan that were added later, with a random generator of their own, so that
+    older seeds keep most of their fates. Some fates are replaced.
+    """
     luck = Random(f"{plan.seed}/more")  # noqa: S311
     fates = list(plan.fates)
 
@@ -184,7 +187,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         dead=dead,
         witnesses=witnesses,
         inline=luck.random() < 0.3,
-        wall_rate=1 if small else plan.wall_rate,  # or sessions expire by time before that
+        wall_rate=1 if small else plan.wall_rate,  # faster, sessions would expire by time first
         sessions_max=luck.choice((1, 2, 4)) if small else 0,
         sequences=luck.choice((1, 2, 5)) if small else 0,
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
@@ -194,8 +197,9 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
 
 
 def with_rot(plan: Plan) -> Plan:
-    """Draw, in a third of the plans, rot: where no disks are lost, no members change, and the state
-    is in memory. A state on disk that is ahead of a damaged log is a person's to move.
+    """Add rot, damaged entries, to a third of the plans in which no disk is destroyed, no members
+    change, and the state is in memory. (If a state on disk is ahead of a damaged log, an operator
+    must repair it.)
     """
     luck = Random(f"{plan.seed}/rot")  # noqa: S311
     kinds = {kind for kind, _first, _second in plan.fates}
@@ -208,7 +212,7 @@ def with_rot(plan: Plan) -> Plan:
 
 
 def retuned(config: Config, luck: Random) -> Config:
-    """A config that a peer may have beside others of its group, or after its own."""
+    """Return a config that a peer may have while others of its group have another one."""
     choice = luck.choice
     scale = choice((0.5, 1, 2))
     return replace(

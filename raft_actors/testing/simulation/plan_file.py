@@ -1,6 +1,7 @@
-"""Kept: a plan in a file, with all its fates, to be played again after the code has changed.
+"""Plan file: a plan in a file, with all its fates, to be played again after the code has changed.
 
-A seed says the same only as long as `plan.draw` draws the same. A kept plan says it for good.
+A seed gives the same plan only while `draw` in plan.py stays the same. The plan in a file does not
+change.
 """
 
 import json
@@ -18,11 +19,11 @@ FORMAT = 1
 
 
 class BadPlan(RaftError):
-    """A file holds no plan that this version can play. The text says what is wrong."""
+    """A file has no plan that this version can play. The text says why."""
 
 
 def keep(plan: Plan, path: Path) -> None:
-    """Write a plan to a file, which may be edited: a fate is (kind, first, second)."""
+    """Write a plan to a file. The file may be edited: a fate is (kind, first, second)."""
     told = asdict(plan)
     told["config"], told["others"] = unusual(plan.config), [*map(unusual, plan.others)]
     fates = ",\n  ".join(map(json.dumps, told.pop("fates")))
@@ -37,7 +38,7 @@ def unusual(config: Config) -> dict[str, Any]:
 
 
 def kept(path: Path) -> Plan:
-    """Return the plan in a file. Raises BadPlan if there is none, or one of another kind."""
+    """Return the plan in a file. Raises BadPlan if there is none, or one of another format."""
     try:
         told = json.loads(path.read_text())
         told_format = told.pop("format")

@@ -1,9 +1,9 @@
-"""Elsewhere: what differs between replicas in production, and not in one process by itself.
+"""Replica differences: simulates what differs between replicas on different machines.
 
-Replicas of a simulation run microseconds apart, so all of them read one second and one date, and
-sets that were filled alike are iterated alike. While a machine's handler runs, the clocks that its
-module looks at are wrong by hours, for each life of each replica by others, and the sets in its
-state and its command have another order.
+The replicas of a simulation run in one process, microseconds apart: all of them read the same
+second and the same date, and equal sets have the same order in all of them. So while a handler of a
+state machine runs, the clocks that its module uses are wrong by hours, by another amount in each
+process of each replica, and the sets in its state and its command get another order.
 """
 
 import datetime as dt
@@ -22,11 +22,11 @@ true_time, true_time_ns = time.time, time.time_ns
 true_strftime, true_localtime, true_gmtime = time.strftime, time.localtime, time.gmtime
 
 STIRRED_MAX = 10_000
-"""Parts of a state that are looked through for sets."""
+"""How many parts of a state are searched for sets at most."""
 
 
 class Off:
-    """By how many seconds the clocks of `thread` are off."""
+    """By how many seconds the clocks of `thread` are wrong."""
 
     def __init__(self) -> None:
         self.thread, self.seconds = 0, 0
@@ -40,7 +40,7 @@ off = Off()
 
 
 class Alike(type):
-    """Makes a class whose instances are those of the class that it stands for."""
+    """The metaclass of a class that replaces its base: `isinstance` answers as for the base."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, cls.__mro__[1])
@@ -87,13 +87,13 @@ SHIFTED: dict[Any, Any] = {
 
 
 def shifted_names(*modules: ModuleType) -> list[tuple[dict[str, Any], str, Any, Any]]:
-    """Return where clocks are looked up: in `time`, `datetime` and these modules."""
+    """Return all names of clocks in `time`, `datetime` and these modules."""
     found = []
     for names in [vars(module) for module in (time, dt, *modules)]:
         for name, value in list(names.items()):
             try:
                 shifted = SHIFTED.get(value)
-            except TypeError:  # no key of a dict, so no clock
+            except TypeError:  # it can't be hashed, so it is no clock
                 continue
             if shifted is not None:
                 found.append((names, name, value, shifted))
@@ -102,7 +102,7 @@ def shifted_names(*modules: ModuleType) -> list[tuple[dict[str, Any], str, Any, 
 
 @contextmanager
 def clocks_off(places: list[tuple[dict[str, Any], str, Any, Any]], seconds: int) -> Iterator[None]:
-    """Let the clocks looked up in these places be off for the calling thread."""
+    """Make the clocks with these names wrong for the calling thread."""
     off.thread, off.seconds = get_ident(), seconds
     for names, name, _real, shifted in places:
         names[name] = shifted
@@ -115,7 +115,7 @@ def clocks_off(places: list[tuple[dict[str, Any], str, Any, Any]], seconds: int)
 
 
 def stir(value: Any, salt: int) -> None:
-    """Give the sets in `value` another order. What they hold stays."""
+    """Give the sets in `value` another order. Their elements stay the same."""
     waiting, seen = [value], set[int]()
     while waiting and len(seen) < STIRRED_MAX:
         each = waiting.pop()
@@ -126,7 +126,7 @@ def stir(value: Any, salt: int) -> None:
             members = list(each)
             turn = salt % (len(members) or 1)
             each.clear()
-            if salt & 1:  # a bigger table has another order
+            if salt & 1:  # a larger hash table has another order
                 padding = range(1 << 70, (1 << 70) + 16 * (salt % 8))
                 each.update(padding)
                 each.difference_update(padding)

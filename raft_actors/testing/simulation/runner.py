@@ -1,4 +1,4 @@
-"""Runner: let a plan's fates happen, check after each, then heal and expect agreement."""
+"""Runner: lets the fates of a plan happen, checks after each, then heals and expects agreement."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,9 @@ __all__ = ["Failure", "cut_short", "play", "transcript"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A promise that was broken, after how many fates (`len(fates)`: only in the healed world)."""
+    """A property that was broken. `after` is the number of fates before that; it is `len(fates)` if
+    the property was broken in the healed world only.
+    """
 
     plan: Plan
     after: int
@@ -26,7 +28,7 @@ class Failure:
 
     @property
     def kind(self) -> str:
-        """What two failures of one kind have in common: the words, not the names and numbers."""
+        """The words of the violation without names and numbers: equal for failures of one kind."""
         words = self.violation.split("\n")[0].split()
         return " ".join(word for word in words if word.isalpha() and len(word) > 1)
 
@@ -34,9 +36,9 @@ class Failure:
 def play(
     plan: Plan, script: Script = TALLY, tell: Callable[[str], None] | None = None
 ) -> Failure | World:
-    """Play a plan; return how it failed, or the world as it is in the end.
+    """Play a plan. Returns the Failure, or the world as it is at the end.
 
-    tell   is told everything that happens, in words
+    tell   is called with a text for each event
     """
     if plan.on_disk and script is TALLY:
         script = TALLY_ON_DISK

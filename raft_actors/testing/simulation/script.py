@@ -1,4 +1,4 @@
-"""Script: what the clients of a simulation ask, of which state machine."""
+"""Script: the commands and queries of a simulation's clients, and the state machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,21 @@ from raft_actors.testing.simulation.tally import DiskTally, Tally
 __all__ = ["TALLY", "TALLY_ON_DISK", "Script"]
 
 VERSION_MAX = 3
-"""Versions of the machine that are there in the end."""
+"""The newest version of the machine at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What clients ask, of which machine, and how its states are compared.
+    """The requests of clients, the state machine, and how its states are compared.
 
-    command   of its number and a draw, 0 to 1; `query` of a draw; `reads` tells whether to ask any
+    command   makes a command from its number and a random number from 0 to 1
+    query     makes a query from a random number from 0 to 1
+    reads     whether clients read
     users     whether the machine is a user's
-    picture   of a state: what is equal where states are, and stays when the state changes
-    oldest    version of the machine that programs may have at first; each is upgraded to `newest`
+    picture   makes a picture of a state: pictures are equal if the states are, and a picture does
+              not change when the state changes
+    oldest    the oldest version of the machine that programs have at first; they are upgraded to
+              `newest`
     """
 
     machine: type[Machine] = Tally
@@ -33,7 +37,9 @@ class Script:
     users: bool = False
 
     def first_version(self, seed: int) -> int:
-        """Half of a user's groups are founded at the newest version, as most are in life."""
+        """Return the version with which a group begins. Half of a user's groups begin with the
+        newest version, as most real groups do.
+        """
         return self.newest if self.users and seed % 2 == 0 else self.oldest
 
 

@@ -11,7 +11,7 @@ from raft_actors.testing.simulation.script import TALLY, Script
 __all__ = ["shrink"]
 
 PLAYS_MAX = 1_500
-"""Enough for a few thousand fates; each play is shorter than the one before."""
+"""How many plays shrinking uses at most: enough for a few thousand fates."""
 
 
 def shrink(
@@ -21,12 +21,13 @@ def shrink(
     plays_max: int = PLAYS_MAX,
     progress: Callable[[int], None] = lambda _fates: None,
 ) -> Failure:
-    """Return a failure of the same kind with no fate too many, or as few as `plays_max` finds.
+    """Return a failure of the same kind in which every fate is needed, or the shortest one that
+    `plays_max` plays find.
 
-    Leaves out large parts first, then smaller ones, down to single fates, and begins again as
-    long as that finds something (as delta debugging does).
+    This is delta debugging: it leaves out large parts first, then smaller ones, down to single
+    fates, and repeats the single fates while that finds something.
 
-    progress   is told after each success how many fates are left
+    progress   is called after each success with the number of fates that are left
     """
     plays = 0
 
@@ -61,7 +62,9 @@ def shrink(
 
 
 def simplifications(plan: Plan) -> Iterator[Callable[[Plan], Plan]]:
-    """What it might do without: whole kinds of fates, and whatever else is not plain."""
+    """Return functions that make a plan simpler: without reordering, without encoding and drift,
+    and without each kind of fate.
+    """
     yield lambda plan: replace(plan, window=1, batch=1)
     yield lambda plan: replace(plan, encoded=False, rates=(1.0,) * len(plan.names))
     for kind in sorted({kind for kind, _first, _second in plan.fates} - {"deliver", "tick"}):

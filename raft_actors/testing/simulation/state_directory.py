@@ -1,7 +1,7 @@
-"""State directory: where a state on disk is kept, in a real database, and what a crash leaves.
+"""State directory: the real database of a state on disk, and what is left of it after a crash.
 
-kill       what was written to the database is there
-power cut  the directory is what it was when it was synced last; before the first time, nothing
+After a kill, everything that was written to the database is there. After a power cut, the directory
+is as it was at the last sync; it is empty if there was none.
 """
 
 import shutil
@@ -18,10 +18,10 @@ __all__ = ["Faults", "StateDirectory"]
 
 
 class Faults(Protocol):
-    """What befalls a disk; see `World`.
+    """The faults of a disk; see `World`.
 
-    folder  where states on disk are kept
-    full    names of peers whose disks take nothing
+    folder  the directory of all states that are on disk
+    full    the names of the peers whose disks are full
     """
 
     @property
@@ -31,13 +31,13 @@ class Faults(Protocol):
     def full(self) -> set[str]: ...
 
     def boundary(self) -> None:
-        """A place between two effects, where a process may end."""
+        """Called between two effects: the process may end here."""
 
 
 class StateDirectory:
-    """The directory of the peer called `name`. It outlives the peer's processes.
+    """The directory of the peer called `name`. It stays when the peer's process ends.
 
-    state  the one that is open in it, if any
+    state  the state that is open in it; None if none is
     """
 
     __slots__ = ("name", "number", "state", "world")
@@ -57,7 +57,9 @@ class StateDirectory:
         return self.path.with_suffix(".synced")
 
     def watch(self, state: "DiskDict") -> None:
-        """Have the process end, and the disk be full, at each write of a state opened here."""
+        """Add the faults to a state opened here: at each write the process may end, and the disk
+        may be full.
+        """
         world, views = self.world, list[Any]()
         write, sync, frozen, close = state.write, state.sync, state.frozen, state.close
         self.state = state
@@ -82,7 +84,7 @@ class StateDirectory:
             return view
 
         def watched_close() -> None:
-            for view in views:  # one that lives keeps the database open
+            for view in views:  # an open view keeps the database open
                 view.close()
             close()
             self.state = None
@@ -93,14 +95,18 @@ class StateDirectory:
         state.sync = watched_sync  # type: ignore[method-assign]
 
     def keep(self, state: "DiskDict") -> None:
-        """Keep what was just synced. The database compacts by itself: its files come and go."""
+        """Copy the state that was just synced. A checkpoint is needed, because the database
+        replaces its files when it compacts.
+        """
         from rocksdict import Checkpoint
 
         shutil.rmtree(self.synced, ignore_errors=True)
         Checkpoint(state.db).create_checkpoint(str(self.synced))
 
     def crash(self, *, power: bool) -> None:
-        """End the owner's process; without power, what was not synced is gone."""
+        """End the peer's process. With `power`, the power fails too: what was not synced is
+        lost.
+        """
         if self.state is None:
             return
         self.close()

@@ -1,4 +1,4 @@
-"""Tally: the state machine of a simulation that has no machine of its own to test."""
+"""Tally: the state machine of simulations that test the library and no state machine."""
 
 from typing import Any
 from zlib import crc32
@@ -12,11 +12,10 @@ KEYS = 7
 
 
 class Tally(StateMachine):
-    """Counts the commands, and knows their order by a running checksum.
+    """Counts the commands, and has a checksum over all commands in their order.
 
-    Two replicas that differ in one command, or in the order of two, answer everything
-    differently from there on; also two that ran one command as different versions, or moved their
-    states on at different places.
+    If two replicas differ in one command, in the order of two commands, in the version that ran a
+    command, or in the entry at which the state was upgraded, all their later replies differ.
     """
 
     def init(self, name: str) -> tuple[int, int]:  # noqa: ARG002
@@ -36,7 +35,9 @@ class Tally(StateMachine):
 
 
 class DiskTally(OnDiskStateMachine):
-    """A tally on disk, and beside it what the count was when one of a few commands came last."""
+    """A tally on disk. For each of a few keys it also has the count at the last command with this
+    key.
+    """
 
     def handle_write(self, command: Any, state: Any) -> Any:
         count, checksum = state.get("tally", (0, 0))

@@ -8,28 +8,28 @@ __all__ = ["Ticket"]
 
 
 class TicketWorld(Protocol):
-    """What a ticket asks of the world that it is in.
+    """What a ticket needs from its world.
 
-    index_shown  the highest log index that an answer to a client had seen
+    index_shown  the highest log index that is contained in an answer to a client
     """
 
     @property
     def index_shown(self) -> int: ...
 
     def boundary(self) -> None:
-        """A place between two effects, where a process may end."""
+        """Called between two effects: the process may end here."""
 
     def answered(self, ticket: "Ticket") -> None: ...
 
 
 class Ticket:
-    """A client's request, and what came of it.
+    """A client's request, and its answer.
 
-    what       "write", "read", "configure" or "transfer"; `about` says of what, in words
-    request    its id in the log; (0, 0) for what is no command, (0, n) for what is of no session
-    index_min  the log index that its answer must have seen: the highest that any answer given
-               before the request began had seen; for a stale read, before its bound
-    answer     encoded; None while there is none
+    what       "write", "read", "configure" or "transfer"; `about` describes the request in words
+    request    its id in the log; (0, 0) if it is no command, (0, n) if it has no session
+    index_min  the log index that its answer must include: the highest one that the answers given
+               before the request began had included; for a stale read, those given before its bound
+    answer     the encoded answer; None while there is none
     """
 
     __slots__ = ("about", "answer", "desk", "index_min", "request", "what")

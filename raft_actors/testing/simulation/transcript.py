@@ -1,4 +1,4 @@
-"""Telling: messages and answers in words, for transcripts that people read."""
+"""Transcript: messages and answers as text, for transcripts that people read."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +25,7 @@ __all__ = ["answer_in_words", "described"]
 
 
 def described(message: Message) -> str:
-    """One line: who says what to whom. `7@2` is index 7 in term 2."""
+    """Return a message as one line: sender, receiver, content. `7@2` is index 7 in term 2."""
     return f"{message.source[0]} > {message.target[0]}  {said(message)}"
 
 
@@ -70,7 +70,7 @@ def said(message: Message) -> str:
 
 
 def answer_in_words(result: Any) -> str:
-    """An answer in words: peers go by their names, a configuration by its members."""
+    """Return an answer as text: a peer by its name, a configuration by its members."""
     match result:
         case ("ok", {"members": members, "index": index} as view):
             more = "".join(

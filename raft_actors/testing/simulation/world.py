@@ -1,8 +1,8 @@
-"""World: a few peers, their processes and disks, and all that befalls them.
+"""World: some peers, their processes and disks, and the faults that happen to them.
 
-Nothing moves by itself. Whoever holds the world lets messages arrive and time pass (`Network`),
-clients ask (`Clients`), processes end (`crash`, or `fuse` for an end in the middle of a step) and
-so on. After each step of a peer the checker looks.
+Nothing happens by itself. The caller lets messages arrive and time pass (`Network`), clients send
+requests (`Clients`), processes end (`crash`, or `fuse` for an end in the middle of a step), and so
+on. After each step of a peer the checker checks it.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -34,34 +34,35 @@ __all__ = ["Crash", "World"]
 
 TICK = Tick()
 WALL_MS = 1_000_000
-"""Wall clocks differ by so much at most."""
+"""The wall clocks of the peers differ by so many milliseconds at most."""
 
 
 class Crash(BaseException):
-    """The process of the peer that is at work ends here."""
+    """Raised where the process of the peer that runs now ends."""
 
 
 class World(Network):
     """A network of whole peers: peer `a` is on node `a@pretend`, and so on.
 
-    peers     those that run
-    clients   who ask them: `write`, `read`, `configure` and `transfer` are theirs
-    fuse      after how many boundaries of a step the process dies; 0 for not at all
-    drag      seconds that the next save takes
-    versions  of the machine, as the program has it that each peer runs
-    full      peers whose disks take nothing
-    slow      seconds that each save of a peer takes whose disk is worn
+    peers     the peers that run
+    clients   the clients that send them requests: `write`, `read`, `configure`, `transfer`
+    fuse      the process ends at this boundary of the next step; 0: it does not end
+    drag      how many seconds the next save takes
+    versions  the version of the machine in the program of each peer
+    full      the peers whose disks are full
+    slow      the peers whose disks are slow, and how many seconds each of their saves takes
     stalled   until when a peer does nothing, in the world's time
-    witnesses those that a client has asked for at some time; their disks hold no state
-    former    (first index, log) of disks that are gone, by name and incarnation
-    rotted    what disks held when they rotted, by name and index
-    rates     how fast each peer's clock runs; 1 is right
-    wall_rate seconds of the wall clocks in one of the world's; `walls` says how they differ
-    encoded   whether messages pass through the bridge's codec
-    configs   what a peer starts with: `config`, or one of some others
+    witnesses the peers that were witnesses at some time; their disks have no state
+    former    (first index, log) of destroyed disks, by name and incarnation
+    rotted    entries as they were before a disk damaged them, by name and index
+    rates     how fast the clock of each peer runs; 1 is correct
+    wall_rate how many seconds the wall clocks advance in one second of the world
+    walls     the offset of each peer's wall clock
+    encoded   whether messages pass through the codec of the bridge
+    configs   the configs with which a peer may start: `config`, or one of some others
     inline    decides which messages are handled inline: see `supervision.Process.handle_inline`
-    wiped_at  when a disk was lost last
-    tell      told what happens, in words, if it is set
+    wiped_at  when a disk was destroyed last
+    tell      called with a text for each event, if it is set
     """
 
     def __init__(
@@ -118,13 +119,13 @@ class World(Network):
 
     @property
     def folder(self) -> Path:
-        """Where states on disk are kept, until `close`."""
+        """The directory of the states that are on disk. It exists until `close`."""
         if self.own_folder is None:
             self.own_folder = TemporaryDirectory(prefix="raft-simulation-")
         return Path(self.own_folder.name)
 
     def close(self) -> None:
-        """Let go of what is on a real disk."""
+        """Close and remove what is on a real disk."""
         for disk in self.disks.values():
             disk.directory.close()
         if self.own_folder is not None:
@@ -148,7 +149,7 @@ class World(Network):
                 raise
             self.fuse = 0
             self.disks[name].crash(self.random.random())
-        except MachineTooOld:  # its snapshot is of a newer one
+        except MachineTooOld:  # its snapshot is of a newer version
             self.disks[name].crash(1.0)
             self.install(name)
             self.start(name)
@@ -156,8 +157,9 @@ class World(Network):
             self.step(name)
 
     def config_of(self, name: str, random: Random) -> Config:
-        """The config that a peer starts with now. Who has promised anything for leases may not
-        lower its timeout, and keeps its own (docs/decisions/reads.md).
+        """Return the config with which a peer starts now. With leases a peer always has the same
+        one, because a peer that has made a promise must not lower its timeout
+        (docs/decisions/reads.md).
         """
         if self.config.lease_clock_drift_max is not None:
             return self.configs[self.names.index(name) % len(self.configs)]
@@ -179,7 +181,7 @@ class World(Network):
             self.start(name)
 
     def crash(self, name: str, kept: float = 0.0) -> None:
-        """End a process. `kept`, 0 to 1: how much of what it wrote without a sync survives."""
+        """End a process. `kept`, 0 to 1: how much of the data that is not synced stays on disk."""
         if self.tell:
             self.tell(f"{name}: crashes")
         del self.peers[name]
@@ -216,16 +218,18 @@ class World(Network):
             self.end_in_the_middle(peer)
         except MachineTooOld:
             self.checker.left_behind(peer)
-            self.install(name)  # what its message says to do
+            self.install(name)  # the text of the error says: install a newer version
         else:
-            if peer.due is None:  # else what `flush_messages` has left is not done
+            if peer.due is None:  # else the effects that `flush_messages` has left are still due
                 self.checker.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
-        """What the peer took for committed survives it: in a snapshot, or in a state on disk, which
-        may be there although the process ended before it knew. Nothing was applied that is not in
-        the log on the disk: it is saved first.
+        """End the process of a peer in the middle of a step.
+
+        Let the checker check first if the peer has saved a snapshot, or a state on disk, up to an
+        entry that the checker has not seen as committed yet. Such an entry is in the log on the
+        disk, because entries are saved before they are applied.
         """
         disk = self.disks[peer.name]
         kept, commit = disk.snapshots.newest(), peer.core.commit_index
@@ -236,7 +240,7 @@ class World(Network):
         self.crash(peer.name, self.random.random())
 
     def boundary(self) -> None:
-        """A place between two effects, where a process may end."""
+        """Called between two effects: the process may end here."""
         if self.fuse:
             self.fuse -= 1
             if not self.fuse:
@@ -247,7 +251,9 @@ class World(Network):
         return max(self.drag, self.slow.get(name, 0.0))
 
     def slow_down(self, name: str) -> None:
-        """The disk takes its time: what follows the save leaves late, and all else waits."""
+        """Stall the peer for as long as its save takes: its messages after the save are sent late,
+        and it handles nothing meanwhile.
+        """
         drag = self.drag_of(name)
         if drag:
             self.stalled[name] = self.now + drag
@@ -268,7 +274,7 @@ class World(Network):
             self.tell(f"{name}: {news.role} in term {news.term}{whom}")
 
     def reported(self, name: str, trouble: Trouble) -> None:
-        if trouble.what == "impossible_entries":  # strangers there are none here
+        if trouble.what == "impossible_entries":  # only a leader of this group can have sent them
             raise Broken(f"{trouble.peer} sent {name} what no leader may have (§5.4.3)")
         if self.tell:
             self.tell(f"{name}: trouble with {trouble.peer[0]}, {trouble.what.replace('_', ' ')}")
@@ -301,20 +307,24 @@ class World(Network):
         return [name for name, peer in self.peers.items() if peer.has_more]
 
     def lose_node(self, name: str, other: str) -> None:
-        """Let `name` hear that its connection to the node of `other` broke."""
+        """Report to `name` that its connection to the node of `other` is broken."""
         self.step(name, NodeLost(self.address(other)[1]))
 
     # Time.
 
     def wall_ms(self, name: str) -> int:
-        """What the wall clock of a peer says. It is nobody's to rely on, and differs from all."""
+        """Return the wall clock of a peer. It differs from all others, and nothing may rely on
+        it.
+        """
         return self.walls[name] + int(self.now * self.wall_rate * 1_000)
 
     def is_stalled(self, name: str) -> bool:
         return self.stalled.get(name, 0.0) > self.now
 
     def pass_time(self, seconds: float, late: int = 0) -> None:
-        """Let time pass and ring what fell due, but not for those whose bit is set in `late`."""
+        """Let time pass, and let the alarms ring that are due, but not those of the peers whose bit
+        is set in `late`.
+        """
         self.elapse(seconds)
         for place, name in enumerate(self.names):
             peer = self.peers.get(name)
@@ -334,7 +344,9 @@ class World(Network):
         self.step(name, TICK)
 
     def heal_all(self, but: Collection[str] = ()) -> None:
-        """End every trouble: all messages under way are lost, then none; all `but` some run."""
+        """End all faults: the messages under way are lost, later ones are not, and all peers run,
+        except those of `but`.
+        """
         self.heal()
         self.wire.clear()
         self.late.clear()
@@ -346,7 +358,7 @@ class World(Network):
             if name not in self.peers and name not in but:
                 self.start(name)
 
-    # What is to be seen.
+    # Inspection.
 
     def leaders(self) -> Iterator[SimulatedPeer]:
         for peer in self.peers.values():
