@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from raft_actors.audit import audit
+
 __all__ = ["Denials"]
 
 logger = logging.getLogger("raft_actors.node")
@@ -29,4 +31,5 @@ class Denials:
             self._told.clear()
         self._told[node] = now, 0
         more = f" (and {since} times more before)" if since else ""
+        audit("not_allowed", node=node, role=role, what=what, times_before=since)
         logger.warning("%s may not %s, with the cookie of a %s%s", node, what, role, more)

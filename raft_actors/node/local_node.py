@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from weakref import WeakSet
 import pykka
 
 import supervision
+from raft_actors.audit import audit, open_audit_log
 from raft_actors.config import Config
 from raft_actors.errors import NoConnection, NoNode, RaftError
 from raft_actors.future import Future
@@ -66,6 +67,8 @@ class LocalNode:
         cookie: str | bytes | Cookie | None = None,
         config: Config | Mapping[str, Any] | None = None,
         tls: TlsOption | None = None,
+        allow: Iterable[str] = (),
+        audit_log: str | Path | None = None,
         registry: supervision.Registry | None = None,
         limits: BridgeLimits | None = None,
         access: Access | None = None,
@@ -75,7 +78,8 @@ class LocalNode:
         host    the address to listen at; only a node at another than loopback is reached from
                 other hosts
         port    0: any free one, found by the node's name
-        access  instead of one over TCP, which is what host, port, cookie, limits and tls are for
+        access  instead of one over TCP, which is what host, port, cookie, limits, tls and allow
+                are for
 
         Raises BadName, UnsafeCookie.
         """
@@ -87,8 +91,10 @@ class LocalNode:
         self.registry = supervision.Registry() if registry is None else registry
         self._exposed = supervision.Registry()
         self.access = access or TcpAccess(
-            host=host, port=port, cookie=cookie, limits=limits, tls=tls
+            host=host, port=port, cookie=cookie, limits=limits, tls=tls, allow=allow
         )
+        self._audit_log = audit_log
+        self._close_audit_log: Callable[[], None] = lambda: None
         self._bridge: Transport | None = None  # nor in a forked child
         self._stopped = False
         self.told_alone = False
@@ -121,6 +127,8 @@ class LocalNode:
         """
         if self._bridge is not None:
             raise RaftError(f"node {self.name} was started already; make a new one")
+        if self._audit_log is not None:
+            self._close_audit_log = open_audit_log(self._audit_log)
         try:
             bridge = self.access.open(self.name, self.config, self._on_news)
             self._actors.serve(bridge)
@@ -131,10 +139,12 @@ class LocalNode:
         except BaseException as error:  # Ctrl-C, too: its name must be free again
             self._bridge = None
             self.access.close()
+            self._close_audit_log()
             if isinstance(error, RuntimeError):  # the system has no thread left
                 raise RaftError(f"node {self.name} can't start: {error}") from error
             raise
         logger.info("node %s listens at %s", self.name, self.access.where)
+        audit("node_started", node=self.name, at_address=self.access.where)
         return self
 
     def stop(self) -> None:
@@ -147,6 +157,8 @@ class LocalNode:
         self.access.close()
         self._stopped = True
         logger.info("node %s is stopped", self.name)
+        audit("node_stopped", node=self.name)
+        self._close_audit_log()
 
     @property
     def running(self) -> bool:

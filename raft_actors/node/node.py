@@ -3,7 +3,8 @@
 import atexit
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import supervision
@@ -37,6 +38,8 @@ class Node:
         cookie: str | bytes | Cookie | None = None,
         config: Config | Mapping[str, Any] | None = None,
         tls: TlsOption | None = None,
+        allow: Iterable[str] = (),
+        audit_log: str | Path | None = None,
     ) -> str:
         """Make this process the node `name@<short host name>` and return that name.
 
@@ -49,6 +52,9 @@ class Node:
         config   the defaults of all peers of this node
         tls      encrypt all connections: `"auto"`, which needs nothing but the cookie, or
                  `Tls(cert, key, ca)`; None: as the environment says, or not at all
+        allow    which nodes may connect, by name (`a@*`) and by network (`10.0.0.0/8`); nothing:
+                 all that have the cookie
+        audit_log  a file for what concerns security, as lines of JSON: see docs/nodes.md
 
         Raises NameTaken; BadName; UnsafeCookie; BadTls; OSError when the port is taken; ValueError
         when it is no port; and RaftError when this process is a node already, or when peers run in
@@ -70,6 +76,7 @@ class Node:
                 )
             node = LocalNode(
                 name, host=host, port=port, cookie=cookie, config=config, tls=tls,
+                allow=allow, audit_log=audit_log,
                 registry=supervision.names,
             )  # fmt: skip
             atexit.register(node.stop)

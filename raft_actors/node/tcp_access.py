@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections.abc import Iterable
 
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
@@ -12,6 +13,7 @@ from raft_actors.node.port_files import PortEntry, PortFiles
 from raft_actors.node.port_mapper import mapper_port, mapper_wanted
 from raft_actors.node.port_mapper_server import PortMapperServer
 from raft_actors.node.tls import TlsOption, find_tls
+from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.bridge import Bridge
 from raft_actors.transport.dispatch import OnNews
 from raft_actors.transport.endpoint import Endpoint
@@ -42,8 +44,10 @@ class TcpAccess:
         cookie: str | bytes | Cookie | None = None,
         limits: BridgeLimits | None = None,
         tls: TlsOption | None = None,
+        allow: Iterable[str] = (),
     ) -> None:
-        """Raises UnsafeCookie."""
+        """Raises UnsafeCookie, and ValueError for what `AllowList` does not take."""
+        self._allow = AllowList(allow)
         self.host = host
         self.port = port
         self.mapper: PortMapperServer | None = None
@@ -81,6 +85,7 @@ class TcpAccess:
         self._bridge = bridge = Bridge(
             me, keys.current, self._listener, directory, on_news,
             queue_bytes_max=config.link_queue_bytes, limits=self._limits, tls=tls,
+            allow=self._allow,
         )  # fmt: skip
         if mapper_place is not None:
             self.mapper = PortMapperServer(bridge.reactor, self._limits, mapper_place, self._files)

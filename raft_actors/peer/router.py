@@ -10,6 +10,7 @@ from typing import Any
 from pykka import ActorDeadError
 
 from raft_actors import encoding
+from raft_actors.audit import audit, digest_of
 from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot, Message
 from raft_actors.core.replies import NOT_ALLOWED, OVERLOADED
 from raft_actors.errors import FrameTooLarge, HostError, RaftError
@@ -21,7 +22,9 @@ from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.replica.requests import (
     ALLOWED,
+    AUDITED,
     OPERATIONS,
+    PART,
     STOP,
     Ask,
     TakeSnapshot,
@@ -216,6 +219,8 @@ class Router:
             return answer
         future: Future[Any] = Future()
         operation, _name, payload, session, sequence = body
+        if operation in AUDITED:
+            note_request(operation, address, payload, node, MEMBER)
         if operation == STOP:
             future.set(encoding.dumps(self.stop(name)))
             return future
@@ -252,7 +257,10 @@ class Router:
                 operation, name, payload, session, sequence = frame.body
                 if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
                     self.deny(frame, operation, ticket)
-                elif operation == STOP:
+                    continue
+                if operation in AUDITED:
+                    note_request(operation, (name, self.node.name), payload, frame.node, frame.role)
+                if operation == STOP:
                     self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
@@ -282,6 +290,22 @@ class Router:
             threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
         except RuntimeError:  # the system has no thread left
             ticket.set(NO_ROOM)
+
+
+def note_request(operation: int, peer: Address, payload: Any, node: str, role: str) -> None:
+    """Tell the audit log who has asked for this, but for the later parts of a snapshot."""
+    if operation != PART or is_first_part(payload):
+        content = payload if type(payload) is bytes else b""
+        what = "backup" if operation == PART else OPERATIONS[operation]
+        audit("request", what=what, peer=peer, node=node, role=role, digest=digest_of(content))
+
+
+def is_first_part(payload: Any) -> bool:
+    """Tell whether a backup begins with it: the arguments are an index and an offset."""
+    match encoding.loads(payload):
+        case (_, 0):
+            return True
+    return False
 
 
 def is_about_itself(event: Any) -> bool:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from raft_actors.audit import audit
 from raft_actors.config import Config
 from raft_actors.core.configuration import NOBODY, Configuration, named
 from raft_actors.core.effects import Read, Trouble
@@ -181,6 +182,9 @@ class Applier:
         if configuration.index == self.core.configuration.index:
             if changes := changes_of(self.members_told, configuration):
                 logger.info("%s: since entry %d %s", self.name, configuration.index, changes)
+                audit("members", peer=self.core.peer, entry=configuration.index,
+                      members=configuration.members, learners=configuration.learners,
+                      witnesses=configuration.witnesses, old=configuration.old)  # fmt: skip
             self.members_told = configuration
 
     def forget_state(self) -> None:

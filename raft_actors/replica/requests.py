@@ -29,6 +29,7 @@ from raft_actors.timeouts import optional_seconds
 __all__ = [
     "ALLOWED",
     "ASKS",
+    "AUDITED",
     "CONFIGURE",
     "PART",
     "READ",
@@ -58,6 +59,8 @@ ALLOWED = {
     role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
 }
 """The operations that a node may ask for, by its role."""
+AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART}
+"""What the audit log tells of."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
     STATUS: ("status", ()),

@@ -79,6 +79,18 @@ TlsCa = Annotated[
     Path | None,
     typer.Option(help="Authorities of the nodes' certificates; else RAFT_ACTORS_TLS_CA."),
 ]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME|NETWORK",
+        help="Let only these nodes connect, by name (a@*) and by network (10.0.0.0/8); may be "
+        "given several times.",
+    ),
+]
+AuditLog = Annotated[
+    Path | None,
+    typer.Option(help="Write what concerns security to this file, as lines of JSON."),
+]
 DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
 
 
@@ -150,13 +162,15 @@ def node(
     tls_ca: TlsCa = None,
     data_dir: DataDir = None,
     log_level: LogLevel = None,
+    allow: Allow = None,
+    audit_log: AuditLog = None,
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
     plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie_asked(ask_cookie), host=host,
         port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
-        log_level=log_level and log_level.name,
+        log_level=log_level and log_level.name, allow=tuple(allow or ()), audit_log=audit_log,
     )  # fmt: skip
     raise typer.Exit(run_until_told(plan))
 

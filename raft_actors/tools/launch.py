@@ -63,6 +63,8 @@ class LaunchPlan:
     tls: TlsOption | None = None
     data_dir: Path | None = None
     log_level: str | None = None
+    allow: tuple[str, ...] = ()
+    audit_log: Path | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ def start_node(plan: LaunchPlan) -> str:
     try:
         return Node.start(
             plan.sname, host=plan.host, port=plan.port, cookie=plan.cookie, config=config,
-            tls=plan.tls,
+            tls=plan.tls, allow=plan.allow, audit_log=plan.audit_log,
         )  # fmt: skip
     except OSError as error:
         message = f"can't listen at {Endpoint(plan.host, plan.port)}: {error.strerror or error}"

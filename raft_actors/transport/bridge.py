@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from raft_actors.audit import audit
 from raft_actors.errors import NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
+from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNews
 from raft_actors.transport.endpoint import EndpointFinder
@@ -52,9 +54,10 @@ class Bridge:
         queue_bytes_max: int,
         limits: BridgeLimits,
         tls: Callable[[], TlsContexts] | None = None,
+        allow: AllowList | None = None,
     ) -> None:
         """`keys` returns the cookies that new connections are proven with, and `tls` what they are
-        encrypted with; without it none is.
+        encrypted with; without it none is. `allow` says who may connect: see `AllowList`.
         """
         self.me = me
         self.limits, self.connect_timeout_s = limits, limits.handshake_s
@@ -69,7 +72,7 @@ class Bridge:
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self.handshakes = Handshakes(
             self.reactor, limits, me, keys, listener, directory, self._link_with,
-            tls=tls and TlsStreams(tls, limits.receive_bytes),
+            tls=tls and TlsStreams(tls, limits.receive_bytes), allow=allow or AllowList(),
             on_met=self._establish, on_frame=self._dispatcher.take, on_broken=self._disconnect_lost,
             on_quiet=self._fall_quiet,
         )  # fmt: skip
@@ -294,6 +297,8 @@ class Bridge:
         self._local.dirty.add(link)
         self._keep_alive.start()
         links.info("%s is up, at %s", link.node, connection.address)
+        audit("up", node=link.node, by=self.me.name, role=remote.role,
+              at_address=connection.address)  # fmt: skip
         self._on_news(link.node, None)
         self.handshakes.over(link)
 
@@ -339,6 +344,8 @@ class Bridge:
             is_client = not (link.is_used or dial.keep_connected) and reason in GONE
             level = logging.INFO if is_client else logging.WARNING
             links.log(level, "%s is gone (%s)", link.node, reason)
+        audit("down", node=link.node, by=self.me.name, role=link.connection.role,
+              at_address=link.connection.address, why=reason)  # fmt: skip
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
         self._on_news(link.node, reason)

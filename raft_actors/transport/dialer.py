@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from raft_actors.audit import audit
 from raft_actors.future import Future
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint, EndpointFinder, EndpointUnknown
@@ -327,6 +328,8 @@ class Dialer:
             doubled = self._limits.redial_min_s * 2 ** min(dial.failures - 1, 20)
             backoff = min(self._limits.redial_max_s, doubled) * self._random.uniform(0.75, 1.25)
         dial.retry_at = self._reactor.now + backoff
+        if refused:
+            audit("refused_by", node=dial.node, why=why)
         if not dial.outage_told or (refused and dial.outage_told != why):
             dial.outage_told = why
             logger.warning("%s can't be reached: %s", dial.node, why)

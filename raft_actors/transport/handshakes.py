@@ -10,9 +10,10 @@ import socket
 from collections.abc import Callable
 
 from raft_actors.errors import NoConnection
+from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dialer import Dial, Dialer
-from raft_actors.transport.endpoint import EndpointFinder
+from raft_actors.transport.endpoint import Endpoint, EndpointFinder
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.transport.listener import Listener
@@ -53,6 +54,7 @@ class Handshakes:
         link_with: Callable[[str], Link],
         *,
         tls: TlsStreams | None,
+        allow: AllowList,
         on_met: Callable[[Link, Connection], None],
         on_frame: Callable[[Connection, memoryview], None],
         on_broken: Callable[[Connection, str], None],
@@ -71,6 +73,7 @@ class Handshakes:
         self.role = keys().role
         self._link_with = link_with
         self._tls = tls
+        self._allow = allow
         self._on_met = on_met
         self._on_frame = on_frame
         self._on_broken = on_broken
@@ -86,8 +89,11 @@ class Handshakes:
         self.dialer.done(link)
         self._unpark(self.dialer.dial_of(link))
 
-    def _greet(self, sock: socket.socket, address: str) -> Connection:
-        connection = Connection(sock, address, AcceptorHandshake(self._me, self._keys()))
+    def _greet(self, sock: socket.socket, place: Endpoint) -> Connection:
+        handshake = AcceptorHandshake(self._me, self._keys())
+        if objection := self._allow.objection_to_host(place.host):
+            handshake.refusal = Refusal("not_allowed", objection)
+        connection = Connection(sock, str(place), handshake)
         if self._tls is not None:
             connection.stream = self._tls.accepted(sock)
         self._watch(connection)
@@ -181,6 +187,10 @@ class Handshakes:
         if connection.remote is not None:
             raise ProtocolError("more before it was welcomed")
         answer = connection.handshake.receive(payload)
+        if isinstance(connection.handshake, AcceptorHandshake):
+            connection.named = connection.handshake.named
+            if objection := self._allow.objection_to_name(connection.named):
+                raise Refusal("not_allowed", objection)
         if isinstance(answer, RemoteNode):
             connection.prove(answer)
             if connection.dialled:
@@ -190,7 +200,6 @@ class Handshakes:
         else:
             connection.send_now(answer)
             if isinstance(connection.handshake, AcceptorHandshake):
-                connection.named = connection.handshake.named
                 self.listener.strangers.heard(connection)
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:

@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from raft_actors.audit import audit
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.expiring_set import ExpiringSet
@@ -34,16 +35,18 @@ class LogLimit:
         self._at = 0.0
         self._unsaid = 0
 
-    def warn(self, now: float, text: str) -> None:
+    def warn(self, now: float, text: str) -> bool:
+        """Log the line, if there is room for it. Returns whether there was."""
         self._left = min(self._burst, self._left + now - self._at)
         self._at = now
         if self._left < 1:
             self._unsaid += 1
-            return
+            return False
         self._left -= 1
         more = f" (and {self._unsaid} others before it)" if self._unsaid else ""
         self._unsaid = 0
         logger.warning("%s%s", text, more)
+        return True
 
 
 class Listener:
@@ -54,7 +57,7 @@ class Listener:
         reactor: Reactor,
         limits: BridgeLimits,
         listener: socket.socket,
-        greet: Callable[[socket.socket, str], Connection],
+        greet: Callable[[socket.socket, Endpoint], Connection],
         hear: Callable[[Connection], None],
     ) -> None:
         """`greet` makes the connection of a stranger, and `hear` reads from it."""
@@ -86,7 +89,8 @@ class Listener:
             return
         if why:
             who = connection.named or "the stranger"
-            self.log.warn(self._reactor.now, f"dropped {who} at {connection.address}: {why}")
+            if self.log.warn(self._reactor.now, f"dropped {who} at {connection.address}: {why}"):
+                audit("refused", node=connection.named, at_address=connection.address, why=why)
         self.strangers.remove(connection)
         self._reactor.unwatch(connection.socket)
         connection.close()
@@ -104,7 +108,7 @@ class Listener:
                 self._pause(error)
                 return
             prepare(sock)
-            stranger = self._greet(sock, str(Endpoint.of(address)))
+            stranger = self._greet(sock, Endpoint.of(address))
             self.strangers.add(stranger, address[0])
             self._hear(stranger)  # most have sent their first message by now
 
