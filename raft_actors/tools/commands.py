@@ -100,8 +100,8 @@ def tls_plan(auto: str | None, *paths: Path | None) -> TlsOption | None:
     return tls_of("--tls", auto, {part: f"--tls-{part}" for part in parts}, found)
 
 
-def cookie_asked(wanted: bool) -> str | None:
-    return typer.prompt("Cookie", hide_input=True, err=True) if wanted else None
+def cookie_asked(*, wanted: bool) -> str | None:
+    return str(typer.prompt("Cookie", hide_input=True, err=True)) if wanted else None
 
 
 def show_version(wanted: bool) -> None:
@@ -141,7 +141,7 @@ def shell(
     from raft_actors.tools.shell import run_shell
 
     plan = LaunchPlan(
-        sname=sname, module=module, start=start, cookie=cookie_asked(ask_cookie), host=host,
+        sname=sname, module=module, start=start, cookie=cookie_asked(wanted=ask_cookie), host=host,
         port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
     )  # fmt: skip
@@ -167,7 +167,7 @@ def node(
 ) -> None:
     """A started node without a prompt, until SIGTERM or Ctrl-C."""
     plan = LaunchPlan(
-        sname=sname, module=module, start=start, cookie=cookie_asked(ask_cookie), host=host,
+        sname=sname, module=module, start=start, cookie=cookie_asked(wanted=ask_cookie), host=host,
         port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
         log_level=log_level and log_level.name, allow=tuple(allow or ()), audit_log=audit_log,

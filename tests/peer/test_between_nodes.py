@@ -5,13 +5,16 @@ import threading
 import pytest
 
 from raft_actors import Config, Raft, encoding
+from raft_actors.core.messages import AppendEntries
 from raft_actors.kv_store import KVStore
+from raft_actors.peer.message_codec import pack
 from raft_actors.peer.peers import peers_of
 from raft_actors.peer.router import CLIENT, RAFT
 from raft_actors.replica.requests import CONFIGURE, ENTRY, SNAPSHOT, STATUS, STOP, WRITE
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.reactor import DRIVING
+from raft_actors.wire.versions import newest
 from supervision import kill
 from tests.helpers import eventually
 from tests.node_fixtures import (  # noqa: F401 - fixtures
@@ -365,3 +368,24 @@ def test_who_waits_for_a_peer_that_is_killed_hears_of_it_although_nobody_sends(
     kill(there.supervisors["kv"])
     kill(there.running["kv"])
     assert encoding.loads(waits.get(10)) == ("error", "no_peer")
+
+
+def test_a_claim_of_a_node_that_is_no_member_is_ignored_and_told_of_once(group, caplog):
+    """Though it has the cookie, and knows the group's id."""
+    outsider, follower = group.start_node("x", config=SMALL, limits=SILENT), group.nodes[1]
+    before = group.status(follower)
+    claim = AppendEntries(
+        source=("kv", outsider.name), target=("kv", follower.name), group=before["group"],
+        term=before["current_term"] + 9, prev_index=0, prev_term=0, commit=0, round=0,
+    )  # fmt: skip
+    packed = pack(claim, newest())
+    for _ in range(5):
+        outsider.cast(follower.name, RAFT, ["kv", "kv", before["group"], 0, 0, [packed]])
+        outsider.flush()
+    told = "claims to lead the group"
+    eventually(lambda: told in caplog.text)
+    assert group.write("k", 1) == ("ok", "k", 1)
+    after = group.status(follower)
+    for what in ("current_term", "leader", "current_state"):
+        assert after[what] == before[what]
+    assert sum(told in line for line in caplog.messages) == 1

@@ -1,6 +1,7 @@
 """`raft-actors` as a process: one clear line for what can't be done, clean ends, light starts."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from raft_actors.tools.commands import cookie_asked
 from raft_actors.tools.launch import (
     CannotLaunch,
     Launched,
@@ -487,3 +490,29 @@ def test_no_option_takes_a_cookie(nodes: Nodes) -> None:
     status, _, err = nodes.run("node", "--sname", "a", "--cookie", "secret")
     assert status == 2
     assert "No such option" in err
+
+
+def test_a_node_lets_in_whom_it_is_told_to_and_keeps_an_audit_log(nodes: Nodes) -> None:
+    log = nodes.directory / "audit.log"
+    arguments = ("--sname", "a", "--allow", "a@*", "--allow", "127.0.0.0/8")
+    process = nodes.start_up(*arguments, "--audit-log", str(log))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    told = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert told == ["node_started", "node_stopped"]
+    status, _, err = nodes.run("node", "--sname", "a", "--allow", "10.0.0.1/8")
+    assert status == 2
+    assert_one_line(err, "allow takes names of nodes, .*10.0.0.1/8 has host bits set")
+
+
+def test_the_cookie_is_asked_for_at_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def prompt(text: str, **options: Any) -> str:
+        asked.append((text, options["hide_input"]))
+        return "said"
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert cookie_asked(wanted=False) is None
+    assert cookie_asked(wanted=True) == "said"
+    assert asked == [("Cookie", True)]
