@@ -130,7 +130,12 @@ def make_file(path: Path, lines: list[bytes]) -> bool:
 
 def replace_file(path: Path, lines: list[bytes]) -> None:
     """Put these cookies into the file, in one step: nodes that run may read it meanwhile."""
-    os.replace(draft_of(path, lines), path)  # noqa: PTH105 - both are paths
+    draft = draft_of(path, lines)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
 
 
 def draft_of(path: Path, lines: list[bytes]) -> Path:

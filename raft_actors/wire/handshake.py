@@ -304,7 +304,7 @@ class AcceptorHandshake:
             return COOKIES_DIFFER
         return (
             f"{self.me.name} has the cookie of a {self._keys.role} and is not dialled by members: "
-            "it dials them"
+            f"it dials them (or, if this is a {self._keys.role}, too, the cookies differ)"
         )
 
     def _no_common_version(self, offered: str) -> str:
