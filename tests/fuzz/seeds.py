@@ -55,7 +55,8 @@ def seeds() -> dict[str, list[bytes]]:
             pack(["kv", "kv", "", 7, 0, [[4, 1, 0, 0, 0, 0, []]]]),
         ],
         "stepped": [
-            pack(["b", "z", "g", 0, 0, [each]])
+            pack(["b", source, "g", 0, 0, [each]])
+            for source in "zc"
             for each in (
                 [4, 9, 1, 1, 2, 1, [encode(9, COMMAND, b"other", index=2)]],
                 [4, 9, 2, 1, 2, 1, [encode(9, CONFIG, odd_configuration(), index=3)]],

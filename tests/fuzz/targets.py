@@ -221,9 +221,10 @@ def peer_messages(data: bytes) -> None:
 
 
 def stepped(data: bytes) -> None:
-    """Whatever a stranger tells a member of a group, that goes on, with all that is committed.
+    """Whatever a stranger or another member tells a member of a group, that goes on, with all that
+    is committed.
 
-    The group "g" in the data is taken for the member's.
+    The group "g" in the data is taken for the member's, and the sources "a", "b" and "c" are.
     """
     world = World("abc")
     world.configure("a")
@@ -236,7 +237,8 @@ def stepped(data: bytes) -> None:
         target = address("abc"[len(name) % 3])
         server = world.servers[target[0]]
         group = server.ballot.group if group == "g" else group
-        batch = [messages.unpack(each, (source, "z@z"), target, group, (theirs, ours))
+        sender = address(source) if source in ("a", "b", "c") else (source, "z@z")
+        batch = [messages.unpack(each, sender, target, group, (theirs, ours))
                  for each in packed]  # fmt: skip
     except (ProtocolError, ValueError, TypeError):
         return
