@@ -1,7 +1,7 @@
-"""Cli: the door of `raft-actors`. What can't be done becomes one line and an exit status.
+"""Cli: the entry point of `raft-actors`. An error becomes one line of text and an exit status.
 
-Exit status: 0 done, 1 it could not be done now (a name taken, a tree that gave up), 2 it was asked
-for in a way that can't work (a bad name, a missing module, an unknown option), 130 Ctrl-C.
+Exit status: 0 success; 1 it failed now (a name is taken, a tree gave up); 2 the command itself is
+wrong (a bad name, a missing module, an unknown option); 130 Ctrl-C.
 The commands themselves are in `raft_actors.tools.commands`; they need the extra `shell`.
 """
 

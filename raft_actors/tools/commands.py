@@ -1,4 +1,4 @@
-"""Commands: what `raft-actors` can be asked to do. Each loads what it needs when it is asked."""
+"""Commands: the commands of `raft-actors`. Each imports what it needs when it is called."""
 
 from enum import StrEnum
 from importlib import metadata

@@ -50,7 +50,9 @@ def start_store() -> Any:
 
 
 class DemoFailed(Exception):
-    """A step did not come true in time; the message says which and what the nodes said."""
+    """A step has failed or took too long. The message names it, with the last log lines of
+    nodes.
+    """
 
 
 class Story:
@@ -86,7 +88,7 @@ class Stage(NodeProcesses):
         return self.status(name) is not None
 
     def log_ends(self) -> str:
-        """What the nodes said last, line by line."""
+        """The last lines of the nodes' logs."""
         said = []
         for name in NAMES:
             if self.log(name).exists():
@@ -97,7 +99,7 @@ class Stage(NodeProcesses):
 
 @dataclass(slots=True)
 class Clients:
-    """Writers that go on whatever happens, and remember what was acknowledged to them."""
+    """Writers that go on in spite of all faults, and remember the acknowledged writes."""
 
     addresses: list[Address]
     leader: Address
@@ -126,7 +128,9 @@ class Clients:
                 writer.join(timeout=STEP_S)
 
     def write(self, number: int) -> None:
-        """Set key after key. A write that is not acknowledged is left alone: it may be there."""
+        """Set key after key. A write that is not acknowledged is not checked: it may have
+        happened.
+        """
         count = 0
         while not self.ended.is_set():
             count += 1
@@ -289,5 +293,5 @@ def check(story: Story, stage: Stage, clients: Clients) -> int:
 
 
 def settled(answer: Any) -> Any:
-    """The answer if the state machine gave it, None if the read has to be asked again."""
+    """Return the answer if it is the state machine's; None if the read must be sent again."""
     return answer if answer == ("error", "key_not_found") or answer[0] == "ok" else None

@@ -36,11 +36,11 @@ __all__ = [
 logger = logging.getLogger("raft_actors.launch")
 
 STOP_S = 30.0
-"""A tree that has not ended by then is left behind: its threads are daemons."""
+"""How long to wait for the end of a tree. Then the process ends, for its threads are daemons."""
 
 
 class CannotLaunch(RaftError):
-    """What was asked for can't be started; `status` is the exit status that says so."""
+    """The node, module or tree can't be started; `status` is the exit status for this error."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class CannotLaunch(RaftError):
 class LaunchPlan:
     """What to launch. `sname` is the node's name without its host; `start` is module:function.
 
-    log_level  from which on the log is shown, as `logging` calls it; None: warnings and who leads
+    log_level  the lowest level of the log that is shown; None: warnings, and the present leader
     """
 
     sname: str
@@ -69,7 +69,7 @@ class LaunchPlan:
 
 @dataclass(slots=True)
 class Launched:
-    """What runs: the node's name, the module that was imported, the top of its tree."""
+    """What was started: the name of the node, the imported module, the top of its tree."""
 
     node: str
     module: ModuleType | None = None

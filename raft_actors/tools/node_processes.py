@@ -1,7 +1,7 @@
 """NodeProcesses: nodes on this machine, each a process with a directory and a log of its own.
 
-Only processes that were started here are ever signalled. They end with this process, however it
-ends, if what they start waits for the end of its standard input; see `end_with_stdin`.
+Signals are sent only to processes that were started here. If the started program calls
+`end_with_stdin`, its process ends together with this process, also if this process is killed.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class NodeProcesses:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str) -> None:
-        """Start those of these nodes that do not run."""
+        """Start these nodes; a node that runs already is left alone."""
         for name in names:
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
@@ -58,7 +58,7 @@ class NodeProcesses:
                 )  # fmt: skip
 
     def program(self, name: str) -> list[str]:  # noqa: ARG002
-        """The module that a node runs, and what it takes before the command."""
+        """Return the module that a node runs, with the arguments before the command."""
         return ["raft_actors"]
 
     def launch(self, name: str, *arguments: str) -> None:
@@ -89,13 +89,13 @@ class NodeProcesses:
                 process.stdin.close()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal; a node that has ended gets none."""
+        """Send a signal to a node, unless it has ended."""
         process = self.processes.get(name)
         if process is not None:
             process.send_signal(number)
 
     def order(self, name: str, text: str) -> None:
-        """Give the node an order that its starter takes. One that has ended misses it."""
+        """Write an order to the standard input of a node. For a node that has ended, do nothing."""
         process = self.processes.get(name)
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -127,13 +127,13 @@ class NodeProcesses:
         return [self.address(name) for name in self.names]
 
     def status(self, name: str) -> dict[str, Any] | None:
-        """What the node's peer says of itself; None if it says nothing."""
+        """Return the status of the node's peer; None if there is no answer."""
         answer = Raft.status(self.address(name))
         return answer[1] if answer[0] == "ok" else None
 
 
 def end_with_stdin() -> NoReturn:
-    """End this process when its standard input does: with the one that started it."""
+    """End this process when its standard input ends: when the process that started it has ended."""
     sys.stdin.read()
     os._exit(1)
 

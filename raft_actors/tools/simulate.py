@@ -22,7 +22,7 @@ from raft_actors.testing.simulation.shrink import shrink
 __all__ = ["run_plan", "run_simulation"]
 
 CHUNK = 20
-"""Seeds that a job plays between two words to the progress bar."""
+"""How many seeds a job plays between two updates of the progress bar."""
 TRANSCRIPT_LINES = 200
 REPORT_EVERY_S = 60.0
 """Where there is no terminal to draw a bar on."""
@@ -30,7 +30,7 @@ REPORT_EVERY_S = 60.0
 
 @dataclass(slots=True)
 class Sum:
-    """What some seeds came to. `failed` is the first one that broke a promise."""
+    """The results of some seeds. `failed` is the first seed that broke a property."""
 
     seeds: int = 0
     steps: int = 0
@@ -89,7 +89,7 @@ def chunks(first: int, seeds: int, steps: int, jobs: int) -> Iterator[Sum]:
 
 
 def run_simulation(*, seeds: int, steps: int, first: int, jobs: int) -> int:
-    """Play the seeds; return the exit status: 0 if none breaks a promise."""
+    """Play the seeds; return the exit status: 0 if no seed breaks a property."""
     console = Console(highlight=False)
     total, began, reported = Sum(), time.monotonic(), time.monotonic()
     bar = Progress(
@@ -115,9 +115,9 @@ def run_simulation(*, seeds: int, steps: int, first: int, jobs: int) -> int:
 
 
 def run_plan(path: Path) -> int:
-    """Play a kept plan; return the exit status: 0 if it breaks no promise.
+    """Play the plan in a file; return the exit status: 0 if it breaks no property.
 
-    Raises BadPlan if the file holds none.
+    Raises BadPlan if the file has no plan.
     """
     plan = kept(path)
     end = play(plan)
@@ -130,7 +130,7 @@ def run_plan(path: Path) -> int:
 
 
 def explain(console: Console, seed: int, steps: int) -> None:
-    """Say how a seed fails, what of it matters, and what happens then."""
+    """Print how a seed fails, the few fates that are needed for it, and what happens then."""
     failure = play(draw(seed, steps))
     assert isinstance(failure, Failure), "the seed does not tell the whole story"
     console.print(f"[bold red]seed {seed} fails[/] after {failure.after} of {steps} steps:")

@@ -33,13 +33,13 @@ class Dial:
     attempt         the dial that is under way
     parked          a connection that the node has dialled: it waits for the end of `attempt`
     keep_connected  dial again whenever the connection is lost (`Node.connect`)
-    waiters         who wants to know how the attempt ends
-    failures        attempts in vain since the node was last up
+    waiters         futures that get the result of the attempt
+    failures        failed attempts since the node was last up
     retry_at        when the next is allowed, on the reactor's clock; `retry` is its timer
-    looking_up      a thread is finding out where the node listens
-    number          of the last attempt, as it is told to the node
-    last_link_id    of the last connection that was up
-    outage_told     what the log says about the node since it was last up
+    looking_up      True while a thread finds out where the node listens
+    number          the number of the last attempt, which is sent to the node
+    last_link_id    the id of the last connection that was up
+    outage_told     what was logged about the node since it was last up
     """
 
     __slots__ = (
@@ -75,10 +75,10 @@ class Dial:
 class Attempt:
     """One attempt to reach a node, at one of its addresses after the other.
 
-    deadline    when it has failed, on the reactor's clock
+    deadline    when the attempt fails, on the reactor's clock
     endpoint    the address that is being tried
     endpoints   the addresses that are still to be tried
-    problems    what was wrong at those that were
+    problems    why the connection failed at each address that was tried
     """
 
     __slots__ = ("connection", "deadline", "dial", "endpoint", "endpoints", "problems")

@@ -17,7 +17,9 @@ MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:10.0.0.1 is an address of IPv4
 
 
 class Network(Generic[T]):
-    """Who comes from one network, each in order."""
+    """The members from one network, in the order in which they were added: `silent` ones have sent
+    nothing valid yet, `heard` ones have.
+    """
 
     __slots__ = ("heard", "silent")
 
@@ -29,16 +31,17 @@ class Network(Generic[T]):
         return len(self.silent) + len(self.heard)
 
     def first(self) -> T:
-        """Return the first to go."""
+        """Return the member to drop first."""
         return next(iter(self.silent or self.heard))
 
 
 class ExpiringSet(Generic[T]):
-    """Holds each member until it is removed or its time is up; then `drop(member, why)` is called.
+    """Holds each member until it is removed or its time is over; then `drop(member, why)` is
+    called.
 
-    One more than `count_max` drops one that comes from where most come from: there the oldest that
-    has said nothing of sense, else the oldest. So a flood from one place keeps nobody out who comes
-    from another, nor one of silent connections who has something to say.
+    A member beyond `count_max` drops another one, from the network with the most members: there the
+    oldest that has sent nothing valid, else the oldest. So a flood from one network keeps out no
+    member of another network, and a flood of silent connections keeps out none that sends.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class ExpiringSet(Generic[T]):
         self._drop = drop
         self._count_max = count_max
         self._timeout_s = timeout_s
-        self._due: dict[T, tuple[float, str]] = {}  # with its network; all have one time: in order
+        self._due: dict[T, tuple[float, str]] = {}  # (end of its time, network), oldest first
         self._networks: dict[str, Network[T]] = {}
         self._timer_set = False
 
@@ -67,7 +70,7 @@ class ExpiringSet(Generic[T]):
         return member in self._due
 
     def add(self, member: T, address: str) -> None:
-        """Take `member` in, which comes from the IP address `address`."""
+        """Add `member`, which comes from the IP address `address`."""
         if len(self._due) >= self._count_max:
             largest = max(self._networks.values(), key=len)
             self._end(largest.first(), "too many strangers at once")
@@ -77,7 +80,7 @@ class ExpiringSet(Generic[T]):
         self._set_timer()
 
     def heard(self, member: T) -> None:
-        """Note that `member` has said something of sense."""
+        """Record that `member` has sent something valid."""
         due = self._due.get(member)
         if due is not None:
             network = self._networks[due[1]]
@@ -113,8 +116,8 @@ class ExpiringSet(Generic[T]):
 
 
 def network_of(address: str) -> str:
-    """Return what counts as one place: an IPv4 address, or the half of an IPv6 address that names
-    its network, for a host has all of the other half to itself.
+    """Return the network of an address: an IPv4 address itself, or the first half of an IPv6
+    address, because one host may use all addresses with the same first half.
     """
     try:
         number = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])

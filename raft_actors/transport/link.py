@@ -1,7 +1,7 @@
-"""Link: one other node, connected or not: what is to be sent to it, and who waits for its answers.
+"""Link: one other node, connected or not: the frames for it, and the calls that wait for answers.
 
-Any thread may send. Only the bridge thread connects and disconnects. What was queued when a
-connection breaks is lost with it, and its calls fail: nothing is ever sent twice.
+Any thread may send. Only the bridge thread connects and disconnects. When a connection breaks, the
+queued frames are lost and the calls fail, so that nothing is sent twice.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ __all__ = ["Answer", "Link", "fail", "fail_all"]
 logger = logging.getLogger("raft_actors.node")
 
 JOINED_MAX = 4096
-"""Frames in one payload."""
+"""How many frames are joined into one payload at most."""
 LIST_HEAD_BYTES = 3
 
 
 class Calls(Protocol):
-    """Where a call is open until it is answered."""
+    """An object with the calls that are open: not answered yet."""
 
     calls: "dict[int, Answer]"
 
 
 class Answer(Future[Any]):
-    """The answer to call `number`; the call is open until it comes, or is abandoned."""
+    """The answer to call `number`. The call is open until the answer comes or is abandoned."""
 
     __slots__ = ("number", "where")
 
@@ -61,31 +61,31 @@ class Link:
         self.node = node
         self.call_numbers = itertools.count(1)
         self.calls: dict[int, Answer] = {}
-        self.is_used = False  # somebody here has sent something that was no answer
-        self.is_equal = False  # it was a node of this one's role once, or is taken for one
+        self.is_used = False  # this node has sent something to it that was no answer
+        self.is_equal = False  # it had the role of this node once, or is believed to have it
 
         # Guarded by the lock.
         self.lock = threading.Lock()
-        self.retired = False  # it takes nothing more: who wants this node makes another link
+        self.retired = False  # it accepts nothing more; the next frame for this node makes a link
         self.connection: Connection | None = None
-        self.is_guest = False  # over that connection it is a node of a lesser role than this one
+        self.is_guest = False  # in this connection the node has a lesser role than this node
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
-        self.agreed_bytes_max = frame_bytes_max  # with the node as it was when it was last up
+        self.agreed_bytes_max = frame_bytes_max  # the bound of frames in the last connection
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
-        self._rest = memoryview(b"")  # what the kernel left of the last send
+        self._rest = memoryview(b"")  # the bytes of the last send that the kernel did not take
         self._queued_bytes = 0  # in `_out` and `_rest` while connected; in `_waiting` while not
-        self._sending: Connection | None = None  # over which a thread is sending
-        self._blocked = False  # the kernel is full: the bridge thread goes on when it has room
+        self._sending: Connection | None = None  # the connection on which a thread sends now
+        self._blocked = False  # the socket's buffer is full: the bridge thread goes on later
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
-        self._unreachable_until = 0.0  # a dial failed: until then calls fail at once
+        self._unreachable_until = 0.0  # after a failed dial, calls fail at once until this time
         self._why_unreachable = ""
-        self.dial_wanted = False  # the bridge thread will see to a connection
+        self.dial_wanted = False  # the bridge thread will make a connection
         self.flush_due = False  # the bridge thread will flush, at once or a little later
 
-        # The bridge thread's own.
+        # Used by the bridge thread only.
         self.replaced: deque[bytes] = deque(maxlen=8)  # incarnations that a later one has replaced
 
     def __repr__(self) -> str:

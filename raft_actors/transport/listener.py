@@ -1,9 +1,9 @@
-"""Listener: the listening socket, and the strangers at it until they have proven themselves.
+"""Listener: the listening socket, and its *strangers*: connections that are not authenticated yet.
 
-Strangers are few (`strangers_max`; one more drops another, see `ExpiringSet`), have little time
-(`handshake_s`) and hold little memory (one handshake message). Each that is dropped gets one log
-line; a flood of them gets one a second, which counts the others. What those who are here have to
-say is read before others are taken in.
+Strangers are bounded in number (`strangers_max`; one more drops another, see `ExpiringSet`), in
+time (`handshake_s`) and in memory (one handshake message). Each dropped one is logged; of a flood
+one is logged each second, with the number of the others. The messages of present strangers are read
+before new connections are accepted.
 """
 
 import logging
@@ -50,7 +50,7 @@ class LogLimit:
 
 
 class Listener:
-    """Takes connections in and bounds their number and their time. Bridge thread only."""
+    """Accepts connections, and bounds their number and their time. Bridge thread only."""
 
     def __init__(
         self,

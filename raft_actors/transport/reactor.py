@@ -25,13 +25,17 @@ WRITE = selectors.EVENT_WRITE
 OnReady = Callable[[int], None]
 
 AWAY_S_MAX = 0.02
-"""Longer than any disk sync that goes well, and far from what a peer or a person would notice."""
+"""How long a driving thread may be away before the keeper takes over: longer than a normal disk
+sync, and too short for a peer or a person to notice.
+"""
 NOT_YET, DRIVING = -math.inf, math.inf
-"""Values of `_away_since` that are no time: no thread has driven the reactor yet; one does now."""
+"""Values of `_away_since` that are no time. NOT_YET: no thread has run the rounds yet. DRIVING: a
+thread runs them now.
+"""
 
 
 class ReactorTimer:
-    """Work that is due later. `cancel` may come too late, never too early."""
+    """Work that is due later. `cancel` does nothing if the work has begun."""
 
     __slots__ = ("work",)
 
@@ -68,8 +72,8 @@ class Reactor:
         self._waker.setblocking(False)
         self.watch(self._alarm, READ, self._on_alarm)
         self._role_lock = threading.Lock()  # held by the thread that runs the rounds
-        self._driver: int | None = None  # its ident
-        self._wanted = False  # another thread would like to drive: the keeper lets go
+        self._driver: int | None = None  # the ident of this thread
+        self._wanted = False  # another thread wants to run the rounds, so the keeper stops
         self._away_since = (
             NOT_YET  # when a thread last left `run_rounds_until`, or the keeper let go
         )
@@ -78,13 +82,14 @@ class Reactor:
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
-        """Raises RuntimeError when the system has no thread left; then `stop` closes all."""
+        """Start the keeper. Raises RuntimeError when the system has no thread left; `stop` closes
+        everything then too.
+        """
         start_thread(self._thread)
 
     def stop(self, last_work: Callable[[], None], timeout_s: float) -> None:
-        """Run `last_work` on the thread, end it, and wait for that, unless this is the thread.
-
-        May be called again, by one whom a Ctrl-C has interrupted in it.
+        """Run `last_work` on the reactor's thread, and end this thread. Wait for its end, unless
+        the caller is this thread. It may be called again after a Ctrl-C has interrupted it.
         """
 
         def stop() -> None:
@@ -103,15 +108,16 @@ class Reactor:
             self._thread.join(timeout_s)
 
     def forget(self) -> None:
-        """In a forked child: close its copies of what is watched, which would keep connections and
-        ports in use when the parent has ended. To unwatch them would be felt by the parent.
+        """In a forked child: close its copies of the watched sockets. Open copies would keep
+        connections and ports in use when the parent has ended. The sockets are not unwatched,
+        because the parent would lose its watches too.
         """
         for key in tuple((self._selector.get_map() or {}).values()):
             key.fileobj.close()  # type: ignore[union-attr]
         self._close()
 
     def is_current(self) -> bool:
-        """Say whether the caller runs on the thread that runs the rounds."""
+        """Return whether the calling thread is the one that runs the rounds."""
         return self._driver == threading.get_ident()
 
     def post(self, work: Callable[[], None]) -> None:
@@ -120,7 +126,7 @@ class Reactor:
         self.wake()
 
     def wake(self) -> None:
-        """Have the thread that runs the rounds look around, if it sleeps. From any thread."""
+        """Wake the thread that runs the rounds, if it sleeps. Any thread may call it."""
         if not self._woken and self._driver != threading.get_ident():
             try:
                 self._woken = True
@@ -132,15 +138,15 @@ class Reactor:
                 raise
 
     def wake_driver(self) -> None:
-        """As `wake`, where it is for the thread in `run_rounds_until` alone."""
+        """As `wake`, but only for a thread in `run_rounds_until`."""
         if self._away_since == DRIVING:
             self.wake()
 
     def run_rounds_until(self, until: Callable[[], bool]) -> None:
-        """Run rounds on this thread until `until()`, instead of waiting for the same elsewhere.
+        """Run rounds on this thread until `until()` is true, instead of waiting for it idly.
 
-        For one thread, and the same each time. Who makes `until` true calls `wake_driver` after.
-        Returns at once when the reactor has been stopped.
+        Only one thread may call it, the same each time. A thread that makes `until` true calls
+        `wake_driver` afterwards. Returns at once when the reactor has been stopped.
         """
         if self._stopping:
             return
@@ -181,7 +187,7 @@ class Reactor:
             self._selector.unregister(sock)
 
     def _keep(self) -> None:
-        """The keeper's life: drive whenever nobody else does."""
+        """What the keeper does: run the rounds while no other thread does."""
         while not self._stopping:
             away_s = time.monotonic() - self._away_since
             if away_s >= AWAY_S_MAX:  # too long, or there was none: do its work
@@ -228,9 +234,11 @@ class Reactor:
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
 
     def _on_alarm(self, _events: int) -> None:
-        """Empty the socket first: who wakes in between sends nothing, for this round sees to it.
+        """Empty the socket, and then clear the flag. A thread that calls `wake` in between sends no
+        byte, and this round does its work.
 
-        The other way round its byte would be taken with the others, and nobody could wake any more.
+        In the other order, the byte of such a thread would be read here while the flag is set, and
+        no later `wake` would send a byte.
         """
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(64)

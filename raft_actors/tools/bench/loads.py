@@ -1,4 +1,4 @@
-"""Loads: what a client process does to a cluster for a while, and what came of it."""
+"""Loads: the operations that a client process sends to a cluster for some time, and the results."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ WORKS = {
 
 @dataclass(slots=True)
 class Measured:
-    """What came of a load: operations in `seconds`, and each one's latency in seconds."""
+    """The result of a load: operations in `seconds`, and the latency of each in seconds."""
 
     count: int = 0
     seconds: float = 0.0

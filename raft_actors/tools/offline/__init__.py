@@ -1,1 +1,1 @@
-"""Offline: what can be done with the data directory of a peer that is stopped."""
+"""Offline: the tools for the data directory of a stopped peer."""

@@ -43,12 +43,12 @@ PART_BYTES = 256 * 1024
 
 
 def export_backup(store: DurableStore[Any], path: Path) -> BackupHeader:
-    """Write all that a stopped peer knows to `path`: its newest snapshot, and the log after it.
+    """Write the data of a stopped peer to `path`: its newest snapshot, and the log after it.
 
-    Also entries that may never have been committed: nobody can tell from one directory.
+    The log may have entries that were never committed: one directory alone does not show which.
     Raises StoreError, StoreCorrupt, CannotForce.
     """
-    refuse_name(path)  # before reading takes long
+    refuse_name(path)  # first, because reading may take long
     if problems := examine(store).problems:  # before `recover` makes of them what a start would
         what = problems[0].replace(f"; {REJOIN}", "")
         raise StoreCorrupt(
@@ -136,7 +136,7 @@ def drafted(directory: Path) -> Iterator[Path]:
                 f"{directory} is there already: a backup is restored to a new directory"
             )
         draft = directory.with_name(f"{directory.name}.importing")
-        shutil.rmtree(draft, ignore_errors=True)  # of an import that was killed: nobody's yet
+        shutil.rmtree(draft, ignore_errors=True)  # left by an import that was killed
         try:
             yield draft
             draft.rename(directory)

@@ -1,4 +1,4 @@
-"""Entries: those of a log, for people and for programs; also what of them is none."""
+"""Entries: shows the entries of a log to people and programs, also damaged ones."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict
 
 
 def is_entry(entry: bytes) -> bool:
-    """Tell whether it has all parts of an entry, and a kind that is known here."""
+    """Return whether the bytes have all parts of an entry, and a kind that this version knows."""
     if len(entry) < HEADER.size + CHECKSUM_BYTES or kind_of(entry) not in KIND_NAMES:
         return False
     try:
@@ -50,7 +50,7 @@ def is_entry(entry: bytes) -> bool:
 
 
 def damage_in(index: int, entry: bytes) -> str:
-    """Return what is wrong with an entry, as "entry 7 ..." goes on; nothing if it is sound."""
+    """Return what is wrong with an entry, as a text after "entry 7"; "" if nothing is wrong."""
     if first_damaged([entry], index):
         return "is not what its leader wrote there: its checksum is wrong"
     if not is_entry(entry):

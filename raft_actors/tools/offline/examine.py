@@ -1,8 +1,9 @@
-"""Examine: read all that a stopped peer's directory holds, and say what of it can't be true.
+"""Examine: reads everything in the directory of a stopped peer, and reports damage.
 
-The log is read once, whole, in parts. What a store checks by itself is found because everything is
-read: RocksDB's checksums, ours of LMDB's values, and each entry's own. Besides, terms never fall
-along a log (Raft §5.4.1), none is above the ballot's, and each configuration names the one before.
+The whole log is read once, in parts. Because everything is read, all checksums are checked: those
+of RocksDB, those that this library adds to values in LMDB, and that of each entry. Other checks:
+the terms in a log never fall (Raft §5.4.1), no term is above that of the ballot, and each
+configuration names the one before it.
 """
 
 import json
@@ -30,8 +31,8 @@ class Examined:
     kinds           how many entries of each kind
     configurations  those in the log, oldest first
     snapshots       the whole ones, oldest first
-    notes           what is worth knowing and no damage
-    problems        what is damage
+    notes           remarks that are no damage
+    problems        the damage
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Audit: what the recorded calls and the replicas' own states say when all is over."""
+"""Audit: compares the recorded calls with the states of the replicas at the end."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -18,16 +18,16 @@ States = dict[str, dict[str, list[Any]]]
 
 @dataclass(slots=True)
 class Audit:
-    """What was found. Only `passed` is a pass.
+    """The result of an audit. The run has passed only if `passed` is true.
 
-    acknowledged  how many changes were acknowledged, and so looked for in every replica
-    lost          acknowledged, and missing in a replica
-    doubled       applied twice
-    undead        refused, and applied nonetheless
-    diverged      keys whose values are not the same everywhere
-    staleness     what the stale reads showed
-    verdicts      of the keys whose history no order explains, or that were too hard to judge
-    troubles      whatever else must not happen, in words
+    acknowledged  how many changes were acknowledged, and therefore searched in every replica
+    lost          changes that were acknowledged, and are missing in a replica
+    doubled       changes that were applied twice
+    undead        changes that were refused, and applied all the same
+    diverged      keys whose values differ between replicas
+    staleness     the result for the stale reads
+    verdicts      for the keys whose history is not linearizable, or could not be decided
+    troubles      other things that must not happen, as texts
     """
 
     acknowledged: int = 0
@@ -45,7 +45,7 @@ class Audit:
         return self.acknowledged > 0 and not self.findings()
 
     def findings(self) -> list[str]:
-        """Everything that speaks against it, a line each."""
+        """All faults that were found, one line for each."""
         findings = list(self.troubles)
         for what, items in (
             ("acknowledged and lost", self.lost),

@@ -1,7 +1,8 @@
-"""Counting: clients that increment one counter by handles, and know what it must be in the end.
+"""Counter clients: clients that increment one counter by `Cluster`, and know its value at the end.
 
-Each counts what was answered. What is reported as unknown is settled by `outcome`, as soon as that
-gets an answer: the counter must be what was answered, plus what of the unknown did happen.
+Each client counts the answered increments. An increment with an unknown outcome is settled by
+`outcome` as soon as that gets an answer. The counter must be the number of answered increments,
+plus the number of those with an unknown outcome that turned out to have happened.
 """
 
 import threading

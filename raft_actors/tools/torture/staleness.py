@@ -13,11 +13,12 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass(slots=True)
 class Staleness:
-    """What the stale reads of a history showed.
+    """The result for the stale reads of a history.
 
     reads   how many were answered
-    behind  how many of them missed something that had been acknowledged when they began
-    staler  those that missed something acknowledged before their bound, or saw what never was
+    behind  how many of them missed a write that was acknowledged before they began
+    staler  the reads that missed a write acknowledged before their bound, or returned a value that
+            was never written
     """
 
     reads: int = 0

@@ -1,15 +1,15 @@
 """Unknown outcomes: what is certain about them, before any search.
 
-A call whose outcome is unknown may happen at any time, so a search would have to try it at every
-place. But each value is written by one call only, and whoever meets a value says so: `read` and
-an answered `cas` tell what they found. Hence:
+A call with an unknown outcome may happen at any time, so a search would have to try it at every
+place. But each value is written by one call only, and the answers of `read` and `cas` show which
+value they found. Hence:
 
-- A value that somebody met was written, and at the latest when the first who met it had his
-  answer. Its call is as good as acknowledged then.
-- A value that nobody met may as well not have been written: taken out of an order, it leaves
-  what everyone saw. Its call is dropped.
+- If a call found a value, this value was written before the answer of the first call that found it.
+  The call that wrote it counts as acknowledged at that time.
+- If no call found a value, it may as well not have been written: without it, all answers stay the
+  same. The call that wrote it is dropped.
 
-What remains has an end, so that a history falls into small parts at its quiet moments.
+Then every call has an end, so a history can be cut into small parts at moments without calls.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
-"""Replay: traces of a cluster, checked against the rules of the Raft paper's Figure 2.
+"""Trace check: checks the traces of a cluster against the rules of the Raft paper's Figure 2.
 
-It shares no code with the core: it is the second opinion.
+It shares no code with the core, so a bug of the core is not repeated here.
 """
 
 from raft_actors.tools.trace_check.cluster import Report, check

@@ -22,20 +22,24 @@ Disk = tuple[Address, int]
 
 
 class PeerState:
-    """What is known of one peer, from run to run.
+    """What is known of one peer, over all its runs.
 
-    disk      the log as it was saved; `ballot` likewise, (term, vote)
+    disk      the log as it was saved
+    ballot    (term, vote) as it was saved
     log       the log in memory
-    commit    the highest commit index of the lines so far; `applied` likewise
+    commit    the highest commit index of the lines so far
+    applied   the highest applied index of the lines so far
     offered   (index, term) of the snapshots that leaders have sent
-    accepted  the newest (term, index) up to which a leader has proven the log to be its own
-    incarnation  of its data directory
-    claimed   the newest (term, index) that a leader was told to be saved
-    heard     when a leader spoke last, by the peer's own clock
-    promised_until  by the same clock: a leader's lease may rest on it
-    promises  for each term, who promised a vote in it; `promised` whom it may promise one itself
-    voters    whose votes counted before the line: by the log, or by a founder's word
-    before    the line before; `what` is the line that is judged, at `place`
+    accepted  the newest (term, index) up to which the log is known to be that of a leader
+    incarnation  the incarnation of the data directory
+    claimed   the newest (term, index) that the peer has acknowledged as saved to a leader
+    heard     when the peer last received a message of a leader, by its own clock
+    promised_until  until when the peer has promised to vote for no other, by the same clock
+    promises  for each term, the peers that promised a vote in it
+    promised  (candidate, term): the votes that this peer was asked to promise
+    voters    the peers whose votes counted before the line: by the log, or by a founder's message
+    before    the line before
+    what      the line that is judged, at `place`
     """
 
     before: dict[str, Any]
