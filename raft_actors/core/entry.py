@@ -1,21 +1,23 @@
-"""Entry: one immutable `bytes` frame, made once by a leader and moved unread until applied.
+"""Entry: one immutable `bytes` frame. A leader makes it once; it is sent and saved as it is, and
+decoded to be applied.
 
     offset  0   8  term, big-endian
             8   1  kind: NOOP, COMMAND, CONFIG or VERSION
-            9   8  session  } the request id that the client gave the command; of no session
-           17   8  sequence } if that is 0
-           25   8  time: what the leader's clock said, milliseconds since 1970, 0 to TIME_MAX
-           33   2  bytes of the extensions, mostly 0
-           35   -  extensions: rows of a tag, 2 bytes, a size, 2 bytes, and as many bytes. Who does
-                   not know a tag keeps it as it is
+            9   8  session  } the request id that the client gave the command; session 0 means
+           17   8  sequence } that there is no session
+           25   8  time of the leader's clock, milliseconds since 1970, 0 to TIME_MAX
+           33   2  number of bytes of the extensions, mostly 0
+           35   -  extensions, each with a tag, 2 bytes, a size, 2 bytes, and as many bytes. A peer
+                   that does not know a tag keeps the extension unchanged
             -   -  payload: the command, configuration or machine version, encoded
-            -   4  checksum, little-endian: CRC-32 of all before it, begun with the entry's index
+            -   4  checksum, little-endian: CRC-32 of all bytes before it, started with the entry's
+                   index
 
-Frames are compared as bytes: two entries with one index and one term are the same (Raft §5.3).
+Frames are compared as bytes: two entries with the same index and term are equal (Raft §5.3).
 
-The checksum is the leader's, and goes wherever the entry goes: so whoever takes an entry in, sends
-it or applies it knows that it is what the leader wrote, at the index where the leader wrote it, and
-trusts no disk and no wire between (docs/decisions/checksums.md).
+The leader makes the checksum, and the checksum stays with the entry. So every peer that writes,
+sends or applies an entry can check that the leader wrote these bytes at this index, and need not
+trust a disk or a network (docs/decisions/checksums.md).
 """
 
 from struct import Struct
@@ -32,7 +34,8 @@ TERM_BYTES = 8
 VERSION_BYTES = 4
 CHECKSUM_BYTES = 4
 TIME_MAX = 253_402_300_799_999
-"""The end of the year 9999, also for a clock that shows more: what looks later is damage."""
+"""The end of the year 9999. A clock that shows a later time is taken for this one, so an entry with
+a later time is damaged."""
 HEADER = Struct(">QBQQQH")
 REQUEST = Struct(">QQ")
 REQUEST_TO_SIZE = Struct(">QQQH")
@@ -41,8 +44,8 @@ TAG_AND_SIZE = Struct(">HH")
 CHECKSUM = Struct("<I")
 
 RESIDUE = 0x2144DF1C
-"""The CRC-32 of any bytes that are followed by their own CRC-32, whatever it began with: so a check
-is one call, and nothing is cut off a frame for it."""
+"""The CRC-32 of any bytes that end with their own CRC-32, whatever value both were started with. So
+a check is one call for the whole frame."""
 
 RequestId = tuple[int, int]
 """(session, sequence), both below 2**64."""
@@ -52,14 +55,14 @@ def encode(
     term: int, kind: int, payload: bytes = b"", request: RequestId = (0, 0), time_ms: int = 0, *,
     index: int, extensions: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """Return the frame of the entry at `index`. `extensions` are rows as they are said above."""
+    """Return the frame of the entry at `index`. `extensions` are encoded, see above."""
     content = HEADER.pack(term, kind, *request, time_ms, len(extensions)) + extensions + payload
     return content + CHECKSUM.pack(crc32(content, index))
 
 
 def first_damaged(entries: list[bytes], first: int) -> int:
-    """Return the index of the first of `entries`, which begin at `first`, that is not what a leader
-    wrote there; 0 if each is.
+    """Return the index of the first entry with a wrong checksum, which is not what a leader wrote
+    at this index; 0 if there is none. `entries` begin at the index `first`.
     """
     for index, frame in enumerate(entries, first):
         if crc32(frame, index) != RESIDUE:
@@ -68,7 +71,7 @@ def first_damaged(entries: list[bytes], first: int) -> int:
 
 
 def version_bytes(version: int) -> bytes:
-    """Return a VERSION entry's payload: from it on the group's machines run as `version`."""
+    """Return the payload of a VERSION entry: after it the state machines run as `version`."""
     return version.to_bytes(VERSION_BYTES, "big")
 
 
@@ -94,7 +97,7 @@ def payload_of(frame: bytes) -> bytes:
 
 
 def payload_at(frame: bytes) -> int:
-    """Return where the payload begins, and the extensions end."""
+    """Return the offset at which the extensions end and the payload begins."""
     size: int = SIZE.unpack_from(frame, HEADER.size - SIZE.size)[0]
     return HEADER.size + size
 
@@ -106,7 +109,7 @@ def command_of(frame: bytes) -> tuple[bytes, RequestId, int]:
 
 
 def extensions_of(frame: bytes) -> list[tuple[int, bytes]]:
-    """Return (tag, value) of each extension. Raises ValueError where they are no rows of those."""
+    """Return (tag, value) of each extension. Raises ValueError for extensions of another form."""
     at, end = HEADER.size, payload_at(frame)
     found: list[tuple[int, bytes]] = []
     if end > len(frame) - CHECKSUM_BYTES:

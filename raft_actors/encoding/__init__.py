@@ -1,27 +1,30 @@
-"""Terms: values as bytes and back, equal and of the same type, in every part.
+"""Encoding: values as bytes and back. The decoded value is equal to the first one, and every part
+of it has the same type.
 
-A term is None, a bool, an int of any size, a float, a str, bytes, a date, time, datetime,
-timedelta, timezone or ZoneInfo, or a list, tuple, dict, set or frozenset of terms. Exactly these
-types: what is only derived from one (an IntEnum, a namedtuple, an OrderedDict) is refused, for it
-could not come back as what it was.
+A value that can be encoded is called a term: None, a bool, an int of any size, a float, a str,
+bytes, a date, time, datetime, timedelta, timezone or ZoneInfo, or a list, tuple, dict, set or
+frozenset of terms. Only exactly these types: an object of a subclass (an IntEnum, a namedtuple, an
+OrderedDict) is refused, because it would not come back as the same type.
 
 The bytes are msgpack, in one of two forms:
 
     plain     msgpack; every array is a tuple; ext 0 is an int beyond 64 bits
-    marked    0xC1, a byte msgpack never uses; then the same, in which an array that begins with
-              a mark (ext 1 to 9, empty) is not a tuple but what the mark says: a list, a set ...
+    marked    0xC1, with which msgpack never begins; then the same as plain, but an array that
+              begins with a mark (ext 1 to 9, empty) is of the mark's type: a list, a set ...
 
-Most commands and replies are plain, and for those both ways stay in C (docs/decisions/encoding.md).
-Equal sets give equal bytes. A dict keeps its order. Safe to call from any thread.
+Most commands and replies are plain; these are encoded and decoded by msgpack's C code alone
+(docs/decisions/encoding.md). Equal sets give equal bytes. A dict keeps its order. All functions may
+be called from any thread.
 
-What travels (`dumps`, `loads`) has bounds that what is kept (`dumps_stored`, `loads_stored`) has
-not, for a state may be more than the commands that made it. Whether bytes of the log can be read,
-and a reply to them be written, does not depend on the machine: a time zone that it doesn't know is
-an `UnknownZone` there, and with `check_hashes=False` no hashes are looked at.
+Values that are sent (`dumps`, `loads`) have bounds. Values that are only stored (`dumps_stored`,
+`loads_stored`) have wider ones, because a state may be larger than the commands that made it.
+Whether a replica can read bytes of the log, and encode a reply to them, must not depend on the
+host. So an unknown time zone becomes an `UnknownZone`, and with `check_hashes=False` hashes are not
+checked.
 
-`marks` and `zones` hold what there is besides msgpack's own types; `writing` makes the bytes and
-`reading` the values; `bounds` says what a stranger's bytes may cost; `refusals` names the part of a
-value that is no term.
+`marks` and `zones` have the types that msgpack does not have; `writing` makes bytes of values,
+`reading` values of bytes; `bounds` limits the cost of bytes from foreign programs; `refusals` finds
+the part of a value that is no term.
 """
 
 from typing import Any
@@ -47,12 +50,13 @@ __all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "STORED_DEPTH_MAX", "Unkn
 
 
 def dumps(value: Any, what: str = "command", *, check_hashes: bool = True) -> bytes:
-    """Encode a term that travels. `what` is how messages call it: `command[1]["key"]: a socket
-    can't ...`. `check_hashes`: see `loads`.
+    """Encode a term that is sent. `what` is its name in error messages: `command[1]["key"]: a
+    socket can't ...`. `check_hashes`: see `loads`.
 
-    Raises TypeError for a part that is no term, and ValueError for a str with a lone surrogate, for
-    a value that contains itself or is nested deeper than `DEPTH_MAX`, and for keys that are ints
-    beyond 64 bits or have equal hashes by the thousand; RecursionError where little stack is left.
+    Raises TypeError for a part that is no term. Raises ValueError for a str with a lone surrogate,
+    for a value that contains itself or is nested deeper than `DEPTH_MAX`, for keys that are ints
+    beyond 64 bits, and for thousands of keys with equal hashes. Raises RecursionError if little of
+    the stack is left.
     """
     kind = type(value)
     if (kind is tuple and ATOMS.issuperset(map(type, value))) or kind in ATOMS:
@@ -64,48 +68,49 @@ def dumps(value: Any, what: str = "command", *, check_hashes: bool = True) -> by
 
 
 def dumps_stored(value: Any, what: str = "state") -> bytes:
-    """As `dumps`, for what a program keeps and tells of itself: nested up to `STORED_DEPTH_MAX`,
-    and with any keys.
+    """Encode a term that is stored, or made by this library itself. Like `dumps`, but the term may
+    be nested up to `STORED_DEPTH_MAX`, and have any keys.
     """
     return written(value, what, stored=True, check_hashes=False)
 
 
 def loads(data: bytes | memoryview, *, check_hashes: bool = True) -> Any:
-    """Decode what `dumps` made.
+    """Decode the bytes of `dumps`.
 
-    check_hashes  whether keys of equal hashes by the thousand are refused. A replica reads a
-                  command without that check, for strings have other hashes in each process: it
-                  was made before the command was in the log
+    check_hashes  whether thousands of keys with equal hashes are refused. A replica decodes the
+                  commands of the log without this check, because strings have other hashes in each
+                  process. The check was made before the command was in the log
 
-    The bytes may come from a stranger: only terms come out, nothing is executed, and memory and
-    time stay in proportion to `len(data)`, whatever is claimed inside.
+    The bytes may come from a foreign program: the result is always a term, nothing is executed, and
+    memory and time stay in proportion to `len(data)`, whatever lengths the bytes claim.
 
-    Raises ValueError if `data` is anything but exactly one term within the bounds of `dumps`; and
-    HostError if a moment of a time zone that is not known here is a key, or a member of a set.
+    Raises ValueError if `data` is not exactly one term within the bounds of `dumps`. Raises
+    HostError if a key, or a member of a set, is a datetime with a time zone that this host does not
+    know.
     """
     return decoded(data, stored=False, check_hashes=check_hashes)
 
 
 def loads_stored(data: bytes | memoryview) -> Any:
-    """Decode what `dumps_stored` made, or `dumps`. Raises ValueError for anything else."""
+    """Decode the bytes of `dumps_stored` or `dumps`. Raises ValueError for other bytes."""
     return decoded(data, stored=True, check_hashes=False)
 
 
 def may_have_many_keys(data: bytes) -> bool:
-    """Tell whether so many keys may be in a term that `loads` would look at their hashes."""
+    """Tell whether a term may have so many keys that `loads` would check their hashes."""
     return len(data) > SMALL and any(head in data for head in LONG_HEADS)
 
 
 def unknown_zones(data: bytes) -> list[str]:
-    """Return the keys of the time zones in a term that this machine doesn't know.
+    """Return the names of the time zones in a term that this host does not know.
 
-    Raises ValueError as `loads` does, if there is a time zone in it at all.
+    Decodes the term only if there is a time zone in it; then raises ValueError like `loads`.
     """
     if ZONEINFO_SIGN not in data:
         return []
     reader = Reader(stored=False, check_hashes=True)
     try:
         decoded(data, stored=False, check_hashes=True, reader=reader)
-    except HostError:  # a moment of such a zone is a key, whose hash needs the offset
+    except HostError:  # a datetime with such a zone is a key, and its hash needs the offset
         return reader.unknown
     return reader.unknown

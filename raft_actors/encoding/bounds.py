@@ -1,4 +1,4 @@
-"""Bounds: how deep a term nests, and what its keys and lengths may cost who reads it."""
+"""Bounds: how deep a term may be nested, and how much its keys and lengths may cost its reader."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -14,28 +14,28 @@ __all__ = ["ARRAY_TRUSTED", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "LONG_HEADS", "SM
            "STORED_DEPTH_MAX", "check_depth", "check_keys", "check_lengths",
            "refuse_equal_hashes"]  # fmt: skip
 
-DEPTH_MAX = 100  # containers within containers, of what travels
-STORED_DEPTH_MAX = 150  # of what is kept; each takes four of Python's thousand calls
+DEPTH_MAX = 100  # levels of containers in a term that is sent
+STORED_DEPTH_MAX = 150  # in a stored one; each level takes 4 of the 1,000 calls that Python allows
 INT_MIN, INT_MAX = -(1 << 63), (1 << 64) - 1
-"""Of ints that are keys. Larger ones have equal hashes by the thousand, if somebody wants it."""
+"""Bounds of ints that are keys. Beyond them it is easy to choose thousands with equal hashes."""
 KEYS_UNCHECKED_MAX = 1000
-"""So many keys are looked at for equal hashes."""
+"""With more keys than this, their hashes are checked."""
 COMPARISONS_MAX = 1 << 20
-"""What equal hashes may cost: some hundredths of a second."""
+"""Most comparisons because of equal hashes: they take some hundredths of a second."""
 SMALL = 4096
-"""Bytes that hold too few keys for equal hashes to cost anything."""
+"""So few bytes have too few keys to cost anything, even if all hashes are equal."""
 LONG_HEADS = b"\xdc", b"\xdd", b"\xde", b"\xdf"
-"""What begins an array or a map of more than 15 items."""
-ARRAY_TRUSTED = 1024  # items an array may claim unchecked: msgpack makes room for them at once
+"""The first bytes of an array or a map with more than 15 items."""
+ARRAY_TRUSTED = 1024  # items that an array may claim unchecked: msgpack allocates for all at once
 NOT_HEADS = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
-"""What never begins an array or a map."""
+"""The bytes with which no array or map begins."""
 
 
 def check_lengths(data: bytes | memoryview) -> None:
-    """Walk over `data` without building anything: what arrays claim to hold must be there.
+    """Raise ValueError if an array in `data` claims more items than there are. Nothing is built.
 
-    msgpack makes room for as many items as an array claims before it has read one, and arrays
-    nest: a few kilobytes could claim gigabytes.
+    msgpack allocates memory for as many items as an array claims before it has read one. Arrays may
+    be nested, so a few kilobytes could make it allocate gigabytes.
     """
     walker = Unpacker(max_buffer_size=len(data))
     walker.feed(memoryview(data)[1:] if data[0] == MARKED else data)
@@ -46,8 +46,8 @@ def check_lengths(data: bytes | memoryview) -> None:
 
 
 def refuse_equal_hashes(keys: Collection[Any]) -> None:
-    """Raise ValueError for keys that would be compared with each other for long: they have equal
-    hashes, as keys have by chance only a few times. In another process they may have others.
+    """Raise ValueError for keys of which so many have equal hashes that comparing them takes long.
+    By chance only a few keys do. In another process the same keys may have other hashes.
     """
     counts = Counter(map(hash, keys)).values()
     if sum(count * count for count in counts) > max(COMPARISONS_MAX, 64 * len(keys)):
@@ -55,7 +55,9 @@ def refuse_equal_hashes(keys: Collection[Any]) -> None:
 
 
 def check_keys(value: Any) -> None:
-    """Raise ValueError for an int beyond 64 bits that is a key or a member of a set, or in one."""
+    """Raise ValueError for an int beyond 64 bits that is, or is a part of, a key of a dict or a
+    member of a set.
+    """
     waiting = [(value, False)]
     while waiting:
         part, is_key = waiting.pop()
@@ -73,11 +75,11 @@ def check_keys(value: Any) -> None:
 
 
 def check_depth(data: bytes | memoryview, value: Any) -> None:
-    """Raise ValueError if what was read from `data` is deeper than `dumps` would make it."""
+    """Raise ValueError if `value`, which was read from `data`, is deeper than `dumps` allows."""
     if len(data) <= DEPTH_MAX or (type(value) is tuple and ATOMS.issuperset(map(type, value))):
         return
     if len(bytes(data).translate(None, NOT_HEADS)) <= DEPTH_MAX:
-        return  # it has no more containers than that
+        return  # the whole value has at most so many containers
     layer = [value] if type(value) in CONTAINERS else []
     for _ in range(DEPTH_MAX):
         values = [each.values() for each in layer if type(each) is dict]

@@ -1,4 +1,4 @@
-"""Marks: what an array of msgpack is, where it is not a tuple."""
+"""Marks: the types of msgpack arrays that are no tuples."""
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
@@ -20,7 +20,7 @@ CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 
 
 class Mark:
-    """What an array that begins with it is instead of a tuple."""
+    """The first item of an array that is no tuple; it says of which type the value is."""
 
     __slots__ = ("build", "sign")
 

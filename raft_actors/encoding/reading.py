@@ -1,4 +1,6 @@
-"""Reading: a mark counts only at the head of an array; anywhere else the bytes are wrong."""
+"""Reading: bytes to values. A mark may only be the first item of an array; otherwise the bytes are
+invalid.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -63,13 +65,13 @@ def unpack(
 ) -> Any:
     return unpackb(
         data,
-        # With a hook, lists: msgpack without its C extension makes tuples of what hooks return.
+        # With a hook use lists: msgpack without its C extension makes tuples of the hook's results.
         use_list=read_array is not None,
         list_hook=read_array,
         object_pairs_hook=read_pairs,
         ext_hook=read_ext,
         strict_map_key=False,
-        timestamp=3,  # a stranger's ext -1 becomes a datetime, which is a term
+        timestamp=3,  # ext -1, which `dumps` never writes, becomes a datetime, which is a term
         max_array_len=array_max,
     )
 
@@ -81,7 +83,7 @@ def read_whole(code: int, data: bytes) -> int:
 
 
 class WholeMet(Exception):
-    """There is an int beyond 64 bits: its place is to be looked at."""
+    """The value has an int beyond 64 bits: `Reader` must check whether it is a key."""
 
 
 def meet_whole(_code: int, _data: bytes) -> int:
@@ -89,13 +91,13 @@ def meet_whole(_code: int, _data: bytes) -> int:
 
 
 class Reader:
-    """Reads one value, and looks at what a stranger may have put there.
+    """Reads one value, and checks it, as a foreign program may have made the bytes.
 
-    stored        whether the value was kept here, and may be what does not travel
-    check_hashes  whether keys of equal hashes are refused
-    open_marks    marks met that head no array yet: it must end at 0
+    stored        whether the value was stored, so that the bounds of sent values don't apply
+    check_hashes  whether too many keys with equal hashes are refused
+    open_marks    number of marks that are not yet the first item of an array: must be 0 at the end
     whole         whether there was an int beyond 64 bits
-    unknown       keys of the time zones that are not known here
+    unknown       names of the time zones that this host does not know
     """
 
     __slots__ = ("check_hashes", "open_marks", "stored", "unknown", "whole")

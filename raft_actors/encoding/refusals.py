@@ -1,4 +1,6 @@
-"""Refusals: the part of a value that is no term, looked for after a failure only: it is slow."""
+"""Refusals: finds the part of a value that is no term, for the error message. The search is slow,
+so it is made only after the encoding has failed.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, time
@@ -21,7 +23,7 @@ def written(value: Any, what: str, *, stored: bool, check_hashes: bool) -> bytes
 def explained(
     error: Exception, value: Any, what: str, *, stored: bool, check_hashes: bool
 ) -> Exception:
-    """The same complaint, naming the part: the innermost that can't be encoded on its own."""
+    """Return `error` with a message that names the innermost part that can't be encoded."""
     if isinstance(error, TooDeep):
         levels = STORED_DEPTH_MAX if stored else DEPTH_MAX
         return ValueError(
@@ -59,5 +61,5 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
 def named(key: Any) -> str:
     try:
         return shortened(key)
-    except ValueError:  # an int of more digits than this process wants to see
+    except ValueError:  # an int with more digits than Python writes as text, see `machine.digits`
         return "..."

@@ -1,4 +1,6 @@
-"""Writing: a value is lowered to atoms, tuples and dicts, which msgpack packs in one go."""
+"""Writing: values to bytes. A value is lowered: made into atoms, tuples and dicts, which msgpack
+packs with one call.
+"""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -36,7 +38,7 @@ __all__ = ["TooDeep", "encode"]
 
 
 class TooDeep(ValueError):
-    """A value has more than DEPTH_MAX levels, perhaps because it contains itself."""
+    """A value has too many levels, maybe because it contains itself."""
 
 
 def encode(value: Any, *, stored: bool, check_hashes: bool) -> bytes:
@@ -51,8 +53,8 @@ def encode(value: Any, *, stored: bool, check_hashes: bool) -> bytes:
 class Writer:
     """Lowers one value.
 
-    stored        whether it is kept here, and may be what does not travel
-    check_hashes  whether keys of equal hashes are refused
+    stored        whether the value is to be stored, so that the bounds of sent values don't apply
+    check_hashes  whether too many keys with equal hashes are refused
     marked        whether any mark was needed
     whole         whether there was an int beyond 64 bits
     """
@@ -164,7 +166,7 @@ def rank(member: Any) -> tuple[str, Any]:
     if kind is tuple:
         return "tuple", tuple(map(rank, member))
     if kind is float:
-        return "float", struct.pack(">d", member)  # nan has a place, too
+        return "float", struct.pack(">d", member)  # as bytes, so that nan has its place, too
     return kind.__name__, 0 if member is None else member
 
 

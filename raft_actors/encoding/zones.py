@@ -1,4 +1,4 @@
-"""Zones: time zones by their keys, also those that this machine has no data of."""
+"""Zones: time zones by their names, also those of which this host has no data."""
 
 from datetime import datetime, timedelta, tzinfo
 from re import compile as pattern
@@ -14,8 +14,9 @@ ZONE = pattern(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
 class UnknownZone(tzinfo):
-    """A time zone that this machine has no data of. It is kept, and passed on, as the ZoneInfo that
-    it is elsewhere; what needs its offset raises HostError. Made by `loads`, one for each key.
+    """A time zone of which this host has no data. It is encoded like the ZoneInfo that it is on
+    other hosts. Everything that needs its offset raises HostError. `loads` makes one object for
+    each name.
     """
 
     made: ClassVar["WeakValueDictionary[str, UnknownZone]"] = WeakValueDictionary()
@@ -46,7 +47,7 @@ class UnknownZone(tzinfo):
 
 
 def is_zone(key: str) -> bool:
-    """Tell whether this may be a zone of the database, on any machine."""
+    """Tell whether `key` may be the name of a zone in the time zone database of some host."""
     return ZONE.fullmatch(key) is not None and key != "localtime"
 
 
@@ -55,5 +56,5 @@ def read_zone(key: str) -> tzinfo:
         raise ValueError(f"{key!r} names no time zone")
     try:
         return ZoneInfo(key)
-    except (LookupError, OSError, ValueError):  # whatever this machine has in that place
+    except (LookupError, OSError, ValueError):  # no data of the zone here, or no valid data
         return UnknownZone.of(key)

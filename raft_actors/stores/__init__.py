@@ -1,4 +1,4 @@
-"""Log stores: where a peer's ballot and log survive. `open_store` is the door."""
+"""Log stores: they keep a peer's ballot and log. `open_store` opens one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ PACKAGES = {
     ),
     "lmdb": ("lmdb", LMDB),
 }
-"""What the stores of a kind need, and what to do when it is not there."""
+"""For each kind of store: the package that it needs, and what to do if that is missing."""
 
 
 def open_store(
@@ -48,14 +48,16 @@ def open_store(
     *,
     mark: Mark | None = None,
 ) -> LogStore:
-    """Open the store at `path`, or make a fresh one there.
+    """Open the store at `path`, or make a new one there.
 
-    kind    as in Config: "rocksdb", "lmdb", "memory" (gone with the process), or a foreign one
-    owner   the peer's (name, node). A directory made for one peer is refused to every other: it
-            holds the first one's vote.
-    mark    of the store that must be there, if it is one on a disk; None: any, or none
+    kind    as in Config: "rocksdb", "lmdb", "memory" (lost when the process ends), or a store of
+            another package
+    owner   the peer's (name, node). A directory that was made for one peer is refused to every
+            other peer, because it has the vote of the first one.
+    mark    the mark of the store that must be there, if the kind is on a disk; None: there may be
+            any store, or none
 
-    Raises DataDirInUse, StoreCorrupt or StoreError. Each says what to do.
+    Raises DataDirInUse, StoreCorrupt or StoreError, with messages that say what to do.
     """
     if kind == "memory":
         from raft_actors.stores.memory import MemoryStore
@@ -65,9 +67,9 @@ def open_store(
 
 
 def durable_kind(kind: str) -> "type[DurableStore[Any]]":
-    """Return the class of the stores of this kind, which are on a disk.
+    """Return the class of the stores of this kind, which must be one on a disk.
 
-    Raises StoreError when its package can't be imported, ValueError for what is no kind.
+    Raises StoreError if its package can't be imported, ValueError for an unknown kind.
     """
     try:
         if kind == "rocksdb":
@@ -89,15 +91,14 @@ def durable_kind(kind: str) -> "type[DurableStore[Any]]":
 
 
 def durable_kinds() -> list[str]:
-    """Return the names of all kinds on a disk that can be opened here, and a form for others."""
+    """Return the names of all kinds on a disk that are known here, and the form of other names."""
     own = [kind for kind in LOG_STORES if kind != "memory"]
     return [*own, *foreign_log_stores(), "module:Class"]
 
 
 def cannot_import(error: ImportError, what: str, package: str, advice: str) -> Exception:
-    """Return what to raise when `what` finds its `package` missing, or not made for this Python.
-
-    That is `error` itself if it is another import that failed.
+    """Return the exception to raise if the `package` that `what` needs is missing, or not made for
+    this Python. If another import has failed, that is `error` itself.
     """
     if (error.name or "").partition(".")[0] != package:
         return error

@@ -1,14 +1,14 @@
-"""Backup: one file with all that a group knew at an index, which checks itself.
+"""Backup: one file with everything that a group had committed up to an index, with checksums.
 
-It is a row of blocks (stores/blocks.py):
+It is a sequence of blocks (stores/blocks.py):
 
-    HEADER      first: see `BackupHeader`
-    SNAPSHOT    a part of the snapshot's file, as it is
-    ENTRIES     a part of the log after it, in order
-    END         last: the number of blocks before it
+    HEADER      the first block, see `BackupHeader`
+    SNAPSHOT    a part of the snapshot's file, unchanged
+    ENTRIES     a part of the log after the snapshot, in order
+    END         the last block: the number of blocks before it
 
-A file is written under a name that no other backup has, `<name>.<random>.draft`, and gets its own
-when it is whole, durable and read back.
+The file is written with the temporary name `<name>.<random>.draft`, which no other backup has. It
+gets its final name when it is complete, synced and was read again without an error.
 """
 
 import os
@@ -39,14 +39,14 @@ REMEDY = "take another backup"
 
 @dataclass(frozen=True, slots=True)
 class BackupHeader:
-    """What a backup says of itself.
+    """The first block of a backup.
 
-    made_at        when, ISO 8601
-    peer           whose data it is
-    term, last     term and index of the last entry that it stands for
-    first          the first entry after the snapshot; last + 1 if there is none
-    configuration  the newest, encoded; `configured` is its index
-    snapshot       index, term, size and checksum of the snapshot; size 0 for none
+    made_at        the time when the backup was made, ISO 8601
+    peer           the peer that the data is from
+    term, last     term and index of the last entry in the backup
+    first          index of the first entry after the snapshot; last + 1 if there is none
+    configuration  the newest configuration, encoded; `configured` is its index
+    snapshot       index, term, size and checksum of the snapshot; size 0 if there is none
     """
 
     made_at: str
@@ -64,9 +64,9 @@ class BackupHeader:
 
 
 class BackupWriter:
-    """Writes a backup to `path`, which must not be there; leaves nothing half made.
+    """Writes a backup to `path`, which must not exist. After a failure no file is left.
 
-    Raises StoreError when it can't be written.
+    Raises StoreError if the backup can't be written.
     """
 
     def __init__(self, path: Path, header: BackupHeader) -> None:
@@ -86,10 +86,10 @@ class BackupWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a full disk was told of already
+        with suppress(OSError):  # the error of a full disk was raised before
             self.file.close()
         with suppress(OSError):
-            self.draft.unlink(missing_ok=True)  # it is there unless it is finished
+            self.draft.unlink(missing_ok=True)  # after `finish` there is no draft any more
 
     def add_snapshot_part(self, data: bytes) -> None:
         self.add(SNAPSHOT, data)
@@ -98,9 +98,10 @@ class BackupWriter:
         self.add(ENTRIES, encoding.dumps(entries))
 
     def finish(self) -> None:
-        """Make it durable, read it back, and give it its name.
+        """Sync the file, read it again, and give it its final name.
 
-        Raises StoreCorrupt if it is not what its header says: the snapshot was damaged before.
+        Raises StoreCorrupt if the content does not fit the header, because the snapshot was damaged
+        before.
         """
         self.add(END, encoding.dumps(self.count))
         with self.refused_in_words():
@@ -134,7 +135,7 @@ class BackupWriter:
 
 
 def refuse_name(path: Path) -> Path:
-    """Return it, absolute. Raises StoreError where no backup can be written."""
+    """Return `path` as an absolute path. Raises StoreError if no backup can be written there."""
     path = path.absolute()
     try:
         if path.exists():
@@ -151,7 +152,9 @@ def is_there(path: Path) -> StoreError:
 
 
 def read_header(path: Path) -> BackupHeader:
-    """Raises StoreCorrupt for what is no backup, or of a version that is not known here."""
+    """Return the header of a backup. Raises StoreCorrupt for a file that is no backup, or has a
+    format that this version does not know.
+    """
     try:
         payload = next(blocks_of(path), b"")
         magic, version, fields = encoding.loads_stored(payload[1:])
@@ -172,8 +175,9 @@ def read_header(path: Path) -> BackupHeader:
 def read_backup(path: Path) -> Iterator[tuple[bytes, Any]]:
     """Yield (SNAPSHOT, bytes) and (ENTRIES, list of entries), in the order of the file.
 
-    Raises StoreCorrupt where a block is damaged and, at the end, if it is not what the header
-    says: the snapshot has a checksum of its own, and may have been damaged when it came in here.
+    Raises StoreCorrupt at a damaged block, and at the end if the content does not fit the header:
+    the snapshot has a checksum of its own, and may have been damaged before it came into the
+    backup.
     """
     header = read_header(path)
     size = checksum = entries = 0
@@ -205,7 +209,7 @@ def term_in(path: Path, payload: bytes) -> Any:
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
-    """Yield the payloads. Raises StoreCorrupt, StoreError."""
+    """Yield the payloads of the blocks. Raises StoreCorrupt and StoreError."""
     try:
         if not path.is_file():
             raise StoreError(f"{path} is no file")

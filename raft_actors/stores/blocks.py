@@ -1,10 +1,10 @@
-"""Blocks: what files that check themselves are rows of.
+"""Blocks: a snapshot's file and a backup are sequences of blocks with checksums.
 
-    offset  0   4  bytes of the payload, big-endian; never 0, so a stretch of zeros is damage
+    offset  0   4  bytes of the payload, big-endian; never 0, so that zeros on the disk are damage
             4   4  CRC-32 of the payload
-            8   -  payload: one byte that says what kind it is, then a term
+            8   -  payload: one byte for the kind of the block, then its content
 
-The first is a header, which is small.
+The first block is a header, which is small.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ __all__ = ["blocks", "framed", "head_of"]
 
 HEAD = Struct(">II")
 HEADER_BYTES_MAX = 1 << 20  # a configuration is most of it, with some hundred bytes for each peer
-FIRST_BYTES = 4096  # read at once for a header, after which whoever reads may have enough
-READ_BYTES = 1 << 20  # read at once of the rest
+FIRST_BYTES = 4096  # bytes of the first read, for the header: some readers need no more
+READ_BYTES = 1 << 20  # bytes of every later read
 
 
 def framed(payload: bytes) -> bytes:
@@ -27,14 +27,15 @@ def framed(payload: bytes) -> bytes:
 
 
 def head_of(payload: bytes) -> bytes:
-    """Return what stands before a payload."""
+    """Return the 8 bytes before a payload."""
     return HEAD.pack(len(payload), crc32(payload))
 
 
 def blocks(files: Files, name: str, remedy: str) -> Iterator[bytes]:
-    """Yield the payloads of a file. A length is believed only as far as there are bytes.
+    """Yield the payloads of a file. A length that is larger than the rest of the file is damage.
 
-    Raises StoreCorrupt where one is damaged or cut off; `remedy` is what it says to do.
+    Raises StoreCorrupt at a block that is damaged or cut off. `remedy` is the advice in its
+    message.
     """
     source = Source(files, name)
     file = f"{files.place}/{name}"
@@ -51,9 +52,9 @@ def blocks(files: Files, name: str, remedy: str) -> Iterator[bytes]:
 
 
 class Source:
-    """A file that is read from its beginning to its end, a good deal at once.
+    """A file that is read from its beginning to its end, in large reads.
 
-    offset  of the first byte that was not taken yet
+    offset  offset of the first byte that was not taken yet
     """
 
     def __init__(self, files: Files, name: str) -> None:

@@ -1,8 +1,8 @@
-"""Data directory: what stands beside the database of a durable store, whatever its kind.
+"""Data directory: the files beside the database of a durable store, the same for every kind.
 
-store.json      what this is, its format and kind, whose it is, its incarnation, and a CRC-32 of
-                that; written last when it is made
-holder.json     the process that has it open, for messages
+store.json      format and kind of the store, its owner, its incarnation, and a CRC-32 of these; it
+                is written last when the store is made
+holder.json     the process that has the store open, for messages
 lock            locked while the store is open
 log.KIND        the database
 snapshots/      see `raft_actors.stores.snapshots`
@@ -35,13 +35,14 @@ FORMAT = 3  # 1: entries without a time; 2: without checksum and extensions
 BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
 
 Owner = tuple[str, str]
-"""The (name, node) of the peer whose vote the directory holds."""
+"""The (name, node) of the peer whose vote is in the directory."""
 
 
 class DataDirectory:
-    """The directory `path` of one store of this `kind`: found fit, locked, and made if it is new.
+    """The directory `path` of one store of this `kind`. `open` checks it, locks it, and makes it if
+    it is new.
 
-    The lock is `flock`: it ends with the process, however that ends.
+    The lock is a `flock`, which ends with the process, also if the process is killed.
     """
 
     locked: ClassVar[WeakSet["DataDirectory"]] = WeakSet()
@@ -57,19 +58,19 @@ class DataDirectory:
         self.opened: list[tuple[str, tuple[int, int]]] = []
 
     def open(self, owner: Owner | None, mark: Mark | None = None) -> None:
-        """Lock the directory; it is made when it is not there. `is_new` tells whether a database
-        is yet to be made in it, and then `finish` to be called.
+        """Lock the directory; make it if it does not exist. If `is_new` is set afterwards, the
+        caller must make the database and then call `finish`.
 
-        owner   who wants to use it; None is anybody
-        mark    of the store that must be there; None: any, or none yet
+        owner   the peer that wants to use the directory; None: no peer, for tools
+        mark    the mark of the store that must be there; None: any store, or none yet
 
-        Raises DataDirInUse, StoreCorrupt, StoreError or OSError, and leaves nothing locked.
+        Raises DataDirInUse, StoreCorrupt, StoreError or OSError; then nothing is locked.
         """
         if mark and not self.format_file.exists():
-            raise self.gone()  # before anything is made in its place
+            raise self.gone()  # before a new store is made in its place
         self.absent = absent(self.path)
         make_private(self.path)
-        self.check_format(owner)  # before anything is put into a directory that is not ours
+        self.check_format(owner)  # before a file is written into a directory that is not ours
         self.take_lock()
         try:
             self.is_new = self.check_format(owner)
@@ -83,7 +84,9 @@ class DataDirectory:
             raise
 
     def finish(self, owner: Owner | None) -> None:
-        """Say that the database is made. Until this is on the disk, nothing is saved."""
+        """Write `store.json`: the database is complete. Before this is on the disk, nothing is
+        saved in the store.
+        """
         write_record(
             self.format_file,
             {
@@ -98,13 +101,14 @@ class DataDirectory:
         sync_names(self.path, self.absent)
 
     def remember(self) -> None:
-        """Note which files these are, once the database is open: `check` looks for them."""
+        """Note the identity of the files, once the database is open, for `check`."""
         self.opened = [(str(path), identity(path)) for path in (self.lock_file, self.database)]
 
     def check(self) -> None:
         """Raise StoreError unless the directory and the database are those that were opened.
 
-        The system lets a process write on to files that were removed.
+        The check is needed because the operating system lets a process write to files that were
+        removed.
         """
         try:
             for path, known in self.opened:
@@ -120,7 +124,8 @@ class DataDirectory:
 
     @property
     def mark(self) -> Mark:
-        return self.incarnation, identity(self.lock_file)[1]  # not the device: it may be remounted
+        # Not the device number, which may change when the disk is mounted again.
+        return self.incarnation, identity(self.lock_file)[1]
 
     def refuse_other(self, mark: Mark | None) -> None:
         if mark and mark != self.mark:
@@ -133,7 +138,7 @@ class DataDirectory:
         )
 
     def close(self) -> None:
-        """Let go of it. Closing twice is fine."""
+        """Unlock the directory. A second call does nothing."""
         lock, self.lock = self.lock, None
         if lock is not None:
             with contextlib.suppress(OSError):
@@ -142,12 +147,12 @@ class DataDirectory:
             os.close(lock)
 
     def remove(self) -> None:
-        """Remove what is left of it, the database being gone; what is not ours stays."""
+        """Remove the files beside the database, which was removed before. Files of others stay."""
         shutil.rmtree(self.snapshots, ignore_errors=True)
         self.format_file.unlink()
         for file in (self.holder_file, self.lock_file):
             file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something of others is in it
+        with contextlib.suppress(OSError):  # there are files of others in it
             self.path.rmdir()
 
     @property
@@ -163,18 +168,20 @@ class DataDirectory:
         return self.path / "lock"
 
     def switch(self, kind: str) -> None:
-        """Say that the log is in a database of this kind from now on; all else stays as it is."""
+        """Write into `store.json` that the log is in a database of this kind from now on."""
         write_record(self.format_file, self.record() | {"kind": kind})
         sync_directory(self.path)
 
-    # Whose it is.
+    # The owner.
 
     def record(self) -> dict[str, Any]:
-        """Return what `store.json` says. Raises FileNotFoundError, StoreCorrupt."""
+        """Return the content of `store.json`. Raises FileNotFoundError and StoreCorrupt."""
         return read_record(self.path)
 
     def check_format(self, owner: Owner | None) -> bool:
-        """Tell whether the database is yet to be made; raise if the directory is not ours."""
+        """Return whether the database must still be made. Raise if the directory is no data
+        directory, or one of another kind or owner.
+        """
         try:
             record = self.record()
         except FileNotFoundError:
@@ -207,13 +214,13 @@ class DataDirectory:
         self.incarnation = incarnation
         return False
 
-    # Who has it open.
+    # The lock.
 
     def take_lock(self) -> None:
-        """Lock the directory, or name who has.
+        """Lock the directory. Raises DataDirInUse, which names the process that has locked it.
 
-        Whoever removes a directory removes its lock too, so the file that is locked must be the
-        one that is there.
+        The lock file may be removed, with its directory, before it is locked. So the locked file
+        must still be the one in the directory; otherwise try again.
         """
         while True:
             lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
@@ -247,7 +254,7 @@ class DataDirectory:
             )  # fmt: skip
 
     def holder(self) -> str:
-        """Name who has the store open, as far as it is known."""
+        """Return a text that names the process that has the store open, as far as it is known."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             record = json.loads(self.holder_file.read_text())
             who = f" (peer {' on '.join(record['owner'])})" if record["owner"] else ""
@@ -257,7 +264,9 @@ class DataDirectory:
 
     @classmethod
     def forget_locks(cls) -> None:
-        """In a forked child: a lock is shared with it, and would outlive the process it is for."""
+        """Close the locks in a forked child. The child shares them, so they would stay locked after
+        the parent has ended.
+        """
         for directory in list(cls.locked):
             if directory.lock is not None:
                 os.close(directory.lock)
@@ -268,9 +277,9 @@ os.register_at_fork(after_in_child=DataDirectory.forget_locks)
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of the store in a directory that holds one.
+    """Return the kind of the store in the data directory `path`.
 
-    Raises StoreCorrupt for every other directory, and for one that a later version wrote.
+    Raises StoreCorrupt for every other directory, and for a format or kind that is not known here.
     """
     try:
         record = read_record(path)
@@ -303,7 +312,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def identity(path: Path | str) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116 - each save waits for it, with the text at hand
+    status = os.stat(path)  # noqa: PTH116 - each save calls it, and a Path would cost more
     return status.st_dev, status.st_ino
 
 
@@ -312,10 +321,10 @@ def is_owner(known: object) -> bool:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `store.json` in the directory `path` says, without its checksum.
+    """Return the content of `store.json` in the directory `path`, without its checksum.
 
-    Raises OSError when it is not there, StoreCorrupt when it is not what `write_record` wrote, or
-    of another format.
+    Raises OSError if there is no such file, StoreCorrupt if it is not what `write_record` wrote, or
+    has another format.
     """
     file = path / "store.json"
     try:
@@ -346,7 +355,7 @@ def checksum_of(record: dict[str, Any]) -> int:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Replace the file by `record`, whole or not at all; durable once its directory is synced."""
+    """Replace the file by `record`, all or nothing. It is durable once the directory is synced."""
     draft = path.with_name(f"{path.name}.draft")
     with open_private(draft, "w") as file:
         file.write(json.dumps(record | {"checksum": checksum_of(record)}) + "\n")

@@ -1,7 +1,7 @@
-"""DurableStore: what the log stores on a disk have in common. Each kind says how it keeps bytes.
+"""DurableStore: what the log stores on a disk have in common. Each kind adds its database.
 
-Here are the bounds of the log, the errors and when they are raised, and the order in which a
-store is opened and closed. A kind gives the rest: see the methods that raise NotImplementedError.
+This class has the bounds of the log, the errors and when they are raised, and the order in which a
+store is opened and closed. A kind defines the rest: the methods that raise NotImplementedError.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["BALLOT", "BASE", "STORE", "DurableStore", "index_of", "key"]
 
-SLICE = 512  # entries read in one go: RocksDB holds the interpreter meanwhile, 0.2 ms for these
+SLICE = 512  # entries read at once. RocksDB keeps the interpreter's lock meanwhile, for 0.2 ms
 
-ROOM_BYTES = 64 * 1024 * 1024  # with less, a failure names the room that is left
+ROOM_BYTES = 64 * 1024 * 1024  # if less is free on the disk, the text of an error says how much
 
 BALLOT = b"ballot"
 BASE = b"base"  # index and term of the last entry that was compacted
-STORE = b"store"  # the incarnation of the store that the database is of
+STORE = b"store"  # the incarnation of the store to which the database belongs
 PAIR = Struct(">QQ")
 INCARNATION = Struct(">Q")
 
@@ -34,18 +34,18 @@ Database = TypeVar("Database")
 
 
 class DurableStore(Generic[Database]):
-    """Opens the directory `path`, or makes it. See `LogStore` for the verbs.
+    """Opens the directory `path`, or makes it. `LogStore` describes the methods.
 
-    check_first   whether the database is looked at before it is opened, which takes reading all of
-                  LMDB's; one with `problems` stays closed, and whoever reads from it hears of them
-    first, last   the entries that are kept; the log is empty when `last` is `first` - 1
+    check_first   whether the database is checked before it is opened; for LMDB that reads the whole
+                  file. A database with `problems` is not opened, and reading from it raises them
+    first, last   the entries in the log; the log is empty if `last` is `first` - 1
     base_term     the term of the entry before `first`
-    failure       why nothing more is taken; empty while all is well
-    had_torn_tail  whether the last save was torn by a crash, and cut off when the store was opened
+    failure       why the store takes no more writes; empty as long as no write has failed
+    had_torn_tail  whether a crash had torn the last save, which was cut off at the opening
 
-    Raises DataDirInUse when another process, or this one, has it open or when it is another
-    peer's; StoreCorrupt for what is no store of this format, or damaged; StoreError when the
-    operating system refuses.
+    Raises DataDirInUse if this or another process has the store open, or if it belongs to another
+    peer; StoreCorrupt if it is no store of this format, or damaged; StoreError if the operating
+    system reports an error.
     """
 
     kind: ClassVar[str]
@@ -91,15 +91,15 @@ class DurableStore(Generic[Database]):
 
     @classmethod
     def beside(cls, other: "DurableStore[Any]") -> Self:
-        """Make an empty database in the directory of another store, which stays the one that
-        counts, and whose lock protects both.
+        """Make an empty database in the directory of the store `other`, for a migration. `other`
+        stays the store of the directory, and its lock protects both.
         """
         store = cls.__new__(cls)
         store.directory = DataDirectory(other.path, cls.kind)
         store.path, store.snapshots, store.failure = other.path, other.snapshots, ""
         store.directory.incarnation = other.directory.incarnation
         store.problems, store.db = [], None
-        if store.directory.database.exists():  # of a migration that was interrupted
+        if store.directory.database.exists():  # an earlier migration was interrupted
             store.remove_database()
         store.db = store.open_database(create=True)
         store.find_ends()
@@ -107,12 +107,12 @@ class DurableStore(Generic[Database]):
         return store
 
     def reopen(self) -> None:
-        """Close the database and open it again, to see what is on the disk."""
+        """Close the database and open it again, so that later reads read the disk."""
         self.release()
         self.db = self.open_database(create=False)
         self.find_ends()
 
-    # What a kind gives.
+    # The methods that a kind defines.
 
     def open_database(self, *, create: bool) -> Database:
         raise NotImplementedError
@@ -121,49 +121,51 @@ class DurableStore(Generic[Database]):
         raise NotImplementedError
 
     def abandon_database(self, database: Database) -> None:
-        """Close it, and write nothing: another directory may be where it was opened."""
+        """Close the database and write nothing: at its path there may be another directory now."""
         self.close_database(database)
 
     def remove_database(self) -> None:
         raise NotImplementedError
 
     def find_last(self) -> int:
-        """Return the index of the last entry in the database; 0 when there is none."""
+        """Return the index of the last entry in the database; 0 if there is none."""
         raise NotImplementedError
 
     def get(self, name: bytes) -> bytes | None:
-        """Return what was put under one of the names above."""
+        """Return the record with one of the names BALLOT, BASE and STORE; None if there is none."""
         raise NotImplementedError
 
     def write(self, records: dict[bytes, bytes], first: int, entries: list[bytes]) -> None:
-        """Put `records` by name and, unless `first` is 0, `entries` in the place of the log from
-        `first` on: all in one go, and synced.
+        """Write `records` by name. Unless `first` is 0, also replace the log from `first` on by
+        `entries`. All or nothing, and synced.
         """
         raise NotImplementedError
 
     def delete_through(self, records: dict[bytes, bytes], through: int) -> None:
-        """Put `records`, and remove the entries up to `through`, in one go; unsynced."""
+        """Write `records`, and remove the entries up to `through`: both or nothing, not synced."""
         raise NotImplementedError
 
     def delete_all(self, records: dict[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
-        """Put `records`, and `entries` from `first` on in the place of all others: in one go, and
-        synced.
+        """Write `records`, and replace the whole log by `entries`, which begin at `first`. All or
+        nothing, and synced.
         """
         raise NotImplementedError
 
     def slice(self, first: int, last: int) -> list[bytes]:
-        """Read `first..last`, no more than SLICE of them, and make sure that none is missing."""
+        """Read the entries `first..last`, at most SLICE. Raises StoreCorrupt if one is missing."""
         raise NotImplementedError
 
     def is_damage(self, error: BaseException) -> bool:
-        """Tell whether the database complains of what it holds, not of the operating system."""
+        """Tell whether the error means a damaged database, and not a failure of the operating
+        system.
+        """
         raise NotImplementedError
 
     def find_problems(self) -> list[str]:
-        """Return what is wrong with the database that could end who opens or reads it."""
+        """Return the damages of the database that could end a process which opens or reads it."""
         return []
 
-    # The verbs.
+    # The methods of `LogStore`.
 
     def load(self) -> Saved:
         stored = self.get(BALLOT)
@@ -233,7 +235,7 @@ class DurableStore(Generic[Database]):
     def destroy(self) -> None:
         try:
             self.release()
-            # In this order, so that what a crash leaves of it is refused instead of reused.
+            # In this order: if a crash interrupts it, the rest is refused and not used again.
             self.remove_database()
             self.directory.remove()
         except OSError as error:
@@ -241,7 +243,7 @@ class DurableStore(Generic[Database]):
         finally:
             self.directory.close()
 
-    # What a kind uses.
+    # Methods for the kinds.
 
     @property
     def database(self) -> Database:
@@ -252,11 +254,15 @@ class DurableStore(Generic[Database]):
         return self.db
 
     def reading(self) -> "DatabaseAccess[Database]":
-        """Give the database. What it complains of comes out in our words, and ours of type."""
+        """Return a context with the database for reading. It translates the database's errors into
+        StoreError and StoreCorrupt.
+        """
         return DatabaseAccess(self)
 
     def writing(self) -> "DatabaseAccess[Database]":
-        """Give the database, unless it failed before; what fails here is the last of it."""
+        """Return a context with the database for writing. Raises StoreError if a write has failed
+        before. If this write fails, all later ones are refused.
+        """
         if self.failure:
             raise StoreError(
                 f"{self.path} takes nothing more, since a write failed: {self.failure}; "
@@ -269,13 +275,13 @@ class DurableStore(Generic[Database]):
             return self.damaged(str(error))
         said, advice = self.complaint(error)
         room = ""
-        with suppress(OSError):  # LMDB calls a full disk an input/output error, now and then
+        with suppress(OSError):  # LMDB may report a full disk as an input/output error
             if (free := disk_usage(self.path).free) < ROOM_BYTES:
                 room, advice = f" (the disk has room for {free:,} bytes)", "make room"
         return StoreError(f"{self.path}: {said}{room}; {advice}")
 
     def complaint(self, error: BaseException) -> tuple[str, str]:
-        """Return what the database says, and what to do about it."""
+        """Return the text of the database's error, and advice what to do about it."""
         return str(error), advice_on(error)
 
     def damaged(self, how: str) -> StoreCorrupt:
@@ -287,15 +293,17 @@ class DurableStore(Generic[Database]):
     # The rest.
 
     def refuse_what_was_saved(self) -> None:
-        """Raise StoreCorrupt unless the database is empty. One whose making was interrupted is:
-        nothing is saved before the directory is finished.
+        """Raise StoreCorrupt unless the database is empty. If its making was interrupted, it is
+        empty, because nothing is saved before `DataDirectory.finish`.
         """
         if self.load() != Saved():
             what = f"store.json is missing, and {self.directory.database.name} has a vote or a log"
             raise self.damaged(what)
 
     def claim(self) -> None:
-        """Note in the database whose it is: it holds a vote, and files can be mixed up."""
+        """Write the incarnation into the database, so that the database of another data directory,
+        with another vote, is noticed.
+        """
         self.write({STORE: self.claimed}, 0, [])
 
     @property
@@ -303,15 +311,15 @@ class DurableStore(Generic[Database]):
         return INCARNATION.pack(self.directory.incarnation)
 
     def refuse_another(self) -> None:
-        """Raise StoreCorrupt for the database of another data directory. One that was made before
-        this was noted is taken.
+        """Raise StoreCorrupt for the database of another data directory. A database without an
+        incarnation, of an earlier version, is accepted.
         """
         if self.get(STORE) not in (None, self.claimed):
             name = self.directory.database.name
             raise self.damaged(f"{name} is of another data directory, and so are its vote and log")
 
     def find_ends(self) -> None:
-        """Find the log's first and last index, by seeking."""
+        """Find the log's first and last index, without reading the log."""
         stored = self.get(BASE)
         base, self.base_term = PAIR.unpack(stored) if stored else (0, 0)
         self.first, self.last = base + 1, max(self.find_last(), base)
@@ -338,7 +346,9 @@ class DurableStore(Generic[Database]):
 
 
 class DatabaseAccess(Generic[Database]):
-    """One use of a store's database. `contextmanager` would cost three times as much."""
+    """The context of one read or write of a store's database. A generator with `contextmanager`
+    would take three times as long.
+    """
 
     __slots__ = ("store", "writes")
 
@@ -360,7 +370,7 @@ class DatabaseAccess(Generic[Database]):
 
 
 def key(index: int) -> bytes:
-    """The key of an entry: they are in order as bytes are."""
+    """Return the key of an entry. Keys, compared as bytes, have the order of the indexes."""
     return b"e" + index.to_bytes(8, "big")
 
 

@@ -1,4 +1,4 @@
-"""Files: the few things that snapshots need of a directory, and two that have them."""
+"""Files: the operations on a directory that snapshots need, on a disk and in memory."""
 
 import errno
 import os
@@ -32,35 +32,35 @@ OTHER = "make the disk good"
 
 
 class Files(Protocol):
-    """A flat directory of one peer's. Raises StoreError when the disk refuses.
+    """A flat directory of one peer. The methods raise StoreError if the disk fails.
 
-    place  where it is, for messages
+    place  the directory's path or another name of it, for messages
     """
 
     place: str
 
     def names(self) -> list[str]:
-        """Return the names of the files, in no order."""
+        """Return the names of the files, in any order."""
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file; 0 for one that is not there."""
+        """Return the number of bytes of a file; 0 if there is no such file."""
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return up to `size` bytes; fewer at the end of the file."""
 
     def write(self, name: str, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`, and let the file end there. Offset 0 makes the file if need be;
-        any other is refused where there is none, for the file would begin with a hole."""
+        """Write `data` at `offset`, and cut the file off after it. With offset 0 a missing file is
+        made; with another offset a missing file is an error, because it would begin with a hole."""
 
     def keep(self, draft: str, name: str) -> None:
-        """Make a file durable, and give it its final name, durably too."""
+        """Sync a file, give it its final name, and sync the name."""
 
     def remove(self, name: str) -> None:
-        """Forget a file, if it is there."""
+        """Remove a file, if there is one."""
 
 
 class DiskFiles:
-    """A directory of the operating system. It is made with its first file."""
+    """A directory on a disk. It is made with its first file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -129,7 +129,7 @@ class DiskFiles:
 
 
 class MemoryFiles:
-    """Lives as long as the process, like the `MemoryStore` that it belongs to."""
+    """Files in memory, which are lost when the process ends, like their `MemoryStore`."""
 
     place = "memory"
 
@@ -158,14 +158,14 @@ class MemoryFiles:
 
 
 def translated(path: Path | str, error: OSError) -> StoreError:
-    """Return what to raise: what the operating system refused, and what to do about it."""
+    """Return the StoreError for an error of the operating system, with advice what to do."""
     return StoreError(f"{path}: {error.strerror or error}; {advice_on(error)}")
 
 
 def advice_on(error: BaseException) -> str:
-    """Say what to do where the operating system has refused something.
+    """Return advice what to do about an error of the operating system.
 
-    RocksDB and LMDB hand its words on in their own.
+    Errors of RocksDB and LMDB have the text of the operating system's error in their own text.
     """
     if isinstance(error, OSError):
         return ADVICE.get(error.errno or 0, OTHER)
@@ -174,12 +174,12 @@ def advice_on(error: BaseException) -> str:
 
 
 def give_new_name(draft: Path, path: Path) -> None:
-    """Give a file of the same directory its name. Raises FileExistsError if that is taken."""
+    """Rename `draft` to `path`, in the same directory. Raises FileExistsError if `path` exists."""
     try:
         os.link(draft, path)
     except FileExistsError:
         raise
-    except OSError:  # not every file system has links: take the name first, with an empty file
+    except OSError:  # not every file system has links: reserve the name with an empty file first
         open_private(path, "xb").close()
         draft.replace(path)
     else:
@@ -187,15 +187,18 @@ def give_new_name(draft: Path, path: Path) -> None:
 
 
 def absent(path: Path) -> list[Path]:
-    """Return which of `path` and the directories above it are not there."""
+    """Return which of `path` and its parent directories do not exist."""
     return [each for each in (path, *path.parents) if not each.exists()]
 
 
 def sync_names(path: Path, made: list[Path]) -> None:
-    """Make every name that leads to `path` durable.
+    """Sync the directories above `path`, so that every name in this path is durable.
 
-    Of what was there already some may come from a life that was killed before this, and some is
-    not this user's to sync. made: what was not.
+    Directories that existed before are synced, too: a process that made them may have been killed
+    before it has synced them. But for these an error is ignored, because this user may not have the
+    right to sync them.
+
+    made  the directories that did not exist before
     """
     for parent in path.parents:
         try:

@@ -1,6 +1,6 @@
-"""Foreign stores: a log store made of a `LogDatabase` that another package brings.
+"""Foreign stores: a log store that is made of another package's `LogDatabase`.
 
-store.json names the store as Config does: the same class by another name is another kind.
+store.json has the name of the store as in Config: the same class with another name is another kind.
 """
 
 import shutil
@@ -24,7 +24,9 @@ CONTRACT = "LogDatabase in raft_actors/stores/log_store.py says what one has"
 
 
 def foreign_kind(kind: str) -> type[DurableStore[Any]]:
-    """Return the class of the stores that Config calls `kind`. Raises StoreError, in words."""
+    """Return the class of the stores with the name `kind` in Config. Raises StoreError if it can't
+    be imported, or is no log store.
+    """
     return store_class(kind, find_class(kind))
 
 
@@ -45,7 +47,7 @@ def find_class(kind: str) -> type[LogDatabase]:
         found: Any = import_module(module)
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
-    except Exception as error:  # whatever a module raises that is being imported
+    except Exception as error:  # the code of an imported module may raise anything
         raise StoreError(f"{what}: {path} can't be imported: {described(error)}") from error
     missing = [name for name in ("open", *METHODS) if not callable(getattr(found, name, None))]
     if missing:
@@ -137,14 +139,17 @@ class ForeignStore(DurableStore[LogDatabase]):
         return entries
 
     def refuse_another(self) -> None:
-        """Every database of this class was claimed when it was made. One that does not know it is
-        another package's, or empty."""
+        """Raise StoreCorrupt unless the database has this data directory's incarnation. Every
+        foreign database got one when it was made, so a database without it is empty, or was made
+        by another package."""
         if self.get(STORE) != self.claimed:
             name = self.directory.database.name
             raise self.damaged(f"{name} is not the database that was made for this directory")
 
     def complaint(self, error: BaseException) -> tuple[str, str]:
-        """Unless the system complains, it may be the disk as well as a fault of the package."""
+        """Return the error's text, and advice. If it is no error of the operating system, the
+        reason may be the disk or a fault of the package.
+        """
         advice = advice_on(error)
         if advice == OTHER and not isinstance(error, OSError):
             advice = (
@@ -159,7 +164,7 @@ class ForeignStore(DurableStore[LogDatabase]):
             f"{wanted}; {CONTRACT}"
         )
 
-    def is_damage(self, error: BaseException) -> bool:  # noqa: ARG002 - it says so by StoreCorrupt
+    def is_damage(self, error: BaseException) -> bool:  # noqa: ARG002 - damage is StoreCorrupt
         return False
 
 

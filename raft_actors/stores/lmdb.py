@@ -1,15 +1,16 @@
 """LmdbStore: a peer's ballot and log in LMDB, durable when `save` returns.
 
-The keys of its database, the file `log.lmdb`, whose values begin with a checksum, 4 bytes:
+The keys of its database, the file `log.lmdb`. Each value begins with a checksum, 4 bytes:
 
-    ".ballot"                     the ballot, as terms
+    ".ballot"                     the ballot, encoded
     ".base"                       index and term of the last entry that was compacted, 8 bytes
                                   each, big-endian
     ".store"                      the incarnation of the store, 8 bytes, big-endian
-    "e" + 8 bytes, big-endian     the entry of this index; after all others, so it is appended
+    "e" + 8 bytes, big-endian     the entry of this index. These keys sort after all others, so that
+                                  a new entry is appended at the end
 
-What stands beside it: stores/data_directory.py. What LMDB leaves to its user:
-docs/decisions/lmdb.md.
+stores/data_directory.py describes the files beside the database. docs/decisions/lmdb.md says what
+LMDB leaves to the program that uses it.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +23,9 @@ from raft_actors.stores.lmdb_pages import damage_in, problems_of
 
 __all__ = ["LmdbStore"]
 
-MAP_BYTES = 1 << 30  # of addresses, not of memory or disk; doubled when the file outgrows them
-EMPTY_BYTES = 2 * 4096  # the first two pages, where pages are smallest; a commit adds others
-SWEEP = 64  # compacted entries that a save removes, besides as many as it adds: 0.1 ms
+MAP_BYTES = 1 << 30  # of the address space, not of memory or disk; doubled for a larger file
+EMPTY_BYTES = 2 * 4096  # the first two pages, of the smallest size; a commit adds others
+SWEEP = 64  # a save removes so many compacted entries and as many as it adds: in 0.1 ms
 
 DAMAGE = (
     lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError,
@@ -32,10 +33,11 @@ DAMAGE = (
 
 
 class LmdbStore(DurableStore[lmdb.Environment]):
-    """A save is one write transaction: LMDB syncs the new pages, then the page that makes them
-    count.
+    """A save is one write transaction. LMDB syncs first the new pages, and then the page that
+    refers to them.
 
-    oldest   the first entry that is in the file; what is before `first` is removed by and by
+    oldest   the first entry in the file. Compacted entries, before `first`, are removed little by
+             little
     """
 
     kind = "lmdb"
@@ -45,13 +47,13 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         path = self.directory.database
         exists = path.exists()
         if create and exists and path.stat().st_size <= EMPTY_BYTES:
-            path.unlink()  # of a store whose making was interrupted
+            path.unlink()  # the making of the store was interrupted
         elif not create and not exists:
             raise self.damaged(f"{path.name} is missing")
         elif exists and (damage := damage_in(path)):
             raise self.damaged(f"{path.name}: {damage}")
         try:
-            # One thread of one process has it, by the lock of the directory: LMDB needs none.
+            # LMDB needs no lock: the lock of the directory leaves it to one thread of one process.
             database = lmdb.open(
                 str(path), map_size=MAP_BYTES, subdir=False, lock=False, lib_version=0, mode=0o600
             )
@@ -106,7 +108,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.oldest = swept
 
     def delete_through(self, records: dict[bytes, bytes], through: int) -> None:
-        """A part is removed now, the rest with later saves, so that none of them takes long."""
+        """Remove some of the entries now. Later saves remove the rest, so that none takes long."""
         swept = min(through + 1, self.oldest + SWEEP)
 
         def change(transaction: lmdb.Transaction) -> None:
@@ -126,10 +128,10 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.oldest = first
 
     def commit(self, change: Callable[[lmdb.Transaction], None]) -> None:
-        """Make the change in one transaction, all of it or nothing, synced.
+        """Make the change in one transaction: all or nothing, and synced.
 
-        When the file has outgrown its addresses, the change is undone, they are doubled, and it is
-        made again.
+        If the file becomes larger than the map, LMDB undoes the change. Then the map is doubled,
+        and the change is made again.
         """
         with self.writing() as database:
             while True:
@@ -154,7 +156,9 @@ class LmdbStore(DurableStore[lmdb.Environment]):
                 raise self.missing(index, index)
 
     def slice(self, first: int, last: int) -> list[bytes]:
-        """A cursor would be a third faster, and would end the process at a page that is lost."""
+        """Read the entries one by one. A cursor would be faster by a third, but would end the
+        process at a page that is missing.
+        """
         entries: list[bytes] = []
         with self.reading() as database, database.begin() as transaction:
             for index in range(first, last + 1):
@@ -184,7 +188,9 @@ def record_key(name: bytes) -> bytes:
 
 
 def sealed(name: bytes, content: bytes) -> bytes:
-    """Put a checksum before it, of its key too: LMDB has none, and gives what the disk gives."""
+    """Return `content` with a checksum of key and content before it. LMDB has no checksums, so it
+    returns damaged data of a disk without an error.
+    """
     return crc32(content, crc32(name)).to_bytes(4, "big") + content
 
 

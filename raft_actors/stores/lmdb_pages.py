@@ -1,11 +1,11 @@
-"""Lmdb_pages: a look at an LMDB file before LMDB maps it, which trusts what it maps.
+"""LMDB pages: checks an LMDB file before LMDB maps it, because LMDB trusts the mapped file.
 
-Its first two pages are equals. Each commit rewrites the older of the two, so that the newer one
-tells where everything is. Neither has a checksum: a damaged number could take the log back by a
-save, or make LMDB read beyond the end of the file, which would end the process.
+The first two pages are alike. Each commit rewrites the older one of them; the newer one says where
+all other pages are. They have no checksums. A damaged number in them could undo the last save, or
+make LMDB read beyond the end of the file, which would end the process.
 
 The layout is that of the data format 1 of LMDB 0.9 (struct MDB_meta in its mdb.c), with 8-byte
-words in the byte order of the machine.
+words in the byte order of the host.
 """
 
 import sys
@@ -32,7 +32,7 @@ NO_PAGE = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What one of the two pages says."""
+    """The content of one of the first two pages."""
 
     known: bool
     page_bytes: int
@@ -57,10 +57,10 @@ class Meta:
 
 
 def damage_in(path: Path) -> str:
-    """Say what is wrong with the first pages of the file, or with its length; "" if nothing is.
+    """Return what is wrong with the first pages of the file, or with its length; "" if nothing is.
 
-    A file may be shorter than its pages: free ones at the end need never have been written. Such
-    a one is read whole, once, to tell it from one that was cut off.
+    A sound file may be shorter than its number of pages, because free pages at the end need never
+    have been written. Such a file is read as a whole, once, to find out whether it was cut off.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -95,10 +95,11 @@ def damage_in(path: Path) -> str:
 
 
 def last_freeing(file: BinaryIO, meta: Meta) -> int:
-    """Return the last transaction in the record of free pages that `meta` leads to.
+    """Return the last transaction in the record of free pages to which `meta` refers.
 
-    It is that of `meta` itself, unless that is the first: each later one replaces pages of the one
-    before, and frees those. 0 where there is none, -1 where it can't be read.
+    In a sound file that is the transaction of `meta` itself, except for the first transaction: each
+    later one replaces pages of the one before, and records these as free. Returns 0 if there is no
+    record, -1 if it can't be read.
     """
     if meta.free_root == NO_PAGE:
         return 0
@@ -125,7 +126,7 @@ def last_freeing(file: BinaryIO, meta: Meta) -> int:
 
 
 def problems_of(path: Path) -> list[str]:
-    """Read every page of the file, without LMDB, and return what is wrong with them."""
+    """Read every page of the file, without LMDB, and return the damages."""
     try:
         return [str(each) for each in verify(path, subdir=False)]  # type: ignore[no-untyped-call]
     except VerifyError as error:

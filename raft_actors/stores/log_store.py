@@ -1,7 +1,7 @@
-"""LogStore: where a peer's ballot and log survive. The contract that every store keeps.
+"""LogStore: the contract of every log store, which keeps a peer's ballot and log.
 
-`testing.LogStoreContract` holds each store to what is said here. Whoever brings a store of their
-own writes a `LogDatabase`, at the end of this file, and names it in `Config(log_store=...)`.
+`testing.LogStoreContract` tests that a store keeps the contract. To add a store of your own, write
+a `LogDatabase`, see the end of this file, and name it in `Config(log_store=...)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,25 +23,25 @@ __all__ = [
 ]
 
 StoredBallot = tuple[Any, ...]
-"""(term, voted_for, ...): a tuple that `terms` can encode. A store doesn't look inside."""
+"""(term, voted_for, ...): a tuple that `encoding` can encode. A store does not use its content."""
 
 Mark = tuple[int, int]
-"""(incarnation, inode): what tells a store from every other, and from a copy of it."""
+"""(incarnation, inode): differs for any two stores, and for a store and a copy of it."""
 
 FRESH_BALLOT: StoredBallot = (0, None)
-"""What a peer that never saved has: term 0, and nobody voted for."""
+"""The ballot of a peer that has never saved one: term 0, and no vote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a store holds: the newest ballot, and the entries `first..last`.
+    """The content of a store: the newest ballot, and the entries `first..last`.
 
     The log is empty when `last` is `first` - 1: first=1, last=0 in a fresh store, and
     first=n+1, last=n after compaction through n. `base_term` is the term of the entry before
     `first`, 0 for none.
 
-    incarnation  a number above 0 that this store was given when it was made, and no other has: a
-                 disk that was wiped comes back with another
+    incarnation  a random number above 0 that the store got when it was made, and no other store
+                 has. So a peer whose disk was wiped comes back with another incarnation
     """
 
     ballot: StoredBallot = FRESH_BALLOT
@@ -56,10 +56,11 @@ def new_incarnation() -> int:
 
 
 class LogStore(Protocol):
-    """Where a peer's ballot and log survive. One owner, one thread. Indexes start at 1.
+    """Keeps a peer's ballot and log. It has one owner, and is used by one thread. Indexes start at
+    1.
 
-    snapshots  the peer's snapshots, kept beside the log
-    mark       a peer that is restarted must find the store of the same mark
+    snapshots  the peer's snapshots, which are kept beside the log
+    mark       identifies the store: a peer that is restarted must find a store with the same mark
     """
 
     snapshots: Snapshots
@@ -68,109 +69,112 @@ class LogStore(Protocol):
     def mark(self) -> Mark: ...
 
     def load(self) -> Saved:
-        """Tell what the store holds. Never reads the whole log."""
+        """Return the content of the store, without reading the whole log."""
 
     def save(self, ballot: StoredBallot | None, first: int, entries: list[bytes]) -> None:
-        """Write all of it or nothing; it is durable when this returns.
+        """Write ballot and entries, all or nothing. They are durable when this returns.
 
-        The log from `first` on becomes `entries`, so a truncation can't be torn from the append
-        that caused it (Raft §5.3), and an empty list only truncates.
+        `entries` replace the log from `first` on. So a crash can't separate a truncation from the
+        append that caused it (Raft §5.3). An empty list only truncates.
 
-        ballot   None leaves the ballot as it is
-        first    0 (then without entries) leaves the log as it is; otherwise an index from the
-                 first kept entry to one after the last
+        ballot   None leaves the ballot unchanged
+        first    0, with no entries, leaves the log unchanged; otherwise an index from the first
+                 entry of the log to the one after the last
 
-        Raises StoreError when the disk doesn't take it. Then nothing may be assumed about this
-        save, and every later one is refused: after a failed sync an operating system may forget
-        what it could not write, and call the next sync a success. Reopen the store.
+        Raises StoreError if the disk fails. Then this save may have been written or not, and every
+        later save is refused: after a failed sync an operating system may drop the data that it
+        could not write, and report success for the next sync. The store must be opened again.
         """
 
     def entries(self, first: int, last: int) -> list[bytes]:
-        """Return the entries `first..last`, `last` being no later than the last one saved.
+        """Return the entries `first..last`; `last` is at most the last saved entry.
 
-        Raises LogCompacted below the first kept entry.
+        Raises LogCompacted if `first` is before the first entry of the log.
         """
 
     def compact(self, through: int, term: int) -> None:
-        """Forget the entries up to `through`, of `term`, for which a snapshot stands.
+        """Remove the entries up to `through`, of `term`: a snapshot has replaced them.
 
-        Durable with the next save only: a crash before it brings the entries back, which does no
-        harm.
+        That is durable only with the next save. A crash before may bring the entries back, which
+        does no harm.
         """
 
     def restart(
         self, ballot: StoredBallot, index: int, term: int, entries: Sequence[bytes] = ()
     ) -> None:
-        """Let the log begin after `index`, of `term`, where a leader's snapshot ends, and be
-        `entries`.
+        """Replace the whole log by `entries`, which begin after `index`, of `term`, the end of a
+        leader's snapshot.
 
-        All of it or nothing, with the ballot, and durable when this returns; raises as `save`.
-        What was in the log is gone, also what was beyond `index`: kept behind a snapshot of
-        another history it could win an election (Raft §5.4.1).
+        Log and ballot are written all or nothing, and are durable when this returns. Raises like
+        `save`. The old entries after `index` are removed, too: they do not continue the snapshot,
+        and with them the peer could win an election that it must not win (Raft §5.4.1).
         """
 
     def check(self) -> None:
-        """Raise StoreError unless what was saved is still where it was saved. As `save` does
-        after the write: what a removed directory takes is lost with the process.
+        """Raise StoreError if the files of the store were removed or replaced. `save` checks this
+        after each write: data in removed files is lost when the process ends.
         """
 
     def close(self) -> None:
-        """Let go of the disk. Closing twice is fine."""
+        """Close the files. A second call does nothing."""
 
     def destroy(self) -> None:
-        """Close, and remove what was stored."""
+        """Close the store, and remove its files."""
 
 
 class LogDatabase(Protocol):
-    """The database behind a store on a disk: some named records, and a log of entries from 1 on.
+    """The database of a store on a disk: some named records, and a log of entries from index 1 on.
 
-    This is all that a package writes in order to bring a store of its own. It need not know what
-    the records and entries mean, and need not import anything. `stores/foreign.py` makes a
-    `LogStore` of it: that has the lock, owner and incarnation of the data directory, the snapshots,
-    the bounds of the log, and takes nothing more after a write that failed.
+    A package that brings its own store writes only this class. It need not know what the records
+    and entries mean, and need not import anything. `stores/foreign.py` makes a `LogStore` of it,
+    with the lock, owner and incarnation of the data directory, the snapshots and the bounds of the
+    log. That `LogStore` also refuses every write after one that failed.
 
-    One owner, and one thread at a time, not always the same one. Names and values are bytes. An
-    error of any type may be raised: it ends the peer, whose supervisor opens the database again,
-    later and later. `errors.StoreCorrupt` says that what is stored is damaged, and what to do.
+    A database has one owner, and is used by one thread at a time, but not always by the same one.
+    Names and values are bytes. A method may raise any exception: that ends the peer, and its
+    supervisor opens the database again, after pauses that get longer. Raise `errors.StoreCorrupt`
+    if the content is damaged, with a message that says what to do.
     """
 
     @classmethod
     def open(cls, path: Path, *, create: bool) -> Self:
-        """Open the database in the directory `path`, which is there and holds nothing else.
+        """Open the database in the directory `path`, which exists and has no other files.
 
-        create  make it; one may be there, whose making was interrupted: open that one. Without
-                `create` it must be there, and whole: raise, and never begin an empty one in its
-                place, for a peer that forgot its vote could vote twice
+        create  True: make the database. If there is one whose making was interrupted, open that
+                one. False: the database must be there, and complete. If it is not, raise, and never
+                make an empty one in its place: a peer that has lost its vote could vote twice
         """
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the record of this name, None if there is none."""
+        """Return the record with this name, None if there is none."""
 
     def last(self) -> int:
-        """Return the index of the last entry, 0 if there is none. Quick, however long the log."""
+        """Return the index of the last entry, 0 if there is none. This must be quick, also for a
+        long log.
+        """
 
     def entries(self, first: int, last: int) -> list[bytes]:
-        """Return the entries `first..last`, some hundreds at most. Raise if one is missing."""
+        """Return the entries `first..last`, at most some hundreds. Raise if one is missing."""
 
     def write(self, records: Mapping[bytes, bytes], first: int, entries: Sequence[bytes]) -> None:
-        """Put `records` by name and, unless `first` is 0, remove the log from `first` on, and
+        """Write `records` by name. Unless `first` is 0, also remove the log from `first` on, and
         append `entries` there.
 
-        All of it or nothing, whenever the process or the machine stops; on the disk, synced, when
-        this returns.
+        All of this must be written or nothing, whenever the process or the host stops. It must be
+        synced to the disk when this returns.
         """
 
     def delete_through(self, records: Mapping[bytes, bytes], through: int) -> None:
-        """Put `records`, and remove the entries up to `through`: both or nothing. It need not be
-        synced: a later `write` does that.
+        """Write `records`, and remove the entries up to `through`: both or nothing. This need not
+        sync: a later `write` does.
         """
 
     def delete_all(
         self, records: Mapping[bytes, bytes], first: int, entries: Sequence[bytes]
     ) -> None:
-        """Put `records`, and let the log be `entries`, from `first` on: all of it or nothing, and
-        synced, as in `write`. The log may have ended before `first` or gone on behind it.
+        """Write `records`, and replace the whole log by `entries`, which begin at `first`: all or
+        nothing, and synced, as in `write`. The old log may have ended before `first`, or after it.
         """
 
     def close(self) -> None:
-        """Let go of the files. Nothing is called after it."""
+        """Close the files. No other method is called after this one."""

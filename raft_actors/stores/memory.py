@@ -1,7 +1,8 @@
-"""MemoryStore: a log store that lives as long as the process, for tests and simulations.
+"""MemoryStore: a log store in memory, which is lost when the process ends, for tests and
+simulations.
 
-What was saved outlives the owner, as on a disk: a peer that is restarted within the process finds
-its ballot and log again. Without them it could vote twice in one term.
+A peer that is restarted within the process finds its ballot and log again, as on a disk. Without
+them it could vote twice in one term.
 """
 
 from collections.abc import Sequence
@@ -19,16 +20,16 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """Keeps ballot and log in plain objects.
 
-    A simulated crash is: drop the owner, `reopen` the store, `load`.
+    To simulate a crash, drop the owner, `reopen` the store, and `load` it.
     """
 
     shelf: ClassVar[dict[Path, "MemoryStore"]] = {}
 
     @classmethod
     def at(cls, path: Path) -> "MemoryStore":
-        """Return the store of this process that is called `path`, and open it.
+        """Open and return the store of this process with the name `path`.
 
-        Raises DataDirInUse while it is open.
+        Raises DataDirInUse if it is open already.
         """
         store = cls.shelf.setdefault(path.absolute(), cls(path.absolute()))
         if store.is_open:
@@ -94,7 +95,7 @@ class MemoryStore:
         return self.incarnation, 0
 
     def check(self) -> None:
-        """Nobody else can remove it."""
+        """Do nothing: there are no files that could be removed."""
 
     def close(self) -> None:
         self.is_open = False

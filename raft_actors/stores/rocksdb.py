@@ -2,14 +2,14 @@
 
 The keys of its database, `log.rocksdb`:
 
-    "ballot"                      the ballot, as terms
+    "ballot"                      the ballot, encoded
     "e" + 8 bytes, big-endian     the entry of this index
     "base"                        index and term of the last entry that was compacted, 8 bytes
                                   each, big-endian
     "store"                       the incarnation of the store, 8 bytes, big-endian
 
-What stands beside it: stores/data_directory.py. Why the write-ahead log is read as it is, and why
-RocksDB at all: docs/decisions/stores.md.
+stores/data_directory.py describes the files beside the database. docs/decisions/stores.md has the
+reasons for RocksDB, and for the way in which its write-ahead log is read.
 """
 
 import logging
@@ -40,22 +40,22 @@ logger = logging.getLogger("raft_actors.stores")
 
 KIB = 1024
 MIB = 1024 * KIB
-MEMTABLE_BYTES = 64 * MIB  # a flush of it competes with the peer for the disk: make them rare
+MEMTABLE_BYTES = 64 * MIB  # large, so that flushes, which use the same disk as saves, are rare
 MEMTABLES_MAX = 4  # with 2, appends of 1 MiB wait for flushes and take twice as long
 MEMTABLES_BYTES_MAX = 512 * MIB  # of all stores of the process together
-PREALLOCATED_BYTES = 4 * MIB  # of the write-ahead log; RocksDB's own is 70 MiB for each store
+PREALLOCATED_BYTES = 4 * MIB  # for the write-ahead log; RocksDB's default is 70 MiB for each store
 
-ENTRIES_END = b"f"  # after every b"e..."; itself no key
+ENTRIES_END = b"f"  # sorts after every key of an entry; no key itself
 
 SHARED_MEMTABLES = WriteBufferManager(MEMTABLES_BYTES_MAX, False)
 SHARED_CACHE = Cache(32 * MIB)
 
 
 class RocksStore(DurableStore[Rdict]):
-    """A save puts one batch into the write-ahead log and syncs that once.
+    """A save writes one batch into the write-ahead log, and syncs the log once.
 
-    The batch goes in unsynced and `flush_wal` syncs it, because `Rdict.write` would hold the
-    interpreter through the sync and no other thread of the process could run.
+    The batch is written without a sync, and then `flush_wal` syncs. A sync within `Rdict.write`
+    would keep the interpreter's lock, so that no other thread of the process could run.
     """
 
     kind = "rocksdb"
@@ -63,12 +63,12 @@ class RocksStore(DurableStore[Rdict]):
     def open_database(self, *, create: bool) -> Rdict:
         path = self.directory.database
         if not create and not any(path.glob("*.log")):
-            # RocksDB would open it, without the saves that were in none of its tables yet.
+            # RocksDB would open it, without the saves that were only in the missing file.
             raise self.damaged(f"a file of {path.name} is missing: its write-ahead log, *.log")
         if damage := damage_in(path):
             raise self.damaged(f"{path.name}: {damage}")
         if create:
-            make_private(path)  # RocksDB would let others read it, where they get at what it is in
+            make_private(path)  # RocksDB would make a directory that other users can read
         self.had_torn_tail = is_torn(path)
         try:
             database = Rdict(str(path), options(create=create))
@@ -83,11 +83,12 @@ class RocksStore(DurableStore[Rdict]):
         database.close()
 
     def abandon_database(self, database: Rdict) -> None:
-        """What `close` would flush into a new file under the old path, the true directory would
-        lack afterwards: its manifest names that file. All of it is in the write-ahead log.
+        """Close the database without a flush. A flush would make a new file at the old path, and
+        the moved directory's manifest would name a file that it does not have. Nothing is lost
+        without the flush: everything is in the write-ahead log.
         """
         database.cancel_all_background(True)
-        with suppress(Exception):  # that there is no flush any more
+        with suppress(Exception):  # the error that a flush is not possible any more
             database.close()
 
     def remove_database(self) -> None:
@@ -101,7 +102,7 @@ class RocksStore(DurableStore[Rdict]):
                 cursor.status()
                 found: Any = cursor.key() if cursor.valid() else b""
             finally:
-                del cursor  # a living cursor keeps the database open and locked
+                del cursor  # as long as a cursor exists, the database stays open and locked
         return index_of(found) if found[:1] == b"e" else 0
 
     def get(self, name: bytes) -> bytes | None:
@@ -117,7 +118,7 @@ class RocksStore(DurableStore[Rdict]):
             batch.put(key(index), entry)
         end = first + len(entries)
         if first and end <= self.last:
-            # A range tombstone makes reads slower: only where one is needed.
+            # Only if entries are removed, because a range tombstone makes reads slower.
             batch.delete_range(key(end), ENTRIES_END)
         with self.writing() as database:
             database.write(batch)
@@ -148,7 +149,7 @@ class RocksStore(DurableStore[Rdict]):
             items: list[tuple[Any, Any]] = list(islice(database.items(from_key=key(first)), count))
             # Keys are unique and in order.
             if len(items) < count or items[0][0] != key(first) or items[-1][0] != key(last):
-                # A damaged block ends the iteration without a word; to ask for its entries tells.
+                # At a damaged block the iteration ends without an error; `get` raises it.
                 for index in range(first, last + 1):
                     if database.get(key(index)) is None:
                         raise self.missing(index, last)
@@ -156,7 +157,7 @@ class RocksStore(DurableStore[Rdict]):
 
     def is_damage(self, error: BaseException) -> bool:
         text = str(error)
-        if "IO error" in text:  # of the operating system, whatever RocksDB was at
+        if "IO error" in text:  # an error of the operating system
             return "No such file" in text
         return text.startswith(("Corruption", "Invalid argument"))
 
@@ -164,8 +165,9 @@ class RocksStore(DurableStore[Rdict]):
 def options(*, create: bool) -> Options:
     chosen = Options(raw_mode=True)
     chosen.create_if_missing(create)
-    # A record cut off at the end was never acknowledged. Damage before the end is refused: the
-    # default, point in time, would drop all that follows it and say nothing.
+    # A record that is cut off at the end was never acknowledged, and is dropped. Damage before the
+    # end is an error. RocksDB's default, point in time, would drop everything after the damage and
+    # report nothing.
     chosen.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     chosen.set_write_buffer_size(MEMTABLE_BYTES)
     chosen.set_max_write_buffer_number(MEMTABLES_MAX)
@@ -177,7 +179,7 @@ def options(*, create: bool) -> Options:
     table.set_block_cache(SHARED_CACHE)
     chosen.set_block_based_table_factory(table)
     chosen.set_max_open_files(64)
-    # An idle store writes nothing and keeps its own log file short.
+    # So that an idle store writes nothing, and RocksDB's own log file stays short.
     chosen.set_stats_dump_period_sec(0)
     chosen.set_stats_persist_period_sec(0)
     chosen.set_keep_log_file_num(1)

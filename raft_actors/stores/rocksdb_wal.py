@@ -1,16 +1,16 @@
-"""Rocks_wal: a look at RocksDB's write-ahead log and manifest before RocksDB opens them.
+"""RocksDB WAL: checks RocksDB's write-ahead log and manifest before RocksDB opens them.
 
-A record that a crash has torn is dropped then, which is right: it was never acknowledged. But
-RocksDB says nothing, and whoever runs the machine should hear of it. And two kinds of damage it
-takes for something else, one flipped bit being enough: see `damage_in`. All other damage it
-finds by itself. The manifest, which says what files there are, has the same form: without its last
-records, tables and what was saved in them are gone.
+RocksDB drops a record that a crash has torn. That is right, because the record was never
+acknowledged; but RocksDB does not report it, and the operator should know. RocksDB also takes two
+kinds of damage for something else, for which one flipped bit is enough: see `damage_in`. It finds
+all other damage itself. The manifest, the list of all files, has the same format: without its last
+records RocksDB would lose tables and the entries in them.
 
-A file is a row of blocks of 32 KiB, each a row of fragments (log_format.h of RocksDB):
+A file is a sequence of blocks of 32 KiB, and each block one of fragments (log_format.h of RocksDB):
 
     offset  0   4  checksum of type and payload, little-endian: see `masked_crc32c`
             4   2  bytes of the payload, little-endian
-            6   1  type: a whole record, or its first, middle or last part; 0 where nothing is
+            6   1  type: a whole record, or its first, middle or last part; 0: nothing was written
             7   -  payload
 """
 
@@ -24,19 +24,19 @@ PIECE_BYTES = 32 * BLOCK_BYTES
 HEADER_BYTES = 7
 NOTHING, LAST = 0, 4
 UNFINISHED = {2, 3}  # a first or middle part: the rest must follow
-REUSED = {5, 6, 7, 8, 11}  # in files that are used again, which those of these stores are not
+REUSED = {5, 6, 7, 8, 11}  # types in recycled files; these stores recycle no files
 SIZE_AND_TYPE = Struct("<HB").unpack_from
 CHECKSUM = Struct("<I").unpack_from
 MASK = 0xA282EAD8
 
 
 def damage_in(database: Path) -> str:
-    """Say what is wrong with logs and manifest that RocksDB would not notice; "" if nothing is.
+    """Return the damage of logs and manifest that RocksDB would not notice; "" if there is none.
 
-    A type of files that are used again makes it take the rest for an older use of the file: it
-    goes on without a word, or looks for the next record forever and holds the interpreter. A size
-    that leads beyond the end of the file looks like a torn record, and what follows is dropped
-    with it.
+    At a fragment with the type of a recycled file RocksDB takes the rest of the file for an older
+    use. It ignores this rest without an error; or it searches the next record for ever, and keeps
+    the interpreter's lock. A fragment whose size leads beyond the end of the file looks like a torn
+    record, and RocksDB drops it with everything after it.
     """
     for log in sorted([*database.glob("*.log"), *database.glob("MANIFEST-*")]):
         last = b""
@@ -63,7 +63,9 @@ def is_torn(database: Path) -> bool:
 
 
 def has_reused_type(blocks: bytes) -> bool:
-    """64 MiB in records of 100 bytes take 0.06 s, and no more than their headers are looked at."""
+    """Tell whether a fragment has the type of a recycled file. Only the headers are read: 64 MiB
+    with records of 100 bytes take 0.06 s.
+    """
     for start in range(0, len(blocks), BLOCK_BYTES):
         at, end = start, min(start + BLOCK_BYTES, len(blocks)) - HEADER_BYTES
         while at <= end:
@@ -77,9 +79,9 @@ def has_reused_type(blocks: bytes) -> bool:
 
 
 def torn_in(block: bytes) -> int | None:
-    """Return where the fragment begins whose rest is missing; None if nothing is torn.
+    """Return the offset of the fragment whose rest is missing; None if nothing is torn.
 
-    The block is the last of the file, and may be shorter than others.
+    `block` is the last block of the file, which may be shorter than the others.
     """
     start, at, kind = 0, 0, LAST
     while at < len(block) and BLOCK_BYTES - at >= HEADER_BYTES:
@@ -93,18 +95,19 @@ def torn_in(block: bytes) -> int | None:
 
 
 def has_wrong_size(block: bytes) -> bool:
-    """Tell whether the fragment that leads beyond the end of the file was whole once.
+    """Tell whether the fragment that leads beyond the end of the file has a wrong size, and is not
+    torn.
 
-    Then it, or one that begins after it, ends where the file ends, and its checksum is right. What
-    a crash has torn holds none, but with the chance of a checksum.
+    If its size is wrong, then this fragment, or one that begins after it, ends at the end of the
+    file and has a right checksum. After a crash no fragment does, except by a very rare chance.
     """
     torn = torn_in(block)
     if torn is None or len(block) - torn < HEADER_BYTES:
         return False
     rest = len(block) - torn - HEADER_BYTES
     if SIZE_AND_TYPE(block, torn + 4)[0] <= rest:
-        return False  # a part that is whole itself
-    if has_right_checksum(block, torn):  # the checksum is not of the size
+        return False  # the fragment is complete; the next part of its record is missing
+    if has_right_checksum(block, torn):  # the checksum does not include the size
         return True
     for at in range(torn + HEADER_BYTES, len(block) - HEADER_BYTES):
         size, kind = SIZE_AND_TYPE(block, at + 4)
@@ -123,7 +126,9 @@ def has_right_checksum(block: bytes, at: int) -> bool:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """Python has no CRC-32C. This takes 2 ms for a block, and is for what seems torn alone."""
+    """Return RocksDB's form of the CRC-32C, which Python does not have. This takes 2 ms for a
+    block, but is called only for fragments that look torn.
+    """
     crc = 0xFFFFFFFF
     for byte in data:
         crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)

@@ -1,18 +1,21 @@
-"""Snapshots: what stands for the beginning of a peer's log, in files that check themselves.
+"""Snapshots: the files that replace the beginning of a peer's log. They have checksums.
 
-A file is a row of blocks (stores/blocks.py):
+A file is a sequence of blocks (stores/blocks.py):
 
-    HEADER      first: see `Header`
-    SESSION     one client's session, as `Sessions.stored` gives it
-    PIECE       a part of the machine's state, as it was taken
-    END         last: the number of blocks before it
+    HEADER      the first block, see `Header`
+    SESSION     the session of one client, as `Sessions.stored` yields it
+    PIECE       a part of the state machine's state
+    END         the last block: the number of blocks before it
 
-    <index>-<term>-<size>-<checksum>.snapshot          whole, and durable
+The names of the files:
+
+    <index>-<term>-<size>-<checksum>.snapshot          complete and synced
     <index>-<term>-<size>-<checksum>.reached           empty: the log has reached that snapshot
-    <index>-<term>-<size>-<checksum>.part              what has come so far of a leader's
-    <index>-<term>-<n>.draft                           being written; no two of a process share one
+    <index>-<term>-<size>-<checksum>.part              the received part of a leader's snapshot
+    <index>-<term>-<n>.draft                           being written; `n` is unique in the process
 
-`size` and `checksum` are of the whole file. A name is given last, so what has it is whole.
+`size` and `checksum` are those of the whole file. A file gets its final name last, so a file with
+the name `.snapshot` is complete.
 """
 
 import itertools
@@ -44,12 +47,13 @@ NAME = pattern(r"(\d+)-(\d+)-(\d+)-([0-9a-f]{8})\.(snapshot|reached|part)")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a snapshot says of itself.
+    """The first block of a snapshot.
 
-    index, term     of the last entry that it stands for
-    configuration   the newest at or before it, encoded; `configured` is that one's index
-    kind            how the pieces of the state are put together; see `machine.state_image`
-    machine         the version of the state machine that the state is of
+    index, term     index and term of the last entry that the snapshot replaces
+    configuration   the newest configuration at or before `index`, encoded; `configured` is its
+                    index
+    kind            how the pieces of the state are put together, see `machine.state_image`
+    machine         the version of the state machine from which the state is
     """
 
     index: int
@@ -64,7 +68,7 @@ class Header:
 
 
 class Draft:
-    """A snapshot that is being written, by one thread."""
+    """A snapshot that one thread is writing."""
 
     def __init__(self, files: Files, header: Header) -> None:
         self.files = files
@@ -74,7 +78,7 @@ class Draft:
         try:
             self.add(header.encode())
         except StoreError:
-            with suppress(StoreError):  # each try has a name of its own: none must stay
+            with suppress(StoreError):  # the next attempt has another name, so remove this file
                 self.abandon()
             raise
 
@@ -87,9 +91,10 @@ class Draft:
         self.count += 1
 
     def finish(self, *, reached: bool = False) -> Snapshot:
-        """Make it durable, and a snapshot.
+        """Write the last block, sync the file, and give it its final name.
 
-        reached  whether it is of the log beside it, which then has its last entry durably
+        reached  whether the log has saved the snapshot's last entry: it has if the snapshot is of
+                 this peer's own state
         """
         self.add(END + encoding.dumps(self.count))
         header = self.header
@@ -105,15 +110,15 @@ class Draft:
 
 
 class Snapshots:
-    """The snapshots of one peer. One thread, but for `Draft`s."""
+    """The snapshots of one peer. To be used by one thread, except for `Draft` and `look_at`."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
 
     def newest(self) -> Snapshot | None:
-        """Return the newest, as its name and its header tell of it.
+        """Return the newest snapshot, by its name and header; None if there is none.
 
-        Raises StoreCorrupt if the header is damaged or of a version that is not known here.
+        Raises StoreCorrupt if the header is damaged, or has a format that is not known here.
         """
         names = [name for name in self.files.names() if name.endswith(".snapshot")]
         found = max(map(self.numbers, names), default=None)
@@ -125,26 +130,29 @@ class Snapshots:
         return Snapshot(index, term, configuration, size, checksum)
 
     def read(self, snapshot: Snapshot, offset: int, size: int) -> bytes:
-        """Return a part of it, to be sent."""
+        """Return a part of the snapshot's file, to be sent."""
         return self.files.read(name_of(snapshot), offset, min(size, snapshot.size - offset))
 
     def draft(self, header: Header) -> Draft:
         return Draft(self.files, header)
 
     def is_reached(self, snapshot: Snapshot) -> bool:
-        """Tell whether a log that ends before it has lost something. A leader's snapshot may be
-        ahead of the log, until that begins behind it.
+        """Tell whether the log has once reached the snapshot's end. If so, a log that ends before
+        it now has lost entries. If not, it is a leader's snapshot that is ahead of the log, and the
+        log was not yet made to begin after it.
         """
         return mark_of(snapshot) in self.files.names()
 
     def reached(self, snapshot: Snapshot) -> None:
-        """See `note_reached`. A full disk has room for it another time."""
+        """Note that the log has reached the snapshot, see `note_reached`. If the disk is full, a
+        later call does it.
+        """
         with suppress(StoreError):
             if snapshot.index and not self.is_reached(snapshot):
                 note_reached(self.files, snapshot)
 
     def prune(self, keep: Iterable[Snapshot]) -> None:
-        """Remove every snapshot but these, and what is left of drafts."""
+        """Remove all snapshots but those in `keep`, and all drafts."""
         kept = {name for one in keep for name in (name_of(one), mark_of(one))}
         for name in self.files.names():
             if name.endswith(".draft") or (
@@ -152,10 +160,10 @@ class Snapshots:
             ):
                 self.files.remove(name)
 
-    # A leader's.
+    # The snapshots of a leader.
 
     def incoming(self) -> SnapshotReceipt | None:
-        """Return what is here of a leader's snapshot; older parts are removed."""
+        """Return how much of a leader's snapshot was received; remove the parts of older ones."""
         parts = [name for name in self.files.names() if name.endswith(".part")]
         newest = max(parts, key=self.numbers, default="")
         kept = None
@@ -169,7 +177,7 @@ class Snapshots:
         return kept
 
     def receive(self, incoming: SnapshotReceipt, offset: int, data: bytes) -> None:
-        """Take a part in. The first of a snapshot ends all others that are under way."""
+        """Write a part of a snapshot. With its first part all other unfinished ones are removed."""
         name = part_of(incoming)
         if offset == 0:
             for other in self.files.names():
@@ -178,9 +186,9 @@ class Snapshots:
         self.files.write(name, offset, data)
 
     def finish(self, incoming: SnapshotReceipt) -> Snapshot:
-        """Check what has come, and make it a snapshot.
+        """Check the received file, and give it its final name.
 
-        Raises StoreCorrupt if it is damaged; then nothing of it is left.
+        Raises StoreCorrupt if the file is damaged; then it is removed.
         """
         name = part_of(incoming)
         try:
@@ -203,10 +211,10 @@ class Snapshots:
         return header_in(self.place(name), next(self.blocks(name), b""), expected, REJOIN)
 
     def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
-        """Yield (kind, term) of each SESSION and PIECE.
+        """Yield (kind, content) of each SESSION and PIECE.
 
-        Raises StoreCorrupt where a block is damaged, or the end is missing, or all blocks together
-        are not what was written.
+        Raises StoreCorrupt at a damaged block; and at the end if the END block is missing, or if
+        the checksum of the whole file is wrong.
         """
         name, total = name_of(snapshot), 0
         for count, payload in enumerate(self.blocks(name)):
@@ -223,7 +231,9 @@ class Snapshots:
         )
 
     def look_at(self, snapshot: Snapshot) -> str:
-        """Read all of it, on any thread; return what is wrong with it, or ""."""
+        """Read the whole file, and return what is wrong with it; "" if nothing is. May be called on
+        any thread.
+        """
         try:
             self.check(name_of(snapshot), snapshot.size, snapshot.checksum, SENT_TO_NOBODY)
         except RaftError as error:
@@ -231,8 +241,8 @@ class Snapshots:
         return ""
 
     def check(self, name: str, size: int, checksum: int, remedy: str = REJOIN) -> Header:
-        """Read all of a file. Raises StoreCorrupt unless it is whole and undamaged; `remedy` is
-        what it says to do."""
+        """Read a whole file. Raises StoreCorrupt if the file is incomplete or damaged; `remedy` is
+        the advice in its message."""
         first, total, whole = b"", 0, False
         for count, payload in enumerate(blocks(self.files, name, remedy)):
             first = first or payload
@@ -290,7 +300,7 @@ def mark_of(snapshot: Snapshot) -> str:
 
 
 def note_reached(files: Files, snapshot: Snapshot) -> None:
-    """Note that the log has the last entry of it durably, or begins there."""
+    """Note on the disk that the log has saved the snapshot's last entry, or begins after it."""
     mark = mark_of(snapshot)
     files.write(f"{mark}.draft", 0, b"")
     files.keep(f"{mark}.draft", mark)
