@@ -185,7 +185,7 @@ class DiskDict:
         try:
             self.db.close()
         except Exception as error:
-            logger.warning("%s was closed in the middle of a write: %s; the log makes it anew",
+            logger.warning("%s: closing failed within a write: %s; the log has the rest",
                            self.path, error)  # fmt: skip
 
     # RocksDB.

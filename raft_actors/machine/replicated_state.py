@@ -119,7 +119,7 @@ class ReplicatedState:
                 ) from error
             self.state = state
             machine.current_version = step + 1
-            logger.info("%s: its machine runs as version %d from entry %d on",
+            logger.info("%s: the state machine runs as version %d from entry %d on",
                         self.name, step + 1, self.index + 1)  # fmt: skip
 
     def check_known(self, version: int) -> None:

@@ -142,7 +142,7 @@ class Applier:
         try:
             snapshot = snapshots.finish(incoming)
         except StoreCorrupt as error:
-            logger.warning("%s: what %s sent of its snapshot is damaged, and nothing here is: %s",
+            logger.warning("%s: the snapshot that %s has sent is damaged, no file here is: %s",
                            self.name, chunk.source, error)  # fmt: skip
             self.step(SnapshotRefused(chunk.index))
         else:
@@ -154,7 +154,7 @@ class Applier:
             self.core.machine_version = self.applied.version
             self.step(SnapshotInstalled(snapshot))
             self.snapshotter.prune()
-            logger.info("%s: goes on from a snapshot that ends at entry %d",
+            logger.info("%s: continues from a leader's snapshot, which ends at entry %d",
                         self.name, snapshot.index)  # fmt: skip
         self.environment.continue_soon()
 
@@ -218,9 +218,9 @@ class Applier:
             return
         self.silent_until = now + LOG_AGAIN_S
         logger.warning(
-            "%s: %s took %.2f s for %s %d; until then this peer heard and said nothing, and if it "
-            "led, the others elect another. Stay well below min_election_timeout (%g s), or raise "
-            "it on every member",
+            "%s: %s took %.2f s for %s %d; during that time this peer received and sent nothing, "
+            "and if it was the leader, the others elect another one. Stay well below "
+            "min_election_timeout (%g s), or raise it on every member",
             self.name, type(self.applied.machine).__name__, now - began, what, which, timeout_s,
         )  # fmt: skip
 

@@ -363,7 +363,7 @@ class DatabaseAccess(Generic[Database]):
         if error is None:
             return
         told = error if isinstance(error, RaftError) else self.store.translate(error)
-        if self.writes:  # whatever has ended it, nobody knows what of it is on the disk
+        if self.writes:  # after any exception it is unknown how much was written
             self.store.failure = str(told)
         if isinstance(error, Exception) and told is not error:
             raise told from error

@@ -70,8 +70,9 @@ class LmdbStore(DurableStore[lmdb.Environment]):
         self.directory.database.unlink()
 
     def find_ends(self) -> None:
-        """The oldest is counted back from the last: a cursor that seeks it may step to the next
-        page, and at one of zeros that would end the process.
+        """Find the log's ends, and the oldest entry in the file by counting back from the last one.
+        A cursor that seeks the oldest entry may step to the next page; if that page was overwritten
+        with zeros, this would end the process.
         """
         super().find_ends()
         last = self.last

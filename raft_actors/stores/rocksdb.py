@@ -76,7 +76,7 @@ class RocksStore(DurableStore[Rdict]):
             raise self.translate(error) from error
         if self.had_torn_tail:
             logger.warning("%s ended within a save, which is cut off: if a crash has torn it, "
-                           "nobody was told that it was made", self.path)  # fmt: skip
+                           "it was never acknowledged", self.path)  # fmt: skip
         return database
 
     def close_database(self, database: Rdict) -> None:

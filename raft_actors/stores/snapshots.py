@@ -254,7 +254,7 @@ class Snapshots:
         return header_in(self.place(name), first, (index, term), remedy)
 
     def numbers(self, name: str) -> tuple[int, int, int, int]:
-        """Return (index, term, size, checksum). Raises StoreCorrupt for a name of no such form."""
+        """Return (index, term, size, checksum) of a name. Raises StoreCorrupt for other names."""
         found = NAME.fullmatch(name)
         if found is None:
             raise StoreCorrupt(f"{self.place(name)} is not named as a snapshot is; move it away")
@@ -262,7 +262,7 @@ class Snapshots:
         return index, term, size, int(found.group(4), 16)
 
     def place(self, name: str) -> str:
-        """Return what a file is called in messages."""
+        """Return the name of a file for messages, with its directory."""
         return f"{self.files.place}/{name}"
 
     def blocks(self, name: str) -> Iterator[bytes]:

@@ -417,7 +417,7 @@ def test_a_state_that_cannot_be_written_as_it_is_closed_is_left_to_the_log(tmp_p
     state = DiskDict(tmp_path)
     state.db = Unclosable(state.db)
     state.close()
-    assert "No space left on device; the log makes it anew" in caplog.text
+    assert "No space left on device; the log has the rest" in caplog.text
 
 
 def test_whatever_closing_the_state_does_the_peer_can_start_again(make_peer, tmp_path, monkeypatch):
