@@ -1,6 +1,6 @@
-"""Access: what a node needs in order to meet others. `TcpAccess` is one, over sockets.
+"""Access: how a node is found by other nodes and finds them. `TcpAccess` does it with sockets.
 
-`testing.MemoryNetwork` has another, for nodes of one process.
+`MemoryAccess` in testing/memory_network.py does it for nodes in one process.
 """
 
 from typing import Any, Protocol
@@ -67,7 +67,7 @@ class Transport(Protocol):
 
 
 class Access(Protocol):
-    """One node's way to be there for others, and to find them.
+    """How one node is found by other nodes, and finds them.
 
     where  the address at which others find the node, in words
     port   at which it listens; 0 if at none

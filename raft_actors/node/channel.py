@@ -1,4 +1,4 @@
-"""Channel: what a ref of an actor elsewhere, and the server of those here, need of their node."""
+"""Channel: what a remote ref, and the server of a node's actors, need from their node."""
 
 from collections.abc import Callable
 from typing import Any, Protocol

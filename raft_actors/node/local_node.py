@@ -265,9 +265,8 @@ class LocalNode:
             bridge.flush_call()
 
     def flush_soon(self) -> None:
-        """Have the bridge send what this thread has queued; what it queues until then goes along.
-
-        For one who may queue more right away, or may not.
+        """Have the bridge send soon what this thread has queued, with everything that the thread
+        queues until then. It is for a caller that may queue more right away, or may not.
         """
         if (bridge := self._bridge) is not None:
             bridge.flush_soon()
@@ -417,7 +416,7 @@ made: WeakSet[LocalNode] = WeakSet()
 
 
 def forget_nodes() -> None:
-    """In a forked child no node runs: the sockets are its parent's, and so are the threads."""
+    """Forget the nodes, in a forked child: their sockets and threads belong to the parent."""
     for node in tuple(made):
         node.forked = True
         bridge, node._bridge = node._bridge, None

@@ -105,7 +105,7 @@ class Node:
         if node is None:
             return
         if node.residents is not None:
-            node.residents.stop_all()  # they reach the others only as long as this is their node
+            node.residents.stop_all()  # first: the peers reach others only through this node
         node.stop()  # not under the lock: watchers hear of it on another thread
         atexit.unregister(node.stop)
         with cls._lock:
@@ -218,7 +218,7 @@ class Node:
 
 
 def forget_node() -> None:
-    """A forked child is no node, until it starts one."""
+    """Forget the node, in a forked child: the child has no node until it starts one."""
     Node._current = Node._nobody = None
     Node._lock = threading.Lock()  # whoever held it is not there
 

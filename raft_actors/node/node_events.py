@@ -1,4 +1,4 @@
-"""Node events: what a watcher of nodes is told."""
+"""Node events: the messages that a watcher of nodes receives."""
 
 from dataclasses import dataclass
 

@@ -31,7 +31,7 @@ FILE_BYTES_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class PortEntry:
-    """One node as its port file tells it."""
+    """The entry of one node in its port file."""
 
     node: str
     pid: int
@@ -107,7 +107,7 @@ class PortFiles:
         draft.replace(self.directory / entry.node)
 
     def release(self, entry: PortEntry) -> None:
-        """Remove the port file, unless it is somebody else's by now."""
+        """Remove the port file, unless another process has it now."""
         with contextlib.suppress(OSError), self._lock_file() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if parse(self.directory / entry.node) == entry:

@@ -53,7 +53,7 @@ class AskTimeout(pykka.Timeout, TimeoutError):
 
 
 class RemoteFuture:
-    """The answer of an actor on another node, to come."""
+    """The future answer of an actor on another node."""
 
     __slots__ = ("_answer", "_asked")
 

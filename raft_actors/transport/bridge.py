@@ -92,8 +92,8 @@ class Bridge:
         self.reactor.start()
 
     def stop(self) -> None:
-        """Close every connection and end the thread. Idempotent, and to be called again by one whom
-        a Ctrl-C has interrupted in it.
+        """Close every connection and end the thread. Idempotent; after a Ctrl-C has interrupted it,
+        it may be called again.
         """
         if not self.closed:
             self._flush()
@@ -177,18 +177,18 @@ class Bridge:
             self._flush()
 
     def flush_call(self) -> None:
-        """As `flush`, for a thread that is about to wait for its answer.
+        """As `flush`, for a thread that will wait for the answer next.
 
-        Where many wait already, the bridge thread sends for all of them: each would have to get
-        the interpreter back after its own send, only to wait.
+        If many threads wait already, the bridge thread sends for all of them. Else each thread
+        would need the interpreter again after its own send, only to begin its wait.
         """
         self._flush(CALLERS_MAX_OWN_FLUSH)
 
     def flush_soon(self) -> None:
-        """As `flush`, after a millisecond or a little more: what is queued meanwhile goes along.
+        """As `flush`, but about a millisecond later, together with the frames queued meanwhile.
 
-        To wake the bridge thread for each would cost more than it sends: it looks again and again
-        as long as it finds something.
+        To wake the bridge thread for each frame would cost more than the send itself. So the bridge
+        thread flushes again and again while it finds frames.
         """
         self._flusher.flush_soon()
 

@@ -1,4 +1,4 @@
-"""Dispatch: what has come in is handed over at the end of a round, kind by kind.
+"""Dispatch: hands over the received frames at the end of a round, kind by kind.
 
 Frames of one kind from one node are handed over in the order in which they were sent; an answer
 never overtakes a frame that was sent before it.

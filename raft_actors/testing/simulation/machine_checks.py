@@ -1,9 +1,9 @@
-"""Examined: a user's state machine under examination, for what no peer could notice by itself.
+"""Machine checks: checks a user's state machine for faults that no peer could notice by itself.
 
-That replicas differ is found by the checker, which compares their replies and their states after
-every command. Here is found what one replica does wrong: to change its state before it raises, to
-reply what can't be encoded, to lose the state, to change it in a read, to answer a read from
-elsewhere, to come back from a snapshot as another.
+The checker finds replicas that differ: it compares their replies and states after every command.
+This file finds the faults of one replica: it changes its state before it raises, replies with a
+value that can't be encoded, loses the state, changes the state in a read, answers a read from
+something else than the state, or is another one after it was restored from a snapshot.
 """
 
 import sys
@@ -24,11 +24,11 @@ from supervision.foreign import text_of
 __all__ = ["Fault", "Findings", "examined", "picture"]
 
 HOURS_APART = 11
-"""So much the clocks of two lives of replicas differ at least."""
+"""The clocks of two processes of replicas differ by so many hours at least."""
 OWN_TROUBLE = (MemoryError, StoreError, Broken)
-"""What a handler may raise that is no result of its command."""
+"""Exceptions of a handler that are no result of its command."""
 TOLD = ("version", "current_version", "directory")
-"""What a peer sets on its machine."""
+"""The attributes that a peer sets on its machine."""
 NUMBERS = {int, float}
 
 
@@ -37,7 +37,7 @@ class Fault(Broken):
 
 
 class Findings:
-    """How often commands succeeded, and how the first that did not went wrong: by version.
+    """How often commands succeeded, and how the first failed one failed, for each version.
 
     lives   how many machines were made: each has other clocks
     """
@@ -65,7 +65,7 @@ class Findings:
 
 
 class Picture:
-    """A state as it was, whatever becomes of it. Equal pictures show equal states."""
+    """A copy of a state, which stays when the state changes. Pictures of equal states are equal."""
 
     __slots__ = ("value",)
 

@@ -13,7 +13,9 @@ __all__ = ["damaged", "may_rot", "rot"]
 
 
 def damaged(world: World) -> set[str]:
-    """Return whose disks have damage, or have had it and not all again that was lost by it."""
+    """Return the peers whose disks are damaged, or were damaged and lack some lost entries
+    still.
+    """
     return {
         name
         for name, disk in world.disks.items()

@@ -36,7 +36,7 @@ class PeerState:
     heard     when the peer last received a message of a leader, by its own clock
     promised_until  until when the peer has promised to vote for no other, by the same clock
     promises  for each term, the peers that promised a vote in it
-    promised  (candidate, term): the votes that this peer was asked to promise
+    promised  (candidate, term): the votes that this peer was asked for, and may promise
     voters    the peers whose votes counted before the line: by the log, or by a founder's message
     before    the line before
     what      the line that is judged, at `place`
