@@ -152,7 +152,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.lease.round_began(self.reads.round, self.state.now)
             for progress in self.progress.values():
                 progress.owes_message = True
-            self.confirm_reads()  # a lone voter is its own majority
+            self.confirm_reads()  # a single voter is a majority
         if self.check_disks:
             self.check_disks = False
             self.yield_to_a_quicker_disk()

@@ -235,7 +235,7 @@ class Reconfiguration(Replication):
         state = self.state
         voters = state.voters
         wanted = {*voters.everyone, *newcomers} - {state.peer}
-        for peer in wanted & self.removed.keys():  # back again, maybe with another data directory
+        for peer in wanted & self.removed.keys():  # a member again, maybe with another disk
             del self.removed[peer], self.progress[peer]
         for peer in sorted(wanted - self.progress.keys()):
             self.progress[peer] = self.progress_of(peer)

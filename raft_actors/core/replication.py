@@ -259,7 +259,8 @@ class Replication(LeaderBase):
         incarnation is taken out of the configuration and put in again, see `learn_incarnations`.
         """
         if progress.recheck is None or reply.prev_index > progress.recheck[1]:
-            # Or it has acknowledged more since it was asked last: what it said then was late.
+            # First rejection; or one of an entry that the follower has acknowledged since it was
+            # asked again: then the rejection before was a late message.
             self.reads.renew = True
             progress.recheck = self.reads.round + 1, progress.match
             return

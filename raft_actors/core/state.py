@@ -121,8 +121,8 @@ class State:
         self.promised_until = -inf
         longest_ms = max(self.promise_ms, ballot.promise_ms)
         if ballot.term and longest_ms:
-            # When it last promised to elect nobody else is not on disk, only for how long: after a
-            # restart assume that it was just before.
+            # Only the length of a promise is on disk, not the time when it was given: after a
+            # restart assume that this peer has given a promise just before.
             self.promised_until = now + longest_ms / 1000
         self.settled_at = self.promised_until
         if ballot.owed != NOTHING_OWED:
@@ -301,7 +301,7 @@ class State:
         self.note_configurations(changed, entries[changed - prev_index - 1 :])
         self.settle_debt()
         if self.founding is not None and self.configuration.members:
-            self.give_up_founding(redirect(leader))  # another founder was faster
+            self.give_up_founding(redirect(leader))  # another founder has won
 
     def settle_debt(self) -> None:
         """Clear `Ballot.owed` once the log reaches as far as before the damage. If a leader has

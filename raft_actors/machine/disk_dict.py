@@ -106,7 +106,7 @@ class DiskDict:
         for key, value in merge(there, new):
             yield key[1:].decode(), encoding.loads_stored(value)
 
-    # What the framework calls.
+    # The methods of `DiskState`, and those for snapshots.
 
     def belong_to(self, incarnation: int) -> None:
         """Note the incarnation of the data directory. Raises StoreCorrupt if the state belongs to

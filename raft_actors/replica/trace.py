@@ -124,7 +124,7 @@ class Trace:
             self.file.close()
             self.file = None
 
-    # How it is written.
+    # Writing.
 
     def write(self, event: str, **what: Any) -> None:
         core, log = self.core, self.core.log

@@ -17,7 +17,7 @@ from raft_actors.stores.files import Files
 __all__ = ["blocks", "framed", "head_of"]
 
 HEAD = Struct(">II")
-HEADER_BYTES_MAX = 1 << 20  # a configuration is most of it, with some hundred bytes for each peer
+HEADER_BYTES_MAX = 1 << 20  # most of a header is a configuration, some hundred bytes for each peer
 FIRST_BYTES = 4096  # bytes of the first read, for the header: some readers need no more
 READ_BYTES = 1 << 20  # bytes of every later read
 
@@ -62,7 +62,7 @@ class Source:
         self.name = name
         self.size = files.size(name)
         self.offset = 0
-        self.data = b""  # what was read and begins at `start`
+        self.data = b""  # the bytes that were read last; they begin at `start`
         self.start = 0
 
     def take(self, count: int) -> bytes:
@@ -81,7 +81,7 @@ class Source:
         parts = [self.data[at:]]
         position = self.start + len(self.data)
         ahead = READ_BYTES if self.start + at > 0 else FIRST_BYTES
-        while missing > 0:  # one read gives 2 GiB at most
+        while missing > 0:  # one read returns at most 2 GiB
             part = self.files.read(self.name, position, max(missing, ahead))
             if not part:
                 break

@@ -67,7 +67,7 @@ MUTATIONS = (
     ),
     Mutation(
         "read_without_a_round", "thesis 6.4", "core/leader",
-        "            self.confirm_reads()  # a lone voter is its own majority",
+        "            self.confirm_reads()  # a single voter is a majority",
         "            self.state.effects.reads += self.reads.confirmed(self.reads.round)",
     ),
     Mutation(
