@@ -1,9 +1,9 @@
-"""Cookie: a secret that nodes share, as keys. Never travels, never prints.
+"""Cookie: a secret that nodes share, as keys. It is never sent and never printed.
 
 A member's cookie is a text that a person may have chosen. Its keys are made from it by scrypt (RFC
-7914), once in a process, so that each guess of whoever has recorded a handshake costs as much. A
-client's or a reader's cookie is `client:` or `reader:` and a key of 32 random bytes, which nobody
-guesses.
+7914), once in a process: an attacker who has recorded a handshake pays the cost of scrypt for each
+guess. A client's or a reader's cookie is `client:` or `reader:` and a key of 32 random bytes, which
+can't be guessed.
 """
 
 import base64
@@ -23,7 +23,7 @@ KEY_BYTES = 32
 ID_BYTES = 8
 SALT = b"raft_actors cookie"
 COST = {"n": 1 << 14, "r": 8, "p": 1}
-"""16 MiB of memory, and some 40 ms of a processor of 2020."""
+"""The cost of scrypt: 16 MiB of memory, and about 40 ms on a processor of 2020."""
 
 
 class UnsafeCookie(RaftError):
@@ -34,7 +34,7 @@ class Cookie:
     """One secret: what proves it in a handshake, and what makes the keys of frames.
 
     role  what its holder may do
-    id    tells this cookie from others, and does not give it away
+    id    distinguishes this cookie from others, and does not reveal it
     """
 
     __slots__ = ("_frames", "_proofs", "_root", "id", "is_short", "role")

@@ -1,7 +1,8 @@
-"""Depth check: whether msgpack of a stranger nests no deeper than it may, told before it is read.
+"""Depth check: checks, before msgpack of a stranger is decoded, that its lists nest not too deep.
 
-msgpack makes room for a list's items when it meets its head, and lists nest: a kilobyte of heads
-costs some 180. So heads are walked over first, and nothing is made.
+msgpack allocates memory for all items of a list when it reads the head of the list, and lists nest:
+one kilobyte of heads costs about 180 kilobytes. So this check reads the heads first, and allocates
+nothing.
 """
 
 from raft_actors.wire.frames import ProtocolError
@@ -24,7 +25,7 @@ NEVER_USED = 0xC1
 def check_depth(payload: bytes, depth: int) -> None:
     """Raise ProtocolError for lists that nest deeper than `depth`, and for maps and exts.
 
-    What is no msgpack, or ends too early, passes: msgpack will say so.
+    Bytes that are no msgpack, or end too early, pass: msgpack itself refuses them later.
     """
     position = 0
     left = [1]  # values still to come, in each list that is open

@@ -1,6 +1,6 @@
 """Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when an answer is wanted.
 
-A payload on the wire is one of them, or a list of several: what was sent together is read together.
+A payload is one frame, or a list of several frames that were sent together.
 Kinds below FIRST_EXTENSION are the bridge's own. A body is whatever msgpack knows by itself:
 None, booleans, ints, floats, str, bytes, lists, dicts; tuples arrive as lists.
 """
@@ -43,8 +43,8 @@ def make_packer() -> Callable[[Any], bytes]:
 def unpack(payload: bytes | memoryview, items_max: int = -1) -> Any:
     """Return the value in `payload`. Raises ProtocolError, and nothing else, for any bytes.
 
-    msgpack makes room for the items that a list claims to have before it has read one: for a
-    stranger set `items_max`.
+    msgpack allocates memory for all items that a list claims to have before it reads one: set
+    `items_max` for the bytes of a stranger.
     """
     try:
         return msgpack.unpackb(payload, strict_map_key=False, max_array_len=items_max)

@@ -16,13 +16,13 @@ header = LENGTH.pack  # the bytes that go before a payload of this length
 
 
 class ProtocolError(RaftError):
-    """The other side sent what the wire format does not allow: the connection is of no more use."""
+    """The other node sent bytes that the format does not allow: the connection must be closed."""
 
 
 class FrameReader:
-    """Cuts a stream into payloads, whatever pieces it arrives in.
+    """Cuts a stream, which arrives in pieces of any size, into payloads.
 
-    Holds only bytes that arrived: a header which claims a huge frame allocates nothing. A frame
+    It holds only bytes that arrived: a header that claims a huge frame allocates nothing. A frame
     over `limit` bytes is a ProtocolError as soon as its header is read. `limit` may be changed
     between two payloads.
     """

@@ -60,7 +60,7 @@ WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
 
 
 class Local(threading.local):
-    """Each thread's own packer: a new one takes 256 KiB, too much to spend on a stranger."""
+    """The packer of each thread. It is kept, because a new one for each stranger costs 256 KiB."""
 
     def __init__(self) -> None:
         self.pack = make_packer()
@@ -70,7 +70,7 @@ local = Local()
 
 
 class Refusal(Exception):
-    """One side turns the other down. `code` is for programs, `str(refusal)` for people."""
+    """One node refuses the other. `code` is for programs, `str(refusal)` for people."""
 
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
@@ -79,17 +79,17 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a node is to others. The incarnation tells a restarted node from its former life."""
+    """How a node identifies itself to others. After a restart its incarnation is another one."""
 
     name: str
     incarnation: bytes
     frame_bytes_max: int
     require_version: int = 0
-    """The oldest protocol that it speaks with others, although it knows older ones."""
+    """The oldest protocol version that the node uses, although it knows older ones."""
 
     @property
     def versions(self) -> list[int]:
-        """The protocols that it offers and takes."""
+        """The protocol versions that the node offers and accepts."""
         return versions.spoken_from(self.require_version)
 
 
