@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -26,7 +27,7 @@ from raft_actors.paths import make_private, open_private
 from raft_actors.stores.files import absent, sync_directory, sync_names, translated
 from raft_actors.stores.log_store import Mark, new_incarnation
 
-__all__ = ["DataDirectory", "Owner", "is_in_use", "kind_of"]
+__all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "kind_of"]
 
 logger = logging.getLogger("raft_actors.stores")
 
@@ -230,10 +231,7 @@ class DataDirectory:
                     break
             except BlockingIOError:
                 os.close(lock)
-                raise DataDirInUse(
-                    f"{self.path} is in use by {self.holder()}: stop that peer first, or name "
-                    "another directory"
-                ) from None
+                raise self.in_use() from None
             except BaseException:
                 os.close(lock)
                 raise
@@ -252,6 +250,12 @@ class DataDirectory:
                 "%s is open to other users of this machine (its mode is %04o), with all that the "
                 "group replicates in it: run chmod -R go= %s", self.path, mode, self.path,
             )  # fmt: skip
+
+    def in_use(self) -> DataDirInUse:
+        return DataDirInUse(
+            f"{self.path} is in use by {self.holder()}: stop that peer first, or name another "
+            "directory"
+        )
 
     def holder(self) -> str:
         """Return a text that names the process that has the store open, as far as it is known."""
@@ -309,6 +313,30 @@ def is_in_use(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+@contextlib.contextmanager
+def kept_closed(path: Path, kind: str) -> Iterator[None]:
+    """Keep every peer from opening the directory `path`, of this `kind`, and write nothing into it.
+
+    Raises DataDirInUse where a process has it open. A directory without a lock file has never been
+    opened where it is: whoever opens it meanwhile makes that file, and is noticed at the end.
+    """
+    directory = DataDirectory(path, kind)
+    try:
+        lock = os.open(directory.lock_file, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        if directory.lock_file.exists():
+            raise directory.in_use() from None
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise directory.in_use() from None
+    finally:
+        os.close(lock)
 
 
 def identity(path: Path | str) -> tuple[int, int]:

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
-from raft_actors.stores import durable_kind
-from raft_actors.tools.launch import working_directory_first
+from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.tools.offline.backup import export_backup, import_backup, verify_backup
 from raft_actors.tools.offline.entries import entries_of
 from raft_actors.tools.offline.examine import examine
 from raft_actors.tools.offline.force_configuration import CannotForce, force, parse_address, plan
 from raft_actors.tools.offline.migrate import migrate
+from raft_actors.tools.offline.options import Directory, Json, Store, To
+from raft_actors.tools.offline.replay_commands import run_diff, run_replay
 from raft_actors.tools.offline.stopped_peer import refused_in_words, stopped
 from raft_actors.tools.offline.tables import entries_table, show, show_findings, show_forcing
 
@@ -24,38 +24,13 @@ __all__ = ["recover", "run_migrate"]
 ENTRIES_MAX = 1_000
 """Entries shown when it isn't said where to end."""
 
-Directory = Annotated[Path, typer.Argument(help="The data directory of one peer that is stopped.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
-
-
-def known_kind(kind: str | None) -> str | None:
-    """Return `kind`, which the user has named and which can be imported, or None as it is."""
-    if kind is None:
-        return None
-    if ":" in kind:
-        working_directory_first()
-    try:
-        durable_kind(kind)
-    except (ValueError, StoreError) as error:
-        raise typer.BadParameter(str(error)) from error
-    return kind
-
-
-To = Annotated[
-    str, typer.Option(help="The kind of store, as in Config(log_store=...).", callback=known_kind)
-]
-Store = Annotated[
-    str | None,
-    typer.Option(
-        help="What the directory's log was written with, needed for a class: module:Class.",
-        callback=known_kind,
-    ),
-]
-
 recover = typer.Typer(
     help="Look at, check and rescue a stopped peer.\n\nSee docs/recovery.md.",
     no_args_is_help=True,
 )
+
+recover.command("replay")(run_replay)
+recover.command("diff")(run_diff)
 
 
 def run_migrate(

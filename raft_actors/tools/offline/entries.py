@@ -29,7 +29,7 @@ from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.stores.durable import DurableStore
 from raft_actors.tools.offline.stopped_peer import batches
 
-__all__ = ["damage_in", "entries_of", "is_entry"]
+__all__ = ["damage_in", "entries_of", "entry_view", "is_entry"]
 
 
 def entries_of(store: DurableStore[Any], first: int, last: int) -> Iterator[dict[str, Any]]:

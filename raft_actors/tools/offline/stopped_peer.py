@@ -11,7 +11,7 @@ from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import translated
 
-__all__ = ["PART", "batches", "refused_in_words", "stopped"]
+__all__ = ["PART", "batches", "kind_in", "refused_in_words", "stopped"]
 
 PART = 8  # entries read in one go: of the largest commands 64 MiB; with 64 it is a third faster
 BATCH_BYTES = 4 * 1024 * 1024
@@ -43,7 +43,8 @@ def stopped(
             opened.close()
 
 
-def kind_in(path: Path, store: str | None, to: str | None) -> str:
+def kind_in(path: Path, store: str | None, to: str | None = None) -> str:
+    """Return the kind of the store in `path`; see `stopped`. Raises StoreCorrupt, StoreError."""
     if path.is_file():
         raise StoreCorrupt(
             f"{path} is a file, and no data directory: if it is a backup, raft-actors recover "

@@ -10,7 +10,7 @@ from rich.text import Text
 from raft_actors.tools.offline.examine import Examined
 from raft_actors.tools.offline.force_configuration import Forcing
 
-__all__ = ["entries_table", "show"]
+__all__ = ["address", "entries_table", "pairs", "shortened", "show"]
 
 SHOWN_MAX = 12
 """Stretches of terms and configurations shown; the newest are those that matter."""

@@ -33,8 +33,12 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path, monkeypatch):
         said[words[1] if words[0] == "recover" else words[0]] = answer.output
     assert set(said) == {
         "inspect", "entries", "verify", "force-configuration", "export", "import", "migrate",
+        "replay", "diff",
     }  # fmt: skip
     assert "peer1:a@myhost" in said["inspect"]
+    assert "the snapshot of entry 60" in said["replay"]
+    assert "'key60'" in said["replay"]
+    assert "peer1:a@myhost, from entry 40 to 60" in said["diff"]
     assert "key3" in said["entries"]
     assert "a forced configuration" in said["force-configuration"]
     assert record_of(Path("data/z@myhost/restored"))["owner"] == ["restored", "z@myhost"]
