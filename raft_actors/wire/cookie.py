@@ -23,7 +23,7 @@ KEY_BYTES = 32
 ID_BYTES = 8
 SALT = b"raft_actors cookie"
 COST = {"n": 1 << 14, "r": 8, "p": 1}
-"""The cost of scrypt: 16 MiB of memory, and about 40 ms on a processor of 2020."""
+"""The cost of scrypt: 16 MiB of memory, and 50 to 70 ms of processor time where it was measured."""
 
 
 class UnsafeCookie(RaftError):

@@ -76,10 +76,10 @@ def test_no_write_fails_while_the_cookie_is_exchanged_on_one_host_after_the_othe
                     server.say("part()")
                 before = len(written)
                 eventually(lambda: failed or len(written) > before + 10)
-                assert not failed
+                assert not failed, failed
     finally:
         over.set()
         thread.join(90)
-    assert not failed
+    assert not failed, failed
     with Cluster(members, timeout=60.0) as cluster:
         assert cluster.read(("get", "last")) == ("ok", written[-1])
