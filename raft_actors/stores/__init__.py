@@ -62,7 +62,7 @@ def open_store(
     if kind == "memory":
         from raft_actors.stores.memory import MemoryStore
 
-        return MemoryStore.at(Path(path))
+        return MemoryStore.at(Path(path), owner)
     return durable_kind(kind)(path, owner, mark=mark)
 
 

@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -27,7 +27,7 @@ from raft_actors.paths import make_private, open_private
 from raft_actors.stores.files import absent, sync_directory, sync_names, translated
 from raft_actors.stores.log_store import Mark, new_incarnation
 
-__all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "kind_of"]
+__all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "kind_of", "of_another"]
 
 logger = logging.getLogger("raft_actors.stores")
 
@@ -188,6 +188,8 @@ class DataDirectory:
         except FileNotFoundError:
             ours = {"store.json.draft", "holder.json", "lock", self.database.name}
             strange = sorted(set(os.listdir(self.path)) - ours)  # noqa: PTH208
+            if strange and has_a_log(self.path):
+                raise StoreCorrupt(f"{self.format_file} is missing; {REJOIN}") from None
             if strange:
                 raise StoreCorrupt(
                     f"{self.path} is no data directory of raft_actors (it holds {strange[0]!r}): "
@@ -205,10 +207,7 @@ class DataDirectory:
         if known is not None and not is_owner(known):
             raise StoreCorrupt(f"{self.format_file} names no owner; {REJOIN}")
         if owner is not None and known is not None and known != list(owner):
-            raise DataDirInUse(
-                f"{self.path} belongs to peer {' on '.join(map(str, known))} and holds its vote; "
-                f"it can't be used by {' on '.join(owner)}: give that one a data_dir of its own"
-            )
+            raise of_another(self.path, known, owner)
         incarnation = record.get("incarnation")
         if type(incarnation) is not int or incarnation < 1:
             raise StoreCorrupt(f"{self.format_file} names no incarnation; {REJOIN}")
@@ -288,6 +287,8 @@ def kind_of(path: Path) -> str:
     try:
         record = read_record(path)
     except (FileNotFoundError, NotADirectoryError):
+        if has_a_log(path):
+            raise StoreCorrupt(f"{path / 'store.json'} is missing; {REJOIN}") from None
         known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
         hint = f": do you mean {known[0]}?" if known else ""
         raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
@@ -298,6 +299,11 @@ def kind_of(path: Path) -> str:
             "nor a package that is installed here knows: use what wrote it"
         )
     return str(kind)
+
+
+def has_a_log(path: Path) -> bool:
+    """Tell whether a directory without `store.json` is one that has lost it."""
+    return (path / "lock").is_file() and any(path.glob("log.*"))
 
 
 def is_in_use(path: Path) -> bool:
@@ -372,6 +378,13 @@ def read_record(path: Path) -> dict[str, Any]:
     if checksum is None and {*record} != BEFORE_CHECKSUMS:
         raise damaged(file)
     return record
+
+
+def of_another(place: Path | str, known: Sequence[str], owner: Owner) -> DataDirInUse:
+    return DataDirInUse(
+        f"{place} belongs to peer {' on '.join(known)} and holds its vote; it can't be used by "
+        f"{' on '.join(owner)}: give that one a data_dir of its own"
+    )
 
 
 def damaged(file: Path) -> StoreCorrupt:

@@ -26,6 +26,8 @@ ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "let this process open more files: ulimit -n",
     errno.ENFILE: "let this system open more files",
+    errno.EEXIST: "move it away",
+    errno.ELOOP: "see where its links lead",
     errno.EFBIG: "let this process write larger files: ulimit -f",
 }
 OTHER = "make the disk good"

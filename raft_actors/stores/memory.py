@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from raft_actors.errors import DataDirInUse, LogCompacted, StoreError
+from raft_actors.stores.data_directory import Owner, of_another
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.log_store import FRESH_BALLOT, Mark, Saved, StoredBallot, new_incarnation
 from raft_actors.stores.snapshots import Snapshots
@@ -26,10 +27,12 @@ class MemoryStore:
     shelf: ClassVar[dict[Path, "MemoryStore"]] = {}
 
     @classmethod
-    def at(cls, path: Path) -> "MemoryStore":
+    def at(cls, path: Path, owner: Owner | None = None) -> "MemoryStore":
         """Open and return the store of this process with the name `path`.
 
-        Raises DataDirInUse if it is open already.
+        owner  the peer's (name, node): the store holds its vote, as a directory does
+
+        Raises DataDirInUse if it is open already, and to every other owner.
         """
         store = cls.shelf.setdefault(path.absolute(), cls(path.absolute()))
         if store.is_open:
@@ -37,11 +40,15 @@ class MemoryStore:
                 f"{path} (in memory) is open in this process already: stop the peer that has it, "
                 "or give this one a data_dir of its own"
             )
+        if owner and store.owner and owner != store.owner:
+            raise of_another(f"{path} (in memory)", store.owner, owner)
+        store.owner = owner or store.owner
         store.reopen()
         return store
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
+        self.owner: Owner | None = None
         self.is_open = path is None
         self.clear()
 

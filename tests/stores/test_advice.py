@@ -16,6 +16,8 @@ FITTING = [
     (errno.ENAMETOOLONG, "choose a shorter name"),
     (errno.EMFILE, "ulimit -n"),
     (errno.EFBIG, "ulimit -f"),
+    (errno.EEXIST, "move it away"),
+    (errno.ELOOP, "see where its links lead"),
     (errno.EIO, "make the disk good"),
 ]
 

@@ -12,6 +12,7 @@ from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
 from raft_actors.stores.data_directory import kind_of, read_record, write_record
 from raft_actors.tools.offline.stopped_peer import stopped
+from tests.tools.offline.directories import OWNER, make
 
 
 def test_a_store_of_another_kind_is_refused(tmp_path):
@@ -104,3 +105,31 @@ def test_a_child_that_outlives_a_killed_process_does_not_hold_its_directory(tmp_
         finally:
             os.kill(child, signal.SIGKILL)
             parent.kill()
+
+
+@pytest.mark.parametrize("kind", ["rocksdb", "lmdb"])
+@pytest.mark.parametrize("how", ["removed", "a link to nowhere"])
+def test_a_directory_that_has_lost_its_record_is_not_called_the_wrong_path(tmp_path, kind, how):
+    """Planted: "is no data directory: choose an empty one"; a peer that does has no vote."""
+    path = make(kind, tmp_path / "peer", snapshot=60)
+    (path / "store.json").unlink()
+    if how != "removed":
+        (path / "store.json").symlink_to("nowhere")
+    for refused in (lambda: open_store(kind, path, OWNER), lambda: kind_of(path)):
+        with pytest.raises(StoreCorrupt, match=r"peer/store.json is missing; stop this peer"):
+            refused()
+    assert (path / "log.lmdb").exists() or (path / "log.rocksdb").exists()
+
+
+def test_a_store_in_memory_is_its_peers_too(tmp_path):
+    """Planted: whoever has its path gets it, and with it another peer's vote."""
+    store = open_store("memory", tmp_path / "peer", ("kv", "a@host"))
+    store.save((7, None), 0, [])
+    store.close()
+    for other in (("kv", "b@host"), ("queue", "a@host")):
+        with pytest.raises(DataDirInUse, match=r"belongs to peer kv on a@host and holds its vote"):
+            open_store("memory", tmp_path / "peer", other)
+    again = open_store("memory", tmp_path / "peer", ("kv", "a@host"))
+    assert again.load().ballot == (7, None)
+    again.destroy()
+    open_store("memory", tmp_path / "peer", ("queue", "a@host")).destroy()

@@ -131,7 +131,7 @@ def drafted(directory: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(f"another import into {parent} is under way: wait for it") from None
-        if directory.exists():
+        if os.path.lexists(directory):  # also a link that leads nowhere
             raise StoreError(
                 f"{directory} is there already: a backup is restored to a new directory"
             )

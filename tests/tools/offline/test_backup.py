@@ -123,6 +123,16 @@ def test_a_directory_is_never_restored_over(tmp_path, file):
     assert run("verify", tmp_path / "peer").exit_code == 0
 
 
+def test_a_name_that_is_a_link_to_nowhere_is_taken(tmp_path, file):
+    """Planted: `exists`; then the refusal is of a directory that nobody has heard of."""
+    run("export", make("lmdb", tmp_path / "peer"), file)
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    with pytest.raises(StoreError, match=r"link is there already"):
+        restore(file, link)
+    assert sorted(each.name for each in tmp_path.iterdir() if "importing" in each.name) == []
+
+
 def test_a_directory_in_use_is_not_exported(tmp_path, file):
     source = make("rocksdb", tmp_path / "peer")
     with stopped(source), pytest.raises(DataDirInUse, match=f"process {os.getpid()}"):
