@@ -644,7 +644,8 @@ def test_a_group_goes_on_whatever_the_wall_clock_says(make_peer, monkeypatch):
     assert Raft.read(name, ("get", "once")) == ("ok", len(clocks) - 1)
     handle.close()
     log = peer_of(name).replica.core.log
-    assert [damage_in(entry) for entry in log.between(1, log.last_index)] == [""] * log.last_index
+    entries = enumerate(log.between(1, log.last_index), 1)
+    assert [damage_in(index, entry) for index, entry in entries] == [""] * log.last_index
 
 
 def test_a_proxy_of_a_peer_tells_its_status_and_leader_and_leads_nowhere(make_peer):
