@@ -24,7 +24,7 @@ class TestContract(LogStoreContract):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="is rocksdb, lmdb, module:Class, not 'etcd'"):
+    with pytest.raises(ValueError, match="is rocksdb, lmdb or module:Class, not 'etcd'"):
         open_store("etcd", "data")
 
 
