@@ -54,6 +54,7 @@ SHORTEST = {
     "benchmarks.micro.snapshots": ("--rounds", "1", "--keys", "1000"),
     "benchmarks.micro.stores": (".", "--rounds", "1", "--many", "1000", "--logs", "1"),
     "benchmarks.micro.syncs": (".", "--rounds", "1", "--seconds", "0.05"),
+    "benchmarks.micro.tls": (),
     "benchmarks.micro.terms": ("--rounds", "1", "--seconds", "0"),
 }
 """Every other program under benchmarks/, and how to have a look at it that measures nothing."""

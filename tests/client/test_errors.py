@@ -49,7 +49,7 @@ PROVOKED_BY = {
     "NoProcess": "node/test_remote_ref.py::test_no_actor_of_that_name",
     "NoConnection": "node/test_remote_ref.py::test_a_killed_process_takes_its_actors_with_it",
     "DataDirInUse": CONTRACT + "test_an_open_store_cannot_be_opened_again",
-    "StoreCorrupt": "stores/test_durable.py::test_a_directory_of_a_newer_format_is_refused",
+    "StoreCorrupt": "stores/test_durable.py::test_a_directory_of_another_format_is_refused",
     "StoreError": "stores/test_lmdb.py::test_without_the_package_the_command_to_run_is_named",
     "LogCompacted": CONTRACT + "test_compacted_entries_are_gone_and_said_to_be",
     "MachineTooOld": "peer/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",

@@ -148,7 +148,7 @@ def test_a_peer_that_is_named_after_its_node_is_found_by_that_on_a_renamed_host_
     assert status == "error"
     assert f"{tmp_path}/data/a@old/p_a@old is, of p_a@old on a@old: was this" in str(reason)
     assert start("a2@old", "p_a2@old")[1][0] == "ok"
-    assert f"{tmp_path}/data/a@old/p_a@old, of a@old, is beside it" in caplog.text
+    assert f"{tmp_path}/data/a@old/p_a@old of node a@old exists and is not in use" in caplog.text
 
 
 def test_nodes_of_several_hosts_may_share_a_disk(start):
@@ -161,7 +161,7 @@ def test_nodes_of_several_hosts_may_share_a_disk(start):
 
 def test_who_begins_anew_beside_the_directory_of_another_node_is_told(start, tmp_path, caplog):
     """Its name may be mistyped. Planted: look for this node's other hosts only."""
-    beside = f"{tmp_path}/data/a@one/p, of a@one, is beside it and not in use"
+    beside = f"{tmp_path}/data/a@one/p of node a@one exists and is not in use"
     peers, _ = start("a@one")
     assert start("b@one")[1][0] == "ok"
     assert beside not in caplog.text

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Node, Raft, StateMachine, encoding
+from raft_actors import AsyncCluster, Cluster, Config, Node, Raft, StateMachine, encoding
 from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.client.rpc import address_of
 from raft_actors.client.views import ConfigurationView
@@ -298,7 +298,7 @@ def test_overloaded(counters, trouble):
 def test_command_too_large(counters):
     cluster = Cluster(counters[0])
     with pytest.raises(CommandTooLarge, match="split it"):
-        cluster.write(b"x" * (cluster._client.command_bytes_max + 1))
+        cluster.write(b"x" * (Config().command_bytes_max + 1))
 
 
 def test_what_can_not_be_encoded_is_named(counters):
