@@ -3,19 +3,21 @@
 import pytest
 
 from raft_actors import Raft
+from raft_actors.wire.versions import SPOKEN, newest
 from tests.cluster.stage import NAMES
 from tests.helpers import eventually
 
 NEXT_RELEASE = "tests.node.next_release"
+THIS = newest()
 
 
 @pytest.fixture
 def next_release(stage):
     """From now on a node that is started is of the next release."""
 
-    def use(speaks):
+    def use(*speaks):
         stage.module = NEXT_RELEASE
-        stage.environment["RAFT_ACTORS_TEST_SPEAKS"] = speaks
+        stage.environment["RAFT_ACTORS_TEST_SPEAKS"] = " ".join(map(str, speaks))
 
     return use
 
@@ -41,7 +43,7 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
 ):
     stage.starter = "tests.client.counting:start"
     stage.form()
-    next_release("2 3")
+    next_release(THIS, THIS + 1)
     with stage.load() as load:
         for name in "ab":
             restart(stage, name)
@@ -62,10 +64,10 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
 
 def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
     stage.form()
-    next_release("3 4")
+    next_release(THIS + 1, THIS + 2)
     stage.stop("c")
     stage.start("c")
-    words = "protocol versions 3 to 4, not [2]: run releases"
+    words = f"protocol versions {THIS + 1} to {THIS + 2}, not {SPOKEN}: run releases"
     eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES))
     stage.write("a", 1)
 

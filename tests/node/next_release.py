@@ -1,7 +1,8 @@
 """A node of the next release: `python -m tests.node.next_release node ...`.
 
-It speaks protocol version 3 as well, which has a kind of message that version 2 lacks; its leader
-says it to everybody with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` names the versions: "2 3".
+The protocol version after the newest of this release adds a kind of message, `Gossip`; the leader
+sends it to every member with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` has the versions that the
+node speaks, as in "3 4".
 """
 
 import os
@@ -18,7 +19,7 @@ from raft_actors.wire import versions
 
 @dataclass(slots=True, kw_only=True)
 class Gossip(TimeoutNow):
-    since = 3
+    since = versions.newest() + 1
 
     rumour: int
 
