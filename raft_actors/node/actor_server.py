@@ -20,9 +20,9 @@ from raft_actors.node.access import Transport
 from raft_actors.node.channel import Channel
 from raft_actors.node.denials import Denials
 from raft_actors.node.remote_ref import reason_in
-from raft_actors.roles import MEMBER, RIGHTS
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
+from raft_actors.wire.roles import MEMBER, RIGHTS
 from supervision import Process
 from supervision.supervisor_base import SupervisorBase
 

@@ -15,9 +15,9 @@ import stat
 from pathlib import Path
 
 from raft_actors.paths import absolute
-from raft_actors.roles import CLIENT, MEMBER, READER, ROLES
 from raft_actors.wire.cookie import Cookie, UnsafeCookie, role_of_text, text_of_key
 from raft_actors.wire.keyring import Keyring, derived
+from raft_actors.wire.roles import CLIENT, MEMBER, READER, ROLES
 
 __all__ = [
     "cookie_directory",

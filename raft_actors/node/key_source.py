@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 from raft_actors.node.cookie_file import cookie_directory, keys_in, path_of
-from raft_actors.roles import ROLES
 from raft_actors.wire.cookie import CHARACTERS_MIN, Cookie, UnsafeCookie
 from raft_actors.wire.keyring import Keyring
+from raft_actors.wire.roles import ROLES
 
 __all__ = ["KeySource"]
 

@@ -21,7 +21,6 @@ from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.replica.requests import (
-    ALLOWED,
     AUDITED,
     OPERATIONS,
     PART,
@@ -32,8 +31,8 @@ from raft_actors.replica.requests import (
     answer_all,
     event_of,
 )
-from raft_actors.roles import MEMBER, RIGHTS
 from raft_actors.transport.incoming import Incoming
+from raft_actors.wire.roles import MEMBER, RIGHTS
 from supervision import ProcessRef, tell_if_alive
 
 __all__ = ["CLIENT", "RAFT", "Router"]
@@ -45,6 +44,11 @@ RAFT, CLIENT = 16, 17
 
 FRAME_BYTES = 256 * 1024
 """How many bytes of entries share a frame: as many as the bridge joins into one send."""
+
+ALLOWED = {
+    role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
+}
+"""The operations that a node may ask for, by its role."""
 
 NO_ROOM = encoding.dumps(OVERLOADED)
 DENIED = encoding.dumps(NOT_ALLOWED)

@@ -23,11 +23,9 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.encoding import may_have_many_keys, unknown_zones
-from raft_actors.roles import RIGHTS
 from raft_actors.timeouts import optional_seconds
 
 __all__ = [
-    "ALLOWED",
     "ASKS",
     "AUDITED",
     "CONFIGURE",
@@ -55,10 +53,6 @@ WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT
 """READ is a linearizable read; its payload is the query. The payload of READ_AS has the query and
 the consistency of the read."""
 
-ALLOWED = {
-    role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
-}
-"""The operations that a node may ask for, by its role."""
 AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART}
 """What the audit log tells of."""
 

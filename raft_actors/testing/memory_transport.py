@@ -14,7 +14,6 @@ from typing import Any
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
-from raft_actors.roles import MEMBER
 from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNews
 from raft_actors.transport.link import Answer, fail, fail_all
 from raft_actors.transport.loopback import Loopback
@@ -22,6 +21,7 @@ from raft_actors.transport.reactor import Reactor
 from raft_actors.wire import versions
 from raft_actors.wire.frame_codec import REPLY, REPLY_NO_HANDLER, make_packer
 from raft_actors.wire.handshake import Identity
+from raft_actors.wire.roles import MEMBER
 
 __all__ = ["MemoryTransport"]
 

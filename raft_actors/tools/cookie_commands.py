@@ -15,9 +15,9 @@ from raft_actors.node.cookie_file import (
     path_of,
     replace_file,
 )
-from raft_actors.roles import MEMBER, ROLES
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from raft_actors.wire.keyring import COOKIES_MAX
+from raft_actors.wire.roles import MEMBER, ROLES
 
 __all__ = ["cookie"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raft_actors.roles import MEMBER
+from raft_actors.wire.roles import MEMBER
 
 __all__ = ["Incoming", "Source"]
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 from raft_actors.errors import RaftError
-from raft_actors.roles import CLIENT, MEMBER, READER
+from raft_actors.wire.roles import CLIENT, MEMBER, READER
 
 __all__ = ["ID_BYTES", "Cookie", "UnsafeCookie", "role_of_text", "text_of_key"]
 

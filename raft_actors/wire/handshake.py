@@ -26,13 +26,13 @@ from typing import Any
 
 from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
-from raft_actors.roles import MEMBER
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import make_packer, unpack
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.keyring import Keyring
+from raft_actors.wire.roles import MEMBER
 from raft_actors.wire.tls_channel import TlsChannel
 
 __all__ = [

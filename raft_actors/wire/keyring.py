@@ -8,8 +8,8 @@ a member is reached by clients and readers, too.
 from collections.abc import Iterable
 from typing import NoReturn
 
-from raft_actors.roles import CLIENT, MEMBER, READER, ROLES
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
+from raft_actors.wire.roles import CLIENT, MEMBER, READER, ROLES
 
 __all__ = ["COOKIES_MAX", "Keyring"]
 

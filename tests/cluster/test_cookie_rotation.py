@@ -5,8 +5,8 @@ import threading
 from raft_actors import Cluster
 from raft_actors.node.cookie_file import new_secret, path_of, replace_file
 from raft_actors.peer.peers import peers_of
-from raft_actors.roles import MEMBER
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.roles import MEMBER
 from tests.helpers import eventually
 from tests.node_fixtures import make_node, make_script, own_directories  # noqa: F401 - fixtures
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from raft_actors import Config, Raft
-from raft_actors.roles import RIGHTS, ROLES
+from raft_actors.wire.roles import RIGHTS, ROLES
 from tests.peer_fixtures import make_peer, trio  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[2]

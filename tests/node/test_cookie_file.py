@@ -9,10 +9,10 @@ import pytest
 
 from raft_actors.node.cookie_file import keys_in, lines_in, make_file, path_of, replace_file
 from raft_actors.node.key_source import KeySource
-from raft_actors.roles import CLIENT, MEMBER, READER
 from raft_actors.tools.launch import LaunchPlan
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from raft_actors.wire.keyring import Keyring
+from raft_actors.wire.roles import CLIENT, MEMBER, READER
 from tests.helpers import eventually
 
 

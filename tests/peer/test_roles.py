@@ -9,10 +9,9 @@ from raft_actors.errors import NotAllowed
 from raft_actors.kv_store import KVStore
 from raft_actors.node.remote_ref import RemoteError
 from raft_actors.peer.peers import peers_of
+from raft_actors.peer.router import ALLOWED, RAFT
 from raft_actors.peer.router import CLIENT as REQUEST
-from raft_actors.peer.router import RAFT
 from raft_actors.replica.requests import (
-    ALLOWED,
     CONFIGURE,
     ENTRY,
     LEADER,
@@ -25,8 +24,8 @@ from raft_actors.replica.requests import (
     WRITE,
     read_request,
 )
-from raft_actors.roles import CLIENT, MEMBER, READER
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.roles import CLIENT, MEMBER, READER
 from supervision import Process
 from tests.helpers import eventually
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures

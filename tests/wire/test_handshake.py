@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.roles import CLIENT, MEMBER, READER
 from raft_actors.wire.cookie import Cookie, UnsafeCookie
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import (
@@ -18,6 +17,7 @@ from raft_actors.wire.handshake import (
     refusal_message,
 )
 from raft_actors.wire.keyring import Keyring
+from raft_actors.wire.roles import CLIENT, MEMBER, READER
 
 A = Identity("a@one", b"aaaaaaaa", 1_000_000)
 B = Identity("b@two", b"bbbbbbbb", 2_000_000)
