@@ -6,15 +6,18 @@ import pytest
 
 from raft_actors import encoding
 from raft_actors.config import Config
+from raft_actors.core import log
 from raft_actors.core.entry import COMMAND, NOOP, encode
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendReply, Query, VoteReply
+from raft_actors.replica import applier, damage
 from raft_actors.state_machine import StateMachine
 from raft_actors.testing.simulation import fates, healing
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
+from raft_actors.testing.simulation.rot import damaged
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.world import World
@@ -288,7 +291,7 @@ def first_failure(seeds: int, steps: int, wanted: Callable[[str], bool]) -> bool
     )
 
 
-def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
+def world_where_b_has_the_end_of_a_torn_batch(monkeypatch) -> World:
     """What the stores' contract forbids: of a torn batch nothing may be kept after the tear."""
 
     def crash(self: PretendDisk, _kept: float) -> None:
@@ -305,6 +308,23 @@ def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
     world.wire = [message for message in world.wire if message not in to_b]
     assert "b" not in world.peers
     world.start("b")
+    return world
+
+
+def test_the_end_of_a_torn_batch_is_damage_for_the_peer(monkeypatch) -> None:
+    """Its entries stand at other indexes than the leader wrote them at."""
+    world = world_where_b_has_the_end_of_a_torn_batch(monkeypatch)
+    assert damaged(world) == {"b"}
+    world.ring(1)
+    assert damaged(world) == set()
+    assert agrees(world)
+
+
+def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
+    """The peers' own checks of their entries are off."""
+    for module in (damage, applier, log):
+        monkeypatch.setattr(module, "first_damaged", lambda _entries, _first: 0)
+    world = world_where_b_has_the_end_of_a_torn_batch(monkeypatch)
     with pytest.raises(Broken, match="b takes another entry for committed at index 2"):
         world.ring(1)
 
