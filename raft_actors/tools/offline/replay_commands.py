@@ -71,9 +71,10 @@ def run_diff(
     store: Store = None,
     as_json: Json = False,
 ) -> None:
-    """Show what changed in the state after entry I up to entry J, and by which commands.
+    """Show what changed between two entries, and by what.
 
-    Works on a copy.
+    The state after entry J is compared with the one after entry I; the commands in between are
+    shown, too. Works on a copy.
     """
     if first > last:
         raise typer.BadParameter(f"entry {first} is not before entry {last}: swap them")
