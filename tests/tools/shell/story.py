@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.tools.shell.terminal import Shell, Terminals
 
 HOST = socket.gethostname().partition(".")[0]
+PROGRAM = "tests.tools.shell.long_elections"
 LETTERS, DIGITS = "abc", "123"
 OPEN = re.compile(r"\$ raft-actors shell (.*)")
 PROMPT = re.compile(r"(\w+)@mymachine \[\d+\]: (.*)")
@@ -121,7 +122,8 @@ def play(steps: list[Step], terminals: Terminals) -> dict[str, Shell]:
     names, shells = Names(), {}
     for step in steps:
         if step.opens:
-            shells[step.shell] = Shell(terminals, f"{step.shell}@{HOST}", step.typed.split())
+            node, arguments = f"{step.shell}@{HOST}", step.typed.split()
+            shells[step.shell] = Shell(terminals, node, arguments, PROGRAM)
             continue
         shell = shells[names.plays[step.shell]]
         typed, expected = translate(step.typed, names.plays), "\n".join(step.answer)

@@ -103,10 +103,12 @@ class Terminal:
 class Shell:
     """A `raft-actors shell` in a terminal: run a line, get the answer that it shows."""
 
-    def __init__(self, terminals: Terminals, node: str, arguments: list[str]) -> None:
+    def __init__(
+        self, terminals: Terminals, node: str, arguments: list[str], program: str = "raft_actors"
+    ) -> None:
         self.node = node
         self.terminal = terminals.open(
-            node.partition("@")[0], [sys.executable, "-m", "raft_actors", "shell", *arguments]
+            node.partition("@")[0], [sys.executable, "-m", program, "shell", *arguments]
         )
         self.prompt = re.compile(rf"{re.escape(node)} \[(\d+)\]: ?(.*)")
         self.wait_for_prompt(1)
