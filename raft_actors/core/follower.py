@@ -195,7 +195,7 @@ class Follower(Role):
             AppendRejected(
                 source=state.peer, target=request.source, group=request.group, term=state.term,
                 prev_index=request.prev_index, round=request.round,
-                hint=hint, hint_term=log.term_at(hint),
+                hint=hint, hint_term=log.term_at(hint), owes_entries=state.owes_entries(),
             )
         )  # fmt: skip
 

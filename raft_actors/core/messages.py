@@ -156,12 +156,16 @@ class AppendRejected(Message):
 
     No entry of the sender after `hint` can match, and its entry at `hint` is of `hint_term`. So one
     reply lets the leader skip all conflicting entries of a term (§5.3, last part).
+
+    `owes_entries`: the sender's disk has damaged entries that the sender had acknowledged, and the
+    sender still votes for no log that lacks them; see `Ballot.owed`.
     """
 
     prev_index: int
     hint: int
     hint_term: int
     round: int
+    owes_entries: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

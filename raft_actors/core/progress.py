@@ -45,6 +45,7 @@ class Progress:
     rests_until  until then the follower is sent no snapshot
     recheck   (round, match) after a follower rejected an entry that it had acknowledged. A second
               rejection in a reply to that round or a later one proves that its disk lost entries
+              or damaged them
     """
 
     __slots__ = ("heard", "incarnation", "inflight", "is_connected", "is_counted",

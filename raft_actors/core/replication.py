@@ -257,6 +257,10 @@ class Replication(LeaderBase):
         after its acknowledgement, it has lost entries, which may be committed because of its
         acknowledgement. Then it no longer counts in any quorum, and is sent the entries again. Its
         incarnation is taken out of the configuration and put in again, see `learn_incarnations`.
+
+        A follower that owes the entries is sent them again too, but still counts: its votes protect
+        what it had acknowledged as if its disk were sound (`State.would_elect`), and entries count
+        for commits only when it has acknowledged them again.
         """
         if progress.recheck is None or reply.prev_index > progress.recheck[1]:
             # First rejection; or one of an entry that the follower has acknowledged since it was
@@ -267,11 +271,13 @@ class Replication(LeaderBase):
         asked, _match = progress.recheck
         if reply.round < asked:
             return
-        state, peer = self.state, reply.source
-        state.report(Trouble("lost_entries", peer, str(progress.match)))
-        self.amnesiacs.add(peer)
+        peer = reply.source
+        if not reply.owes_entries:
+            self.state.report(Trouble("lost_entries", peer, str(progress.match)))
+            self.amnesiacs.add(peer)
         fresh = self.progress[peer] = self.progress_of(peer)
         fresh.incarnation = progress.incarnation
+        fresh.is_counted = self.counts(peer, fresh)
         fresh.probe(self.agreed(reply))
 
     def answered_by(self, reply: AppendReply | AppendRejected | SnapshotReply) -> Progress | None:

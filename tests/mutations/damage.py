@@ -49,6 +49,15 @@ MUTATIONS = (
         "            and not self.owes_entries()\n", "", NETS,
     ),
     Mutation(
+        "who_owes_entries_does_not_count", FAST, "core/replication",
+        "        if not reply.owes_entries:\n            self.state.report(",
+        "        if True:\n            self.state.report(", NETS,
+    ),
+    Mutation(
+        "who_is_asked_for_its_debt_does_not_count", FAST, "core/replication",
+        "        fresh.is_counted = self.counts(peer, fresh)\n", "", NETS,
+    ),
+    Mutation(
         "covered_damage_is_kept_in_the_log", FAST, "replica/recovery",
         "            view = behind\n", "            pass\n", NETS,
     ),

@@ -4,7 +4,7 @@ from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.disk_loss import can_be_led, has_the_state, strangers
 from raft_actors.testing.simulation.fates import found, told_of
 from raft_actors.testing.simulation.plan import Plan
-from raft_actors.testing.simulation.rot import damaged, written_off
+from raft_actors.testing.simulation.rot import damaged
 from raft_actors.testing.simulation.script import Script
 from raft_actors.testing.simulation.world import World
 
@@ -49,16 +49,12 @@ def heal(world: World, plan: Plan, script: Script) -> None:
 
 def go_on_without(world: World, script: Script, dead: set[str], step_s: float) -> None:
     """Expect that those who live take a write, if they are more than half of a group's members, the
-    state is not with the dead alone, and one of them may lead.
-
-    A peer whose disk was damaged counts among those who live when it has its entries again, and no
-    leader has written its disk off."""
+    state is not with the dead alone, and one of them may lead."""
     told_of(world, f"{' '.join(sorted(dead))} stay dead, and all else is healed")
     for name in sorted(dead.intersection(world.peers)):
         world.crash(name, 1.0)
     world.heal_all(but=dead)
-    counted = set(world.names) - dead - damaged(world) - written_off(world)
-    if can_be_led(world) and has_the_state(world, counted):
+    if can_be_led(world) and has_the_state(world, set(world.names) - dead - damaged(world)):
         take_a_write(world, script, step_s)
 
 

@@ -6,11 +6,10 @@ is applied, nothing that was acknowledged is lost, and it goes on (docs/decision
 
 from raft_actors.core.effects import NOTHING_OWED, Ballot
 from raft_actors.core.entry import TERM_BYTES, first_damaged
-from raft_actors.core.leader import Leader
 from raft_actors.testing.simulation.disk_loss import has_the_state
 from raft_actors.testing.simulation.world import World
 
-__all__ = ["damaged", "may_rot", "rot", "written_off"]
+__all__ = ["damaged", "may_rot", "rot"]
 
 
 def damaged(world: World) -> set[str]:
@@ -22,18 +21,6 @@ def damaged(world: World) -> set[str]:
         for name, disk in world.disks.items()
         if first_damaged(disk.store.log, disk.store.first)
         or Ballot(*disk.store.ballot).owed != NOTHING_OWED
-    }
-
-
-def written_off(world: World) -> set[str]:
-    """Return the peers that count in no quorum for a leader, because they rejected what they had
-    acknowledged: their disks are taken out of the configuration, and later put in again.
-    """
-    return {
-        name
-        for leader in world.leaders()
-        if isinstance(leader.core.role, Leader)
-        for name, _node in leader.core.role.amnesiacs
     }
 
 
