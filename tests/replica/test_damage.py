@@ -39,7 +39,9 @@ def group(names="abc", **options) -> World:
 
 def rot(world: World, name: str, index: int) -> None:
     store = world.disks[name].store
-    store.log[index - store.first] = flipped(store.log[index - store.first])
+    entry = store.log[index - store.first]
+    world.rotted.setdefault(name, {})[index] = entry
+    store.log[index - store.first] = flipped(entry)
 
 
 def restart(world: World, name: str) -> None:

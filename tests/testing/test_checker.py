@@ -14,6 +14,7 @@ from raft_actors.replica import applier, damage
 from raft_actors.state_machine import StateMachine
 from raft_actors.testing.simulation import fates, healing
 from raft_actors.testing.simulation.broken import Broken
+from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
@@ -307,24 +308,34 @@ def world_where_b_has_the_end_of_a_torn_batch(monkeypatch) -> World:
     world.deliver(*to_b)
     world.wire = [message for message in world.wire if message not in to_b]
     assert "b" not in world.peers
-    world.start("b")
     return world
 
 
-def test_the_end_of_a_torn_batch_is_damage_for_the_peer(monkeypatch) -> None:
-    """Its entries stand at other indexes than the leader wrote them at."""
+def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
+    """Its entries stand at other indexes than the leader wrote them at, and nothing has rotted."""
     world = world_where_b_has_the_end_of_a_torn_batch(monkeypatch)
+    with pytest.raises(Broken, match="entry 2 on the disk of b is not what its leader wrote"):
+        world.start("b")
+
+
+def test_the_end_of_a_torn_batch_is_damage_for_the_peer(monkeypatch) -> None:
+    """The peer gets the entries again."""
+    monkeypatch.setattr(Checker, "check_disk", lambda _self, _name: None)
+    world = world_where_b_has_the_end_of_a_torn_batch(monkeypatch)
+    world.start("b")
     assert damaged(world) == {"b"}
     world.ring(1)
     assert damaged(world) == set()
     assert agrees(world)
 
 
-def test_a_disk_that_keeps_the_end_of_a_torn_batch_is_seen(monkeypatch) -> None:
-    """The peers' own checks of their entries are off."""
+def test_the_end_of_a_torn_batch_that_a_peer_takes_for_its_log_is_seen(monkeypatch) -> None:
+    """All checks of checksums are off."""
+    monkeypatch.setattr(Checker, "check_disk", lambda _self, _name: None)
     for module in (damage, applier, log):
         monkeypatch.setattr(module, "first_damaged", lambda _entries, _first: 0)
     world = world_where_b_has_the_end_of_a_torn_batch(monkeypatch)
+    world.start("b")
     with pytest.raises(Broken, match="b takes another entry for committed at index 2"):
         world.ring(1)
 

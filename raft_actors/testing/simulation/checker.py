@@ -17,6 +17,7 @@ from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
     VERSION,
+    first_damaged,
     kind_of,
     payload_of,
     request_of,
@@ -42,6 +43,7 @@ class Checker:
     committed_in   for each of them, the term of the first peer that committed it
     commands       the indexes of those that are commands
     outcomes       the outcome of each command by its index: reply, state, and the first peer
+    sessions       the sessions after each command by its index, and the first peer
     moves          the indexes at which machines were upgraded to another version
     configuration  the newest committed configuration
     answers        the requests of clients and their answers
@@ -58,6 +60,7 @@ class Checker:
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
         self.ballots: dict[str, StoredBallot] = {}
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
+        self.sessions: dict[int, tuple[list[Any], str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
 
@@ -155,6 +158,18 @@ class Checker:
             configuration = peer.core.configuration_at(configuration.previous)
             yield configuration
 
+    # When a process starts.
+
+    def check_disk(self, name: str) -> None:
+        """A crash damages no entry: what was torn is not in the log. Only rot damages entries."""
+        store = self.world.disks[name].store
+        damaged = first_damaged(store.log, store.first)
+        if damaged and damaged not in self.world.rotted.get(name, {}):
+            raise Broken(
+                f"entry {damaged} on the disk of {name} is not what its leader wrote, and has not "
+                "rotted: of a torn batch nothing after the tear may stay in the log"
+            )
+
     # When a disk has synced.
 
     def saved(
@@ -217,6 +232,8 @@ class Checker:
                 raise Broken(
                     f"{peer.name} has the state {state!r} {whence}; there it was {before!r}: {rule}"
                 )
+        if peer.count:
+            self.check_sessions(peer, self.commands[peer.count - 1])
 
     def check_ballot(self, name: str, ballot: StoredBallot) -> None:
         term, voted_for = ballot[:2]
@@ -294,6 +311,22 @@ class Checker:
                 )
             raise Broken(
                 f"replicas differ after {what}: {peer.name} replies {here}, {who} replied {there}"
+            )
+        self.check_sessions(peer, index)
+
+    def check_sessions(self, peer: CheckedPeer, index: int) -> None:
+        """All replicas have the same sessions after a command, in the same order: the first one
+        expires first (thesis 6.3). Which replies they know may differ, see `Sessions.pass_over`.
+        """
+        sessions = [
+            (number, session.used_ms, session.newest)
+            for number, session in peer.applied.sessions.by_number.items()
+        ]
+        known, who = self.sessions.setdefault(index, (sessions, peer.name))
+        if known != sessions:
+            raise Broken(
+                f"replicas differ in the sessions after entry {index}: {peer.name} has {sessions}, "
+                f"{who} had {known}"
             )
 
     def moved(self, peer: CheckedPeer, index: int) -> None:

@@ -142,6 +142,7 @@ class World(Network):
             self.tell(f"{name}: starts")
         address = self.address(name)
         random = Random(self.random.random())  # noqa: S311
+        self.checker.check_disk(name)
         try:
             self.peers[name] = SimulatedPeer(self, name, address, self.machine, random)
         except (Crash, StoreError) as error:
