@@ -133,7 +133,7 @@ def test_it_raises_as_the_other_handle_does(make_peer):
     name, _ = make_peer(Counter)
 
     async def main():
-        cluster = AsyncCluster(name, timeout=0.1)
+        cluster = AsyncCluster(name, timeout=1.0)
         with pytest.raises(NoLeader):
             await cluster.write(1)
         cluster.close()
