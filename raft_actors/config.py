@@ -92,7 +92,7 @@ class Config:
     link_queue_bytes: int = 64 * MIB
     """Bytes that may wait for one other node. With more, Raft messages are dropped and calls
     fail."""
-    require_version: int = 2
+    require_version: int = 3
     """Oldest version of the protocol between nodes that this node accepts. A node that offers only
     older versions is refused."""
     nodes: Mapping[str, str] = field(default_factory=dict)
