@@ -50,7 +50,7 @@ NEED_NO_EXAMPLE = {
     "Supervisor": {"child_ended"}, "DynamicSupervisor": {"child_ended"},
 }  # fmt: skip
 
-IN_MEMORY = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}  # noqa: S108
+IN_MEMORY = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}
 """The examples name one leader throughout, and a slow disk would make it hand over."""
 
 RUNNER = """
