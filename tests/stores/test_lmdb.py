@@ -1,7 +1,6 @@
 """LmdbStore: what only LMDB does, or does in its own way."""
 
 import re
-import shutil
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ from raft_actors.stores import lmdb as lmdb_store
 from raft_actors.stores import open_store
 from raft_actors.stores.lmdb import SWEEP, LmdbStore
 from raft_actors.stores.lmdb_pages import damage_in
-from tests.stores.helpers import filled
+from tests.stores.helpers import filled, straced_saves
 from tests.tools.offline.directories import make
 
 PAGE = 4096
@@ -33,25 +32,9 @@ def all_of(store):
 
 def test_a_save_syncs_its_pages_and_then_the_page_that_makes_them_count(path, tmp_path):
     """Planted: sync=False, and metasync=False."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    code = (
-        "import os, sys\n"
-        "from raft_actors.stores.lmdb import LmdbStore\n"
-        "store = LmdbStore(sys.argv[1])\n"
-        "store.save((1, None), 1, [b'x'] * 100)\n"
-        "os.write(2, b'MARK')\n"
-        "for index in range(101, 111): store.save((index, None), index, [b'x'])\n"
-        "for _ in range(10): store.save(None, 0, [])\n"
-        "os.write(2, b'MARK')\n"
+    before, between, _ = straced_saves(
+        "lmdb", path, tmp_path / "trace", "openat,fdatasync,pwrite64"
     )
-    trace = tmp_path / "trace"
-    strace = ["strace", "-f", "-e", "trace=openat,fdatasync,pwrite64,write", "-o", str(trace)]
-    command = [sys.executable, "-c", code, str(path)]
-    child = subprocess.run([*strace, *command], capture_output=True, text=True)
-    if "ptrace" in child.stderr:
-        pytest.skip("strace is not allowed here")
-    before, between, _ = trace.read_text().split("MARK")
     opened = re.findall(r'log\.lmdb", O_WRONLY\|O_DSYNC\S* = (\d+)', before)
     assert len(opened) == 1
     synced = re.findall(rf"(fdatasync)\(|pwrite64\({opened[0]}, .*, 120, (\d+)\)", between)

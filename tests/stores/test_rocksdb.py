@@ -1,6 +1,5 @@
 """RocksStore: what only RocksDB does, or does in its own way."""
 
-import shutil
 import subprocess
 import sys
 
@@ -16,7 +15,7 @@ from raft_actors.stores.rocksdb_wal import (
     has_right_checksum,
     is_torn,
 )
-from tests.stores.helpers import filled
+from tests.stores.helpers import filled, straced_saves
 
 
 @pytest.fixture
@@ -34,25 +33,7 @@ def write_ahead_log(path):
 
 
 def test_a_save_syncs_once_and_a_save_of_nothing_does_not(path, tmp_path):
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    code = (
-        "import os, sys\n"
-        "from raft_actors.stores.rocksdb import RocksStore\n"
-        "store = RocksStore(sys.argv[1])\n"
-        "store.save((1, None), 1, [b'x'] * 100)\n"
-        "os.write(2, b'MARK')\n"
-        "for index in range(101, 111): store.save((index, None), index, [b'x'])\n"
-        "for _ in range(10): store.save(None, 0, [])\n"
-        "os.write(2, b'MARK')\n"
-    )
-    trace = tmp_path / "trace"
-    strace = ["strace", "-f", "-e", "trace=fsync,fdatasync,write", "-o", str(trace)]
-    command = [sys.executable, "-c", code, str(path)]
-    child = subprocess.run([*strace, *command], capture_output=True, text=True)
-    if "ptrace" in child.stderr:
-        pytest.skip("strace is not allowed here")
-    between = trace.read_text().split("MARK")[1]
+    _, between, _ = straced_saves("rocksdb", path, tmp_path / "trace", "fsync,fdatasync")
     assert between.count("sync(") == 10
 
 
