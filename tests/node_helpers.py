@@ -117,17 +117,17 @@ class Insider:
 
     def knock(self, node, **known):
         """Dial as far as the proof; returns the DialerHandshake, which waits for its welcome."""
-        dialler = DialerHandshake(self.me, self.cookie, node.name, **known)
-        self.say(dialler.hello)
-        self.say(dialler.receive(self.hear()))
-        return dialler
+        dialer = DialerHandshake(self.me, self.cookie, node.name, **known)
+        self.say(dialer.hello)
+        self.say(dialer.receive(self.hear()))
+        return dialer
 
     def enter(self, node, **known):
         """Dial, and return what the node turned out to be, a RemoteNode."""
         return self.prove(self.knock(node, **known).receive(self.hear()))
 
     def admit(self):
-        """Accept the node that has dialled this socket; returns its RemoteNode."""
+        """Accept the node that has dialed this socket; returns its RemoteNode."""
         acceptor = AcceptorHandshake(self.me, self.cookie)
         self.say(acceptor.receive(self.hear()))
         peer = acceptor.receive(self.hear())

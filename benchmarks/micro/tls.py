@@ -36,14 +36,14 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def encrypted_pair(streams: TlsStreams) -> tuple[TlsStream, TlsStream]:
     near, far = pair()
-    dialled, accepted = streams.dialled(near), streams.accepted(far)
-    dialled.begin()
-    while not (dialled.is_complete and accepted.is_complete):
-        for stream in (dialled, accepted):
+    dialed, accepted = streams.dialed(near), streams.accepted(far)
+    dialed.begin()
+    while not (dialed.is_complete and accepted.is_complete):
+        for stream in (dialed, accepted):
             if not stream.is_complete:
                 with suppress(BlockingIOError):
                     stream.go_on()
-    return dialled, accepted
+    return dialed, accepted
 
 
 def pass_on(data: bytes, near: Stream, far: Stream) -> None:

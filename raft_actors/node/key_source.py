@@ -99,6 +99,6 @@ def look_at(directory: Path) -> list[tuple[int, ...]]:
 def warn_of_short(keys: Keyring, origin: str) -> None:
     if any(cookie.is_short for cookie in keys.own):
         logger.warning(
-            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialled "
+            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialed "
             "once: take a long random one, as openssl rand -hex 32 gives", origin, CHARACTERS_MIN,
         )  # fmt: skip

@@ -170,7 +170,7 @@ class LocalNode:
     def cast(self, node: str, kind: int, body: Any) -> bool:
         """Queue one frame for `node`; `flush` sends it. Never blocks.
 
-        Without a connection it waits while the node is dialled in the background. Returns False
+        Without a connection it waits while the node is dialed in the background. Returns False
         when it was dropped: for want of room, or because this node does not run. Raises
         FrameTooLarge, BadName, TypeError for what msgpack does not know, and NoNode after a fork.
         """
@@ -293,7 +293,7 @@ class LocalNode:
         return "pong"
 
     def connect(self, node: str) -> bool:
-        """Connect with `node` and stay so, dialling again whenever it is lost.
+        """Connect with `node` and stay so, dialing again whenever it is lost.
 
         Returns whether it is connected now. If not, it goes on trying in the background.
         """

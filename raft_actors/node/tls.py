@@ -211,7 +211,7 @@ def given_contexts(accept: ssl.SSLContext, dial: ssl.SSLContext, node: str) -> T
 def own_contexts() -> TlsContexts:
     """Return what `tls="auto"` encrypts with: a certificate that is made now, signed by nobody.
 
-    Only acceptors show it. A dialler signs what it was shown, and says so over this channel.
+    Only acceptors show it. A dialer signs what it was shown, and says so over this channel.
     """
     accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     dial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -221,8 +221,8 @@ def own_contexts() -> TlsContexts:
         context.verify_mode = ssl.CERT_NONE  # the cookie's proofs cover the certificate instead
     accept.num_tickets = 0
     make_own_certificate(accept)
-    _acceptor, dialler = meet_in_memory(accept, dial)
-    return TlsContexts(dial, accept, b"", fingerprint(dialler.getpeercert(binary_form=True)), "")
+    _acceptor, dialer = meet_in_memory(accept, dial)
+    return TlsContexts(dial, accept, b"", fingerprint(dialer.getpeercert(binary_form=True)), "")
 
 
 def proven(
@@ -232,36 +232,36 @@ def proven(
     each shows to others, and that the others can accept it.
     """
     try:
-        acceptor, dialler = meet_in_memory(accept, dial)
+        acceptor, dialer = meet_in_memory(accept, dial)
     except ssl.SSLError as error:
         words = in_words(error, authorities).replace("its certificate", "it", 1)
         raise BadTls(f"the certificate {certificate} can't be used: {words}") from None
-    of_dialler, of_acceptor = (
-        fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialler)
+    of_dialer, of_acceptor = (
+        fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialer)
     )  # each knows that of the other
-    for side in (acceptor, dialler):
-        if words := TlsChannel(of_dialler, of_acceptor, names_in(side)).misnamed(node):
+    for side in (acceptor, dialer):
+        if words := TlsChannel(of_dialer, of_acceptor, names_in(side)).misnamed(node):
             raise BadTls(f"the certificate {certificate} is not this node's: {words}")
-    return TlsContexts(dial, accept, of_dialler, of_acceptor, authorities)
+    return TlsContexts(dial, accept, of_dialer, of_acceptor, authorities)
 
 
 def meet_in_memory(
     accept: ssl.SSLContext, dial: ssl.SSLContext
 ) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Let an acceptor and a dialler meet, and return both, in this order.
+    """Let an acceptor and a dialer meet, and return both, in this order.
 
     Raises SSLError, and BadTls for contexts of one side only.
     """
-    to_acceptor, to_dialler = ssl.MemoryBIO(), ssl.MemoryBIO()
+    to_acceptor, to_dialer = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
-        acceptor = accept.wrap_bio(to_acceptor, to_dialler, server_side=True)
-        dialler = dial.wrap_bio(to_dialler, to_acceptor)
+        acceptor = accept.wrap_bio(to_acceptor, to_dialer, server_side=True)
+        dialer = dial.wrap_bio(to_dialer, to_acceptor)
     except ssl.SSLError:
         raise BadTls(
-            "a node accepts and dials: give tls=(accepting, dialling), one SSLContext made with "
+            "a node accepts and dials: give tls=(accepting, dialing), one SSLContext made with "
             "PROTOCOL_TLS_SERVER and one with PROTOCOL_TLS_CLIENT"
         ) from None
-    waiting = [dialler, acceptor]
+    waiting = [dialer, acceptor]
     for _ in range(STEPS_MAX):
         for side in tuple(waiting):
             try:
@@ -269,4 +269,4 @@ def meet_in_memory(
                 waiting.remove(side)
             except ssl.SSLWantReadError:
                 pass
-    return acceptor, dialler
+    return acceptor, dialer

@@ -41,9 +41,9 @@ class AllowList:
             address = address.ipv4_mapped
         if any(address in network for network in self.networks):
             return ""
-        return f"{host} is in no network of the dialled node's allow-list"
+        return f"{host} is in no network of the dialed node's allow-list"
 
     def objection_to_name(self, name: str) -> str:
         if not self.names or any(fnmatchcase(name, pattern) for pattern in self.names):
             return ""
-        return f"{name} is no name of the dialled node's allow-list"
+        return f"{name} is no name of the dialed node's allow-list"

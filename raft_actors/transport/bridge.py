@@ -66,7 +66,7 @@ class Bridge:
         self._on_news = on_news
         self._links: dict[str, Link] = {}
         self._links_lock = threading.Lock()
-        self._quiet: dict[Link, None] = {}  # new, once up, or dialled in vain, and not since
+        self._quiet: dict[Link, None] = {}  # new, once up, or dialed in vain, and not since
         self._flusher = Flusher(self.reactor, self._watch_writable)
         self._flush, self._local = self._flusher.flush, self._flusher.local
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
@@ -111,7 +111,7 @@ class Bridge:
     def cast(self, node: str, kind: int, body: Any) -> bool:
         """Queue one frame for `node`; `flush` sends it. Never blocks.
 
-        Without a connection it waits while the node is dialled in the background. Returns False
+        Without a connection it waits while the node is dialed in the background. Returns False
         when it was dropped for want of room. Raises FrameTooLarge, BadName, TypeError.
         """
         local = self._local

@@ -50,8 +50,8 @@ class Connection:
         return f"<Connection with {self.named or 'a stranger'} at {self.address}>"
 
     @property
-    def dialled(self) -> bool:
-        """Whether this end dialled."""
+    def dialed(self) -> bool:
+        """Whether this end dialed."""
         return isinstance(self.handshake, DialerHandshake)
 
     def prove(self, remote: RemoteNode) -> None:

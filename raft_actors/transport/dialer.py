@@ -1,6 +1,6 @@
 """Dialer: finds another node and connects to it, in the background and not too often.
 
-A node is dialled while something waits for it or somebody wishes to be connected with it
+A node is dialed while something waits for it or somebody wishes to be connected with it
 (`Node.connect`). After a failure the next dial waits, 50 ms at first and up to a second.
 """
 
@@ -31,7 +31,7 @@ class Dial:
     """What a dialer knows of one node.
 
     attempt         the dial that is under way
-    parked          a connection that the node has dialled: it waits for the end of `attempt`
+    parked          a connection that the node has dialed: it waits for the end of `attempt`
     keep_connected  dial again whenever the connection is lost (`Node.connect`)
     waiters         futures that get the result of the attempt
     failures        failed attempts since the node was last up
@@ -112,7 +112,7 @@ class Dialer:
         """Work for `introduce`, which makes the handshake, and three that hear how it went.
 
         `on_failed` returns whether it has another connection for the node. `on_quiet` hears that it
-        has none, and that nobody wants the node dialled again.
+        has none, and that nobody wants the node dialed again.
         """
         self._reactor = reactor
         self._limits = limits
@@ -125,7 +125,7 @@ class Dialer:
         # For all nodes: one that was forgotten goes on from there, as the other end expects.
         self._numbers = itertools.count(1)
         self._random = random.Random()  # noqa: S311  # jitter, no secret
-        self.closed = False  # nothing is dialled any more
+        self.closed = False  # nothing is dialed any more
 
     def dial_of(self, link: Link) -> Dial:
         dial = self._dials.get(link.node)
@@ -134,7 +134,7 @@ class Dialer:
         return dial
 
     def request(self, link: Link, *, at_once: bool = False) -> None:
-        """Dial `link` unless it is up or being dialled; after a failure not too soon."""
+        """Dial `link` unless it is up or being dialed; after a failure not too soon."""
         if self.closed or link.connection or link.retired:
             return
         dial = self.dial_of(link)
@@ -187,7 +187,7 @@ class Dialer:
         self._tell_waiters(dial, up=True)
 
     def failed(self, connection: Connection, why: str, *, refused: bool = False) -> None:
-        """Note that a dialled connection did not make it through its handshake."""
+        """Note that a dialed connection did not make it through its handshake."""
         dial = self._dials.get(connection.named)
         attempt = None if dial is None else dial.attempt
         if attempt is not None and attempt.connection is connection:
@@ -362,7 +362,7 @@ def why_not_connected(sock: socket.socket) -> str:
     if error:
         return os.strerror(error)
     try:
-        # Dialling a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
+        # Dialing a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
         return "nobody listens" if sock.getsockname() == sock.getpeername() else ""
     except OSError as reset:  # since the look before
         return reset.strerror or str(reset)

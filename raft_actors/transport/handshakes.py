@@ -1,4 +1,4 @@
-"""Handshakes: how a connection, dialled or accepted, becomes the one link between two nodes.
+"""Handshakes: how a connection, dialed or accepted, becomes the one link between two nodes.
 
 At most one connection joins two nodes. When both dial at once, the dial of the node with the
 smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
@@ -36,8 +36,8 @@ __all__ = ["Handshakes"]
 logger = logging.getLogger("raft_actors.node")
 
 BOTH = "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
-TLS_DEMANDED = f"the dialled node demands TLS, and the dialling one speaks none: {BOTH}"
-TLS_UNKNOWN = f"the dialling node speaks TLS, and the dialled one does not: {BOTH}"
+TLS_DEMANDED = f"the dialed node demands TLS, and the dialing one speaks none: {BOTH}"
+TLS_UNKNOWN = f"the dialing node speaks TLS, and the dialed one does not: {BOTH}"
 
 
 class Handshakes:
@@ -63,7 +63,7 @@ class Handshakes:
         """Tell `on_met` of each connection to be used from now on.
 
         `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense;
-        `on_quiet` a link that came to nothing, or was dialled in vain, and won't be again before
+        `on_quiet` a link that came to nothing, or was dialed in vain, and won't be again before
         somebody wants it.
         """
         self._reactor = reactor
@@ -117,7 +117,7 @@ class Handshakes:
             if self._tls is None:
                 connection.send_now(connection.handshake.hello)
             else:
-                connection.stream = stream = self._tls.dialled(connection.socket)
+                connection.stream = stream = self._tls.dialed(connection.socket)
                 stream.begin()
         except OSError as error:
             self._drop(connection, str(error))
@@ -157,7 +157,7 @@ class Handshakes:
         if not isinstance(stream, TlsStream):
             data = stream.recv(connection.reader.limit)
             if not connection.heard_at and looks_like_tls(data):
-                raise Refusal("tls", TLS_DEMANDED if connection.dialled else TLS_UNKNOWN)
+                raise Refusal("tls", TLS_DEMANDED if connection.dialed else TLS_UNKNOWN)
             connection.heard_at = self._reactor.now
             return data
         try:
@@ -165,7 +165,7 @@ class Handshakes:
         except NotTls as plain:
             connection.stream = connection.socket  # to hear who it is, and to say why
             connection.handshake.refusal = Refusal(
-                "tls", TLS_UNKNOWN if connection.dialled else TLS_DEMANDED
+                "tls", TLS_UNKNOWN if connection.dialed else TLS_DEMANDED
             )
             return plain.data
         finally:
@@ -193,7 +193,7 @@ class Handshakes:
                 raise Refusal("not_allowed", objection)
         if isinstance(answer, RemoteNode):
             connection.prove(answer)
-            if connection.dialled:
+            if connection.dialed:
                 self._on_met(self._link_with(answer.name), connection)
             else:
                 self._settle(connection, answer)
@@ -203,7 +203,7 @@ class Handshakes:
                 self.listener.strangers.heard(connection)
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
-        if connection.dialled:
+        if connection.dialed:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
         assert isinstance(connection.handshake, AcceptorHandshake)
@@ -218,7 +218,7 @@ class Handshakes:
         """End a connection whose handshake went wrong, or, if it is in use, its link."""
         if connection.node:
             self._on_broken(connection, "protocol_error")
-        elif connection.dialled:
+        elif connection.dialed:
             self.dialer.failed(connection, why, refused=refused)
         else:
             # Who gave a name and hung up has most likely lost a race of two dials: no news.
@@ -226,7 +226,7 @@ class Handshakes:
             self.listener.drop(connection, "" if hung_up else why)
 
     def _settle(self, connection: Connection, remote: RemoteNode) -> None:
-        """Decide whether to use a proven connection which `remote` has dialled."""
+        """Decide whether to use a proven connection which `remote` has dialed."""
         link = self._link_with(remote.name)
         dial = self.dialer.dial_of(link)
         current = link.connection
@@ -249,8 +249,8 @@ class Handshakes:
                 )
             news = (
                 remote.incarnation != current.remote.incarnation  # it was restarted
-                or (not current.dialled and remote.dial > current.remote.dial)  # it dialled anew
-                or (current.dialled and remote.last_link_id == current.remote.link_id)  # lost ours
+                or (not current.dialed and remote.dial > current.remote.dial)  # it dialed anew
+                or (current.dialed and remote.last_link_id == current.remote.link_id)  # lost ours
             )
             if not news:
                 raise Refusal(
@@ -290,7 +290,7 @@ class Handshakes:
                 self.dialer.request(dial.link)
 
     def _on_failed(self, dial: Dial) -> bool:
-        """A dial failed: fall back to the connection that the other node has dialled, if any."""
+        """A dial failed: fall back to the connection that the other node has dialed, if any."""
         if dial.parked is None:
             return False
         self._welcome(dial, dial.parked)

@@ -45,7 +45,7 @@ class TlsContexts:
     """What new connections are made with.
 
     dial, accept    the two sides
-    dial_print      of the certificate that a dialler shows (`fingerprint`), empty if it shows none
+    dial_print      of the certificate that a dialer shows (`fingerprint`), empty if it shows none
     accept_print    of the one that an acceptor shows
     authorities     who signs certificates, in words; "" where the cookie alone says who is there
     """
@@ -84,7 +84,7 @@ class TlsStreams:
         # What is read at once, a rest of before included, then fits `receive_bytes` decrypted.
         self._scratch = memoryview(bytearray(receive_bytes - RECORD_BYTES_MAX))
 
-    def dialled(self, sock: socket) -> "TlsStream":
+    def dialed(self, sock: socket) -> "TlsStream":
         return TlsStream(sock, self._current(), self._scratch, accepts=False)
 
     def accepted(self, sock: socket) -> "TlsStream":
@@ -129,7 +129,7 @@ class TlsStream:
     # The handshake.
 
     def begin(self) -> None:
-        """Say the dialler's first message."""
+        """Say the dialer's first message."""
         self._shake_hands()
 
     def go_on(self) -> None:

@@ -56,7 +56,7 @@ class Cookie:
         self.role = role_of_text(key)
         self._root = stretched(key) if self.role == MEMBER else key_in(key, self.role)
         self.is_short = len(key) < CHARACTERS_MIN
-        """Whether it can be guessed: whoever is dialled once may try at leisure."""
+        """Whether it can be guessed: whoever is dialed once may try at leisure."""
         self._proofs, self._frames = self._derived(b"proofs"), self._derived(b"frames")
         self.id = self._derived(b"id")[:ID_BYTES]
 

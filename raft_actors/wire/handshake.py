@@ -1,16 +1,16 @@
 """The handshake: two nodes prove to each other that they hold the same cookie.
 
-    dialler                                                  acceptor
+    dialer                                                  acceptor
       HELLO   names, versions, limit, nonce, cookies' ids   ->
                         <-  CHALLENGE   version, name, limit, nonce, a cookie's id
-      PROOF   mac("dialler", both messages)   ->
+      PROOF   mac("dialer", both messages)   ->
                                               <-  WELCOME     mac("acceptor", both messages)
                               (REFUSE with words may take the place of either answer)
 
 The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both node names and
 incarnations, the offered and the chosen versions and cookies and both frame limits; its label is
-the side, so that no message can be played back to its sender. The dialler proves first: a stranger
-who connects gets nothing signed by a cookie. The acceptor chooses the first of the dialler's
+the side, so that no message can be played back to its sender. The dialer proves first: a stranger
+who connects gets nothing signed by a cookie. The acceptor chooses the first of the dialer's
 cookies that it knows; the role that the cookie is for says what the two may ask of each other. Both
 then make a key for the frames of each direction, in the same way with labels of their own. Where
 the connection is encrypted, MACs and keys cover the certificates of both ends as well
@@ -52,7 +52,7 @@ LISTS_DEEP = 2  # the message, and the versions in it
 NONCE_BYTES = 32
 INCARNATION_BYTES = 8
 LINK_ID_BYTES = 16
-FROM_DIALLER, FROM_ACCEPTOR = b"frames of the dialler", b"frames of the acceptor"
+FROM_DIALER, FROM_ACCEPTOR = b"frames of the dialer", b"frames of the acceptor"
 COOKIES_DIFFER = (
     "the cookies differ: nodes of one cluster share the cookie file or RAFT_ACTORS_COOKIE"
 )
@@ -106,9 +106,9 @@ class RemoteNode:
     version: int
     """The protocol that the two speak: the newest that both know."""
     dial: int = 0
-    """The how many-th dial of its dialler this was (known to the acceptor)."""
+    """The how many-th dial of its dialer this was (known to the acceptor)."""
     last_link_id: bytes = b""
-    """The last connection of these two that the dialler saw up (known to the acceptor)."""
+    """The last connection of these two that the dialer saw up (known to the acceptor)."""
     role: str = MEMBER
     """Of the cookie that both have proven: what the two may ask of each other."""
     send_key: bytes = field(default=b"", repr=False)
@@ -178,7 +178,7 @@ class DialerHandshake:
             raise Refusal("version", f"it chose protocol version {version}, which was not offered")
         check_side(name, incarnation, limit, nonce)
         if name != self.target:
-            raise Refusal("name", f"dialled {self.target}, but {name} answered")
+            raise Refusal("name", f"dialed {self.target}, but {name} answered")
         cookie = self._keys.offered(cookie_id)
         if cookie is None:
             raise ProtocolError("a challenge to prove a cookie that was not offered")
@@ -193,7 +193,7 @@ class DialerHandshake:
             role=cookie.role,
         )
         signed = transcript(self.hello, payload, self._channel)
-        return local.pack(["proof", cookie.sign(b"dialler", *signed)])
+        return local.pack(["proof", cookie.sign(b"dialer", *signed)])
 
     def _on_welcome(self, message: list[Any]) -> RemoteNode:
         assert self._challenge is not None
@@ -202,7 +202,7 @@ class DialerHandshake:
         check_mac(message, "welcome", self._cookie.sign(b"acceptor", *both), self._channel)
         return replace(
             self._remote,
-            send_key=self._cookie.frame_key(FROM_DIALLER, *both),
+            send_key=self._cookie.frame_key(FROM_DIALER, *both),
             receive_key=self._cookie.frame_key(FROM_ACCEPTOR, *both),
         )
 
@@ -222,7 +222,7 @@ class AcceptorHandshake:
         self._remote: RemoteNode | None = None
         self._channel: TlsChannel | None = None
         self.refusal: Refusal | None = None
-        """Why the dialler is turned down whoever it is."""
+        """Why the dialer is turned down whoever it is."""
 
     def secured(self, channel: TlsChannel) -> None:
         """Go on over an encrypted connection."""
@@ -230,24 +230,24 @@ class AcceptorHandshake:
 
     @property
     def named(self) -> str:
-        """What the dialler says it is called, proven or not; "" before it has said so."""
+        """What the dialer says it is called, proven or not; "" before it has said so."""
         return self._remote.name if self._remote else ""
 
     def receive(self, payload: bytes) -> bytes | RemoteNode:
-        """Return what to send next, or the RemoteNode once the dialler has proven itself.
+        """Return what to send next, or the RemoteNode once the dialer has proven itself.
 
-        Raises Refusal, whose words the dialler should be sent, and ProtocolError.
+        Raises Refusal, whose words the dialer should be sent, and ProtocolError.
         """
         message = message_of(payload)
         if self._hello is None:
             return self._on_hello(payload, message)
         assert self._remote is not None
         both = transcript(self._hello, self._challenge, self._channel)
-        check_mac(message, "proof", self._cookie.sign(b"dialler", *both), self._channel)
+        check_mac(message, "proof", self._cookie.sign(b"dialer", *both), self._channel)
         return replace(
             self._remote,
             send_key=self._cookie.frame_key(FROM_ACCEPTOR, *both),
-            receive_key=self._cookie.frame_key(FROM_DIALLER, *both),
+            receive_key=self._cookie.frame_key(FROM_DIALER, *both),
         )
 
     def welcome(self) -> bytes:
@@ -303,7 +303,7 @@ class AcceptorHandshake:
         if self._keys.role == MEMBER:
             return COOKIES_DIFFER
         return (
-            f"{self.me.name} has the cookie of a {self._keys.role} and is not dialled by members: "
+            f"{self.me.name} has the cookie of a {self._keys.role} and is not dialed by members: "
             f"it dials them (or, if this is a {self._keys.role}, too, the cookies differ)"
         )
 
@@ -348,7 +348,7 @@ def transcript(hello: bytes, challenge: bytes, channel: TlsChannel | None) -> tu
     """Return what is signed by both: what was said, and over which channel."""
     if channel is None:
         return hello, challenge
-    return hello, challenge, channel.dialler, channel.acceptor
+    return hello, challenge, channel.dialer, channel.acceptor
 
 
 def check_mac(message: list[Any], kind: str, expected: bytes, channel: TlsChannel | None) -> None:

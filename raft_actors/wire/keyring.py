@@ -1,7 +1,7 @@
 """Keyring: the cookies of one node. While cookies are exchanged for new ones there are several.
 
 A node dials with cookies of its own role only: a member that could be answered with a client's
-cookie would take whoever has one for another member. It is dialled with all that it knows, and so
+cookie would take whoever has one for another member. It is dialed with all that it knows, and so
 a member is reached by clients and readers, too.
 """
 
@@ -64,7 +64,7 @@ class Keyring:
 
     @property
     def ids(self) -> list[bytes]:
-        """What a dialler offers."""
+        """What a dialer offers."""
         return [cookie.id for cookie in self.own]
 
     def offered(self, cookie_id: object) -> Cookie | None:
@@ -72,7 +72,7 @@ class Keyring:
         return next((cookie for cookie in self.own if cookie.id == cookie_id), None)
 
     def chosen(self, offered: Iterable[object]) -> Cookie | None:
-        """Return the first of those that a dialler offers that is known here."""
+        """Return the first of those that a dialer offers that is known here."""
         for each in offered:
             if type(each) is bytes and (cookie := self._known.get(each)) is not None:
                 return cookie

@@ -18,8 +18,8 @@ NAMES_MAX = 5  # in words
 class TlsChannel:
     """The certificates that an encrypted connection was made with."""
 
-    dialler: bytes
-    """SHA-256 of the dialler's certificate; empty where a dialler shows none (`tls="auto"`)."""
+    dialer: bytes
+    """SHA-256 of the dialer's certificate; empty where a dialer shows none (`tls="auto"`)."""
     acceptor: bytes
     """SHA-256 of the acceptor's certificate."""
     names: tuple[tuple[str, str], ...] | None

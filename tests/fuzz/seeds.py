@@ -42,7 +42,7 @@ def seeds() -> dict[str, list[bytes]]:
         ],
         "codec": [pack([16, "body"]), pack([2, {"a": [1, b"x"]}, 7])],
         "acceptor": [framed(hello, b"PROOF"), framed(hello, pack(["proof", bytes(32)]))],
-        "dialler": [
+        "dialer": [
             framed(challenge, b"WELCOME"),
             framed(challenge, pack(["welcome", bytes(32)])),
             framed(pack(["refuse", "cookie", "no"])),

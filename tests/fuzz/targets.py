@@ -108,7 +108,7 @@ def codec(data: bytes) -> None:
 def acceptor(data: bytes) -> None:
     """A stranger who connects gets at most a challenge, and with the right proof is a legal peer.
 
-    `data` is the stream of the dialler; where it has the word PROOF a true proof is put.
+    `data` is the stream of the dialer; where it has the word PROOF a true proof is put.
     """
     side = AcceptorHandshake(THERE, COOKIE)
     challenge = b""
@@ -116,7 +116,7 @@ def acceptor(data: bytes) -> None:
     for payload in payloads(data):
         genuine = payload == b"PROOF" and challenge != b""
         if genuine:
-            payload = make_packer()(["proof", KEY.sign(b"dialler", hello, challenge)])
+            payload = make_packer()(["proof", KEY.sign(b"dialer", hello, challenge)])
         try:
             said = side.receive(payload)
         except (Refusal, ProtocolError) as refusal:
@@ -131,7 +131,7 @@ def acceptor(data: bytes) -> None:
         hello, challenge = payload, said
 
 
-def dialler(data: bytes) -> None:
+def dialer(data: bytes) -> None:
     """Whoever answers a dial is believed only with the right welcome, and signs of little use.
 
     `data` is the stream of the acceptor; where it has the word WELCOME a true welcome is put.
@@ -322,7 +322,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
     "codec": codec,
     "acceptor": acceptor,
-    "dialler": dialler,
+    "dialer": dialer,
     "terms": loaded_terms,
     "messages": peer_messages,
     "stepped": stepped,

@@ -68,7 +68,7 @@ def test_any_bytes_and_any_damage_keep_the_promises(name, data):
 @given(st.data())
 def test_any_damage_of_a_single_handshake_message_keeps_the_promises(data):
     """With the lengths right, so that the damage is past the frames."""
-    name = data.draw(st.sampled_from(["acceptor", "dialler"]))
+    name = data.draw(st.sampled_from(["acceptor", "dialer"]))
     stream = SEEDS[name][0]
     size = int.from_bytes(stream[:4], "big")
     message = mutated(stream[4 : 4 + size], data.draw)
@@ -166,7 +166,7 @@ PLANTED = {
     ),
     "codec": ("tests.fuzz.targets.unpack_frames", lambda data: [[data]]),
     "acceptor": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
-    "dialler": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
+    "dialer": ("raft_actors.wire.handshake.check_mac", lambda *_arguments: None),
     "terms": ("raft_actors.encoding.loads", lambda data: [data]),
     "messages": ("raft_actors.peer.message_codec.pack", lambda message: [message.term]),
     "stepped": ("raft_actors.core.follower.are_a_leaders", lambda *_arguments: True),

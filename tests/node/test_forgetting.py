@@ -89,9 +89,9 @@ def test_visitors_that_leave_before_their_welcome_are_forgotten_too(make_node):
     for turn in range(8):
         sock = socket.create_connection(("127.0.0.1", host.port), timeout=10)
         visitor = Insider(sock, f"visitor{turn}@one", "c" * 20)
-        dialler = DialerHandshake(visitor.me, visitor.cookie, host.name)
-        visitor.say(dialler.hello)
-        proof = dialler.receive(visitor.hear())
+        dialer = DialerHandshake(visitor.me, visitor.cookie, host.name)
+        visitor.say(dialer.hello)
+        proof = dialer.receive(visitor.hear())
         release = hold(host)
         visitor.say(proof)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
@@ -111,7 +111,7 @@ def test_names_that_nobody_has_are_forgotten_and_calls_to_them_still_fail(make_n
 
 @pytest.mark.parametrize(("body", "error"), [("x" * 80_000, FrameTooLarge), (object(), TypeError)])
 def test_names_to_which_nothing_could_be_sent_are_forgotten_too(make_node, body, error):
-    """Planted: a link that was made for a frame, and never dialled, stays."""
+    """Planted: a link that was made for a frame, and never dialed, stays."""
     host = make_node("host", limits=FEW, config=SMALL)
     for turn in range(20):
         with pytest.raises(error):
@@ -120,7 +120,7 @@ def test_names_to_which_nothing_could_be_sent_are_forgotten_too(make_node, body,
 
 
 def test_who_has_a_link_that_is_forgotten_just_then_gets_another(make_node, monkeypatch):
-    """Planted: send on a retired link as if it would be dialled."""
+    """Planted: send on a retired link as if it would be dialed."""
     host, other = make_node("host"), make_node("other")
     collector = Collector(other)
     bridge = host._bridge

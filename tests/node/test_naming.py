@@ -121,7 +121,7 @@ def test_a_port_file_that_makes_no_sense_is_taken_over(make_node, text):
 
 @pytest.mark.parametrize("place", [("127.0.0.1", 99_999), ("127.0.0.1", 0), ("nobody.invalid", 1)])
 def test_a_port_file_with_a_place_that_is_none_tells_of_nobody(place):
-    """Planted: it is dialled, and a name looked up, on the bridge thread."""
+    """Planted: it is dialed, and a name looked up, on the bridge thread."""
     files = PortFiles()
     files.claim("a@one", *place)
     assert files.read("a@one") is None

@@ -540,7 +540,7 @@ def test_a_watch_on_an_unreachable_node_says_noconnection(pair):
 
 
 def test_a_watch_that_has_told_is_ended_without_a_word_to_the_other_node(make_node):
-    """Planted: that one is told, and dialled for it: a node that is gone, by each who watched."""
+    """Planted: that one is told, and dialed for it: a node that is gone, by each who watched."""
     a = make_node("a")
     ends, cancel = ends_of(a.whereis(("x", "gone@one")))
     eventually(lambda: ends == ["noconnection"])

@@ -43,8 +43,8 @@ def test_what_is_neither_a_name_nor_a_network_is_refused(make_node, entries):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        (["b@one"], "x@one is no name of the dialled node's allow-list"),
-        (["192.0.2.0/24"], "127.0.0.1 is in no network of the dialled node's allow-list"),
+        (["b@one"], "x@one is no name of the dialed node's allow-list"),
+        (["192.0.2.0/24"], "127.0.0.1 is in no network of the dialed node's allow-list"),
     ],
 )
 def test_who_is_not_allowed_is_refused_although_it_has_the_cookie(

@@ -60,28 +60,28 @@ def test_who_has_something_to_say_is_not_dropped_for_those_who_are_silent(make_n
     """From the same place. Planted: the oldest is dropped, whatever it has said."""
     node = make_node("a", cookie=COOKIE, limits=FEW)
     insider = Insider(connect(node), "x@here", COOKIE)
-    dialler = DialerHandshake(insider.me, insider.cookie, node.name)
-    insider.say(dialler.hello)
-    proof = dialler.receive(insider.hear())
+    dialer = DialerHandshake(insider.me, insider.cookie, node.name)
+    insider.say(dialer.hello)
+    proof = dialer.receive(insider.hear())
     last = [connect(node) for _ in range(60)][-1]
     eventually(lambda: address_of(last) in strangers_at(node))
     insider.say(proof)
-    assert dialler.receive(insider.hear()).name == node.name
+    assert dialer.receive(insider.hear()).name == node.name
 
 
 def test_what_those_who_are_here_have_to_say_is_read_before_others_are_taken_in(make_node, connect):
     """Planted: connections are taken in where the listener is found ready."""
     node = make_node("a", cookie=COOKIE, limits=FEW)
     insider = Insider(connect(node), "x@here", COOKIE)
-    dialler = DialerHandshake(insider.me, insider.cookie, node.name)
-    insider.say(dialler.hello)
-    proof = dialler.receive(insider.hear())
+    dialer = DialerHandshake(insider.me, insider.cookie, node.name)
+    insider.say(dialer.hello)
+    proof = dialer.receive(insider.hear())
     release = hold(node)
     for _ in range(60):
         connect(node).sendall(hello(node))
     insider.say(proof)
     release()
-    assert dialler.receive(insider.hear()).name == node.name
+    assert dialer.receive(insider.hear()).name == node.name
 
 
 def test_what_was_sent_with_the_connection_is_read_as_it_is_taken_in(make_node, connect):

@@ -46,15 +46,15 @@ def news(node):
 
 @pytest.fixture
 def insider(node, server):
-    """Make peers on new connections: `dialling` the node, or `dialled` by it."""
+    """Make peers on new connections: `dialing` the node, or `dialed` by it."""
     sockets = []
 
     class Make:
-        def dialling(self, name, incarnation=b"12345678"):
+        def dialing(self, name, incarnation=b"12345678"):
             sockets.append(socket.create_connection(("127.0.0.1", node.port), timeout=10))
             return Insider(sockets[-1], name, "c", incarnation)
 
-        def dialled(self, name, incarnation=b"12345678"):
+        def dialed(self, name, incarnation=b"12345678"):
             sock, _address = server.accept()
             sock.settimeout(10)
             sockets.append(sock)
@@ -83,7 +83,7 @@ def is_over(insider):
 
 def linked_by_our_dial(node, insider, name=LARGER):
     send(node, name, "first")
-    peer = insider.dialled(name)
+    peer = insider.dialed(name)
     link_id = peer.admit().link_id
     assert hears(peer, "first")
     return peer, link_id
@@ -92,13 +92,13 @@ def linked_by_our_dial(node, insider, name=LARGER):
 def test_the_dial_of_the_larger_name_waits_for_ours_and_is_turned_down(node, insider, news):
     """Planted: welcome it at once."""
     send(node, LARGER, "frame")
-    ours = insider.dialled(LARGER)
-    theirs = insider.dialling(LARGER)
-    dialler = theirs.knock(node)
+    ours = insider.dialed(LARGER)
+    theirs = insider.dialing(LARGER)
+    dialer = theirs.knock(node)
     eventually(lambda: dial_of(node, LARGER).parked is not None)
     ours.admit()
     with pytest.raises(Refusal) as refusal:
-        dialler.receive(theirs.hear())
+        dialer.receive(theirs.hear())
     assert refusal.value.code == "duplicate"
     assert hears(ours, "frame")
     eventually(lambda: news == [NodeUp(LARGER)])
@@ -107,12 +107,12 @@ def test_the_dial_of_the_larger_name_waits_for_ours_and_is_turned_down(node, ins
 def test_the_dial_of_the_larger_name_is_taken_when_ours_fails(node, insider, news):
     """It may be behind a firewall that only lets its own dials through. Planted: just redial."""
     send(node, LARGER, "frame")
-    ours = insider.dialled(LARGER)
-    theirs = insider.dialling(LARGER)
-    dialler = theirs.knock(node)
+    ours = insider.dialed(LARGER)
+    theirs = insider.dialing(LARGER)
+    dialer = theirs.knock(node)
     eventually(lambda: dial_of(node, LARGER).parked is not None)
     ours.sock.close()
-    theirs.prove(dialler.receive(theirs.hear()))
+    theirs.prove(dialer.receive(theirs.hear()))
     assert hears(theirs, "frame")
     eventually(lambda: news == [NodeUp(LARGER)])
 
@@ -131,8 +131,8 @@ def test_the_dial_of_the_larger_name_is_taken_when_ours_takes_too_long(
 
 def test_the_dial_of_the_smaller_name_is_taken_and_ours_ends(node, insider, news):
     send(node, SMALLER, "frame")
-    ours = insider.dialled(SMALLER)
-    theirs = insider.dialling(SMALLER)
+    ours = insider.dialed(SMALLER)
+    theirs = insider.dialing(SMALLER)
     theirs.enter(node)
     assert hears(theirs, "frame")
     assert is_over(ours)
@@ -143,7 +143,7 @@ def test_a_dial_from_before_our_connection_does_not_replace_it(node, insider, ne
     """It lost the race and is read late. Planted: the newest connection always wins."""
     ours, _link_id = linked_by_our_dial(node, insider)
     with pytest.raises(Refusal, match="connected already"):
-        insider.dialling(LARGER).enter(node, dial=1, last_link_id=b"of an earlier one")
+        insider.dialing(LARGER).enter(node, dial=1, last_link_id=b"of an earlier one")
     send(node, LARGER, "still here")
     assert hears(ours, "still here")
     eventually(lambda: news == [NodeUp(LARGER)])
@@ -152,7 +152,7 @@ def test_a_dial_from_before_our_connection_does_not_replace_it(node, insider, ne
 def test_a_peer_that_has_lost_our_connection_replaces_it(node, insider, news):
     """We have not seen the end of it yet."""
     ours, link_id = linked_by_our_dial(node, insider)
-    theirs = insider.dialling(LARGER)
+    theirs = insider.dialing(LARGER)
     theirs.enter(node, dial=1, last_link_id=link_id)
     assert is_over(ours)
     send(node, LARGER, "over the new one")
@@ -163,19 +163,19 @@ def test_a_peer_that_has_lost_our_connection_replaces_it(node, insider, news):
 def test_a_peer_that_dials_anew_replaces_its_own_connection_but_never_by_an_older_one(
     node, insider, news
 ):
-    first, second = insider.dialling(LARGER), insider.dialling(LARGER)
+    first, second = insider.dialing(LARGER), insider.dialing(LARGER)
     first.enter(node, dial=4)
     second.enter(node, dial=5)
     assert is_over(first)
     with pytest.raises(Refusal, match="connected already"):
-        insider.dialling(LARGER).enter(node, dial=4)
+        insider.dialing(LARGER).enter(node, dial=4)
     send(node, LARGER, "x")
     assert hears(second, "x")
 
 
 def test_a_restarted_peer_replaces_the_connection_of_its_former_life(node, insider, news):
     ours, _link_id = linked_by_our_dial(node, insider)
-    theirs = insider.dialling(LARGER, incarnation=b"reborn..")
+    theirs = insider.dialing(LARGER, incarnation=b"reborn..")
     theirs.enter(node)
     assert is_over(ours)
     eventually(lambda: news[1:] == [NodeDown(LARGER, "restarted"), NodeUp(LARGER)])
@@ -185,11 +185,11 @@ def test_an_answer_to_a_former_connection_goes_nowhere(node, insider):
     """Call numbers begin anew in a new life: an old answer would be taken for another's."""
     held = []
     node.on_frames(KIND, held.extend)
-    first = insider.dialling(LARGER)
+    first = insider.dialing(LARGER)
     first.enter(node)
     first.send_frame([KIND, "question", 1])
     eventually(lambda: held)
-    second = insider.dialling(LARGER, incarnation=b"reborn..")
+    second = insider.dialing(LARGER, incarnation=b"reborn..")
     second.enter(node)
     assert is_over(first)
     held[0].reply("late")
@@ -205,7 +205,7 @@ def test_an_answer_can_not_slip_over_to_the_next_connection(node, insider, news)
     """The connection is replaced between two steps of `reply`. Planted: check, then send."""
     held = []
     node.on_frames(KIND, held.extend)
-    first = insider.dialling(LARGER)
+    first = insider.dialing(LARGER)
     first.enter(node)
     first.send_frame([KIND, "question", 1])
     eventually(lambda: held)
@@ -223,7 +223,7 @@ def test_an_answer_can_not_slip_over_to_the_next_connection(node, insider, news)
         def __exit__(self, *_error):
             self.lock.release()
             link.lock = self.lock
-            insider.dialling(LARGER, incarnation=b"reborn..").enter(node)
+            insider.dialing(LARGER, incarnation=b"reborn..").enter(node)
             eventually(lambda: len(news) == 3)
 
     link.lock = Slow(link.lock)
@@ -234,7 +234,7 @@ def test_an_answer_can_not_slip_over_to_the_next_connection(node, insider, news)
 def test_what_comes_over_a_connection_that_was_replaced_is_not_read(node, insider, news):
     """Planted: read it as long as the socket is open, as it is while a thread is sending."""
     seen = Collector(node)
-    first, second = insider.dialling(LARGER), insider.dialling(LARGER, incarnation=b"reborn..")
+    first, second = insider.dialing(LARGER), insider.dialing(LARGER, incarnation=b"reborn..")
     first.enter(node)
     eventually(lambda: news == [NodeUp(LARGER)])
     link = node._bridge._links[LARGER]
@@ -251,8 +251,8 @@ def test_what_comes_over_a_connection_that_was_replaced_is_not_read(node, inside
 
 def test_a_parked_peer_that_hangs_up_is_forgotten(node, insider):
     send(node, LARGER, "frame")
-    ours = insider.dialled(LARGER)
-    theirs = insider.dialling(LARGER)
+    ours = insider.dialed(LARGER)
+    theirs = insider.dialing(LARGER)
     theirs.knock(node)
     eventually(lambda: dial_of(node, LARGER).parked is not None)
     theirs.sock.close()
@@ -264,8 +264,8 @@ def test_a_parked_peer_that_hangs_up_is_forgotten(node, insider):
 def test_speaking_before_the_welcome_ends_a_parked_connection(node, insider, caplog):
     seen = Collector(node)
     send(node, LARGER, "frame")
-    insider.dialled(LARGER)
-    theirs = insider.dialling(LARGER)
+    insider.dialed(LARGER)
+    theirs = insider.dialing(LARGER)
     theirs.knock(node)
     eventually(lambda: dial_of(node, LARGER).parked is not None)
     theirs.say(msgpack.packb([KIND, "too early"]))
@@ -277,7 +277,7 @@ def test_speaking_before_the_welcome_ends_a_parked_connection(node, insider, cap
 def test_frames_right_behind_the_welcome_are_not_lost(node, insider):
     seen = Collector(node)
     send(node, LARGER, "frame")
-    ours = insider.dialled(LARGER)
+    ours = insider.dialed(LARGER)
     real_say, said = ours.say, []
     ours.say = said.append
     ours.hear, hear = (lambda: next(steps)), ours.hear

@@ -41,15 +41,15 @@ def pair(make_node, authority, request):
 both = pytest.mark.parametrize("pair", ["auto", "files"], indirect=True)
 
 
-def refused(caplog, dialler, acceptor, at_dialler, at_acceptor):
+def refused(caplog, dialer, acceptor, at_dialer, at_acceptor):
     """Have one node dial the other in vain, and look for what each says in its log."""
-    assert dialler.ping(acceptor.name) == "pang"
-    assert dialler.list() == acceptor.list() == []
+    assert dialer.ping(acceptor.name) == "pang"
+    assert dialer.list() == acceptor.list() == []
 
     def said(words, begin):
         return [line for line in caplog.messages if words in line and line.startswith(begin)]
 
-    eventually(lambda: said(at_dialler, f"{acceptor.name} can't be reached: 127.0.0.1:"))
+    eventually(lambda: said(at_dialer, f"{acceptor.name} can't be reached: 127.0.0.1:"))
     eventually(lambda: said(at_acceptor, "dropped "))
 
 
@@ -164,10 +164,10 @@ def test_a_node_that_speaks_plainly_and_one_with_tls_refuse_each_other(make_node
     what_to_do = (
         "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
     )
-    first = f"the dialled node demands TLS, and the dialling one speaks none: {what_to_do}"
+    first = f"the dialed node demands TLS, and the dialing one speaks none: {what_to_do}"
     refused(caplog, plain, crypt, first, first)
     assert "dropped plain@one at" in caplog.text
-    second = f"the dialling node speaks TLS, and the dialled one does not: {what_to_do}"
+    second = f"the dialing node speaks TLS, and the dialed one does not: {what_to_do}"
     refused(caplog, crypt, plain, second, second)
 
 
@@ -294,7 +294,7 @@ def test_tls_1_2_is_not_spoken(make_node, authority, caplog, how):
     eventually(lambda: "it speaks no TLS 1.3" in caplog.text)
 
 
-def test_a_server_of_tls_1_2_is_not_dialled(make_node, authority, caplog):
+def test_a_server_of_tls_1_2_is_not_dialed(make_node, authority, caplog):
     from raft_actors.config import Config
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -340,7 +340,7 @@ def test_new_certificates_are_used_by_new_connections_under_load(
         for _ in range(20):
             assert ask(a, b.name, number) == ["said", number]
         channel = a._bridge._links[b.name].connection.handshake._channel
-        prints.add((channel.dialler, channel.acceptor))
+        prints.add((channel.dialer, channel.acceptor))
     assert len(prints) == 4  # those of the beginning, and those of three connections anew
     assert "node a@one has a new certificate, of" in caplog.text
     assert not [each for each in caplog.records if each.levelno > logging.WARNING]

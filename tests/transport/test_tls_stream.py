@@ -59,7 +59,7 @@ def ends(contexts, **limits):
     a, b = End(**limits), End(**limits)
     a.other, b.other = b, a
     streams = TlsStreams(lambda: contexts, BUFFER)
-    return a, b, streams.dialled(a), streams.accepted(b)
+    return a, b, streams.dialed(a), streams.accepted(b)
 
 
 def meet(*streams):
@@ -76,9 +76,9 @@ def meet(*streams):
 
 @pytest.fixture
 def met(contexts):
-    a, b, dialled, accepted = ends(contexts)
-    meet(dialled, accepted)
-    return a, b, dialled, accepted
+    a, b, dialed, accepted = ends(contexts)
+    meet(dialed, accepted)
+    return a, b, dialed, accepted
 
 
 def received(stream):
@@ -95,20 +95,20 @@ def received(stream):
 @pytest.mark.parametrize("limits", [{"gives": 1}, {"gives": 7}, {"takes": 100}, {}], ids=str)
 def test_both_ends_complete_and_know_the_same_channel(contexts, limits):
     """Planted: a flight of the handshake that the kernel did not take whole is forgotten."""
-    _a, _b, dialled, accepted = ends(contexts, **limits)
-    meet(dialled, accepted)
-    assert dialled.channel() == accepted.channel()
-    assert dialled.channel().acceptor == contexts.accept_print
+    _a, _b, dialed, accepted = ends(contexts, **limits)
+    meet(dialed, accepted)
+    assert dialed.channel() == accepted.channel()
+    assert dialed.channel().acceptor == contexts.accept_print
 
 
 @pytest.mark.parametrize("gives", [1, 5, 1000, RECORD_BYTES_MAX, 1 << 20])
 def test_parts_of_records_wait_for_the_rest(contexts, gives):
     """Planted: a part of a record is taken for the end."""
-    _a, b, dialled, accepted = ends(contexts)
-    meet(dialled, accepted)
+    _a, b, dialed, accepted = ends(contexts)
+    meet(dialed, accepted)
     b.gives = gives
     sent = random.Random(1).randbytes(40_000)
-    assert dialled.send(sent) == len(sent)
+    assert dialed.send(sent) == len(sent)
     found, calls = bytearray(), 0
     buffer = memoryview(bytearray(BUFFER))
     while len(found) < len(sent):
@@ -126,7 +126,7 @@ def test_parts_of_records_wait_for_the_rest(contexts, gives):
 
 def test_what_a_full_kernel_does_not_take_leaves_later_and_once(met):
     """Planted: the rest is encrypted again."""
-    a, _b, dialled, accepted = met
+    a, _b, dialed, accepted = met
     chance = random.Random(2)
     sent = memoryview(chance.randbytes(600_000))
     rest, found = sent, bytearray()
@@ -135,9 +135,9 @@ def test_what_a_full_kernel_does_not_take_leaves_later_and_once(met):
         if a.takes:
             a.send = once(a)
         try:
-            rest = rest[dialled.send(rest) :]
+            rest = rest[dialed.send(rest) :]
         except BlockingIOError:
-            assert dialled.is_behind
+            assert dialed.is_behind
         if "send" in vars(a):
             del a.send
         found += received(accepted)
@@ -158,9 +158,9 @@ def once(end):
 
 
 def test_what_came_before_the_end_is_read_and_then_the_end(met):
-    _a, b, dialled, accepted = met
-    dialled.send(b"the last")
-    dialled.close()
+    _a, b, dialed, accepted = met
+    dialed.send(b"the last")
+    dialed.close()
     assert received(accepted) == b"the last"
     assert accepted.recv_into(memoryview(bytearray(BUFFER))) == 0
     assert not b.incoming
@@ -171,10 +171,10 @@ def test_what_comes_after_close_notify_is_not_read(met, before):
     """Planted: look for the end in an exception only, and read for ever: any stranger could have
     sent that.
     """
-    _a, b, dialled, accepted = met
+    _a, b, dialed, accepted = met
     if before:
-        dialled.send(before)
-    dialled.close()
+        dialed.send(before)
+    dialed.close()
     b.incoming += b"\x17\x03\x03\x00\x10" + bytes(16)
     assert received(accepted) == before
     assert accepted.recv_into(memoryview(bytearray(BUFFER))) == 0
@@ -182,37 +182,37 @@ def test_what_comes_after_close_notify_is_not_read(met, before):
 
 
 def test_a_connection_that_ends_without_a_word_ends(met):
-    a, _b, _dialled, accepted = met
+    a, _b, _dialed, accepted = met
     a.close()
     assert accepted.recv_into(memoryview(bytearray(BUFFER))) == 0
 
 
 def test_who_closes_waits_for_nobody(met):
-    a, _b, dialled, _accepted = met
+    a, _b, dialed, _accepted = met
     a.takes = 0
-    dialled.close()
+    dialed.close()
     assert a.closed
 
 
 @pytest.mark.parametrize("bit", range(0, 8 * 60, 37))
 def test_a_changed_record_fails_and_the_other_end_is_told(met, bit):
-    _a, b, dialled, accepted = met
-    dialled.send(b"x" * 60)
+    _a, b, dialed, accepted = met
+    dialed.send(b"x" * 60)
     b.incoming[bit // 8] ^= 1 << bit % 8
-    dialled.send(b"y" * 20_000)  # where a length was changed, that much is waited for
+    dialed.send(b"y" * 20_000)  # where a length was changed, that much is waited for
     with pytest.raises(TlsFailed):
         received(accepted)
     with pytest.raises(TlsFailed):
-        received(dialled)
+        received(dialed)
 
 
 def test_a_record_that_comes_twice_or_too_early_fails(contexts):
     for order in ([0, 0], [1], [0, 2]):
-        _a, b, dialled, accepted = ends(contexts)
-        meet(dialled, accepted)
+        _a, b, dialed, accepted = ends(contexts)
+        meet(dialed, accepted)
         records = []
         for number in range(3):
-            dialled.send(b"%d" % number)
+            dialed.send(b"%d" % number)
             records.append(bytes(b.incoming))
             b.incoming.clear()
         for index in order:
@@ -223,7 +223,7 @@ def test_a_record_that_comes_twice_or_too_early_fails(contexts):
 
 def test_who_does_not_speak_tls_is_told_apart_by_the_first_byte_alone(contexts):
     for first in range(256):
-        _a, b, _dialled, accepted = ends(contexts)
+        _a, b, _dialed, accepted = ends(contexts)
         b.incoming += bytes([first])
         if first in (0x15, 0x16):
             accepted.go_on()
@@ -236,8 +236,8 @@ def test_who_does_not_speak_tls_is_told_apart_by_the_first_byte_alone(contexts):
 def test_any_bytes_in_a_handshake_end_it_and_nothing_else(contexts):
     chance = random.Random(3)
     for _ in range(300):
-        _a, b, dialled, accepted = ends(contexts)
-        dialled.begin()
+        _a, b, dialed, accepted = ends(contexts)
+        dialed.begin()
         flight = bytearray(b.incoming)
         for _ in range(chance.randrange(1, 4)):
             flight[chance.randrange(len(flight))] = chance.randrange(256)

@@ -24,18 +24,18 @@ B = Identity("b@two", b"bbbbbbbb", 2_000_000)
 COOKIE = Keyring.of("secret")
 
 
-def meet(dialler, acceptor, tamper=lambda number, payload: payload):
+def meet(dialer, acceptor, tamper=lambda number, payload: payload):
     """Let the two talk to the end. `tamper` sees each payload on its way."""
-    challenge = acceptor.receive(tamper(0, dialler.hello))
-    proof = dialler.receive(tamper(1, challenge))
+    challenge = acceptor.receive(tamper(0, dialer.hello))
+    proof = dialer.receive(tamper(1, challenge))
     at_acceptor = acceptor.receive(tamper(2, proof))
-    at_dialler = dialler.receive(tamper(3, acceptor.welcome()))
-    return at_dialler, at_acceptor
+    at_dialer = dialer.receive(tamper(3, acceptor.welcome()))
+    return at_dialer, at_acceptor
 
 
 def test_two_nodes_with_one_cookie_meet():
-    dialler = DialerHandshake(A, COOKIE, "b@two", dial=3, last_link_id=b"before")
-    at_a, at_b = meet(dialler, AcceptorHandshake(B, COOKIE))
+    dialer = DialerHandshake(A, COOKIE, "b@two", dial=3, last_link_id=b"before")
+    at_a, at_b = meet(dialer, AcceptorHandshake(B, COOKIE))
     assert (at_a.name, at_a.incarnation) == ("b@two", b"bbbbbbbb")
     assert (at_b.name, at_b.incarnation) == ("a@one", b"aaaaaaaa")
     assert at_a.frame_bytes_max == at_b.frame_bytes_max == 1_000_000, "the smaller of the two"
@@ -51,20 +51,20 @@ def test_every_meeting_has_an_id_of_its_own():
     assert len(ids) == 20
 
 
-def test_a_dialler_with_another_cookie_is_refused():
+def test_a_dialer_with_another_cookie_is_refused():
     with pytest.raises(Refusal, match="the cookies differ") as refusal:
         meet(DialerHandshake(A, Keyring.of("other"), "b@two"), AcceptorHandshake(B, COOKIE))
     assert refusal.value.code == "cookie"
 
 
 def test_an_acceptor_that_can_not_prove_the_cookie_is_refused():
-    dialler, impostor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    dialler.receive(impostor.receive(dialler.hello))
+    dialer, impostor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    dialer.receive(impostor.receive(dialer.hello))
     with pytest.raises(Refusal, match="the cookies differ"):
-        dialler.receive(msgpack.packb(["welcome", b"m" * 32]))
+        dialer.receive(msgpack.packb(["welcome", b"m" * 32]))
 
 
-def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
+def test_the_acceptor_signs_nothing_before_the_dialer_has_proven_itself():
     signed = []
 
     class Watched(Cookie):
@@ -80,21 +80,21 @@ def test_the_acceptor_signs_nothing_before_the_dialler_has_proven_itself():
 
 
 def test_a_proof_played_back_to_another_challenge_is_worth_nothing():
-    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    proof = dialler.receive(acceptor.receive(dialler.hello))
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    proof = dialer.receive(acceptor.receive(dialer.hello))
     again = AcceptorHandshake(B, COOKIE)
-    again.receive(dialler.hello)
+    again.receive(dialer.hello)
     with pytest.raises(Refusal, match="cookies differ"):
         again.receive(proof)
 
 
 def test_a_proof_sent_back_to_its_author_is_no_welcome():
     """Reflection. Planted: sign both with the same label."""
-    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    proof = dialler.receive(acceptor.receive(dialler.hello))
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    proof = dialer.receive(acceptor.receive(dialer.hello))
     _, mac = msgpack.unpackb(proof)
     with pytest.raises(Refusal, match="cookies differ"):
-        dialler.receive(msgpack.packb(["welcome", mac]))
+        dialer.receive(msgpack.packb(["welcome", mac]))
 
 
 def test_a_hello_sent_back_to_its_author_is_refused():
@@ -129,7 +129,7 @@ def test_whoever_answers_under_another_name_is_refused():
     hello = DialerHandshake(A, COOKIE, "c@three").hello
     with pytest.raises(Refusal, match="this is b@two, not c@three"):
         AcceptorHandshake(B, COOKIE).receive(hello)
-    with pytest.raises(Refusal, match="dialled c@three, but b@two answered"):
+    with pytest.raises(Refusal, match="dialed c@three, but b@two answered"):
         DialerHandshake(A, COOKIE, "c@three").receive(
             AcceptorHandshake(B, COOKIE).receive(DialerHandshake(A, COOKIE, "b@two").hello)
         )
@@ -146,7 +146,7 @@ def test_an_unknown_version_is_refused_in_words():
         )
 
 
-def test_the_words_of_a_refusal_reach_the_dialler_but_can_forge_no_log_line():
+def test_the_words_of_a_refusal_reach_the_dialer_but_can_forge_no_log_line():
     with pytest.raises(Refusal) as refusal:
         DialerHandshake(A, COOKIE, "b@two").receive(
             refusal_message("cookie", "no\nERROR forged" + "x" * 900)
@@ -166,20 +166,20 @@ def test_the_longest_handshake_fits_its_limit():
         return payload
 
     keys = Keyring.of("1", "2", "3", "4")
-    dialler = DialerHandshake(long, keys, longer.name, dial=2**40, last_link_id=b"x" * 16)
-    meet(dialler, AcceptorHandshake(longer, keys), note)
+    dialer = DialerHandshake(long, keys, longer.name, dial=2**40, last_link_id=b"x" * 16)
+    meet(dialer, AcceptorHandshake(longer, keys), note)
     assert max(sizes) < HANDSHAKE_BYTES_MAX
 
 
 @given(st.binary(max_size=1024), st.sampled_from(["hello", "proof", "challenge", "welcome"]))
 def test_any_bytes_are_refused_and_nothing_else_happens(payload, place):
-    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     if place in {"proof", "welcome"}:
-        challenge = acceptor.receive(dialler.hello)
+        challenge = acceptor.receive(dialer.hello)
     if place == "welcome":
-        dialler.receive(challenge)
+        dialer.receive(challenge)
     with pytest.raises((ProtocolError, Refusal)):
-        (acceptor if place in {"hello", "proof"} else dialler).receive(payload)
+        (acceptor if place in {"hello", "proof"} else dialer).receive(payload)
 
 
 @given(
@@ -249,16 +249,16 @@ def test_a_member_does_not_dial_with_what_it_lets_guests_prove(role):
     """Else whoever has a client's cookie could answer in another member's place. Planted."""
     guest = Keyring.of(MEMBERS.text_for(role))
     hello = DialerHandshake(A, COOKIE, "b@two").hello
-    with pytest.raises(Refusal, match=f"b@two has the cookie of a {role} and is not dialled by"):
+    with pytest.raises(Refusal, match=f"b@two has the cookie of a {role} and is not dialed by"):
         AcceptorHandshake(B, guest).receive(hello)
 
 
 def test_a_challenge_to_prove_a_cookie_that_was_not_offered_is_refused():
-    dialler = DialerHandshake(A, COOKIE, "b@two")
-    parts = msgpack.unpackb(AcceptorHandshake(B, COOKIE).receive(dialler.hello))
+    dialer = DialerHandshake(A, COOKIE, "b@two")
+    parts = msgpack.unpackb(AcceptorHandshake(B, COOKIE).receive(dialer.hello))
     parts[6] = Cookie(MEMBERS.text_for(CLIENT)).id
     with pytest.raises(ProtocolError, match="was not offered"):
-        dialler.receive(msgpack.packb(parts))
+        dialer.receive(msgpack.packb(parts))
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,12 @@ def test_without_an_authority_nobody_asks_for_names():
     assert TlsChannel(b"", TWO, None).misnamed("a@one") == ""
 
 
-def over(dialler_sees, acceptor_sees, tamper=lambda _number, payload: payload):
-    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    for side, channel in ((dialler, dialler_sees), (acceptor, acceptor_sees)):
+def over(dialer_sees, acceptor_sees, tamper=lambda _number, payload: payload):
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    for side, channel in ((dialer, dialer_sees), (acceptor, acceptor_sees)):
         if channel is not None:
             side.secured(channel)
-    return meet(dialler, acceptor, tamper)
+    return meet(dialer, acceptor, tamper)
 
 
 def test_two_that_see_the_same_certificates_meet():
@@ -74,7 +74,7 @@ def test_two_that_see_the_same_certificates_meet():
 
 
 @pytest.mark.parametrize(
-    ("dialler_sees", "acceptor_sees"),
+    ("dialer_sees", "acceptor_sees"),
     [
         (TlsChannel(ONE, MIDDLE, None), TlsChannel(ONE, TWO, None)),
         (TlsChannel(ONE, TWO, None), TlsChannel(MIDDLE, TWO, None)),
@@ -84,45 +84,45 @@ def test_two_that_see_the_same_certificates_meet():
         (None, TlsChannel(b"", TWO, None)),
         (TlsChannel(b"", MIDDLE, None), None),
     ],
-    ids=["acceptor's", "dialler's", "both", "auto", "turned around", "to plain", "from plain"],
+    ids=["acceptor's", "dialer's", "both", "auto", "turned around", "to plain", "from plain"],
 )
-def test_a_relay_that_ends_the_encryption_is_found(dialler_sees, acceptor_sees):
+def test_a_relay_that_ends_the_encryption_is_found(dialer_sees, acceptor_sees):
     """Planted: proofs that cover nothing of the channel; one of the two certificates only."""
     with pytest.raises(Refusal, match="the cookies differ"):
-        over(dialler_sees, acceptor_sees)
+        over(dialer_sees, acceptor_sees)
 
 
 def test_a_welcome_for_another_channel_is_worth_nothing():
     """Planted: the acceptor's proof does not cover the certificates."""
-    dialler, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    dialler.secured(TlsChannel(ONE, MIDDLE, None))
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    dialer.secured(TlsChannel(ONE, MIDDLE, None))
     acceptor.secured(TlsChannel(ONE, TWO, None))
-    dialler.receive(acceptor.receive(dialler.hello))
+    dialer.receive(acceptor.receive(dialer.hello))
     with pytest.raises(Refusal, match="or somebody between them ends their TLS"):
-        dialler.receive(acceptor.welcome())
+        dialer.receive(acceptor.welcome())
 
 
 def test_keys_of_frames_cover_the_certificates():
     keys = set()
     for acceptor in (TWO, MIDDLE):
-        dialler = DialerHandshake(A, COOKIE, "b@two")
+        dialer = DialerHandshake(A, COOKIE, "b@two")
         channel = TlsChannel(ONE, acceptor, None)
         other = AcceptorHandshake(B, COOKIE)
-        dialler.secured(channel)
+        dialer.secured(channel)
         other.secured(channel)
-        at_a, _at_b = meet(dialler, other)
+        at_a, _at_b = meet(dialer, other)
         keys |= {at_a.send_key, at_a.receive_key}
     assert len(keys) == 4
 
 
-def test_a_dialler_turns_down_an_acceptor_whose_certificate_names_another():
-    dialler = DialerHandshake(A, COOKIE, "b@two")
+def test_a_dialer_turns_down_an_acceptor_whose_certificate_names_another():
+    dialer = DialerHandshake(A, COOKIE, "b@two")
     with pytest.raises(Refusal, match="the certificate of b@two must have DNS:two") as refusal:
-        dialler.secured(TlsChannel(ONE, TWO, (("DNS", "one"),)))
+        dialer.secured(TlsChannel(ONE, TWO, (("DNS", "one"),)))
     assert refusal.value.code == "certificate"
 
 
-def test_an_acceptor_turns_down_a_dialler_whose_certificate_names_another():
+def test_an_acceptor_turns_down_a_dialer_whose_certificate_names_another():
     acceptor = AcceptorHandshake(B, COOKIE)
     acceptor.secured(TlsChannel(ONE, TWO, (("DNS", "two"),)))
     with pytest.raises(Refusal, match="the certificate of a@one must have DNS:one"):

@@ -14,17 +14,17 @@ from tests.wire.test_handshake import COOKIE, A, B, meet
 ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
 
 
-def agreed(monkeypatch, dialler_speaks, acceptor_speaks):
+def agreed(monkeypatch, dialer_speaks, acceptor_speaks):
     """Return what each end takes for the version of the connection."""
-    monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
-    dialler = DialerHandshake(A, COOKIE, "b@two")
+    monkeypatch.setattr(versions, "SPOKEN", dialer_speaks)
+    dialer = DialerHandshake(A, COOKIE, "b@two")
     acceptor = AcceptorHandshake(B, COOKIE)
     monkeypatch.setattr(versions, "SPOKEN", acceptor_speaks)
-    challenge = acceptor.receive(dialler.hello)
-    monkeypatch.setattr(versions, "SPOKEN", dialler_speaks)
-    proof = dialler.receive(challenge)
+    challenge = acceptor.receive(dialer.hello)
+    monkeypatch.setattr(versions, "SPOKEN", dialer_speaks)
+    proof = dialer.receive(challenge)
     at_acceptor = acceptor.receive(proof)
-    return dialler.receive(acceptor.welcome()).version, at_acceptor.version
+    return dialer.receive(acceptor.welcome()).version, at_acceptor.version
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_who_offers_less_than_is_demanded_is_refused_in_words(monkeypatch):
 
 def test_an_older_version_than_demanded_is_not_taken_from_an_acceptor(monkeypatch):
     monkeypatch.setattr(versions, "SPOKEN", [2, 3])
-    dialler = DialerHandshake(demanding(A, 3), COOKIE, "b@two")
+    dialer = DialerHandshake(demanding(A, 3), COOKIE, "b@two")
     acceptor = AcceptorHandshake(B, COOKIE)
-    _version, *rest = msgpack.unpackb(dialler.hello)[1:]
+    _version, *rest = msgpack.unpackb(dialer.hello)[1:]
     challenge = acceptor.receive(msgpack.packb(["raft_actors", [2], *rest]))
     with pytest.raises(Refusal, match="version 2, which was not offered"):
-        dialler.receive(challenge)
+        dialer.receive(challenge)
 
 
 @pytest.mark.parametrize("offer", [[2], [3, 2], [2, 3, 3]], ids=str)
@@ -85,11 +85,11 @@ def test_a_list_of_versions_that_was_changed_on_its_way_is_noticed(monkeypatch, 
 
 
 def test_a_version_that_was_not_offered_is_refused(monkeypatch):
-    dialler = DialerHandshake(A, COOKIE, "b@two")
-    challenge = AcceptorHandshake(B, COOKIE).receive(dialler.hello)
+    dialer = DialerHandshake(A, COOKIE, "b@two")
+    challenge = AcceptorHandshake(B, COOKIE).receive(dialer.hello)
     monkeypatch.setattr(versions, "SPOKEN", [9])
     with pytest.raises(Refusal, match=r"version \d, which was not offered"):
-        dialler.receive(challenge)
+        dialer.receive(challenge)
 
 
 def test_a_meeting_says_the_version_of_this_release():

@@ -1,7 +1,7 @@
 """Proxy: between every ordered pair of nodes a listener, whose connections can be made bad.
 
 A node dials each other one at a listener of its own (RAFT_ACTORS_NODES), so the proxy knows of
-each connection who dialled whom, and each direction of it follows the conditions of its path.
+each connection who dialed whom, and each direction of it follows the conditions of its path.
 Bytes of a stream can't be lost singly: what TCP makes of lost packets is delay, and in the end a
 broken connection, and that is what a path does.
 """
@@ -39,7 +39,7 @@ class ListeningSocket:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One connection through the proxy: there, as the dialler sends, and back."""
+    """One connection through the proxy: there, as the dialer sends, and back."""
 
     pair: Pair
     there: Pipe

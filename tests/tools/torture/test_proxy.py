@@ -24,7 +24,7 @@ SILENCE_S = 0.15
 
 
 class Wire:
-    """`a` has dialled `b` through the proxy; both ends are here."""
+    """`a` has dialed `b` through the proxy; both ends are here."""
 
     def __init__(self):
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -183,7 +183,7 @@ def two_nodes(tmp_path, monkeypatch):
 
 
 def test_nodes_dial_each_other_through_the_proxy_and_hear_one_way_only(two_nodes):
-    """Whoever's dial won: the conditions go by direction, not by who dialled."""
+    """Whoever's dial won: the conditions go by direction, not by who dialed."""
     a, b, proxy = two_nodes
     at_a, at_b = Collector(a), Collector(b)
     dials = [threading.Thread(target=one.connect, args=(node_name(two),))
