@@ -61,7 +61,7 @@ class Transport(Protocol):
     def connected(self) -> list[str]: ...
 
     def version_with(self, node: str) -> int:
-        """Return the protocol version to speak with `node`: see wire/versions.py."""
+        """Return the protocol version to use with `node`: see wire/versions.py."""
 
     def frame_bytes_max_with(self, node: str) -> int: ...
 

@@ -209,7 +209,7 @@ class LocalNode:
         return why
 
     def version_with(self, node: str) -> int:
-        """Return the protocol version to speak with `node`: see wire/versions.py."""
+        """Return the protocol version to use with `node`: see wire/versions.py."""
         bridge = self._bridge
         return versions.oldest() if bridge is None else bridge.version_with(node)
 

@@ -160,7 +160,7 @@ class TlsFiles:
 def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if dials else ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # a node is named by more than its host: see `misnamed`
+    context.check_hostname = False  # a node is named by more than its host: see `name_problem`
     context.verify_mode = ssl.CERT_REQUIRED
     if not dials:
         context.num_tickets = 0  # sessions are not resumed: each connection proves who is there
@@ -240,7 +240,7 @@ def proven(
         fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialer)
     )  # each knows that of the other
     for side in (acceptor, dialer):
-        if words := TlsChannel(of_dialer, of_acceptor, names_in(side)).misnamed(node):
+        if words := TlsChannel(of_dialer, of_acceptor, names_in(side)).name_problem(node):
             raise BadTls(f"the certificate {certificate} is not this node's: {words}")
     return TlsContexts(dial, accept, of_dialer, of_acceptor, authorities)
 

@@ -314,7 +314,7 @@ class MemoryTransport:
         """Connect both nodes. Returns why that is impossible, or ""."""
         version = versions.newest_common(self.me.versions, [*there.me.versions])
         if version is None:
-            return "it speaks no protocol version that this node speaks"
+            return "it supports no protocol version that this node supports"
         back = there._link_with(self.me.name)
         near, far = MemoryConnection(self, link.node), MemoryConnection(there, self.me.name)
         near.far, far.far = far, near

@@ -177,7 +177,7 @@ class Handshakes:
             stream.go_on()
             if not stream.is_complete:
                 raise BlockingIOError
-            connection.handshake.secured(stream.channel())
+            connection.handshake.use_tls(stream.channel())
             if isinstance(connection.handshake, DialerHandshake):
                 connection.send_now(connection.handshake.hello)
         return stream.recv(connection.reader.limit)
@@ -188,7 +188,7 @@ class Handshakes:
             raise ProtocolError("more before it was welcomed")
         answer = connection.handshake.receive(payload)
         if isinstance(connection.handshake, AcceptorHandshake):
-            connection.named = connection.handshake.named
+            connection.named = connection.handshake.claimed_name
             if objection := self._allow.objection_to_name(connection.named):
                 raise Refusal("not_allowed", objection)
         if isinstance(answer, RemoteNode):
@@ -207,7 +207,7 @@ class Handshakes:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
         assert isinstance(connection.handshake, AcceptorHandshake)
-        connection.named = connection.handshake.named
+        connection.named = connection.handshake.claimed_name
         try:
             connection.send_now(refusal_message(refusal.code, str(refusal)))
         except OSError:

@@ -1,9 +1,9 @@
-"""Cookie: a secret that nodes share, as keys. It is never sent and never printed.
+"""Cookie: a secret that nodes share, and the keys that are made from it. Never sent, never printed.
 
-A member's cookie is a text that a person may have chosen. Its keys are made from it by scrypt (RFC
-7914), once in a process: an attacker who has recorded a handshake pays the cost of scrypt for each
-guess. A client's or a reader's cookie is `client:` or `reader:` and a key of 32 random bytes, which
-can't be guessed.
+A member's cookie is a text that a person may have chosen. Its keys are made by scrypt (RFC 7914),
+once in a process: an attacker who has recorded a handshake pays the cost of scrypt for each guess.
+A client's or a reader's cookie is `client:` or `reader:` and a key of 32 random bytes, which can't
+be guessed.
 """
 
 import base64
@@ -23,40 +23,45 @@ KEY_BYTES = 32
 ID_BYTES = 8
 SALT = b"raft_actors cookie"
 COST = {"n": 1 << 14, "r": 8, "p": 1}
-"""The cost of scrypt: 16 MiB of memory, and 50 to 70 ms of processor time where it was measured."""
+"""The cost of scrypt: 16 MiB of memory, and 50 to 70 ms of processor time (measured)."""
 
 
 class UnsafeCookie(RaftError):
-    """The cookie is empty, or its file may be read by others, or by nobody; says the remedy."""
+    """The cookie is empty or malformed, or its file is readable for others, or not readable at
+    all. The text says what to do.
+    """
 
 
 class Cookie:
-    """One secret: what proves it in a handshake, and what makes the keys of frames.
+    """One secret. It makes the proofs of a handshake and the keys of frames.
 
-    role  what its holder may do
-    id    distinguishes this cookie from others, and does not reveal it
+    role  what a node with this cookie may do
+    id    distinguishes this cookie from others, and does not reveal the secret
     """
 
     __slots__ = ("_frames", "_proofs", "_root", "id", "is_short", "role")
 
     def __init__(self, secret: str | bytes) -> None:
-        """Raises UnsafeCookie, and TypeError for what is neither str nor bytes: `bytes` of a number
-        would be so many zeros. No error shows the secret.
+        """Raises UnsafeCookie; TypeError if `secret` is neither str nor bytes (`bytes(20)` would
+        make 20 zero bytes of a number). No error shows the secret.
         """
         if not isinstance(secret, str | bytes):
             raise TypeError(f"a cookie is a text, or bytes, not of type {type(secret).__name__}")
         try:
-            # What a command line gave that is no UTF-8 is taken as the bytes that it was.
+            # Python decodes arguments that are not UTF-8 with surrogateescape: get the bytes back.
             key = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
         except UnicodeEncodeError:
-            raise UnsafeCookie("the cookie has characters that are none: give others") from None
+            raise UnsafeCookie(
+                "the cookie has characters that can't be encoded as UTF-8: use other characters"
+            ) from None
         key = key.strip()
         if not key:
             raise UnsafeCookie("the cookie is empty: give a long random string")
         self.role = role_of_text(key)
         self._root = stretched(key) if self.role == MEMBER else key_in(key, self.role)
         self.is_short = len(key) < CHARACTERS_MIN
-        """Whether it can be guessed: whoever is dialed once may try at leisure."""
+        """Whether the cookie can be guessed: a node that was dialed once has a MAC with which it
+        can try cookies without any connection."""
         self._proofs, self._frames = self._derived(b"proofs"), self._derived(b"frames")
         self.id = self._derived(b"id")[:ID_BYTES]
 
@@ -64,18 +69,18 @@ class Cookie:
         return "<Cookie>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a cookie does not travel")
+        raise TypeError("a cookie can't be pickled or sent: it is a secret")
 
     def sign(self, *parts: bytes) -> bytes:
-        """Return the 32-byte MAC of `parts`; no other way to cut the same bytes has this MAC."""
+        """Return the 32-byte MAC of `parts`. The same bytes in other parts have another MAC."""
         return mac(self._proofs, *parts)
 
     def frame_key(self, *parts: bytes) -> bytes:
-        """Return the key of the frames of one direction, which `parts` are about."""
+        """Return the key for the frames of one direction; `parts` name connection and direction."""
         return mac(self._frames, *parts)
 
     def text_for(self, role: str) -> str:
-        """Return the text of the cookie that this member's cookie makes for a lesser role."""
+        """Return the text of the client's or reader's cookie that this member's cookie makes."""
         if self.role != MEMBER or role not in (CLIENT, READER):
             raise ValueError("only a member's cookie makes others, for clients and for readers")
         return text_of_key(role, self._derived(b"cookie", role.encode()))
@@ -86,12 +91,12 @@ class Cookie:
 
 @lru_cache(16)
 def stretched(secret: bytes) -> bytes:
-    """Return the key of a secret; each try to guess one takes as long and as much memory."""
+    """Return the key of a secret. An attacker pays the same time and memory for each guess."""
     return hashlib.scrypt(secret, salt=SALT, maxmem=64 << 20, dklen=KEY_BYTES, **COST)
 
 
 def role_of_text(secret: bytes) -> str:
-    """Return the role that a cookie says it is for."""
+    """Return the role of a cookie by its prefix; without a prefix it is a member's."""
     for role in (CLIENT, READER):
         if secret.startswith(f"{role}:".encode()):
             return role
@@ -109,8 +114,8 @@ def key_in(secret: bytes, role: str) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise UnsafeCookie(
-            f"the cookie begins with {role}: and no key follows: a {role}'s cookie is not chosen, "
-            f"but made by `raft-actors cookie derive {role} FILE`, or `new --role {role}`"
+            f"the cookie begins with {role}: and no key follows: make a {role}'s cookie by "
+            f"`raft-actors cookie derive {role} FILE` or by `raft-actors cookie new --role {role}`"
         )
     return key
 

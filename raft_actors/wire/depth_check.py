@@ -1,8 +1,8 @@
-"""Depth check: checks, before msgpack of a stranger is decoded, that its lists nest not too deep.
+"""Depth check: refuse msgpack of a stranger if its lists are nested too deep, before decoding it.
 
-msgpack allocates memory for all items of a list when it reads the head of the list, and lists nest:
-one kilobyte of heads costs about 180 kilobytes. So this check reads the heads first, and allocates
-nothing.
+The msgpack library allocates memory for all items of a list when it reads the head of the list. A
+stranger can nest such heads: one kilobyte of heads costs about 180 kilobytes of memory. So this
+check reads the heads first, and allocates nothing.
 """
 
 from raft_actors.wire.frames import ProtocolError
@@ -14,21 +14,21 @@ FIXED = {
     0xCA: 4, 0xCB: 8,  # floats
     0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,  # ints
 }  # fmt: skip
-"""Bytes after a head."""
+"""By first byte: the size of the value that follows, in bytes."""
 COUNTED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
-"""Bytes of the length after the head of a bytes or str."""
+"""By first byte of a bytes or str: the size of the length that follows, in bytes."""
 LISTS = {0xDC: 2, 0xDD: 4}
-"""Bytes of the count after the head of a list."""
+"""By first byte of a list: the size of the count that follows, in bytes."""
 NEVER_USED = 0xC1
 
 
 def check_depth(payload: bytes, depth: int) -> None:
-    """Raise ProtocolError for lists that nest deeper than `depth`, and for maps and exts.
+    """Raise ProtocolError for lists that are nested deeper than `depth`, and for maps and exts.
 
-    Bytes that are no msgpack, or end too early, pass: msgpack itself refuses them later.
+    Bytes that are not msgpack, or end too early, pass: decoding refuses them later.
     """
     position = 0
-    left = [1]  # values still to come, in each list that is open
+    left = [1]  # for each open list, outermost first: how many of its values are still to come
     while position < len(payload) and left:
         head = payload[position]
         position += 1
@@ -45,11 +45,11 @@ def check_depth(payload: bytes, depth: int) -> None:
             size = LISTS.get(head, 0)
             left.append(number(payload, position, size) if size else head & 0x0F)
             if len(left) > depth + 1:
-                raise ProtocolError("lists in lists, deeper than a handshake needs")
+                raise ProtocolError(f"lists nested deeper than {depth}, the most in a handshake")
         elif head == NEVER_USED:
             return
         else:
-            raise ProtocolError("a payload with what a handshake never has (maps, exts)")
+            raise ProtocolError("a map or an ext, which no handshake message has")
         position += size
         while left and not left[-1]:
             left.pop()

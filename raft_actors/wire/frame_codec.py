@@ -1,8 +1,8 @@
-"""Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when an answer is wanted.
+"""Frame contents: msgpack lists, `[kind, body]`, or `[kind, body, call]` when a reply is wanted.
 
-A payload is one frame, or a list of several frames that were sent together.
-Kinds below FIRST_EXTENSION are the bridge's own. A body is whatever msgpack knows by itself:
-None, booleans, ints, floats, str, bytes, lists, dicts; tuples arrive as lists.
+A payload is one frame, or a list of several frames that were sent together. Kinds below
+FIRST_EXTENSION belong to the bridge. A body is made of None, booleans, ints, floats, str, bytes,
+lists and dicts; a tuple arrives as a list.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ __all__ = [
     "unpack_frames",
 ]
 
-PING = 0  # as a call: answered by REPLY; as a cast, the keep-alive: answered by PONG
+PING = 0  # with a call number it is answered by REPLY; without (keep-alive) by PONG
 PONG = 1
 REPLY = 2  # [REPLY, body, call]
-REPLY_NO_HANDLER = 3  # [REPLY_NO_HANDLER, kind, call]: nobody there handles frames of this kind
-ACTOR = 4  # tells, asks and watches of actors: see raft_actors/node/remote_ref.py
+REPLY_NO_HANDLER = 3  # [REPLY_NO_HANDLER, kind, call]: that node has no handler for this kind
+ACTOR = 4  # messages to actors, and watching them: see raft_actors/node/remote_ref.py
 FIRST_EXTENSION = 16
 
 
@@ -79,4 +79,4 @@ def check_frame(frame: Any) -> None:
     if type(frame) is not list or not 2 <= len(frame) <= 3 or type(frame[0]) is not int:
         raise ProtocolError("a frame that is not [kind, body] or [kind, body, call]")
     if len(frame) == 3 and type(frame[2]) is not int:
-        raise ProtocolError("a frame whose call number is no number")
+        raise ProtocolError("a frame whose call number is not an int")

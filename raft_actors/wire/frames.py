@@ -20,11 +20,11 @@ class ProtocolError(RaftError):
 
 
 class FrameReader:
-    """Cuts a stream, which arrives in pieces of any size, into payloads.
+    """Cuts a stream of bytes into payloads. The stream may arrive in pieces of any size.
 
-    It holds only bytes that arrived: a header that claims a huge frame allocates nothing. A frame
-    over `limit` bytes is a ProtocolError as soon as its header is read. `limit` may be changed
-    between two payloads.
+    The reader holds only bytes that have arrived: a header that announces a huge frame allocates
+    nothing. A frame over `limit` bytes is a ProtocolError as soon as its header is read. `limit`
+    may be changed between two payloads.
     """
 
     __slots__ = ("_partial", "limit")
@@ -36,8 +36,8 @@ class FrameReader:
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:
         """Yield each payload that `data` completes.
 
-        The payloads are views of `data`: use them up before its buffer changes. The iterator
-        must be run to its end, or the rest of `data` is lost.
+        The payloads are views of `data`: use each before the buffer of `data` changes. Run the
+        iterator to its end, or the rest of `data` is lost.
         """
         stream: bytes | bytearray | memoryview = data
         if self._partial:

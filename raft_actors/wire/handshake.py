@@ -5,16 +5,20 @@
                         <-  CHALLENGE   version, name, limit, nonce, a cookie's id
       PROOF   mac("dialer", both messages)   ->
                                               <-  WELCOME     mac("acceptor", both messages)
-                              (REFUSE with words may take the place of either answer)
+      Instead of CHALLENGE or WELCOME the acceptor may send REFUSE, with a code and a text.
 
-The MAC covers the exact bytes of HELLO and CHALLENGE, hence both nonces, both node names and
-incarnations, the offered and the chosen versions and cookies and both frame limits; its label is
-the side, so that no message can be played back to its sender. The dialer proves first: a stranger
-who connects gets nothing signed by a cookie. The acceptor chooses the first of the dialer's
-cookies that it knows; the role that the cookie is for says what the two may ask of each other. Both
-then make a key for the frames of each direction, in the same way with labels of their own. Where
-the connection is encrypted, MACs and keys cover the certificates of both ends as well
-(`TlsChannel`). No I/O here: payloads in, payloads out.
+The MAC covers the exact bytes of HELLO and CHALLENGE. So it covers both nonces, both node names and
+incarnations, the offered and the chosen versions and cookies, and both frame limits. The label in a
+MAC ("dialer", "acceptor") names the side that made the MAC, so no message can be sent back to its
+author. The dialer proves its cookie first: a stranger that only connects gets nothing that was
+signed with a cookie.
+
+The acceptor chooses the first of the dialer's cookies that the acceptor has, too. The role of this
+cookie decides what the two nodes may ask of each other. Both nodes then make a key for the frames
+of each direction: the key is a MAC of the same two messages with another label. On an encrypted
+connection, MACs and keys also cover the certificates of both ends (`TlsChannel`).
+
+This module does no I/O: payloads go in, payloads come out.
 """
 
 import hashlib
@@ -48,7 +52,7 @@ __all__ = [
 HANDSHAKE_BYTES_MAX = 1024  # any one handshake message; the longest legal one is under 700 bytes
 MAGIC = "raft_actors"
 ITEMS_MAX = 16  # in any list of a handshake message
-LISTS_DEEP = 2  # the message, and the versions in it
+LISTS_DEEP = 2  # the message is a list, and holds the list of versions
 NONCE_BYTES = 32
 INCARNATION_BYTES = 8
 LINK_ID_BYTES = 16
@@ -56,11 +60,11 @@ FROM_DIALER, FROM_ACCEPTOR = b"frames of the dialer", b"frames of the acceptor"
 COOKIES_DIFFER = (
     "the cookies differ: nodes of one cluster share the cookie file or RAFT_ACTORS_COOKIE"
 )
-WORDS_MAX = 200  # characters of a refusal that are believed enough to be logged
+TEXT_MAX = 200  # characters: a longer text of the other node is cut before it is logged
 
 
 class Local(threading.local):
-    """The packer of each thread. It is kept, because a new one for each stranger costs 256 KiB."""
+    """The packer of each thread. A packer is kept, because each new one allocates 256 KiB."""
 
     def __init__(self) -> None:
         self.pack = make_packer()
@@ -72,14 +76,14 @@ local = Local()
 class Refusal(Exception):
     """One node refuses the other. `code` is for programs, `str(refusal)` for people."""
 
-    def __init__(self, code: str, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
         self.code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How a node identifies itself to others. After a restart its incarnation is another one."""
+    """What a node sends about itself. A restarted node has the same name and a new incarnation."""
 
     name: str
     incarnation: bytes
@@ -90,39 +94,43 @@ class Identity:
     @property
     def versions(self) -> list[int]:
         """The protocol versions that the node offers and accepts."""
-        return versions.spoken_from(self.require_version)
+        return versions.supported_from(self.require_version)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteNode:
-    """The other end of a proven connection."""
+    """The node at the other end of a connection, after both ends have proven their cookie."""
 
     name: str
     incarnation: bytes
     frame_bytes_max: int
-    """The smaller of the two ends' limits."""
+    """The smaller of the limits of the two ends."""
     link_id: bytes
-    """The same at both ends and never seen before."""
+    """Identifies this connection. Both ends compute the same bytes from HELLO and CHALLENGE."""
     version: int
-    """The protocol that the two speak: the newest that both know."""
+    """The protocol version of this connection: the newest that both ends support."""
     dial: int = 0
-    """The how many-th dial of its dialer this was (known to the acceptor)."""
+    """The number of this dial: the dialer counts its dials. Only the acceptor has it."""
     last_link_id: bytes = b""
-    """The last connection of these two that the dialer saw up (known to the acceptor)."""
+    """`link_id` of the last connection between the two nodes that the dialer saw established.
+    Only the acceptor has it."""
     role: str = MEMBER
-    """Of the cookie that both have proven: what the two may ask of each other."""
+    """The role of the cookie that both ends have proven: what they may ask of each other."""
     send_key: bytes = field(default=b"", repr=False)
     receive_key: bytes = field(default=b"", repr=False)
-    """The keys of the frames' MACs, one for each direction, of this connection only."""
+    """The keys for the MACs of frames, one for each direction. No other connection has them."""
 
 
-def refusal_message(code: str, words: str) -> bytes:
+def refusal_message(code: str, text: str) -> bytes:
     """Return the payload of a REFUSE message."""
-    return local.pack(["refuse", code, words])
+    return local.pack(["refuse", code, text])
 
 
 class DialerHandshake:
-    """The side that connected. `hello`, then `on_challenge`, then `on_welcome`."""
+    """The handshake at the node that opened the connection.
+
+    Send `hello`, then give each payload that arrives to `receive`.
+    """
 
     def __init__(
         self,
@@ -146,18 +154,22 @@ class DialerHandshake:
         self._remote: RemoteNode | None = None
         self._channel: TlsChannel | None = None
         self.refusal: Refusal | None = None
-        """Why the acceptor is turned down whatever it says, unless it says why itself."""
+        """When set, the acceptor's next message is refused with it. A REFUSE of the acceptor goes
+        first, because its text says more."""
 
-    def secured(self, channel: TlsChannel) -> None:
-        """Go on over an encrypted connection. Raises Refusal when the target is not at its end."""
-        if words := channel.misnamed(self.target):
-            raise Refusal("certificate", words)
+    def use_tls(self, channel: TlsChannel) -> None:
+        """The connection is encrypted from now on. Raises Refusal if the certificate is of another
+        node than the target.
+        """
+        if problem := channel.name_problem(self.target):
+            raise Refusal("certificate", problem)
         self._channel = channel
 
     def receive(self, payload: bytes) -> bytes | RemoteNode:
-        """Return what to send next, or the RemoteNode once the acceptor has proven itself.
+        """Return the payload to send next, or the RemoteNode when the acceptor has proven its
+        cookie.
 
-        Raises Refusal in the acceptor's words or ours, and ProtocolError.
+        Raises Refusal, by the acceptor or by this node, and ProtocolError.
         """
         message = message_of(payload)
         if message[0] == "refuse" and len(message) == 3:
@@ -173,15 +185,17 @@ class DialerHandshake:
             case ["challenge", int(version), name, incarnation, limit, nonce, cookie_id]:
                 pass
             case _:
-                raise ProtocolError("no challenge where one was due")
+                raise ProtocolError("expected a CHALLENGE, received another message")
         if version not in self.me.versions:
-            raise Refusal("version", f"it chose protocol version {version}, which was not offered")
+            raise Refusal(
+                "version", f"the acceptor chose protocol version {version}, which was not offered"
+            )
         check_side(name, incarnation, limit, nonce)
         if name != self.target:
             raise Refusal("name", f"dialed {self.target}, but {name} answered")
-        cookie = self._keys.offered(cookie_id)
+        cookie = self._keys.own_with_id(cookie_id)
         if cookie is None:
-            raise ProtocolError("a challenge to prove a cookie that was not offered")
+            raise ProtocolError("a CHALLENGE names a cookie that was not offered")
         self._cookie = cookie
         self._challenge = payload
         self._remote = RemoteNode(
@@ -208,9 +222,10 @@ class DialerHandshake:
 
 
 class AcceptorHandshake:
-    """The side that was connected to. `receive` gives the challenge, then the proven RemoteNode.
+    """The handshake at the node that accepted the connection.
 
-    `welcome` is sent when the acceptor has decided to use the connection.
+    `receive` returns the CHALLENGE, and then the RemoteNode, whose cookie is proven. The acceptor
+    may still drop the connection; if it uses the connection, it sends `welcome()`.
     """
 
     def __init__(self, me: Identity, keys: Keyring) -> None:
@@ -222,21 +237,21 @@ class AcceptorHandshake:
         self._remote: RemoteNode | None = None
         self._channel: TlsChannel | None = None
         self.refusal: Refusal | None = None
-        """Why the dialer is turned down whoever it is."""
+        """When set, every dialer is refused with it after its HELLO."""
 
-    def secured(self, channel: TlsChannel) -> None:
-        """Go on over an encrypted connection."""
+    def use_tls(self, channel: TlsChannel) -> None:
+        """The connection is encrypted from now on."""
         self._channel = channel
 
     @property
-    def named(self) -> str:
-        """What the dialer says it is called, proven or not; "" before it has said so."""
+    def claimed_name(self) -> str:
+        """The node name in the dialer's HELLO, proven or not; "" before a HELLO."""
         return self._remote.name if self._remote else ""
 
     def receive(self, payload: bytes) -> bytes | RemoteNode:
-        """Return what to send next, or the RemoteNode once the dialer has proven itself.
+        """Return the payload to send next, or the RemoteNode when the dialer has proven its cookie.
 
-        Raises Refusal, whose words the dialer should be sent, and ProtocolError.
+        Raises Refusal, which the caller should send to the dialer, and ProtocolError.
         """
         message = message_of(payload)
         if self._hello is None:
@@ -257,7 +272,7 @@ class AcceptorHandshake:
 
     def _on_hello(self, payload: bytes, message: list[Any]) -> bytes:
         if len(message) < 2 or message[0] != MAGIC or not isinstance(message[1], list):
-            raise ProtocolError("what no raft_actors node says")
+            raise ProtocolError("not a HELLO of a raft_actors node")
         version = versions.newest_common(self.me.versions, message[1])
         if version is None:
             raise Refusal("version", self._no_common_version(clean(message[1])))
@@ -267,15 +282,15 @@ class AcceptorHandshake:
             ]:  # fmt: skip
                 pass
             case _:
-                raise ProtocolError("a hello of an unknown shape")
+                raise ProtocolError("a HELLO with missing fields or fields of a wrong type")
         check_side(name, incarnation, limit, nonce)
         if target != self.me.name:
             raise Refusal("name", f"this is {self.me.name}, not {clean(target)}")
         if name == self.me.name:
             raise Refusal("name", f"{name} is this node's own name")
-        if self._channel is not None and (words := self._channel.misnamed(name)):
-            raise Refusal("certificate", words)
-        cookie = self._keys.chosen(offered)
+        if self._channel is not None and (problem := self._channel.name_problem(name)):
+            raise Refusal("certificate", problem)
+        cookie = self._keys.first_known(offered)
         nonce = secrets.token_bytes(NONCE_BYTES)
         self._hello = payload
         self._challenge = local.pack(
@@ -304,19 +319,21 @@ class AcceptorHandshake:
             return COOKIES_DIFFER
         return (
             f"{self.me.name} has the cookie of a {self._keys.role} and is not dialed by members: "
-            f"it dials them (or, if this is a {self._keys.role}, too, the cookies differ)"
+            f"{self.me.name} dials the members (if the dialer is a {self._keys.role} too, their "
+            "cookies differ)"
         )
 
     def _no_common_version(self, offered: str) -> str:
-        speaks = versions.in_words(self.me.versions)
-        if self.me.versions != versions.SPOKEN:
+        supported = versions.described(self.me.versions)
+        if self.me.versions != versions.SUPPORTED:
             return (
-                f"{self.me.name} demands {speaks} (Config.require_version), not {offered}: run a "
-                "newer release of raft_actors on the other node, or demand less of it"
+                f"{self.me.name} demands {supported} (Config.require_version), and was offered "
+                f"{offered}: install a newer release of raft_actors on the other node, or set a "
+                f"lower require_version on {self.me.name}"
             )
         return (
-            f"{self.me.name} speaks {speaks}, not {offered}: run releases of raft_actors on the "
-            "two that follow on each other, or the same"
+            f"{self.me.name} supports {supported}, and was offered {offered}: install the same "
+            "release of raft_actors on both nodes, or two consecutive releases"
         )
 
 
@@ -324,7 +341,7 @@ def message_of(payload: bytes) -> list[Any]:
     check_depth(payload, LISTS_DEEP)
     message = unpack(payload, ITEMS_MAX)
     if not isinstance(message, list) or not message:
-        raise ProtocolError("a handshake message that is no list")
+        raise ProtocolError("a handshake message that is not a list, or is an empty list")
     return message
 
 
@@ -332,7 +349,7 @@ def check_side(name: object, incarnation: object, limit: object, nonce: object) 
     try:
         check_node_name(name)
     except BadName as error:
-        raise ProtocolError("a handshake with no legal node name") from error
+        raise ProtocolError("a handshake message without a legal node name") from error
     if (
         type(incarnation) is not bytes
         or len(incarnation) != INCARNATION_BYTES
@@ -341,11 +358,11 @@ def check_side(name: object, incarnation: object, limit: object, nonce: object) 
         or type(limit) is not int
         or limit < HANDSHAKE_BYTES_MAX
     ):
-        raise ProtocolError("a handshake message with fields of the wrong shape")
+        raise ProtocolError("a handshake message with fields of a wrong type or length")
 
 
 def transcript(hello: bytes, challenge: bytes, channel: TlsChannel | None) -> tuple[bytes, ...]:
-    """Return what is signed by both: what was said, and over which channel."""
+    """Return the bytes that every MAC covers: both messages, and the certificates if there are."""
     if channel is None:
         return hello, challenge
     return hello, challenge, channel.dialer, channel.acceptor
@@ -353,12 +370,14 @@ def transcript(hello: bytes, challenge: bytes, channel: TlsChannel | None) -> tu
 
 def check_mac(message: list[Any], kind: str, expected: bytes, channel: TlsChannel | None) -> None:
     match message:
-        case [str(word), bytes(mac)] if word == kind:
+        case [str(received), bytes(mac)] if received == kind:
             if not hmac.compare_digest(mac, expected):
-                middle = "" if channel is None else ", or somebody between them ends their TLS"
+                middle = ""
+                if channel is not None:
+                    middle = ", or something between the two nodes decrypts their TLS"
                 raise Refusal("cookie", f"{COOKIES_DIFFER}{middle}")
         case _:
-            raise ProtocolError(f"no {kind} where one was due")
+            raise ProtocolError(f"expected a {kind.upper()}, received another message")
 
 
 def link_id(hello: bytes, challenge: bytes) -> bytes:
@@ -366,7 +385,9 @@ def link_id(hello: bytes, challenge: bytes) -> bytes:
     return hashlib.sha256(both).digest()[:LINK_ID_BYTES]
 
 
-def clean(words: object) -> str:
-    """Return a stranger's words so that they can't forge log lines: short, one line, printable."""
-    text = words if isinstance(words, str) else repr(words)
-    return "".join(c if c.isprintable() else "?" for c in text[:WORDS_MAX])
+def clean(received: object) -> str:
+    """Return a text of a stranger, safe to log: short, printable and one line, so that it can't
+    look like another line of the log.
+    """
+    text = received if isinstance(received, str) else repr(received)
+    return "".join(c if c.isprintable() else "?" for c in text[:TEXT_MAX])

@@ -1,8 +1,8 @@
-"""Keyring: the cookies of one node. While cookies are exchanged for new ones there are several.
+"""Keyring: the cookies of one node. A node has several while a new cookie replaces an old one.
 
-A node dials with cookies of its own role only: a member that could be answered with a client's
-cookie would take whoever has one for another member. It is dialed with all that it knows, and so
-a member is reached by clients and readers, too.
+A node dials only with cookies of its own role. If a member dialed with a client's cookie, any
+client could answer and pass for a member. A node accepts all cookies of its keyring: so clients and
+readers can dial a member.
 """
 
 from collections.abc import Iterable
@@ -14,65 +14,66 @@ from raft_actors.wire.roles import CLIENT, MEMBER, READER, ROLES
 __all__ = ["COOKIES_MAX", "Keyring"]
 
 COOKIES_MAX = 4
-"""Of each role: their ids go into the first message of a handshake."""
+"""For each role. The ids of the cookies are in the HELLO, which has a limited size."""
 
 
 class Keyring:
-    """What a node proves, and what it lets others prove.
+    """The cookies that a node dials with, and the cookies that it accepts from dialers.
 
-    role  of the node itself
-    own   its cookies, the one to be used first at the front
+    role  the role of the node
+    own   the cookies that the node dials with, the preferred one first
     """
 
     __slots__ = ("_known", "own", "role")
 
     def __init__(self, own: Iterable[Cookie], guests: Iterable[Cookie] | None = None) -> None:
-        """`guests`  what clients and readers prove to this member; None: what its cookies make.
+        """`guests`  the cookies of clients and readers that this member accepts; None: those that
+        the member's own cookies make.
 
-        Raises UnsafeCookie for cookies of several roles, and for too many.
+        Raises UnsafeCookie if `own` has several roles, or if there are too many cookies.
         """
         self.own = list(own)
         self.role = self.own[0].role
         if guests is None:
             guests = [guest for role in (CLIENT, READER) for guest in derived(self.own, role)]
         elif self.role != MEMBER:
-            raise ValueError("only a member takes others in")
+            raise ValueError(f"only a member accepts cookies of guests, not a {self.role}")
         self._known = {cookie.id: cookie for cookie in (*guests, *self.own)}
         for role in ROLES:
             count = sum(cookie.role == role for cookie in self._known.values())
             if count > COOKIES_MAX:
                 raise UnsafeCookie(
-                    f"{count} cookies of role {role}: {COOKIES_MAX} are the most, and two are "
-                    "enough while one replaces the other"
+                    f"{count} cookies of role {role}: at most {COOKIES_MAX} are allowed, and two "
+                    "are enough while one replaces the other"
                 )
         if any(cookie.role != self.role for cookie in self.own):
             raise UnsafeCookie(
-                "cookies of several roles in one place: those of a member are in the file cookie, "
-                "those of clients in client-cookie, those of readers in reader-cookie"
+                "cookies of several roles in one place: put a member's cookies into the file "
+                "cookie, those of clients into client-cookie, those of readers into reader-cookie"
             )
 
     @classmethod
     def of(cls, *secrets: str | bytes | Cookie) -> "Keyring":
-        """Return one of secrets, or cookies, of one role."""
+        """Return a keyring of these secrets or cookies, which all have one role."""
         return cls(each if isinstance(each, Cookie) else Cookie(each) for each in secrets)
 
     def __repr__(self) -> str:
         return f"<Keyring of a {self.role}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a cookie does not travel")
+        raise TypeError("a keyring can't be pickled or sent: its cookies are secrets")
 
     @property
     def ids(self) -> list[bytes]:
-        """What a dialer offers."""
+        """The ids that this node offers when it dials."""
         return [cookie.id for cookie in self.own]
 
-    def offered(self, cookie_id: object) -> Cookie | None:
-        """Return the cookie of its own that an acceptor has chosen, if it is one."""
+    def own_with_id(self, cookie_id: object) -> Cookie | None:
+        """Return the offered cookie that an acceptor has chosen; None if it was not offered."""
         return next((cookie for cookie in self.own if cookie.id == cookie_id), None)
 
-    def chosen(self, offered: Iterable[object]) -> Cookie | None:
-        """Return the first of those that a dialer offers that is known here."""
+    def first_known(self, offered: Iterable[object]) -> Cookie | None:
+        """Return the first of a dialer's cookies that this node accepts; None if there is none."""
         for each in offered:
             if type(each) is bytes and (cookie := self._known.get(each)) is not None:
                 return cookie
@@ -84,5 +85,5 @@ class Keyring:
 
 
 def derived(own: list[Cookie], role: str) -> list[Cookie]:
-    """Return the cookies of a lesser role that those of a member make; none if they are no such."""
+    """Return the cookies of `role` that a member's cookies make; other cookies make none."""
     return [Cookie(cookie.text_for(role)) for cookie in own if cookie.role == MEMBER]

@@ -1,7 +1,7 @@
-"""Roles: what a node may ask of another one. The cookie that both have proven says the role.
+"""Roles: what a node may ask of another one. Each cookie is for one role.
 
-The role belongs to the connection and holds in both directions: whoever knows a client's cookie may
-be at either end of a client's connection.
+The role of a connection is the role of the cookie that both ends have proven. It limits both
+directions: a node that has a client's cookie can be at either end of such a connection.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 __all__ = ["CLIENT", "MEMBER", "READER", "RIGHTS", "ROLES", "Rights"]
 
 MEMBER, CLIENT, READER = ROLES = ("member", "client", "reader")
-"""The one that may do most comes first."""
+"""The role that may do most comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What may be sent over a connection of a role. Answers and pings always may.
+    """What may be sent over a connection of a role. Replies and pings are always allowed.
 
-    raft      whether messages of Raft may
-    requests  the operations on peers, as in replica/requests.py
-    actors    what may be asked of actors that are exposed, as in node/actor_server.py
+    raft      whether messages of Raft are allowed
+    requests  the allowed operations on peers, as in replica/requests.py
+    actors    the allowed operations on exposed actors, as in node/actor_server.py
     """
 
     raft: bool
@@ -30,12 +30,14 @@ READS = frozenset({"status", "leader", "read", "read_as"})
 CHANGES = frozenset(
     {"configure", "stop", "transfer", "snapshot", "snapshot_part", "get_entry", "write"}
 )
-LOOKS = frozenset({"alive", "watch", "unwatch"})
+WATCHES = frozenset({"alive", "watch", "unwatch"})
 MESSAGES = frozenset({"tell", "ask", "defer", "proxy"})
 
 RIGHTS = {
-    MEMBER: Rights(raft=True, requests=READS | CHANGES, actors=LOOKS | MESSAGES | {"stop"}),
-    CLIENT: Rights(raft=False, requests=READS | {"write"}, actors=LOOKS | MESSAGES),
-    READER: Rights(raft=False, requests=READS, actors=LOOKS),
+    MEMBER: Rights(raft=True, requests=READS | CHANGES, actors=WATCHES | MESSAGES | {"stop"}),
+    CLIENT: Rights(raft=False, requests=READS | {"write"}, actors=WATCHES | MESSAGES),
+    READER: Rights(raft=False, requests=READS, actors=WATCHES),
 }
-"""A snapshot's parts and the entries of the log hold what a machine's `handle_read` may hide."""
+"""Only members may get parts of snapshots and entries of the log: these hold the whole state, and
+`handle_read` of a state machine may hide some of it.
+"""

@@ -1,8 +1,8 @@
-"""TlsChannel: what one end of an encrypted connection knows of it, for the handshake to check.
+"""TlsChannel: the certificates of an encrypted connection, which the handshake checks.
 
-Both proofs of the cookie, and the keys of the frames, cover the certificates of the channel. Who
-ends the encryption in the middle shows each node a certificate of his own. The two then sign
-different certificates, and no proof fits.
+The proofs of the cookie and the keys of the frames cover both certificates. An attacker in the
+middle who decrypts the traffic must show each node another certificate. Then the two nodes sign
+different certificates, and the proofs do not match.
 """
 
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from raft_actors.names import host_of
 
 __all__ = ["TlsChannel"]
 
-NAMES_MAX = 5  # in words
+NAMES_MAX = 5  # in the text of a refusal
 
 
 @dataclass(frozen=True, slots=True)
 class TlsChannel:
-    """The certificates that an encrypted connection was made with."""
+    """The certificates of both ends of an encrypted connection."""
 
     dialer: bytes
-    """SHA-256 of the dialer's certificate; empty where a dialer shows none (`tls="auto"`)."""
+    """SHA-256 of the dialer's certificate; empty if the dialer has none (`tls="auto"`)."""
     acceptor: bytes
     """SHA-256 of the acceptor's certificate."""
     names: tuple[tuple[str, str], ...] | None
-    """The subjectAltName of the other end's certificate, which an authority has signed; None where
-    certificates are signed by nobody, and the cookie alone says who is there."""
+    """The subjectAltName of the other end's certificate, which an authority has signed. None with
+    `tls="auto"`: no authority signs there, and the cookie alone proves the other end."""
 
-    def misnamed(self, node: str) -> str:
-        """Say in words why the other end can't be `node`; an empty string when it may.
+    def name_problem(self, node: str) -> str:
+        """Return why the other end's certificate is not one of `node`; "" if it is.
 
-        The certificate names the node itself (`email:a@one`), or its host (`DNS:one`, or an IP
-        address), whole: no wildcards, no common name.
+        The certificate names the node itself (`email:a@one`) or the node's host (`DNS:one`, or an
+        IP address). The name must be the same: wildcards and the common name do not count.
         """
         if self.names is None:
             return ""

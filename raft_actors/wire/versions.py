@@ -1,54 +1,54 @@
-"""Versions: which protocols this code speaks between nodes. Both ends use the newest common one.
+"""Versions of the protocol between nodes. Two nodes use the newest version that both support.
 
-A version only adds: kinds of messages, or fields at the end of one, each marked with the version
-that brought it (`since`, in core/messages.py). So whatever a node says in a version, all that speak
-a newer one understand; and what the other end does not know is never sent to it. The rules for
-releases are in docs/upgrades.md.
+A new version only adds: kinds of messages, or fields at the end of a message. Each addition is
+marked with the version that brought it (`since`, in core/messages.py). So a node that supports a
+newer version understands every message of an older one; and a node never sends what the version of
+the connection does not have. The rules for releases are in docs/upgrades.md.
 """
 
 __all__ = [
-    "SPOKEN",
+    "SUPPORTED",
     "check_required",
-    "in_words",
+    "described",
     "newest",
     "newest_common",
     "oldest",
-    "spoken_from",
+    "supported_from",
 ]
 
-SPOKEN = [3]
-"""Every protocol version that this code speaks, oldest first, without gaps."""
+SUPPORTED = [3]
+"""Every protocol version that this code supports, oldest first, without gaps."""
 
 
 def oldest() -> int:
-    """What to speak while it is not known what the other end does."""
-    return SPOKEN[0]
+    """Return the version to use as long as the versions of the other node are not known."""
+    return SUPPORTED[0]
 
 
 def newest() -> int:
-    return SPOKEN[-1]
+    return SUPPORTED[-1]
 
 
-def spoken_from(required: int) -> list[int]:
-    """Return the versions to offer to others and to take from them: none below `required`."""
-    return [version for version in SPOKEN if version >= required]
+def supported_from(required: int) -> list[int]:
+    """Return the versions to offer to other nodes and to accept: none below `required`."""
+    return [version for version in SUPPORTED if version >= required]
 
 
 def check_required(required: int) -> None:
-    """Raise ValueError when nobody could be spoken with."""
-    if not spoken_from(required):
+    """Raise ValueError if this release supports no version from `required` on."""
+    if not supported_from(required):
         raise ValueError(
-            f"Config.require_version is {required}, and this release speaks {in_words(SPOKEN)}: "
-            "demand less, or install a newer release"
+            f"Config.require_version is {required}, and this release supports "
+            f"{described(SUPPORTED)}: set a lower require_version, or install a newer release"
         )
 
 
-def newest_common(spoken: list[int], offered: list[object]) -> int | None:
-    """Return the newest of `spoken` that the other node offers; None if there is none."""
-    return max((version for version in spoken if version in offered), default=None)
+def newest_common(supported: list[int], offered: list[object]) -> int | None:
+    """Return the newest of `supported` that the other node offers; None if there is none."""
+    return max((version for version in supported if version in offered), default=None)
 
 
-def in_words(spoken: list[int]) -> str:
-    if len(spoken) == 1:
-        return f"protocol version {spoken[0]}"
-    return f"protocol versions {spoken[0]} to {spoken[-1]}"
+def described(versions: list[int]) -> str:
+    if len(versions) == 1:
+        return f"protocol version {versions[0]}"
+    return f"protocol versions {versions[0]} to {versions[-1]}"

@@ -3,7 +3,7 @@
 import pytest
 
 from raft_actors import Raft
-from raft_actors.wire.versions import SPOKEN, newest
+from raft_actors.wire.versions import SUPPORTED, newest
 from tests.cluster.stage import NAMES
 from tests.helpers import eventually
 
@@ -67,7 +67,7 @@ def test_a_release_too_far_ahead_is_refused_in_words(stage, next_release):
     next_release(THIS + 1, THIS + 2)
     stage.stop("c")
     stage.start("c")
-    words = f"protocol versions {THIS + 1} to {THIS + 2}, not {SPOKEN}: run releases"
+    words = f"protocol versions {THIS + 1} to {THIS + 2}, and was offered {SUPPORTED}: install"
     eventually(lambda: any(words in stage.log(name).read_text() for name in NAMES))
     stage.write("a", 1)
 

@@ -25,7 +25,7 @@ class Gossip(TimeoutNow):
 
 
 def become_next():
-    versions.SPOKEN[:] = [int(word) for word in os.environ["RAFT_ACTORS_TEST_SPEAKS"].split()]
+    versions.SUPPORTED[:] = [int(word) for word in os.environ["RAFT_ACTORS_TEST_SPEAKS"].split()]
     for name, value in (("KINDS", Gossip), ("NAMES", messages.fields_of(Gossip)),
                         ("TYPES", messages.types_of(Gossip)),
                         ("NEEDED", len(messages.fields_of(Gossip)))):  # fmt: skip

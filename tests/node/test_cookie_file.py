@@ -149,7 +149,7 @@ def test_the_first_line_of_a_file_is_used_first_and_all_are_accepted():
     write(MEMBER, LONG, "", f"  {LONGER} ")
     keys = KeySource().current()
     assert keys.ids == [Cookie(LONG).id, Cookie(LONGER).id]
-    assert keys.chosen([Cookie(LONGER).id]) is not None
+    assert keys.first_known([Cookie(LONGER).id]) is not None
 
 
 def test_a_member_accepts_what_its_cookies_make_for_clients_and_readers():
@@ -157,7 +157,7 @@ def test_a_member_accepts_what_its_cookies_make_for_clients_and_readers():
     keys = KeySource().current()
     for secret in (LONG, LONGER):
         for role in (CLIENT, READER):
-            assert keys.chosen([Cookie(Cookie(secret).text_for(role)).id]).role == role
+            assert keys.first_known([Cookie(Cookie(secret).text_for(role)).id]).role == role
 
 
 def test_a_clients_file_beside_a_members_takes_the_place_of_what_that_makes():
@@ -166,9 +166,9 @@ def test_a_clients_file_beside_a_members_takes_the_place_of_what_that_makes():
     write(CLIENT, own)
     keys = KeySource().current()
     assert keys.role == MEMBER
-    assert keys.chosen([Cookie(own).id]).role == CLIENT
-    assert keys.chosen([Cookie(Cookie(LONG).text_for(CLIENT)).id]) is None
-    assert keys.chosen([Cookie(Cookie(LONG).text_for(READER)).id]).role == READER
+    assert keys.first_known([Cookie(own).id]).role == CLIENT
+    assert keys.first_known([Cookie(Cookie(LONG).text_for(CLIENT)).id]) is None
+    assert keys.first_known([Cookie(Cookie(LONG).text_for(READER)).id]).role == READER
 
 
 @pytest.mark.parametrize("role", [CLIENT, READER])

@@ -351,5 +351,5 @@ def test_a_system_without_a_temporary_directory_is_told_what_to_set(monkeypatch)
 
 
 def test_a_node_that_demands_what_it_does_not_speak_does_not_start(make_node):
-    with pytest.raises(ValueError, match="require_version is 99, and this release speaks"):
+    with pytest.raises(ValueError, match="require_version is 99, and this release supports"):
         make_node("a", config=Config(require_version=99))

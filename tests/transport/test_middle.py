@@ -108,7 +108,7 @@ def test_what_a_middle_changes_is_noticed_and_nothing_of_it_is_done(between, spo
     seen = Collector(b)
     middle.spoil = spoil
     send(a, "b@two", SECRET)
-    eventually(lambda: "with a wrong tag" in caplog.text or "over the limit" in caplog.text)
+    eventually(lambda: "has a wrong tag" in caplog.text or "over the limit" in caplog.text)
     assert [body for _node, body in seen.bodies] in ([], [SECRET])
     eventually(lambda: send(a, "b@two", b"after") and ("a@one", b"after") in seen.bodies)
     assert {body for _node, body in seen.bodies} <= {SECRET, b"after"}

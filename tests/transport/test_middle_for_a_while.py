@@ -198,7 +198,7 @@ def relayed(make_node, contexts, tls, caplog):
         assert b"welcome" not in heard
         words = "the cookies differ: nodes of one cluster share the cookie file or"
         eventually(lambda: sum(words in line for line in caplog.messages) >= 2)
-        assert "or somebody between them ends their TLS" in caplog.text
+        assert "or something between the two nodes decrypts their TLS" in caplog.text
     finally:
         relay.close()
 
@@ -246,7 +246,7 @@ def test_a_port_mapper_that_lies_leads_to_a_refusal(make_node, monkeypatch, capl
             limits=limits,
         )  # fmt: skip
         assert a.ping(b.name) == "pang"
-        eventually(lambda: "or somebody between them ends their TLS" in caplog.text)
+        eventually(lambda: "or something between the two nodes decrypts their TLS" in caplog.text)
         eventually(lambda: a.ping(b.name) == "pang" and "this is c@two, not b@two" in caplog.text)
         assert a.list() == []
         liar.join(10)

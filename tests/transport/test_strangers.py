@@ -50,9 +50,9 @@ def lines(caplog):
         (b"GET / HTTP/1.0\r\n\r\n", "a frame of 1195725856 bytes, over the limit of 1024"),
         (b"\xff\xff\xff\xff" + b"x" * 100, "a frame of 4294967295 bytes"),
         (header(4) + b"\xc1\xc1\xc1\xc1", "a payload that is not msgpack"),
-        (header(1) + b"\x00", "a handshake message that is no list"),
+        (header(1) + b"\x00", "a handshake message that is not a list"),
         (header(0), "a payload that is not msgpack"),
-        (header(3) + b"\x92\x10\x01", "what no raft_actors node says"),
+        (header(3) + b"\x92\x10\x01", "not a HELLO of a raft_actors node"),
     ],
     ids=["http", "4 GiB", "no msgpack", "no list", "empty", "a frame"],
 )
@@ -116,7 +116,7 @@ def test_nothing_reaches_a_handler_before_the_proof(make_node, strangers, caplog
     hung_up(sock)
     assert seen.bodies == []
     assert node.list() == []
-    assert "no proof where one was due" in lines(caplog)[0]
+    assert "expected a PROOF, received another message" in lines(caplog)[0]
 
 
 def test_a_crowd_of_silent_strangers_keeps_no_node_out(make_node, strangers, caplog):

@@ -24,11 +24,11 @@ def named(*names):
     ids=str,
 )
 def test_a_certificate_names_the_host_or_the_node(names):
-    assert named(*names).misnamed("a@one") == ""
+    assert named(*names).name_problem("a@one") == ""
 
 
 def test_a_host_may_be_an_address():
-    assert named(("IP Address", "10.0.0.1")).misnamed("a@10.0.0.1") == ""
+    assert named(("IP Address", "10.0.0.1")).name_problem("a@10.0.0.1") == ""
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,20 @@ def test_a_host_may_be_an_address():
 )
 def test_any_other_name_is_refused_in_words(names):
     """Planted: a name that ends with the host's is enough; any name of the host's is."""
-    words = named(*names).misnamed("a@one")
+    words = named(*names).name_problem("a@one")
     assert words.startswith("the certificate of a@one must have DNS:one or email:a@one as")
     assert words.endswith("has none") == (not names)
 
 
 def test_without_an_authority_nobody_asks_for_names():
-    assert TlsChannel(b"", TWO, None).misnamed("a@one") == ""
+    assert TlsChannel(b"", TWO, None).name_problem("a@one") == ""
 
 
 def over(dialer_sees, acceptor_sees, tamper=lambda _number, payload: payload):
     dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
     for side, channel in ((dialer, dialer_sees), (acceptor, acceptor_sees)):
         if channel is not None:
-            side.secured(channel)
+            side.use_tls(channel)
     return meet(dialer, acceptor, tamper)
 
 
@@ -95,10 +95,10 @@ def test_a_relay_that_ends_the_encryption_is_found(dialer_sees, acceptor_sees):
 def test_a_welcome_for_another_channel_is_worth_nothing():
     """Planted: the acceptor's proof does not cover the certificates."""
     dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
-    dialer.secured(TlsChannel(ONE, MIDDLE, None))
-    acceptor.secured(TlsChannel(ONE, TWO, None))
+    dialer.use_tls(TlsChannel(ONE, MIDDLE, None))
+    acceptor.use_tls(TlsChannel(ONE, TWO, None))
     dialer.receive(acceptor.receive(dialer.hello))
-    with pytest.raises(Refusal, match="or somebody between them ends their TLS"):
+    with pytest.raises(Refusal, match="or something between the two nodes decrypts their TLS"):
         dialer.receive(acceptor.welcome())
 
 
@@ -108,8 +108,8 @@ def test_keys_of_frames_cover_the_certificates():
         dialer = DialerHandshake(A, COOKIE, "b@two")
         channel = TlsChannel(ONE, acceptor, None)
         other = AcceptorHandshake(B, COOKIE)
-        dialer.secured(channel)
-        other.secured(channel)
+        dialer.use_tls(channel)
+        other.use_tls(channel)
         at_a, _at_b = meet(dialer, other)
         keys |= {at_a.send_key, at_a.receive_key}
     assert len(keys) == 4
@@ -118,12 +118,12 @@ def test_keys_of_frames_cover_the_certificates():
 def test_a_dialer_turns_down_an_acceptor_whose_certificate_names_another():
     dialer = DialerHandshake(A, COOKIE, "b@two")
     with pytest.raises(Refusal, match="the certificate of b@two must have DNS:two") as refusal:
-        dialer.secured(TlsChannel(ONE, TWO, (("DNS", "one"),)))
+        dialer.use_tls(TlsChannel(ONE, TWO, (("DNS", "one"),)))
     assert refusal.value.code == "certificate"
 
 
 def test_an_acceptor_turns_down_a_dialer_whose_certificate_names_another():
     acceptor = AcceptorHandshake(B, COOKIE)
-    acceptor.secured(TlsChannel(ONE, TWO, (("DNS", "two"),)))
+    acceptor.use_tls(TlsChannel(ONE, TWO, (("DNS", "two"),)))
     with pytest.raises(Refusal, match="the certificate of a@one must have DNS:one"):
         acceptor.receive(DialerHandshake(A, COOKIE, "b@two").hello)

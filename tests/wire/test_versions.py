@@ -14,14 +14,14 @@ from tests.wire.test_handshake import COOKIE, A, B, meet
 ADDRESSES = {"source": ("kv", "a@one"), "target": ("kv", "b@two"), "group": "g"}
 
 
-def agreed(monkeypatch, dialer_speaks, acceptor_speaks):
+def agreed(monkeypatch, dialer_supports, acceptor_supports):
     """Return what each end takes for the version of the connection."""
-    monkeypatch.setattr(versions, "SPOKEN", dialer_speaks)
+    monkeypatch.setattr(versions, "SUPPORTED", dialer_supports)
     dialer = DialerHandshake(A, COOKIE, "b@two")
     acceptor = AcceptorHandshake(B, COOKIE)
-    monkeypatch.setattr(versions, "SPOKEN", acceptor_speaks)
+    monkeypatch.setattr(versions, "SUPPORTED", acceptor_supports)
     challenge = acceptor.receive(dialer.hello)
-    monkeypatch.setattr(versions, "SPOKEN", dialer_speaks)
+    monkeypatch.setattr(versions, "SUPPORTED", dialer_supports)
     proof = dialer.receive(challenge)
     at_acceptor = acceptor.receive(proof)
     return dialer.receive(acceptor.welcome()).version, at_acceptor.version
@@ -36,7 +36,9 @@ def test_both_ends_take_the_newest_version_that_both_speak(monkeypatch, ours, th
 
 
 def test_versions_without_a_common_one_are_refused_in_words(monkeypatch):
-    with pytest.raises(Refusal, match=r"b@two speaks protocol versions 3 to 4, not \[1, 2\]: run"):
+    with pytest.raises(
+        Refusal, match=r"b@two supports protocol versions 3 to 4, and was offered \[1, 2\]"
+    ):
         agreed(monkeypatch, [1, 2], [3, 4])
 
 
@@ -46,7 +48,7 @@ def demanding(me, version):
 
 def test_a_version_that_is_demanded_is_offered_alone_and_taken_alone(monkeypatch):
     """Planted: either side looks at what it speaks, and not at what it demands."""
-    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    monkeypatch.setattr(versions, "SUPPORTED", [2, 3])
     for a, b in ((demanding(A, 3), B), (A, demanding(B, 3))):
         at_a, at_b = meet(DialerHandshake(a, COOKIE, "b@two"), AcceptorHandshake(b, COOKIE))
         assert at_a.version == at_b.version == 3
@@ -54,13 +56,13 @@ def test_a_version_that_is_demanded_is_offered_alone_and_taken_alone(monkeypatch
 
 def test_who_offers_less_than_is_demanded_is_refused_in_words(monkeypatch):
     hello = DialerHandshake(A, COOKIE, "b@two").hello
-    monkeypatch.setattr(versions, "SPOKEN", [3, 4])
+    monkeypatch.setattr(versions, "SUPPORTED", [3, 4])
     with pytest.raises(Refusal, match=r"b@two demands protocol version 4 \(Config.require_version"):
         AcceptorHandshake(demanding(B, 4), COOKIE).receive(hello)
 
 
 def test_an_older_version_than_demanded_is_not_taken_from_an_acceptor(monkeypatch):
-    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    monkeypatch.setattr(versions, "SUPPORTED", [2, 3])
     dialer = DialerHandshake(demanding(A, 3), COOKIE, "b@two")
     acceptor = AcceptorHandshake(B, COOKIE)
     _version, *rest = msgpack.unpackb(dialer.hello)[1:]
@@ -72,7 +74,7 @@ def test_an_older_version_than_demanded_is_not_taken_from_an_acceptor(monkeypatc
 @pytest.mark.parametrize("offer", [[2], [3, 2], [2, 3, 3]], ids=str)
 def test_a_list_of_versions_that_was_changed_on_its_way_is_noticed(monkeypatch, offer):
     """A downgrade. Planted: a proof that covers the challenge only."""
-    monkeypatch.setattr(versions, "SPOKEN", [2, 3])
+    monkeypatch.setattr(versions, "SUPPORTED", [2, 3])
 
     def tamper(number, payload):
         if number:
@@ -87,7 +89,7 @@ def test_a_list_of_versions_that_was_changed_on_its_way_is_noticed(monkeypatch, 
 def test_a_version_that_was_not_offered_is_refused(monkeypatch):
     dialer = DialerHandshake(A, COOKIE, "b@two")
     challenge = AcceptorHandshake(B, COOKIE).receive(dialer.hello)
-    monkeypatch.setattr(versions, "SPOKEN", [9])
+    monkeypatch.setattr(versions, "SUPPORTED", [9])
     with pytest.raises(Refusal, match=r"version \d, which was not offered"):
         dialer.receive(challenge)
 
