@@ -44,7 +44,7 @@ def test_it_answers_from_a_state_that_has_the_index_applied() -> None:
     world = world_with_leader()
     world.query("b", FOLLOWER)
     while not of_kind(world, ReadIndexReply):
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     (told,) = of_kind(world, ReadIndexReply)
     server = world.servers["b"]
     server.step(told)
@@ -78,7 +78,7 @@ def test_a_new_leader_tells_no_index_before_its_terms_first_entry() -> None:
     for _ in range(20):
         told += [message.index for message in of_kind(world, ReadIndexReply)]
         if world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
     assert told
     assert min(told) >= server.role.first > 2
 
@@ -124,7 +124,7 @@ def test_a_follower_that_lags_answers_when_it_has_caught_up() -> None:
         if message.target[0] == "b" and hasattr(message, "entries"):
             slow.append(message)
         else:
-            world.deliver(message)
+            world.deliver([message])
     assert ticket.answer is None, "it does not have y"
     world.wire = slow
     world.ring(0.1)
@@ -162,10 +162,10 @@ def test_a_late_answer_to_a_former_life_answers_nothing() -> None:
     """Planted: number the questions from 1 in each life. The read would not see y."""
     world = world_with_leader()
     world.query("b", FOLLOWER)
-    world.deliver(of_kind(world, ReadIndex)[0])
+    world.deliver([of_kind(world, ReadIndex)[0]])
     world.wire = [message for message in world.wire if not isinstance(message, ReadIndex)]
     while not of_kind(world, ReadIndexReply):
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     late = of_kind(world, ReadIndexReply)[0]
     world.wire.remove(late)
     world.settle()

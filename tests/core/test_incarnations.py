@@ -433,7 +433,7 @@ def test_a_founder_that_dies_before_anybody_has_its_entry_is_of_the_group_of_the
     world = World("abc")
     ticket = world.configure("a")
     while world.role("a") != "leader":
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     world.crash("a")
     world.wire.clear()
     assert ticket.answer is None

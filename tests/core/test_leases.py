@@ -241,7 +241,7 @@ def test_an_order_to_stand_ends_the_lease_for_good(delivered: bool) -> None:
             while world.wire:
                 message = world.wire.pop(0)
                 if not isinstance(message, TimeoutNow):
-                    world.deliver(message)
+                    world.deliver([message])
         assert world.role("a") == "leader"
         assert world.servers["a"].role.transfer is None
         assert not holds(world)
@@ -308,7 +308,7 @@ def test_while_members_change_a_lease_needs_the_promises_of_both_majorities() ->
         if world.servers["a"].configuration.old:
             break
         if world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
         else:
             world.tick("a")
     for name in "bc":

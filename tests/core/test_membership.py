@@ -133,7 +133,7 @@ def test_a_new_leader_ends_the_change_that_it_finds() -> None:
     for _ in range(200):
         if world.servers["a"].configuration.old and world.servers["b"].configuration.old:
             break
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     world.crash("a")
     world.ring(5)
     leader = next(world.leaders())[0]
@@ -249,7 +249,7 @@ def test_a_new_leader_takes_nobody_for_alive_that_has_not_answered_it() -> None:
     world.ring(5)
     world.step("a", Transfer(address("b"), Ticket("transfer")))
     while world.role("b") != "leader":
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     ticket = change(world, "b", "bc")
     world.ring(2)
     assert ticket.answer == ("error", ("would_lose_quorum", [address("c")]))
@@ -324,7 +324,7 @@ def test_a_learner_that_has_just_caught_up_is_promoted_by_a_leader_of_one() -> N
     for _ in range(100):
         if world.servers["a"].role.progress[address("b")].match:
             break
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     assert not world.servers["a"].configuration.incarnation_of(address("b"))
     ticket = change(world, "a", "ab")
     world.ring(1)
@@ -356,9 +356,9 @@ def at_a_distance(world: World, name: str, delay_s: float, until: float) -> None
                 if message.target == address(name):
                     late.append((world.now + delay_s, message))
                 else:
-                    world.deliver(message)
+                    world.deliver([message])
         while late and late[0][0] <= world.now:
-            world.deliver(late.pop(0)[1])
+            world.deliver([late.pop(0)[1]])
         world.now += 0.05
         for each in world.names:
             if world.servers[each].alarm <= world.now:
@@ -417,7 +417,7 @@ def test_asking_again_while_a_disk_is_being_learned_is_fine() -> None:
         if leader.configuration.incarnation_of(address("d")):
             break
         if world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
         else:
             world.tick("a")
     assert leader.configuration.index > leader.commit_index
@@ -518,7 +518,7 @@ def test_who_is_left_out_may_still_have_to_win() -> None:
     world = world_of("ab")
     change(world, "a", "b")
     while world.servers["a"].configuration.old or members_of(world, "a") == "ab":
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     world.wire.clear()
     assert world.servers["b"].configuration.old, "b has the joint one, a the settled one"
     for name in "ab":

@@ -186,9 +186,9 @@ def test_one_rejection_skips_a_whole_term_of_conflicts() -> None:
         world.start(name)
     delivered, deliver = [], world.deliver
 
-    def deliver_and_note(message) -> None:
-        delivered.append(type(message))
-        deliver(message)
+    def deliver_and_note(messages) -> None:
+        delivered.extend(map(type, messages))
+        deliver(messages)
 
     world.deliver = deliver_and_note
     world.elect("a")
@@ -301,7 +301,7 @@ def test_what_the_smallest_frame_holds_bounds_what_is_admitted_and_sent_at_once(
         if not world.wire:
             world.tick("a")
         sizes += [sum(map(len, getattr(each, "entries", ()))) for each in world.wire]
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     assert 0 < max(sizes) <= holds // 2
     assert world.machines["c"].commands == world.machines["a"].commands
 

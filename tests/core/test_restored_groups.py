@@ -53,7 +53,7 @@ def bring_some(world: World, name: str) -> None:
         if world.servers[name].commit_index > 2:
             break
         if world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
         else:
             world.tick("a")
     assert world.servers[name].configuration.group == OF_ITS_OWN

@@ -155,7 +155,7 @@ def test_a_slow_leader_that_hands_over_by_itself_still_does_what_it_is_asked() -
         world.settle()
     world.propose("a", b"x")
     for _ in range(3):  # two appends, and the first answer
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     assert world.servers["a"].role.transfer is not None
     ticket = transfer(world, "a")
     world.settle()
@@ -169,7 +169,7 @@ def test_a_leader_that_ends_names_a_successor_whatever_ends_it() -> None:
     world.settle()
     [order] = world.servers["a"].role.last_messages()
     world.crash("a")
-    world.deliver(order)
+    world.deliver([order])
     world.settle()
     assert world.role(order.target[0]) == "leader"
     assert world.servers["bc".replace(order.target[0], "")].role.last_messages() == []
@@ -197,7 +197,7 @@ def test_a_handover_that_nobody_asked_for_is_given_up_after_its_time_too() -> No
         world.settle()
     world.propose("a", b"x")
     for _ in range(3):  # two appends, and the first answer
-        world.deliver(world.wire.pop(0))
+        world.deliver([world.wire.pop(0)])
     transfer = world.servers["a"].role.transfer
     assert transfer is not None
     assert transfer.ticket is None

@@ -65,14 +65,14 @@ def test_a_witness_hands_over_before_its_own_first_entry_is_committed() -> None:
     world.isolate("c")
     world.ring(0.2)
     world.propose("a", b"x")
-    world.deliver(next(m for m in world.wire if m.target == address("w")))
+    world.deliver([next(m for m in world.wire if m.target == address("w"))])
     world.wire.clear()
     world.crash("a")
     w = world.promote("w")
     for _ in range(20):
         world.tick("w")
         while world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
         if world.role("w") != "leader":
             break
     assert w.commit_index < w.log.last_index
@@ -90,7 +90,7 @@ def test_a_witness_hands_over_while_members_change() -> None:
     while not world.servers["w"].configuration.old:
         message = world.wire.pop(0)
         if message.target != address("b") or not getattr(message, "entries", ()):
-            world.deliver(message)
+            world.deliver([message])
     world.wire.clear()
     world.crash("a")
     world.isolate("d")
@@ -98,7 +98,7 @@ def test_a_witness_hands_over_while_members_change() -> None:
     for _ in range(20):
         world.tick("w")
         while world.wire:
-            world.deliver(world.wire.pop(0))
+            world.deliver([world.wire.pop(0)])
         if world.role("w") != "leader":
             break
     assert world.role("b") in ("candidate", "leader")

@@ -181,7 +181,7 @@ class Script:
         """Deliver a copy of the newest message that has come that way; of this kind, if given."""
         found = [m for m in self.past if self.between(m, source, target) and kind in described(m)]
         self.tell("again:")
-        self.world.deliver(found[-1])
+        self.world.deliver([found[-1]])
 
     def under_way(self, source: str, target: str) -> list[Message]:
         return [message for message in self.world.wire if self.between(message, source, target)]
@@ -196,7 +196,7 @@ class Script:
             replace(m, entries=list(m.entries)) if isinstance(m, AppendEntries) else m
             for m in messages
         ]
-        self.world.deliver(*messages)
+        self.world.deliver(messages)
 
     def do_isolate(self, *names: str) -> None:
         for name in names:

@@ -12,11 +12,10 @@ from raft_actors.core.leader import Leader
 from raft_actors.core.messages import AppendReply, Query, VoteReply
 from raft_actors.replica import applier, damage
 from raft_actors.state_machine import StateMachine
-from raft_actors.testing.simulation import fates, healing
+from raft_actors.testing.simulation import fates
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
 from raft_actors.testing.simulation.rot import damaged
 from raft_actors.testing.simulation.runner import Failure, play
@@ -49,7 +48,7 @@ def test_a_sound_world_breaks_nothing() -> None:
     world.read("a")
     world.settle()
     world.ring(1)
-    assert agrees(world)
+    assert world.agrees()
     assert (world.checker.answers.acknowledged, world.checker.answers.reads) == (3, 1)
 
 
@@ -279,7 +278,7 @@ def test_a_command_committed_twice_is_seen() -> None:
 
 
 def test_a_world_that_never_agrees_is_seen(monkeypatch) -> None:
-    monkeypatch.setattr(healing, "agrees", lambda _world: False)
+    monkeypatch.setattr(World, "agrees", lambda _world: False)
     end = play(draw(1, 10))
     assert isinstance(end, Failure)
     assert "no agreement" in end.violation
@@ -305,7 +304,7 @@ def world_where_b_has_the_end_of_a_torn_batch(monkeypatch) -> World:
     world.write("a", 1, 2, 3)
     to_b = [message for message in world.wire if message.target[0] == "b"]
     world.fuse = 2
-    world.deliver(*to_b)
+    world.deliver(to_b)
     world.wire = [message for message in world.wire if message not in to_b]
     assert "b" not in world.peers
     return world
@@ -326,7 +325,7 @@ def test_the_end_of_a_torn_batch_is_damage_for_the_peer(monkeypatch) -> None:
     assert damaged(world) == {"b"}
     world.ring(1)
     assert damaged(world) == set()
-    assert agrees(world)
+    assert world.agrees()
 
 
 def test_the_end_of_a_torn_batch_that_a_peer_takes_for_its_log_is_seen(monkeypatch) -> None:
@@ -364,5 +363,5 @@ def test_a_peer_may_die_at_every_boundary_of_a_step(boundary: int) -> None:
         world.start("a")
     world.settle()
     world.ring(5)
-    assert agrees(world)
+    assert world.agrees()
     assert died == (boundary <= LANES)

@@ -6,7 +6,6 @@ from raft_actors import Config, StateMachine
 from raft_actors.core.effects import Ballot
 from raft_actors.core.messages import AppendEntries, InstallSnapshot
 from raft_actors.replica.requests import TakeSnapshot
-from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.world import World
 
@@ -116,5 +115,5 @@ def test_a_follower_starts_wherever_it_ended_as_its_log_began_anew() -> None:
         world.start("c")
         world.ring(2.0)
         assert "c" in world.peers, place
-        assert agrees(world), place
+        assert world.agrees(), place
     assert 3 < place < PLACES_MAX - 1

@@ -13,7 +13,7 @@ from raft_actors.core.messages import AppendEntries
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.world import World
 
-__all__ = ["can_be_led", "has_the_state", "may_change", "may_wipe", "strangers"]
+__all__ = ["can_be_led", "has_the_state", "may_change", "may_wipe"]
 
 FORGETTING_TIMEOUTS = 3
 """After so many times the longest election timeout, a group has noticed that a disk was lost."""
@@ -149,12 +149,3 @@ def held_by(world: World, name: str) -> int:
             break
         index += 1
     return index
-
-
-def strangers(world: World, configuration: Configuration) -> set[str]:
-    """Return the members whose disks differ from those that the group knows."""
-    return {
-        name
-        for (name, _node), incarnation in configuration.incarnations
-        if world.disks[name].incarnation != incarnation
-    }

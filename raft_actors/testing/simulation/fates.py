@@ -2,7 +2,7 @@
 
 from raft_actors.core.configuration import NOBODY
 from raft_actors.core.messages import FOLLOWER, LEASE, LINEARIZABLE, STALE
-from raft_actors.testing.simulation.disk_loss import may_change, may_wipe, strangers
+from raft_actors.testing.simulation.disk_loss import may_change, may_wipe
 from raft_actors.testing.simulation.plan import Fate, Plan
 from raft_actors.testing.simulation.rot import may_rot, rot
 from raft_actors.testing.simulation.script import Script
@@ -155,7 +155,8 @@ def reseed(world: World, asked: str) -> None:
     members = {name for name, _node in known.members}
     if members:
         wiped = {name for name, _incarnation in world.former}
-        wanted = members - strangers(world, known) if strangers(world, known) else members | wiped
+        strange = world.strangers(known)
+        wanted = members - strange if strange else members | wiped
         world.configure(asked, *parts(asked, wanted, set(), wanted & world.witnesses))
 
 
@@ -240,7 +241,7 @@ def deliver(world: World, plan: Plan, first: float, second: float) -> None:
             count -= 1
         else:
             place += 1
-    world.deliver(*messages)
+    world.deliver(messages)
 
 
 def whom(world: World, plan: Plan, name: str, draw: float) -> str:

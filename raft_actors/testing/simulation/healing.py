@@ -1,14 +1,14 @@
 """Healing: a world without faults must elect a leader, agree and take a write, in bounded time."""
 
 from raft_actors.testing.simulation.broken import Broken
-from raft_actors.testing.simulation.disk_loss import can_be_led, has_the_state, strangers
+from raft_actors.testing.simulation.disk_loss import can_be_led, has_the_state
 from raft_actors.testing.simulation.fates import found, told_of
 from raft_actors.testing.simulation.plan import Plan
 from raft_actors.testing.simulation.rot import damaged
 from raft_actors.testing.simulation.script import Script
 from raft_actors.testing.simulation.world import World
 
-__all__ = ["agrees", "heal"]
+__all__ = ["heal"]
 
 HEALING_TIMEOUTS = 60
 """A healed world may take so many times the longest election timeout to elect and agree."""
@@ -27,7 +27,7 @@ def heal(world: World, plan: Plan, script: Script) -> None:
     if world.witnesses and world.is_founded() and not has_the_state(world, {*world.names}):
         return  # witnesses alone committed the last entries, and their logs begin after them
     for _ in range(TRIES):
-        if agrees(world):
+        if world.agrees():
             break
         if not world.is_founded():
             found(world, plan, min(name for name in plan.members if name in world.peers))
@@ -87,25 +87,6 @@ def has_moved_on(world: World) -> bool:
         return False
     configuration = leader.core.configuration
     members = {name for name, _node in configuration.everyone}
-    if members & strangers(world, configuration):
+    if members & world.strangers(configuration):
         return True  # one that can't say what it has holds everybody up
     return leader.applied.version == min(world.versions[name] for name in members)
-
-
-def agrees(world: World) -> bool:
-    """Tell whether there is a leader, and all its members have its whole log, committed.
-
-    A member whose disk is another than the group knows is left out.
-    """
-    leader = world.leader()
-    if leader is None or not leader.core.commit_index:
-        return False
-    core = leader.core
-    term, last = core.term, core.log.last_index
-    members = {name for name, _node in core.configuration.everyone}
-    members -= strangers(world, core.configuration)
-    return not core.configuration.old and all(
-        peer.core.term == term and peer.core.commit_index == peer.applied.index == last
-        for peer in world.peers.values()
-        if peer.name in members
-    )

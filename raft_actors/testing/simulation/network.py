@@ -6,7 +6,7 @@ of the core are cores alone.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from raft_actors.core.messages import Event, Message
 from raft_actors.testing.simulation.broken import Broken
@@ -76,7 +76,7 @@ class Network(ABC):
     def passes(self, source: str, target: str) -> bool:
         return self.is_up(target) and (source, target) not in self.cut
 
-    def deliver(self, *messages: Message) -> None:
+    def deliver(self, messages: Sequence[Message]) -> None:
         """Deliver messages, all to one peer, in one batch; those on a cut link are lost."""
         target = messages[0].target[0]
         arriving = [each for each in messages if self.passes(each.source[0], target)]
@@ -90,7 +90,7 @@ class Network(ABC):
             for name in unfinished:
                 self.step(name)
             if self.wire:
-                self.deliver(self.wire.pop(0))
+                self.deliver([self.wire.pop(0)])
             elif not unfinished:
                 return
         raise Broken(f"still {len(self.wire)} messages after {DELIVERIES_MAX}")

@@ -5,7 +5,7 @@ requests (`Clients`), processes end (`crash`, or `fuse` for an end in the middle
 on. After each step of a peer the checker checks it.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from pathlib import Path
 from random import Random
@@ -24,7 +24,7 @@ from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.clients import Clients
 from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.network import Network
+from raft_actors.testing.simulation.inspection import Inspection
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
 from raft_actors.testing.simulation.transcript import described
@@ -41,7 +41,7 @@ class Crash(BaseException):
     """Raised where the process of the peer that runs now ends."""
 
 
-class World(Network):
+class World(Inspection):
     """A network of whole peers: peer `a` is on node `a@pretend`, and so on.
 
     peers     the peers that run
@@ -294,12 +294,12 @@ class World(Network):
         else:
             self.carry(messages)
 
-    def deliver(self, *messages: Message) -> None:
+    def deliver(self, messages: Sequence[Message]) -> None:
         if self.tell:
             for message in messages:
                 passes = self.passes(message.source[0], message.target[0])
                 self.tell(described(message) + ("" if passes else "   lost"))
-        super().deliver(*messages)
+        super().deliver(messages)
 
     def received(self, message: Message) -> Message:
         return map_wire(message) if self.encoded else message
@@ -358,28 +358,6 @@ class World(Network):
         for name in self.names:
             if name not in self.peers and name not in but:
                 self.start(name)
-
-    # Inspection.
-
-    def leaders(self) -> Iterator[SimulatedPeer]:
-        for peer in self.peers.values():
-            if peer.core.role.name == "leader":
-                yield peer
-
-    def leader(self) -> SimulatedPeer | None:
-        """The leader of the newest term that has one running."""
-        return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
-
-    def is_founded(self) -> bool:
-        """Tell whether a peer that runs has heard of a configuration."""
-        return any(peer.core.configuration.members for peer in self.peers.values())
-
-    def described(self) -> str:
-        return "; ".join(
-            f"{name} {peer.core.role.name} term {peer.core.term} "
-            f"log {peer.core.log.last_index} commit {peer.core.commit_index}"
-            for name, peer in sorted(self.peers.items())
-        )
 
 
 def map_wire(message: Message) -> Message:

@@ -11,7 +11,6 @@ import pytest
 
 from raft_actors.config import Config
 from raft_actors.core.messages import AppendEntries, AppendReply, InstallSnapshot
-from raft_actors.testing.simulation.healing import agrees
 from raft_actors.testing.simulation.plan import draw
 from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.world import World
@@ -52,7 +51,7 @@ def tell_a_story(world):
     world.ring(1)
     world.start("c")
     world.ring(1)
-    assert agrees(world)
+    assert world.agrees()
 
 
 class Traces:
@@ -591,7 +590,7 @@ def test_a_snapshot_that_no_leader_sent_is_found(tmp_path):
             world.ring(1)
         world.start("c")
         world.ring(1)
-        assert agrees(world)
+        assert world.agrees()
     assert check(tmp_path).violations == []
     traces = Traces(tmp_path)
     installed = traces.find("step", "SnapshotInstalled", peers="c")
@@ -725,7 +724,7 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
         world.configure("a", "ab", "c")
         while not (snapshots := [each for each in world.wire if type(each) is InstallSnapshot]):
             if world.wire:
-                world.deliver(world.wire.pop(0))
+                world.deliver([world.wire.pop(0)])
             else:
                 world.pass_time(0.05)
         (snapshot,) = snapshots
@@ -740,7 +739,7 @@ def test_an_answer_to_what_came_before_a_snapshot_keeps_every_rule(tmp_path):
         world.peers["a"].replica.trace.sent([heartbeat])
         world.peers["a"].replica.trace.flush()
         world.wire.clear()
-        world.deliver(snapshot, heartbeat)
+        world.deliver([snapshot, heartbeat])
         assert world.peers["c"].core.log.base
         (answer,) = [each for each in world.wire if type(each) is AppendReply]
         assert answer.match == 0
