@@ -42,7 +42,7 @@ def encrypted_pair(streams: TlsStreams) -> tuple[TlsStream, TlsStream]:
         for stream in (dialed, accepted):
             if not stream.is_complete:
                 with suppress(BlockingIOError):
-                    stream.go_on()
+                    stream.advance()
     return dialed, accepted
 
 

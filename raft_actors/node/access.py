@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from raft_actors.config import Config
 from raft_actors.future import Future
-from raft_actors.transport.dispatch import OnFrames, OnNews
+from raft_actors.transport.dispatch import OnFrames, OnNodeChange
 from raft_actors.transport.reactor import Reactor
 
 __all__ = ["Access", "Transport"]
@@ -23,7 +23,9 @@ class Transport(Protocol):
     """
 
     reactor: Reactor
-    closed: bool
+
+    @property
+    def closed(self) -> bool: ...
 
     @property
     def connect_timeout_s(self) -> float: ...
@@ -78,7 +80,7 @@ class Access(Protocol):
     @property
     def where(self) -> str: ...
 
-    def open(self, name: str, config: Config, on_news: OnNews) -> Transport:
+    def open(self, name: str, config: Config, on_node_change: OnNodeChange) -> Transport:
         """Take the name, and return a transport that is not started yet.
 
         Raises NameTaken, and whatever else keeps a node from being there.

@@ -130,7 +130,7 @@ class LocalNode:
         if self._audit_log is not None:
             self._close_audit_log = open_audit_log(self._audit_log)
         try:
-            bridge = self.access.open(self.name, self.config, self._on_news)
+            bridge = self.access.open(self.name, self.config, self._on_node_change)
             self._actors.serve(bridge)
             for kind, handler in self._handlers.items():
                 bridge.on_frames(kind, handler)
@@ -399,7 +399,7 @@ class LocalNode:
         finally:
             answer.abandon()
 
-    def _on_news(self, node: str, reason: str | None) -> None:
+    def _on_node_change(self, node: str, reason: str | None) -> None:
         if reason is not None:
             self._actors.lost(node)
         news: NodeEvent = NodeUp(node) if reason is None else NodeDown(node, reason)

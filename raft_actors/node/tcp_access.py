@@ -15,7 +15,7 @@ from raft_actors.node.port_mapper_server import PortMapperServer
 from raft_actors.node.tls import TlsOption, find_tls
 from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.bridge import Bridge
-from raft_actors.transport.dispatch import OnNews
+from raft_actors.transport.dispatch import OnNodeChange
 from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.sockets import listen
@@ -65,7 +65,7 @@ class TcpAccess:
     def where(self) -> str:
         return str(Endpoint(self.host, self.port))
 
-    def open(self, name: str, config: Config, on_news: OnNews) -> Bridge:
+    def open(self, name: str, config: Config, on_node_change: OnNodeChange) -> Bridge:
         """Raises NameTaken, UnsafeCookie, BadTls, OSError when the port is taken, ValueError for a
         port that is none, a bad address of another node or a version that this release does not
         speak.
@@ -83,7 +83,7 @@ class TcpAccess:
         )
         self._keys = keys
         self._bridge = bridge = Bridge(
-            me, keys.current, self._listener, directory, on_news,
+            me, keys.current, self._listener, directory, on_node_change,
             queue_bytes_max=config.link_queue_bytes, limits=self._limits, tls=tls,
             allow=self._allow,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Literal
 from raft_actors.errors import BadTls
 from raft_actors.node.own_certificate import make_own_certificate
 from raft_actors.paths import absolute
-from raft_actors.transport.tls_errors import in_words
+from raft_actors.transport.tls_errors import tls_error_text
 from raft_actors.transport.tls_stream import TlsContexts, fingerprint, names_in
 from raft_actors.wire.tls_channel import TlsChannel
 
@@ -234,7 +234,7 @@ def proven(
     try:
         acceptor, dialer = meet_in_memory(accept, dial)
     except ssl.SSLError as error:
-        words = in_words(error, authorities).replace("its certificate", "it", 1)
+        words = tls_error_text(error, authorities).replace("its certificate", "it", 1)
         raise BadTls(f"the certificate {certificate} can't be used: {words}") from None
     of_dialer, of_acceptor = (
         fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialer)

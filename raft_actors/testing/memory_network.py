@@ -15,7 +15,7 @@ from raft_actors.config import Config
 from raft_actors.errors import NameTaken
 from raft_actors.node.local_node import LocalNode
 from raft_actors.testing.memory_transport import MemoryTransport
-from raft_actors.transport.dispatch import OnNews
+from raft_actors.transport.dispatch import OnNodeChange
 from raft_actors.wire import versions
 from raft_actors.wire.handshake import Identity
 
@@ -84,7 +84,7 @@ class MemoryAccess:
         self.network = network
         self.transport: MemoryTransport | None = None
 
-    def open(self, name: str, config: Config, on_news: OnNews) -> MemoryTransport:
+    def open(self, name: str, config: Config, on_node_change: OnNodeChange) -> MemoryTransport:
         versions.check_required(config.require_version)
         me = Identity(
             name, os.urandom(INCARNATION_BYTES), config.frame_bytes_max, config.require_version
@@ -94,7 +94,7 @@ class MemoryAccess:
             if name in network.transports:
                 raise NameTaken(f"a node of this network is called {name} already")
             self.transport = network.transports[name] = MemoryTransport(
-                me, on_news, network.lock, find=network.find, leave=network.leave
+                me, on_node_change, network.lock, find=network.find, leave=network.leave
             )
             for other in network.transports:
                 network.meet(other, name)

@@ -14,7 +14,7 @@ from typing import Any
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
-from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNews
+from raft_actors.transport.dispatch import Dispatcher, OnFrames, OnNodeChange
 from raft_actors.transport.link import Answer, fail, fail_all
 from raft_actors.transport.loopback import Loopback
 from raft_actors.transport.reactor import Reactor
@@ -103,7 +103,7 @@ class MemoryTransport:
     def __init__(
         self,
         me: Identity,
-        on_news: OnNews,
+        on_node_change: OnNodeChange,
         lock: threading.RLock,
         *,
         find: "Callable[[str, str], MemoryTransport | str]",
@@ -118,7 +118,7 @@ class MemoryTransport:
         self._leave = leave
         self.closed = False
         self.reactor = Reactor(f"raft_actors-memory-{me.name}", self._end_round)
-        self._on_news = on_news
+        self._on_node_change = on_node_change
         self._links: dict[str, MemoryLink] = {}
         self._local = Local()
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
@@ -323,7 +323,7 @@ class MemoryTransport:
             each.version = version
             each.frame_bytes_max = min(self.me.frame_bytes_max, there.me.frame_bytes_max)
             each.drop_what_is_too_large()
-            end.owner.reactor.post(partial(end.owner._on_news, each.node, None))
+            end.owner.reactor.post(partial(end.owner._on_node_change, each.node, None))
         self._send(link)
         there._send(back)
         return ""
@@ -351,7 +351,7 @@ class MemoryTransport:
         """Hand over the frames that came on the connection, and then report that it is closed."""
         self._dispatcher.hand_over()
         fail_all(calls, f"the connection to {link.node} is gone ({why})", was_sent=True)
-        self._on_news(link.node, why)
+        self._on_node_change(link.node, why)
         if link.keep_connected and not self.closed:
             with self.lock:
                 self._request_dial(link)

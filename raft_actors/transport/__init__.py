@@ -1,1 +1,1 @@
-"""Connections between nodes, on one thread: frames out, frames in."""
+"""The connections between nodes: they are made, read and closed on one thread."""

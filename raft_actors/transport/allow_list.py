@@ -1,4 +1,4 @@
-"""AllowList: which nodes may connect with this one, by their names and their addresses."""
+"""AllowList: which nodes may connect to this one, by their names and their addresses."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -10,12 +10,12 @@ __all__ = ["AllowList"]
 class AllowList:
     """Names like `a@one` or `a@*`, and networks like `10.0.0.0/8` or `10.0.0.1`.
 
-    Where there are names, a node must have one of them; where there are networks, it must connect
-    from one of them. Without any, every node may connect.
+    If the list has names, a node must have one of them. If it has networks, a node must connect
+    from one of them. An empty list allows every node.
     """
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
-        """Raises ValueError for what is neither a name nor a network."""
+        """Raises ValueError for an entry that is neither a name nor a network."""
         if isinstance(entries, str):
             raise ValueError(f"allow is a list of names and networks, not {entries!r}")  # noqa: TRY004
         self.names: list[str] = []
@@ -33,7 +33,7 @@ class AllowList:
                 ) from None
 
     def objection_to_host(self, host: str) -> str:
-        """Return why a node may not connect from there; "" if it may."""
+        """Return why a node may not connect from the address `host`; "" if it may."""
         if not self.networks:
             return ""
         address = ip_address(host.partition("%")[0])
@@ -46,4 +46,4 @@ class AllowList:
     def objection_to_name(self, name: str) -> str:
         if not self.names or any(fnmatchcase(name, pattern) for pattern in self.names):
             return ""
-        return f"{name} is no name of the dialed node's allow-list"
+        return f"{name} matches no name in the dialed node's allow-list"

@@ -1,4 +1,4 @@
-"""Connection: one TCP stream between two nodes, from the first byte of its handshake on."""
+"""Connection: one TCP stream between two nodes, from the first byte of the handshake on."""
 
 import contextlib
 import socket
@@ -17,15 +17,15 @@ __all__ = ["Connection"]
 
 
 class Connection:
-    """Lives on the bridge thread, but for `stream`: senders use it under the lock of its link.
+    """Used on the bridge thread only; but other threads send to `stream`, with the link's lock.
 
-    socket  what the reactor watches
-    stream  what is sent to and received from: the socket, or the encryption around it
+    socket  the socket, which the reactor watches
+    stream  the object that sends and receives: the socket itself, or a TlsStream around the socket
     """
 
     __slots__ = (
-        "address", "closed", "handshake", "heard_at", "named", "node",
-        "pinged_at", "reader", "receiving", "remote", "role", "sending", "socket", "stream",
+        "address", "claimed_name", "closed", "handshake", "node", "pinged_at",
+        "reader", "received_at", "receiving", "remote", "role", "sending", "socket", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -36,41 +36,42 @@ class Connection:
         self.address = address
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
-        self.remote: RemoteNode | None = None  # once proven
-        self.role = ""  # what both ends may ask of each other, once proven
-        self.sending: FrameMac  # once proven, as the next
+        # The next four are set when the other end has proven its cookie.
+        self.remote: RemoteNode | None = None
+        self.role = ""  # what both ends may ask of each other
+        self.sending: FrameMac
         self.receiving: FrameMac
-        self.node = ""  # the name of the node that it is used with, once it is
-        self.named = ""  # what the other end says it is called, proven or not
+        self.node = ""  # the name of the other node, as soon as its link uses this connection
+        self.claimed_name = ""  # the name that the other end gave, proven or not
         self.closed = False
-        self.heard_at = 0.0  # 0.0: not yet
+        self.received_at = 0.0  # the time of the last bytes, on the reactor's clock; 0.0: none yet
         self.pinged_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<Connection with {self.named or 'a stranger'} at {self.address}>"
+        return f"<Connection with {self.claimed_name or 'a stranger'} at {self.address}>"
 
     @property
     def dialed(self) -> bool:
-        """Whether this end dialed."""
+        """Whether this node dialed, and not the other one."""
         return isinstance(self.handshake, DialerHandshake)
 
     def prove(self, remote: RemoteNode) -> None:
-        """Note who is at the other end. What follows the handshake are frames with tags."""
+        """Note which node is at the other end, and make the tags of frames with its keys."""
         self.remote, self.role = remote, remote.role
         self.sending = FrameMac(remote.send_key)
         self.receiving = FrameMac(remote.receive_key)
 
     def use(self, node: str) -> None:
-        """Take frames from now on, no more messages of the handshake."""
+        """The handshake is over: what arrives from now on are frames."""
         assert self.remote is not None
-        self.node = self.named = node
+        self.node = self.claimed_name = node
         self.reader.limit = self.remote.frame_bytes_max + TAG_BYTES
 
     def send_now(self, payload: bytes) -> None:
-        """Send one message of the handshake. An empty socket takes it whole, or is broken."""
+        """Send one message of the handshake. The kernel's buffer is empty, so the message fits."""
         data = header(len(payload)) + payload
         if self.stream.send(data) != len(data):
-            raise ConnectionError("the socket takes not even a handshake")
+            raise ConnectionError("the socket did not accept a whole handshake message")
 
     def close(self) -> None:
         self.closed = True

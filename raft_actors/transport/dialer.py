@@ -1,7 +1,7 @@
-"""Dialer: finds another node and connects to it, in the background and not too often.
+"""Dialer: finds out where another node listens and connects to it, in the background.
 
-A node is dialed while something waits for it or somebody wishes to be connected with it
-(`Node.connect`). After a failure the next dial waits, 50 ms at first and up to a second.
+A node is dialed as long as frames wait for it, or `Node.connect` was called for it. After a failure
+the next dial waits: 50 ms at first, then longer, up to a second.
 """
 
 import itertools
@@ -28,23 +28,23 @@ logger = logging.getLogger("raft_actors.node")
 
 
 class Dial:
-    """What a dialer knows of one node.
+    """The dialer's record of one node.
 
-    attempt         the dial that is under way
-    parked          a connection that the node has dialed: it waits for the end of `attempt`
+    attempt         the attempt that is under way
+    parked          a connection that the other node has dialed: it waits for the end of `attempt`
     keep_connected  dial again whenever the connection is lost (`Node.connect`)
     waiters         futures that get the result of the attempt
-    failures        failed attempts since the node was last up
-    retry_at        when the next is allowed, on the reactor's clock; `retry` is its timer
+    failures        failed attempts since the last connection
+    retry_at        when the next attempt is allowed, on the reactor's clock; `retry` is its timer
     looking_up      True while a thread finds out where the node listens
     number          the number of the last attempt, which is sent to the node
-    last_link_id    the id of the last connection that was up
-    outage_told     what was logged about the node since it was last up
+    last_link_id    the id of the last established connection
+    outage_logged   the reason that was logged since the last connection, "" if none was
     """
 
     __slots__ = (
         "attempt", "failures", "keep_connected", "last_link_id", "link", "looking_up", "number",
-        "outage_told", "parked", "retry", "retry_at", "waiters",
+        "outage_logged", "parked", "retry", "retry_at", "waiters",
     )  # fmt: skip
 
     def __init__(self, link: Link) -> None:
@@ -59,7 +59,7 @@ class Dial:
         self.looking_up = False
         self.number = 0
         self.last_link_id = b""
-        self.outage_told = ""
+        self.outage_logged = ""
 
     @property
     def node(self) -> str:
@@ -67,13 +67,13 @@ class Dial:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way, and nobody waits."""
+        """Whether nothing is under way, and no future waits."""
         is_busy = self.attempt or self.parked or self.retry or self.looking_up or self.waiters
         return not (is_busy or self.keep_connected)
 
 
 class Attempt:
-    """One attempt to reach a node, at one of its addresses after the other.
+    """One attempt to reach a node. It tries the node's addresses one after another.
 
     deadline    when the attempt fails, on the reactor's clock
     endpoint    the address that is being tried
@@ -97,35 +97,35 @@ class Attempt:
 
 
 class Dialer:
-    """Dials. Bridge thread only."""
+    """Dials nodes. Bridge thread only."""
 
     def __init__(
         self,
         reactor: Reactor,
         limits: BridgeLimits,
         directory: EndpointFinder,
-        introduce: Callable[[Dial], DialerHandshake],
+        make_handshake: Callable[[Dial], DialerHandshake],
         on_connected: Callable[[Connection], None],
         on_failed: Callable[[Dial], bool],
-        on_quiet: Callable[[Link], None],
+        on_idle: Callable[[Link], None],
     ) -> None:
-        """Work for `introduce`, which makes the handshake, and three that hear how it went.
-
-        `on_failed` returns whether it has another connection for the node. `on_quiet` hears that it
-        has none, and that nobody wants the node dialed again.
+        """`on_connected` gets a connected socket, whose handshake has not begun. `on_failed` is
+        called after a failed attempt, and returns whether the link has another connection. If it
+        has none, and nobody wants the node dialed again, `on_idle` is called.
         """
         self._reactor = reactor
         self._limits = limits
         self._directory = directory
-        self._introduce = introduce
+        self._make_handshake = make_handshake
         self._on_connected = on_connected
         self._on_failed = on_failed
-        self._on_quiet = on_quiet
+        self._on_idle = on_idle
         self._dials: dict[str, Dial] = {}  # by the names of their nodes
-        # For all nodes: one that was forgotten goes on from there, as the other end expects.
+        # One count for all nodes: the other end expects that the numbers of a node's dials grow,
+        # also after the record of its dials was forgotten here.
         self._numbers = itertools.count(1)
         self._random = random.Random()  # noqa: S311  # jitter, no secret
-        self.closed = False  # nothing is dialed any more
+        self.closed = False  # no node is dialed any more
 
     def dial_of(self, link: Link) -> Dial:
         dial = self._dials.get(link.node)
@@ -134,7 +134,9 @@ class Dialer:
         return dial
 
     def request(self, link: Link, *, at_once: bool = False) -> None:
-        """Dial `link` unless it is up or being dialed; after a failure not too soon."""
+        """Dial the node of `link`, unless it is connected or being dialed. After a failure the
+        dial waits until `retry_at`, unless `at_once` is set.
+        """
         if self.closed or link.connection or link.retired:
             return
         dial = self.dial_of(link)
@@ -147,7 +149,7 @@ class Dialer:
             dial.retry = self._reactor.after(delay, lambda: self._dial(dial))
 
     def connect(self, link: Link, is_up: Future[bool], *, keep: bool) -> None:
-        """Dial `link` at once unless it is up; `is_up` is told how that ends."""
+        """Dial the node of `link` at once, unless it is connected. `is_up` gets the result."""
         dial = self.dial_of(link)
         dial.keep_connected = dial.keep_connected or keep
         if link.connection is not None:
@@ -157,7 +159,7 @@ class Dialer:
             self.request(link, at_once=True)
 
     def stop(self, dial: Dial) -> None:
-        """End an attempt under way, without a word."""
+        """End the attempt that is under way. Waiters get no result from it."""
         if dial.retry is not None:
             dial.retry.cancel()
             dial.retry = None
@@ -166,37 +168,37 @@ class Dialer:
             self._hang_up(attempt)
 
     def give_up(self, link: Link) -> None:
-        """End an attempt under way, tell those who wait for it, and stay connected no more."""
+        """End the attempt that is under way, set its waiters to False, and do not redial."""
         dial = self.dial_of(link)
         dial.keep_connected = False
         self.stop(dial)
-        self._tell_waiters(dial, up=False)
+        self._set_waiters(dial, up=False)
 
     def done(self, link: Link) -> None:
-        """Note that `link` is up, over whichever connection."""
+        """Note that `link` has a connection, which either node may have dialed."""
         connection, dial = link.connection, self.dial_of(link)
         assert connection is not None
         assert connection.remote is not None
         if dial.attempt is not None and dial.attempt.connection is connection:
-            dial.attempt = None  # this one has succeeded, and is not to be hung up
+            dial.attempt = None  # it has succeeded: `stop` must not close its connection
         self.stop(dial)
         dial.failures = 0
         dial.retry_at = 0.0
         dial.last_link_id = connection.remote.link_id
-        dial.outage_told = ""
-        self._tell_waiters(dial, up=True)
+        dial.outage_logged = ""
+        self._set_waiters(dial, up=True)
 
     def failed(self, connection: Connection, why: str, *, refused: bool = False) -> None:
-        """Note that a dialed connection did not make it through its handshake."""
-        dial = self._dials.get(connection.named)
+        """Note that the handshake of a dialed connection has failed."""
+        dial = self._dials.get(connection.claimed_name)
         attempt = None if dial is None else dial.attempt
         if attempt is not None and attempt.connection is connection:
-            self._fail_here(attempt, why, refused=refused)
+            self._fail_address(attempt, why, refused=refused)
 
     def retire(self, link: Link) -> bool:
-        """Forget `link`, which takes nothing more, if nothing is under way for it.
+        """Retire `link` and forget its dials, if nothing is under way for its node.
 
-        Returns whether that is so.
+        Returns whether the link is retired.
         """
         if not (self.dial_of(link).is_idle and link.retire()):
             return False
@@ -221,19 +223,19 @@ class Dialer:
             return
         if isinstance(found, list):
             self._try(attempt, found)
-        elif not dial.looking_up:  # an earlier look-up may hang longer than its dial
-            looking = threading.Thread(
+        elif not dial.looking_up:  # the look-up of an earlier attempt may still hang
+            lookup = threading.Thread(
                 target=self._look_up, args=(dial, found), name="raft_actors-look-up", daemon=True
             )
             try:
-                looking.start()
+                lookup.start()
             except RuntimeError as error:  # the system has no thread left
                 self._fail(attempt, f"its address can't be looked up: {error}")
             else:
                 dial.looking_up = True
 
     def _look_up(self, dial: Dial, find: Callable[[float], list[Endpoint]]) -> None:
-        """Find the endpoints of a node, on a thread of its own since name services block."""
+        """Find the endpoints of a node. This has its own thread, because name services block."""
         found: list[Endpoint] | str = "its address could not be looked up"
         try:
             found = find(self._limits.handshake_s)
@@ -243,7 +245,9 @@ class Dialer:
             self._reactor.post(lambda: self._on_found(dial, found))
 
     def _on_found(self, dial: Dial, found: list[Endpoint] | str) -> None:
-        """Use what was found for the dial of now: the one that it was looked up for may be over."""
+        """Use the result for the attempt that is under way now. It may be a later one than the
+        attempt that started the look-up.
+        """
         dial.looking_up = False
         attempt = dial.attempt
         if attempt is None or attempt.endpoint is not None:
@@ -258,21 +262,23 @@ class Dialer:
         self._connect_next(attempt)
 
     def _connect_next(self, attempt: Attempt) -> None:
-        """Try the next address; when others are left, for its share of the time that is left."""
+        """Try the next address. The addresses that are left share the time that is left."""
         attempt.connection = None
         attempt.endpoint = endpoint = attempt.endpoints.pop(0)
         if attempt.endpoints:
             left_s = attempt.deadline - self._reactor.now
             left = len(attempt.endpoints)
-            self._reactor.after(left_s / (left + 1), lambda: self._give_up(attempt, left))
+            self._reactor.after(
+                left_s / (left + 1), lambda: self._on_address_timeout(attempt, left)
+            )
         self._connect(attempt, endpoint)
 
-    def _give_up(self, attempt: Attempt, left: int) -> None:
-        """Go on unless that was done meanwhile."""
+    def _on_address_timeout(self, attempt: Attempt, left: int) -> None:
+        """Try the next address, unless the attempt has already gone on to it."""
         if len(attempt.endpoints) == left:
-            self._fail_here(attempt, "no answer")
+            self._fail_address(attempt, "no answer")
 
-    def _fail_here(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
+    def _fail_address(self, attempt: Attempt, why: str, *, refused: bool = False) -> None:
         """Note that the node was not reached at the address that is being tried."""
         if attempt.over or not attempt.endpoints:
             self._fail(attempt, why, refused=refused)
@@ -286,19 +292,19 @@ class Dialer:
         try:
             sock = socket.socket(family_of(endpoint.host), socket.SOCK_STREAM)
         except OSError as error:  # no IPv6 in this kernel, or no descriptor left
-            self._fail_here(attempt, f"no socket for it: {error.strerror or error}")
+            self._fail_address(attempt, f"no socket for it: {error.strerror or error}")
             return
         prepare(sock)
         dial.number = next(self._numbers)
-        connection = Connection(sock, str(endpoint), self._introduce(dial))
-        connection.named = dial.node
+        connection = Connection(sock, str(endpoint), self._make_handshake(dial))
+        connection.claimed_name = dial.node
         attempt.connection = connection
         try:
             sock.connect(endpoint.address)
         except BlockingIOError:
             pass
         except OSError as error:
-            self._fail_here(attempt, error.strerror or str(error))
+            self._fail_address(attempt, error.strerror or str(error))
             return
         self._reactor.watch(sock, WRITE, lambda _events: self._on_writable(attempt, connection))
 
@@ -307,7 +313,7 @@ class Dialer:
             return
         problem = why_not_connected(connection.socket)
         if problem:
-            self._fail_here(attempt, problem)
+            self._fail_address(attempt, problem)
         else:
             self._on_connected(connection)
 
@@ -330,15 +336,15 @@ class Dialer:
         dial.retry_at = self._reactor.now + backoff
         if refused:
             audit("refused_by", node=dial.node, why=why)
-        if not dial.outage_told or (refused and dial.outage_told != why):
-            dial.outage_told = why
+        if not dial.outage_logged or (refused and dial.outage_logged != why):
+            dial.outage_logged = why
             logger.warning("%s can't be reached: %s", dial.node, why)
         is_wanted = dial.link.unreachable(dial.retry_at, why) or dial.keep_connected
         if is_wanted:
             self.request(dial.link)
-        self._tell_waiters(dial, up=False)
+        self._set_waiters(dial, up=False)
         if not is_wanted:
-            self._on_quiet(dial.link)
+            self._on_idle(dial.link)
 
     def _why_late(self, attempt: Attempt) -> str:
         asked = "" if attempt.endpoint else f" to the question where {attempt.dial.node} listens"
@@ -350,19 +356,20 @@ class Dialer:
             self._reactor.unwatch(connection.socket)
             connection.close()
 
-    def _tell_waiters(self, dial: Dial, *, up: bool) -> None:
+    def _set_waiters(self, dial: Dial, *, up: bool) -> None:
         waiters, dial.waiters = dial.waiters, []
         for is_up in waiters:
             is_up.set(up)
 
 
 def why_not_connected(sock: socket.socket) -> str:
-    """Say what became of a connect that did not block; an empty string for a connection."""
+    """Return why a non-blocking connect failed; "" if the socket is connected."""
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
         return os.strerror(error)
     try:
-        # Dialing a free port of this host, the kernel may pick it as our own: RFC 9293 3.5.
+        # If nobody listens on a port of this host, the kernel may choose the same port for our end.
+        # Then the socket is connected to itself (RFC 9293, 3.5).
         return "nobody listens" if sock.getsockname() == sock.getpeername() else ""
-    except OSError as reset:  # since the look before
+    except OSError as reset:  # the connection was reset since SO_ERROR was read
         return reset.strerror or str(reset)

@@ -1,7 +1,7 @@
-"""Dispatch: hands over the received frames at the end of a round, kind by kind.
+"""Dispatch: gives the received frames to their handlers at the end of a poll round, kind by kind.
 
-Frames of one kind from one node are handed over in the order in which they were sent; an answer
-never overtakes a frame that was sent before it.
+Frames of one kind from one node are handled in the order in which they were sent. An answer is
+handled after every frame that was sent before it.
 """
 
 import logging
@@ -20,22 +20,22 @@ from raft_actors.wire.frame_codec import (
     unpack_frames,
 )  # fmt: skip
 
-__all__ = ["Dispatcher", "OnFrames", "OnNews"]
+__all__ = ["Dispatcher", "OnFrames", "OnNodeChange"]
 
 logger = logging.getLogger("raft_actors.node")
 
 OnFrames = Callable[[list[Incoming]], None]
-OnNews = Callable[[str, str | None], None]
-"""Called with a node's name and None when it is up, or the reason why it is down."""
+OnNodeChange = Callable[[str, str | None], None]
+"""Called with the name of a node and None when it is connected, or the reason when it is down."""
 
 
 class Check(Protocol):
     def checked(self, frame: memoryview) -> memoryview:
-        """Return the payload of the next frame. Raises ProtocolError for one that was changed."""
+        """Return the payload of the next frame. Raises ProtocolError if the frame was changed."""
 
 
 class Arrival(Protocol):
-    """The connection that frames have come over: a TCP stream, or one in memory."""
+    """The connection over which frames arrive: a TCP stream, or one in memory."""
 
     @property
     def node(self) -> str: ...
@@ -45,19 +45,21 @@ class Arrival(Protocol):
 
 
 class OpenCalls(Protocol):
-    """The calls that wait for answers of one node."""
+    """An object with the calls that wait for answers of one node."""
 
     @property
     def calls(self) -> dict[int, Answer]: ...
 
 
 class Dispatcher:
-    """Sorts frames by kind, and hands them over. Bridge thread only, but for `handlers`."""
+    """Sorts frames by kind, and gives them to `handlers`. Bridge thread only; but other threads may
+    add handlers.
+    """
 
     def __init__(
         self, source: Source, links: Mapping[str, OpenCalls], send_own: Callable[[str, int], None]
     ) -> None:
-        """Calls are answered through `source`, pings by a frame that `send_own` sends to a node."""
+        """`source` answers calls. `send_own(node, kind)` sends a frame of a bridge's own kind."""
         self.handlers: dict[int, OnFrames] = {}
         self._source = source
         self._links = links
@@ -66,7 +68,7 @@ class Dispatcher:
         self._replies: list[tuple[Answer, Any, Exception | None]] = []
 
     def take(self, connection: Arrival, payload: memoryview) -> None:
-        """Take the frames in `payload`. Raises ProtocolError."""
+        """Sort the frames of `payload`. Raises ProtocolError."""
         node, batches, source = connection.node, self._batches, self._source
         for frame in unpack_frames(connection.receiving.checked(payload)):
             kind = frame[0]
@@ -85,7 +87,7 @@ class Dispatcher:
         self._batches.setdefault(kind, []).append(incoming)
 
     def hand_over(self) -> None:
-        """Hand over what has come in: the frames of each kind together, then the answers."""
+        """Handle what was received: the frames of each kind together, then the answers."""
         if self._batches:
             batches, self._batches = self._batches, {}
             for kind, batch in batches.items():
@@ -112,7 +114,7 @@ class Dispatcher:
             logger.exception("the handler of frames of kind %d raised", kind)
 
     def _take_own(self, connection: Arrival, frame: list[Any]) -> None:
-        """Take a frame of the bridge's own kinds."""
+        """Handle a frame of one of the bridge's own kinds."""
         kind, body = frame[0], frame[1]
         call = frame[2] if len(frame) == 3 else None
         node = connection.node
@@ -131,11 +133,11 @@ class Dispatcher:
 
 
 def decline(kind: int, batch: list[Incoming]) -> None:
-    logger.debug("%d frames of kind %d, which nobody here handles", len(batch), kind)
+    logger.debug("received %d frames of kind %d, which have no handler here", len(batch), kind)
     for incoming in batch:
         if incoming.call is not None:
             incoming.source.decline(incoming.connection, incoming.call, kind)
 
 
 def no_handler(node: str, kind: object) -> NoProcess:
-    return NoProcess(f"nobody on {node} handles frames of kind {kind!r}")
+    return NoProcess(f"{node} has no handler for frames of kind {kind!r}")

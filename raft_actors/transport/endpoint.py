@@ -1,4 +1,4 @@
-"""Endpoint: where a node listens; and who finds that out for the transport."""
+"""Endpoint: the address and port where a node listens, and the Protocol that finds them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ __all__ = ["Endpoint", "EndpointFinder", "EndpointUnknown"]
 
 
 class EndpointUnknown(RaftError):
-    """No address is known for this node; the message says where it was looked for."""
+    """No address is known for this node. The text says where the address was searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a node listens: a numeric IP address and a port.
 
-    An address of one link only (RFC 4007) has its zone behind it: fe80::1%2.
+    An IPv6 address that is valid on one network link only ends with its zone (RFC 4007): fe80::1%2.
     """
 
     host: str
@@ -25,14 +25,14 @@ class Endpoint:
 
     @classmethod
     def of(cls, address: Any) -> "Endpoint":
-        """Return the one in an address of a socket: a tuple of two items, or of four for IPv6."""
+        """Return the endpoint of a socket's address: a tuple of two items, or of four for IPv6."""
         host, port, *rest = address
         zone = rest[1] if rest else 0
         return cls(f"{host}%{zone}" if zone and "%" not in host else host, port)
 
     @property
     def address(self) -> Any:
-        """The address that a socket connects to."""
+        """The address in the form that `socket.connect` needs."""
         host, _, zone = self.host.partition("%")
         return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
@@ -42,12 +42,12 @@ class Endpoint:
 
 
 class EndpointFinder(Protocol):
-    """Finds where the node of a name listens; `node.discovery.NodeDirectory` is one."""
+    """Finds the endpoints of a node by its name; `node.discovery.NodeDirectory` is one."""
 
     def find(self, node: str) -> list[Endpoint] | Callable[[float], list[Endpoint]]:
-        """Return the endpoints, or a function that finds them out.
+        """Return the endpoints, or a function that finds them.
 
-        The function takes a timeout in seconds and may block, so it does not run on the bridge
-        thread. Both raise EndpointUnknown and OSError.
+        The function takes a timeout in seconds. It may block, so it must not run on the bridge
+        thread. `find` and the function raise EndpointUnknown and OSError.
         """
         ...

@@ -17,31 +17,32 @@ MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:10.0.0.1 is an address of IPv4
 
 
 class Network(Generic[T]):
-    """The members from one network, in the order in which they were added: `silent` ones have sent
-    nothing valid yet, `heard` ones have.
+    """The members from one network, oldest first: `silent` members have sent no valid message yet,
+    `active` members have.
     """
 
-    __slots__ = ("heard", "silent")
+    __slots__ = ("active", "silent")
 
     def __init__(self) -> None:
         self.silent: dict[T, None] = {}
-        self.heard: dict[T, None] = {}
+        self.active: dict[T, None] = {}
 
     def __len__(self) -> int:
-        return len(self.silent) + len(self.heard)
+        return len(self.silent) + len(self.active)
 
     def first(self) -> T:
         """Return the member to drop first."""
-        return next(iter(self.silent or self.heard))
+        return next(iter(self.silent or self.active))
 
 
 class ExpiringSet(Generic[T]):
-    """Holds each member until it is removed or its time is over; then `drop(member, why)` is
+    """Holds each member until it is removed, or until its time ends: then `drop(member, why)` is
     called.
 
-    A member beyond `count_max` drops another one, from the network with the most members: there the
-    oldest that has sent nothing valid, else the oldest. So a flood from one network keeps out no
-    member of another network, and a flood of silent connections keeps out none that sends.
+    If there are more than `count_max` members, one of the network with the most members is dropped:
+    the oldest that has sent no valid message, or else the oldest. So a flood from one network
+    pushes out no member of another network, and a flood of silent connections pushes out none that
+    sends valid messages.
     """
 
     def __init__(
@@ -79,20 +80,20 @@ class ExpiringSet(Generic[T]):
         self._networks.setdefault(name, Network()).silent[member] = None
         self._set_timer()
 
-    def heard(self, member: T) -> None:
-        """Record that `member` has sent something valid."""
+    def mark_active(self, member: T) -> None:
+        """Record that `member` has sent a valid message."""
         due = self._due.get(member)
         if due is not None:
             network = self._networks[due[1]]
             network.silent.pop(member, None)
-            network.heard[member] = None
+            network.active[member] = None
 
     def remove(self, member: T) -> None:
         due = self._due.pop(member, None)
         if due is not None:
             network = self._networks[due[1]]
             network.silent.pop(member, None)
-            network.heard.pop(member, None)
+            network.active.pop(member, None)
             if not len(network):
                 del self._networks[due[1]]
 

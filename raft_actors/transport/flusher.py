@@ -1,4 +1,4 @@
-"""Flushing: when queued frames leave, and which thread hands them to the kernel."""
+"""Flushing: when queued frames are sent, and which thread hands them to the kernel."""
 
 import math
 import threading
@@ -13,7 +13,9 @@ __all__ = ["CALLERS_MAX_OWN_FLUSH", "Flusher"]
 
 SOON_S = 0.001
 CALLERS_MAX_OWN_FLUSH = 8
-"""With so many open calls or more, the bridge thread sends: this makes 64 threads 14 % faster."""
+"""If a link has so many open calls or more, the bridge thread sends for the threads that call. This
+makes 64 threads 14 % faster.
+"""
 
 
 class Local(threading.local):
@@ -36,7 +38,9 @@ class Flusher:
     # From any thread.
 
     def flush(self, callers_max: float = math.inf) -> None:
-        """Flush what this thread queued, but for links with `callers_max` open calls or more."""
+        """Flush the frames that this thread has queued. For a link with `callers_max` open calls or
+        more, the bridge thread does it.
+        """
         dirty = self.local.dirty
         while dirty:
             link = dirty.pop()
@@ -47,17 +51,17 @@ class Flusher:
                 self._finish_later(link)
 
     def flush_soon(self) -> None:
-        """Have the bridge thread flush what this thread queued, SOON_S from now."""
+        """Let the bridge thread flush the frames of this thread, SOON_S from now."""
         for link in self.local.dirty:
             if not link.flush_due:
                 self._post(link, partial(self._flush_later, link))
 
     def _post(self, link: Link, work: Callable[[], None]) -> None:
-        """Have the bridge thread flush by `work`, which takes `flush_due` back."""
+        """Let the bridge thread run `work`, which flushes and clears `flush_due`."""
         try:
             link.flush_due = True
             self._reactor.post(work)
-        except BaseException:  # Ctrl-C: else nobody would ask for it again
+        except BaseException:  # Ctrl-C: with the flag set no later call would post a flush
             link.flush_due = False
             raise
 
@@ -67,7 +71,7 @@ class Flusher:
     # The bridge thread only.
 
     def _flush_for_all(self, link: Link) -> None:
-        link.flush_due = False  # first: what is queued from now on is owed another flush
+        link.flush_due = False  # before the flush: a frame queued from now on posts another one
         if link.flush():
             self._watch_writable(link)
 
@@ -75,11 +79,11 @@ class Flusher:
         self._reactor.after(SOON_S, partial(self._flush_while_used, link))
 
     def _flush_while_used(self, link: Link) -> None:
-        """Flush, and again later, until nothing has been queued in between."""
+        """Flush now, and again SOON_S later if frames were waiting."""
         if link.holds_frames():
             self._flush_later(link)
         else:
-            # Then once more: a sender that read `flush_due` before this line relies on this flush.
+            # A sender that read `flush_due` before this line relies on the flush below.
             link.flush_due = False
         if link.flush():
             self._watch_writable(link)

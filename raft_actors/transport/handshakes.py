@@ -1,8 +1,9 @@
-"""Handshakes: how a connection, dialed or accepted, becomes the one link between two nodes.
+"""Handshakes: runs both sides of handshakes, and decides which connection a link uses.
 
-At most one connection joins two nodes. When both dial at once, the dial of the node with the
-smaller name wins: the smaller one parks the other's connection until its own dial has ended, the
-larger one gives its own dial up. See docs/decisions/one_connection_for_each_pair.md.
+Two nodes have at most one connection with each other. When both dial at the same time, the dial of
+the node with the smaller name is used: the node with the smaller name parks the other's connection
+until its own dial has ended, and the node with the larger name gives up its own dial. See
+docs/decisions/one_connection_for_each_pair.md.
 """
 
 import logging
@@ -36,12 +37,14 @@ __all__ = ["Handshakes"]
 logger = logging.getLogger("raft_actors.node")
 
 BOTH = "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
-TLS_DEMANDED = f"the dialed node demands TLS, and the dialing one speaks none: {BOTH}"
-TLS_UNKNOWN = f"the dialing node speaks TLS, and the dialed one does not: {BOTH}"
+TLS_DEMANDED = f"the dialed node uses TLS, and the dialing node does not: {BOTH}"
+TLS_UNKNOWN = f"the dialing node uses TLS, and the dialed node does not: {BOTH}"
 
 
 class Handshakes:
-    """Leads both sides of handshakes, settles which connection is used. Bridge thread only."""
+    """Takes each connection through its handshake, to `on_established` or to its end. Bridge thread
+    only.
+    """
 
     def __init__(
         self,
@@ -55,16 +58,15 @@ class Handshakes:
         *,
         tls: TlsStreams | None,
         allow: AllowList,
-        on_met: Callable[[Link, Connection], None],
+        on_established: Callable[[Link, Connection], None],
         on_frame: Callable[[Connection, memoryview], None],
         on_broken: Callable[[Connection, str], None],
-        on_quiet: Callable[[Link], None],
+        on_idle: Callable[[Link], None],
     ) -> None:
-        """Tell `on_met` of each connection to be used from now on.
-
-        `on_frame` is given what came right behind the welcome, and `on_broken` what made no sense;
-        `on_quiet` a link that came to nothing, or was dialed in vain, and won't be again before
-        somebody wants it.
+        """`on_established`  gets a link and the connection that it uses from now on
+        `on_frame`        gets a payload that was received together with WELCOME
+        `on_broken`       gets an established connection that must be closed, and the reason
+        `on_idle`         gets a link that has no connection and will not be dialed
         """
         self._reactor = reactor
         self._limits = limits
@@ -74,26 +76,26 @@ class Handshakes:
         self._link_with = link_with
         self._tls = tls
         self._allow = allow
-        self._on_met = on_met
+        self._on_established = on_established
         self._on_frame = on_frame
         self._on_broken = on_broken
-        self._on_quiet = on_quiet
-        self.listener = Listener(reactor, limits, listener, self._greet, self._on_handshake)
+        self._on_idle = on_idle
+        self.listener = Listener(reactor, limits, listener, self._on_accepted, self._on_handshake)
         self.dialer = Dialer(
-            reactor, limits, directory, self._introduce, self._on_connected, self._on_failed,
-            on_quiet,
+            reactor, limits, directory, self._make_dialer_handshake, self._on_connected,
+            self._on_failed, on_idle,
         )  # fmt: skip
 
-    def over(self, link: Link) -> None:
-        """Note that `link` is up: every other attempt to get there ends."""
+    def end_others(self, link: Link) -> None:
+        """End every other attempt to connect `link`, which has a connection now."""
         self.dialer.done(link)
         self._unpark(self.dialer.dial_of(link))
 
-    def _greet(self, sock: socket.socket, place: Endpoint) -> Connection:
+    def _on_accepted(self, sock: socket.socket, endpoint: Endpoint) -> Connection:
         handshake = AcceptorHandshake(self._me, self._keys())
-        if objection := self._allow.objection_to_host(place.host):
+        if objection := self._allow.objection_to_host(endpoint.host):
             handshake.refusal = Refusal("not_allowed", objection)
-        connection = Connection(sock, str(place), handshake)
+        connection = Connection(sock, str(endpoint), handshake)
         if self._tls is not None:
             connection.stream = self._tls.accepted(sock)
         self._watch(connection)
@@ -106,7 +108,7 @@ class Handshakes:
             connection.socket, events, lambda _events: self._on_handshake(connection)
         )
 
-    def _introduce(self, dial: Dial) -> DialerHandshake:
+    def _make_dialer_handshake(self, dial: Dial) -> DialerHandshake:
         return DialerHandshake(
             self._me, self._keys(), dial.node, dial=dial.number, last_link_id=dial.last_link_id
         )
@@ -133,12 +135,12 @@ class Handshakes:
                 raise ConnectionResetError("it hung up in the middle of the handshake")
             for payload in connection.reader.feed(data):
                 if connection.node:
-                    self._on_frame(connection, payload)  # what came right behind the welcome
+                    self._on_frame(connection, payload)  # received together with WELCOME
                 else:
                     self._advance(connection, bytes(payload))
                 if connection.closed:
                     return
-        except (BlockingIOError, NoConnection):  # nothing there; or this node is being stopped
+        except (BlockingIOError, NoConnection):  # nothing to read; or this node is being stopped
             return
         except Refusal as refusal:
             self._refuse(connection, refusal)
@@ -150,31 +152,32 @@ class Handshakes:
             self._drop(connection, error.strerror or str(error))
 
     def _read(self, connection: Connection) -> bytes:
-        """Return what has come in, but for what was TLS's own. Raises BlockingIOError when there is
-        nothing, and Refusal when one end speaks TLS and the other does not.
+        """Return the bytes that were received, decrypted. Raises BlockingIOError if there are none,
+        and Refusal if one end uses TLS and the other does not.
         """
         stream = connection.stream
         if not isinstance(stream, TlsStream):
             data = stream.recv(connection.reader.limit)
-            if not connection.heard_at and looks_like_tls(data):
+            if not connection.received_at and looks_like_tls(data):
                 raise Refusal("tls", TLS_DEMANDED if connection.dialed else TLS_UNKNOWN)
-            connection.heard_at = self._reactor.now
+            connection.received_at = self._reactor.now
             return data
         try:
             return self._decrypt(connection, stream)
         except NotTls as plain:
-            connection.stream = connection.socket  # to hear who it is, and to say why
+            # Continue without TLS: read the other end's name, and refuse it with a text.
+            connection.stream = connection.socket
             connection.handshake.refusal = Refusal(
                 "tls", TLS_UNKNOWN if connection.dialed else TLS_DEMANDED
             )
             return plain.data
         finally:
-            connection.heard_at = self._reactor.now
+            connection.received_at = self._reactor.now
             self._watch(connection)
 
     def _decrypt(self, connection: Connection, stream: TlsStream) -> bytes:
         if not stream.is_complete:
-            stream.go_on()
+            stream.advance()
             if not stream.is_complete:
                 raise BlockingIOError
             connection.handshake.use_tls(stream.channel())
@@ -183,50 +186,51 @@ class Handshakes:
         return stream.recv(connection.reader.limit)
 
     def _advance(self, connection: Connection, payload: bytes) -> None:
-        """Take one handshake message."""
+        """Handle one handshake message."""
         if connection.remote is not None:
-            raise ProtocolError("more before it was welcomed")
+            raise ProtocolError("a message after its PROOF and before the WELCOME")
         answer = connection.handshake.receive(payload)
         if isinstance(connection.handshake, AcceptorHandshake):
-            connection.named = connection.handshake.claimed_name
-            if objection := self._allow.objection_to_name(connection.named):
+            connection.claimed_name = connection.handshake.claimed_name
+            if objection := self._allow.objection_to_name(connection.claimed_name):
                 raise Refusal("not_allowed", objection)
         if isinstance(answer, RemoteNode):
             connection.prove(answer)
             if connection.dialed:
-                self._on_met(self._link_with(answer.name), connection)
+                self._on_established(self._link_with(answer.name), connection)
             else:
-                self._settle(connection, answer)
+                self._decide(connection, answer)
         else:
             connection.send_now(answer)
             if isinstance(connection.handshake, AcceptorHandshake):
-                self.listener.strangers.heard(connection)
+                self.listener.strangers.mark_active(connection)
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         if connection.dialed:
             self.dialer.failed(connection, str(refusal), refused=refusal.code != "duplicate")
             return
         assert isinstance(connection.handshake, AcceptorHandshake)
-        connection.named = connection.handshake.claimed_name
+        connection.claimed_name = connection.handshake.claimed_name
         try:
             connection.send_now(refusal_message(refusal.code, str(refusal)))
         except OSError:
-            logger.debug("%r left before it could be refused", connection)
+            logger.debug("%r has closed before the refusal was sent", connection)
         self.listener.drop(connection, "" if refusal.code == "duplicate" else str(refusal))
 
     def _drop(self, connection: Connection, why: str, *, refused: bool = False) -> None:
-        """End a connection whose handshake went wrong, or, if it is in use, its link."""
+        """Close a connection that sent something wrong, in its handshake or just after it."""
         if connection.node:
             self._on_broken(connection, "protocol_error")
         elif connection.dialed:
             self.dialer.failed(connection, why, refused=refused)
         else:
-            # Who gave a name and hung up has most likely lost a race of two dials: no news.
-            hung_up = connection.named and "hung up" in why
+            # A node that gave its name and hung up has usually given up its own dial, because both
+            # nodes dialed at the same time. That is not worth a line in the log.
+            hung_up = connection.claimed_name and "hung up" in why
             self.listener.drop(connection, "" if hung_up else why)
 
-    def _settle(self, connection: Connection, remote: RemoteNode) -> None:
-        """Decide whether to use a proven connection which `remote` has dialed."""
+    def _decide(self, connection: Connection, remote: RemoteNode) -> None:
+        """Decide whether to use an authenticated connection, which `remote` has dialed."""
         link = self._link_with(remote.name)
         dial = self.dialer.dial_of(link)
         current = link.connection
@@ -235,24 +239,25 @@ class Handshakes:
             raise Refusal(
                 "role",
                 f"{remote.name} is the name of a {self.role} for {self._me.name}: give the "
-                f"{remote.role} another",
+                f"{remote.role} another name",
             )
         if current is not None and link.is_guest and not is_guest:
-            pass  # a guest has taken its name
+            pass  # a guest has used this name: the new connection replaces it
         elif current is not None:
             assert current.remote is not None
-            if remote.incarnation in link.replaced:  # a node that was restarted has a new one
+            if remote.incarnation in link.replaced:  # a restarted node has a new incarnation
                 raise Refusal(
                     "name",
-                    f"{self._me.name} is connected with another node that calls itself "
+                    f"{self._me.name} is connected with another node that is also called "
                     f"{remote.name}, at {current.address}: give one of the two another name",
                 )
-            news = (
-                remote.incarnation != current.remote.incarnation  # it was restarted
-                or (not current.dialed and remote.dial > current.remote.dial)  # it dialed anew
-                or (current.dialed and remote.last_link_id == current.remote.link_id)  # lost ours
+            replaces_current = (
+                remote.incarnation != current.remote.incarnation  # the other node was restarted
+                or (not current.dialed and remote.dial > current.remote.dial)  # it dialed again
+                # We dialed the current connection, and the other node has lost it.
+                or (current.dialed and remote.last_link_id == current.remote.link_id)
             )
-            if not news:
+            if not replaces_current:
                 raise Refusal(
                     "duplicate", f"{self._me.name} and {remote.name} are connected already"
                 )
@@ -270,12 +275,12 @@ class Handshakes:
             if connection.closed:
                 return
             connection.send_now(connection.handshake.welcome())
-        except OSError:  # it has hung up
+        except OSError:  # the other node has hung up
             self.listener.drop(connection)
-            self._on_quiet(dial.link)
+            self._on_idle(dial.link)
             return
         self.listener.admit(connection)
-        self._on_met(dial.link, connection)
+        self._on_established(dial.link, connection)
 
     def _unpark(self, dial: Dial) -> None:
         parked, dial.parked = dial.parked, None
@@ -290,7 +295,9 @@ class Handshakes:
                 self.dialer.request(dial.link)
 
     def _on_failed(self, dial: Dial) -> bool:
-        """A dial failed: fall back to the connection that the other node has dialed, if any."""
+        """Our dial failed: use the parked connection instead, if there is one. Returns whether the
+        link has a connection now.
+        """
         if dial.parked is None:
             return False
         self._welcome(dial, dial.parked)

@@ -1,4 +1,4 @@
-"""Incoming: one frame from another node, and how to answer it."""
+"""Incoming: one frame from another node, and how to answer the frame."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ __all__ = ["Incoming", "Source"]
 
 
 class Source(Protocol):
-    """Where a call came from."""
+    """The part of a transport that answers calls."""
 
     def reply(self, connection: Any, call: int, body: Any) -> None: ...
     def decline(self, connection: Any, call: int, kind: int) -> None: ...
@@ -17,7 +17,7 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Incoming:
-    """One frame from another node. `call` is None unless the sender waits for `reply`."""
+    """One frame from another node. `call` is None if the sender does not wait for a reply."""
 
     node: str
     body: Any
@@ -27,13 +27,14 @@ class Incoming:
 
     @property
     def role(self) -> str:
-        """What its sender may ask of this node; a node may ask anything of itself."""
+        """What the sender may ask of this node. A node may ask everything of itself."""
         return MEMBER if self.connection is None else str(self.connection.role)
 
     def reply(self, body: Any) -> None:
-        """Queue the answer; the thread's next `flush` sends it, the bridge thread's by itself.
+        """Queue the answer. The thread's next `flush` sends it; on the bridge thread the end of the
+        round does.
 
-        Dropped if the connection that the call came over is gone. Raises FrameTooLarge.
+        The answer is dropped if the connection of the call is closed. Raises FrameTooLarge.
         """
-        assert self.call is not None, "nobody waits for an answer to a cast"
+        assert self.call is not None, "a cast has no reply"
         self.source.reply(self.connection, self.call, body)

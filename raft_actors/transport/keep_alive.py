@@ -1,4 +1,4 @@
-"""Keep-alive: links on which nothing is heard are pinged, and given up when they stay silent."""
+"""Keep-alive: a link that receives nothing is pinged, and closed if it still receives nothing."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ __all__ = ["KeepAlive"]
 
 
 class KeepAlive:
-    """Looks at all links again and again, as long as one is up. Bridge thread only."""
+    """Checks all links repeatedly, as long as one is connected. Bridge thread only."""
 
     def __init__(
         self,
@@ -28,22 +28,22 @@ class KeepAlive:
         self._runs = False
 
     def start(self) -> None:
-        """Idempotent."""
+        """Start the checks, unless they run already."""
         if not self._runs:
-            self._look()
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._reactor.now
         up = [link for link in tuple(self._links.values()) if link.connection is not None]
         for link in up:
             connection = link.connection
             assert connection is not None
-            if connection.pinged_at > connection.heard_at:
+            if connection.pinged_at > connection.received_at:
                 if now - connection.pinged_at >= self._limits.dead_after_s:
                     self._give_up(link, "net_tick_timeout")
-            elif now - connection.heard_at >= self._limits.ping_after_s:
+            elif now - connection.received_at >= self._limits.ping_after_s:
                 connection.pinged_at = now
                 self._ping(link)
         self._runs = bool(up)
         if up:
-            self._reactor.after(self._limits.ping_after_s / 2, self._look)
+            self._reactor.after(self._limits.ping_after_s / 2, self._check)

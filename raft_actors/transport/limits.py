@@ -1,4 +1,4 @@
-"""BridgeLimits: the bridge's own bounds, which only its tests ever change."""
+"""BridgeLimits: bounds of the bridge that only its tests change."""
 
 from dataclasses import dataclass
 
@@ -10,35 +10,38 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeLimits:
-    """Times in seconds, sizes in bytes. What users may set stands in Config."""
+    """Times in seconds, sizes in bytes. The limits that users may set are in Config."""
 
     handshake_s: float = 5.0
-    """From the first byte of a connection to its welcome; a dial, look-up included, has as long."""
+    """The time for a handshake, from the first byte of a connection to WELCOME; and the time for a
+    dial, which includes the look-up of the address."""
     strangers_max: int = 64
-    """Connections that have not proven themselves; one more drops the oldest."""
+    """Connections that are not authenticated yet; for one more, another one is dropped."""
     parked_s: float = 1.0
-    """How long a peer's dial waits for ours to the same peer before it is taken instead."""
+    """If two nodes dial each other: how long the connection of the other node waits for the end of
+    our dial, before it is used instead."""
     ping_after_s: float = 2.0
-    """A link on which nothing was heard for so long is pinged..."""
+    """A link that has received nothing for so long is pinged."""
     dead_after_s: float = 8.0
-    """... and given up when nothing at all is heard for so long after."""
+    """A link that has received nothing for so long after its ping is closed."""
     redial_min_s: float = 0.05
     redial_max_s: float = 1.0
     refused_redial_s: float = 10.0
-    """A wrong cookie or version does not heal by itself."""
-    quiet_links_max: int = 100
-    """Nodes known and not connected; of one more, the one that is away for longest is forgotten."""
+    """Longer than `redial_max_s`, because a wrong cookie or version stays wrong for a while."""
+    idle_links_max: int = 100
+    """Links without a connection; for one more, the one that is idle for longest is forgotten."""
     port_file_s: float = 5.0
-    """How often a node looks whether its port file is there."""
+    """How often a node checks that its port file exists."""
     mapper_retry_s: float = 5.0
     """How often a node tries to get the mapper port that another process holds."""
     waiting_bytes: int = 1 * MIB
-    """What may wait for a node that is known to be away: by the time it is back, it's stale."""
+    """Frames that may wait for a node that could not be dialed. More would be out of date when the
+    node is back."""
     waiting_s: float = 5.0
-    """How long it may wait."""
+    """How long a frame may wait for such a node."""
     receive_bytes: int = 256 * KIB
-    """Read from one connection in one poll round."""
+    """The most that is read from one connection in one poll round."""
     write_bytes: int = 256 * KIB
-    """Small frames joined into one send."""
+    """The most bytes of small frames that are joined into one send."""
     log_burst: int = 20
-    """Log lines about strangers at once; after that one a second."""
+    """Log lines about strangers at once; after them one line a second."""

@@ -1,7 +1,8 @@
-"""Link: one other node, connected or not: the frames for it, and the calls that wait for answers.
+"""Link: the queue of frames for one other node, and the calls that wait for its answers.
 
-Any thread may send. Only the bridge thread connects and disconnects. When a connection breaks, the
-queued frames are lost and the calls fail, so that nothing is sent twice.
+A link exists with or without a connection. Any thread may send. Only the bridge thread connects and
+disconnects. When a connection breaks, the queued frames are dropped and the open calls fail, so no
+frame is sent twice.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ __all__ = ["Answer", "Link", "fail", "fail_all"]
 logger = logging.getLogger("raft_actors.node")
 
 JOINED_MAX = 4096
-"""How many frames are joined into one payload at most."""
+"""The most frames that are joined into one payload."""
 LIST_HEAD_BYTES = 3
 
 
@@ -61,14 +62,14 @@ class Link:
         self.node = node
         self.call_numbers = itertools.count(1)
         self.calls: dict[int, Answer] = {}
-        self.is_used = False  # this node has sent something to it that was no answer
-        self.is_equal = False  # it had the role of this node once, or is believed to have it
+        self.is_used = False  # this node has sent a frame to the other that was not an answer
+        self.is_equal = False  # the other node had this node's role once, or is expected to have it
 
         # Guarded by the lock.
         self.lock = threading.Lock()
-        self.retired = False  # it accepts nothing more; the next frame for this node makes a link
+        self.retired = False  # the link accepts no frames; the next frame needs a new link
         self.connection: Connection | None = None
-        self.is_guest = False  # in this connection the node has a lesser role than this node
+        self.is_guest = False  # in this connection the other node has a lesser role than this node
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
@@ -78,15 +79,15 @@ class Link:
         self._rest = memoryview(b"")  # the bytes of the last send that the kernel did not take
         self._queued_bytes = 0  # in `_out` and `_rest` while connected; in `_waiting` while not
         self._sending: Connection | None = None  # the connection on which a thread sends now
-        self._blocked = False  # the socket's buffer is full: the bridge thread goes on later
+        self._blocked = False  # the kernel's buffer is full: the bridge thread resumes later
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
         self._unreachable_until = 0.0  # after a failed dial, calls fail at once until this time
         self._why_unreachable = ""
-        self.dial_wanted = False  # the bridge thread will make a connection
-        self.flush_due = False  # the bridge thread will flush, at once or a little later
+        self.dial_wanted = False  # the bridge thread was asked to make a connection
+        self.flush_due = False  # the bridge thread was asked to flush, at once or a little later
 
         # Used by the bridge thread only.
-        self.replaced: deque[bytes] = deque(maxlen=8)  # incarnations that a later one has replaced
+        self.replaced: deque[bytes] = deque(maxlen=8)  # earlier incarnations of the other node
 
     def __repr__(self) -> str:
         return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"
@@ -99,14 +100,16 @@ class Link:
         *,
         over: Connection | None = None,
     ) -> bool | None:
-        """Queue one frame. Returns False when there's no room, or for a call no hope; None, and
-        nothing is done, when this link is retired.
+        """Queue one frame. Without a connection the frame waits.
 
-        While there's no connection frames wait, and the oldest make room for the newest.
-        `answer` is for `call`, and fails when False is returned. What is to go over one
-        connection only is dropped, and counts as sent, when that is no longer in use.
+        call, answer  the number of a call, and the future for its answer
+        over          send over this connection only: if it is not in use any more, the frame is
+                      dropped, and True is returned
 
-        Raises FrameTooLarge.
+        Returns True for a queued frame. Returns False if the frame is dropped, because the queue of
+        the connection is full, or because it is a call and the node can't be reached; `answer` then
+        raises NoConnection. Returns None, and does nothing, if this link is retired. If the queue
+        without a connection is full, the oldest frames are dropped. Raises FrameTooLarge.
         """
         dropped: list[Answer] = []
         with self.lock:
@@ -136,11 +139,13 @@ class Link:
         return not refusal
 
     def flush(self) -> bool:
-        """Hand what is queued to the kernel, without blocking. One thread at a time does it, and
-        what others queue meanwhile it takes along.
+        """Hand the queued frames to the kernel, without blocking.
 
-        Returns True when the kernel just got full: the bridge thread must call `resume` once it
-        has room.
+        One thread at a time does this. It also sends the frames that other threads queue meanwhile,
+        so a call in another thread returns at once.
+
+        Returns True if the kernel's buffer has just become full. Then the bridge thread must call
+        `resume` when the socket is writable again.
         """
         used: Connection | None = None
         try:
@@ -152,7 +157,7 @@ class Link:
             while rest:
                 try:
                     sent = used.stream.send(rest)
-                except OSError:  # it is full; or broken, and the bridge thread sees that too
+                except OSError:  # full; or broken, which the bridge thread notices as well
                     sent = 0
                 with self.lock:
                     if used is not self.connection:
@@ -170,23 +175,23 @@ class Link:
                 self._break(used)
             raise
         used.close()
-        return self.flush()  # over the connection that has come in its place, if one has
+        return self.flush()  # over the connection that has replaced `used`, if there is one
 
     def holds_frames(self) -> bool:
-        """Tell whether frames wait for a flush; about, for others go on."""
+        """Return whether frames wait for a flush. Other threads may change this at any time."""
         return bool(self._out)
 
     def resume(self) -> bool:
-        """As `flush`, after the kernel was full."""
+        """As `flush`, after the kernel's buffer was full."""
         with self.lock:
             self._blocked = False
         return self.flush()
 
     def up(self, connection: Connection, frame_bytes_max: int, *, is_guest: bool = False) -> bool:
-        """Use `connection` from now on; what has waited goes first.
+        """Use `connection` from now on. The frames that have waited are sent first.
 
-        Returns False, and does nothing, for a guest's where something for a node of this one's role
-        may wait.
+        Returns False, and does nothing, for the connection of a guest if the waiting frames may be
+        for a node of this node's role.
         """
         too_large: list[Answer | None] = []
         with self.lock:
@@ -206,11 +211,17 @@ class Link:
             self._waiting.clear()
         for answer in too_large:
             if answer is not None:
-                fail(answer, FrameTooLarge(f"{self.node} takes less in one message"))
+                fail(
+                    answer,
+                    FrameTooLarge(
+                        f"the call is larger than the {frame_bytes_max} bytes that {self.node} "
+                        "accepts (Config.frame_bytes_max)"
+                    ),
+                )
         return True
 
     def down(self, reason: str) -> Connection | None:
-        """Stop using the connection, which is returned, and fail the calls."""
+        """Stop using the connection, fail the open calls, and return the connection."""
         with self.lock:
             connection, self.connection = self.connection, None
             self.is_guest = False
@@ -220,7 +231,8 @@ class Link:
             self._queued_bytes = 0
             self._blocked = False
             self.dial_wanted = False
-            # Else who is sending closes it, so that nobody writes into a reused descriptor.
+            # A thread that is sending closes the connection itself after its send. Closed here, the
+            # descriptor could be reused, and the thread would write into another connection.
             if connection is not None and self._sending is not connection:
                 connection.close()
             calls = self._take_calls()
@@ -228,7 +240,7 @@ class Link:
         return connection
 
     def unreachable(self, until: float, why: str) -> bool:
-        """Note that a dial failed. Fails the calls; returns whether anything still waits."""
+        """Note that a dial failed: fail the calls, and return whether frames still wait."""
         stale = time.monotonic() - self._limits.waiting_s
         with self.lock:
             self._unreachable_until = until
@@ -245,16 +257,19 @@ class Link:
         return waits
 
     def drop_queue(self) -> None:
-        """Drop what waits, and its calls."""
+        """Drop the waiting frames, and fail the calls."""
         with self.lock:
             self._waiting.clear()
             self._queued_bytes = 0
             self.dial_wanted = False
-            calls = self._take_calls()  # in one go with their frames: else one may be sent later
+            # Under the same lock as the frames: the frame of a failed call must not be sent later.
+            calls = self._take_calls()
         fail_all(calls, f"{self.node} was disconnected", was_sent=False)
 
     def retire(self) -> bool:
-        """Take nothing more, if nothing is under way. Returns whether that is so. Bridge thread."""
+        """Accept no more frames, if the link has neither connection nor frames nor calls. Returns
+        whether the link is retired. Bridge thread only.
+        """
         with self.lock:
             self.retired = not (self.connection or self._waiting or self.calls)
             return self.retired
@@ -270,12 +285,12 @@ class Link:
         is_unreachable = now < self._unreachable_until
         if call and is_unreachable:
             return self._why_unreachable
-        room = self._queue_bytes_max
+        bytes_max = self._queue_bytes_max
         if is_unreachable:
-            room = min(room, self._limits.waiting_bytes)
+            bytes_max = min(bytes_max, self._limits.waiting_bytes)
         self._waiting.append((since or now, call, payload))
         self._queued_bytes += len(payload)
-        while self._queued_bytes > room and len(self._waiting) > 1:
+        while self._queued_bytes > bytes_max and len(self._waiting) > 1:
             _, oldest_call, oldest = self._waiting.popleft()
             self._queued_bytes -= len(oldest)
             answer = self.calls.pop(oldest_call, None)
@@ -284,8 +299,8 @@ class Link:
         return ""
 
     def _next(self, used: Connection) -> memoryview:
-        """Return what is to be handed to the kernel next over `used`, the connection; while there's
-        something, a thread is at it. With the lock held.
+        """Return the bytes that the kernel gets next over the connection `used`. If there are any,
+        mark the connection as being sent on by this thread. Call with the lock held.
         """
         if not self._rest and self._out:
             payload = self._join()
@@ -295,8 +310,8 @@ class Link:
         return self._rest
 
     def _break(self, used: Connection) -> None:
-        """Give up a connection in the middle of a send, for Ctrl-C say: nobody knows how much has
-        left. The bridge thread finds it broken, and dials again.
+        """Give up a connection after a send that was interrupted, by Ctrl-C for example: it is not
+        known how much was sent. The bridge thread finds the connection broken, and dials again.
         """
         with contextlib.suppress(OSError):
             used.socket.shutdown(socket.SHUT_RDWR)
@@ -307,24 +322,24 @@ class Link:
                 used.close()
 
     def _join(self) -> bytes:
-        """Take what goes next, as one payload: small frames together."""
+        """Take the next frames off the queue, and join them into one payload."""
         out = self._out
-        room = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
-        if len(out) > 1 and self._queued_bytes <= room and len(out) <= JOINED_MAX:
+        bytes_left = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
+        if len(out) > 1 and self._queued_bytes <= bytes_left and len(out) <= JOINED_MAX:
             frames = list(out)
             out.clear()
         else:
             frames = [out.popleft()]
-            room -= len(frames[0])
-            while out and len(out[0]) <= room and len(frames) < JOINED_MAX:
-                room -= len(out[0])
+            bytes_left -= len(frames[0])
+            while out and len(out[0]) <= bytes_left and len(frames) < JOINED_MAX:
+                bytes_left -= len(out[0])
                 frames.append(out.popleft())
         is_joined = len(frames) > 1
         self._queued_bytes += HEADER_BYTES + TAG_BYTES + LIST_HEAD_BYTES * is_joined
         return join_frames(frames) if is_joined else frames[0]
 
     def _take_calls(self) -> dict[int, Answer]:
-        """Return the open calls, which are to fail. With the lock held."""
+        """Remove and return the open calls; the caller fails them. Call with the lock held."""
         calls, self.calls = self.calls, {}
         return calls
 
@@ -335,7 +350,7 @@ def fail_all(calls: dict[int, Answer], why: str, *, was_sent: bool) -> None:
 
 
 def fail(answer: Answer, error: Exception) -> None:
-    """Raise `error` where the answer is awaited. One callback that raises harms no other."""
+    """Make `error` the result of `answer`. An exception of its callback is only logged."""
     try:
         answer.set_exception(error)
     except Exception:

@@ -1,9 +1,9 @@
 """Listener: the listening socket, and its *strangers*: connections that are not authenticated yet.
 
-Strangers are bounded in number (`strangers_max`; one more drops another, see `ExpiringSet`), in
-time (`handshake_s`) and in memory (one handshake message). Each dropped one is logged; of a flood
-one is logged each second, with the number of the others. The messages of present strangers are read
-before new connections are accepted.
+Strangers are bounded in number (`strangers_max`; for one more another is dropped, see
+`ExpiringSet`), in time (`handshake_s`) and in memory (one handshake message). Each dropped stranger
+is logged; in a flood one line is logged each second, with the number of the others. Messages of
+strangers are read before new connections are accepted.
 """
 
 import logging
@@ -27,24 +27,24 @@ PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
 
 
 class LogLimit:
-    """Lets `burst` lines through at once and then one a second, and counts the rest."""
+    """Logs `burst` lines at once and then one line a second, and counts the lines it leaves out."""
 
     def __init__(self, burst: int) -> None:
         self._burst = float(burst)
         self._left = float(burst)
         self._at = 0.0
-        self._unsaid = 0
+        self._left_out = 0
 
     def warn(self, now: float, text: str) -> bool:
-        """Log the line, if there is room for it. Returns whether there was."""
+        """Log the line if the limit allows it. Returns whether it was logged."""
         self._left = min(self._burst, self._left + now - self._at)
         self._at = now
         if self._left < 1:
-            self._unsaid += 1
+            self._left_out += 1
             return False
         self._left -= 1
-        more = f" (and {self._unsaid} others before it)" if self._unsaid else ""
-        self._unsaid = 0
+        more = f" (and {self._left_out} others before it)" if self._left_out else ""
+        self._left_out = 0
         logger.warning("%s%s", text, more)
         return True
 
@@ -57,14 +57,14 @@ class Listener:
         reactor: Reactor,
         limits: BridgeLimits,
         listener: socket.socket,
-        greet: Callable[[socket.socket, Endpoint], Connection],
-        hear: Callable[[Connection], None],
+        make_connection: Callable[[socket.socket, Endpoint], Connection],
+        read: Callable[[Connection], None],
     ) -> None:
-        """`greet` makes the connection of a stranger, and `hear` reads from it."""
+        """`make_connection` makes the Connection of an accepted socket; `read` reads from it."""
         self._reactor = reactor
         self._socket = listener
-        self._greet = greet
-        self._hear = hear
+        self._make_connection = make_connection
+        self._read = read
         self.strangers: ExpiringSet[Connection] = ExpiringSet(
             reactor, self.drop, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
@@ -80,23 +80,24 @@ class Listener:
             self.drop(stranger)
 
     def admit(self, connection: Connection) -> None:
-        """Forget that `connection` was a stranger."""
+        """The connection is authenticated: it is no stranger any more."""
         self.strangers.remove(connection)
 
     def drop(self, connection: Connection, why: str = "") -> None:
-        """Close the connection of a stranger; `why` is for the log."""
+        """Close the connection of a stranger, and log `why`, unless it is empty."""
         if connection.closed:
             return
         if why:
-            who = connection.named or "the stranger"
-            if self.log.warn(self._reactor.now, f"dropped {who} at {connection.address}: {why}"):
-                audit("refused", node=connection.named, at_address=connection.address, why=why)
+            claimed = connection.claimed_name
+            text = f"dropped {claimed or 'the stranger'} at {connection.address}: {why}"
+            if self.log.warn(self._reactor.now, text):
+                audit("refused", node=claimed, at_address=connection.address, why=why)
         self.strangers.remove(connection)
         self._reactor.unwatch(connection.socket)
         connection.close()
 
     def _on_listener(self, _events: int) -> None:
-        self._reactor.post(self._accept)  # after all that is read in this round
+        self._reactor.post(self._accept)  # posted work runs after this round has read its sockets
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_MAX if self._socket.fileno() >= 0 else 0):
@@ -108,12 +109,12 @@ class Listener:
                 self._pause(error)
                 return
             prepare(sock)
-            stranger = self._greet(sock, Endpoint.of(address))
+            stranger = self._make_connection(sock, Endpoint.of(address))
             self.strangers.add(stranger, address[0])
-            self._hear(stranger)  # most have sent their first message by now
+            self._read(stranger)  # most dialers have sent their first message by now
 
     def _pause(self, error: OSError) -> None:
-        self.log.warn(self._reactor.now, f"can't take a connection in: {error}")
+        self.log.warn(self._reactor.now, f"can't accept a connection: {error}")
         self._reactor.unwatch(self._socket)
         self._reactor.after(PAUSE_S, self._resume)
 

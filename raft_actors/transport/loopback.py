@@ -1,4 +1,4 @@
-"""Loopback: frames of a node to itself. They are packed and unpacked as if they had travelled."""
+"""Loopback: frames of a node to itself. They are packed and unpacked like frames between nodes."""
 
 import itertools
 from collections.abc import Callable
@@ -18,12 +18,12 @@ class Loopback:
     """The open calls of a node to itself."""
 
     def __init__(
-        self, me: Identity, reactor: Reactor, take: Callable[[Incoming, int], None]
+        self, me: Identity, reactor: Reactor, on_frame: Callable[[Incoming, int], None]
     ) -> None:
         self._node = me.name
         self._frame_bytes_max = me.frame_bytes_max
         self._reactor = reactor
-        self._take = take
+        self._on_frame = on_frame
         self.calls: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
         self._closed = False
@@ -37,7 +37,7 @@ class Loopback:
         return answer
 
     def send(self, payload: bytes) -> None:
-        """Have the bridge thread take in a frame. From any thread. Raises FrameTooLarge."""
+        """Let the bridge thread receive a frame. From any thread. Raises FrameTooLarge."""
         if len(payload) > self._frame_bytes_max:
             raise FrameTooLarge(
                 f"a message of {len(payload)} bytes is over Config.frame_bytes_max "
@@ -52,7 +52,7 @@ class Loopback:
             if call is not None:
                 self.reply(None, call, None)
         else:
-            self._take(Incoming(self._node, frame[1], call, None, self), frame[0])
+            self._on_frame(Incoming(self._node, frame[1], call, None, self), frame[0])
 
     def reply(self, _connection: None, call: int, body: Any) -> None:
         answer = self.calls.pop(call, None)
@@ -62,10 +62,12 @@ class Loopback:
     def decline(self, _connection: None, call: int, kind: int) -> None:
         answer = self.calls.pop(call, None)
         if answer is not None:
-            answer.set_exception(NoProcess(f"nobody on {self._node} handles frames of kind {kind}"))
+            answer.set_exception(
+                NoProcess(f"{self._node} has no handler for frames of kind {kind!r}")
+            )
 
     def close(self) -> None:
-        self._closed = True  # first: who opens a call meanwhile fails it
+        self._closed = True  # first, so that a thread that opens a call meanwhile fails its call
         for call in tuple(self.calls):
             self._fail(call)
 

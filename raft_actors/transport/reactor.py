@@ -25,8 +25,8 @@ WRITE = selectors.EVENT_WRITE
 OnReady = Callable[[int], None]
 
 AWAY_S_MAX = 0.02
-"""How long a driving thread may be away before the keeper takes over: longer than a normal disk
-sync, and too short for a peer or a person to notice.
+"""How long the driving thread may be away before the keeper takes over, in seconds: longer than a
+normal disk sync, and short against an election timeout.
 """
 NOT_YET, DRIVING = -math.inf, math.inf
 """Values of `_away_since` that are no time. NOT_YET: no thread has run the rounds yet. DRIVING: a
@@ -52,14 +52,15 @@ class Reactor:
     In each round: the callbacks of ready sockets, then what was posted, then the timers that are
     due, then `after_round`. A callback that raises is logged, and the round goes on.
 
-    Its own daemon thread, the keeper, runs the rounds, unless another thread that would otherwise
-    only wait does so by `run_rounds_until`: then nothing is handed from thread to thread. When that
-    thread has been away for `AWAY_S_MAX`, the keeper takes over, until it is back.
+    The rounds run on the reactor's own daemon thread, the keeper. Instead, a thread that would
+    otherwise only wait may run them by `run_rounds_until`; it is called the driver. Then a received
+    message need not be handed from the keeper to the driver. If the driver has been away for
+    `AWAY_S_MAX`, the keeper runs the rounds until the driver is back.
     """
 
     def __init__(self, name: str, after_round: Callable[[], None]) -> None:
         self.now = time.monotonic()
-        """When this round began, in seconds of time.monotonic()."""
+        """The time at which this round began, in seconds of time.monotonic()."""
         self._after_round = after_round
         self._posted: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, ReactorTimer]] = []
@@ -72,18 +73,16 @@ class Reactor:
         self._waker.setblocking(False)
         self.watch(self._alarm, READ, self._on_alarm)
         self._role_lock = threading.Lock()  # held by the thread that runs the rounds
-        self._driver: int | None = None  # the ident of this thread
-        self._wanted = False  # another thread wants to run the rounds, so the keeper stops
-        self._away_since = (
-            NOT_YET  # when a thread last left `run_rounds_until`, or the keeper let go
-        )
-        self._keeper_waits = False  # without a time limit, for `_keeper_wakeup`
+        self._driver: int | None = None  # the ident of the thread that runs the rounds
+        self._wanted = False  # a thread waits in `run_rounds_until`: the keeper gives up its role
+        self._away_since = NOT_YET  # when the last thread stopped running the rounds
+        self._keeper_waits = False  # the keeper waits for `_keeper_wakeup`, without a time limit
         self._keeper_wakeup: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the keeper. Raises RuntimeError when the system has no thread left; `stop` closes
-        everything then too.
+        """Start the keeper. Raises RuntimeError if the system has no thread left. `stop` closes
+        everything in that case, too.
         """
         start_thread(self._thread)
 
@@ -96,7 +95,7 @@ class Reactor:
             self._stopping = True
             last_work()
 
-        if self._thread.ident is None:  # not started yet: it finds that it is to end
+        if self._thread.ident is None:  # not started yet: if it starts now, it ends at once
             self._stopping = True
             self.wake()
             with self._role_lock:
@@ -108,9 +107,9 @@ class Reactor:
             self._thread.join(timeout_s)
 
     def forget(self) -> None:
-        """In a forked child: close its copies of the watched sockets. Open copies would keep
-        connections and ports in use when the parent has ended. The sockets are not unwatched,
-        because the parent would lose its watches too.
+        """In a forked child: close the child's copies of the watched sockets. Open copies would
+        keep connections and ports in use after the parent has ended. The sockets are not unwatched:
+        parent and child share one epoll object, so the parent would lose its watches.
         """
         for key in tuple((self._selector.get_map() or {}).values()):
             key.fileobj.close()  # type: ignore[union-attr]
@@ -121,32 +120,32 @@ class Reactor:
         return self._driver == threading.get_ident()
 
     def post(self, work: Callable[[], None]) -> None:
-        """Have `work` run on the reactor's thread soon."""
+        """Run `work` in the next round, on the thread that runs the rounds. From any thread."""
         self._posted.append(work)
         self.wake()
 
     def wake(self) -> None:
-        """Wake the thread that runs the rounds, if it sleeps. Any thread may call it."""
+        """Wake the thread that runs the rounds, if it sleeps. From any thread."""
         if not self._woken and self._driver != threading.get_ident():
             try:
                 self._woken = True
                 self._waker.send(b"\0")
             except OSError:
-                pass  # full: it wakes anyway; closed: it has ended
-            except BaseException:  # Ctrl-C: nobody else may take it for woken
+                pass  # full: the thread wakes anyway; closed: the thread has ended
+            except BaseException:  # Ctrl-C: with the flag set no later `wake` would send a byte
                 self._woken = False
                 raise
 
     def wake_driver(self) -> None:
-        """As `wake`, but only for a thread in `run_rounds_until`."""
+        """As `wake`, but only for a thread in `run_rounds_until`, not for the keeper."""
         if self._away_since == DRIVING:
             self.wake()
 
     def run_rounds_until(self, until: Callable[[], bool]) -> None:
-        """Run rounds on this thread until `until()` is true, instead of waiting for it idly.
+        """Run rounds on this thread until `until()` is true.
 
-        Only one thread may call it, the same each time. A thread that makes `until` true calls
-        `wake_driver` afterwards. Returns at once when the reactor has been stopped.
+        Only one thread may call this method, the same each time. A thread that makes `until()` true
+        must call `wake_driver` afterwards. Returns at once if the reactor was stopped.
         """
         if self._stopping:
             return
@@ -182,27 +181,28 @@ class Reactor:
             self._selector.modify(sock, events, on_ready)
 
     def unwatch(self, sock: socket.socket) -> None:
-        """Forget `sock`. To be called before it is closed; harmless when it isn't watched."""
+        """Stop watching `sock`. Call this before `sock` is closed; it may be unwatched already."""
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(sock)
 
     def _keep(self) -> None:
-        """What the keeper does: run the rounds while no other thread does."""
+        """The keeper's main loop: run the rounds while no other thread does."""
         while not self._stopping:
             away_s = time.monotonic() - self._away_since
-            if away_s >= AWAY_S_MAX:  # too long, or there was none: do its work
+            if away_s >= AWAY_S_MAX:  # the driver is away for too long, or there was none yet
                 with self._role_lock:
                     self._driver = threading.get_ident()
                     while not (self._stopping or self._wanted):
                         self._round()
                     self._driver = None
                     self._away_since = time.monotonic()
-            elif away_s > 0:  # not for long: it may come back
+            elif away_s > 0:  # the driver has left a short time ago, and may come back
                 with contextlib.suppress(Empty):
                     self._keeper_wakeup.get(timeout=AWAY_S_MAX - away_s)
-            else:  # it is at it
+            else:  # the driver runs the rounds
                 self._keeper_waits = True
-                if self._away_since == DRIVING:  # still: who left before did not see that we wait
+                # Check again: a driver that left before `_keeper_waits` was set wakes nobody.
+                if self._away_since == DRIVING:
                     self._keeper_wakeup.get()
                 self._keeper_waits = False
         with self._role_lock:
@@ -235,10 +235,10 @@ class Reactor:
 
     def _on_alarm(self, _events: int) -> None:
         """Empty the socket, and then clear the flag. A thread that calls `wake` in between sends no
-        byte, and this round does its work.
+        byte, and does not need one: the work that it has posted runs in this round.
 
-        In the other order, the byte of such a thread would be read here while the flag is set, and
-        no later `wake` would send a byte.
+        In the other order, the byte of such a thread would be read here and leave the flag set.
+        Then no later `wake` would send a byte.
         """
         with contextlib.suppress(BlockingIOError):
             self._alarm.recv(64)

@@ -1,4 +1,4 @@
-"""Sockets: made ready for the reactor. None of them blocks."""
+"""Sockets: made and set up for the reactor. None of them blocks."""
 
 import socket
 from typing import Any
@@ -14,13 +14,13 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a non-blocking listener, at the first address of `host` that can be listened at.
+    """Return a non-blocking listening socket, at the first address of `host` where it can be made.
 
-    An IPv6 address may stand in brackets. Raises OSError when the port is taken, or nobody knows
-    the host; ValueError and TypeError.
+    An IPv6 address may be in brackets. Raises OSError if the port is in use or the host is unknown,
+    and ValueError and TypeError.
     """
     if not isinstance(host, str):
-        raise TypeError(f"a host is an address or a name, '127.0.0.1' say, not {host!r}")
+        raise TypeError(f"a host is an address or a name, like '127.0.0.1', not {host!r}")
     if not isinstance(port, int) or not 0 <= port <= PORT_MAX:
         raise ValueError(f"a port is a number from 0 to {PORT_MAX}, not {port!r}")
     if host.startswith("[") and host.endswith("]"):
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     except UnicodeError:
         raise ValueError(
-            f"{host!r} is no host name: between its dots are 1 to 63 letters"
+            f"{host!r} is no host name: each part between its dots has 1 to 63 characters"
         ) from None
     problems = []
     for family, *_, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
@@ -48,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
 def listen_at(family: int, address: Any) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Without it a port stays taken for a minute after its last connection was closed.
+        # Without this option a port stays in use for a minute after its last connection closed.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)

@@ -1,7 +1,8 @@
-"""TlsStream: a socket whose bytes travel encrypted, to be used like a socket that does not block.
+"""TlsStream: an encrypted connection that is used like a non-blocking socket.
 
-TLS itself touches no socket: what it wants to send and what has come in lie in memory
-(`MemoryBIO`). So the threads that send and receive without TLS do it with TLS, and wait for nobody.
+The TLS object does not use the socket. It reads received bytes from memory, and writes the bytes to
+send into memory (`MemoryBIO`). So the same threads send and receive with TLS as without it, and
+never block.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from socket import SHUT_RDWR, socket
 from typing import Any
 
-from raft_actors.transport.tls_errors import TlsFailed, in_words
+from raft_actors.transport.tls_errors import TlsFailed, tls_error_text
 from raft_actors.wire.tls_channel import TlsChannel
 
 __all__ = [
@@ -28,12 +29,12 @@ __all__ = [
 
 RECORD_BYTES_MAX = 5 + 16_384 + 256  # RFC 8446, 5.2
 WRITE_BYTES = 256 * 1024
-"""Encrypted in one go: what the kernel does not take of it waits in memory."""
+"""The most bytes that are encrypted at once. What the kernel does not accept waits in memory."""
 ALERT, HANDSHAKE = b"\x15", b"\x16"  # the first byte of a record, RFC 8446, 5.1
 
 
 class NotTls(Exception):
-    """The other end does not speak TLS; `data` is what it said."""
+    """The other end does not use TLS; `data` is what it sent."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__("no TLS")
@@ -42,12 +43,14 @@ class NotTls(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TlsContexts:
-    """What new connections are made with.
+    """The TLS settings and certificates for new connections.
 
-    dial, accept    the two sides
-    dial_print      of the certificate that a dialer shows (`fingerprint`), empty if it shows none
-    accept_print    of the one that an acceptor shows
-    authorities     who signs certificates, in words; "" where the cookie alone says who is there
+    dial, accept    the contexts for dialed and for accepted connections
+    dial_print      `fingerprint` of the certificate that this node shows as the dialer; empty if
+                    it shows none
+    accept_print    `fingerprint` of the certificate that this node shows as the acceptor
+    authorities     the authorities that sign certificates, as a text; "" if no authority signs
+                    them (`tls="auto"`): then the cookie alone proves the other node
     """
 
     dial: ssl.SSLContext
@@ -58,30 +61,30 @@ class TlsContexts:
 
 
 def fingerprint(certificate: bytes | None) -> bytes:
-    """Return the SHA-256 of a certificate (DER); of none, nothing."""
+    """Return the SHA-256 of a certificate (DER); b"" if there is none."""
     return hashlib.sha256(certificate).digest() if certificate else b""
 
 
 def names_in(tls: ssl.SSLObject) -> tuple[tuple[str, str], ...]:
-    """Return the subjectAltName of the other end's certificate, which was verified."""
+    """Return the subjectAltName of the other end's verified certificate."""
     found: Any = tls.getpeercert() or {}
     return tuple(found.get("subjectAltName", ()))
 
 
 def looks_like_tls(data: bytes) -> bool:
-    """Say whether these first bytes of a connection begin a record of TLS; no message of our own
-    handshake, which are short, begins with such a byte.
+    """Return whether these first bytes of a connection begin a TLS record. A message of our own
+    handshake begins with 0, because it is short and begins with its length.
     """
     return data[:1] in {ALERT, HANDSHAKE}
 
 
 class TlsStreams:
-    """Makes the streams of one node. Bridge thread only."""
+    """Makes the TLS streams of one node. Bridge thread only."""
 
     def __init__(self, current: Callable[[], TlsContexts], receive_bytes: int) -> None:
-        """`current` returns what new connections are made with, which may change."""
+        """`current` returns the contexts for new connections; they may change while a node runs."""
         self._current = current
-        # What is read at once, a rest of before included, then fits `receive_bytes` decrypted.
+        # One record may be left from the read before: both together must fit into `receive_bytes`.
         self._scratch = memoryview(bytearray(receive_bytes - RECORD_BYTES_MAX))
 
     def dialed(self, sock: socket) -> "TlsStream":
@@ -92,15 +95,15 @@ class TlsStreams:
 
 
 class TlsStream:
-    """One encrypted connection. One thread at a time sends; the bridge thread does all else.
+    """One encrypted connection. One thread at a time sends; the bridge thread does everything else.
 
-    The two use the same state of TLS, which is not made for that: hence the lock. It is never held
-    where a thread could wait.
+    The sending thread and the bridge thread share one TLS object, which is not safe for threads. So
+    there is a lock. It is never held while a thread could block.
     """
 
     __slots__ = (
-        "_accepts", "_contexts", "_ended", "_incoming", "_is_new", "_lock", "_outgoing", "_owed",
-        "_scratch", "_socket", "_tls", "_unsent", "is_complete",
+        "_accepts", "_contexts", "_ended", "_incoming", "_is_new", "_lock", "_outgoing",
+        "_scratch", "_send_pending", "_socket", "_tls", "_unsent", "is_complete",
     )  # fmt: skip
 
     def __init__(
@@ -114,12 +117,12 @@ class TlsStream:
         context = contexts.accept if accepts else contexts.dial
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=accepts)
         self._lock = threading.Lock()
-        self._unsent = memoryview(b"")  # encrypted, and not taken by the kernel yet
-        self._owed = 0  # bytes of the last `send` that are in `_unsent`
-        self._is_new = True  # nothing has come in yet
-        self._ended = False  # the other end sends nothing more
+        self._unsent = memoryview(b"")  # encrypted bytes that the kernel has not accepted yet
+        self._send_pending = 0  # bytes of the last `send` that are encrypted in `_unsent`
+        self._is_new = True  # nothing was received yet
+        self._ended = False  # the other end has sent its last byte
         self.is_complete = False
-        """Whether the handshake of TLS is done."""
+        """Whether the TLS handshake is complete."""
 
     @property
     def is_behind(self) -> bool:
@@ -129,13 +132,13 @@ class TlsStream:
     # The handshake.
 
     def begin(self) -> None:
-        """Say the dialer's first message."""
-        self._shake_hands()
+        """Send the dialer's first message."""
+        self._do_handshake()
 
-    def go_on(self) -> None:
-        """Take in what has come, and answer it, until `is_complete`.
+    def advance(self) -> None:
+        """Receive a part of the handshake, and answer it. Call again until `is_complete`.
 
-        Raises NotTls, TlsFailed, OSError: BlockingIOError when nothing has come.
+        Raises NotTls, TlsFailed, OSError: BlockingIOError if nothing was received.
         """
         if self._unsent:
             self._push()
@@ -146,64 +149,69 @@ class TlsStream:
             raise NotTls(data)
         self._is_new = False
         self._incoming.write(data)
-        self._shake_hands()
+        self._do_handshake()
 
-    def _shake_hands(self) -> None:
+    def _do_handshake(self) -> None:
         try:
             self._tls.do_handshake()
             self.is_complete = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._answer()  # with an alert
+            self._push_own()  # an alert
             raise self._failed(error) from None
         self._take_output()
         self._push()
 
     def channel(self) -> TlsChannel:
-        """Return what the handshake of the cookie is to cover, once this one is complete."""
+        """Return the certificates that the cookie's handshake must cover. Call this only after the
+        TLS handshake is complete.
+        """
         theirs = fingerprint(self._tls.getpeercert(binary_form=True))
         names = names_in(self._tls) if self._contexts.authorities else None
         if self._accepts:
             return TlsChannel(theirs, self._contexts.accept_print, names)
         return TlsChannel(self._contexts.dial_print, theirs, names)
 
-    # As of a socket.
+    # The methods of a socket.
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of `data`, and return how much.
+        """Send a first part of `data`, and return its size in bytes.
 
-        After BlockingIOError the next call must begin with the same bytes: they are encrypted, and
-        partly sent.
+        After BlockingIOError the next call must begin with the same bytes, because they are already
+        encrypted and partly sent.
         """
         with self._lock:
-            if not self._owed:
-                self._owed = self._encrypt(memoryview(data)[:WRITE_BYTES])
+            if not self._send_pending:
+                self._send_pending = self._encrypt(memoryview(data)[:WRITE_BYTES])
                 self._take_output()
             if not self._push():
                 raise BlockingIOError
-            sent, self._owed = self._owed, 0
+            sent, self._send_pending = self._send_pending, 0
             return sent
 
     def recv(self, _size: int) -> bytes:
-        """Return all that is there, which is little before a connection has proven itself; b"" at
-        the end. Raises BlockingIOError when nothing is there, and TlsFailed.
+        """Return what was received, two records at most; b"" at the end. It is used only during the
+        handshake, whose messages are small. Raises BlockingIOError if nothing was received, and
+        TlsFailed.
         """
         data = bytearray(RECORD_BYTES_MAX * 2)
         return bytes(data[: self._receive(memoryview(data), self._scratch[:RECORD_BYTES_MAX])])
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Read into `buffer`, and return how much; 0 at the end.
+        """Read into `buffer`, and return the number of bytes; 0 at the end.
 
-        Raises BlockingIOError when nothing is there, or not the whole of a record, and TlsFailed.
+        Raises BlockingIOError if no whole record was received, and TlsFailed.
         """
         return self._receive(buffer, self._scratch)
 
     def close(self) -> None:
-        """Say that nothing more is sent, if that can be said without waiting, and close."""
+        """Close the socket. If it can be done without waiting, tell the other end before (a TLS
+        close_notify).
+        """
         with self._lock, contextlib.suppress(OSError, ValueError):
             if self.is_complete and not self._unsent:
-                with contextlib.suppress(ssl.SSLError):  # it would wait for the other end's word
+                with contextlib.suppress(ssl.SSLError):  # it wants the other end's close_notify
                     self._tls.unwrap()
                 self._take_output()
                 self._push()
@@ -217,14 +225,14 @@ class TlsStream:
                 start += self._tls.write(data[start:])
         except ssl.SSLError as error:
             self._socket.shutdown(SHUT_RDWR)  # the bridge thread finds the connection broken
-            raise ConnectionError(in_words(error, self._contexts.authorities)) from None
+            raise ConnectionError(tls_error_text(error, self._contexts.authorities)) from None
         return start
 
     def _take_output(self) -> None:
         self._unsent = memoryview(bytes(self._unsent) + self._outgoing.read())
 
     def _push(self) -> bool:
-        """Hand encrypted bytes to the kernel. Returns whether all are gone."""
+        """Hand encrypted bytes to the kernel. Returns whether it has accepted all of them."""
         while self._unsent:
             try:
                 sent = self._socket.send(self._unsent)
@@ -236,7 +244,7 @@ class TlsStream:
     def _receive(self, buffer: memoryview, scratch: memoryview) -> int:
         if self._ended:
             return 0
-        if not self._incoming.pending:  # else something came right behind the handshake
+        if not self._incoming.pending:  # the last read may have received more than the handshake
             count = self._socket.recv_into(scratch)
             if not count:
                 return 0
@@ -247,14 +255,14 @@ class TlsStream:
             except ssl.SSLError as error:
                 raise self._failed(error) from None
             finally:
-                self._answer()
+                self._push_own()
         if not filled and not self._ended:
             raise BlockingIOError
         return filled
 
     def _decrypt(self, buffer: memoryview) -> int:
         filled = 0
-        with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record is to come
+        with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record was not received yet
             while filled < len(buffer) and (self._incoming.pending or self._tls.pending()):
                 count = self._read(buffer[filled:])
                 if not count:
@@ -265,19 +273,19 @@ class TlsStream:
         return filled
 
     def _read(self, buffer: memoryview) -> int:
-        """Decrypt some bytes into `buffer`; 0 says that the other end sends no more."""
+        """Decrypt bytes into `buffer`, and return their number; 0 if the other end has closed."""
         try:
             count: Any = self._tls.read(len(buffer), buffer)
-        except ssl.SSLZeroReturnError:  # close_notify, where this end has sent its own before
+        except ssl.SSLZeroReturnError:  # close_notify, after this end has sent its own
             return 0
         return int(count)
 
-    def _answer(self) -> None:
-        """Send what TLS itself has to say; where other bytes wait, behind them."""
+    def _push_own(self) -> None:
+        """Send the records that TLS itself has made, such as alerts, after the waiting bytes."""
         if self._outgoing.pending:
             with contextlib.suppress(OSError):
                 self._take_output()
                 self._push()
 
     def _failed(self, error: ssl.SSLError) -> TlsFailed:
-        return TlsFailed(in_words(error, self._contexts.authorities))
+        return TlsFailed(tls_error_text(error, self._contexts.authorities))

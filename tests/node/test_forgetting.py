@@ -17,7 +17,7 @@ from tests.helpers import eventually
 from tests.node_fixtures import QUICK
 from tests.node_helpers import KIND, Collector, Insider, ask, hold, send
 
-FEW = replace(QUICK, quiet_links_max=3)
+FEW = replace(QUICK, idle_links_max=3)
 SMALL = Config(frame_bytes_max=70_000, command_bytes_max=1_000)
 
 
@@ -124,16 +124,17 @@ def test_who_has_a_link_that_is_forgotten_just_then_gets_another(make_node, monk
     host, other = make_node("host"), make_node("other")
     collector = Collector(other)
     bridge = host._bridge
-    old = bridge._link_with(other.name)
+    original = bridge._table.link_with
+    old = original(other.name)
     del bridge._links[other.name]
     assert old.retire()
     for attempt in (lambda: ask(host, other.name, 1), lambda: send(host, other.name, 2)):
         found = [old]
 
         def link_with(node, found=found):
-            return found.pop() if found else type(bridge)._link_with(bridge, node)
+            return found.pop() if found else original(node)
 
-        monkeypatch.setattr(bridge, "_link_with", link_with)
+        monkeypatch.setattr(bridge._table, "link_with", link_with)
         attempt()
         assert not found
     eventually(lambda: [body for _, body in collector.bodies] == [1, 2])

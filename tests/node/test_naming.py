@@ -298,7 +298,7 @@ def test_two_machines_of_one_name_do_not_take_the_connection_from_each_other(
     c.monitor(lambda news: connected.append(news))
     for twin in twins:
         assert twin.connect(c.name)
-    eventually(lambda: "another node that calls itself a@x" in caplog.text)
+    eventually(lambda: "another node that is also called a@x" in caplog.text)
     assert [type(news).__name__ for news in connected] == ["NodeUp", "NodeDown", "NodeUp"]
     dropped, reached = "dropped a@x at 127.0.0.1:", "c@one can't be reached: 127.0.0.1:"
     eventually(lambda: dropped in caplog.text and reached in caplog.text)

@@ -43,7 +43,7 @@ def test_what_is_neither_a_name_nor_a_network_is_refused(make_node, entries):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        (["b@one"], "x@one is no name of the dialed node's allow-list"),
+        (["b@one"], "x@one matches no name in the dialed node's allow-list"),
         (["192.0.2.0/24"], "127.0.0.1 is in no network of the dialed node's allow-list"),
     ],
 )

@@ -261,7 +261,7 @@ def test_a_silent_link_stays_up_as_long_as_pings_are_answered(make_node):
     heard = set()
 
     def some_pings_later():
-        heard.add(connection.heard_at)
+        heard.add(connection.received_at)
         return len(heard) > 6
 
     eventually(some_pings_later)
@@ -354,7 +354,7 @@ def test_an_idle_node_sleeps(make_node):
     heard = set()
 
     def ten_pings_later():
-        heard.add(connection.heard_at)
+        heard.add(connection.received_at)
         return len(heard) > 10
 
     eventually(ten_pings_later)

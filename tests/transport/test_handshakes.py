@@ -242,7 +242,7 @@ def test_what_comes_over_a_connection_that_was_replaced_is_not_read(node, inside
     second.enter(node)
     eventually(lambda: len(news) == 3)
     first.send_frame([KIND, "of a former life"])
-    node.post(lambda: node._bridge._on_ready(old, READ))
+    node.post(lambda: node._bridge._sockets.on_ready(old, READ))
     second.send_frame([KIND, "of this one"])
     eventually(lambda: seen.bodies)
     old.close()
@@ -270,7 +270,7 @@ def test_speaking_before_the_welcome_ends_a_parked_connection(node, insider, cap
     eventually(lambda: dial_of(node, LARGER).parked is not None)
     theirs.say(msgpack.packb([KIND, "too early"]))
     assert is_over(theirs)
-    assert "it sent more before it was welcomed" in caplog.text
+    assert "it sent a message after its PROOF" in caplog.text
     assert seen.bodies == []
 
 

@@ -164,10 +164,10 @@ def test_a_node_that_speaks_plainly_and_one_with_tls_refuse_each_other(make_node
     what_to_do = (
         "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
     )
-    first = f"the dialed node demands TLS, and the dialing one speaks none: {what_to_do}"
+    first = f"the dialed node uses TLS, and the dialing node does not: {what_to_do}"
     refused(caplog, plain, crypt, first, first)
     assert "dropped plain@one at" in caplog.text
-    second = f"the dialing node speaks TLS, and the dialed one does not: {what_to_do}"
+    second = f"the dialing node uses TLS, and the dialed node does not: {what_to_do}"
     refused(caplog, crypt, plain, second, second)
 
 
@@ -249,7 +249,7 @@ def test_a_node_with_auto_and_one_with_certificates_refuse_each_other(make_node,
     auto = make_node("auto@one", cookie=COOKIE, tls="auto")
     refused(
         caplog, auto, files,
-        "it demands a certificate, and this node has none (does this one run with tls=\"auto\"",
+        "it demands a certificate, and this node has none (does this node run with tls=\"auto\"",
         "it has no certificate (does it run with tls=\"auto\", and this node with certificates?)",
     )  # fmt: skip
     refused(

@@ -68,7 +68,7 @@ def meet(*streams):
         for stream in streams:
             if not stream.is_complete:
                 with contextlib.suppress(BlockingIOError):
-                    stream.go_on()
+                    stream.advance()
         if all(stream.is_complete for stream in streams):
             return
     raise AssertionError("they did not meet")
@@ -217,7 +217,7 @@ def test_a_record_that_comes_twice_or_too_early_fails(contexts):
             b.incoming.clear()
         for index in order:
             b.incoming += records[index]
-        with pytest.raises(TlsFailed, match="changed, left out, repeated or put in"):
+        with pytest.raises(TlsFailed, match="changed, left out, repeated or inserted"):
             received(accepted)
 
 
@@ -226,10 +226,10 @@ def test_who_does_not_speak_tls_is_told_apart_by_the_first_byte_alone(contexts):
         _a, b, _dialed, accepted = ends(contexts)
         b.incoming += bytes([first])
         if first in (0x15, 0x16):
-            accepted.go_on()
+            accepted.advance()
         else:
             with pytest.raises(NotTls) as other:
-                accepted.go_on()
+                accepted.advance()
             assert other.value.data == bytes([first])
 
 
@@ -243,7 +243,7 @@ def test_any_bytes_in_a_handshake_end_it_and_nothing_else(contexts):
             flight[chance.randrange(len(flight))] = chance.randrange(256)
         b.incoming[:] = flight[: chance.randrange(1, len(flight) + 1)]
         try:
-            accepted.go_on()
+            accepted.advance()
         except (TlsFailed, NotTls):
             continue
         assert not accepted.is_complete
