@@ -24,7 +24,7 @@ checked.
 
 `marks` and `zones` have the types that msgpack does not have; `writing` makes bytes of values,
 `reading` values of bytes; `bounds` limits the cost of bytes from foreign programs; `refusals` finds
-the part of a value that is no term.
+the part of a value that is no term; `canonical` makes bytes that are only compared.
 """
 
 from typing import Any
@@ -38,15 +38,16 @@ from raft_actors.encoding.bounds import (
     SMALL,
     STORED_DEPTH_MAX,
 )
-from raft_actors.encoding.marks import ATOMS, ZONEINFO_SIGN
+from raft_actors.encoding.canonical import canonical_rows, may_have_other_bytes
+from raft_actors.encoding.marks import ATOMS, ZONEINFO_SIGN, are_constant
 from raft_actors.encoding.reading import Reader, decoded
 from raft_actors.encoding.refusals import written
 from raft_actors.encoding.zones import UnknownZone
 from raft_actors.errors import HostError
 
 __all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "STORED_DEPTH_MAX", "UnknownZone",
-           "dumps", "dumps_stored", "loads", "loads_stored", "may_have_many_keys",
-           "unknown_zones"]  # fmt: skip
+           "are_constant", "canonical_again", "canonical_rows", "dumps", "dumps_stored", "loads",
+           "loads_stored", "may_have_many_keys", "unknown_zones"]  # fmt: skip
 
 
 def dumps(value: Any, what: str = "command", *, check_hashes: bool = True) -> bytes:
@@ -94,6 +95,13 @@ def loads(data: bytes | memoryview, *, check_hashes: bool = True) -> Any:
 def loads_stored(data: bytes | memoryview) -> Any:
     """Decode the bytes of `dumps_stored` or `dumps`. Raises ValueError for other bytes."""
     return decoded(data, stored=True, check_hashes=False)
+
+
+def canonical_again(data: bytes) -> bytes:
+    """Return bytes for those of `dumps_stored` that are the same for equal values, see
+    `canonical`. Raises ValueError for other bytes.
+    """
+    return canonical_rows((loads_stored(data),))[0] if may_have_other_bytes(data) else data
 
 
 def may_have_many_keys(data: bytes) -> bool:

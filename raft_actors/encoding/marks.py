@@ -1,7 +1,8 @@
 """Marks: the types of msgpack arrays that are no tuples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
+from itertools import chain
 from typing import Any
 
 from msgpack import ExtType, Packer  # type: ignore[import-untyped]
@@ -10,12 +11,13 @@ from raft_actors.encoding.zones import read_zone
 
 __all__ = ["ATOMS", "CONTAINERS", "DATE", "DATETIME", "FROZENSET", "LIST", "MARKED", "MARKS",
            "SET", "TIME", "TIMEDELTA", "TIMEZONE", "WHOLE", "ZONEINFO", "ZONEINFO_SIGN",
-           "Mark"]  # fmt: skip
+           "Mark", "are_constant"]  # fmt: skip
 
 MARKED = 0xC1
 WHOLE = 0  # the ext code of an int beyond 64 bits: two's complement, big-endian
 
 ATOMS = frozenset({type(None), bool, int, float, str, bytes})
+ATOMS_AND_TUPLES = ATOMS | {tuple}
 CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
 
 
@@ -58,3 +60,17 @@ MARKS = {
     for mark in (LIST, SET, FROZENSET, DATETIME, DATE, TIME, TIMEDELTA, TIMEZONE, ZONEINFO)
 }
 ZONEINFO_SIGN = Packer().pack(ZONEINFO.sign)
+
+
+def are_constant(values: Iterable[Any]) -> bool:
+    """Tell quickly whether all values are immutable: None, bools, numbers, strings, bytes, or
+    tuples of these. False for all other values.
+    """
+    kinds = set(map(type, values))
+    if kinds <= ATOMS:
+        return True
+    if not kinds <= ATOMS_AND_TUPLES:
+        return False
+    return ATOMS.issuperset(
+        map(type, chain.from_iterable(value for value in values if type(value) is tuple))
+    )

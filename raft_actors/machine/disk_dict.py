@@ -25,7 +25,7 @@ from rocksdict import Options, Rdict, RdictIter, WriteBatch, WriteOptions
 
 from raft_actors import encoding
 from raft_actors.errors import StoreCorrupt, StoreError
-from raft_actors.machine.state_image import Frozen
+from raft_actors.machine.state_image import FrozenItems
 from raft_actors.paths import make_private
 from raft_actors.stores.files import advice_on
 from raft_actors.stores.rocksdb_wal import damage_in
@@ -154,7 +154,7 @@ class DiskDict:
         """Make the whole database durable, because the log is about to be compacted."""
         self.asked(lambda: self.db.flush(True))
 
-    def frozen(self) -> Frozen:
+    def frozen(self) -> FrozenItems:
         """Return the present content in pieces, which later changes do not affect."""
         # A cursor reads the content at the time when it was made; an iteration over `db.snapshot()`
         # reads the present content.
@@ -165,7 +165,7 @@ class DiskDict:
             while some := self.tried(lambda: slice_of(cursor, FIRST_KEY)):
                 yield tuple(zip(*some, strict=True))
 
-        return Frozen(pieces())
+        return FrozenItems(pieces())
 
     def refill(self, pieces: Iterator[Any]) -> None:
         """Replace the content by the pieces of `frozen`. If this is interrupted, the index is 0,

@@ -266,6 +266,12 @@ class Sessions:
         for number, session in self.by_number.items():
             yield number, session.used_ms, session.newest, tuple(session.replies.items())
 
+    def compared(self) -> Iterator[Any]:
+        """Yield what `stored` yields, but without the replies: all replicas have the rest."""
+        yield self.now_ms
+        for number, session in self.by_number.items():
+            yield number, session.used_ms, session.newest, tuple(session.replies)
+
     def restore(self, stored: Iterable[Any]) -> None:
         """Replace all sessions by those that `stored` has yielded."""
         sessions = iter(stored)

@@ -11,12 +11,12 @@ from itertools import chain, islice
 from typing import Any
 
 from raft_actors import encoding
-from raft_actors.encoding import ATOMS
+from raft_actors.encoding import ATOMS, are_constant
 from raft_actors.machine.sessions import Sessions
-from raft_actors.machine.undo_dict import UndoDict, are_constant
+from raft_actors.machine.undo_dict import UndoDict
 from raft_actors.stores.snapshots import PIECE, SESSION
 
-__all__ = ["Frozen", "StateImage", "opened", "pieces_of", "put_together"]
+__all__ = ["Frozen", "FrozenItems", "StateImage", "opened", "pieces_of", "put_together"]
 
 SLICE = 1_000
 """Items in one piece. Encoding a piece stops other threads for a fraction of a millisecond."""
@@ -47,6 +47,10 @@ class Frozen:
         self.pieces = iter(pieces)
 
 
+class FrozenItems(Frozen):
+    """Pieces (keys, values) of a state on disk. The values are encoded."""
+
+
 class StateImage:
     """The copy of one state for a snapshot.
 
@@ -56,7 +60,7 @@ class StateImage:
     def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
         self.kind, pieces = pieces_of(data)
         self.deferred: Iterable[Any] = ()
-        if type(data) is Frozen:
+        if isinstance(data, Frozen):
             self.deferred, pieces = pieces, ()
         elif type(data) is UndoDict and data.holds_constants:
             self.deferred, pieces = slices_of_dict(dict(data)), ()
@@ -90,7 +94,7 @@ def pieces_of(data: Any) -> tuple[str, Iterable[Any]]:
         return "dict" if kind is dict else "undo_dict", slices_of_dict(data)
     if kind is list or kind is set:
         return kind.__name__, slices(data)
-    if kind is Frozen:
+    if isinstance(data, Frozen):
         return "pieces", data.pieces
     if isinstance(data, Iterator):
         return "pieces", data

@@ -1,18 +1,16 @@
 """UndoDict: a dict whose changes can be taken back. The cost depends only on the changes."""
 
-from collections.abc import Hashable, Iterable
-from itertools import chain
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
-from raft_actors.encoding import ATOMS
+from raft_actors.encoding import ATOMS, are_constant
 
-__all__ = ["UndoDict", "are_constant"]
+__all__ = ["UndoDict"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ABSENT: Any = object()
-ATOMS_AND_TUPLES = ATOMS | {tuple}
 put = dict.__setitem__
 remove = dict.__delitem__
 
@@ -119,17 +117,3 @@ class UndoDict(dict[K, V]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Make copies and pickles with the values, but without the changes to take back."""
         return type(self), (dict(self),)
-
-
-def are_constant(values: Iterable[Any]) -> bool:
-    """Tell quickly whether all values are immutable: None, bools, numbers, strings, bytes, or
-    tuples of these. False for all other values.
-    """
-    kinds = set(map(type, values))
-    if kinds <= ATOMS:
-        return True
-    if not kinds <= ATOMS_AND_TUPLES:
-        return False
-    return ATOMS.issuperset(
-        map(type, chain.from_iterable(value for value in values if type(value) is tuple))
-    )

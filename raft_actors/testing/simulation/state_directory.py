@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raft_actors.errors import StoreError
-from raft_actors.machine.state_image import Frozen
+from raft_actors.machine.state_image import FrozenItems
 
 if TYPE_CHECKING:
     from raft_actors.machine.disk_dict import DiskDict
@@ -78,7 +78,7 @@ class StateDirectory:
             self.keep(state)
             world.boundary()
 
-        def watched_frozen() -> Frozen:
+        def watched_frozen() -> FrozenItems:
             view = frozen()
             views.append(view.pieces)
             return view
