@@ -23,6 +23,7 @@ from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, log, says, text_of
 from supervision.lifeline import Cancel
+from supervision.orphans import end_orphan, register
 from supervision.process_base import IGNORED, STARTED, ProcessBase
 from supervision.ref import ChildEnded, Exit, ProcessRef, kill, tell_if_alive
 from supervision.registry import Registry, names
@@ -156,7 +157,8 @@ class Process(ProcessBase):
 
         Returns `("ok", ref)`; `"ignore"` if `init` raised Ignore; or `("error", reason)`: the exit
         reason of the failed start, `("already_started", ref)` if the name is taken, or
-        `"timeout"`.
+        `"timeout"`. If the process that has the name is about to end, because its parent has ended,
+        the start waits for its end, up to 5 seconds.
 
         >>> ok, adder = Adder.start_link(1, name="adder")
         >>> Adder.start_link(1, name="adder") == ("error", ("already_started", adder))
@@ -177,10 +179,11 @@ class Process(ProcessBase):
         unbind: Cancel | None = None
         try:
             if parent is not None:
-                unbind = parent._actor_ref.watch(lambda _reason: kill(ref))
+                unbind = parent._actor_ref.watch_first(lambda _reason: kill(ref))
             if name is not None:
                 ref.name = name
-                answer, holder = (names if registry is None else registry).register(name, ref)
+                book = names if registry is None else registry
+                answer, holder = register(book, name, ref, timeout)
                 if answer == "error":
                     ref._end("normal")
                     return ("error", ("already_started", holder[1]))
@@ -233,7 +236,8 @@ class Process(ProcessBase):
     def _link(self, child: ProcessRef[Any]) -> None:
         """Link the child to this process: when this process ends, the child is told to end, and
         when the child ends, this process receives ChildEnded. Called on this process's thread. A
-        second call for the same child does nothing.
+        second call for the same child does nothing. The child is told before a supervisor of this
+        process is, so that the successor knows the child for an orphan.
 
         A linked process is not in Pykka's ActorRegistry. Only the root of its tree is, so that
         `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
@@ -243,9 +247,9 @@ class Process(ProcessBase):
             return
         ActorRegistry.unregister(child)
         me = self.actor_ref
-        cancel = me._lifeline.watch(lambda _: tell_if_alive(child, Exit("shutdown")))
+        cancel = me._lifeline.watch(lambda _: end_orphan(child), first=True)
         if cancel is None:
-            tell_if_alive(child, Exit("shutdown"))
+            end_orphan(child)
             return
 
         def ended(reason: Reason) -> None:

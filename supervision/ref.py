@@ -154,6 +154,8 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     wait: Wait | None = None
     """What the thread of the process waits for now; None: nothing."""
     started = False
+    orphaned = False
+    """Whether its parent has ended, so that it was told to end."""
     actor_inbox: Inbox
 
     def __init__(self, actor: P, report_unread: Unread) -> None:
