@@ -1,1 +1,1 @@
-"""This process as a node with a name: how other nodes find it and reach its actors."""
+"""This process as a node with a name: how other nodes find the node and reach its actors."""

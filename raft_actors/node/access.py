@@ -1,6 +1,7 @@
-"""Access: how a node is found by other nodes and finds them. `TcpAccess` does it with sockets.
+"""Access: how a node is found by other nodes, and finds and reaches them.
 
-`MemoryAccess` in testing/memory_network.py does it for nodes in one process.
+`TcpAccess` is the one for sockets. `MemoryAccess` in testing/memory_network.py is the one for nodes
+in one process.
 """
 
 from typing import Any, Protocol
@@ -14,12 +15,13 @@ __all__ = ["Access", "Transport"]
 
 
 class Transport(Protocol):
-    """The connections of one node with all others. Any thread may call its methods.
+    """The connections of one node with all other nodes. Any thread may call its methods.
 
-    The bridge thread is the one that runs `reactor`: frames are handed over on it, and nodes that
-    come and go are told on it. `transport.Bridge` is a transport; its docstrings have the details.
+    The bridge thread is the thread that runs `reactor`. It calls the handlers of frames, and it
+    reports which nodes are up and down. `transport.Bridge` is a transport; its docstrings have the
+    details.
 
-    connect_timeout_s  how long connecting with a node may take until it is given up
+    connect_timeout_s  after this time a dial is given up
     """
 
     reactor: Reactor
@@ -31,34 +33,36 @@ class Transport(Protocol):
     def connect_timeout_s(self) -> float: ...
 
     def start(self) -> None:
-        """Start the bridge thread. Raises RuntimeError when the system has no thread left."""
+        """Start the bridge thread. Raises RuntimeError if the system has no thread left."""
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:
-        """Have `handler` take all frames of `kind` that come in, on the bridge thread."""
+        """Call `handler` with all frames of `kind` that are received, on the bridge thread."""
 
     def cast(self, node: str, kind: int, body: Any) -> bool:
-        """Queue a frame. Returns False when it was dropped for want of room."""
+        """Queue a frame. Returns False if it was dropped, because the queue is full for example."""
 
     def call(self, node: str, kind: int, body: Any) -> Future[Any]:
-        """Queue a frame, and return the answer to it, which may be NoConnection or NoProcess."""
+        """Queue a frame, and return a future: the answer, or NoConnection or NoProcess."""
 
     def flush(self) -> None:
-        """Send what this thread has queued."""
+        """Send the frames that this thread has queued."""
 
     def flush_call(self) -> None:
-        """As `flush`, for a thread that is about to wait for the answer."""
+        """As `flush`, for a thread that waits for the answer to a call next."""
 
     def flush_soon(self) -> None:
-        """As `flush`, within some milliseconds."""
+        """As `flush`, but some milliseconds later."""
 
     def connect(self, node: str) -> Future[bool]:
-        """Connect, and stay connected; the answer is whether it worked at once."""
+        """Connect to `node`, and dial again whenever the connection is lost. The future is True if
+        it is connected now.
+        """
 
     def reach(self, node: str) -> Future[bool]:
-        """Connect, without the wish to stay connected."""
+        """As `connect`, but do not dial again when the connection is lost later."""
 
     def disconnect(self, node: str) -> Future[bool]:
-        """Close the connection, if there is one; the answer is whether there was one."""
+        """Close the connection with `node`. The future is True if there was one."""
 
     def connected(self) -> list[str]: ...
 
@@ -71,8 +75,8 @@ class Transport(Protocol):
 class Access(Protocol):
     """How one node is found by other nodes, and finds them.
 
-    where  the address at which others find the node, in words
-    port   at which it listens; 0 if at none
+    where  the address at which other nodes find this one, as a text
+    port   the port at which the node listens; 0 if it does not listen
     """
 
     port: int
@@ -81,10 +85,10 @@ class Access(Protocol):
     def where(self) -> str: ...
 
     def open(self, name: str, config: Config, on_node_change: OnNodeChange) -> Transport:
-        """Take the name, and return a transport that is not started yet.
+        """Claim the name, and return a transport that is not started yet.
 
-        Raises NameTaken, and whatever else keeps a node from being there.
+        Raises NameTaken, and other errors for which the node can't start.
         """
 
     def close(self) -> None:
-        """Stop the transport, and free the name; also after an `open` that raised. Idempotent."""
+        """Stop the transport, and free the name. Idempotent; also after an `open` that raised."""

@@ -1,4 +1,7 @@
-"""ActorServer: answers what other nodes send to the actors of this one; see remote_ref.py."""
+"""ActorServer: gives messages of other nodes to the actors of this node, and sends the answers.
+
+The frames are described in remote_ref.py.
+"""
 
 import inspect
 import itertools
@@ -32,13 +35,13 @@ logger = logging.getLogger("raft_actors.node")
 
 
 class ActorServer:
-    """Answers for the actors of one node. All but `watch` runs on the bridge thread."""
+    """Serves the actors of one node. Its methods run on the bridge thread, except `watch`."""
 
-    def __init__(self, node: Channel, offered: Callable[[str], Any], denials: Denials) -> None:
-        """`offered` returns the ref of a name that other nodes may reach, or None."""
+    def __init__(self, node: Channel, find: Callable[[str], Any], denials: Denials) -> None:
+        """`find` returns the ref of the actor that other nodes reach by a name, or None."""
         self._denials = denials
         self._node = node
-        self._offered = offered
+        self._find = find
         self._numbers = itertools.count(1)
         self._watched: dict[tuple[str, int], Callable[[], None]] = {}
 
@@ -59,14 +62,14 @@ class ActorServer:
 
         def cancel() -> None:
             nonlocal cancelled
-            if not cancelled and not answer.done():  # else nobody watches there any more
+            if not cancelled and not answer.done():  # an answered watch has ended by itself
                 cancelled = True
                 answer.abandon()
                 try:
                     self._node.cast(node, ACTOR, ["unwatch", name, number])
                     self._node.flush()
                 except NoNode:
-                    logger.debug("nobody to be told that %s is watched no more", name)
+                    logger.debug("this process is no node: %s can't be unwatched", name)
 
         answer = self._node.call(node, ACTOR, ["watch", name, number])
         answer.add_done_callback(on_answer)
@@ -74,7 +77,7 @@ class ActorServer:
         return cancel
 
     def lost(self, node: str) -> None:
-        """Forget what a node has watched here: the link to it broke."""
+        """End the watches of a node: its link is down."""
         for key in [key for key in self._watched if key[0] == node]:
             self._watched.pop(key)()
 
@@ -83,21 +86,23 @@ class ActorServer:
             try:
                 self._serve_one(frame)
             except Exception as error:
-                logger.warning("%s sent what can't be served: %r", frame.node, error)
+                logger.warning("a frame of %s for an actor was refused: %r", frame.node, error)
                 if frame.call is not None:
                     Answer(self._node, frame).raised(error)
 
     def _serve_one(self, frame: Incoming) -> None:
         verb, name, *arguments = frame.body
         if verb not in (CASTS if frame.call is None else {*self.VERBS, *CASTS}):
-            raise ValueError(f"{shortened(verb)} is not asked of an actor in this way")
+            raise ValueError(
+                f"{shortened(verb)} is no operation on an actor, or was not sent as a call"
+            )
         role = frame.role
         if role != MEMBER and verb not in RIGHTS[role].actors:
             self._denials.note(frame.node, role, f"{verb} an actor")
             if frame.call is not None:
                 Answer(self._node, frame).raised(NotAllowed(f"a {role} may not {verb} an actor"))
             return
-        ref = self._offered(name)
+        ref = self._find(name)
         if verb == "unwatch":
             cancel = self._watched.pop((frame.node, arguments[0]), None)
             if cancel is not None:
@@ -107,7 +112,7 @@ class ActorServer:
             if frame.call is not None:
                 frame.reply(["ok", encoding.dumps("noproc")] if verb == "watch" else ["noproc"])
             else:
-                logger.debug("%s sent something to %r, which nobody is", frame.node, name)
+                logger.debug("%s sent a message to %r: there is no such actor", frame.node, name)
             return
         self.VERBS[verb](self, ref, frame, *arguments)
 
@@ -115,12 +120,12 @@ class ActorServer:
         try:
             ref.tell(encoding.loads(message))
         except pykka.ActorDeadError:
-            logger.debug("%s sent something to %s, which has ended", frame.node, ref)
+            logger.debug("%s sent a message to %s, which has ended", frame.node, ref)
 
     def _defer(self, ref: Any, frame: Incoming, order: bytes) -> None:
         try:
             message = proxy_message(encoding.loads(order))
-            check_offered(ref, message)
+            check_allowed(ref, message)
             ref.tell(message)
         except pykka.ActorDeadError:
             logger.debug("%s called %s, which has ended", frame.node, ref)
@@ -130,7 +135,7 @@ class ActorServer:
 
     def _proxy(self, ref: Any, frame: Incoming, order: bytes) -> None:
         message = proxy_message(encoding.loads(order))
-        check_offered(ref, message)
+        check_allowed(ref, message)
         self._put(ref, frame, message)
 
     def _stop(self, ref: Any, frame: Incoming) -> None:
@@ -152,7 +157,7 @@ class ActorServer:
             self._watched[key] = cancel
 
     def _put(self, ref: Any, frame: Incoming, message: Any) -> None:
-        """Put an ask into the actor's inbox, with a future that answers over the wire."""
+        """Put an ask into the actor's inbox, with an Answer that sends the reply to the asker."""
         answer = Answer(self._node, frame)
         if not ref.is_alive():
             answer.noproc()
@@ -166,7 +171,7 @@ class ActorServer:
 
 
 class Answer:
-    """Takes the place of a Pykka future in an ask from another node: sends what it is given.
+    """Stands in for Pykka's future when another node asks: sends the result to that node.
 
     Pykka calls `set` or `set_exception` on the actor's thread.
     """
@@ -180,7 +185,7 @@ class Answer:
     def set(self, value: Any = None) -> None:
         try:
             self._send(["ok", encoding.dumps(value, "answer")])
-        except Exception as error:  # no term, too deep, or too large for a frame
+        except Exception as error:  # not encodable, nested too deep, or too large for a frame
             self.raised(error)
 
     def set_exception(
@@ -205,16 +210,19 @@ class Answer:
 
 
 CASTS = {"tell", "defer", "unwatch"}
-"""What is sent without wanting an answer; all else is answered, so there must be one who waits."""
+"""The operations without an answer. All others must come as calls, because they are answered."""
 
 
 def proxy_message(order: Any) -> Any:
-    """Return Pykka's message for an order of a RemoteProxy. Private names: AttributeError."""
+    """Return Pykka's message for the order of a RemoteProxy.
+
+    Raises AttributeError for private names, ValueError for an order of a wrong form.
+    """
     match order:
         case (str(what), tuple(path), *rest) if path and all(isinstance(n, str) for n in path):
             pass
         case _:
-            raise ValueError("a proxy's order of an unknown shape")
+            raise ValueError("a proxy sent an order of a wrong form")
     for name in path:
         if name.startswith("_"):
             raise AttributeError(f"{name} is private to the actor")
@@ -225,31 +233,34 @@ def proxy_message(order: Any) -> Any:
             return messages.ProxyGetAttr(path)
         case ("set", value):
             return messages.ProxySetAttr(path, value)
-    raise ValueError("a proxy's order of an unknown shape")
+    raise ValueError("a proxy sent an order of a wrong form")
 
 
-def check_offered(ref: Any, message: Any) -> None:
-    """Raise AttributeError for what Pykka's own proxies would not reach, or this actor has not: a
-    typo elsewhere must not end it.
+def check_allowed(ref: Any, message: Any) -> None:
+    """Raise AttributeError if a proxy of another node may not do this, or the actor has no such
+    attribute: a typo on another node must not end the actor.
 
-    As there, into an attribute only if it is marked `pykka.traversable`; and what an actor is run
-    by is not replaced from elsewhere. Looks, and executes nothing, on the bridge's thread.
+    The rules are those of Pykka's own proxies: attributes of an attribute are reached only if it is
+    marked `pykka.traversable`. Moreover, another node can't replace the attributes by which an
+    actor is run. This runs on the bridge thread, so it only looks up attributes and calls nothing.
     """
     actor = ref._actor_weakref()
     if actor is None:
         return
     if issubclass(type(actor), SupervisorBase):
         raise AttributeError("a supervisor answers no proxy of another node")  # noqa: TRY004
-    there, (*parents, last) = actor, message.attr_path
+    owner, (*parents, last) = actor, message.attr_path
     for name in parents:
-        if not is_traversable(inspect.getattr_static(there, name)):
-            raise AttributeError(f"{name} is not marked traversable, so no proxy goes into it")
-        there = getattr(there, name)
+        if not is_traversable(inspect.getattr_static(owner, name)):
+            raise AttributeError(
+                f"{name} is not marked traversable, so a proxy can't reach its attributes"
+            )
+        owner = getattr(owner, name)
     if isinstance(message, messages.ProxySetAttr):
-        if there is actor and (last.startswith("actor_") or hasattr(Process, last)):
-            raise AttributeError(f"{last} is what the actor is run by")
+        if owner is actor and (last.startswith("actor_") or hasattr(Process, last)):
+            raise AttributeError(f"{last} can't be replaced by another node: it runs the actor")
         return
-    found = inspect.getattr_static(there, last)
+    found = inspect.getattr_static(owner, last)
     if isinstance(message, messages.ProxyCall) and not callable(found):
         raise AttributeError(f"{last} can't be called")  # noqa: TRY004 - so does Pykka's proxy
 

@@ -1,4 +1,4 @@
-"""Channel: what a remote ref, and the server of a node's actors, need from their node."""
+"""Channel: the methods of a node that RemoteRef and ActorServer use."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,18 +9,18 @@ __all__ = ["Channel"]
 
 
 class Channel(Protocol):
-    """Frames to other nodes, and actors there that are watched. `node.LocalNode` is one."""
+    """Sends frames to other nodes, and watches their actors. `node.LocalNode` is one."""
 
     def cast(self, node: str, kind: int, body: Any) -> bool:
-        """Queue a frame that wants no answer. Raises NoNode and FrameTooLarge."""
+        """Queue a frame that has no answer. Raises NoNode and FrameTooLarge."""
 
     def call(self, node: str, kind: int, body: Any) -> Future[Any]:
-        """Queue a frame, and return what is set to its answer."""
+        """Queue a frame, and return a future of its answer."""
 
     def flush(self) -> None:
-        """Send what this thread has queued."""
+        """Send the frames that this thread has queued."""
 
     def watch_actor(
         self, address: tuple[str, str], callback: Callable[[Any], None]
     ) -> Callable[[], None]:
-        """Have `callback(reason)` called once that actor has ended; returns the cancel."""
+        """Call `callback(reason)` when that actor has ended. Returns a function that cancels."""

@@ -1,11 +1,11 @@
 """The cookie files of a user, in `$XDG_CONFIG_HOME/raft_actors` (`~/.config/raft_actors`).
 
-cookie         a member's: the first node makes one, where there is none of the three
-client-cookie  a client's; beside a member's cookie: what clients prove to this member
+cookie         the cookies of a member; if none of the three files exists, a node makes this one
+client-cookie  the cookies of a client; a member that has this file accepts clients with them
 reader-cookie  the same for readers
 
-Each line is a cookie. The first is the one to use with others that know it. All are accepted, so
-that cookies can be exchanged for new ones while nodes run.
+Each line is a cookie. A node prefers the first line when it dials, and accepts all of them. So
+cookies can be replaced by new ones while nodes run.
 """
 
 import contextlib
@@ -35,15 +35,15 @@ RANDOM_BYTES = 32
 
 
 def cookie_directory() -> Path:
-    """Return where the user's cookies are. Raises UnsafeCookie without a home directory."""
+    """Return the directory of the user's cookies. Raises UnsafeCookie without a home directory."""
     if chosen := os.environ.get("XDG_CONFIG_HOME"):
         return absolute(chosen) / "raft_actors"
     try:
         return absolute(Path.home()) / ".config" / "raft_actors"
     except RuntimeError:
         raise UnsafeCookie(
-            "there is no cookie, for this user has no home directory to keep one in: set "
-            "RAFT_ACTORS_COOKIE, or HOME or XDG_CONFIG_HOME to a directory"
+            "there is no cookie, because this user has no home directory for its file: set "
+            "RAFT_ACTORS_COOKIE, or set HOME or XDG_CONFIG_HOME to a directory"
         ) from None
 
 
@@ -52,11 +52,11 @@ def path_of(role: str, directory: Path | None = None) -> Path:
 
 
 def keys_in(directory: Path, *, create: bool = False) -> tuple[Keyring, Path]:
-    """Return the cookies of a node of this user, and the file of those that it dials with.
+    """Return the cookies for a node of this user, and the file with the cookies that it dials with.
 
-    create  make a member's cookie where there is none of any role
+    create  make a member's cookie if there is no cookie of any role
 
-    Raises UnsafeCookie for a file that others may read, or that holds no cookie of its role.
+    Raises UnsafeCookie for a file that other users may read, or that has a cookie of another role.
     """
     try:
         found = {role: lines_in(path_of(role, directory)) for role in ROLES}
@@ -65,7 +65,7 @@ def keys_in(directory: Path, *, create: bool = False) -> tuple[Keyring, Path]:
             found[MEMBER] = lines_in(path_of(MEMBER, directory))
     except OSError as error:
         raise UnsafeCookie(
-            f"there is no cookie ({error}): see to that file, or set RAFT_ACTORS_COOKIE"
+            f"there is no cookie ({error}): repair that file, or set RAFT_ACTORS_COOKIE"
         ) from error
     cookies = {role: cookies_of(role, lines, directory) for role, lines in found.items()}
     role = next((role for role in ROLES if cookies[role]), None)
@@ -86,15 +86,14 @@ def cookies_of(role: str, lines: list[bytes], directory: Path) -> list[Cookie]:
     for line in lines:
         if role_of_text(line) != role:
             raise UnsafeCookie(
-                f"{path_of(role, directory)} is for cookies of role {role}, and a line of it is "
-                f"one of role {role_of_text(line)}: move that line to "
-                f"{FILES[role_of_text(line)]}"
+                f"{path_of(role, directory)} is for cookies of role {role}, and has a cookie of "
+                f"role {role_of_text(line)}: move that line to {FILES[role_of_text(line)]}"
             )
     return [Cookie(line) for line in lines]
 
 
 def lines_in(path: Path) -> list[bytes]:
-    """Return the cookies in a file; none if it is not there. Raises UnsafeCookie and OSError."""
+    """Return the cookies in a file; [] if there is no file. Raises UnsafeCookie and OSError."""
     try:
         content = read(path)
     except FileNotFoundError:
@@ -115,9 +114,11 @@ def new_secret(role: str) -> bytes:
 
 
 def make_file(path: Path, lines: list[bytes]) -> bool:
-    """Make a cookie file. Returns False if it is there: nodes that make it at once all get one."""
+    """Make a cookie file. Returns False if there is one already: if several nodes make it at the
+    same time, all use the same file.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A complete file appears under the final name or none does: link refuses an existing name.
+    # `os.link` fails if the name exists: so the file appears complete, or not at all.
     draft = draft_of(path, lines)
     try:
         with contextlib.suppress(FileExistsError):
@@ -129,7 +130,7 @@ def make_file(path: Path, lines: list[bytes]) -> bool:
 
 
 def replace_file(path: Path, lines: list[bytes]) -> None:
-    """Put these cookies into the file, in one step: nodes that run may read it meanwhile."""
+    """Replace the cookies in the file, in one step: running nodes may read it at any time."""
     draft = draft_of(path, lines)
     try:
         draft.replace(path)

@@ -1,7 +1,7 @@
-"""Discovery: where the node of a name listens.
+"""Discovery: finds the address and port of a node by its name.
 
-Asked in this order: the static addresses (`Config.nodes`, then RAFT_ACTORS_NODES), the port files
-of this user's nodes on this host, the port mapper on the host that the name gives.
+It looks in this order: the static addresses (`Config.nodes`, then RAFT_ACTORS_NODES), the port
+files of this user's nodes on this host, the port mapper on the host in the node's name.
 """
 
 import os
@@ -33,11 +33,11 @@ class NodeDirectory:
         self._static = dict(static)
 
     def find(self, node: str) -> list[Endpoint] | Callable[[float], list[Endpoint]]:
-        """Return where `node` may listen, or a function of a timeout in seconds that finds it out.
+        """Return the endpoints of `node`, or a function that finds them; it takes a timeout in
+        seconds.
 
-        The function asks the name service or another host's port mapper and so must not run on
-        the bridge thread; it raises EndpointUnknown or OSError. Raises EndpointUnknown where
-        there is nobody to ask, and OSError.
+        The function asks the name service and another host's port mapper. It may block, so it must
+        not run on the bridge thread. `find` and the function raise EndpointUnknown and OSError.
         """
         host, port = host_of(node), 0
         address = self._static.get(node)
@@ -51,13 +51,15 @@ class NodeDirectory:
                 return [Endpoint(reachable(entry.host), entry.port)]
             here = short_host_name()
             if host.lower() == here.lower():
-                written = "" if host == here else f", which is written {here}"
-                raise EndpointUnknown(f"no node {node} of this user runs on this host{written}")
+                spelled = "" if host == here else f", whose name is spelled {here}"
+                raise EndpointUnknown(f"no node {node} of this user runs on this host{spelled}")
         return lambda timeout_s: look_up(node, host, port, timeout_s)
 
 
 def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Endpoint]:
-    """Return all addresses of `host`; its port mapper is asked unless the port is known. Blocks."""
+    """Return the endpoints of a node at all addresses of `host`. If `port` is 0, ask the port
+    mapper there. Blocks.
+    """
     deadline = time.monotonic() + timeout_s
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -65,12 +67,12 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Endpoint]
         if error.errno not in UNKNOWN:
             raise EndpointUnknown(f"host {host!r} can't be looked up: {error.strerror}") from None
         raise EndpointUnknown(
-            f"nobody knows a host {host!r} ({error.strerror}): give the node's address in "
+            f"no host {host!r} is known ({error.strerror}): give the node's address in "
             "Config.nodes or RAFT_ACTORS_NODES"
         ) from None
     except UnicodeError:
         raise EndpointUnknown(
-            f"{host!r} is no host name: between its dots are 1 to 63 letters"
+            f"{host!r} is no host name: each part between its dots has 1 to 63 characters"
         ) from None
     hosts = list(dict.fromkeys(Endpoint.of(address).host for *_, address in found))
     if port:
@@ -86,22 +88,23 @@ def look_up(node: str, host: str, port: int, timeout_s: float) -> list[Endpoint]
             continue
         if found_port is not None:
             return [Endpoint(each, found_port)]
-        asked.append(each)  # it answers only for nodes that are reached at this address
+        asked.append(each)  # a mapper knows only the nodes that listen at the address asked
     if asked:
         raise EndpointUnknown(
             f"the port mapper of {host}, at {', '.join(asked)}, knows no node {node}"
         )
     raise EndpointUnknown(
-        f"no port mapper answers at {', '.join(problems)}: see that a node listens there for other "
-        "hosts, or give this node's own port in Config.nodes or RAFT_ACTORS_NODES"
+        f"no port mapper answers at {', '.join(problems)}: start a node there that listens for "
+        "other hosts, or give the port of this node in Config.nodes or RAFT_ACTORS_NODES"
     )
 
 
 def static_addresses(configured: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses of RAFT_ACTORS_NODES, overridden by `configured`. Raises ValueError.
+    """Return the addresses in RAFT_ACTORS_NODES and `configured`, which goes first. Raises
+    ValueError.
 
-    The form is `b@two=10.0.0.2:4001,c@three=[fd00::3]:4001`. Without a port the port mapper
-    of that address is asked.
+    RAFT_ACTORS_NODES has the form `b@two=10.0.0.2:4001,c@three=[fd00::3]:4001`. If a port is left
+    out, the port mapper at that address is asked.
     """
     addresses: dict[str, str] = {}
     for item in os.environ.get("RAFT_ACTORS_NODES", "").split(","):
@@ -118,8 +121,8 @@ def static_addresses(configured: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Return host and port, 0 for none, of `host:port`, `[ipv6]:port` or a host alone."""
-    if ":" in address and is_numeric(address):  # all of it is the host: a port needs brackets
+    """Return the host and the port of `host:port`, `[ipv6]:port` or a host alone (port 0)."""
+    if ":" in address and is_numeric(address):  # an IPv6 address: without brackets it has no port
         return address, 0
     parts = ADDRESS.fullmatch(address)
     port = int(parts["port"] or 0) if parts else -1
@@ -139,5 +142,5 @@ def is_numeric(host: str) -> bool:
 
 
 def reachable(host: str) -> str:
-    """Return an address of this host at which a listener on `host` can be reached."""
+    """Return an address at which this host reaches a listener on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -1,4 +1,4 @@
-"""Host name: the short name of this host, and with it the whole names of its nodes."""
+"""Host name: the short name of this host, and the full names of its nodes."""
 
 import socket
 
@@ -8,9 +8,9 @@ __all__ = ["node_name", "short_host_name"]
 
 
 def node_name(name: object) -> str:
-    """Return the whole name of a node of this host: `"a"` becomes `"a@<short host name>"`.
+    """Return the full name of a node of this host: `"a"` becomes `"a@<short host name>"`.
 
-    A name with an @ is taken whole. Raises BadName.
+    A name with an @ is returned as it is. Raises BadName.
     """
     if isinstance(name, str) and "@" in name:
         return check_node_name(name)
@@ -18,5 +18,5 @@ def node_name(name: object) -> str:
 
 
 def short_host_name() -> str:
-    """This host's name up to its first dot."""
+    """Return this host's name up to its first dot."""
     return socket.gethostname().partition(".")[0] or "localhost"

@@ -1,6 +1,6 @@
-"""KeySource: the cookies of a node that runs. Those of a file are read again when it changes.
+"""KeySource: the cookies of a running node. Cookie files are read again when they change.
 
-Taken from the argument, else from RAFT_ACTORS_COOKIE, else from the user's files.
+The cookies come from the argument, else from RAFT_ACTORS_COOKIE, else from the user's files.
 """
 
 import logging
@@ -19,13 +19,13 @@ logger = logging.getLogger("raft_actors.node")
 
 
 class KeySource:
-    """What new connections are proven with."""
+    """The cookies for new connections."""
 
     def __init__(self, secret: str | bytes | Cookie | None = None) -> None:
-        """Take the cookie given, or of the environment, or of the user's files. A short one is
-        warned of.
+        """Use `secret`, else the cookie in the environment, else the user's files. Log a warning
+        for a short cookie.
 
-        Raises UnsafeCookie when a file may be read by others, or can't be read or made.
+        Raises UnsafeCookie if a file is readable for other users, or can't be read or made.
         """
         self._directory: Path | None = None
         self._reading = threading.Lock()
@@ -36,25 +36,25 @@ class KeySource:
             self._keys, origin = Keyring.of(chosen), "in RAFT_ACTORS_COOKIE"
         else:
             directory = cookie_directory()
-            keys_in(directory, create=True)  # before the look: it may make the file
+            keys_in(directory, create=True)  # first, because it may make the file
             self._directory, self._seen = directory, look_at(directory)
             self._keys, path = keys_in(directory)
             origin = f"in {path}"
         warn_of_short(self._keys, origin)
 
     def current(self) -> Keyring:
-        """Return what there is. Files that have changed are read by a thread of their own, for
-        scrypt takes a while: what they say holds for the connections after that.
+        """Return the cookies. If the files have changed, another thread reads them, because scrypt
+        takes a while: connections made after that use the new cookies.
         """
         if self._directory is not None and look_at(self._directory) != self._seen:
             try:
                 threading.Thread(target=self._read, name="raft_actors-cookie", daemon=True).start()
-            except RuntimeError:  # the system has no thread left: at the next look
+            except RuntimeError:  # the system has no thread left: the next call tries again
                 logger.debug("no thread to read %s again", self._directory)
         return self._keys
 
     def _read(self) -> None:
-        """Take what the files say now, if it can be used."""
+        """Read the files, and use their cookies, unless there is an error in them."""
         directory = self._directory
         assert directory is not None
         with self._reading:
@@ -64,7 +64,7 @@ class KeySource:
             try:
                 keys, path = self._keys_in(directory)
             except UnsafeCookie as error:
-                logger.warning("this node goes on with the cookies that it has: %s", error)
+                logger.warning("this node keeps the cookies that it has: %s", error)
             else:
                 self._keys = keys
                 warn_of_short(keys, f"in {path}")
@@ -78,14 +78,14 @@ class KeySource:
         keys, path = keys_in(directory)
         if keys.role != self._keys.role:
             raise UnsafeCookie(
-                f"this node is a {self._keys.role}, and {path} makes it a {keys.role}: start it "
-                "anew"
+                f"this node is a {self._keys.role}, and {path} makes it a {keys.role}: restart "
+                "the node"
             )
         return keys, path
 
 
 def look_at(directory: Path) -> list[tuple[int, ...]]:
-    """Return what differs once one of the files was written or replaced."""
+    """Return the times, sizes and numbers of the files: they differ after a change of any file."""
     seen: list[tuple[int, ...]] = []
     for role in ROLES:
         try:
@@ -99,6 +99,6 @@ def look_at(directory: Path) -> list[tuple[int, ...]]:
 def warn_of_short(keys: Keyring, origin: str) -> None:
     if any(cookie.is_short for cookie in keys.own):
         logger.warning(
-            "the cookie %s has fewer than %d characters and can be guessed by whoever is dialed "
-            "once: take a long random one, as openssl rand -hex 32 gives", origin, CHARACTERS_MIN,
+            "the cookie %s has fewer than %d characters, so a node that is dialed once can guess "
+            "it: use a long random one, as openssl rand -hex 32 prints", origin, CHARACTERS_MIN,
         )  # fmt: skip

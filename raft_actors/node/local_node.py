@@ -1,4 +1,6 @@
-"""LocalNode: one node with all that belongs to it. A process has one at most, but for tests."""
+"""LocalNode: one node: its connections, its actors and its peers. A process has at most one, except
+in tests.
+"""
 
 import logging
 import os
@@ -9,8 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
-import pykka
-
 import supervision
 from raft_actors.audit import audit, open_audit_log
 from raft_actors.config import Config
@@ -20,8 +20,10 @@ from raft_actors.names import NONODE, Address, check_name, check_node_name
 from raft_actors.node.access import Access, Transport
 from raft_actors.node.actor_server import ActorServer
 from raft_actors.node.denials import Denials
+from raft_actors.node.exposed_actors import ExposedActors
 from raft_actors.node.host_name import node_name
-from raft_actors.node.node_events import NodeDown, NodeEvent, NodeUp
+from raft_actors.node.node_events import NodeDown, NodeUp
+from raft_actors.node.node_watchers import NodeWatchers
 from raft_actors.node.remote_ref import RemoteRef
 from raft_actors.node.tcp_access import TcpAccess
 from raft_actors.node.tls import TlsOption
@@ -36,11 +38,11 @@ __all__ = ["LocalNode"]
 
 logger = logging.getLogger("raft_actors.node")
 
-SLACK_S = 1.0  # on top of the bridge's own deadline, so that its answer comes first
+SLACK_S = 1.0  # added to the bridge's own deadline, so that the bridge answers first
 
 FORKED = (
-    "this process was forked, and has no thread and no connection of the one that made this "
-    "handle or ref: call Node.start(name) here, and make a new one"
+    "this process was forked, and does not have the threads and connections of the process that "
+    "made this handle or ref: call Node.start(name) here, and make a new handle or ref"
 )
 
 
@@ -55,7 +57,7 @@ class Residents(Protocol):
 class LocalNode:
     """One node: a name, a registry of actors, and connections with other nodes.
 
-    access  how others find it, and it finds them
+    access  how other nodes find this one, and this node finds them
     """
 
     def __init__(
@@ -73,37 +75,36 @@ class LocalNode:
         limits: BridgeLimits | None = None,
         access: Access | None = None,
     ) -> None:
-        """Prepare a node; `start` starts it, and until then it reaches nobody.
+        """Prepare a node. It has no connections until `start`.
 
-        host    the address to listen at; only a node at another than loopback is reached from
-                other hosts
-        port    0: any free one, found by the node's name
-        access  instead of one over TCP, which is what host, port, cookie, limits, tls and allow
-                are for
+        host    the address to listen at; other hosts reach this node only if it is not loopback
+        port    0: any free port; other nodes find it by the node's name
+        access  used instead of TcpAccess. host, port, cookie, limits, tls and allow are for
+                TcpAccess only
 
         Raises BadName, UnsafeCookie.
         """
         self.name = node_name(name)
         self.config = Config.of(config)
         self.data_dir: Path | None = None
-        with suppress(ValueError):  # who starts no peer needs no working directory
+        with suppress(ValueError):  # a node without peers needs no working directory
             self.data_dir = absolute(self.config.data_dir or "data")
         self.registry = supervision.Registry() if registry is None else registry
-        self._exposed = supervision.Registry()
+        self.exposed = ExposedActors(self.registry)
         self.access = access or TcpAccess(
             host=host, port=port, cookie=cookie, limits=limits, tls=tls, allow=allow
         )
         self._audit_log = audit_log
         self._close_audit_log: Callable[[], None] = lambda: None
-        self._bridge: Transport | None = None  # nor in a forked child
+        self._bridge: Transport | None = None  # None before `start`, and in a forked child
         self._stopped = False
-        self.told_alone = False
+        self.logged_no_node = False
         self.forked = False
         self.residents: Residents | None = None
-        self._watchers: dict[object, Any] = {}
+        self._watchers = NodeWatchers()
         self._handlers: dict[int, OnFrames] = {}
         self.denials = Denials()
-        self._actors = ActorServer(self, self.offered, self.denials)
+        self._actors = ActorServer(self, self.exposed.find, self.denials)
         made.add(self)
 
     def watch_actor(
@@ -114,19 +115,19 @@ class LocalNode:
 
     @property
     def port(self) -> int:
-        """At which this node listens; 0 if at none."""
+        """The port at which this node listens; 0 if it does not listen."""
         return self.access.port
 
     def __repr__(self) -> str:
         return f"<LocalNode {self.name} at {self.access.where}>"
 
     def start(self) -> "LocalNode":
-        """Be found by others, from now on. Returns itself.
+        """Start the node: from now on other nodes can find it. Returns the node itself.
 
-        Raises what `access.open` does, and RaftError when started before.
+        Raises what `access.open` raises, and RaftError if this node was started before.
         """
         if self._bridge is not None:
-            raise RaftError(f"node {self.name} was started already; make a new one")
+            raise RaftError(f"node {self.name} was started already: make a new LocalNode")
         if self._audit_log is not None:
             self._close_audit_log = open_audit_log(self._audit_log)
         try:
@@ -136,7 +137,7 @@ class LocalNode:
                 bridge.on_frames(kind, handler)
             self._bridge = bridge
             bridge.start()
-        except BaseException as error:  # Ctrl-C, too: its name must be free again
+        except BaseException as error:  # also for Ctrl-C: the name must be free again
             self._bridge = None
             self.access.close()
             self._close_audit_log()
@@ -148,9 +149,9 @@ class LocalNode:
         return self
 
     def stop(self) -> None:
-        """Close all connections and free the name. Idempotent; in a forked child does nothing.
+        """Close all connections and free the name. Does nothing in a forked child.
 
-        One that a Ctrl-C has interrupted goes on when it is called again.
+        Idempotent: if Ctrl-C interrupts it, call it again to finish.
         """
         if self._bridge is None or self._stopped:
             return
@@ -170,9 +171,10 @@ class LocalNode:
     def cast(self, node: str, kind: int, body: Any) -> bool:
         """Queue one frame for `node`; `flush` sends it. Never blocks.
 
-        Without a connection it waits while the node is dialed in the background. Returns False
-        when it was dropped: for want of room, or because this node does not run. Raises
-        FrameTooLarge, BadName, TypeError for what msgpack does not know, and NoNode after a fork.
+        If there is no connection, the frame waits, and the node is dialed in the background.
+        Returns False if the frame was dropped, because the queue is full or this node does not run.
+        Raises FrameTooLarge, BadName, TypeError if msgpack can't encode `body`, and NoNode after a
+        fork.
         """
         bridge = self._bridge
         if bridge is None or bridge.closed:
@@ -181,30 +183,31 @@ class LocalNode:
         return bridge.cast(node, kind, body)
 
     def call(self, node: str, kind: int, body: Any) -> Future[Any]:
-        """As `cast`, for an answer. The future raises NoConnection when the link is, or gets, lost.
+        """As `cast`, and return a future with the other node's answer.
 
-        It raises NoProcess when nobody on that node handles frames of this kind. NoNode is raised
-        here after a fork.
+        The future raises NoConnection if there is no connection or the connection breaks, and
+        NoProcess if the other node has no handler for frames of this kind. `call` itself raises
+        NoNode after a fork.
         """
         bridge = self._bridge
         if bridge is not None and not bridge.closed:
             return bridge.call(node, kind, body)
         self.check_process()
         answer: Future[Any] = Future()
-        answer.set_exception(NoConnection(self.why_alone(), was_sent=False))
+        answer.set_exception(NoConnection(self.why_not_running(), was_sent=False))
         return answer
 
     def check_process(self) -> None:
-        """Raise NoNode in a process that was forked from the one which made this node."""
+        """Raise NoNode if this process was forked after it had made this node."""
         if self.forked:
             raise NoNode(FORKED)
 
-    def why_alone(self) -> str:
+    def why_not_running(self) -> str:
         if self.name != NONODE:
             return f"node {self.name} does not run"
-        why = "this process is no node, so it reaches none: call Node.start(name) first"
-        if not self.told_alone:  # those who call `Raft` are answered "no_node" only
-            self.told_alone = True
+        why = "this process is no node, so it reaches no other node: call Node.start(name) first"
+        if not self.logged_no_node:  # callers of `Raft` get only "no_node", so the reason is logged
+            self.logged_no_node = True
             logger.warning("%s", why)
         return why
 
@@ -214,17 +217,17 @@ class LocalNode:
         return versions.oldest() if bridge is None else bridge.version_with(node)
 
     def frame_bytes_max_with(self, node: str) -> int:
-        """Return how many bytes one frame to `node` holds: the smaller limit of the two nodes."""
+        """Return the most bytes of one frame to `node`: the smaller limit of the two nodes."""
         bridge = self._bridge
         if bridge is None:
             return self.config.frame_bytes_max
         return bridge.frame_bytes_max_with(node)
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:
-        """Have `handler` take all frames of `kind`, 16 or more, that come in.
+        """Call `handler` with the frames of `kind` (16 or more) that this node receives.
 
-        It is given those of one poll round in one list, on the bridge thread, and must not
-        block. What it sends is flushed when it returns.
+        `handler` gets the frames of one poll round in one list, on the bridge thread, and must not
+        block. The frames that it sends are flushed at the end of the round.
         """
         if kind < FIRST_EXTENSION:
             raise ValueError(f"kinds below {FIRST_EXTENSION} are the bridge's own, not {kind}")
@@ -233,15 +236,15 @@ class LocalNode:
             self._bridge.on_frames(kind, handler)
 
     def flush(self) -> None:
-        """Send what this thread has queued since its last flush: one `send` a link, no blocking.
+        """Send the frames that this thread has queued since its last flush. Never blocks.
 
-        On the bridge thread that comes at the end of its round.
+        On the bridge thread this does nothing: the end of the round sends them.
         """
         if (bridge := self._bridge) is not None:
             bridge.flush()
 
     def post(self, work: Callable[[], None]) -> bool:
-        """Have `work` run on the bridge thread soon. Returns False when this node does not run."""
+        """Run `work` on the bridge thread, soon. Returns False if this node does not run."""
         bridge = self._bridge
         if bridge is None or not self.running:
             return False
@@ -249,10 +252,11 @@ class LocalNode:
         return True
 
     def run_rounds_until(self, inbox: supervision.Inbox, until: Callable[[], bool]) -> None:
-        """Do the bridge's work on the thread that reads `inbox`, until that has a message.
+        """Do the bridge's work on this thread, which is the reader of `inbox`, until `inbox` has a
+        message or `until()` is true.
 
-        For an actor that has the node to itself: what comes for it is not handed over from
-        another thread. `until` ends it as well, at the next thing that happens.
+        This is for the only peer of a node: a frame for it need not be handed over from the bridge
+        thread. `until` is called after each round; it does not end a round by itself.
         """
         bridge = self._bridge
         if bridge is not None:
@@ -260,13 +264,14 @@ class LocalNode:
             bridge.reactor.run_rounds_until(lambda: inbox.waiting() > 0 or inbox.closed or until())
 
     def flush_call(self) -> None:
-        """As `flush`, for a thread that waits for the answer to what it has queued."""
+        """As `flush`, for a thread that waits for the answer to its call next."""
         if (bridge := self._bridge) is not None:
             bridge.flush_call()
 
     def flush_soon(self) -> None:
-        """Have the bridge send soon what this thread has queued, with everything that the thread
-        queues until then. It is for a caller that may queue more right away, or may not.
+        """Let the bridge send the frames of this thread about a millisecond later, together with
+        the frames that the thread queues until then. This is for a caller that may queue more at
+        once.
         """
         if (bridge := self._bridge) is not None:
             bridge.flush_soon()
@@ -278,7 +283,7 @@ class LocalNode:
         return self._up.connected()
 
     def ping(self, node: str) -> str:
-        """Return "pong" if `node` answers, "pang" if not; within six seconds."""
+        """Return "pong" if `node` answers within six seconds, else "pang"."""
         if check_node_name(node) == self.name:
             return "pong"
         deadline = time.monotonic() + self._up.connect_timeout_s + SLACK_S
@@ -293,9 +298,9 @@ class LocalNode:
         return "pong"
 
     def connect(self, node: str) -> bool:
-        """Connect with `node` and stay so, dialing again whenever it is lost.
+        """Connect to `node`, and dial again whenever the connection is lost.
 
-        Returns whether it is connected now. If not, it goes on trying in the background.
+        Returns whether the node is connected now. If not, dialing goes on in the background.
         """
         if check_node_name(node) == self.name:
             return True
@@ -305,71 +310,34 @@ class LocalNode:
             return False
 
     def disconnect(self, node: str) -> bool:
-        """Hang up, and stop trying to be connected. Returns whether it was connected.
+        """Close the connection with `node`, and stop dialing. Returns whether there was one.
 
-        What either node sends to the other connects them again.
+        The next frame between the two nodes connects them again.
         """
         if check_node_name(node) == self.name:
             return False
         return bool(self._wait(self._up.disconnect(node)))
 
     def monitor(self, watcher: Any) -> Callable[[], None]:
-        """Give `watcher` NodeUp and NodeDown from now on; returns a function that ends it.
+        """Send `watcher` NodeUp and NodeDown from now on. Returns a function that ends this.
 
-        watcher     an ActorRef, which is told them, or a function, which is called with them on
-                    the bridge thread and must be quick
+        watcher     an ActorRef, which receives them as messages, or a function, which is called
+                    with them on the bridge thread and must be quick
         """
-        if not callable(watcher) and not hasattr(watcher, "tell"):
-            raise TypeError(f"a watcher is an ActorRef or a function, not {watcher!r}")
-        key = object()
-        self._watchers[key] = watcher
-        cancels: list[Callable[[], None]] = []
-
-        def end(_reason: Any = None) -> None:
-            self._watchers.pop(key, None)
-            for cancel in cancels:
-                cancel()
-
-        if isinstance(watcher, supervision.ProcessRef):  # of others no end can be noticed
-            cancels.append(watcher.watch(end))
-        return end
+        return self._watchers.add(watcher)
 
     # Actors.
 
     def register(self, name: str, ref: Any) -> tuple[str, Any]:
-        """Give an actor of this node a name that other nodes reach it by.
-
-        Returns `("ok", ref)` or `("error", ("already_registered", other))`. Raises BadName, and
-        TypeError for an actor whose end can't be watched.
-        """
-        if isinstance(ref, pykka.ActorProxy):
-            ref = ref.actor_ref
-        if not hasattr(ref, "watch"):
-            raise TypeError(
-                f"{ref} can't be watched, so its name would outlive it: start its class as "
-                "supervision.as_process(cls).start()"
-            )
-        answer = self.registry.register(check_name(name, "an actor's name"), ref)
-        if answer == ("ok", ref):
-            self._exposed.unregister(name)  # of one who gave the name up here
-            self._exposed.register(name, ref)
-        return answer
-
-    def offered(self, name: str) -> Any | None:
-        """Return the actor that other nodes reach by this name, or None.
-
-        They reach what was registered with the node, and a process by the name that it was started
-        with. Any other name in `supervision.names` is for use in this program.
-        """
-        ref = self.registry.whereis(name)
-        own = ref is not None and getattr(ref, "name", None) == name
-        return ref if own or self._exposed.whereis(name) is ref else None
+        """See `ExposedActors.register`."""
+        return self.exposed.register(name, ref)
 
     def whereis(self, address: "Address | str") -> Any | None:
-        """Return the actor at `(name, node)`, or of this `name` here.
+        """Return the actor at `(name, node)`, or the actor `name` of this node.
 
-        Here: its ref, or None if nobody has the name. Elsewhere: a RemoteRef, without asking
-        whether anybody is there. Raises BadName, and TypeError for what is neither.
+        On this node: its ref, or None if no actor has the name. On another node: a RemoteRef; the
+        other node is not asked whether it has such an actor. Raises BadName, and TypeError if
+        `address` is neither a name nor a pair.
         """
         if isinstance(address, str):
             return self.registry.whereis(address)
@@ -391,7 +359,9 @@ class LocalNode:
     def _wait(self, answer: Future[Any], timeout_s: float | None = None) -> Any:
         bridge = self._up
         if bridge.reactor.is_current():
-            raise RuntimeError("this would wait on the bridge thread for the bridge thread")
+            raise RuntimeError(
+                "the bridge thread can't wait for the bridge thread: call this from another thread"
+            )
         try:
             return answer.get(
                 bridge.connect_timeout_s + SLACK_S if timeout_s is None else timeout_s
@@ -402,14 +372,7 @@ class LocalNode:
     def _on_node_change(self, node: str, reason: str | None) -> None:
         if reason is not None:
             self._actors.lost(node)
-        news: NodeEvent = NodeUp(node) if reason is None else NodeDown(node, reason)
-        for key, watcher in tuple(self._watchers.items()):
-            try:
-                (watcher.tell if hasattr(watcher, "tell") else watcher)(news)
-            except pykka.ActorDeadError:
-                self._watchers.pop(key, None)
-            except BaseException:  # SystemExit, say: the others are to hear, too
-                logger.exception("a watcher of nodes raised on %r", news)
+        self._watchers.publish(NodeUp(node) if reason is None else NodeDown(node, reason))
 
 
 made: WeakSet[LocalNode] = WeakSet()

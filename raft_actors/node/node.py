@@ -1,4 +1,4 @@
-"""Node: this operating-system process under a name, by which others reach its actors."""
+"""Node: this operating-system process under a name. Other nodes reach its actors by this name."""
 
 import atexit
 import os
@@ -19,7 +19,7 @@ __all__ = ["Node"]
 
 
 class Node:
-    """The node that this process is. There is none before `Node.start`.
+    """This process as a node. Before `Node.start` the process is no node.
 
     >>> from raft_actors import Node
     """
@@ -43,22 +43,22 @@ class Node:
     ) -> str:
         """Make this process the node `name@<short host name>` and return that name.
 
-        name     a name with an @ is taken as it is
-        host     the address to listen at: loopback, unless you give another one
-        port     the port to listen at; 0: a free one. Nodes of the same user on the same host
+        name     a name with an @ is used as it is
+        host     the address to listen at; the default is loopback, which other hosts can't reach
+        port     the port to listen at; 0: any free port. Nodes of the same user on the same host
                  find this node by its name
-        cookie   the secret that all nodes of a group share; None: from the environment or from
-                 this user's file, see docs/nodes.md
+        cookie   the secret that all nodes of a group share; None: the one in the environment or
+                 in this user's file, see docs/nodes.md
         config   the defaults of all peers of this node
         tls      encrypt all connections: `"auto"`, which needs nothing but the cookie, or
-                 `Tls(cert, key, ca)`; None: as the environment says, or not at all
-        allow    which nodes may connect, by name (`a@*`) and by network (`10.0.0.0/8`); nothing:
+                 `Tls(cert, key, ca)`; None: as the environment says, or no encryption
+        allow    which nodes may connect, by name (`a@*`) and by network (`10.0.0.0/8`); empty:
                  all that have the cookie
-        audit_log  a file for what concerns security, as lines of JSON: see docs/nodes.md
+        audit_log  a file for events that concern security, as lines of JSON: see docs/nodes.md
 
-        Raises NameTaken; BadName; UnsafeCookie; BadTls; OSError when the port is taken; ValueError
-        when it is no port; and RaftError when this process is a node already, or when peers run in
-        it: those belong to no node, and no node could reach them.
+        Raises NameTaken; BadName; UnsafeCookie; BadTls; OSError if the port is in use; ValueError
+        for a bad port; and RaftError if this process is a node already, or if peers already run in
+        this process: no node could reach them.
 
         >>> Node.start("a@localhost")
         'a@localhost'
@@ -68,10 +68,10 @@ class Node:
                 raise RaftError(
                     f"this process is node {cls._current.name} already: call Node.stop() first"
                 )
-            homeless = cls._nobody and cls._nobody.residents and cls._nobody.residents.names()
-            if homeless:
+            peers = cls._nobody and cls._nobody.residents and cls._nobody.residents.names()
+            if peers:
                 raise RaftError(
-                    f"peers run in this process already, as those of no node: {homeless}. Start "
+                    f"peers run in this process already, and belong to no node: {peers}. Start "
                     "the node before its peers; call Raft.stop_peer for each of these first"
                 )
             node = LocalNode(
@@ -81,7 +81,7 @@ class Node:
             )  # fmt: skip
             atexit.register(node.stop)
             try:
-                cls._current = node  # first: Ctrl-C may come as it has just started
+                cls._current = node  # before `start`: Ctrl-C may come just after the start
                 node.start()
             except BaseException:
                 atexit.unregister(node.stop)
@@ -90,11 +90,10 @@ class Node:
 
     @classmethod
     def stop(cls) -> None:
-        """Stop the peers of this node, whichever supervisor they have; then this process is no
-        node any more.
+        """Stop all peers of this node, and then the node. This process is no node any more.
 
-        Peers that lead hand over first, as with `Raft.stop_peer`. A second call does nothing; where
-        Ctrl-C has interrupted the first, it does the rest.
+        A peer that leads first transfers its leadership, as with `Raft.stop_peer`. A second call
+        does nothing; if Ctrl-C has interrupted the first call, the second does the rest.
 
         >>> Node.stop()
         >>> Node.self()
@@ -105,8 +104,8 @@ class Node:
         if node is None:
             return
         if node.residents is not None:
-            node.residents.stop_all()  # first: the peers reach others only through this node
-        node.stop()  # not under the lock: watchers hear of it on another thread
+            node.residents.stop_all()  # first: the peers reach other nodes only through this node
+        node.stop()  # without the lock: it calls watchers on another thread, which may need it
         atexit.unregister(node.stop)
         with cls._lock:
             if cls._current is node:
@@ -123,7 +122,7 @@ class Node:
 
     @classmethod
     def current(cls) -> LocalNode:
-        """Return this process's node; before `start` one that reaches nobody: nonode@nohost."""
+        """Return this process's node; before `start` "nonode@nohost", which has no connections."""
         node = cls._current
         if node is not None and node.running:
             return node
@@ -161,9 +160,9 @@ class Node:
 
     @classmethod
     def connect(cls, node: str) -> bool:
-        """Connect with `node`, and again whenever the connection breaks.
+        """Connect to `node`, and connect again whenever the connection breaks.
 
-        Returns whether it is connected now.
+        Returns whether `node` is connected now.
 
         >>> Node.connect("b@localhost")
         False
@@ -172,7 +171,7 @@ class Node:
 
     @classmethod
     def disconnect(cls, node: str) -> bool:
-        """Close the connection with `node`. Returns whether it was connected.
+        """Close the connection with `node`. Returns whether there was one.
 
         >>> Node.disconnect("b@localhost")
         False
@@ -181,9 +180,9 @@ class Node:
 
     @classmethod
     def monitor(cls, watcher: Any) -> Callable[[], None]:
-        """Send `watcher`, an ActorRef or a function, NodeUp and NodeDown from now on.
+        """Send NodeUp and NodeDown to `watcher`, an ActorRef or a function, from now on.
 
-        Returns a function that ends it. Raises NoNode before `start`.
+        Returns a function that ends this. Raises NoNode before `start`.
 
         >>> end = Node.monitor(print)
         >>> end()
@@ -192,7 +191,7 @@ class Node:
 
     @classmethod
     def register(cls, name: str, ref: Any) -> tuple[str, Any]:
-        """Give an actor of this process a name by which other nodes reach it.
+        """Register an actor of this process under a name by which other nodes reach the actor.
 
         Returns `("ok", ref)`, or `("error", ("already_registered", other_ref))`.
 
@@ -205,9 +204,10 @@ class Node:
 
     @classmethod
     def whereis(cls, address: Address | str) -> Any | None:
-        """Return the ref of the actor at `(name, node)`, or of this `name` here, or None.
+        """Return the ref of the actor at `(name, node)`, or of the actor `name` of this node.
 
-        Of another node it is a RemoteRef; whether such an actor runs there is not asked.
+        On this node: None if there is no such actor. On another node: a RemoteRef; the other node
+        is not asked whether it has such an actor.
 
         >>> Node.whereis("printer") is ref
         True
@@ -220,7 +220,7 @@ class Node:
 def forget_node() -> None:
     """Forget the node, in a forked child: the child has no node until it starts one."""
     Node._current = Node._nobody = None
-    Node._lock = threading.Lock()  # whoever held it is not there
+    Node._lock = threading.Lock()  # the thread that may have held the old one is not in the child
 
 
 os.register_at_fork(after_in_child=forget_node)

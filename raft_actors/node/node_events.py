@@ -14,11 +14,11 @@ class NodeUp:
 
 @dataclass(frozen=True, slots=True)
 class NodeDown:
-    """A node is no longer connected. Why is said in Erlang's words:
+    """A node is no longer connected. The reasons have the names that Erlang uses:
 
-    "connection_closed", "net_tick_timeout" (it was silent for too long), "disconnect" (we hung
-    up), "restarted", "protocol_error", "queue_full" (it does not take its answers), "shutdown"
-    (this node is stopped).
+    "connection_closed", "net_tick_timeout" (nothing was received for too long), "disconnect" (this
+    node closed the connection), "restarted", "protocol_error", "queue_full" (the other node did not
+    read its answers), "shutdown" (this node is stopped).
     """
 
     node: str

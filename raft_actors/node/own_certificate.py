@@ -1,4 +1,4 @@
-"""A node's own certificate: made when the node starts, signed by nobody, gone when it ends."""
+"""The certificate for `tls="auto"`: made when the node starts, and signed by no authority."""
 
 import secrets
 import ssl
@@ -11,7 +11,7 @@ from raft_actors.paths import open_private
 
 __all__ = ["make_own_certificate"]
 
-# No clock of any host finds it too early or too late: the cookie decides, and no date.
+# Valid for every clock: nodes are authenticated by the cookie, and not by dates.
 FROM, UNTIL = (datetime(year, 1, 1, tzinfo=UTC) for year in (1950, 9999))
 
 
@@ -38,7 +38,7 @@ def make_own_certificate(context: ssl.SSLContext) -> None:
         .not_valid_after(UNTIL)
         .sign(key, hashes.SHA256())
     )
-    password = secrets.token_bytes(32)  # on the disk the key is never readable
+    password = secrets.token_bytes(32)  # encrypts the key while it is in a file
     pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

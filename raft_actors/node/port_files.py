@@ -1,11 +1,12 @@
 """Port files: how the nodes of one user on one host find each other.
 
-One file a node in the user's runtime directory, named like the node, holding who listens where:
+Each node has a file in the user's runtime directory. The file has the name of the node, and says
+which process listens where:
 
     {"node": "a@one", "pid": 4711, "started": "8153", "host": "127.0.0.1", "port": 40123}
 
-The process's start time tells a stale file of a dead process from a live node, even when its pid
-has been given to another process since.
+`started` is the start time of the process. If the process is dead and its pid is in use again, the
+start time is another one: so a file of a dead node is recognized.
 """
 
 import contextlib
@@ -47,10 +48,10 @@ class PortFiles:
         self.directory = absolute(directory or runtime_dir())
 
     def claim(self, node: str, host: str, port: int) -> PortEntry:
-        """Write the port file of `node`. A dead node's file is taken over.
+        """Write the port file of `node`. The file of a dead node is replaced.
 
-        Raises NameTaken, naming the process, when a live process has the name; RaftError when the
-        directory can't be used.
+        Raises NameTaken if a live process has the name, and RaftError if the directory can't be
+        used.
         """
         entry: PortEntry | None = None
         try:
@@ -62,24 +63,25 @@ class PortFiles:
                 if holder is not None:
                     raise NameTaken(
                         f"node {node} runs already on this host, as process {holder.pid}: "
-                        "stop it or take another name"
+                        "stop it or use another name"
                     )
                 self._write(entry)
-        except KeyboardInterrupt:  # it may have been written
+        except KeyboardInterrupt:  # the file may have been written
             if entry is not None:
                 self.release(entry)
             raise
         except OSError as error:
             raise RaftError(
-                f"nodes of this host can't find each other ({error}): see to that directory, or "
+                f"nodes of this host can't find each other ({error}): repair that directory, or "
                 "set RAFT_ACTORS_RUNTIME_DIR to another one"
             ) from error
         return entry
 
     def keep(self, entry: PortEntry) -> str:
-        """Write the port file again if it is gone; return in words who else has the name, if any.
+        """Write the port file again if it is missing. If another process has the name now, return a
+        text that says so; else "".
 
-        Raises OSError when it can't be written and RaftError as `claim`. Waits for nobody.
+        Raises OSError if the file can't be written, and RaftError as `claim`. Does not block.
         """
         if parse(self.directory / entry.node) == entry:
             return ""
@@ -90,14 +92,14 @@ class PortFiles:
                 holder = self.read(entry.node)
                 if holder is None:
                     self._write(entry)
-        except BlockingIOError:  # somebody is at it: the next time, then
+        except BlockingIOError:  # another process holds the lock: the next call will do it
             return ""
         if holder in {None, entry}:
             return ""
         return (
-            f"process {holder.pid} calls itself {entry.node}, too. This node's port file was gone "
-            "when that one started, and new connections of this host go to that one: stop one of "
-            "the two"
+            f"process {holder.pid} has the name {entry.node}, too. The port file of this node was "
+            "missing when that process started, and new connections from this host go to that "
+            "process: stop one of the two"
         )
 
     def _write(self, entry: PortEntry) -> None:
@@ -122,7 +124,9 @@ class PortFiles:
         return entry
 
     def _lock_file(self) -> BufferedWriter:
-        """Open what is locked; as a file, which closes itself and is left locked by no Ctrl-C."""
+        """Open the lock file. As a file object it is closed, and the lock is released, even after a
+        Ctrl-C.
+        """
         return open(self.directory / ".lock", "ab", opener=partial(os.open, mode=0o600))
 
 
@@ -138,28 +142,30 @@ def runtime_dir() -> Path:
         return Path(tempfile.gettempdir()) / f"raft_actors-{os.geteuid()}"
     except FileNotFoundError as error:
         raise RaftError(
-            f"there is no place for the files by which nodes of this host find each other "
+            f"there is no directory for the files by which nodes of this host find each other "
             f"({error.strerror}): set RAFT_ACTORS_RUNTIME_DIR to a directory"
         ) from None
 
 
 def make_private(directory: Path) -> None:
-    """Make `directory` if need be. Raises RaftError when others could write into it.
+    """Make `directory` if it is missing. Raises RaftError if other users could write into it.
 
-    In a shared temp directory another user could have made it first, to tell our nodes lies.
+    In a shared temporary directory another user could have made it first, and could put wrong
+    addresses into it.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = directory.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o022 or directory.is_symlink():
         raise RaftError(
-            f"{directory} is not this user's own or others may write to it: remove it, or set "
+            f"{directory} belongs to another user, or others may write to it: remove it, or set "
             "RAFT_ACTORS_RUNTIME_DIR to a directory of mode 0700"
         )
 
 
 def parse(path: Path) -> PortEntry | None:
-    """Return what a port file says, None if it isn't there or makes no sense. Raises OSError: that
-    no descriptor is left says nothing of the node.
+    """Return the entry in a port file; None if the file is missing or has no valid entry.
+
+    Raises other OSErrors: if no file descriptor is left, for example, the node may still run.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -169,22 +175,23 @@ def parse(path: Path) -> PortEntry | None:
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     kinds = (entry.node, str), (entry.pid, int), (entry.host, str), (entry.port, int)
-    makes_sense = all(isinstance(value, kind) for value, kind in kinds)
-    return entry if makes_sense and 0 < entry.port <= 65535 else None
+    is_valid = all(isinstance(value, kind) for value, kind in kinds)
+    return entry if is_valid and 0 < entry.port <= 65535 else None
 
 
 def start_time(pid: int) -> str | None:
-    """Return when the living process `pid` started, in units of the system, or None if it's dead.
+    """Return when the process `pid` started, in the units of the system; None if it is dead.
 
-    A zombie is dead: it listens no more. Raises OSError when that can't be found out.
+    A zombie counts as dead, because it does not listen any more. Raises OSError if the start time
+    can't be read.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None if Path("/proc/self/stat").exists() else start_time_by_ps(pid)
-    except ProcessLookupError:  # it ended in between
+    except ProcessLookupError:  # the process ended between open and read
         return None
-    # Fields after the command, which stands in brackets and may hold anything: see proc(5).
+    # The fields after the command. The command is in brackets, and may contain any text: proc(5).
     state, *fields = text[text.rindex(")") + 2 :].split()
     return None if state in "ZX" else fields[18]
 

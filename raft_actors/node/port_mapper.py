@@ -1,8 +1,8 @@
-"""The port mapper: tells other hosts at which port a node of this host listens, like epmd.
+"""The port mapper: answers other hosts at which port a node of this host listens, like epmd.
 
-One line asks, one line answers, and the connection is closed: `port b@two` -> `4001`, or `none`.
-Whichever node of a host gets the well-known port answers for all nodes of its user there. It
-answers nothing else, and only for nodes that can be reached at the address that was asked.
+A question is one line, `port b@two`. The answer is one line, `4001` or `none`. Then the connection
+is closed. One node of a host has the well-known port, and answers for all nodes of its user on this
+host. It answers only for nodes that listen at the address to which the question was sent.
 """
 
 import os
@@ -36,9 +36,9 @@ def mapper_port() -> int:
 
 
 def mapper_wanted(listen_host: str) -> bool:
-    """Say whether a node that listens at `listen_host` runs the mapper there.
+    """Return whether a node that listens at `listen_host` runs the port mapper there.
 
-    On loopback the port files serve all who can ask, unless the environment names a port.
+    On loopback only if the environment names a port: nodes of the same host use the port files.
     """
     return not is_loopback(listen_host) or "RAFT_ACTORS_MAPPER_PORT" in os.environ
 
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 def answer(question: bytes, asked_at: str, files: PortFiles) -> bytes:
-    """Return the answer to one whole line that came in at the local address `asked_at`."""
+    """Return the answer to one whole line, which was sent to the local address `asked_at`."""
     verb, _, name = question.decode("ascii", "replace").strip().partition(" ")
     try:
         entry = files.read(check_node_name(name)) if verb == "port" else None
@@ -60,9 +60,10 @@ def answer(question: bytes, asked_at: str, files: PortFiles) -> bytes:
 
 
 def is_reached(listens_at: str, address: str) -> bool:
-    """Say whether who listens at one address is reached at another one of the same host.
+    """Return whether a connection to `address` reaches a node that listens at `listens_at`.
 
-    A listener at all addresses of IPv6 takes connections of IPv4, too, and calls them ::ffff:....
+    A listener at all IPv6 addresses also accepts IPv4 connections; their addresses begin with
+    ::ffff:.
     """
     address = address.removeprefix("::ffff:")
     every = {"::"} if ":" in address else {"::", "0.0.0.0"}  # noqa: S104
@@ -70,16 +71,16 @@ def is_reached(listens_at: str, address: str) -> bool:
 
 
 def ask_mapper(host: str, port: int, node: str, timeout_s: float) -> int | None:
-    """Ask the mapper at `host` for the port of `node`; None means it knows none. Blocks.
+    """Ask the port mapper at `host` for the port of `node`; None if it knows no such node. Blocks.
 
-    Raises OSError when nobody answers in time or the answer makes no sense.
+    Raises OSError if there is no answer in time, or no valid one.
     """
     deadline = time.monotonic() + timeout_s
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
         connection.sendall(f"port {node}\n".encode("ascii"))
         text = b""
         while not text.endswith(b"\n") and len(text) < ANSWER_BYTES_MAX:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))  # 0: not to wait at all
+            connection.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would not block
             piece = connection.recv(ANSWER_BYTES_MAX)
             if not piece:
                 break
@@ -87,5 +88,5 @@ def ask_mapper(host: str, port: int, node: str, timeout_s: float) -> int | None:
     if text == b"none\n":
         return None
     if not text.strip().isdigit() or not 0 < int(text) <= 65535:
-        raise OSError(f"what answers at {host}:{port} is no port mapper")
+        raise OSError(f"the server at {host}:{port} is no port mapper")
     return int(text)

@@ -20,37 +20,39 @@ logger = logging.getLogger("raft_actors.node")
 
 
 class PortMapperServer:
-    """The port mapper's listener. Takes the port when it is free, and waits for it when not."""
+    """The port mapper's listener. If the port is in use, it tries again until the port is free."""
 
     def __init__(
         self,
         reactor: Reactor,
         limits: BridgeLimits,
-        place: tuple[str, int],
+        address: tuple[str, int],
         files: PortFiles,
     ) -> None:
         self._reactor = reactor
         self._limits = limits
-        self._place = place
+        self._address = address
         self._files = files
         self._listener: socket.socket | None = None
         self._closed = False
-        self._problem = ""  # that the log has been told
+        self._problem = ""  # the last problem that was logged
         self._askers: ExpiringSet[socket.socket] = ExpiringSet(
             reactor, self._hang_up, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
 
     def open(self) -> None:
-        """Listen, or try again later: another node of this host answers for us until then."""
+        """Listen. If another node of this host has the port, it answers for this node, too; try
+        again later.
+        """
         if self._closed:
             return
         try:
-            self._listener = listen(*self._place)
+            self._listener = listen(*self._address)
         except OSError as error:
             self._report(error)
             self._reactor.after(self._limits.mapper_retry_s, self.open)
             return
-        logger.debug("answers port questions at %s:%d", *self._place)
+        logger.debug("answers port questions at %s:%d", *self._address)
         self._reactor.watch(self._listener, READ, self._on_listener)
 
     def close(self) -> None:
@@ -62,14 +64,14 @@ class PortMapperServer:
             self._hang_up(asker)
 
     def _report(self, error: OSError) -> None:
-        """Log once why the port can't be had, unless another node of this host has it."""
+        """Log once why the port can't be used, unless another node of this host has it."""
         problem = "" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         if problem and problem != self._problem:
             logger.warning(
-                "no port mapper at %s: %s. Nodes of other hosts don't find this one by its name: "
+                "no port mapper at %s: %s. Nodes of other hosts can't find this node by its name: "
                 "set another RAFT_ACTORS_MAPPER_PORT on all hosts, or give this node's port in "
                 "their Config.nodes",
-                Endpoint(*self._place), problem,
+                Endpoint(*self._address), problem,
             )  # fmt: skip
         self._problem = problem
 
@@ -87,7 +89,7 @@ class PortMapperServer:
         self._askers.add(asker, address[0])
         text = bytearray()
         self._reactor.watch(asker, READ, lambda _events: self._on_question(asker, text))
-        self._on_question(asker, text)  # most have asked by now
+        self._on_question(asker, text)  # most have sent their question by now
 
     def _listen_again(self) -> None:
         if self._listener is not None and not self._closed:

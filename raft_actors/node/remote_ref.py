@@ -1,16 +1,17 @@
-"""Remote actors: a ref of an actor on another node, and the service that answers it there.
+"""Remote actors: a ref of an actor on another node.
 
-On the wire these are frames of kind ACTOR. What they carry of a user's is a term, as bytes:
+Its frames have the kind ACTOR; `ActorServer` answers them on the other node. Messages and results
+are encoded values (docs/encoding.md), as bytes:
 
     cast  ["tell", name, message]                             no answer
     call  ["ask", name, message]                              answered when the actor has answered
     call  ["stop", name], ["alive", name]
     call  ["watch", name, number]                             answered when the actor has ended
     cast  ["unwatch", name, number]
-    answers  ["ok", term] | ["noproc"] | ["raised", type name, text]
+    answers  ["ok", value] | ["noproc"] | ["raised", type name, text]
 
-A watch is a call that is answered by the exit reason: if the link breaks first it fails as all
-calls do, and that is "noconnection".
+A watch is a call whose answer is the exit reason. If the link breaks first, the call fails as all
+calls do, and the watcher gets the reason "noconnection".
 """
 
 import contextlib
@@ -40,7 +41,7 @@ PROXY_CALL, PROXY_GET, PROXY_SET = "call", "get", "set"
 
 
 class RemoteError(RaftError):
-    """The actor on the other node raised an exception; here are its type's name and its text."""
+    """The actor on the other node raised an exception: the name of its type, and its text."""
 
     def __init__(self, type_name: str, text: str) -> None:
         super().__init__(f"{type_name}: {text}" if text else type_name)
@@ -49,7 +50,7 @@ class RemoteError(RaftError):
 
 
 class AskTimeout(pykka.Timeout, TimeoutError):
-    """No answer in time. What was asked may still happen."""
+    """No answer in time. The actor may still do what it was asked to do."""
 
 
 class RemoteFuture:
@@ -62,15 +63,17 @@ class RemoteFuture:
         self._asked = asked
 
     def __del__(self) -> None:
-        """Nobody can ask for the answer any more. Ctrl-C may have left it without one."""
+        """Forget the call: nothing can read the answer any more. After a Ctrl-C in `__init__` there
+        may be no `_answer`.
+        """
         answer = getattr(self, "_answer", None)
         if answer is not None:
             answer.abandon()
 
     def get(self, *, timeout: float | None = None) -> Any:
-        """Wait for the answer, at most `timeout` seconds.
+        """Wait for the answer, at most `timeout` seconds, and return it.
 
-        Raises RemoteError for what the actor raised, NoProcess, NoConnection, and AskTimeout.
+        Raises RemoteError if the actor raised an exception, NoProcess, NoConnection, AskTimeout.
         """
         try:
             answer = self._answer.get(optional_seconds(timeout))
@@ -83,35 +86,35 @@ class RemoteFuture:
                 raise NoProcess(f"no actor is registered as {self._asked}")
             case ["raised", str(type_name), str(text)]:
                 raise RemoteError(type_name, text)
-        raise RemoteError("ProtocolError", f"an answer of an unknown shape from {self._asked}")
+        raise RemoteError("ProtocolError", f"an answer of a wrong form from {self._asked}")
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Wait in asyncio, without holding up its loop. Raises as `get` does."""
-        import asyncio  # a third of what it takes to import all of raft_actors
+        """Wait in asyncio, without blocking the event loop. Raises as `get` does."""
+        import asyncio  # here, because it takes a third of the time to import raft_actors
 
         loop = asyncio.get_running_loop()
-        there = asyncio.Event()
+        answered = asyncio.Event()
 
         def on_answer(_answer: Future[Any]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(there.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
+                loop.call_soon_threadsafe(answered.set)
 
         self._answer.add_done_callback(on_answer)
-        yield from there.wait().__await__()
+        yield from answered.wait().__await__()
         return self.get(timeout=0)
 
     def done(self) -> bool:
         return self._answer.done()
 
     def add_done_callback(self, callback: "Callable[[RemoteFuture], None]") -> None:
-        """Call `callback(self)` once the answer is there: quick work, on the bridge thread."""
+        """Call `callback(self)` when the answer arrives, on the bridge thread; it must be quick."""
         self._answer.add_done_callback(lambda _answer: callback(self))
 
 
 class RemoteRef:
     """An actor of another node, by its registered name. Made by `Node.whereis`.
 
-    Whoever has the name when a message arrives gets it.
+    A message goes to the actor that has the name when the message arrives.
     """
 
     __slots__ = ("_node", "_watch_numbers", "address")
@@ -134,50 +137,55 @@ class RemoteRef:
         return hash(self.address)
 
     def tell(self, message: Any) -> None:
-        """Send `message`, a term, and don't wait. It is lost if nobody is there.
+        """Send `message`, and don't wait. The message is lost if there is no such actor.
 
-        Raises TypeError naming the part of it that is no term, and FrameTooLarge.
+        Raises TypeError, which names the part of `message` that can't be encoded, and
+        FrameTooLarge.
         """
         name, node = self.address
         self._node.cast(node, ACTOR, ["tell", name, encode(message)])
         self._node.flush()
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Send `message`, a term, and wait for the answer, at most `timeout` seconds.
+        """Send `message`, and return the answer; wait for it at most `timeout` seconds.
 
-        With `block=False` a RemoteFuture is returned instead. Raises, here or there: RemoteError
-        for what the actor raised, NoProcess, NoConnection, AskTimeout; and here TypeError naming
-        the part of `message` that is no term, and FrameTooLarge.
+        With `block=False` a RemoteFuture is returned at once. `ask`, or the future, raises
+        RemoteError if the actor raised an exception, NoProcess, NoConnection and AskTimeout. `ask`
+        itself raises TypeError, which names the part of `message` that can't be encoded, and
+        FrameTooLarge.
         """
         optional_seconds(timeout)
         future = self._call("ask", encode(message))
         return future.get(timeout=timeout) if block else future
 
     def proxy(self) -> "RemoteProxy":
-        """Return a proxy of the actor, whose attributes and calls give futures."""
+        """Return a proxy of the actor. Its attributes and calls return futures."""
         return RemoteProxy(self)
 
     def is_alive(self) -> bool:
-        """Ask whether an actor has the name and lives. False when the node can't be reached."""
+        """Ask the other node whether an actor has the name and runs. Returns False if the node
+        can't be reached.
+        """
         try:
             return bool(self._call("alive").get(timeout=ALIVE_S))
         except (NoProcess, NoConnection, AskTimeout):
             return False
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Ask the actor to stop after the messages that wait, as Pykka's `ActorRef.stop`.
+        """Ask the actor to stop after the messages in its mailbox, as Pykka's `ActorRef.stop`.
 
-        Returns True when it has, False if none has the name; with `block=False` a future of that.
+        Returns True when the actor has stopped, False if no actor has the name. With `block=False`
+        a future of this is returned at once.
         """
         optional_seconds(timeout)
         future = self._call("stop", kind=StopFuture)
         return future.get(timeout=timeout) if block else future
 
     def watch(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Have `callback(reason)` called once the actor has ended; returns the cancel.
+        """Call `callback(reason)` when the actor has ended. Returns a function that cancels this.
 
-        It runs on the bridge thread and must be quick. "noproc": nobody has the name;
-        "noconnection": the node can't be reached, or the link broke.
+        The callback runs on the bridge thread and must be quick. The reason is "noproc" if no actor
+        has the name, and "noconnection" if the node can't be reached or the link broke.
         """
         return self._node.watch_actor(self.address, callback)
 
@@ -206,9 +214,9 @@ class StopFuture(RemoteFuture):
 class RemoteProxy:
     """Attributes and methods of an actor on another node, as with Pykka's ActorProxy.
 
-    `proxy.size.get()` reads, `proxy.size = 3` writes and waits, `proxy.add(1)` calls and gives a
-    future, `proxy.add.defer(1)` tells. What an attribute is turns out on the other node, so a name
-    that isn't there raises RemoteError from the future. Private names are refused.
+    `proxy.size.get()` reads, `proxy.size = 3` writes and waits, `proxy.add(1)` calls and returns a
+    future, `proxy.add.defer(1)` calls and does not wait. Only the other node knows the actor's
+    attributes, so for a wrong name the future raises RemoteError. Private names are refused.
     """
 
     __slots__ = ("_path", "_ref")
@@ -235,7 +243,9 @@ class RemoteProxy:
 
 
 class RemoteAttribute(RemoteProxy):
-    """One attribute or method. On it `get` and `defer` mean the future's and the method's."""
+    """One attribute or method of the actor. Because this object has `get` and `defer`, attributes
+    with these names can't be reached through it.
+    """
 
     __slots__ = ()
 
@@ -249,7 +259,7 @@ class RemoteAttribute(RemoteProxy):
         return self._ref._call("proxy", encode((PROXY_CALL, self._path, args, kwargs)))
 
     def defer(self, *args: Any, **kwargs: Any) -> None:
-        """Call the method and don't wait. An exception in it ends the actor."""
+        """Call the method, and don't wait. If the method raises, the actor ends."""
         name, node = self._ref.address
         order = encode((PROXY_CALL, self._path, args, kwargs))
         self._ref._node.cast(node, ACTOR, ["defer", name, order])
@@ -261,10 +271,10 @@ def encode(message: Any) -> bytes:
 
 
 def reason_in(answer: Future[Any]) -> Any:
-    """Return the exit reason that a watch was answered with."""
+    """Return the exit reason in the answer to a watch."""
     try:
         return RemoteFuture(answer, "").get(timeout=0)
     except (NoConnection, NoNode, FrameTooLarge):
         return "noconnection"
-    except (RemoteError, NoProcess, ValueError) as error:  # ValueError: no term that is known here
+    except (RemoteError, NoProcess, ValueError) as error:  # ValueError: it can't be decoded here
         return ("exception", *in_text(error))

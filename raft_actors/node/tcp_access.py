@@ -1,4 +1,4 @@
-"""TcpAccess: a node listens at a port, is found by its port file, and dials others."""
+"""TcpAccess: a node listens at a port, is found by its port file, and dials other nodes."""
 
 import logging
 import os
@@ -31,9 +31,9 @@ INCARNATION_BYTES = 8
 
 
 class TcpAccess:
-    """Makes the bridge of one node, and whatever makes the node be found.
+    """Makes the bridge of one node, and its port file and port mapper.
 
-    host, port  where it listens; 0 is any free port, and `open` notes which one it got
+    host, port  where the node listens. With port 0 `open` chooses a free port and sets `port` to it
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TcpAccess:
         tls: TlsOption | None = None,
         allow: Iterable[str] = (),
     ) -> None:
-        """Raises UnsafeCookie, and ValueError for what `AllowList` does not take."""
+        """Raises UnsafeCookie, and ValueError for a bad entry of `allow`."""
         self._allow = AllowList(allow)
         self.host = host
         self.port = port
@@ -59,24 +59,23 @@ class TcpAccess:
         self._bridge: Bridge | None = None
         self._keys: KeySource | None = None
         self._entry: PortEntry | None = None
-        self._reported = ""  # what was wrong with the port file
+        self._reported = ""  # the problem of the port file that was logged last
 
     @property
     def where(self) -> str:
         return str(Endpoint(self.host, self.port))
 
     def open(self, name: str, config: Config, on_node_change: OnNodeChange) -> Bridge:
-        """Raises NameTaken, UnsafeCookie, BadTls, OSError when the port is taken, ValueError for a
-        port that is none, a bad address of another node or a version that this release does not
-        speak.
+        """Raises NameTaken, UnsafeCookie, BadTls, OSError if the port is in use, and ValueError for
+        a bad port, a bad address of another node, or a version that this release does not support.
         """
         keys, tls = KeySource(self._cookie), find_tls(self._tls, name)
         versions.check_required(config.require_version)
         directory = NodeDirectory(self._files, static_addresses(config.nodes))
         self._listener = listen(self.host, self.port)
-        place = Endpoint.of(self._listener.getsockname())
-        self.host, self.port = place.host, place.port
-        mapper_place = (self.host, mapper_port()) if mapper_wanted(self.host) else None
+        endpoint = Endpoint.of(self._listener.getsockname())
+        self.host, self.port = endpoint.host, endpoint.port
+        mapper_address = (self.host, mapper_port()) if mapper_wanted(self.host) else None
         self._entry = self._files.claim(name, self.host, self.port)
         me = Identity(
             name, os.urandom(INCARNATION_BYTES), config.frame_bytes_max, config.require_version
@@ -87,14 +86,16 @@ class TcpAccess:
             queue_bytes_max=config.link_queue_bytes, limits=self._limits, tls=tls,
             allow=self._allow,
         )  # fmt: skip
-        if mapper_place is not None:
-            self.mapper = PortMapperServer(bridge.reactor, self._limits, mapper_place, self._files)
+        if mapper_address is not None:
+            self.mapper = PortMapperServer(
+                bridge.reactor, self._limits, mapper_address, self._files
+            )
             bridge.reactor.post(self.mapper.open)
         bridge.reactor.after(self._limits.port_file_s, self.keep_files)
         return bridge
 
     def close(self) -> None:
-        # Each is forgotten when it is done with, so one whom a Ctrl-C interrupted here goes on.
+        # An attribute is cleared when its part is closed: after a Ctrl-C the next call goes on.
         if self._bridge is not None:
             if self.mapper is not None:
                 self._bridge.reactor.post(self.mapper.close)
@@ -108,8 +109,8 @@ class TcpAccess:
             self._listener = None
 
     def keep_files(self) -> None:
-        """Write the port file again when it was swept, as a logout does, and read cookie files that
-        have changed; now and then, for ever.
+        """Every `port_file_s` seconds: write the port file again if it was removed (a logout may do
+        that), and read cookie files that have changed.
         """
         bridge, entry, keys = self._bridge, self._entry, self._keys
         if bridge is None or entry is None or keys is None:
@@ -118,7 +119,7 @@ class TcpAccess:
         try:
             problem = self._files.keep(entry)
         except (OSError, RaftError) as error:
-            problem = f"its port file can't be kept, so nodes of this host may not find it: {error}"
+            problem = f"no port file, so nodes of this host may not find this node: {error}"
         if problem and problem != self._reported:
             logger.warning("node %s: %s", bridge.me.name, problem)
         self._reported = problem

@@ -1,7 +1,8 @@
-"""TLS of a node: where its certificates come from, and that new ones are read while it runs.
+"""TLS of a node: the settings, and the certificates, which are read again when their files change.
 
-Taken from the argument, else from the environment: RAFT_ACTORS_TLS=auto, or RAFT_ACTORS_TLS_CERT,
-RAFT_ACTORS_TLS_KEY and RAFT_ACTORS_TLS_CA. Without any of them nothing is encrypted.
+The settings come from the argument, else from the environment: RAFT_ACTORS_TLS=auto, or
+RAFT_ACTORS_TLS_CERT, RAFT_ACTORS_TLS_KEY and RAFT_ACTORS_TLS_CA. Without settings connections are
+not encrypted.
 """
 
 import logging
@@ -24,18 +25,18 @@ __all__ = ["Tls", "TlsOption", "find_tls", "tls_of"]
 logger = logging.getLogger("raft_actors.node")
 
 STEPS_MAX = 10  # of a handshake in memory; three are enough
-FILES_STEADY_TRIES = 5
+LOADS_MAX = 5  # while the files keep changing
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The certificates of a node: three files in PEM, which are read again when they have changed.
+    """The certificates of a node: three PEM files, which are read again when they change.
 
-    cert  the node's certificate, and behind it those between it and its authority, if any
-    key   its private key, not encrypted
+    cert  the node's certificate, followed by the intermediate certificates, if there are any
+    key   the private key of the certificate, not encrypted
     ca    the authorities that sign the certificates of this cluster's nodes
 
-    The certificate names the node, `email:a@one`, or its host, `DNS:one`, as subjectAltName.
+    The certificate must have the node, `email:a@one`, or its host, `DNS:one`, as subjectAltName.
     """
 
     cert: str | os.PathLike[str]
@@ -46,7 +47,7 @@ class Tls:
         for field in fields(self):
             path = getattr(self, field.name)
             if not isinstance(path, str | os.PathLike) or not str(path):
-                raise BadTls(f"{field.name} of Tls is the path of a file, not {path!r}")
+                raise BadTls(f"{field.name} of Tls must be the path of a file, not {path!r}")
             object.__setattr__(self, field.name, absolute(path))
 
 
@@ -54,9 +55,9 @@ TlsOption = Tls | Literal["auto"] | ssl.SSLContext | tuple[ssl.SSLContext, ssl.S
 
 
 def find_tls(option: TlsOption | None, node: str) -> Callable[[], TlsContexts] | None:
-    """Return what tells the node what to encrypt new connections with; None: they are not.
+    """Return a function that returns the TLS contexts for new connections; None: no encryption.
 
-    Raises BadTls when certificates can't be used, or are not this node's.
+    Raises BadTls if certificates can't be used or are not this node's.
     """
     if option is None:
         option = of_environment()
@@ -89,7 +90,11 @@ def of_environment() -> TlsOption | None:
 def tls_of(
     name: str, auto: str | None, names: dict[str, str], found: dict[str, str | None]
 ) -> TlsOption | None:
-    """Return what was asked for by a setting called `name` and by three paths, called `names`."""
+    """Return the TLS option for a setting and three paths.
+
+    name, auto    the name of the setting for errors, and its value
+    names, found  the names of the paths for errors, and their values
+    """
     given = {part: path for part, path in found.items() if path}
     if auto:
         if auto != "auto":
@@ -108,7 +113,7 @@ def tls_of(
 
 
 class TlsFiles:
-    """The files of a `Tls`, and what was made of them. After `__init__`: bridge thread only."""
+    """The files of a `Tls`, and the contexts made of them. After `__init__`: bridge thread only."""
 
     def __init__(self, paths: Tls, node: str) -> None:
         self._paths = paths
@@ -117,9 +122,8 @@ class TlsFiles:
         self._contexts = self._load()
 
     def current(self) -> TlsContexts:
-        """Return what new connections are made with: read anew when a file has changed.
-
-        Files that can't be used change nothing, and are warned of.
+        """Return the contexts for new connections. If a file has changed, read the files again; if
+        they can't be used, log a warning and keep the contexts.
         """
         seen = self._look()
         if seen != self._seen:
@@ -127,15 +131,13 @@ class TlsFiles:
             try:
                 self._contexts = self._load()
             except BadTls as error:
-                logger.warning(
-                    "node %s goes on with the certificate that it has: %s", self._node, error
-                )
+                logger.warning("node %s keeps the certificate that it has: %s", self._node, error)
             else:
                 logger.info("node %s has a new certificate, of %s", self._node, self._paths.cert)
         return self._contexts
 
     def _look(self) -> list[tuple[int, ...]]:
-        """Return what differs once one of the files was written or replaced."""
+        """Return times, sizes and numbers of the files: they differ after a change of any file."""
         seen: list[tuple[int, ...]] = []
         for path in (self._paths.cert, self._paths.key, self._paths.ca):
             try:
@@ -147,12 +149,12 @@ class TlsFiles:
 
     def _load(self) -> TlsContexts:
         paths = self._paths
-        for _ in range(FILES_STEADY_TRIES):
+        for _ in range(LOADS_MAX):
             accept, dial = loaded(paths), loaded(paths, dials=True)
             seen = self._look()
             if seen == self._seen:
                 break
-            self._seen = seen  # replaced meanwhile: the two may have different certificates
+            self._seen = seen  # files have changed: the contexts may have different certificates
         warn_of_key(Path(paths.key))
         return proven(accept, dial, self._node, str(paths.cert), f"the authorities in {paths.ca}")
 
@@ -160,10 +162,10 @@ class TlsFiles:
 def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if dials else ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # a node is named by more than its host: see `name_problem`
+    context.check_hostname = False  # `TlsChannel.name_problem` checks the names instead
     context.verify_mode = ssl.CERT_REQUIRED
     if not dials:
-        context.num_tickets = 0  # sessions are not resumed: each connection proves who is there
+        context.num_tickets = 0  # no session is resumed: each connection checks the certificates
     try:
         context.load_cert_chain(paths.cert, paths.key, password="")
     except OSError as error:
@@ -177,10 +179,10 @@ def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
     return context
 
 
-NO_PEM = "one of the two is no PEM, or the key is encrypted"  # OpenSSL gives no reason
+NO_PEM = "one of the two is no PEM file, or the key is encrypted"  # OpenSSL gives no reason
 REASONS = {
-    "KEY_VALUES_MISMATCH": "the key is not the certificate's",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "no certificate in PEM is there",
+    "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "the file has no certificate in PEM",
 }
 
 
@@ -197,21 +199,28 @@ def warn_of_key(path: Path) -> None:
 
 
 def given_contexts(accept: ssl.SSLContext, dial: ssl.SSLContext, node: str) -> TlsContexts:
-    """Return the user's own contexts, if they demand what those of `Tls` do."""
+    """Return the user's own contexts, if they are as strict as those of `Tls`."""
     for context in (accept, dial):
         if context.minimum_version < ssl.TLSVersion.TLSv1_3:
-            raise BadTls("set minimum_version of the SSLContext to TLSv1_3: nodes speak no older")
+            raise BadTls(
+                "set minimum_version of the SSLContext to TLSv1_3: nodes use no older version"
+            )
         if context.verify_mode != ssl.CERT_REQUIRED:
-            raise BadTls("set verify_mode of the SSLContext to CERT_REQUIRED: both ends are asked")
+            raise BadTls(
+                "set verify_mode of the SSLContext to CERT_REQUIRED: both ends need certificates"
+            )
         if context.check_hostname:
-            raise BadTls("set check_hostname of the SSLContext to False: a node is named otherwise")
+            raise BadTls(
+                "set check_hostname of the SSLContext to False: a node checks the names itself"
+            )
     return proven(accept, dial, node, "of the SSLContext", "the authorities of the SSLContext")
 
 
 def own_contexts() -> TlsContexts:
-    """Return what `tls="auto"` encrypts with: a certificate that is made now, signed by nobody.
+    """Return the contexts for `tls="auto"`: with a certificate that is made now, and that no
+    authority signs.
 
-    Only acceptors show it. A dialer signs what it was shown, and says so over this channel.
+    Only the acceptor shows a certificate. The dialer's proof of the cookie covers it.
     """
     accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     dial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -228,29 +237,29 @@ def own_contexts() -> TlsContexts:
 def proven(
     accept: ssl.SSLContext, dial: ssl.SSLContext, node: str, certificate: str, authorities: str
 ) -> TlsContexts:
-    """Return the contexts after a handshake of the two with each other, in memory: it tells what
-    each shows to others, and that the others can accept it.
+    """Return the two contexts after a handshake with each other, in memory. The handshake shows
+    which certificates the contexts show, and whether another node would accept them.
     """
     try:
         acceptor, dialer = meet_in_memory(accept, dial)
     except ssl.SSLError as error:
-        words = tls_error_text(error, authorities).replace("its certificate", "it", 1)
-        raise BadTls(f"the certificate {certificate} can't be used: {words}") from None
+        text = tls_error_text(error, authorities).replace("its certificate", "it", 1)
+        raise BadTls(f"the certificate {certificate} can't be used: {text}") from None
     of_dialer, of_acceptor = (
         fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialer)
-    )  # each knows that of the other
+    )  # `getpeercert` of one side returns the certificate of the other
     for side in (acceptor, dialer):
-        if words := TlsChannel(of_dialer, of_acceptor, names_in(side)).name_problem(node):
-            raise BadTls(f"the certificate {certificate} is not this node's: {words}")
+        if problem := TlsChannel(of_dialer, of_acceptor, names_in(side)).name_problem(node):
+            raise BadTls(f"the certificate {certificate} is not this node's: {problem}")
     return TlsContexts(dial, accept, of_dialer, of_acceptor, authorities)
 
 
 def meet_in_memory(
     accept: ssl.SSLContext, dial: ssl.SSLContext
 ) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Let an acceptor and a dialer meet, and return both, in this order.
+    """Do a TLS handshake between an acceptor and a dialer, and return both, in this order.
 
-    Raises SSLError, and BadTls for contexts of one side only.
+    Raises SSLError, and BadTls if both contexts are for the same side.
     """
     to_acceptor, to_dialer = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:

@@ -181,7 +181,7 @@ def test_where_only_a_guests_file_is_the_node_is_one_and_no_cookie_is_made(role)
 def test_a_members_cookie_in_the_file_for_clients_is_refused():
     """It would be copied to clients."""
     write(CLIENT, LONG)
-    with pytest.raises(UnsafeCookie, match="a line of it is one of role member: move that line"):
+    with pytest.raises(UnsafeCookie, match="has a cookie of role member: move that line"):
         KeySource()
 
 
@@ -205,17 +205,17 @@ def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_once(caplog):
     path = write(MEMBER, LONG)
     source = KeySource()
     path.chmod(0o644)
-    eventually(lambda: source.current() and "goes on with the cookies that it has" in caplog.text)
+    eventually(lambda: source.current() and "keeps the cookies that it has" in caplog.text)
     for _ in range(20):
         assert source.current().ids == [Cookie(LONG).id]
-    assert caplog.text.count("goes on with") == 1
+    assert caplog.text.count("keeps the cookies") == 1
 
 
 def test_a_node_does_not_become_one_of_another_role(caplog):
     write(CLIENT, Cookie(LONG).text_for(CLIENT))
     source = KeySource()
     write(MEMBER, LONG)
-    eventually(lambda: source.current() and "makes it a member: start it anew" in caplog.text)
+    eventually(lambda: source.current() and "makes it a member: restart the node" in caplog.text)
     assert source.current().role == CLIENT
 
 

@@ -180,7 +180,7 @@ def test_a_watcher_of_nodes_that_ends_is_forgotten(make_node):
         end = node.monitor(watcher)
         watcher.stop()
         end()
-    eventually(lambda: node._watchers == {})
+    eventually(lambda: not node._watchers)
 
 
 def test_a_plain_actor_may_watch_nodes(make_node):
@@ -191,5 +191,5 @@ def test_a_plain_actor_may_watch_nodes(make_node):
     end = node.monitor(plain)
     assert len(node._watchers) == 1
     end()
-    assert node._watchers == {}
+    assert not node._watchers
     plain.stop()

@@ -85,9 +85,11 @@ def test_files_without_a_certificate_and_keys_with_a_password_are_told_in_words(
     tls = authority.issue("DNS:one")
     nothing = tmp_path / "nothing.pem"
     nothing.write_text("nothing\n")
-    with pytest.raises(BadTls, match=r"nothing\.pem can't be used: no certificate in PEM"):
+    with pytest.raises(
+        BadTls, match=r"nothing\.pem can't be used: the file has no certificate in PEM"
+    ):
         find_tls(Tls(tls.cert, tls.key, nothing), "a@one")
-    with pytest.raises(BadTls, match="one of the two is no PEM, or the key is encrypted"):
+    with pytest.raises(BadTls, match="one of the two is no PEM file, or the key is encrypted"):
         find_tls(Tls(nothing, tls.key, tls.ca), "a@one")
     key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
     tls.key.write_bytes(
@@ -102,7 +104,7 @@ def test_files_without_a_certificate_and_keys_with_a_password_are_told_in_words(
 
 @pytest.mark.parametrize("wrong", [None, "", 5, b"x"], ids=str)
 def test_what_is_no_path_is_refused_in_words(wrong):
-    with pytest.raises(BadTls, match="key of Tls is the path of a file"):
+    with pytest.raises(BadTls, match="key of Tls must be the path of a file"):
         Tls("cert.pem", wrong, "ca.pem")
 
 

@@ -113,5 +113,5 @@ def test_a_relative_xdg_path_is_made_absolute(tmp_path, elsewhere, monkeypatch):
 def test_no_home_is_told_in_words(monkeypatch):
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("none")))
-    with pytest.raises(UnsafeCookie, match="no home directory to keep one in: set RAFT_ACTORS"):
+    with pytest.raises(UnsafeCookie, match="no home directory for its file: set RAFT_ACTORS"):
         path_of("member")

@@ -279,7 +279,7 @@ def test_unavailable(counters, trouble):
 
 
 def test_who_reaches_nobody_hears_why(caplog, monkeypatch):
-    monkeypatch.setattr(Node.current(), "told_alone", False)
+    monkeypatch.setattr(Node.current(), "logged_no_node", False)
     for _ in range(2):
         assert Raft.status(("peer", "nobody@nowhere")) == ("error", "no_node")
     assert caplog.text.count("call Node.start(name) first") == 1

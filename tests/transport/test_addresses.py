@@ -128,7 +128,7 @@ def test_this_host_in_other_letters_is_told_as_such(monkeypatch):
     """Planted: its port mapper is asked, which no node on loopback has."""
     monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.org")
     with pytest.raises(
-        EndpointUnknown, match=r"no node b@box .* on this host, which is written Box"
+        EndpointUnknown, match=r"no node b@box .* on this host, whose name is spelled Box"
     ):
         NodeDirectory(PortFiles(), {}).find("b@box")
     with pytest.raises(EndpointUnknown, match=r"runs on this host$"):

@@ -353,14 +353,17 @@ def test_certificates_that_can_not_be_used_change_nothing(make_node, authority, 
     other = authority.issue("DNS:one", file="other")
     kept = tls.key.read_bytes()
     for spoil, words in (
-        (lambda: tls.key.write_bytes(other.key.read_bytes()), "the key is not the certificate's"),
+        (
+            lambda: tls.key.write_bytes(other.key.read_bytes()),
+            "the key belongs to another certificate",
+        ),
         (lambda: tls.key.write_bytes(b"nothing"), "one of the two is no PEM"),
         (lambda: tls.key.unlink(), "No such file"),
     ):
         spoil()
         a.disconnect(b.name)
         assert a.ping(b.name) == "pong"
-        assert "node a@one goes on with the certificate that it has" in caplog.text
+        assert "node a@one keeps the certificate that it has" in caplog.text
         assert words in caplog.text
     lines = len(caplog.messages)
     a.disconnect(b.name)
