@@ -1,7 +1,7 @@
 """Remote actors: a ref of an actor on another node.
 
 Its frames have the kind ACTOR; `ActorServer` answers them on the other node. Messages and results
-are encoded values (docs/encoding.md), as bytes:
+are encoded values (package `encoding`), as bytes:
 
     cast  ["tell", name, message]                             no answer
     call  ["ask", name, message]                              answered when the actor has answered
