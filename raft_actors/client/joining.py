@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker
 from raft_actors.client.membership import (
     LEARNER,
     VOTER,
@@ -32,7 +33,9 @@ from raft_actors.peer.peers import peers_here
 
 __all__ = ["join", "leave"]
 
-LOOK_AROUND_S = 0.05
+PAUSE_S = 0.05
+SEARCH_S = 0.5
+"""How long the leader is searched before the peer's own status is read again."""
 TRANSIENT = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
              "no_peer", "no_such_member", "restarting", "transfer_in_progress"}  # fmt: skip
 """Errors after which the state is read again: they pass, or the state shows what to do."""
@@ -51,10 +54,10 @@ def join(
     """Make a peer of this node a member with this part; see `Raft.join`."""
     asked = several(via)
     if not asked:
-        raise ValueError("via names whom to ask for the group: one member at least")
+        raise ValueError("via must name at least one member of the group")
     deadline = time.monotonic() + timeout
-    search = LeaderSearch(asked)
-    if text := not_here(search.named):
+    members = tuple(address_of(peer) for peer in asked)
+    if text := not_here(members):
         return ("error", ("no_peer", text))
     check_peer_name(name)
     match peers_here().start(machine, name, config):
@@ -62,24 +65,25 @@ def join(
             pass
         case answer:
             return answer
-    trouble: Any = TIMEOUT
+    finder, seeker = LeaderFinder(peers_here().router, members), PlainSeeker(deadline)
+    error: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
-        leader, why = search.leader(deadline)
-        mine = status_of(name, min(CALL_TIMEOUT, remaining))
-        if leader is None:
-            trouble = why
-        elif mine[0] != "ok":
-            trouble = mine
+        leader = leader_status(finder, seeker, deadline)
+        own = status_of(name, min(CALL_TIMEOUT, remaining))
+        if leader[0] != "ok":
+            error = leader
+        elif own[0] != "ok":
+            error = own
         else:
-            answer = step_in(leader, mine[1], part, remaining)
+            answer = step_in(leader[1], own[1], part, remaining)
             if answer is not None and not is_transient(answer):
                 return answer
-            trouble = answer or TIMEOUT
-        time.sleep(LOOK_AROUND_S)
-    return trouble
+            error = answer or TIMEOUT
+        time.sleep(PAUSE_S)
+    return error
 
 
-def not_here(named: list[Address]) -> str:
+def not_here(named: tuple[Address, ...]) -> str:
     """Return the text of an error if all named members would be on this node, and none of them runs
     or is being started. Else return "".
 
@@ -142,26 +146,26 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     """Take a peer out of its group and stop it; see `Raft.leave`."""
     address = address_of(peer)
     deadline = time.monotonic() + timeout
-    search = LeaderSearch([address])
-    trouble: Any = TIMEOUT
+    finder, seeker = LeaderFinder(peers_here().router, (address,)), PlainSeeker(deadline)
+    error: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
         match status_of(address, min(CALL_TIMEOUT, remaining)):
             case ("error", "no_peer"):
                 return NO_PEER
             case ("ok", {"group": "", "configuration": {"members": []}}):
                 return stop(address)  # of no group
-        leader, why = search.leader(deadline)
-        if leader is None:
-            trouble = why
+        leader = leader_status(finder, seeker, deadline)
+        if leader[0] != "ok":
+            error = leader
         else:
-            answer = step_out(leader, address, remaining)
+            answer = step_out(leader[1], address, remaining)
             if answer == "out":
                 return stop(address)
             if answer is not None and not is_transient(answer):
                 return answer
-            trouble = answer or TIMEOUT
-        time.sleep(LOOK_AROUND_S)
-    return trouble
+            error = answer or TIMEOUT
+        time.sleep(PAUSE_S)
+    return error
 
 
 def step_out(leader: Any, peer: Address, timeout: float) -> Any:
@@ -188,43 +192,15 @@ def is_transient(answer: Any) -> bool:
     return False
 
 
-class LeaderSearch:
-    """Finds the leader by asking the named members, and the members that these name."""
-
-    def __init__(self, via: Iterable[PeerRef]) -> None:
-        self.named = [address_of(peer) for peer in via]
-        self.known = list(self.named)
-
-    def leader(self, deadline: float) -> tuple[Any, Any]:
-        """Return (the leader's status, None), or (None, the error that says why there is none).
-
-        If any member answers, the error is that the group has no leader. That a member does not run
-        is the error only if no member answers: in an answer of `leave` it would look as if the peer
-        itself did not run.
-        """
-        trouble: Any = ELECTION_IN_PROGRESS
-        is_heard = False
-        asked: set[Address] = set()
-        queue = list(self.known)
-        while queue and (remaining := deadline - time.monotonic()) > 0:
-            peer = queue.pop(0)
-            if peer in asked:
-                continue
-            asked.add(peer)
-            match status_of(peer, min(CALL_TIMEOUT, remaining)):
-                case ("ok", status):
-                    members = status["configuration"]["members"]
-                    if status["current_state"] == "leader":
-                        self.known = [peer, *members, *self.named]
-                        return status, None
-                    if members:
-                        trouble = ELECTION_IN_PROGRESS
-                    elif not is_heard:
-                        trouble = ("error", ("no_group", f"{peer} is of no group"))
-                    is_heard = True
-                    leader = status["leader"]
-                    queue = [leader, *queue, *members] if leader else [*queue, *members]
-                case answer:
-                    if not is_heard:
-                        trouble = answer
-        return None, trouble
+def leader_status(finder: LeaderFinder, seeker: PlainSeeker, deadline: float) -> Any:
+    """Return ("ok", status of the leader), or the error that says why none is found."""
+    seeker.deadline = min(deadline, time.monotonic() + SEARCH_S)
+    leader = finder.leader or finder.find(seeker)
+    if leader is None:
+        return finder.error
+    answer = status_of(leader, min(CALL_TIMEOUT, max(0.0, deadline - time.monotonic())))
+    if answer[0] == "ok" and answer[1]["current_state"] == "leader":
+        return answer
+    seeker.target = leader
+    finder.lost(leader)
+    return ELECTION_IN_PROGRESS

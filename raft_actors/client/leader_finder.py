@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from raft_actors import encoding
-from raft_actors.core.replies import NO_PEER
-from raft_actors.errors import RaftError
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_NODE, NO_PEER, RESTARTING, TIMEOUT
+from raft_actors.errors import NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
@@ -29,8 +29,22 @@ KNOWN_MAX = 64
 NOTHING = encoding.dumps(())
 
 
+class Refusal(NamedTuple):
+    """Why a member has named no leader.
+
+    error  as an answer of `Raft`: ("error", reason)
+    text   for people; "" if the member has named a leader
+    """
+
+    error: Any
+    text: str
+
+
+NO_ANSWER = Refusal(TIMEOUT, "no answer")
+
+
 class Seeker(Protocol):
-    """What `find` needs of a call that has no leader. A `Call` is one.
+    """The part of a call that `find` uses. A `Call` is a seeker.
 
     deadline  when the search ends. It may be set to 0 during the search, when the call is given up
     target    the peer that the last attempt asked without success; None if there was none
@@ -67,9 +81,8 @@ class LeaderFinder:
                   `members` know no leader, because each of them may be a member again
     leader        None while no leader is known
     is_at_a_loss  True if the last round of questions found no leader
-    heard         whether any member answered in the last search
-    whys          for each member that was asked, why it named no leader, as a text for people; ""
-                  if it named one
+    is_answered   whether any member answered in the last search
+    refusals      for each member that was asked in the last search, why it named no leader
     configured    the index of the newest configuration that is known
     term          the highest term that is known
     """
@@ -81,8 +94,8 @@ class LeaderFinder:
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
         self.is_at_a_loss = False
-        self.heard = False
-        self.whys: dict[Address, str] = {}
+        self.is_answered = False
+        self.refusals: dict[Address, Refusal] = {}
         self.configured = -1
         self.term = -1
         self.refreshing: Future[Any] | None = None
@@ -99,7 +112,7 @@ class LeaderFinder:
         if self.leader in (None, target):
             self.leader = leader
 
-    def hear_of(self, members: list[Any]) -> None:
+    def add_members(self, members: list[Any]) -> None:
         """Record the members that the node of a stopped peer has named."""
         others = tuple((name, node) for name, node in members)
         self.remember(others)
@@ -116,12 +129,12 @@ class LeaderFinder:
             if not self.lock.acquire(timeout=time_until(seeker.deadline)):
                 return None
             if self.leader is None and time_until(seeker.deadline) > 0:
-                self.heard, self.whys = False, {}
+                self.is_answered, self.refusals = False, {}
             while self.leader is None:
                 now = time.monotonic()
                 if now >= seeker.deadline:
                     return None
-                self.ask_around(min(seeker.deadline, now + ROUND_S), seeker.target)
+                self.ask_all(min(seeker.deadline, now + ROUND_S), seeker.target)
                 if self.leader is None:
                     time.sleep(min(PAUSE_S, time_until(seeker.deadline)))
             return self.leader if time_until(seeker.deadline) > 0 else None
@@ -131,7 +144,7 @@ class LeaderFinder:
             except RuntimeError:  # this thread has not got the lock
                 pass
 
-    def ask_around(self, until: float, other_than: Address | None) -> None:
+    def ask_all(self, until: float, other_than: Address | None) -> None:
         """Ask all members at the same time, until one knows the leader. `other_than` counts as the
         leader only if it answers so itself.
         """
@@ -139,18 +152,18 @@ class LeaderFinder:
         try:
             for address in self.whom():
                 asked[address] = self.ask(address)
-            self.hear(asked, until, other_than)
+            self.receive(asked, until, other_than)
         finally:
             for answer in asked.values():
                 answer.abandon()
 
-    def hear(
+    def receive(
         self, asked: dict[Address, Future[Any]], until: float, other_than: Address | None
     ) -> None:
         answers: SimpleQueue[tuple[Address, Future[Any]]] = SimpleQueue()
-        whys = self.whys
+        refusals = self.refusals
         for address, question in asked.items():
-            whys.setdefault(address, "no answer")
+            refusals.setdefault(address, NO_ANSWER)
             question.add_done_callback(partial(put, answers, address))
         for _ in asked:
             try:
@@ -160,11 +173,11 @@ class LeaderFinder:
                 return
             status = status_in(answer)
             if status is None:
-                whys[address] = why_none(answer)
+                refusals[address] = refusal_in(answer)
                 continue
-            self.heard = True
+            self.is_answered = True
             self.learn(status)
-            whys[address] = why_no_leader(address[0], status)
+            refusals[address] = refusal_of(address, status)
             leader = status["leader"]
             if (
                 status["current_term"] == self.term
@@ -179,9 +192,24 @@ class LeaderFinder:
 
     @property
     def why(self) -> str:
-        """Why the last search has found no leader."""
-        told = [f"{name} on {node}: {why}" for (name, node), why in self.whys.items() if why]
-        return "; ".join(told[:NAMED_MAX])
+        """Why the last search has found no leader, as a text for people."""
+        texts = [f"{name} on {node}: {why.text}" for (name, node), why in self.refusals.items()
+                 if why.text]  # fmt: skip
+        return "; ".join(texts[:NAMED_MAX])
+
+    @property
+    def error(self) -> Any:
+        """Why the last search has found no leader, as an answer of `Raft`.
+
+        If any member answers, the error is that the group has no leader. That a member does not run
+        is the error only if no member answers: in an answer of `leave` it would look as if the peer
+        itself did not run.
+        """
+        errors = [refusal.error for refusal in self.refusals.values()]
+        if ELECTION_IN_PROGRESS in errors or not errors:
+            return ELECTION_IN_PROGRESS
+        no_group = [error for error in errors if error[1][0] == "no_group"]
+        return no_group[0] if no_group else errors[-1]
 
     def whom(self) -> tuple[Address, ...]:
         """Return the peers to ask for the leader."""
@@ -237,26 +265,32 @@ def put(answers: "SimpleQueue[tuple[Address, Future[Any]]]", peer: Address, answ
     answers.put((peer, answer))
 
 
-def why_none(answer: Future[Any]) -> str:
-    """Return why an answer that has come is no status, as a text for people."""
+def refusal_in(answer: Future[Any]) -> Refusal:
+    """Return why an answer that has come is no status."""
     try:
         found = answer.get(0)
-    except (RaftError, TimeoutError) as error:
-        return str(error)
-    return (
-        "there is no such peer"
-        if found == encoding.dumps(NO_PEER)
-        else "it has crashed and is started again"
-    )
+    except TimeoutError as error:
+        return Refusal(TIMEOUT, str(error))
+    except NoProcess as error:  # no peer has been started on that node yet
+        return Refusal(NO_PEER, str(error))
+    except RaftError as error:
+        return Refusal(NO_NODE, str(error))
+    if found == encoding.dumps(RESTARTING):
+        return Refusal(RESTARTING, "it has crashed and is started again")
+    if type(found) is not bytes or found == encoding.dumps(NO_PEER):
+        return Refusal(NO_PEER, "there is no such peer")
+    refused = encoding.loads_stored(found)
+    return Refusal(refused, f"it answered {refused[1]!r}")
 
 
-def why_no_leader(name: str, status: dict[str, Any]) -> str:
+def refusal_of(peer: Address, status: dict[str, Any]) -> Refusal:
     if not status["configuration"]["members"]:
-        return (
-            f"it is of no group yet: found one by Raft.set_configuration({name!r}, members), or "
-            "have it join one by Raft.join"
+        return Refusal(
+            ("error", ("no_group", f"{peer} is of no group")),
+            f"it is of no group yet: found one by Raft.set_configuration({peer[0]!r}, members), or "
+            "have it join one by Raft.join",
         )
-    return "" if status["leader"] else "it knows no leader"
+    return Refusal(ELECTION_IN_PROGRESS, "" if status["leader"] else "it knows no leader")
 
 
 def status_in(answer: Future[Any]) -> dict[str, Any] | None:

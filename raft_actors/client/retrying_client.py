@@ -168,7 +168,7 @@ class RetryingClient:
             except FrameTooLarge:
                 self.interpret(call, ("error", "command_too_large"))
         elif call.reason is None:
-            call.reason = ("redirect", None) if self.finder.heard else "no_node"
+            call.reason = ("redirect", None) if self.finder.is_answered else "no_node"
         return call
 
     def finish(self, call: Call) -> Any:
@@ -197,7 +197,7 @@ class RetryingClient:
             if call.request[0] == NEW and answer[0] == "ok":
                 return answer[1]
         elif type(answer) is list:
-            self.finder.hear_of(answer)
+            self.finder.add_members(answer)
             answer = ("error", "no_peer")
         self.interpret(call, answer)
         return RETRY

@@ -210,13 +210,13 @@ def test_a_cancelled_write_that_finds_no_leader_is_given_up_by_its_thread(counte
             await cluster.write(0)
             monkeypatch.setattr(Router, "request", lambda *_, **__: lost())
             searches = threading.Event()
-            ask_around = LeaderFinder.ask_around
+            ask_all = LeaderFinder.ask_all
 
             def asked(*arguments):
                 searches.set()
-                ask_around(*arguments)
+                ask_all(*arguments)
 
-            monkeypatch.setattr(LeaderFinder, "ask_around", asked)
+            monkeypatch.setattr(LeaderFinder, "ask_all", asked)
             write = asyncio.ensure_future(cluster.write(1))
             assert await asyncio.to_thread(searches.wait, 10)
             write.cancel()

@@ -707,7 +707,7 @@ SLIPS = {
     "a number for a list": (lambda: Raft.set_configuration("p", 5), "a list of peers, not 5"),
     "a proxy for a list": (lambda: Raft.set_configuration("p", (), learners=5), "a list of peers"),
     "declared by a number": (lambda: Raft.start_peer(KVStore, name="p", members=5), "not 5"),
-    "nobody to ask": (lambda: Raft.join(KVStore, name="p", via=[]), "via names whom to ask"),
+    "nobody to ask": (lambda: Raft.join(KVStore, name="p", via=[]), "via must name at least one"),
     "two parts at once": (
         lambda: Raft.add_peer("p", "q", learner=True, witness=True), "choose one of the two",
     ),
