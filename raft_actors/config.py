@@ -63,6 +63,10 @@ class Config:
 
     proposals_max: int = 10_000
     """Requests that may wait in one peer; more are answered `("error", "overloaded")` at once."""
+    parked_max: int = 10_000
+    """Calls that one peer keeps open until it has news for their askers: those of watches, for
+    example. A quarter of them may come from one node; more are answered `("error", "overloaded")`.
+    """
     command_bytes_max: int = 8 * MIB
     """Largest encoded command or query. A larger one is refused in the process of the caller."""
     append_bytes_max: int = 1 * MIB
@@ -105,9 +109,10 @@ class Config:
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int, float))
         for name in (
-            "proposals_max", "command_bytes_max", "append_bytes_max", "inflight_max", "apply_max",
-            "log_cache_bytes", "frame_bytes_max", "link_queue_bytes", "snapshot_entries",
-            "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes", "require_version",
+            "proposals_max", "parked_max", "command_bytes_max", "append_bytes_max", "inflight_max",
+            "apply_max", "log_cache_bytes", "frame_bytes_max", "link_queue_bytes",
+            "snapshot_entries", "snapshot_bytes", "snapshot_trailing", "snapshot_chunk_bytes",
+            "require_version",
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int,))
         for name in ("data_dir", "trace"):

@@ -35,6 +35,7 @@ from raft_actors.machine.exceptions import (
 )
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, opened, pieces_of, put_together
+from raft_actors.machine.topics import Topics
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["ReplicatedState"]
@@ -53,6 +54,8 @@ class ReplicatedState:
 
     Replies are encoded here, once. So a client in this process and a client on another node get
     equal values, and neither shares an object with the state.
+
+    topics  what the commands have changed lately, for clients that wait for it
     """
 
     keeps_state = True
@@ -85,6 +88,7 @@ class ReplicatedState:
             self.check_first_none()
         self.began_with = type(self.state)
         self.sessions = Sessions()
+        self.topics = Topics(self.index)
 
     # Versions.
 
@@ -221,6 +225,7 @@ class ReplicatedState:
             machine.current_version = version
             raise
         self.state, self.sessions, self.index = state, sessions, snapshot.index
+        self.topics.restart(self.index)
         self.end_batch()
 
     def restored(self, data: Any, snapshot: Snapshot) -> Any:

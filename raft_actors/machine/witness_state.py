@@ -13,6 +13,7 @@ from raft_actors.machine.contract import Machine, check_version
 from raft_actors.machine.replicated_state import WITNESS, ReplicatedState
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import StateImage
+from raft_actors.machine.topics import Topics
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["WitnessState"]
@@ -35,6 +36,7 @@ class WitnessState(ReplicatedState):
         self.index = index
         self.can_snapshot = True
         self.sessions = Sessions()
+        self.topics = Topics(index)
 
     def upgrade(self, version: int) -> None:
         self.found_at(version)

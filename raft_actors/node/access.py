@@ -41,8 +41,11 @@ class Transport(Protocol):
     def cast(self, node: str, kind: int, body: Any) -> bool:
         """Queue a frame. Returns False if it was dropped, because the queue is full for example."""
 
-    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
-        """Queue a frame, and return a future: the answer, or NoConnection or NoProcess."""
+    def call(self, node: str, kind: int, body: Any, *, long: bool = False) -> Future[Any]:
+        """Queue a frame, and return a future: the answer, or NoConnection or NoProcess.
+
+        long  the call may stay open for long, and no thread waits for it
+        """
 
     def flush(self) -> None:
         """Send the frames that this thread has queued."""

@@ -103,6 +103,7 @@ class LocalNode:
         self.residents: Residents | None = None
         self._watchers = NodeWatchers()
         self._handlers: dict[int, OnFrames] = {}
+        self._on_link_lost: list[Callable[[str], None]] = []
         self.denials = Denials()
         self._actors = ActorServer(self, self.exposed.find, self.denials)
         made.add(self)
@@ -182,8 +183,10 @@ class LocalNode:
             return False
         return bridge.cast(node, kind, body)
 
-    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+    def call(self, node: str, kind: int, body: Any, *, long: bool = False) -> Future[Any]:
         """As `cast`, and return a future with the other node's answer.
+
+        long  the call may stay open for long, and no thread waits for it
 
         The future raises NoConnection if there is no connection or the connection breaks, and
         NoProcess if the other node has no handler for frames of this kind. `call` itself raises
@@ -191,7 +194,7 @@ class LocalNode:
         """
         bridge = self._bridge
         if bridge is not None and not bridge.closed:
-            return bridge.call(node, kind, body)
+            return bridge.call(node, kind, body, long=long)
         self.check_process()
         answer: Future[Any] = Future()
         answer.set_exception(NoConnection(self.why_not_running(), was_sent=False))
@@ -234,6 +237,12 @@ class LocalNode:
         self._handlers[kind] = handler
         if self._bridge is not None:
             self._bridge.on_frames(kind, handler)
+
+    def on_link_lost(self, handler: Callable[[str], None]) -> None:
+        """Have `handler` called with the name of each node to which the connection is lost, on the
+        bridge thread: after all frames that came over it, and before those of the next one.
+        """
+        self._on_link_lost.append(handler)
 
     def flush(self) -> None:
         """Send the frames that this thread has queued since its last flush. Never blocks.
@@ -372,6 +381,8 @@ class LocalNode:
     def _on_node_change(self, node: str, reason: str | None) -> None:
         if reason is not None:
             self._actors.lost(node)
+            for handler in self._on_link_lost:
+                handler(node)
         self._watchers.publish(NodeUp(node) if reason is None else NodeDown(node, reason))
 
 

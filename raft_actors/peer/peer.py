@@ -34,6 +34,7 @@ from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
 from raft_actors.peer.lookout import LOOK, Lookout
+from raft_actors.replica.parked_calls import PARKING
 from raft_actors.replica.problem_texts import HEALS, in_words
 from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
@@ -57,7 +58,7 @@ REMOVED_S = 1.0
 ALARMS_PER_HEARTBEAT = 5
 """The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
-TAKEN = EVENTS | {Ask, TakeSnapshot, WriterEnded}
+TAKEN = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded}
 """What a list in the mailbox may hold. A list of anything else came from another node: unknown."""
 
 PUBLIC_CALLS = (("status",), ("leader",))

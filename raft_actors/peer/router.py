@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,11 +21,14 @@ from raft_actors.names import Address
 from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
+from raft_actors.replica.questions import SourceLost
 from raft_actors.replica.requests import (
     AUDITED,
     OPERATIONS,
+    PARK,
     PART,
     STOP,
+    UNPARK,
     Ask,
     TakeSnapshot,
     Ticket,
@@ -44,6 +48,9 @@ RAFT, CLIENT = 16, 17
 
 FRAME_BYTES = 256 * 1024
 """How many bytes of entries share a frame: as many as the bridge joins into one send."""
+
+UNPARKED_MAX = 400
+"""So many numbers of parked calls fit into one request."""
 
 ALLOWED = {
     role: frozenset(map(OPERATIONS.index, rights.requests)) for role, rights in RIGHTS.items()
@@ -77,6 +84,15 @@ class RemoteTicket:
             self.incoming.reply(encoding.dumps(("error", ("reply_too_large", str(error)))))
 
 
+class Nobody:
+    """The ticket of a request that gets no answer."""
+
+    def set(self, answer: Any) -> None: ...
+
+
+NOBODY = Nobody()
+
+
 class Router:
     """Brings messages and requests to the peers of one node, and messages of these peers to others.
 
@@ -85,6 +101,7 @@ class Router:
               messages on the bridge's thread
     referral  see `ReferralOf`
     stop      stops a peer of this node for good, and returns the answer for the client
+    parked_at  the peers of this node at which a node may have parked calls, by node
     """
 
     def __init__(
@@ -102,6 +119,8 @@ class Router:
         self.referral = referral
         self.stop = stop
         self.reported: set[str] = set()
+        self.parked_at: dict[str, set[str]] = {}
+        node.on_link_lost(self.on_link_lost)
         node.on_frames(RAFT, self.on_raft_frames)
         node.on_frames(CLIENT, self.on_client_frames)
 
@@ -216,20 +235,33 @@ class Router:
         name, node = address
         if self.node.forked:
             self.node.check_process()
+        operation, _name, payload, session, sequence = body
         if node != self.node.name:
-            answer = self.node.call(node, CLIENT, body)
+            answer = self.node.call(node, CLIENT, body, long=operation == PARK)
             if flush:
                 self.node.flush_call()
             return answer
         future: Future[Any] = Future()
-        operation, _name, payload, session, sequence = body
         if operation in AUDITED:
             note_request(operation, address, payload, node, MEMBER)
         if operation == STOP:
             future.set(encoding.dumps(self.stop(name)))
             return future
-        self.submit(name, [event_of(operation, payload, (session, sequence), future)])
+        self.submit(name, [event_of(operation, payload, (session, sequence), future, node)])
         return future
+
+    def unpark(self, address: Address, numbers: list[int]) -> None:
+        """Take back parked calls at the peer at `address`, by their sequence numbers. Does not
+        flush. If this is lost, the calls end by themselves after a minute.
+        """
+        name, node = address
+        for first in range(0, len(numbers), UNPARKED_MAX):
+            payload = encoding.dumps(tuple(numbers[first : first + UNPARKED_MAX]))
+            if node == self.node.name:
+                self.submit(name, [event_of(UNPARK, payload, (0, 0), NOBODY, node)])
+            else:
+                with suppress(RaftError):  # the link is gone, and with it the calls
+                    self.node.cast(node, CLIENT, [UNPARK, name, payload, 0, 0])
 
     def submit(self, name: str, events: list[Any]) -> None:
         """Send requests of clients to a peer. Those that it can't take are answered at once."""
@@ -253,12 +285,12 @@ class Router:
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)
         for frame in frames:
-            if frame.call is None:
-                logger.warning("%s sent a request to which it wants no answer", frame.node)
-                continue
-            ticket = RemoteTicket(frame)
+            ticket: Ticket = NOBODY if frame.call is None else RemoteTicket(frame)
             try:
                 operation, name, payload, session, sequence = frame.body
+                if frame.call is None and operation != UNPARK:
+                    logger.warning("%s sent a request to which it wants no answer", frame.node)
+                    continue
                 if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
                     self.deny(frame, operation, ticket)
                     continue
@@ -268,12 +300,24 @@ class Router:
                     self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
-                    batches[name].append(event_of(operation, payload, request, ticket))
+                    event = event_of(operation, payload, request, ticket, frame.node)
+                    batches[name].append(event)
+                    if operation == PARK:
+                        frame.body = None  # the call is kept for long
+                        if name in self.running:
+                            self.parked_at.setdefault(frame.node, set()).add(name)
             except (ValueError, TypeError, HostError) as error:
                 logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
             self.submit(name, events)
+
+    def on_link_lost(self, node: str) -> None:
+        """Take out the parked calls of a node to which the connection is broken."""
+        for name in self.parked_at.pop(node, ()):
+            ref = self.running.get(name)
+            if ref is not None:
+                tell_if_alive(ref, SourceLost(node))
 
     def deny(self, frame: Incoming, operation: Any, ticket: Ticket) -> None:
         known = type(operation) is int and 0 <= operation < len(OPERATIONS)

@@ -21,6 +21,7 @@ from raft_actors.errors import HostError, StoreError
 from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
+from raft_actors.replica.parked_calls import ParkedCalls
 from raft_actors.replica.problem_texts import in_words
 from raft_actors.replica.requests import configuration_view
 from raft_actors.stores.snapshots import Snapshots
@@ -36,12 +37,18 @@ class Inspection:
     """
 
     def __init__(
-        self, core: Server, snapshots: Snapshots, config: Config, applier: Applier
+        self,
+        core: Server,
+        snapshots: Snapshots,
+        config: Config,
+        applier: Applier,
+        parked: ParkedCalls,
     ) -> None:
         self.core = core
         self.snapshots = snapshots
         self.config = config
         self.applier = applier
+        self.parked = parked
         self.last_save_s = 0.0
 
     def leader(self) -> Address | None:
@@ -65,6 +72,7 @@ class Inspection:
                 "last_applied": self.applier.applied.index,
                 "ready": core.knows_a_ready_leader(),
                 "last_save_s": self.last_save_s,
+                "parked": len(self.parked.calls),
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
                 "machine_version": self.applier.applied.version,

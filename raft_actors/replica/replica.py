@@ -24,6 +24,7 @@ from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.inspection import Inspection
+from raft_actors.replica.parked_calls import PARKING, ParkedCalls
 from raft_actors.replica.recovery import Recovered, recover
 from raft_actors.replica.requests import Ask, TakeSnapshot, encoded
 from raft_actors.replica.snapshotter import SLICE_S, Snapshotter, WriterEnded
@@ -45,6 +46,7 @@ class Replica:
     core         the protocol
     applier      applies the log to the state
     snapshotter  takes snapshots of the state
+    parked       the calls of clients that wait for news
     inspection   answers questions about the replica, like its status
     step         steps an event in the core, and writes it to the trace if there is one
     due          the effects that are being performed; they stay here if one of them raises
@@ -105,7 +107,8 @@ class Replica:
             core, store.snapshots, config, environment, self.step, self.snapshotter, applied,
             make_witness,
         )  # fmt: skip
-        self.inspection = Inspection(core, store.snapshots, config, self.applier)
+        self.parked = ParkedCalls(core, config, lambda: self.applier.applied)
+        self.inspection = Inspection(core, store.snapshots, config, self.applier, self.parked)
         self.applier.report_missing_state(snapshot.configuration)
         self.asked: list[Ask] = []
         self.due: Effects | None = None
@@ -145,6 +148,8 @@ class Replica:
             self.step(event)
         elif kind is Ask:
             self.asked.append(event)
+        elif kind in PARKING:
+            self.parked.handle(event)
         elif kind is TakeSnapshot:
             self.snapshotter.ask(event.ticket)
         elif kind is WriterEnded:
@@ -168,6 +173,7 @@ class Replica:
         if (
             due.needs_own_thread() or self.applier.reads or self.asked
             or self.may_apply() or self.snapshotter.has_work(self.applier.applied)
+            or self.parked.has_work()
         ):  # fmt: skip
             return False
         self.perform(due)
@@ -211,6 +217,7 @@ class Replica:
             answer = getattr(self.inspection, ask.what)(*ask.arguments)
             ask.ticket.set(encoding.dumps_stored(answer))
         self.asked = []
+        has_more = self.parked.look()
         if due.role_change is not None:
             environment.on_role(due.role_change)
         for trouble in due.troubles:
@@ -219,9 +226,14 @@ class Replica:
             trace.end_batch(applier.applied.index)
         environment.flush()
         self.due = None
-        environment.wake_at(core.alarm)
-        if self.snapshotter.go_on(applier.applied) or self.may_apply():
+        environment.wake_at(self.alarm)
+        if self.snapshotter.go_on(applier.applied) or self.may_apply() or has_more:
             environment.continue_soon()
+
+    @property
+    def alarm(self) -> float:
+        """When the replica needs a Tick, in seconds of its clock."""
+        return min(self.core.alarm, self.parked.alarm)
 
     def may_apply(self) -> bool:
         return (
@@ -273,6 +285,7 @@ class Replica:
             read.ticket.set(encoded(redirect(None)))
         for ask in self.asked:
             ask.ticket.set(encoded(NO_PEER))
+        self.parked.end()
         self.environment.flush()
 
     def close(self) -> None:

@@ -23,18 +23,22 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.encoding import may_have_many_keys, unknown_zones
+from raft_actors.replica.questions import EndCalls, ParkedCall, numbers_of, question_of
 from raft_actors.timeouts import optional_seconds
 
 __all__ = [
     "ASKS",
     "AUDITED",
     "CONFIGURE",
+    "PARK",
+    "PARK_BYTES_MAX",
     "PART",
     "READ",
     "READ_AS",
     "SNAPSHOT",
     "STOP",
     "TRANSFER",
+    "UNPARK",
     "WRITE",
     "Ask",
     "TakeSnapshot",
@@ -48,10 +52,16 @@ __all__ = [
 ]
 
 OPERATIONS = ("write", "read", "configure", "status", "leader", "get_entry", "stop", "transfer",
-              "read_as", "snapshot", "snapshot_part")  # fmt: skip
-WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART = range(11)
+              "read_as", "snapshot", "snapshot_part", "park", "unpark")  # fmt: skip
+(WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART, PARK,
+ UNPARK) = range(13)  # fmt: skip
 """READ is a linearizable read; its payload is the query. The payload of READ_AS has the query and
-the consistency of the read."""
+the consistency of the read. The payload of PARK is a question (replica/questions.py): the answer
+comes when there is news. UNPARK takes back calls of this kind; its payload has their sequence
+numbers, and it gets no answer."""
+
+PARK_BYTES_MAX = 4_096
+"""The longest payload of PARK and UNPARK. A parked call is kept in memory for long."""
 
 AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART}
 """What the audit log tells of."""
@@ -98,8 +108,12 @@ def next_request() -> RequestId:
     return 0, next(SEQUENCE)
 
 
-def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket) -> Any:
+def event_of(
+    operation: int, payload: bytes, request: RequestId, ticket: Ticket, source: str = ""
+) -> Any:
     """Return the event of a request, for the peer. Raises ValueError for a malformed request.
+
+    source  the node that asks, for parked calls: they are taken out when this node is gone
 
     Every request that could make a peer fail is refused here: a client's mistake must not end a
     peer.
@@ -122,6 +136,15 @@ def event_of(operation: int, payload: bytes, request: RequestId, ticket: Ticket)
         return Propose(payload, ticket, request)
     if operation == READ:
         return Query(payload, ticket)
+    if operation in (PARK, UNPARK):
+        if len(payload) > PARK_BYTES_MAX:
+            raise ValueError(f"a question of {len(payload)} bytes: {PARK_BYTES_MAX} may be parked")
+        if operation == UNPARK:
+            return EndCalls(source, numbers_of(encoding.loads(payload)))
+        (number,) = numbers_of(request[1:])
+        return ParkedCall(
+            question_of(encoding.loads(payload)), ticket, source, number, len(payload)
+        )
     arguments = encoding.loads(payload)
     if operation == READ_AS and is_way_to_read(arguments):
         query, consistency, staleness_s, after = arguments

@@ -150,7 +150,7 @@ class MemoryTransport:
             self._queue(self._link_with(node), payload)
         return True
 
-    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+    def call(self, node: str, kind: int, body: Any, *, long: bool = False) -> Future[Any]:  # noqa: ARG002
         if node == self.me.name:
             own = self._loopback.open()
             self._loopback.send(self._local.pack((kind, body, own.number)))

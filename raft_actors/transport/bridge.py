@@ -137,8 +137,10 @@ class Bridge:
             local.dirty.add(link)
         return queued
 
-    def call(self, node: str, kind: int, body: Any) -> Future[Any]:
+    def call(self, node: str, kind: int, body: Any, *, long: bool = False) -> Future[Any]:
         """As `cast`, and return a future with the other node's answer.
+
+        long  the call may stay open for long, and no thread waits for it
 
         The future raises NoConnection if there is no connection or the connection breaks, and
         NoProcess if the other node has no handler for frames of this kind.
@@ -152,11 +154,14 @@ class Bridge:
         link.is_used = True
         call = next(link.call_numbers)
         answer = Answer(link, call)
+        if long:
+            link.long_calls.add(call)
+            answer.add_done_callback(partial(forget_long_call, link))
         if kind >= FIRST_EXTENSION and self._is_guest(link):
             fail(answer, NoConnection(f"{node} is connected as a guest only", was_sent=False))
             return answer
         if link.send(local.pack((kind, body, call)), call, answer) is None:
-            return self.call(node, kind, body)
+            return self.call(node, kind, body, long=long)
         if link.connection is None:
             self._request_dial(link)
         else:
@@ -375,3 +380,8 @@ class Bridge:
     def _end_round(self) -> None:
         self._dispatcher.hand_over()
         self._flush()
+
+
+def forget_long_call(link: Link, answer: Future[Any]) -> None:
+    assert isinstance(answer, Answer)
+    link.long_calls.discard(answer.number)

@@ -39,12 +39,12 @@ class Flusher:
 
     def flush(self, callers_max: float = math.inf) -> None:
         """Flush the frames that this thread has queued. For a link with `callers_max` open calls or
-        more, the bridge thread does it.
+        more, for which threads wait, the bridge thread does it.
         """
         dirty = self.local.dirty
         while dirty:
             link = dirty.pop()
-            if len(link.calls) >= callers_max:
+            if len(link.calls) - len(link.long_calls) >= callers_max:
                 if not link.flush_due:
                     self._post(link, partial(self._flush_for_all, link))
             elif link.flush():

@@ -62,6 +62,7 @@ class Link:
         self.node = node
         self.call_numbers = itertools.count(1)
         self.calls: dict[int, Answer] = {}
+        self.long_calls: set[int] = set()  # the numbers of those for which no thread waits
         self.is_used = False  # this node has sent a frame to the other that was not an answer
         self.is_equal = False  # the other node had this node's role once, or is expected to have it
 

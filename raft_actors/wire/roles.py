@@ -26,7 +26,7 @@ class Rights:
     actors: frozenset[str]
 
 
-READS = frozenset({"status", "leader", "read", "read_as"})
+READS = frozenset({"status", "leader", "read", "read_as", "park", "unpark"})
 CHANGES = frozenset(
     {"configure", "stop", "transfer", "snapshot", "snapshot_part", "get_entry", "write"}
 )

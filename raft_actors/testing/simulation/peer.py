@@ -201,7 +201,7 @@ class SimulatedPeer:
     @property
     def alarm_at(self) -> float:
         """When the alarm of the peer rings, in the world's time."""
-        return (self.core.alarm - self.origin) / self.rate
+        return (self.replica.alarm - self.origin) / self.rate
 
     def handle(self, events: list[Event]) -> None:
         """Handle the events in one batch, as if they had waited in the mailbox."""

@@ -331,7 +331,7 @@ class World(Inspection):
             peer = self.peers.get(name)
             if peer is None or late >> place & 1 or self.is_stalled(name):
                 continue
-            if peer.due is None and peer.core.alarm <= peer.clock():
+            if peer.due is None and peer.replica.alarm <= peer.clock():
                 self.ring_at(name)
             elif peer.has_more:
                 self.step(name)
@@ -342,7 +342,8 @@ class World(Inspection):
     def ring_at(self, name: str) -> None:
         if self.tell:
             self.tell(f"{name}: its alarm rings at {self.now:.3f} s")
-        self.step(name, TICK)
+        peer = self.peers[name]
+        self.step(name, *([TICK] if peer.core.alarm <= peer.clock() else ()))  # or parked calls end
 
     def heal_all(self, but: Collection[str] = ()) -> None:
         """End all faults: the messages under way are lost, later ones are not, and all peers run,
