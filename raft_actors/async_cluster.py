@@ -113,7 +113,7 @@ class AsyncCluster:
 
     def watch_leader(self) -> AsyncLeaderWatch:
         """As `Cluster.watch_leader`: an asynchronous iterator."""
-        return AsyncLeaderWatch(self._calls.finder)
+        return AsyncLeaderWatch(self._calls.finder, self._calls.parking())
 
     @property
     def token(self) -> int:

@@ -214,7 +214,7 @@ class Cluster:
         >>> with cluster.watch_leader() as watch:
         ...     leadership = watch.get()
         """
-        return LeaderWatch(self._client.finder)
+        return LeaderWatch(self._client.finder, self._client.parking())
 
     def status(self) -> dict[Address, Status | None]:
         """Return the status of each member; None for a member that does not answer.

@@ -1,10 +1,11 @@
 """The leader of a group, as a stream for asyncio; see `raft_actors.client.leader_watch`."""
 
-import asyncio
+from math import inf
 
-from raft_actors.client.async_wait import wait_for
+from raft_actors.client.async_parking import result_soon
 from raft_actors.client.leader_finder import LeaderFinder
-from raft_actors.client.leader_watch import ROUND_S, Leadership, Observer
+from raft_actors.client.leader_watch import Leadership, Observer
+from raft_actors.client.parking import Parking
 
 __all__ = ["AsyncLeaderWatch"]
 
@@ -18,29 +19,24 @@ class AsyncLeaderWatch:
             ...
     """
 
-    def __init__(self, finder: LeaderFinder) -> None:
-        self._observer = Observer(finder)
-        self._closed = asyncio.Event()
+    def __init__(self, finder: LeaderFinder, parking: Parking) -> None:
+        self._parking = parking
+        self._observer = Observer(finder, parking)
 
     def close(self) -> None:
         """End the stream, also for a task that waits for the next value."""
-        self._closed.set()
+        self._parking.close()
 
     def __aiter__(self) -> "AsyncLeaderWatch":
         return self
 
     async def __anext__(self) -> Leadership:
-        while not self._closed.is_set():
-            answers = self._observer.ask()
-            await asyncio.gather(*(wait_for(answer, ROUND_S) for answer in answers))
-            news = self._observer.news(answers)
-            if news is not None:
-                return news
-            try:
-                await asyncio.wait_for(self._closed.wait(), self._observer.pause_s)
-            except TimeoutError:
-                continue
-        raise StopAsyncIteration
+        self._parking.check_process()
+        self._observer.begin()
+        news = await result_soon(self._observer, inf)
+        if news is None:
+            raise StopAsyncIteration
+        return news
 
     async def __aenter__(self) -> "AsyncLeaderWatch":
         return self

@@ -7,11 +7,13 @@ from contextlib import suppress
 from functools import partial
 from secrets import randbits
 from typing import Any
+from weakref import WeakSet
 
 from raft_actors import encoding
 from raft_actors.client.call import Call
 from raft_actors.client.failures import no_session, unanswered
 from raft_actors.client.leader_finder import LeaderFinder, time_until
+from raft_actors.client.parking import Parking
 from raft_actors.client.read_targets import ReadTargets
 from raft_actors.client.rpc import PeerRef, address_of
 from raft_actors.client.session import ClientSession
@@ -65,11 +67,24 @@ class RetryingClient:
         self.session_lock = threading.RLock()  # like the lock of `LeaderFinder`: see `open_session`
         self.refresh_at = 0.0
         self.closed = False
+        self.parkings: WeakSet[Parking] = WeakSet()
 
     def close(self) -> None:
-        """Refuse new calls. When the last call under way has ended, the session is ended too."""
+        """Refuse new calls, and end all watches. When the last call under way has ended, the
+        session is ended too.
+        """
         self.closed = True
+        for parking in tuple(self.parkings):
+            parking.close()
         self.end_session()
+
+    def parking(self) -> Parking:
+        """Make the parking of a watch of this handle. After `close` it is closed."""
+        parking = Parking(self.finder)
+        self.parkings.add(parking)
+        if self.closed:
+            parking.close()
+        return parking
 
     # Make a call.
 

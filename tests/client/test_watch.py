@@ -2,15 +2,22 @@
 
 import asyncio
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft, encoding
-from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.leader_watch import Leadership, Observer
+from raft_actors.client.parking import Parking
 from raft_actors.core.server import Server
-from raft_actors.errors import RaftError
+from raft_actors.errors import NoConnection, RaftError
 from raft_actors.future import Future
+from raft_actors.peer.router import Router
+from raft_actors.replica.parked_calls import PARKED_S
+from raft_actors.replica.questions import Leading, question_of
+from raft_actors.replica.requests import PARK
+from tests.helpers import eventually
 
 
 def test_a_watch_tells_of_each_leader_and_its_term(counters):
@@ -82,27 +89,7 @@ def test_a_leader_is_ready_only_once_its_terms_first_entry_has_committed(counter
         assert watch.get(10).ready
 
 
-def status(term, leader, ready=True):
-    future = Future()
-    view = {"index": 0, "members": []}
-    said = {"current_term": term, "leader": leader, "ready": ready, "configuration": view}
-    future.set(encoding.dumps(("ok", said)))
-    return future
-
-
-def test_the_newest_term_counts_and_never_falls():
-    a, b = ("kv", "a@one"), ("kv", "b@one")
-    observer = Observer(LeaderFinder(None, (a, b)))
-    assert observer.news([status(3, a), status(2, b)]) == Leadership(a, 3, True)
-    assert observer.news([status(3, a)]) is None
-    assert observer.news([status(3, a), status(4, None)]) == Leadership(None, 4, False)
-    assert observer.news([status(3, a)]) is None, "a deposed leader is no news"
-    assert observer.news([status(4, b, ready=False)]) == Leadership(b, 4, False)
-    assert observer.news([status(4, b), status(4, b, ready=False)]) == Leadership(b, 4, True)
-    assert observer.news([]) == Leadership(None, 4, False), "nobody answers"
-
-
-def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters, monkeypatch):
+def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters):
     names, leader = counters
 
     async def main():
@@ -123,20 +110,11 @@ def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters, monkeypat
                     await asyncio.to_thread(Raft.stop, leader)
                 elif leadership.ready:
                     break
-            before, looks = ticks, 0
-            ask = watch._observer.ask
-
-            def counted():
-                nonlocal looks
-                looks += 1
-                return ask()
-
-            monkeypatch.setattr(watch._observer, "ask", counted)
+            before = ticks
             waiting = asyncio.ensure_future(anext(watch, None))
-            while looks < 3:
+            while ticks < before + 20:
                 await asyncio.sleep(0.01)
-            assert not waiting.done()
-            assert ticks > before + 2 * looks, "it keeps the loop between two looks"
+            assert not waiting.done(), "it keeps the loop while it waits"
             watch.close()
             assert await waiting is None
         ticking.cancel()
@@ -145,61 +123,226 @@ def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters, monkeypat
     asyncio.run(main())
 
 
-class Group:
-    """Members that answer at once with the status that each has, and count who was asked."""
+# What the members say is put together.
 
-    def __init__(self, **status):
-        self.members = tuple((name, f"{name}@one") for name in "abc")
-        self.statuses = dict.fromkeys(self.members, status)
+A, B, C = ((name, f"{name}@one") for name in "abc")
+
+
+class Group:
+    """Members that keep calls open, and answer when a test has them answer; a finder that knows
+    them. It notes who was asked what, and who was told that nobody waits any more.
+    """
+
+    node = SimpleNamespace(running=True, forked=False, check_process=lambda: None)
+
+    def __init__(self, *members):
+        self.members = members
+        self.router = self
         self.asked = []
+        self.open = {}
+        self.taken_back = []
 
     def whom(self):
         return self.members
 
-    def ask(self, address):
-        self.asked.append(address)
-        answer = Future()
-        answer.set(encoding.dumps(("ok", self.statuses[address])))
-        return answer
-
-    def learn(self, _status):
+    def learn(self, _view):
         pass
 
+    def follow_node(self):
+        pass
 
-def told(leader, term, *, ready):
-    return {"leader": leader, "current_term": term, "ready": ready}
+    def request(self, member, body, *, flush):
+        operation, name, payload, _session, number = body
+        assert (operation, name) == (PARK, member[0])
+        question = question_of(encoding.loads(payload))
+        self.asked.append((member, question))
+        self.open[member] = number, question, Future()
+        return self.open[member][2]
+
+    def unpark(self, member, numbers):
+        assert self.open.pop(member)[0] in numbers
+        self.taken_back.append(member)
+
+    def flush(self):
+        pass
+
+    def answer(self, member, answer):
+        future = self.open.pop(member)[2]
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set(answer if type(answer) is list else encoding.dumps(answer))
 
 
-def test_a_watch_without_news_asks_one_member_in_turn():
-    """Planted: ask all of them each time."""
-    a, b, _c = members = tuple((name, f"{name}@one") for name in "abc")
-    group = Group(**told(a, 1, ready=True))
-    observer = Observer(group)
-    assert observer.news(observer.ask()) == Leadership(a, 1, True)
-    assert observer.news(observer.ask()) is None
-    assert observer.pause_s > 0.2
-    group.asked.clear()
-    for _ in range(3):
-        assert observer.news(observer.ask()) is None
-    assert sorted(group.asked) == sorted(members)
-    group.statuses[b] = told(b, 2, ready=True)
-    looks = 0
-    while (news := observer.news(observer.ask())) is None:
-        looks += 1
-    assert news == Leadership(b, 2, True)
-    assert looks <= 3
-    assert observer.pause_s < 0.1
+def view(term, leader, ready=True, index=0):
+    configuration = {"index": index, "members": []}
+    return {
+        "current_term": term, "leader": leader, "ready": ready, "configuration": configuration,
+        "current_state": "follower",
+    }  # fmt: skip
 
 
-def test_a_watch_of_a_group_without_a_leader_becomes_quiet_too():
-    group = Group(**told(None, 1, ready=False))
-    observer = Observer(group)
-    while observer.pause_s < 0.2:
-        observer.news(observer.ask())
-        assert len(group.asked) < 100
-    group.statuses = dict.fromkeys(group.members, told(group.members[0], 2, ready=False))
-    assert observer.news(observer.ask()) is None
-    assert observer.news(observer.ask()) == Leadership(group.members[0], 2, False)
-    for _ in range(3):
-        observer.news(observer.ask())
-    assert observer.pause_s < 0.1, "until that one is ready"
+class Watching:
+    """An observer of members, on a clock of its own."""
+
+    def __init__(self, *members):
+        self.group = Group(*members)
+        self.observer = Observer(self.group, Parking(self.group))
+        self.observer.begin()
+        self.now = time.monotonic()
+        self.look()
+
+    def look(self):
+        parking = self.observer.parking
+        while (parked := parking.next_now()) is not None:
+            parked.owner.take(parked, self.now)
+        self.look_at = self.observer.work(self.now)
+        return self.observer.result(self.now)
+
+    def hears(self, **views):
+        """Have members answer, each by its letter; return the news for the reader."""
+        for name, answer in views.items():
+            member = (name, f"{name}@one")
+            self.group.answer(member, ("ok", answer) if type(answer) is dict else answer)
+        return self.look()
+
+
+def test_the_newest_term_counts_and_never_falls():
+    watching = Watching(A, B)
+    assert watching.hears(a=view(3, A)) is None, "b may answer too"
+    assert watching.hears(b=view(2, B)) == Leadership(A, 3, True)
+    assert watching.hears(b=view(3, A)) is None
+    assert watching.hears(b=view(4, None)) == Leadership(None, 4, False)
+    assert watching.hears(a=view(3, A, ready=False)) is None, "a deposed leader is no news"
+    assert watching.hears(b=view(4, B, ready=False)) == Leadership(B, 4, False)
+    assert watching.hears(a=view(4, B)) == Leadership(B, 4, True)
+    lost = NoConnection("gone", was_sent=True)
+    assert watching.hears(a=lost, b=lost) == Leadership(None, 4, False), "nobody answers"
+
+
+def test_a_member_that_does_not_answer_is_waited_for_but_not_for_long():
+    watching = Watching(A, B, C)
+    assert watching.hears(a=view(3, A), c=view(3, A)) is None
+    assert watching.look_at < watching.now + 1
+    watching.now = watching.look_at
+    assert watching.look() == Leadership(A, 3, True)
+    assert watching.look_at > watching.now + 10
+    assert watching.hears(b=view(4, B)) == Leadership(B, 4, True)
+
+
+def test_each_member_is_asked_what_it_has_not_said_yet_and_nothing_else():
+    """Planted: ask with what the group knows."""
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A), b=view(3, None, ready=False))
+    asked = dict(watching.group.asked[2:])
+    assert asked == {A: Leading((3, A, True, 0)), B: Leading((3, None, False, 0))}
+    for _ in range(5):
+        assert watching.look() is None
+    assert len(watching.group.asked) == 4, "nothing is sent while nothing changes"
+    assert watching.look_at > watching.now + 30
+
+
+def test_a_member_that_has_failed_is_asked_again_less_and_less_often():
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A), b=view(3, A))
+    pauses = []
+    for _ in range(12):
+        began = watching.now
+        assert watching.hears(b=("error", "no_peer")) is None
+        while B not in watching.group.open:
+            watching.now = watching.look_at
+            watching.look()
+        pauses.append(watching.now - began)
+    assert pauses[0] < 0.06
+    assert 1 < pauses[-1] < 2.1
+    assert watching.group.asked[-1] == (B, Leading()), "what it says now"
+
+
+def test_a_member_that_is_full_keeps_its_view_and_is_left_alone_for_longer():
+    watching = Watching(A)
+    watching.hears(a=view(3, A))
+    assert watching.hears(a=("error", "overloaded")) is None
+    assert watching.look_at > watching.now + 0.7
+    watching.now = watching.look_at
+    assert watching.look() is None
+    assert watching.group.asked[-1] == (A, Leading((3, A, True, 0)))
+
+
+def test_a_member_that_hangs_is_asked_again_and_its_view_counts_no_more():
+    """Planted: wait for ever for a member that answers neither news nor after a minute."""
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A), b=view(3, A))
+    watching.now += PARKED_S + 1
+    watching.hears(a=view(3, A), b=view(3, A))
+    watching.now += PARKED_S + 1
+    watching.hears(a=view(3, None, ready=False))
+    watching.now = watching.look_at
+    assert watching.look() == Leadership(None, 3, False)
+    assert watching.group.taken_back == [B]
+
+
+def test_members_that_come_are_asked_and_those_that_go_are_left():
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A), b=view(3, A))
+    watching.group.members = (A, C)
+    assert watching.look() is None
+    assert watching.group.taken_back == [B]
+    assert watching.group.asked[-1] == (C, Leading())
+    assert watching.hears(a=view(3, None, ready=False)) == Leadership(None, 3, False)
+
+
+def test_a_reader_that_comes_back_is_told_of_now_and_not_of_what_has_passed():
+    """Planted: use the answers that came while nobody looked."""
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A), b=view(3, A))
+    for member in A, B:
+        watching.group.answer(member, ("ok", view(4, B)))
+    watching.observer.begin()
+    assert watching.look() is None
+    assert dict(watching.group.asked[-2:]) == {A: Leading(), B: Leading()}
+    assert watching.hears(a=view(7, A), b=view(7, A)) == Leadership(A, 7, True)
+
+
+def test_closing_takes_back_what_is_open():
+    watching = Watching(A, B)
+    watching.hears(a=view(3, A))
+    watching.observer.parking.close()
+    assert watching.group.taken_back == [A], "what is answered at once is not taken back"
+    assert watching.observer.parking.opened == {}
+
+
+# Real members.
+
+
+def parked(*names):
+    return sum(Raft.status(name)[1]["parked"] for name in names)
+
+
+def test_an_idle_watch_asks_nobody_and_its_end_takes_its_calls_out(counters, monkeypatch):
+    names, _leader = counters
+    with Cluster(names) as cluster, cluster.watch_leader() as watch:
+        while not watch.get(10).ready:
+            pass
+        with pytest.raises(TimeoutError):
+            watch.get(0.1)  # the views of those that were later than the first that was ready
+        eventually(lambda: parked(*names) == 3)
+        asked = []
+        request = Router.request
+        monkeypatch.setattr(
+            Router, "request", lambda *args, **more: asked.append(1) or request(*args, **more)
+        )
+        with pytest.raises(TimeoutError):
+            watch.get(1.0)
+        assert asked == []
+        monkeypatch.undo()
+    eventually(lambda: parked(*names) == 0)
+    cluster = Cluster(names)
+    watch = cluster.watch_leader()
+    watch.get(10)
+    eventually(lambda: parked(*names) == 3)
+    cluster.close()
+    eventually(lambda: parked(*names) == 0)
+    with pytest.raises(RaftError, match="closed"):
+        watch.get()
+    with pytest.raises(RaftError, match="closed"):
+        cluster.watch_leader().get()

@@ -12,6 +12,8 @@ import msgpack
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, encode
+from raft_actors.replica.questions import Applied, Leading, Published
+from raft_actors.replica.requests import PARK, UNPARK
 from raft_actors.wire.frames import header
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake
 from tests.fuzz.targets import COOKIE, HERE, THERE
@@ -21,6 +23,11 @@ __all__ = ["seeds"]
 REQUESTS = [
     ("set", "a", 1), ("get", "a"), ((("kv", "a@one"),), (("kv", "b@two"),), 4, False), (), (),
     (3,), (), ("kv", "a@one"),
+]  # fmt: skip
+
+QUESTIONS = [
+    Leading(), Leading((3, ("kv", "a@one"), True, 4)), Applied(7),
+    Published(3, ("a", "b/c"), ("d/", "")), Published(None, ("a",)),
 ]  # fmt: skip
 
 
@@ -71,7 +78,10 @@ def seeds() -> dict[str, list[bytes]]:
             pack([2, "kv", encoding.dumps(((("k\u00fc", "a\n@one"),), (), None, False)), 1, 2]),
             pack([0, "kv", encoding.dumps(
                 datetime(2024, 2, 29, tzinfo=encoding.UnknownZone.of("No"))), 1, 2]),
-        ],
+        ] + [
+            pack([PARK, "kv", encoding.dumps(question.encodable()), 0, 2])
+            for question in QUESTIONS
+        ] + [pack([UNPARK, "kv", encoding.dumps((2, 3)), 0, 0])],
         "terms": [encoding.dumps(value) for value in term_values()] + [
             encoding.dumps_stored(value) for value in kept_values()
         ],

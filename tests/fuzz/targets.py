@@ -26,7 +26,9 @@ from raft_actors.node.port_files import PortFiles
 from raft_actors.node.port_mapper import QUESTION_BYTES_MAX, answer, ask_mapper
 from raft_actors.peer import message_codec as messages
 from raft_actors.replica.inspection import Inspection
+from raft_actors.replica.questions import EndCalls, ParkedCall, SourceLost, question_of
 from raft_actors.replica.requests import Ask, event_of
+from raft_actors.testing.simulation.world import World as SimulatedWorld
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import make_packer, unpack, unpack_frames
 from raft_actors.wire.frames import HEADER_BYTES, FrameReader, ProtocolError
@@ -277,6 +279,27 @@ def requests(data: bytes) -> None:
         case Ask():
             signature(getattr(Inspection, event.what)).bind(None, *event.arguments)
             assert all(type(argument) is int for argument in event.arguments)
+        case ParkedCall() | EndCalls():
+            parked_and_taken_out(event)
+
+
+def parked_and_taken_out(event: ParkedCall | EndCalls) -> None:
+    """A question is the same when it travels again; a call of it is kept, or answered once, and
+    nothing of it is left when its asker is gone.
+    """
+    replica, answers = SimulatedWorld("a").peers["a"].replica, []
+    if isinstance(event, ParkedCall):
+        again = encoding.loads(encoding.dumps(event.question.encodable()))
+        assert question_of(again) == event.question
+        event.ticket = mock.Mock(set=answers.append)
+    replica.handle([event, event])
+    replica.flush()
+    assert len(answers) + len(replica.parked.calls) in {0, 2}
+    replica.handle([SourceLost(event.source)])
+    replica.flush()
+    parked = replica.parked
+    assert (parked.calls, parked.by_source, parked.sizes, parked.size) == ({}, {}, {}, 0)
+    assert not any(waiting.calls for waiting in parked.kinds.values())  # type: ignore[attr-defined]
 
 
 FILES = PortFiles(Path(tempfile.mkdtemp(prefix="raft_actors-fuzz-", dir=os.environ.get("TMPDIR"))))

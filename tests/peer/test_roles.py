@@ -11,16 +11,19 @@ from raft_actors.node.remote_ref import RemoteError
 from raft_actors.peer.peers import peers_of
 from raft_actors.peer.router import ALLOWED, RAFT
 from raft_actors.peer.router import CLIENT as REQUEST
+from raft_actors.replica.questions import Leading
 from raft_actors.replica.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
     OPERATIONS,
+    PARK,
     PART,
     READ,
     READ_AS,
     STATUS,
     TRANSFER,
+    UNPARK,
     WRITE,
     read_request,
 )
@@ -42,6 +45,7 @@ PAYLOADS = {
     TRANSFER: encoding.dumps(None),
     ENTRY: encoding.dumps((1,)),
     PART: encoding.dumps((1, 0)),
+    PARK: encoding.dumps(Leading().encodable()),
 }
 
 
@@ -83,7 +87,9 @@ def asked(node, member, operation):
 
 
 @pytest.mark.parametrize("role", [CLIENT, READER])
-@pytest.mark.parametrize("operation", range(len(OPERATIONS)), ids=OPERATIONS)
+@pytest.mark.parametrize(
+    "operation", range(UNPARK), ids=OPERATIONS[:UNPARK]
+)  # UNPARK gets no answer
 def test_a_guest_is_answered_what_its_role_may_ask_and_nothing_else(member, guest, operation, role):
     node = guest(role)
     before = asked(member, member, STATUS)[1]
@@ -100,7 +106,7 @@ def test_a_guest_is_answered_what_its_role_may_ask_and_nothing_else(member, gues
 
 def test_what_each_role_may_ask_is_as_the_page_says():
     assert ALLOWED[MEMBER] == set(range(len(OPERATIONS)))
-    assert ALLOWED[CLIENT] == {WRITE, READ, READ_AS, STATUS, LEADER}
+    assert ALLOWED[CLIENT] == {WRITE, READ, READ_AS, STATUS, LEADER, PARK, UNPARK}
     assert ALLOWED[READER] == ALLOWED[CLIENT] - {WRITE}
 
 
