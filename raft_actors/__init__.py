@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from raft_actors.async_cluster import AsyncCluster
     from raft_actors.cluster import Cluster
     from raft_actors.config import Config
+    from raft_actors.encoding.value_types import value_type
     from raft_actors.errors import RaftError
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
@@ -32,6 +33,7 @@ __all__ = [
     "Supervisor",
     "Tls",
     "UndoDict",
+    "value_type",
 ]
 
 PLACES = {
@@ -48,6 +50,7 @@ PLACES = {
     "Supervisor": "supervision",
     "Tls": "raft_actors.node.tls",
     "UndoDict": "raft_actors.machine.undo_dict",
+    "value_type": "raft_actors.encoding.value_types",
 }
 
 check_surroundings()

@@ -28,6 +28,7 @@ __all__ = [
     "StoreError",
     "TooStale",
     "Unavailable",
+    "UnknownType",
     "UpgradeFailed",
     "class_name",
     "in_text",
@@ -131,6 +132,13 @@ class StoreCorrupt(RaftError):
 class HostError(RaftError):
     """This host can't do what the other replicas can, because of its data files, its memory or its
     limits. The replica must end: with another result of a command it would differ from the others.
+    """
+
+
+class UnknownType(HostError):
+    """A value has an object of a class that this program has not registered with `value_type`, or
+    knows in an older or another form. Import the module that registers it, or install the version
+    of the program that the others have.
     """
 
 

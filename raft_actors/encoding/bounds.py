@@ -1,7 +1,7 @@
 """Bounds: how deep a term may be nested, and how much its keys and lengths may cost its reader."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import chain, repeat
 from typing import Any
 
@@ -9,6 +9,7 @@ from msgpack import Unpacker  # type: ignore[import-untyped]
 from msgpack.exceptions import OutOfData  # type: ignore[import-untyped]
 
 from raft_actors.encoding.marks import ATOMS, CONTAINERS, MARKED
+from raft_actors.encoding.value_types import fields_inside
 
 __all__ = ["ARRAY_TRUSTED", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "LONG_HEADS", "SMALL",
            "STORED_DEPTH_MAX", "check_depth", "check_keys", "check_lengths",
@@ -72,6 +73,8 @@ def check_keys(value: Any) -> None:
             waiting += zip(part, repeat(is_key))
         elif kind is set or kind is frozenset:
             waiting += zip(part, repeat(True))
+        elif kind not in ATOMS:
+            waiting += zip(fields_inside(part) or (), repeat(is_key))
 
 
 def check_depth(data: bytes | memoryview, value: Any) -> None:
@@ -80,11 +83,14 @@ def check_depth(data: bytes | memoryview, value: Any) -> None:
         return
     if len(bytes(data).translate(None, NOT_HEADS)) <= DEPTH_MAX:
         return  # the whole value has at most so many containers
-    layer = [value] if type(value) in CONTAINERS else []
-    for _ in range(DEPTH_MAX):
-        values = [each.values() for each in layer if type(each) is dict]
-        parts = chain(chain.from_iterable(layer), chain.from_iterable(values))
-        layer = [part for part in parts if type(part) in CONTAINERS]
+    parts: Iterable[Any] = (value,)
+    for _ in range(DEPTH_MAX + 1):
+        found = [part for part in parts if type(part) not in ATOMS]
+        layer = [part for part in found if type(part) in CONTAINERS]
+        fields = [fields_inside(part) for part in found if type(part) not in CONTAINERS]
+        layer += [each for each in fields if each]
         if not layer:
             return
+        values = [each.values() for each in layer if type(each) is dict]
+        parts = chain(chain.from_iterable(layer), chain.from_iterable(values))
     raise ValueError(f"it is nested deeper than {DEPTH_MAX} levels")

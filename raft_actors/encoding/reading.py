@@ -17,13 +17,19 @@ from raft_actors.encoding.bounds import (
     refuse_equal_hashes,
 )
 from raft_actors.encoding.marks import FROZENSET, MARKED, MARKS, SET, WHOLE, Mark
+from raft_actors.encoding.value_types import UnknownValue
 from raft_actors.encoding.zones import UnknownZone
+from raft_actors.errors import HostError, UnknownType
 
 __all__ = ["Reader", "decoded"]
 
 
 def decoded(
-    data: bytes | memoryview, *, stored: bool, check_hashes: bool, reader: "Reader | None" = None
+    data: bytes | memoryview,
+    *,
+    stored: bool,
+    check_hashes: bool,
+    reader: "Reader | None" = None,
 ) -> Any:
     try:
         try:
@@ -33,7 +39,9 @@ def decoded(
                 raise
         check_lengths(data)
         return read(data, len(data), stored, check_hashes, reader)
-    except (ValueError, TypeError, LookupError, OverflowError) as error:
+    except (MemoryError, RecursionError, HostError):
+        raise
+    except Exception as error:  # of msgpack, of a type's own constructor, or of a user's __hash__
         raise ValueError(f"these {len(data)} bytes are no term: {error or 'broken'}") from error
 
 
@@ -97,19 +105,49 @@ class Reader:
     check_hashes  whether too many keys with equal hashes are refused
     open_marks    number of marks that are not yet the first item of an array: must be 0 at the end
     whole         whether there was an int beyond 64 bits
-    unknown       names of the time zones that this host does not know
+    keep_unknown  whether an object whose class is not known here becomes an UnknownValue. Else
+                  reading raises UnknownType
+    unknown       what this host does not know: time zones, and classes of objects
+    has_objects   whether there was an object whose class is not known here
     """
 
-    __slots__ = ("check_hashes", "open_marks", "stored", "unknown", "whole")
+    __slots__ = ("check_hashes", "has_objects", "keep_unknown", "open_marks", "stored", "unknown",
+                 "whole")  # fmt: skip
 
-    def __init__(self, *, stored: bool, check_hashes: bool) -> None:
+    def __init__(self, *, stored: bool, check_hashes: bool, keep_unknown: bool = False) -> None:
         self.stored = stored
         self.check_hashes = check_hashes
+        self.keep_unknown = keep_unknown
+        self.has_objects = False
         self.open_marks = 0
         self.whole = False
         self.unknown: list[str] = []
 
     def read(self, data: bytes | memoryview, array_max: int) -> Any:
+        """Read and check one value. Raises UnknownType, see `keep_unknown`.
+
+        Also if the value is invalid: a program that knows the class may find nothing wrong with it,
+        and two replicas must not differ.
+        """
+        try:
+            value = self.read_value(data, array_max)
+        except (MemoryError, RecursionError, UnknownType):
+            raise
+        except Exception:
+            if self.has_objects and not self.keep_unknown:
+                self.refuse_unknown()
+            raise
+        if self.has_objects and not self.keep_unknown:
+            self.refuse_unknown()
+        return value
+
+    def refuse_unknown(self) -> None:
+        raise UnknownType(
+            f"this program does not know {', '.join(self.unknown)}: import the module that "
+            "registers it with value_type, or install the version that the others have"
+        )
+
+    def read_value(self, data: bytes | memoryview, array_max: int) -> Any:
         self.open_marks = 0
         read_pairs = self.read_pairs if self.check_hashes and len(data) > SMALL else None
         if data[0] == MARKED:
@@ -144,7 +182,10 @@ class Reader:
             refuse_equal_hashes(parts)
         value = mark.build(parts)
         if type(value) is UnknownZone:
-            self.unknown.append(value.key)
+            self.unknown.append(f"the time zone {value.key!r}")
+        elif type(value) is UnknownValue:
+            self.has_objects = True
+            self.unknown.append(value.why)
         return value
 
     def read_pairs(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

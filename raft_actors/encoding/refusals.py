@@ -3,11 +3,13 @@ so it is made only after the encoding has failed.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, time
 from reprlib import repr as shortened
 from typing import Any
 
 from raft_actors.encoding.bounds import DEPTH_MAX, STORED_DEPTH_MAX
+from raft_actors.encoding.value_types import value_type_of
 from raft_actors.encoding.writing import TooDeep, encode
 
 __all__ = ["written"]
@@ -56,6 +58,10 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
             yield f"{{}}[{named(key).replace('{', '{{').replace('}', '}}')}]", part
     elif kind is datetime or kind is time:
         yield "{}.tzinfo", value.tzinfo
+    elif (registered := value_type_of(kind)) is not None:
+        with suppress(AttributeError):  # a field that has no value
+            for name, part in registered.items_of(value):
+                yield f"{{}}.{name}", part
 
 
 def named(key: Any) -> str:

@@ -4,9 +4,14 @@ packs with one call.
 
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
 from itertools import repeat
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgpack import ExtType, Packer  # type: ignore[import-untyped]
@@ -22,16 +27,25 @@ from raft_actors.encoding.marks import (
     ATOMS,
     DATE,
     DATETIME,
+    DECIMAL,
+    DECIMAL_EXPONENT_MAX,
     FROZENSET,
     LIST,
+    MEMBER,
+    OBJECT,
+    POSIX_PATH,
     SET,
     TIME,
     TIMEDELTA,
     TIMEZONE,
+    UUID_MARK,
     WHOLE,
+    WINDOWS_PATH,
     ZONEINFO,
     Mark,
+    has_small_exponent,
 )
+from raft_actors.encoding.value_types import UnknownValue, ValueType, value_type_of
 from raft_actors.encoding.zones import UnknownZone, is_zone
 
 __all__ = ["TooDeep", "encode"]
@@ -75,11 +89,17 @@ class Writer:
         kind = type(value)
         if kind in ATOMS:
             return value
-        if kind not in LOWER:
-            raise TypeError(refusal(value))
+        lower = LOWER.get(kind)
+        if lower is None:
+            registered = value_type_of(kind)
+            if registered is None:
+                raise TypeError(refusal(value))
+            if not depth:
+                raise TooDeep
+            return self.lower_object(registered, value, depth - 1)
         if not depth:
             raise TooDeep
-        return LOWER[kind](self, value, depth - 1)
+        return lower(self, value, depth - 1)
 
     def parts(self, parts: Iterable[Any], depth: int) -> Iterable[Any]:
         if ATOMS.issuperset(map(type, parts)):
@@ -136,6 +156,35 @@ class Writer:
             )
         return self.mark(ZONEINFO, (value.key,), depth)
 
+    def lower_decimal(self, value: Decimal, depth: int) -> tuple[Any, ...]:
+        if not has_small_exponent(value):
+            raise ValueError(
+                f"a Decimal with an exponent beyond {DECIMAL_EXPONENT_MAX:,} can't be encoded"
+            )
+        return self.mark(DECIMAL, (str(value),), depth)
+
+    def lower_uuid(self, value: UUID, depth: int) -> tuple[Any, ...]:
+        return self.mark(UUID_MARK, (value.bytes,), depth)
+
+    def lower_posix_path(self, value: PurePosixPath, depth: int) -> tuple[Any, ...]:
+        return self.mark(POSIX_PATH, (str(value),), depth)
+
+    def lower_windows_path(self, value: PureWindowsPath, depth: int) -> tuple[Any, ...]:
+        return self.mark(WINDOWS_PATH, (str(value),), depth)
+
+    def lower_object(self, registered: ValueType, value: Any, depth: int) -> tuple[Any, ...]:
+        mark = MEMBER if registered.is_enum else OBJECT
+        head = registered.name, registered.version
+        try:
+            parts = registered.parts_of(value)
+        except AttributeError as error:
+            raise TypeError(f"a {registered.name!r} without one of its fields: {error}") from None
+        return self.mark(mark, (*head, *parts), depth)
+
+    def lower_unknown(self, value: UnknownValue, depth: int) -> tuple[Any, ...]:
+        mark = MEMBER if value.is_member else OBJECT
+        return self.mark(mark, (value.name, value.version, *value.parts), depth)
+
 
 LOWER: dict[type, Callable[[Writer, Any, int], Any]] = {
     tuple: Writer.lower_tuple,
@@ -150,6 +199,11 @@ LOWER: dict[type, Callable[[Writer, Any, int], Any]] = {
     timezone: Writer.lower_timezone,
     ZoneInfo: Writer.lower_zoneinfo,
     UnknownZone: Writer.lower_zoneinfo,
+    Decimal: Writer.lower_decimal,
+    UUID: Writer.lower_uuid,
+    PurePosixPath: Writer.lower_posix_path,
+    PureWindowsPath: Writer.lower_windows_path,
+    UnknownValue: Writer.lower_unknown,
 }
 
 
@@ -165,6 +219,8 @@ def rank(member: Any) -> tuple[str, Any]:
     kind = type(member)
     if kind is tuple:
         return "tuple", tuple(map(rank, member))
+    if kind is dict:  # a field of an object that has a hash of its own
+        return "dict", tuple((rank(key), rank(value)) for key, value in member.items())
     if kind is float:
         return "float", struct.pack(">d", member)  # as bytes, so that nan has its place, too
     return kind.__name__, 0 if member is None else member
@@ -175,8 +231,13 @@ def refusal(value: Any) -> str:
     article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
     text = (
         f"{article} {kind.__name__} can't be encoded; use None, bool, int, float, str, bytes, "
-        "list, tuple, dict, set, frozenset, datetime, date, time or timedelta"
+        "list, tuple, dict, set, frozenset, datetime, date, time, timedelta, Decimal, UUID or a "
+        "class that is registered with value_type"
     )
+    if isinstance(value, PurePath):
+        return f"{text}. Of paths use PurePosixPath or PureWindowsPath: a Path is of one machine"
+    if isinstance(value, Enum) or is_dataclass(kind) or hasattr(kind, "_fields"):
+        return f"{text}. Write @raft_actors.value_type('a.name.for.it') above its class"
     for base in kind.__mro__[1:]:
         if base in ATOMS or base in LOWER:
             return f"{text} (it would come back as a plain {base.__name__})"

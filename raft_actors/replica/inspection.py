@@ -129,7 +129,7 @@ class Inspection:
             name, data = "session", asked
         elif kind == COMMAND:
             try:
-                data = encoding.loads(payload)
+                data = encoding.loads_shown(payload)
             except (ValueError, HostError):  # of a foreign client, or with an unknown time zone
                 data = payload
         elif kind == CONFIG:

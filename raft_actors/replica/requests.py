@@ -22,7 +22,7 @@ from raft_actors.core.messages import (
     Query,
     Transfer,
 )
-from raft_actors.encoding import may_have_many_keys, unknown_zones
+from raft_actors.encoding import may_have_many_keys, unknown_here
 from raft_actors.replica.questions import EndCalls, ParkedCall, numbers_of, question_of
 from raft_actors.timeouts import optional_seconds
 
@@ -128,9 +128,12 @@ def event_of(
             or not 0 <= session <= NUMBER_MAX >= sequence >= 0
         ):
             raise ValueError("a request id that is no two numbers of 64 bits")
-        unknown = unknown_zones(payload)
+        unknown = unknown_here(payload)
         if unknown:
-            raise ValueError(f"a command with time zones that are not known here: {unknown}")
+            raise ValueError(
+                f"a command with {', '.join(unknown)}, which the program of this peer does not "
+                "know: update this program first, then send such commands"
+            )
         if may_have_many_keys(payload):
             encoding.loads(payload)  # checks the hashes of keys: later readers of the log do not
         return Propose(payload, ticket, request)

@@ -184,7 +184,7 @@ def loaded_terms(data: bytes) -> None:
     """
     began = time.thread_time()
     try:
-        encoding.unknown_zones(data)
+        encoding.unknown_here(data)
         value = encoding.loads(data)
     except (ValueError, HostError):
         return

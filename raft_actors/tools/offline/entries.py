@@ -99,7 +99,7 @@ def data_of(entry: bytes) -> Any:
         if kind == CONFIG:
             return json.loads(payload)
         if kind == COMMAND:
-            return repr(encoding.loads(payload))
+            return repr(encoding.loads_shown(payload))
     except (ValueError, HostError):  # a strange client's, or not to be read here
         return repr(payload)
     return version_of(entry) if kind == VERSION else None

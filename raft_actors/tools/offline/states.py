@@ -84,7 +84,7 @@ def shown(part: Part) -> str:
     if isinstance(part, str):
         return part
     try:
-        return repr(encoding.loads_stored(part))
+        return repr(encoding.loads_shown(part))
     except (ValueError, HostError):  # not to be read here
         return repr(part)
 
