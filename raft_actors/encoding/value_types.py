@@ -112,6 +112,12 @@ class ValueType:
         """Return the fields as name, value, name, value ..., or the names of the members."""
         raise NotImplementedError
 
+    def newer(self, version: int) -> str:
+        """Tell, in words, of a newer version than this program's; else return nothing."""
+        if version > self.version:
+            return f"version {version} of {self.name!r}, of which it has version {self.version}"
+        return ""
+
     def items_of(self, value: Any) -> list[tuple[str, Any]]:
         """Return the names and values of the fields."""
         raise NotImplementedError
@@ -137,10 +143,8 @@ class FieldsType(ValueType):
     def parts_of(self, value: Any) -> list[Any]:
         return [part for item in self.items_of(value) for part in item]
 
-    def read(self, version: int, values: dict[str, Any]) -> Any:
+    def read(self, values: dict[str, Any]) -> Any:
         """Return the object, or the reason for which this program can't make it."""
-        if version > self.version:
-            return f"version {version} of {self.name!r}, of which it has version {self.version}"
         unknown = values.keys() - set(self.fields)
         if unknown and not self.ignore_unknown:
             return f"the fields {sorted(unknown)} of {self.name!r}"
@@ -233,10 +237,8 @@ class EnumType(ValueType):
             raise TypeError(f"{value!r} has bits that no member of {self.name!r} has")
         return [member.name for member in members]
 
-    def read(self, version: int, names: list[Any]) -> Any:
+    def read(self, names: list[Any]) -> Any:
         """Return the member, or the reason for which this program can't make it."""
-        if version > self.version:
-            return f"version {version} of {self.name!r}, of which it has version {self.version}"
         known: Mapping[str, Any] = self.cls.__members__  # type: ignore[attr-defined]
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -297,7 +299,7 @@ def read_object(parts: list[Any]) -> Any:
     if made is None:
         why: Any = f"the type {name!r}"
     elif isinstance(made, FieldsType):
-        why = made.read(version, dict(zip(names, rest[1::2], strict=True)))
+        why = made.newer(version) or made.read(dict(zip(names, rest[1::2], strict=True)))
         if type(why) is not str:
             return why
     else:
@@ -314,7 +316,7 @@ def read_member(parts: list[Any]) -> Any:
     if made is None:
         why: Any = f"the type {name!r}"
     elif isinstance(made, EnumType):
-        why = made.read(version, names)
+        why = made.newer(version) or made.read(names)
         if type(why) is not str:
             return why
     else:

@@ -20,6 +20,24 @@ MUTATIONS = (
         "asked = encoding.loads(command)",
     ),
     Mutation(
+        "an_object_of_an_unknown_class_is_no_value", "decisions/encoding.md", "encoding/reading",
+        "        raise UnknownType(",
+        "        raise ValueError(",
+        ("tests/ground/test_value_types.py",),
+    ),
+    Mutation(
+        "a_newer_version_of_a_class_is_read", "docs/values.md", "encoding/value_types",
+        "        if version > self.version:",
+        "        if False:",
+        ("tests/ground/test_value_types.py",),
+    ),
+    Mutation(
+        "a_leader_takes_what_it_can_not_read", "docs/values.md", "replica/requests",
+        "        if unknown:",
+        "        if False:",
+        ("tests/peer/test_value_types.py",),
+    ),
+    Mutation(
         "a_first_state_of_none_is_taken", "docs/snapshots.md", "machine/replicated_state",
         "            self.check_first_none()",
         "            pass",

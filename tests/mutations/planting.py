@@ -92,7 +92,7 @@ def red_test(directory: Path, nets: Sequence[str]) -> str:
     )  # fmt: skip
     if status == 0:
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[.*?\](?= - |$))?)", output, re.MULTILINE)
     return found[1].removeprefix("tests/") if found else "hangs" if status is None else "breaks"
 
 

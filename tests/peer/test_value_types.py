@@ -72,7 +72,9 @@ def test_a_leader_that_does_not_know_a_class_takes_no_command_with_it(make_peer,
     name = in_group_of_one(make_peer)
     before = Raft.status(name)[1]["last_index"]
     monkeypatch.delitem(registry.BY_NAME, "peer_test.Deposit")
-    with pytest.raises(ValueError, match="a command with the type 'peer_test.Deposit', which the"):
+    with pytest.raises(
+        ValueError, match=r"a command with the type 'peer_test\.Deposit', which the"
+    ):
         Raft.write(name, Deposit("a", Decimal(1)))
     assert Raft.status(name)[1]["last_index"] == before
 
@@ -110,7 +112,7 @@ def test_a_client_that_does_not_know_the_class_of_a_reply_is_told_its_name(make_
     name = in_group_of_one(make_peer)
     Raft.write(name, Deposit("a", Decimal(1)))
     monkeypatch.delitem(registry.BY_NAME, "peer_test.Kind")
-    with pytest.raises(UnknownType, match="the type 'peer_test.Kind'"):
+    with pytest.raises(UnknownType, match=r"the type 'peer_test\.Kind'"):
         Raft.read(name, "a")
 
 
@@ -120,5 +122,5 @@ def test_an_entry_with_a_class_that_is_not_known_can_be_looked_at(make_peer, mon
     last = Raft.status(name)[1]["last_index"]
     assert Raft.get_entry(name, last)[1]["data"] == Deposit("a", Decimal(1))
     monkeypatch.delitem(registry.BY_NAME, "peer_test.Deposit")
-    with pytest.raises(UnknownType, match="the type 'peer_test.Deposit'"):
+    with pytest.raises(UnknownType, match=r"the type 'peer_test\.Deposit'"):
         Raft.get_entry(name, last)
