@@ -18,7 +18,7 @@ from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.future import Future
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.limits import BridgeLimits
-from raft_actors.wire.frame_codec import join_frames
+from raft_actors.wire.frame_codec import FRAMES_MAX, join_frames
 from raft_actors.wire.frame_mac import TAG_BYTES
 from raft_actors.wire.frames import HEADER_BYTES, header
 
@@ -26,8 +26,6 @@ __all__ = ["Answer", "Link", "fail", "fail_all"]
 
 logger = logging.getLogger("raft_actors.node")
 
-JOINED_MAX = 4096
-"""The most frames that are joined into one payload."""
 LIST_HEAD_BYTES = 3
 
 
@@ -326,13 +324,13 @@ class Link:
         """Take the next frames off the queue, and join them into one payload."""
         out = self._out
         bytes_left = min(self._limits.write_bytes, self._frame_bytes_max - LIST_HEAD_BYTES)
-        if len(out) > 1 and self._queued_bytes <= bytes_left and len(out) <= JOINED_MAX:
+        if len(out) > 1 and self._queued_bytes <= bytes_left and len(out) <= FRAMES_MAX:
             frames = list(out)
             out.clear()
         else:
             frames = [out.popleft()]
             bytes_left -= len(frames[0])
-            while out and len(out[0]) <= bytes_left and len(frames) < JOINED_MAX:
+            while out and len(out[0]) <= bytes_left and len(frames) < FRAMES_MAX:
                 bytes_left -= len(out[0])
                 frames.append(out.popleft())
         is_joined = len(frames) > 1

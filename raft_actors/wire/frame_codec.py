@@ -10,11 +10,13 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
+from raft_actors.wire.depth_check import check_containers
 from raft_actors.wire.frames import ProtocolError
 
 __all__ = [
     "ACTOR",
     "FIRST_EXTENSION",
+    "FRAMES_MAX",
     "PING",
     "PONG",
     "REPLY",
@@ -32,6 +34,15 @@ REPLY = 2  # [REPLY, body, call]
 REPLY_NO_HANDLER = 3  # [REPLY_NO_HANDLER, kind, call]: that node has no handler for this kind
 ACTOR = 4  # messages to actors, and watching them: see raft_actors/node/remote_ref.py
 FIRST_EXTENSION = 16
+
+FRAMES_MAX = 4096
+"""The most frames of one payload. All of them are handled before the bridge thread does anything
+else, so one payload of another node must not have millions.
+"""
+CONTAINERS_MAX = 1 << 16
+"""The most lists and dicts of one payload. Joined frames have a few each, and values that are large
+travel as bytes.
+"""
 
 
 def make_packer() -> Callable[[Any], bytes]:
@@ -53,7 +64,7 @@ def unpack(payload: bytes | memoryview, items_max: int = -1) -> Any:
 
 
 def join_frames(packed: list[bytes]) -> bytes:
-    """Return one payload that holds these packed frames, at least two and less than 65,536."""
+    """Return one payload that holds these packed frames, at least two, and FRAMES_MAX at most."""
     return b"".join((b"\xdc", len(packed).to_bytes(2, "big"), *packed))  # msgpack's list 16
 
 
@@ -66,8 +77,11 @@ def unpack_frame(payload: bytes | memoryview) -> list[Any]:
 
 def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
     """Return the frames of one payload, oldest first. Raises ProtocolError for anything else."""
+    check_containers(payload, CONTAINERS_MAX)
     value = unpack(payload)
     if type(value) is list and value and type(value[0]) is list:
+        if len(value) > FRAMES_MAX:
+            raise ProtocolError(f"a payload of {len(value)} frames, over the limit of {FRAMES_MAX}")
         for frame in value:
             check_frame(frame)
         return value

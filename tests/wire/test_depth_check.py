@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_actors.wire.depth_check import check_depth
+from raft_actors.wire.depth_check import check_containers, check_depth
 from raft_actors.wire.frame_codec import unpack
 from raft_actors.wire.frames import ProtocolError
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Identity
@@ -42,6 +42,42 @@ def test_any_bytes_pass_or_are_refused_and_what_passes_is_as_shallow_as_told(dat
     except ProtocolError:
         return
     assert depth_of(value) <= 2
+
+
+def containers_in(value):
+    if isinstance(value, dict):
+        return 1 + sum(containers_in(each) for pair in value.items() for each in pair)
+    return 1 + sum(map(containers_in, value)) if isinstance(value, list) else 0
+
+
+exts = st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=300))
+
+
+@given(
+    st.recursive(
+        atoms | exts,
+        lambda parts: st.lists(parts, max_size=20) | st.dictionaries(st.integers(0, 99), parts),
+        max_leaves=30,
+    )
+)
+def test_lists_and_dicts_are_counted_and_what_looks_like_one_inside_of_bytes_is_none(value):
+    """Planted: forget the type of an ext; count a map's head as a fixed value."""
+    packed = msgpack.packb(value)
+    count = containers_in(value)
+    check_containers(packed, count)
+    if count:
+        with pytest.raises(ProtocolError, match="more than"):
+            check_containers(packed, count - 1)
+
+
+@given(st.binary(max_size=100), st.integers(0, 5))
+def test_any_bytes_have_no_more_containers_than_they_may_or_are_refused(data, most):
+    try:
+        check_containers(data, most)
+        value = unpack(data)
+    except ProtocolError:
+        return
+    assert containers_in(value) <= most
 
 
 @pytest.mark.parametrize("value", [{}, {1: 2}, [{}], [1, [{}]], msgpack.ExtType(1, b"x")])

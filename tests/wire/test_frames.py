@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_actors.wire.frame_codec import (
+    FRAMES_MAX,
     join_frames,
     make_packer,
     unpack,
@@ -77,6 +78,32 @@ def test_one_frame_that_is_none_spoils_those_it_came_with():
     pack = make_packer()
     with pytest.raises(ProtocolError, match="not \\[kind"):
         unpack_frames(join_frames([pack([16, None]), pack("no frame")]))
+
+
+def test_a_payload_of_more_frames_than_nodes_join_is_refused():
+    """A reader's one frame of 16 MiB, with four million pings, kept a node from all else for half a
+    minute.
+    """
+    ping = b"\x92\x00\xc0"
+    with pytest.raises(ProtocolError, match="4097 frames, over the limit of 4096"):
+        unpack_frames(join_frames([ping] * (FRAMES_MAX + 1)))
+
+
+def test_a_payload_of_a_million_lists_is_refused_before_they_are_made():
+    """Sixteen millions, which fit into one frame, take a gigabyte, and ten seconds and more."""
+    count = 1 << 20
+    lists = b"\x92\x10\xdd" + count.to_bytes(4, "big") + b"\x90" * count
+
+    def refused():
+        with pytest.raises(ProtocolError, match="more than 65536 lists"):
+            unpack_frames(lists)
+
+    assert least_allocated(refused) < 3 * count
+
+
+def test_a_large_value_in_bytes_may_look_like_anything():
+    body = b"\x90" * (1 << 20)
+    assert unpack_frames(make_packer()([16, body])) == [[16, body]]
 
 
 def test_a_byte_at_a_time_is_enough():
