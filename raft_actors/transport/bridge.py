@@ -35,7 +35,13 @@ __all__ = ["Bridge"]
 links = logging.getLogger("raft_actors.node.links")
 """The lines of this logger say the same as the events NodeUp and NodeDown."""
 
-REASONS_OF_AN_EXIT = {"connection_closed", "restarted", "net_tick_timeout", "role"}
+REASONS_OF_AN_EXIT = {
+    "connection_closed",
+    "restarted",
+    "net_tick_timeout",
+    "role",
+    "too_many_guests",
+}
 """Reasons with which a connection also ends when a client simply exits."""
 STOP_S = 5.0
 
@@ -285,6 +291,7 @@ class Bridge:
         connection.received_at = self.reactor.now
         is_guest = remote.role != self.handshakes.role
         if not link.up(connection, remote.frame_bytes_max, is_guest=is_guest):
+            self.handshakes.guests.remove(connection)
             self.reactor.unwatch(connection.socket)
             connection.close()
             return
@@ -343,6 +350,7 @@ class Bridge:
             links.log(level, "%s is gone (%s)", link.node, reason)
         audit("down", node=link.node, by=self.me.name, role=link.connection.role,
               at_address=link.connection.address, why=reason)  # fmt: skip
+        self.handshakes.guests.remove(link.connection)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
         self._on_node_change(link.node, reason)

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 
+from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.tls_stream import TlsStream
 from raft_actors.wire.frame_mac import TAG_BYTES, FrameMac
 from raft_actors.wire.frames import FrameReader, header
@@ -24,16 +25,19 @@ class Connection:
     """
 
     __slots__ = (
-        "address", "claimed_name", "closed", "handshake", "node", "pinged_at",
+        "address", "claimed_name", "closed", "handshake", "host", "node", "pinged_at",
         "reader", "received_at", "receiving", "remote", "role", "sending", "socket", "stream",
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, address: str, handshake: DialerHandshake | AcceptorHandshake
+        self,
+        sock: socket.socket,
+        endpoint: Endpoint,
+        handshake: DialerHandshake | AcceptorHandshake,
     ) -> None:
         self.socket = sock
         self.stream: socket.socket | TlsStream = sock
-        self.address = address
+        self.address, self.host = str(endpoint), endpoint.host
         self.handshake = handshake
         self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
         # The next four are set when the other end has proven its cookie.

@@ -296,7 +296,7 @@ class Dialer:
             return
         prepare(sock)
         dial.number = next(self._numbers)
-        connection = Connection(sock, str(endpoint), self._make_handshake(dial))
+        connection = Connection(sock, endpoint, self._make_handshake(dial))
         connection.claimed_name = dial.node
         attempt.connection = connection
         try:

@@ -15,6 +15,7 @@ from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dialer import Dial, Dialer
 from raft_actors.transport.endpoint import Endpoint, EndpointFinder
+from raft_actors.transport.guests import Guests
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Link
 from raft_actors.transport.listener import Listener
@@ -80,6 +81,7 @@ class Handshakes:
         self._on_frame = on_frame
         self._on_broken = on_broken
         self._on_idle = on_idle
+        self.guests = Guests(limits)
         self.listener = Listener(reactor, limits, listener, self._on_accepted, self._on_handshake)
         self.dialer = Dialer(
             reactor, limits, directory, self._make_dialer_handshake, self._on_connected,
@@ -95,7 +97,7 @@ class Handshakes:
         handshake = AcceptorHandshake(self._me, self._keys())
         if objection := self._allow.objection_to_host(endpoint.host):
             handshake.refusal = Refusal("not_allowed", objection)
-        connection = Connection(sock, str(endpoint), handshake)
+        connection = Connection(sock, endpoint, handshake)
         if self._tls is not None:
             connection.stream = self._tls.accepted(sock)
         self._watch(connection)
@@ -274,12 +276,19 @@ class Handshakes:
         try:
             if connection.closed:
                 return
+            if dial.link.connection is None and (oldest := self.guests.make_room(connection)):
+                self._on_broken(oldest, "too_many_guests")
             connection.send_now(connection.handshake.welcome())
+        except Refusal as refusal:
+            self._refuse(connection, refusal)
+            self._on_idle(dial.link)
+            return
         except OSError:  # the other node has hung up
             self.listener.drop(connection)
             self._on_idle(dial.link)
             return
         self.listener.admit(connection)
+        self.guests.add(connection)
         self._on_established(dial.link, connection)
 
     def _unpark(self, dial: Dial) -> None:

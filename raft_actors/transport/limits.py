@@ -17,6 +17,8 @@ class BridgeLimits:
     dial, which includes the look-up of the address."""
     strangers_max: int = 64
     """Connections that are not authenticated yet; for one more, another one is dropped."""
+    guests_max: int = 0
+    """Connections of clients and readers; 0: half of the files that this process may open."""
     parked_s: float = 1.0
     """If two nodes dial each other: how long the connection of the other node waits for the end of
     our dial, before it is used instead."""

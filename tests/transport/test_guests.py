@@ -1,0 +1,92 @@
+"""How many clients and readers may be connected, and who gives way when they are too many."""
+
+import resource
+import socket
+from dataclasses import replace
+
+import pytest
+
+from raft_actors.transport.guests import half_of_the_files
+from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.handshake import Refusal
+from raft_actors.wire.roles import CLIENT, MEMBER, READER
+from tests.helpers import eventually
+from tests.node_fixtures import QUICK
+from tests.node_helpers import Insider
+
+SECRET = "the-cookie-of-the-members-of-this-test"
+COOKIES = {MEMBER: SECRET, **{each: Cookie(SECRET).text_for(each) for each in (CLIENT, READER)}}
+PATIENT = replace(QUICK, ping_after_s=30.0, dead_after_s=30.0)  # insiders answer no ping
+
+
+@pytest.fixture
+def enter(request):
+    """Connect as a node of a role, from an address of the loopback."""
+
+    def enter(node, name, role=CLIENT, host="127.0.0.1"):
+        sock = socket.create_connection(("127.0.0.1", node.port), 10, source_address=(host, 0))
+        request.addfinalizer(sock.close)
+        insider = Insider(sock, name, COOKIES[role])
+        insider.enter(node)
+        return insider
+
+    return enter
+
+
+@pytest.fixture
+def full(make_node, enter):
+    """A node that has taken in all the guests that it may, from one host."""
+    node = make_node("a@one", cookie=SECRET, limits=replace(PATIENT, guests_max=4))
+    for number in range(4):
+        enter(node, f"g{number}@evil", (CLIENT, READER)[number % 2])
+    return node
+
+
+def test_a_guest_too_many_is_refused_and_both_ends_say_why(full, enter, caplog):
+    eventually(lambda: len(full.list()) == 4)
+    with pytest.raises(Refusal, match=r"has 4 connections of clients and readers.*ulimit -n"):
+        enter(full, "g4@evil")
+    assert len(full.list()) == 4
+    eventually(lambda: "dropped g4@evil" in caplog.text)
+
+
+def test_a_place_that_a_guest_has_left_is_free(full, enter):
+    assert full.disconnect("g0@evil")
+    enter(full, "g4@evil")
+    with pytest.raises(Refusal):
+        enter(full, "g5@evil")
+
+
+def test_a_guest_that_connects_again_takes_its_own_place(full, enter):
+    for dial in (1, 2):
+        sock = socket.create_connection(("127.0.0.1", full.port), 10)
+        Insider(sock, "g0@evil", COOKIES[CLIENT], b"incarna%d" % dial).enter(full)
+        sock.close()
+        eventually(lambda: "g0@evil" not in full.list())
+    enter(full, "g0@evil")
+    eventually(lambda: len(full.list()) == 4)
+
+
+def test_members_are_not_counted(full, enter):
+    enter(full, "b@two", MEMBER)
+    eventually(lambda: "b@two" in full.list())
+
+
+def test_who_has_many_connections_gives_way_to_who_has_few(full, enter):
+    """The oldest of the host with the most goes, until the others have as many."""
+    enter(full, "honest@three", host="127.0.0.3")
+    eventually(lambda: sorted(full.list()) == ["g1@evil", "g2@evil", "g3@evil", "honest@three"])
+    enter(full, "other@three", host="127.0.0.3")
+    with pytest.raises(Refusal):
+        enter(full, "third@three", host="127.0.0.3")
+    enter(full, "fourth@four", host="127.0.0.4")
+    rest = ["fourth@four", "g3@evil", "honest@three", "other@three"]
+    eventually(lambda: sorted(full.list()) == rest)
+
+
+def test_half_of_the_files_that_a_process_may_open_are_left_to_it(monkeypatch):
+    """A reader's cookie and as many connections as the process had files stopped its peers."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (1024, 4096))
+    assert half_of_the_files() == 512
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (resource.RLIM_INFINITY,) * 2)
+    assert half_of_the_files() > 1 << 30
