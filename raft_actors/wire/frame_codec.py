@@ -78,7 +78,13 @@ def unpack_frame(payload: bytes | memoryview) -> list[Any]:
 def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
     """Return the frames of one payload, oldest first. Raises ProtocolError for anything else."""
     check_containers(payload, CONTAINERS_MAX)
-    value = unpack(payload)
+    try:
+        value = unpack(payload, FRAMES_MAX)
+    except ProtocolError:
+        if len(payload) <= FRAMES_MAX:
+            raise
+        check_whole(payload)
+        value = unpack(payload)
     if type(value) is list and value and type(value[0]) is list:
         if len(value) > FRAMES_MAX:
             raise ProtocolError(f"a payload of {len(value)} frames, over the limit of {FRAMES_MAX}")
@@ -87,6 +93,18 @@ def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
         return value
     check_frame(value)
     return [value]
+
+
+def check_whole(payload: bytes | memoryview) -> None:
+    """Raise ProtocolError if a list in `payload` claims more items than there are. Allocates no
+    list: a thousand nested lists which claim 65,535 items each would take half a gigabyte.
+    """
+    walker = msgpack.Unpacker(max_buffer_size=len(payload))
+    walker.feed(payload)
+    try:
+        walker.skip()
+    except Exception as error:
+        raise ProtocolError("a payload that ends in the middle, or is not msgpack") from error
 
 
 def check_frame(frame: Any) -> None:

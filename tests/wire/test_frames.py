@@ -101,6 +101,21 @@ def test_a_payload_of_a_million_lists_is_refused_before_they_are_made():
     assert least_allocated(refused) < 3 * count
 
 
+def test_lists_that_claim_more_than_there_is_are_refused_before_room_is_made_for_them():
+    nested = b"\x92\x10" + b"\xdc\xff\xff" * 1000 + b"\xc0" * 70_000
+
+    def refused():
+        with pytest.raises(ProtocolError, match="ends in the middle"):
+            unpack_frames(nested)
+
+    assert least_allocated(refused) < 40 << 20, "room for all claims is half a gigabyte"
+
+
+def test_a_list_that_is_longer_than_frames_are_joined_arrives():
+    body = list(range(10_000))
+    assert unpack_frames(make_packer()([16, body])) == [[16, body]]
+
+
 def test_a_large_value_in_bytes_may_look_like_anything():
     body = b"\x90" * (1 << 20)
     assert unpack_frames(make_packer()([16, body])) == [[16, body]]
