@@ -14,7 +14,8 @@ from raft_actors.client.leader_finder import PlainSeeker
 from raft_actors.client.retrying_client import RETRY, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
-from raft_actors.client.statuses import LOOK_S, behind, late, wanted_applied
+from raft_actors.client.statuses import PAUSE_S as STATUS_PAUSE_S
+from raft_actors.client.statuses import behind, not_applied, wanted_applied
 from raft_actors.errors import Unavailable
 from raft_actors.names import Address
 
@@ -30,15 +31,15 @@ SEARCH_S = 1.0
 class OfLoop:
     """What the tasks of one loop share.
 
-    opening  the lock of the task that opens a session
-    room     the lock of the first of the tasks that wait for a free sequence number
-    search   the search for the leader, which a thread makes for all tasks. It goes on when a task
-             that waits for it is cancelled, and ends by itself
+    opening   the lock of the task that opens a session
+    waiting   the lock of the first of the tasks that wait for a free sequence number
+    search    the search for the leader, which a thread makes for all tasks. It goes on when a task
+              that waits for it is cancelled, and ends by itself
     """
 
     loop: asyncio.AbstractEventLoop
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    room: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
     search: asyncio.Future[Any] | None = None
 
 
@@ -87,7 +88,7 @@ class AsyncRetryingClient:
         call for the leader waits until a leader is known.
         """
         if call.needs_session():
-            await self.into_session(call)
+            await self.take_sequence(call)
         if call.read_targets is not None:
             target: Address | None = next(call.read_targets)
         else:
@@ -127,20 +128,21 @@ class AsyncRetryingClient:
         deadline, wanted = wanted_applied(self.client, index, at, timeout)
         while slow := await self.aside(behind, finder, index, wanted):
             if time.monotonic() >= deadline:
-                raise late(index, slow)
-            await asyncio.sleep(LOOK_S)
+                raise not_applied(index, slow)
+            await asyncio.sleep(STATUS_PAUSE_S)
 
     # What a call may have to wait for. None of these waits blocks the loop's thread.
 
-    async def into_session(self, call: Call) -> None:
+    async def take_sequence(self, call: Call) -> None:
+        """Give the call a sequence number of the session. Opens a session if there is none."""
         session = self.client.session or await self.open_session(call)
-        if not session.has_room():
-            await self.await_room(session, call)
+        if not session.has_free_sequence():
+            await self.await_free_sequence(session, call)
         session.next(call)
 
     async def open_session(self, call: Call) -> ClientSession:
-        client, turn = self.client, self.here().opening
-        if not await got(turn, call):
+        client, lock = self.client, self.shared().opening
+        if not await acquired(lock, call):
             raise no_session()
         try:
             if client.session is None:
@@ -148,38 +150,39 @@ class AsyncRetryingClient:
                 client.session = ClientSession(number)
             return client.session
         finally:
-            turn.release()
+            lock.release()
 
-    async def await_room(self, session: ClientSession, call: Call) -> None:
+    async def await_free_sequence(self, session: ClientSession, call: Call) -> None:
         """Wait for a free sequence number in a session, until the deadline: then `next` raises."""
-        turn = self.here().room
-        if await got(turn, call):
+        lock = self.shared().waiting
+        if await acquired(lock, call):
             try:
-                while not session.has_room() and call.remaining() > 0:
+                while not session.has_free_sequence() and call.remaining() > 0:
                     if not session.forget_ended():
                         await asyncio.sleep(PAUSE_S)
             finally:
-                turn.release()
+                lock.release()
 
     async def await_leader(self, call: Call) -> Address | None:
         """Wait until a leader is known. None at the deadline."""
-        client, here = self.client, self.here()
+        client, shared = self.client, self.shared()
         while client.finder.leader is None and call.remaining() > 0:
-            if here.search is None or here.search.done():
+            if shared.search is None or shared.search.done():
                 until = min(call.deadline, time.monotonic() + SEARCH_S)
                 seeker = PlainSeeker(until, call.target)
                 try:
-                    here.search = self.on_thread(self.searcher, client.finder.find, seeker)
+                    shared.search = self.on_thread(self.searcher, client.finder.find, seeker)
                 except Unavailable as error:
                     call.why = str(error)
-                    await asyncio.sleep(LOOK_S)
+                    await asyncio.sleep(STATUS_PAUSE_S)
                     continue
-            await asyncio.wait({here.search}, timeout=call.remaining())
-            if here.search.done():
-                here.search.result()
+            await asyncio.wait({shared.search}, timeout=call.remaining())
+            if shared.search.done():
+                shared.search.result()
         return client.finder.leader if call.remaining() > 0 else None
 
-    def here(self) -> OfLoop:
+    def shared(self) -> OfLoop:
+        """Return what the tasks of the running loop share."""
         loop = asyncio.get_running_loop()
         if self.of_loop is None or self.of_loop.loop is not loop:
             self.of_loop = OfLoop(loop)
@@ -201,15 +204,15 @@ class AsyncRetryingClient:
         try:
             return loop.run_in_executor(mine, function, *arguments)
         except RuntimeError as error:  # the system has no thread left
-            raise Unavailable(f"nobody could be asked ({error}): try again") from error
+            raise Unavailable(f"no member could be asked ({error}): try again") from error
 
 
-async def got(turn: asyncio.Lock, call: Call) -> bool:
-    """Acquire the lock `turn` before the deadline of `call`. Returns whether that succeeded; then
-    the caller releases the lock.
+async def acquired(lock: asyncio.Lock, call: Call) -> bool:
+    """Acquire the lock before the deadline of `call`. Returns whether that succeeded; then the
+    caller releases the lock.
     """
     try:
         async with asyncio.timeout(call.remaining()):
-            return await turn.acquire()
+            return await lock.acquire()
     except TimeoutError:
         return False

@@ -14,12 +14,12 @@ async def wait_for(future: Future[Any], timeout_s: float) -> None:
     if future.done():
         return
     loop = asyncio.get_running_loop()
-    come = asyncio.Event()
+    answered = asyncio.Event()
 
     def on_answer(_answer: Future[Any]) -> None:
         with suppress(RuntimeError):  # the loop is closed, so no task waits any more
-            loop.call_soon_threadsafe(come.set)
+            loop.call_soon_threadsafe(answered.set)
 
     future.add_done_callback(on_answer)
     with suppress(TimeoutError):
-        await asyncio.wait_for(come.wait(), timeout_s)
+        await asyncio.wait_for(answered.wait(), timeout_s)

@@ -38,8 +38,8 @@ def download(peer: PeerRef, path: Path, timeout: float) -> Any:
 
 
 def take(peer: PeerRef, timeout: float) -> Any:
-    """Have the peer take a snapshot: ("ok", index). A linearizable read comes first, so that the
-    snapshot contains every write that was acknowledged before this call.
+    """Let the peer take a snapshot, and return ("ok", index). A linearizable read comes first, so
+    that the snapshot contains every write that was acknowledged before this call.
     """
     operation, payload = read_request(REPLY, FOLLOWER)
     seen = follow_referral(request(peer, operation, payload, timeout, NO_NODE), timeout)

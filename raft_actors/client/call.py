@@ -97,11 +97,11 @@ class Call:
 
     def answered_by(self) -> Address:
         """Return the peer that the last attempt asked. Called only after the reply has arrived."""
-        assert self.target is not None, "somebody was asked"
+        assert self.target is not None, "a peer was asked"
         return self.target
 
     def give_up(self) -> None:
-        """End a call whose reply nobody waits for any more. If a thread still works on it, this
+        """End a call whose reply is not wanted any more. If a thread still works on the call, that
         thread makes no further attempt.
         """
         self.deadline = 0.0

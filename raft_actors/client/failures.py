@@ -45,25 +45,28 @@ def unanswered(call: Call, finder: LeaderFinder) -> RaftError:
         )
     match call.reason:
         case "overloaded":
-            return Overloaded(f"{call.target} has too much to do; try again later ({why})")
+            return Overloaded(f"{call.target} has too many requests; try again later ({why})")
         case "too_stale":
-            return TooStale(f"nobody could make sure to be so fresh in time: allow more ({why})")
+            return TooStale(
+                "no peer could prove in time that its state is fresh enough: allow a larger "
+                f"max_staleness_s ({why})"
+            )
         case ("redirect", (_, _)) if call.read_targets is not None:
             return Unavailable(
-                f"{call.target} answers no reads, for a witness keeps no state: leave out "
-                f"`at`, or name another member ({why})"
+                f"{call.target} answers no reads, because it is a witness and keeps no state: "
+                f"leave out `at`, or name another member ({why})"
             )
         case "election_in_progress" | ("redirect", _):
             return NoLeader(
-                f"no leader was found in time; nothing happened: try again, and see that a "
-                f"majority of {members} runs ({why})"
+                f"no leader was found in time; nothing happened: check that a majority of "
+                f"{members} runs, and try again ({why})"
             )
     if call.read_targets is not None:
         return Unavailable(
-            f"no peer that was asked answered in time: see that it runs, or leave out `at`, "
-            f"for any of {members} may answer ({why})"
+            f"no peer that was asked answered in time: check that it runs, or leave out `at`, "
+            f"because any of {members} may answer ({why})"
         )
     return Unavailable(
-        f"no member that leads answered in time; nothing happened: try again, and see that a "
-        f"majority of {members} runs ({why})"
+        f"no leader answered in time; nothing happened: check that a majority of {members} runs, "
+        f"and try again ({why})"
     )

@@ -95,28 +95,30 @@ def not_here(named: tuple[Address, ...]) -> str:
         return ""
     peers = " and ".join(peer for peer, _node in named)
     return (
-        f"{peers} on {here.node.name}, this node, would know the group, and no such peer runs "
-        "here: start it first; or, for a member elsewhere, write its address: "
+        f"{peers} on {here.node.name}, which is this node, should be in the group, but no such "
+        "peer runs here: start it first; or give the address of a member on another node: "
         'via=("peer1", "a@host")'
     )
 
 
-def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
+def step_in(leader: Any, own: Any, part: str, timeout: float) -> Any:
     """Do the next step of joining. Return ("ok", configuration) when the peer has joined, an error,
     or None: read the state again.
+
+    leader, own  the status of the leader, and of the peer that joins
     """
-    address = mine["name"], mine["node"]
+    address = own["name"], own["node"]
     at = leader["name"], leader["node"]
-    if mine["group"] not in ("", leader["group"]):
+    if own["group"] not in ("", leader["group"]):
         text = (
-            f"the data directory of {address} is of the group {mine['group']}, and {at} leads "
+            f"the data directory of {address} belongs to the group {own['group']}, and {at} leads "
             f"{leader['group']}: give the peer an empty data directory"
         )
         return ("error", ("in_another_group", text))
     now = leader["configuration"]
     has = part_in(now, address)
     incarnation = leader["incarnations"].get(address, 0)
-    if has is not None and incarnation not in (0, mine["incarnation"]):
+    if has is not None and incarnation not in (0, own["incarnation"]):
         # The configuration has this peer with an older data directory: remove the peer first.
         return waiting(remove(at, address, timeout=timeout))
     if has == part:
@@ -125,7 +127,8 @@ def step_in(leader: Any, mine: Any, part: str, timeout: float) -> Any:
     if has is None and part != LEARNER:
         return waiting(add(at, address, LEARNER, timeout=timeout))
     if WITNESS in (has, part) and has == VOTER:
-        return ("error", ("has_another_part", "it is a member with a state: Raft.leave, then join"))
+        text = "the peer is a member with a state: call Raft.leave, and then Raft.join"
+        return ("error", ("has_another_part", text))
     return waiting(add(at, address, part, timeout=timeout))
 
 
@@ -177,7 +180,8 @@ def step_out(leader: Any, peer: Address, timeout: float) -> Any:
     if part_in(now, peer) is None:
         return "out" if now["state"] == "stable" else None
     if now["members"] == [peer]:
-        return ("error", ("last_member", "a group has at least one; stop the peer to end it"))
+        text = "a group needs at least one member: stop the peer to end the group"
+        return ("error", ("last_member", text))
     if at == peer and len(now["members"]) > len(now.get("witnesses", ())) + 1:
         return waiting(transfer_leadership(at))
     return waiting(remove(at, peer, timeout=timeout))

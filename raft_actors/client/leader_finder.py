@@ -80,7 +80,7 @@ class LeaderFinder:
     known         members of all configurations seen, the latest last. They are asked too when the
                   `members` know no leader, because each of them may be a member again
     leader        None while no leader is known
-    is_at_a_loss  True if the last round of questions found no leader
+    is_lost       True if the last round of questions found no leader
     is_answered   whether any member answered in the last search
     refusals      for each member that was asked in the last search, why it named no leader
     configured    the index of the newest configuration that is known
@@ -93,7 +93,7 @@ class LeaderFinder:
         self.members = seeds
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
-        self.is_at_a_loss = False
+        self.is_lost = False
         self.is_answered = False
         self.refusals: dict[Address, Refusal] = {}
         self.configured = -1
@@ -150,7 +150,7 @@ class LeaderFinder:
         """
         asked: dict[Address, Future[Any]] = {}
         try:
-            for address in self.whom():
+            for address in self.candidates():
                 asked[address] = self.ask(address)
             self.receive(asked, until, other_than)
         finally:
@@ -169,7 +169,7 @@ class LeaderFinder:
             try:
                 address, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
-                self.is_at_a_loss = True
+                self.is_lost = True
                 return
             status = status_in(answer)
             if status is None:
@@ -185,10 +185,10 @@ class LeaderFinder:
                 and (leader != other_than or status["current_state"] == "leader")
             ):
                 self.leader = leader
-                self.is_at_a_loss = False
+                self.is_lost = False
                 return
         self.term = -1  # the group may have been deleted and formed again, with lower terms
-        self.is_at_a_loss = True
+        self.is_lost = True
 
     @property
     def why(self) -> str:
@@ -211,9 +211,9 @@ class LeaderFinder:
         no_group = [error for error in errors if error[1][0] == "no_group"]
         return no_group[0] if no_group else errors[-1]
 
-    def whom(self) -> tuple[Address, ...]:
+    def candidates(self) -> tuple[Address, ...]:
         """Return the peers to ask for the leader."""
-        more = self.known if self.is_at_a_loss else ()
+        more = self.known if self.is_lost else ()
         return tuple(dict.fromkeys((*self.members, *self.seeds, *more)))
 
     def follow_node(self) -> None:

@@ -54,7 +54,7 @@ def set_configuration(
 ) -> Any:
     answer = configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
     if answer[0] == "ok" and not dry_run:
-        tell_of_unheard(peer)
+        warn_of_silent_members(peer)
     return answer
 
 
@@ -174,17 +174,17 @@ def change(
                 return changed
 
 
-def tell_of_unheard(peer: PeerRef) -> None:
-    """Log the members from which the leader has received nothing: a majority is enough to form a
-    group, so a wrong name would not be noticed.
+def warn_of_silent_members(peer: PeerRef) -> None:
+    """Log the members from which the leader has received nothing. A majority is enough to form a
+    group, so a wrong name would not be noticed without this warning.
     """
     match status_of(peer):
         case ("ok", status):
             for name, node in status["configuration"]["members"]:
                 if (name, node) not in status["incarnations"]:
                     logger.warning(
-                        "%s on %s has not been heard of, and the group goes on without it: start "
-                        "it, or correct its name by Raft.set_configuration",
+                        "the group works, but nothing was received from %s on %s yet: start it, or "
+                        "correct its name by Raft.set_configuration",
                         name, node,
                     )  # fmt: skip
 

@@ -33,14 +33,14 @@ class Operation(Generic[ClientT]):
         self._error: RaftError | None = None
 
     def __del__(self) -> None:
-        """Give the call up: nobody can ask for its reply any more."""
+        """Give the call up: its reply can't be read any more."""
         call = getattr(self, "_call", None)  # a Ctrl-C in `__init__` leaves no `_call`
         if call is not None:
             call.give_up()
 
     def _outcome(self) -> Any:
         if self._error is not None:
-            raise self._error.with_traceback(None)  # else each raise adds to the same traceback
+            raise self._error.with_traceback(None)  # each `raise` adds lines to a kept traceback
         return self._reply
 
 
@@ -100,7 +100,7 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
 
         Raises the errors of `Cluster.write` that are found before the command is sent.
         """
-        self._make_room()
+        self._end_oldest()
         return self._add(self._client.begin(command, self._timeout, together=True))
 
     def read(self, query: Any) -> Pending:
@@ -110,10 +110,11 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
 
         Waits as `write` does.
         """
-        self._make_room()
+        self._end_oldest()
         return self._add(self._client.begin_read(query, self._timeout, together=True))
 
-    def _make_room(self) -> None:
+    def _end_oldest(self) -> None:
+        """While too many operations are under way, wait for the oldest one."""
         while len(self._under_way) >= self._outstanding_max:
             self._under_way.popleft()._end()
 

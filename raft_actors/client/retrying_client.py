@@ -234,26 +234,34 @@ class RetryingClient:
             case "session_expired":
                 self.on_expired(call)
             case "not_applied":
-                raise NotApplied("it did not happen, and never will: write it again if you wish")
+                raise NotApplied(
+                    "the command did not happen, and never will: write it again if you wish"
+                )
             case "reply_forgotten" | ("reply_too_large", _) if call.operation == WRITE:
-                raise ReplyLost(f"it happened, but the reply is gone ({reason}): read the result")
+                raise ReplyLost(
+                    f"the command happened, but its reply is lost ({reason}): read the result"
+                )
             case ("reply_too_large", text):
-                raise FrameTooLarge(f"the reply fits no frame ({text}): ask for less at once")
+                raise FrameTooLarge(
+                    f"the reply is too large for a frame ({text}): ask for less at once"
+                )
             case "command_too_large" if call.may_have_happened and call.operation == WRITE:
                 raise unanswered(call, self.finder)
             case "command_too_large":
                 raise CommandTooLarge(
-                    f"larger than Config.command_bytes_max of {call.target}, or than what the "
-                    "nodes of the group take in one frame: split it, or raise the bounds on every "
-                    "node"
+                    f"the command is larger than Config.command_bytes_max of {call.target}, or "
+                    "than a frame between the nodes of the group may be: split it, or raise the "
+                    "bounds on every node"
                 )
             case "not_allowed":
                 raise NotAllowed(
-                    f"{call.target} answered that the cookie of this node may not do that: a "
-                    "client's may write and read, a reader's read; nothing happened"
+                    f"{call.target} refuses this request from a node with this cookie: a client's "
+                    "cookie may write and read, a reader's may read; nothing happened"
                 )
             case _:
-                raise RaftError(f"{call.target} answered {answer!r}: is its version another one?")
+                raise RaftError(
+                    f"{call.target} answered {answer!r}: has it another version of raft_actors?"
+                )
 
     def on_expired(self, call: Call) -> None:
         """Give the call another session. Raises SessionExpired if the command may have run already
@@ -262,8 +270,8 @@ class RetryingClient:
         session = call.session
         if session is None or call.may_have_happened:
             raise SessionExpired(
-                "this command's session has expired, so nobody knows whether it happened: read "
-                "what it would have changed, and write it again if it has not",
+                "this command's session has expired, so it is not known whether the command "
+                "happened: read what it would have changed, and write it again if it has not",
                 call.request,
             )
         call.end()
@@ -306,7 +314,7 @@ class RetryingClient:
                 self.finder.router.request(leader, body).abandon()
 
     def detach(self, call: Call) -> None:
-        """Let the call end by itself: it was sent, nobody waits for the answer, and it is not sent
+        """Let the call end by itself: it was sent, its answer is not waited for, and it is not sent
         again.
         """
         if call.future is not None:

@@ -123,7 +123,7 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
             if answer.startswith(REPLY)
             else encoding.loads_stored(answer)
         )
-    return Referral((name, node), [(other, place) for other, place in answer])
+    return Referral((name, node), [(other, other_node) for other, other_node in answer])
 
 
 def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:

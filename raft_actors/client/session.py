@@ -59,10 +59,11 @@ class ClientSession:
         call.session, call.request = self, (self.number, sequence)
         self.under_way[sequence] = call
         if sequence >= self.limit:
-            self.await_room(sequence, call)
+            self.await_free(sequence, call)
         return call.request
 
-    def await_room(self, sequence: int, call: SessionCall) -> None:
+    def await_free(self, sequence: int, call: SessionCall) -> None:
+        """Wait until `sequence` is less than SPAN ahead of the oldest call under way."""
         while True:
             self.limit = min(list(self.under_way), default=sequence) + SPAN
             if sequence < self.limit:
@@ -75,8 +76,10 @@ class ClientSession:
                     )
                 time.sleep(PAUSE_S)
 
-    def has_room(self) -> bool:
-        """Return whether `next` would not wait. False already some way before it would."""
+    def has_free_sequence(self) -> bool:
+        """Return whether `next` would return at once. It becomes False some sequence numbers before
+        `next` would wait, because several tasks may ask before one of them calls `next`.
+        """
         under_way = list(self.under_way)  # nearly sorted, the oldest first
         return not under_way or self.newest - under_way[0] < SPAN * 3 // 4
 

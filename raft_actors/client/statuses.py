@@ -11,10 +11,12 @@ from raft_actors.core.configuration import named
 from raft_actors.errors import RaftError, Unavailable
 from raft_actors.names import Address
 
-__all__ = ["LOOK_S", "await_applied", "behind", "late", "statuses", "wanted_applied"]
+__all__ = ["PAUSE_S", "await_applied", "behind", "not_applied", "statuses", "wanted_applied"]
 
 STATUS_S = 1.0
-LOOK_S = 0.02
+"""How long the status of one peer is waited for."""
+PAUSE_S = 0.02
+"""The pause before the statuses are asked for again."""
 
 
 def statuses(finder: LeaderFinder) -> dict[Address, Status | None]:
@@ -44,8 +46,8 @@ def await_applied(
     deadline, wanted = wanted_applied(client, index, at, timeout)
     while slow := behind(client.finder, index, wanted):
         if time.monotonic() >= deadline:
-            raise late(index, slow)
-        time.sleep(LOOK_S)
+            raise not_applied(index, slow)
+        time.sleep(PAUSE_S)
 
 
 def wanted_applied(
@@ -70,7 +72,7 @@ def behind(finder: LeaderFinder, index: int, at: Address | None) -> dict[Address
     }
 
 
-def late(index: int, slow: dict[Address, Status | None]) -> Unavailable:
-    silent = [peer for peer, status in slow.items() if status is None]
-    why = f" ({named(silent)} did not answer)" if silent else ""
+def not_applied(index: int, slow: dict[Address, Status | None]) -> Unavailable:
+    unanswered = [peer for peer, status in slow.items() if status is None]
+    why = f" ({named(unanswered)} did not answer)" if unanswered else ""
     return Unavailable(f"{[*slow]} have not applied entry {index} in time{why}; wait again")

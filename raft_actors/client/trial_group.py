@@ -28,8 +28,8 @@ def start_group(machine: type[Machine]) -> tuple[Address, ...]:
                 stop(started)
             shutil.rmtree(directory, ignore_errors=True)
             raise RaftError(
-                f"{name} did not start: {answer[1]!r}; if one runs already, use it, or "
-                f'call Raft.stop("{name}") first'
+                f"{name} did not start: {answer[1]!r}; if it runs already, use it, or "
+                f'call Raft.stop_peer("{name}") first'
             )
     members = tuple(address_of(name) for name in NAMES)
     answer = set_configuration(members[0], members, (), (), False, CHANGE_TIMEOUT)

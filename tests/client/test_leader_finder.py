@@ -73,8 +73,8 @@ def test_a_configuration_that_was_never_committed_gives_way_to_the_leaders():
     assert finder.members == (A, C)
     finder.learn(status([A, D], 8, state="leader", leader=D, term=1))  # it has not heard of term 2
     assert finder.members == (A, C)
-    finder.is_at_a_loss = True
-    assert set(finder.whom()) == {A, B, C, D}
+    finder.is_lost = True
+    assert set(finder.candidates()) == {A, B, C, D}
 
 
 def test_not_all_that_was_ever_heard_of_is_kept():

@@ -99,11 +99,11 @@ def test_one_that_is_long_under_way_is_no_reason_to_wait_on_the_loop():
     """Planted: count those under way; or look at the newest of them, and not of all."""
     session = ClientSession(1)
     straggler = Call(WRITE, b"", deadline=0.0)
-    assert session.has_room()
+    assert session.has_free_sequence()
     session.next(straggler)
     for _ in range(SPAN * 3 // 4):
         session.done(session.next(straggler)[1])
-    assert not session.has_room()
+    assert not session.has_free_sequence()
 
 
 def test_cancelled_writes_hold_up_nobody(make_peer):

@@ -200,7 +200,7 @@ def test_what_the_library_says_is_wrong_is_one_line_and_a_bug_of_ones_own_has_it
 ) -> None:
     shell = lone_leader(terminals, "examples.kv_store", "KVStore")
     wrong = {
-        'Cluster("nobody", timeout=0.1).write(1)': "Unavailable: no member that leads",
+        'Cluster("nobody", timeout=0.1).write(1)': "Unavailable: no leader answered",
         'Raft.write("peer1", object())': "TypeError: command: an object can't be encoded",
         'Raft.get_entry("peer1", "1")': "TypeError: the index of an entry is a whole number",
         'Node.ping("no name")': "BadName: ",
