@@ -15,9 +15,9 @@ ROUND_S = 0.3
 
 
 class Members(Protocol):
-    """Knows whom to ask, and learns from the answers. `LeaderFinder` is one."""
+    """Knows which members to ask, and learns from their answers. `LeaderFinder` is one."""
 
-    def whom(self) -> tuple[Address, ...]: ...
+    def candidates(self) -> tuple[Address, ...]: ...
     def learn(self, status: dict[str, Any]) -> None: ...
 
 
@@ -47,7 +47,7 @@ class MemberViews(MemberCalls):
             if self.parked.get(parked.member) is parked:
                 del self.parked[parked.member]
                 self.views.pop(parked.member, None)
-        self.awaited = {member for member in self.members.whom() if member not in self.views}
+        self.awaited = {member for member in self.members.candidates() if member not in self.views}
         self.round_ends = now + ROUND_S
 
     def is_settled(self, now: float) -> bool:
@@ -55,7 +55,7 @@ class MemberViews(MemberCalls):
         return not self.awaited or now >= self.round_ends
 
     def work(self, now: float) -> float:
-        look_at = self.ask(self.members.whom(), now)
+        look_at = self.ask(self.members.candidates(), now)
         return look_at if self.is_settled(now) else min(look_at, self.round_ends)
 
     def question_for(self, member: Address) -> Leading:

@@ -142,7 +142,7 @@ class Group:
         self.open = {}
         self.taken_back = []
 
-    def whom(self):
+    def candidates(self):
         return self.members
 
     def learn(self, _view):
