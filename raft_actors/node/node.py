@@ -26,7 +26,7 @@ class Node:
 
     _current: LocalNode | None = None
     _nobody: LocalNode | None = None
-    _lock = threading.Lock()
+    _lock = threading.RLock()  # a signal handler may interrupt a method, and call another
 
     @classmethod
     def start(
@@ -220,7 +220,7 @@ class Node:
 def forget_node() -> None:
     """Forget the node, in a forked child: the child has no node until it starts one."""
     Node._current = Node._nobody = None
-    Node._lock = threading.Lock()  # the thread that may have held the old one is not in the child
+    Node._lock = threading.RLock()  # the thread that may have held the old one is not in the child
 
 
 os.register_at_fork(after_in_child=forget_node)

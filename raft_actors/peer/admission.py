@@ -37,7 +37,7 @@ class AdmissionLimit:
         self.count_max = config.proposals_max
         self.bytes_max = LARGEST_MAX * config.command_bytes_max
         self.count_in = self.count_out = self.bytes_in = self.bytes_out = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may interrupt `admit`, and write
 
     def admit(self, events: list[Any]) -> RequestBatch:
         """Count the first requests of `events`, as many as the limits allow, and return them."""

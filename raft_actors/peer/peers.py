@@ -69,7 +69,7 @@ class Peers:
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.stops_trees_at_exit = False  # whether `stop_trees` is registered with `atexit`
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self.top: ProcessRef[DynamicSupervisor] | None = None
         self.router = Router(
             node, self.running, self.hosted, referral=self.referral, stop=self.stop
@@ -170,7 +170,7 @@ class Peers:
             known.clear()
         self.starting.clear()
         self.stops_trees_at_exit = False
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.top = None
 
     def is_supervised(self, name: str) -> bool:
@@ -236,7 +236,7 @@ def stop_trees() -> None:
         shutil.rmtree(directories_of_tests.pop(), ignore_errors=True)
 
 
-making = threading.Lock()
+making = threading.RLock()
 directories_of_tests: list[Path] = []
 """Temporary directories, removed when this operating-system process ends, after its peers."""
 
@@ -244,7 +244,7 @@ directories_of_tests: list[Path] = []
 def forget_trees() -> None:
     """Forget the parent's peers, in a forked child: it has none of their threads."""
     global making  # noqa: PLW0603 - a thread of the parent may have held the old lock
-    making = threading.Lock()
+    making = threading.RLock()
     # Registered again by the first peer of the child: else the child's node, whose exit handler
     # would be the newer one, would be stopped before its peers.
     atexit.unregister(stop_trees)

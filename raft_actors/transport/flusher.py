@@ -43,7 +43,10 @@ class Flusher:
         """
         dirty = self.local.dirty
         while dirty:
-            link = dirty.pop()
+            try:
+                link = dirty.pop()
+            except KeyError:  # a signal handler has come between the two lines, and has flushed
+                break
             if len(link.calls) - len(link.long_calls) >= callers_max:
                 if not link.flush_due:
                     self._post(link, partial(self._flush_for_all, link))
@@ -52,7 +55,7 @@ class Flusher:
 
     def flush_soon(self) -> None:
         """Let the bridge thread flush the frames of this thread, SOON_S from now."""
-        for link in self.local.dirty:
+        for link in tuple(self.local.dirty):  # a signal handler may flush meanwhile
             if not link.flush_due:
                 self._post(link, partial(self._flush_later, link))
 

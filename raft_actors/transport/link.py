@@ -65,7 +65,7 @@ class Link:
         self.is_equal = False  # the other node had this node's role once, or is expected to have it
 
         # Guarded by the lock.
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may interrupt a method, and send
         self.retired = False  # the link accepts no frames; the next frame needs a new link
         self.connection: Connection | None = None
         self.is_guest = False  # in this connection the other node has a lesser role than this node
@@ -301,11 +301,13 @@ class Link:
         """Return the bytes that the kernel gets next over the connection `used`. If there are any,
         mark the connection as being sent on by this thread. Call with the lock held.
         """
+        self._sending = used  # first: a signal handler that sends must not get ahead of this frame
         if not self._rest and self._out:
             payload = self._join()
             tag = used.sending.tag(payload)
             self._rest = memoryview(b"".join((header(len(payload) + TAG_BYTES), payload, tag)))
-        self._sending = used if self._rest else None
+        if not self._rest:
+            self._sending = None
         return self._rest
 
     def _break(self, used: Connection) -> None:

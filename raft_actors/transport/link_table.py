@@ -37,7 +37,8 @@ class LinkTable:
         self._retire = retire
         self.links: dict[str, Link] = {}
         self.closed = False
-        self._lock = threading.Lock()  # held while `links` changes
+        self._lock = threading.RLock()
+        """Held while `links` changes. A signal handler may interrupt `link_with`, and call it."""
         self._idle: dict[Link, None] = {}
         """Links without a connection and without a dial, in the order in which they became idle."""
 
@@ -57,15 +58,15 @@ class LinkTable:
         with self._lock:
             if self.closed:
                 raise NoConnection(f"node {self._me.name} is stopped", was_sent=False)
-            if node not in self.links:
-                link = self.links[node] = Link(
-                    node,
-                    frame_bytes_max=self._me.frame_bytes_max,
-                    queue_bytes_max=self._queue_bytes_max,
-                    limits=self._limits,
-                )
+            made = Link(
+                node,
+                frame_bytes_max=self._me.frame_bytes_max,
+                queue_bytes_max=self._queue_bytes_max,
+                limits=self._limits,
+            )
+            if self.links.setdefault(node, made) is made:
                 # The link may never be used, if its first frame is too large for example.
-                self._reactor.post(partial(self.note_idle, link))
+                self._reactor.post(partial(self.note_idle, made))
             return self.links[node]
 
     def close(self) -> None:

@@ -10,9 +10,10 @@ from itertools import count
 
 import pytest
 
-from raft_actors import Cluster, RaftError
+from raft_actors import Cluster, Raft, RaftError
 from raft_actors.future import Future
 from tests.node_helpers import interrupted_at
+from tests.signals import handled_at_each_line
 
 
 def elsewhere(work):
@@ -51,6 +52,19 @@ WORK = {
     "watch": watch,
     "status": lambda cluster: cluster.status(),
 }
+
+
+def write_to_the_leader(cluster):
+    Raft.write(cluster.await_leader(), 0)
+
+
+@pytest.mark.parametrize("name", [*WORK, "Raft.write"])
+def test_a_signal_handler_may_do_what_it_interrupts(counters, name):
+    """Planted: a lock of the node, of its peers or of the admission that no second call passes."""
+    cluster = Cluster(counters[0], timeout=5)
+    work = {**WORK, "Raft.write": write_to_the_leader}[name]
+    assert handled_at_each_line(lambda: work(cluster), "raft_actors", "supervision") > 50
+    assert elsewhere(lambda: cluster.write(0)) == [0]
 
 
 @pytest.mark.parametrize("name", WORK)

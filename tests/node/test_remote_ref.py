@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 
 import pykka
 import pytest
@@ -19,6 +21,7 @@ from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
 from raft_actors.wire.frame_codec import ACTOR, REPLY
 from tests.helpers import eventually
 from tests.node_helpers import Insider
+from tests.signals import handled_at_each_line
 
 HOST_SCRIPT = """
     import sys
@@ -679,3 +682,26 @@ def test_a_watcher_of_nodes_that_raises_harms_nobody(make_node, caplog):
     assert "a watcher of nodes raised" in caplog.text
     with pytest.raises(TypeError, match="a watcher is"):
         a.monitor("me")
+
+
+def test_a_signal_handler_may_send_while_it_interrupts_a_send(pair, keep):
+    """Planted: a lock of the link, or of the table of links, that no second call passes; a frame
+    that gets ahead of one whose checksum was made before, which breaks the connection.
+    """
+    a, b = pair
+    ref, remote = keep()
+    assert a.ping(b.name) == "pong"
+    news = []
+    a.monitor(news.append)
+    numbers = count(1)
+
+    def work():
+        with suppress(AskTimeout):  # if it interrupts the sending, its frame is sent afterwards
+            remote.ask("again", timeout=0.05)
+        a.whereis(("anybody", f"n{next(numbers)}@elsewhere")).tell("hello")
+
+    times = handled_at_each_line(work, "raft_actors")
+    assert times > 100
+    assert remote.ask("last") == ("heard", "last")
+    assert ref.proxy().told.get(timeout=10) == ["again"] * times + ["last"]
+    assert [each for each in news if each.node == b.name] == []

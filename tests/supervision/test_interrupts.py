@@ -2,7 +2,6 @@
 
 import gc
 import linecache
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pykka._envelope import Envelope
 from supervision import Inbox, Process, kill, names, stop, threads
 from supervision.timer import CANCELLED_MAX, Timer
 from tests.helpers import eventually
+from tests.signals import handled_at_each_line
 
 from .helpers import Collector, Gate, Worker, seen
 from .shots import WORKS
@@ -34,43 +34,7 @@ def worker():
 @pytest.mark.parametrize("what", WORKS)
 def test_a_signal_handler_may_do_what_it_interrupts(what, worker, monkeypatch):
     """At each line of the library. Planted: it waits for a lock that the interrupted one holds."""
-    work, lines = WORKS[what], []
-    handling = threading.Event()
-    main = threading.get_ident()
-
-    def handler(_number, _frame):
-        handling.set()
-        try:
-            work(worker)
-        finally:
-            handling.clear()
-
-    def trace(frame, event, _argument):
-        if f"{os.sep}supervision{os.sep}" not in frame.f_code.co_filename or "tests" in (
-            frame.f_code.co_filename
-        ):
-            return None
-        if event == "line" and not handling.is_set() and len(lines) < 400:
-            lines.append(frame.f_lineno)
-            signal.raise_signal(signal.SIGUSR1)
-        return trace
-
-    dog = threading.Timer(30, lambda: os.kill(os.getpid(), signal.SIGUSR2))
-    before = {
-        signal.SIGUSR1: signal.signal(signal.SIGUSR1, handler),
-        signal.SIGUSR2: signal.signal(signal.SIGUSR2, signal.default_int_handler),
-    }
-    dog.start()
-    sys.settrace(trace)
-    try:
-        work(worker)
-    finally:
-        sys.settrace(None)
-        dog.cancel()
-        for number, old in before.items():
-            signal.signal(number, old)
-    assert len(lines) > 3
-    assert threading.get_ident() == main
+    assert handled_at_each_line(lambda: WORKS[what](worker), "supervision") > 3
     assert worker.ask("alive", timeout=10) == "alive"
 
 
