@@ -7,8 +7,8 @@ from tests.cluster.stage import Stage
 
 
 @pytest.fixture
-def stage(tmp_path, monkeypatch):
-    stage = Stage(tmp_path)
+def stage(real_disk, monkeypatch):
+    stage = Stage(real_disk)
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
     for name in ("RAFT_ACTORS_NODES", "RAFT_ACTORS_MAPPER_PORT"):

@@ -70,9 +70,9 @@ def test_nothing_acknowledged_is_lost_by_kill_9(kind, path):
         store.close()
 
 
-def test_other_threads_run_while_a_save_syncs(kind, path):
+def test_other_threads_run_while_a_save_syncs(kind, real_disk):
     """Planted: one synced write in place of write and flush_wal; then none runs."""
-    store = open_store(kind, path)
+    store = open_store(kind, real_disk / "peer")
     stop = threading.Event()
     turns = [0]
 

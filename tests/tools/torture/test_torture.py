@@ -32,6 +32,17 @@ PLANTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def on_a_real_disk(real_disk, monkeypatch):
+    """Kills and pauses are to meet a save now and then."""
+    monkeypatch.setenv("TMPDIR", str(real_disk))
+
+
+@pytest.fixture
+def keep(real_disk):
+    return real_disk / "kept"
+
+
 def run(command):
     return subprocess.run(
         [str(part) for part in command], cwd=ROOT, text=True, timeout=280,
@@ -44,8 +55,7 @@ def lines(path):
 
 
 @pytest.mark.parametrize(("nodes", "seed"), [(3, 1), (5, 2)])
-def test_every_answer_of_a_tortured_cluster_can_be_explained(tmp_path, nodes, seed):
-    keep = tmp_path / "kept"
+def test_every_answer_of_a_tortured_cluster_can_be_explained(keep, nodes, seed):
     answer = run([*COMMAND, "--minutes", 0.3, "--seed", seed, "--nodes", nodes, "--keep", keep])
     assert answer.returncode == 0, answer.stdout
     verdict = answer.stdout.splitlines()[-2]
