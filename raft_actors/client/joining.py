@@ -21,7 +21,7 @@ from raft_actors.client.rpc import (
     CALL_TIMEOUT,
     PeerRef,
     address_of,
-    several,
+    addresses_of,
     status_of,
     stop,
 )
@@ -52,11 +52,10 @@ def join(
     timeout: float,
 ) -> Any:
     """Make a peer of this node a member with this part; see `Raft.join`."""
-    asked = several(via)
-    if not asked:
+    members = addresses_of(via)
+    if not members:
         raise ValueError("via must name at least one member of the group")
     deadline = time.monotonic() + timeout
-    members = tuple(address_of(peer) for peer in asked)
     if text := not_here(members):
         return ("error", ("no_peer", text))
     check_peer_name(name)

@@ -15,7 +15,7 @@ from raft_actors.client.failures import no_session, unanswered
 from raft_actors.client.leader_finder import LeaderFinder, time_until
 from raft_actors.client.parking import Parking
 from raft_actors.client.read_targets import ReadTargets
-from raft_actors.client.rpc import PeerRef, address_of
+from raft_actors.client.rpc import PeerRef, address_of, addresses_of
 from raft_actors.client.session import ClientSession
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import FOLLOWER, STALE
@@ -358,15 +358,7 @@ def checked_id(request_id: Any) -> RequestId:
 
 def seeds_of(members: PeerRef | Iterable[PeerRef]) -> tuple[Address, ...]:
     """Return the addresses of the members that a handle was given: several, or a single one."""
-    several = isinstance(members, Iterable) and not isinstance(members, str)
-    if several and not is_address(members):
-        seeds = tuple(address_of(member) for member in members)  # type: ignore[union-attr]
-    else:
-        seeds = (address_of(members),)  # type: ignore[arg-type]
+    seeds = addresses_of(members)
     if not seeds:
         raise ValueError("a cluster needs at least one member to begin with")
     return seeds
-
-
-def is_address(value: Any) -> bool:
-    return isinstance(value, tuple) and tuple(map(type, value)) == (str, str)

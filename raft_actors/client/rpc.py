@@ -31,11 +31,11 @@ __all__ = [
     "PeerRef",
     "Referral",
     "address_of",
+    "addresses_of",
     "ask",
     "follow_referral",
     "leader_of",
     "request",
-    "several",
     "status_of",
     "stop",
 ]
@@ -73,13 +73,15 @@ def address_of(peer: PeerRef) -> Address:
     )
 
 
-def several(peers: PeerRef | Iterable[PeerRef]) -> list[PeerRef]:
-    """Return the peers of a list; for a single peer, a list of this peer."""
-    if isinstance(peers, list | set | frozenset):
-        return list(peers)
-    if isinstance(peers, tuple) and not all(isinstance(part, str) for part in peers):
-        return list(peers)
-    return [peers]  # type: ignore[list-item]  # a pair of names is an address
+def addresses_of(peers: PeerRef | Iterable[PeerRef]) -> tuple[Address, ...]:
+    """Return the addresses of several peers, in any iterable, or of a single peer."""
+    if isinstance(peers, str) or is_address(peers) or not isinstance(peers, Iterable):
+        return (address_of(peers),)  # type: ignore[arg-type]
+    return tuple(address_of(peer) for peer in peers)  # type: ignore[union-attr]
+
+
+def is_address(value: Any) -> bool:
+    return isinstance(value, tuple) and tuple(map(type, value)) == (str, str)
 
 
 def ask(peer: PeerRef, operation: int, arguments: Any, timeout: float) -> Any:

@@ -57,6 +57,15 @@ def test_a_fresh_peer_joins_with_one_call(make_peer, trio, tmp_path):
         KVStore, name=new, via=names, log_store="memory", data_dir=tmp_path / "joined"
     )
     assert again == answer, "asking again is fine"
+    for several in (
+        set(names),
+        iter(names),
+        dict.fromkeys(names),
+    ):  # planted: only lists and tuples
+        again = Raft.join(
+            KVStore, name=new, via=several, log_store="memory", data_dir=tmp_path / "joined"
+        )
+        assert again == answer, several
     Raft.stop_peer(new)
 
 
