@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from raft_actors import encoding
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_NODE, NO_PEER, RESTARTING, TIMEOUT
-from raft_actors.errors import NoProcess, RaftError
+from raft_actors.errors import NoNode, NoProcess, RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
@@ -221,6 +221,18 @@ class LeaderFinder:
         node = self.router.node
         if not (node.running or node.forked):
             self.router = peers_here().router
+
+    def check_node(self) -> None:
+        """Raise NoNode if this process was forked, or if it is no node and all known peers are on
+        nodes: then it reaches none of them, however long it waits.
+        """
+        if self.router.node.running:
+            return
+        self.router.node.check_process()
+        self.follow_node()
+        node = self.router.node
+        if not node.running and all(address[1] != node.name for address in self.candidates()):
+            raise NoNode(node.why_not_running())
 
     def ask(self, address: Address) -> Future[Any]:
         self.follow_node()

@@ -89,10 +89,12 @@ class RetryingClient:
     # Make a call.
 
     def deadline(self, timeout: float | None) -> float:
-        """Return the deadline of a call that is made now. Raises NotApplied after `close`."""
+        """Return the deadline of a call that is made now. Raises NotApplied after `close`, and
+        NoNode: see `LeaderFinder.check_node`.
+        """
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
-        self.finder.router.node.check_process()
+        self.finder.check_node()
         now = time.monotonic()
         if now >= self.refresh_at:
             self.refresh_at = now + REFRESH_S

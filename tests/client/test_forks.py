@@ -80,6 +80,14 @@ def test_a_handle_of_the_parent_is_told_what_to_do(cluster):
     assert cluster.write(("set", "k", 5)) == ("ok", "k", 5)
 
 
+def test_a_handle_made_in_the_child_says_at_once_that_it_needs_a_node(cluster):
+    """The members are in the parent, which is another process now."""
+    members = [(name, "parent@host") for name, _node in cluster.members]
+    took, said = said_in_a_child(lambda: Cluster(members, timeout=60).write(("set", "k", 4)))
+    assert said[0].startswith("NoNode: this process is no node")
+    assert took < 5
+
+
 def test_what_is_under_way_in_the_parent_is_not_waited_for_in_the_child(cluster, monkeypatch):
     monkeypatch.setattr(
         type(cluster._client.finder.router), "submit", lambda *_: None

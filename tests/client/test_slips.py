@@ -1,11 +1,12 @@
 """Slips in calls of a handle, and what it says of peers that do not answer."""
 
+import asyncio
 import re
 
 import pytest
 
-from raft_actors import Cluster, Frozen, Node, Raft
-from raft_actors.errors import Unavailable
+from raft_actors import AsyncCluster, Cluster, Frozen, Node, Raft
+from raft_actors.errors import NoNode, Unavailable
 from raft_actors.events import subscribe
 from raft_actors.machine.sessions import NEW
 
@@ -36,6 +37,22 @@ def test_waiting_for_an_entry_says_who_did_not_answer(counters):
 def test_a_read_elsewhere_says_why_that_peer_is_not_reached(counters):
     with pytest.raises(Unavailable, match=r"'no_node' by .*: this process is no node"):
         Cluster(counters[0]).read(1, consistency="stale", at=("peer", "b@two"), timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda cluster: cluster.write(0),
+        lambda cluster: cluster.read(0),
+        lambda cluster: cluster.pipeline().write(0),
+        lambda cluster: cluster.await_leader(),
+        lambda cluster: asyncio.run(AsyncCluster(cluster.members, timeout=600).write(0)),
+    ],
+)
+def test_a_process_that_is_no_node_is_told_so_at_once(call):
+    """And it waited for its whole timeout, and was told of a majority. Planted: wait."""
+    with pytest.raises(NoNode, match=r"call Node.start\(name\) first"):
+        call(Cluster([("peer1", "a@host"), ("peer2", "b@host")], timeout=600))
 
 
 def test_who_watches_is_a_function():

@@ -18,6 +18,7 @@ from raft_actors.errors import (
     CommandTooLarge,
     NoConnection,
     NoLeader,
+    NoNode,
     NotApplied,
     OutcomeUnknown,
     Overloaded,
@@ -275,7 +276,7 @@ def test_unavailable(counters, trouble):
     with pytest.raises(Unavailable, match="try again"):
         Cluster(counters[0]).read(1, timeout=0.1)
     with pytest.raises(Unavailable, match="majority"):
-        Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
+        Cluster("nobody").write(1, timeout=0.1)
 
 
 def test_who_reaches_nobody_hears_why(caplog, monkeypatch):
@@ -283,7 +284,7 @@ def test_who_reaches_nobody_hears_why(caplog, monkeypatch):
     for _ in range(2):
         assert Raft.status(("peer", "nobody@nowhere")) == ("error", "no_node")
     assert caplog.text.count("call Node.start(name) first") == 1
-    with pytest.raises(Unavailable, match=r"no node, .*Node\.start\(name\)"):
+    with pytest.raises(NoNode, match=r"no node, .*Node\.start\(name\)"):
         Cluster(("peer", "nobody@nowhere")).write(1, timeout=0.1)
     with pytest.raises(Unavailable, match=r"nobody.* no such peer"):
         Cluster("nobody").write(1, timeout=0.1)
