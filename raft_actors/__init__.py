@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from raft_actors.config import Config
     from raft_actors.encoding.value_types import value_type
     from raft_actors.errors import RaftError
+    from raft_actors.machine.meta import Meta
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
     from raft_actors.node.node import Node
@@ -25,6 +26,7 @@ __all__ = [
     "Config",
     "DynamicSupervisor",
     "Frozen",
+    "Meta",
     "Node",
     "OnDiskStateMachine",
     "Raft",
@@ -42,6 +44,7 @@ PLACES = {
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
     "Frozen": "raft_actors.machine.state_image",
+    "Meta": "raft_actors.machine.meta",
     "Node": "raft_actors.node.node",
     "OnDiskStateMachine": "raft_actors.state_machine",
     "Raft": "raft_actors.raft",

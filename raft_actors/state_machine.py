@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.machine.contract import by_default
+from raft_actors.machine.meta import NOWHERE, Fixed, Meta, Place
 from raft_actors.machine.state_image import Frozen
 from raft_actors.peer.peers import peer_spec
 from raft_actors.stores import cannot_import
@@ -39,7 +40,8 @@ class StateMachine:
 
     A command must do the same on every replica: nothing in `handle_write` may depend on clocks,
     random numbers, files, threads, the order of a set or `hash(str)`. Put such values into the
-    command. A command must not ask a peer: `Raft` and `Cluster` raise RuntimeError there.
+    command. `meta` has a time that is the same on every replica. A command must not ask a peer:
+    `Raft` and `Cluster` raise RuntimeError there.
 
     An exception in `handle_write` is the result of the command on every replica: the writer gets
     `("error", ("exception", type_name, text))`, and the state must stay as it was before the
@@ -62,6 +64,20 @@ class StateMachine:
     current_version: int = 1
     state_is_on_disk = False
     directory: Path
+    _raft_place: Place = NOWHERE
+
+    @property
+    def meta(self) -> Meta:
+        """The place in the log of the command that runs, and its time, equal on every replica: see
+        `Meta`. In `handle_read` the place of the last entry that this replica has applied.
+
+        A test that calls the methods itself may set it: `machine.meta = Meta(1, 1, time_ms)`.
+        """
+        return self._raft_place.meta()
+
+    @meta.setter
+    def meta(self, meta: Meta) -> None:
+        self._raft_place = Fixed(meta)
 
     def init(self, name: str) -> Any:
         """Return the state before the first command, in the form of version 1. `name` is the name
@@ -120,6 +136,24 @@ class StateMachine:
             f"{type(self).__name__} has version {self.version} and no upgrade(self, state, "
             "from_version)"
         )
+
+    @by_default
+    def on_leader(self, state: Any) -> None:
+        """Do what only the leader's replica is to do, when this replica has become the leader.
+
+        It is called once for each time that a replica becomes the leader, as soon as the state has
+        everything that was committed before. Do not change the state, and return soon: the peer
+        waits. An exception is logged, and the peer goes on.
+        """
+
+    @by_default
+    def on_follower(self) -> None:
+        """End what `on_leader` has begun, because this replica is no leader any more, or its peer
+        ends. It is not called if the process is killed.
+
+        Another replica may lead already: a leader whose messages are lost notices only after
+        `Config.max_election_timeout` that it is none any more.
+        """
 
     @classmethod
     def child_spec(cls, *, name: str, **options: Any) -> Any:

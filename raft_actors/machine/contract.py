@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from raft_actors.machine.meta import Place
+
 __all__ = [
     "RAISED",
     "DiskState",
@@ -30,12 +32,14 @@ class Machine(Protocol):
     says what each method may do.
 
     state_is_on_disk  whether `init` returns a DiskState, kept in `directory`
+    _raft_place       gives the place in the log, for `StateMachine.meta`
     """
 
     version: int
     current_version: int
     state_is_on_disk: bool
     directory: Path
+    _raft_place: Place
 
     def init(self, name: str) -> Any: ...
     def handle_write(self, command: Any, state: Any) -> tuple[Any, Any]: ...
@@ -43,6 +47,8 @@ class Machine(Protocol):
     def snapshot(self, state: Any) -> Any: ...
     def restore(self, data: Any) -> Any: ...
     def upgrade(self, state: Any, from_version: int) -> Any: ...
+    def on_leader(self, state: Any) -> None: ...
+    def on_follower(self) -> None: ...
 
 
 class DiskState(Protocol):
@@ -85,7 +91,7 @@ def is_machine(kind: Any) -> bool:
     return isinstance(kind, type) and all(
         hasattr(kind, name)
         for name in ("version", "init", "handle_write", "handle_read", "snapshot", "restore",
-                     "upgrade", "state_is_on_disk")
+                     "upgrade", "on_leader", "on_follower", "state_is_on_disk")
     )  # fmt: skip
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors import encoding
-from raft_actors.core.entry import COMMAND, VERSION, RequestId, command_of, kind_of, version_of
+from raft_actors.core.entry import (
+    COMMAND,
+    VERSION,
+    RequestId,
+    command_of,
+    kind_of,
+    request_of,
+    term_of,
+    version_of,
+)
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import (
@@ -33,6 +42,7 @@ from raft_actors.machine.exceptions import (
     first_state,
     place_of,
 )
+from raft_actors.machine.meta import Meta
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_image import StateImage, opened, pieces_of, put_together
 from raft_actors.machine.topics import Topics
@@ -55,10 +65,17 @@ class ReplicatedState:
     Replies are encoded here, once. So a client in this process and a client on another node get
     equal values, and neither shares an object with the state.
 
-    topics  what the commands have changed lately, for clients that wait for it
+    topics    what the commands have changed lately, for clients that wait for it
+    entry     the entry that is applied now, or was applied last; empty if the state is that of a
+              snapshot, or the first one
+    term      the term of the snapshot's last entry, if `entry` is empty
+    applying  1 while a batch of entries is applied: `entry` has the index after `index` then
     """
 
     keeps_state = True
+    entry = b""
+    term = 0
+    applying = 0
 
     def __init__(self, machine: Machine, name: str, directory: Path = NOWHERE) -> None:
         """`directory` is the place for a state on disk."""
@@ -89,6 +106,26 @@ class ReplicatedState:
         self.began_with = type(self.state)
         self.sessions = Sessions()
         self.topics = Topics(self.index)
+        machine._raft_place = self
+
+    def meta(self) -> Meta:
+        """Return the place in the log, for `StateMachine.meta`. It is made only for a machine that
+        asks for it. While a command is applied, it is the place of the command's entry; else, as in
+        a read, that of the last entry that was applied.
+        """
+        entry, session = self.entry, 0
+        if entry and self.applying and kind_of(entry) == COMMAND:
+            session, sequence = request_of(entry)
+        return Meta(
+            self.index + self.applying,
+            self.last_term(),
+            self.sessions.now_ms,
+            (session, sequence) if session else None,
+        )
+
+    def last_term(self) -> int:
+        """Return the term of the entry that is applied now, or was applied last."""
+        return term_of(self.entry) if self.entry else self.term
 
     # Versions.
 
@@ -226,6 +263,7 @@ class ReplicatedState:
             raise
         self.state, self.sessions, self.index = state, sessions, snapshot.index
         self.topics.restart(self.index)
+        self.entry, self.term = b"", snapshot.term
         self.end_batch()
 
     def restored(self, data: Any, snapshot: Snapshot) -> Any:
@@ -278,14 +316,17 @@ class ReplicatedState:
 
     def pass_over(self, index: int, entry: bytes) -> None:
         """Note an entry that was applied before the peer was restarted."""
+        self.entry = entry
         if kind_of(entry) == COMMAND:
             command, request, time_ms = command_of(entry)
+            sessions = self.sessions
+            sessions.now_ms = max(sessions.now_ms, time_ms)
             if request[0] == NEW:
-                self.sessions.open(index, request[1], time_ms)
+                sessions.open(index, request[1])
             elif request[0] == END:
-                self.sessions.end(request[1])
+                sessions.end(request[1])
             elif request[0]:
-                self.sessions.pass_over(request, command, index, time_ms)
+                sessions.pass_over(request, command, index)
         elif kind_of(entry) == VERSION:
             self.found_at(version_of(entry))
 
@@ -297,9 +338,11 @@ class ReplicatedState:
     def begin_batch(self) -> None:
         """Prepare to apply a batch of entries. Raises HostError, see `check_digits`."""
         check_digits(self.name)
+        self.applying = 1
 
     def end_batch(self) -> None:
         """End a batch: a state on disk writes its changes."""
+        self.applying = 0
         if self.on_disk is not None:
             self.on_disk.flush(self.index)
 
@@ -310,14 +353,21 @@ class ReplicatedState:
     # Commands and queries.
 
     def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
-        """Apply the command of the next entry and return the encoded answer; see `sessions`."""
+        """Apply the command of the next entry and return the encoded answer; see `sessions`.
+
+        Replicated time is the latest of the times of all commands, so a leader whose clock is
+        behind the clock of the leader before does not set it back.
+        """
+        sessions = self.sessions
+        if time_ms > sessions.now_ms:
+            sessions.now_ms = time_ms
         if not request[0]:
             return self.run(command)
         if request[0] == NEW:
-            return self.sessions.open(self.index + 1, request[1], time_ms)
+            return sessions.open(self.index + 1, request[1])
         if request[0] == END:
-            return self.sessions.end(request[1])
-        return self.sessions.once(request, self.run, command, self.index + 1, time_ms)
+            return sessions.end(request[1])
+        return sessions.once(request, self.run, command, self.index + 1)
 
     def run(self, command: bytes) -> bytes:
         """Run one command and return its encoded reply.
@@ -382,6 +432,31 @@ class ReplicatedState:
         finally:
             if hasattr(self.state, "rollback"):
                 self.state.rollback()
+
+    def lead(self) -> None:
+        """Tell the state machine that this replica leads. Changes of the state are taken back,
+        because no other replica makes them.
+        """
+        try:
+            self.tell("on_leader", self.state)
+        finally:
+            if hasattr(self.state, "rollback"):
+                self.state.rollback()
+
+    def follow(self) -> None:
+        """Tell the state machine that this replica is no leader any more."""
+        self.tell("on_follower")
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method of the state machine that answers nobody. An exception is logged, and the
+        peer goes on; but MemoryError and StoreError end the peer, see `run`.
+        """
+        try:
+            getattr(self.machine, method)(*arguments)
+        except (MemoryError, StoreError):
+            raise
+        except BaseException as error:
+            self.exceptions.log(method, error, in_text(error)[1])
 
     def tell_of_change(self, before: Any, after: Any) -> None:
         """Warn if a command has changed the type of the state, once for each pair of types: `return

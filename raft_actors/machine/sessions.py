@@ -13,8 +13,8 @@ The request id of a command says what the command means for the sessions:
                           again. With an empty payload it runs nothing: a command of this number
                           that has not run so far will never run
 
-The time here is the latest time that leaders have written into entries of sessions. No replica uses
-its own clock, and a leader whose clock is behind does not set the time back.
+The time here is replicated time: the latest time that leaders have written into commands. No
+replica uses its own clock, and a leader whose clock is behind does not set the time back.
 """
 
 from collections import OrderedDict
@@ -157,6 +157,7 @@ class Session:
 class Sessions:
     """All sessions, by the time of their last command, the oldest first. `latest` is the last one.
 
+    now_ms   replicated time, which only `ReplicatedState` moves on
     answers  number of answers in all sessions
     size     bytes of these answers. Replicas may differ in which replies they know, see
              `pass_over`. So because of the bytes only replies are dropped, and never sessions
@@ -171,13 +172,12 @@ class Sessions:
         self.answers = 0
         self.size = 0
 
-    def open(self, index: int, salt: int, time_ms: int) -> bytes:
+    def open(self, index: int, salt: int) -> bytes:
         """Open a session for the entry at `index`, and return the encoded answer.
 
         A request that was sent twice has two entries, and opens two sessions.
         """
         number = number_of(index, salt)
-        self.now_ms = max(self.now_ms, time_ms)
         self.expire()
         self.by_number[number] = self.latest = Session(self.now_ms)
         while len(self.by_number) > SESSIONS_MAX:
@@ -201,18 +201,13 @@ class Sessions:
             self.end(number)
 
     def once(
-        self, request: RequestId, run: Callable[[bytes], bytes], command: bytes,
-        index: int, time_ms: int,
-    ) -> bytes:  # fmt: skip
+        self, request: RequestId, run: Callable[[bytes], bytes], command: bytes, index: int
+    ) -> bytes:
         """Run a command if it has not run yet; return its answer, or the answer of its first run.
-
-        index    index of the entry; the answer has it
-        time_ms  time of the entry
+        The answer has `index`, the index of the entry.
         """
         number, sequence = request
         session = self.by_number.get(number)
-        if time_ms > self.now_ms:
-            self.now_ms = time_ms
         if session is None or sequence <= session.newest - WINDOW:
             return EXPIRED
         if session.used_ms < self.now_ms - SESSION_MS:
@@ -246,7 +241,7 @@ class Sessions:
                 session.forget_replies(0)
                 self.size += session.size
 
-    def pass_over(self, request: RequestId, command: bytes, index: int, time_ms: int) -> None:
+    def pass_over(self, request: RequestId, command: bytes, index: int) -> None:
         """Note that a command was applied before the peer was restarted. Its reply is not known any
         more.
 
@@ -254,7 +249,7 @@ class Sessions:
         decide alike.
         """
         unknown = reply_at(index, b"")
-        if self.once(request, lambda _command: b"", command, index, time_ms) == unknown:
+        if self.once(request, lambda _command: b"", command, index) == unknown:
             session = self.by_number[request[0]]
             session.replies[request[1]] = FORGOTTEN
             session.size += len(FORGOTTEN) - len(unknown)

@@ -10,6 +10,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine, check_version
+from raft_actors.machine.exceptions import MachineExceptions
 from raft_actors.machine.replicated_state import WITNESS, ReplicatedState
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import StateImage
@@ -35,6 +36,7 @@ class WitnessState(ReplicatedState):
         self.state = None
         self.index = index
         self.can_snapshot = True
+        self.exceptions = MachineExceptions(machine, name)
         self.sessions = Sessions()
         self.topics = Topics(index)
 

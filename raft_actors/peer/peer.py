@@ -320,6 +320,8 @@ class Peer(Process):
         try:
             self.replica.snapshotter.give_up()
             self.host.unregister(self)
+            if reason != "killed":  # else another thread may still run the state machine
+                self.replica.leadership.end(self.replica.applier.applied)
             self.replica.end()
         finally:
             self.release()

@@ -111,6 +111,7 @@ class Applier:
         applied, core, clock = self.applied, self.core, self.environment.clock
         replies: list[bytes] = []
         for entry in entries:
+            applied.entry = entry
             kind = kind_of(entry)
             reply = b""
             if kind == COMMAND:

@@ -25,6 +25,7 @@ from raft_actors.replica.applier import Applier
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.inspection import Inspection
 from raft_actors.replica.parked_calls import PARKING, ParkedCalls
+from raft_actors.replica.leadership import Leadership
 from raft_actors.replica.recovery import Recovered, recover
 from raft_actors.replica.requests import Ask, TakeSnapshot, encoded
 from raft_actors.replica.snapshotter import SLICE_S, Snapshotter, WriterEnded
@@ -48,6 +49,7 @@ class Replica:
     snapshotter  takes snapshots of the state
     parked       the calls of clients that wait for news
     inspection   answers questions about the replica, like its status
+    leadership   tells the state machine whether this replica leads
     step         steps an event in the core, and writes it to the trace if there is one
     due          the effects that are being performed; they stay here if one of them raises
     """
@@ -109,6 +111,7 @@ class Replica:
         )  # fmt: skip
         self.parked = ParkedCalls(core, config, lambda: self.applier.applied)
         self.inspection = Inspection(core, store.snapshots, config, self.applier, self.parked)
+        self.leadership = Leadership(core, applied)
         self.applier.report_missing_state(snapshot.configuration)
         self.asked: list[Ask] = []
         self.due: Effects | None = None
@@ -210,6 +213,8 @@ class Replica:
             self.send(due.after_save)
         if self.snapshotter.image is None:
             applier.apply()
+        if self.leadership.wanted:
+            self.leadership.look(applier.applied)
         applier.answer_reads(due.reads)
         for ticket, answer in due.answers:
             ticket.set(encoded(answer))

@@ -187,9 +187,10 @@ def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatc
     replica, restarted, numbers = Replica(), Table(), []
     for index in range(1, 2_000):
         what, at_s = chance.random(), index * 20
+        restarted.now_ms = at_s * 1_000
         if what < 0.1 or not numbers:
             numbers.append(replica.open(at_s=at_s))
-            restarted.open(index, 0, at_s * 1_000)
+            restarted.open(index, 0)
         elif what < 0.15:
             number = chance.choice(numbers)
             replica.commit((END, number))
@@ -197,7 +198,7 @@ def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatc
         else:
             request = chance.choice(numbers[-15:]), chance.randrange(1, 40)
             replica.commit(request, "x" * chance.randrange(200), at_s=at_s)
-            restarted.pass_over(request, b"command", index, at_s * 1_000)
+            restarted.pass_over(request, b"command", index)
         table = replica.applied.sessions
         other = Table()
         if index % 100 == 0:
@@ -232,7 +233,7 @@ def test_a_restored_replica_forgets_the_same_session_as_the_others(replica, monk
     restored = Table()
     restored.restore(list(replica.applied.sessions.stored()))
     replica.open()
-    restored.open(replica.applied.index, 0, 0)
+    restored.open(replica.applied.index, 0)
     assert list(restored.by_number) == list(replica.applied.sessions.by_number)
     assert sessions[0] in restored.by_number
     assert sessions[1] not in restored.by_number

@@ -2,6 +2,8 @@
 
 from tests.mutations.mutation import DISK_NETS, Mutation
 
+META_NETS = ("tests/machine/test_meta.py", "tests/machine/test_leader_calls.py")
+
 MUTATIONS = (
     Mutation(
         "a_machine_runs_as_its_own_version_at_once", "docs/upgrades.md", "machine/replicated_state",
@@ -84,9 +86,45 @@ MUTATIONS = (
         "        if session is None:",
     ),
     Mutation(
-        "replicated_time_goes_back", "decision: sessions", "machine/sessions",
-        "        if time_ms > self.now_ms:",
+        "replicated_time_goes_back", "decision: sessions", "machine/replicated_state",
+        "        if time_ms > sessions.now_ms:",
         "        if True:",
+    ),
+    Mutation(
+        "only_sessions_move_the_time", "docs/machines.md", "machine/replicated_state",
+        "        if time_ms > sessions.now_ms:",
+        "        if request[0] and time_ms > sessions.now_ms:",
+        META_NETS,
+    ),
+    Mutation(
+        "a_command_sees_the_entry_before_it", "docs/machines.md", "machine/replicated_state",
+        "            self.index + self.applying,",
+        "            self.index,",
+        META_NETS,
+    ),
+    Mutation(
+        "time_of_a_snapshot_is_not_restored", "docs/machines.md", "machine/sessions",
+        "        self.now_ms = next(sessions)",
+        "        next(sessions)",
+        META_NETS,
+    ),
+    Mutation(
+        "a_machine_leads_before_the_first_entry_of_its_term", "§8", "replica/leadership",
+        "        if leads and not self.term and applied.last_term() == core.term:",
+        "        if leads and not self.term:",
+        META_NETS,
+    ),
+    Mutation(
+        "a_machine_leads_on_in_the_next_term", "docs/machines.md", "replica/leadership",
+        "        if self.term and not (leads and self.term == core.term):",
+        "        if self.term and not leads:",
+        META_NETS,
+    ),
+    Mutation(
+        "on_leader_changes_the_state", "docs/machines.md", "machine/replicated_state",
+        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if hasattr",
+        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if not hasattr",
+        META_NETS,
     ),
     Mutation(
         "a_retry_gets_another_reply", "thesis 6.3", "machine/sessions",
@@ -120,10 +158,10 @@ MUTATIONS = (
         DISK_NETS,
     ),
     Mutation(
-        "on_disk_sessions_opened_without_time", "docs/decisions/sessions.md",
+        "on_disk_commands_passed_over_without_time", "docs/decisions/sessions.md",
         "machine/replicated_state",
-        "                self.sessions.open(index, request[1], time_ms)",
-        "                self.sessions.open(index, request[1], 0)",
+        "            sessions.now_ms = max(sessions.now_ms, time_ms)\n",
+        "",
         DISK_NETS,
     ),
     Mutation(

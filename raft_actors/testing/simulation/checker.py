@@ -60,7 +60,7 @@ class Checker:
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
         self.ballots: dict[str, StoredBallot] = {}
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
-        self.sessions: dict[int, tuple[list[Any], str]] = {}
+        self.sessions: dict[int, tuple[int, list[Any], str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
 
@@ -315,14 +315,20 @@ class Checker:
         self.check_sessions(peer, index)
 
     def check_sessions(self, peer: CheckedPeer, index: int) -> None:
-        """All replicas have the same sessions after a command, in the same order: the first one
-        expires first (thesis 6.3). Which replies they know may differ, see `Sessions.pass_over`.
+        """All replicas have the same time and sessions after a command, the sessions in the same
+        order: the first one expires first (thesis 6.3). Which replies they know may differ, see
+        `Sessions.pass_over`.
         """
+        table = peer.applied.sessions
         sessions = [
-            (number, session.used_ms, session.newest)
-            for number, session in peer.applied.sessions.by_number.items()
+            (number, session.used_ms, session.newest) for number, session in table.by_number.items()
         ]
-        known, who = self.sessions.setdefault(index, (sessions, peer.name))
+        now_ms, known, who = self.sessions.setdefault(index, (table.now_ms, sessions, peer.name))
+        if now_ms != table.now_ms:
+            raise Broken(
+                f"replicas differ in the time after entry {index}: {peer.name} has "
+                f"{table.now_ms} ms, {who} had {now_ms} ms"
+            )
         if known != sessions:
             raise Broken(
                 f"replicas differ in the sessions after entry {index}: {peer.name} has {sessions}, "

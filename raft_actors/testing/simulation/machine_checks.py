@@ -27,7 +27,7 @@ HOURS_APART = 11
 """The clocks of two processes of replicas differ by so many hours at least."""
 OWN_TROUBLE = (MemoryError, StoreError, Broken)
 """Exceptions of a handler that are no result of its command."""
-TOLD = ("version", "current_version", "directory")
+TOLD = ("version", "current_version", "directory", "_raft_place")
 """The attributes that a peer sets on its machine."""
 NUMBERS = {int, float}
 
@@ -252,6 +252,21 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                            "new state")  # fmt: skip
             self.kind = type(after)
             return after
+
+        def on_leader(self, state: Any) -> None:
+            before = picture(state)
+            try:
+                self.run(self.inner.on_leader, state)
+            finally:
+                undo(state)
+                if picture(state) != before:
+                    self.found(
+                        f"on_leader(state) changed the state from {before!r} to "
+                        f"{picture(state)!r}: it runs on one replica alone, so they differ now"
+                    )
+
+        def on_follower(self) -> None:
+            self.run(self.inner.on_follower)
 
         # What is found.
 

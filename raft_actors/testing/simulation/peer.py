@@ -41,6 +41,7 @@ class PeerWorld(Protocol):
 
     now: float
     rates: dict[str, float]
+    led: dict[int, Any]
     disks: dict[str, PretendDisk]
     checker: Checker
 
@@ -62,7 +63,10 @@ class WatchedApplied(ReplicatedState):
     ran       the commands of sessions that have run in this process of the replica
     request   the request id of the command that is being applied
     batch     how many commands this step has applied
+    leads     whether the machine was told that it leads
     """
+
+    leads = False
 
     def __init__(
         self, machine: Machine, name: str, _directory: Path, peer: "SimulatedPeer"
@@ -84,8 +88,14 @@ class WatchedApplied(ReplicatedState):
         self.batch += 1
         if self.batch > self.apply_max:
             raise Broken(f"{self.name} applies more than apply_max commands in one go")
+        before_ms = self.sessions.now_ms
         reply = super().write(command, request, time_ms)
         self.raise_fault()
+        if self.sessions.now_ms < before_ms:
+            raise Broken(
+                f"{self.name}: replicated time goes back at entry {self.index + 1}, from "
+                f"{before_ms} to {self.sessions.now_ms} ms"
+            )
         self.peer.world.checker.applied(self.peer, self.index + 1, command, reply)
         self.replies.append((reply, self.index + 1))
         return reply
@@ -118,6 +128,25 @@ class WatchedApplied(ReplicatedState):
         self.peer.world.checker.resumed(self.peer, self.index)
         self.ran |= self.peer.world.checker.answers.requests_up_to(self.index)
 
+    def lead(self) -> None:
+        """A machine leads once in each term, at the leader, after the first entry of the term is
+        applied; then its state has all that was committed before (§8).
+        """
+        term, led = self.peer.core.term, self.peer.world.led
+        if not self.peer.core.role.leads or self.last_term() != term:
+            raise Broken(f"{self.name}: its machine leads term {term} before its peer does")
+        if self.leads or led.setdefault(term, self) is not self:
+            raise Broken(f"{self.name}: its machine is told twice that it leads term {term}")
+        self.leads = True
+        super().lead()
+        self.raise_fault()
+
+    def follow(self) -> None:
+        if not self.leads:
+            raise Broken(f"{self.name}: its machine is told to follow, and did not lead")
+        self.leads = False
+        super().follow()
+
     def raise_fault(self) -> None:
         """Raise the fault that an examined machine has found. The machine can't raise it itself,
         because an exception of a machine is a reply.
@@ -137,6 +166,8 @@ class WatchedApplied(ReplicatedState):
 
 class WatchedWitness(WitnessState):
     """The state of a witness, which has no replies."""
+
+    leads = False
 
     def __init__(self, machine: Machine, name: str, index: int, peer: "SimulatedPeer") -> None:
         super().__init__(machine, name, index)
@@ -214,6 +245,7 @@ class SimulatedPeer:
             told, self.told = self.told, []
             replica.handle(told + events)
             replica.flush()
+            self.check_leadership()
 
     def handle_inline(self, events: list[Event]) -> None:
         """Handle the events as the bridge's thread does: send what follows from them, and leave all
@@ -223,6 +255,17 @@ class SimulatedPeer:
             self.replica.handle(events)
             if not self.replica.flush_messages():
                 self.continue_soon()
+
+    def check_leadership(self) -> None:
+        """After each batch the machine knows whether its replica leads."""
+        core, applied = self.core, self.applied
+        leads = core.role.leads and applied.keeps_state and applied.last_term() == core.term
+        if applied.leads != leads and self.replica.leadership.wanted:
+            told = "leads" if applied.leads else "follows"
+            raise Broken(
+                f"{self.name}: its machine was told that it {told}, and its peer is "
+                f"{core.role.name} in term {core.term}"
+            )
 
     @contextmanager
     def at_work(self, *, idle: bool) -> Iterator[None]:

@@ -11,11 +11,21 @@ __all__ = ["DiskTally", "Tally"]
 KEYS = 7
 
 
+def seen(command: int, machine: StateMachine) -> bytes:
+    """Return everything that a command may depend on besides the state."""
+    meta = machine.meta
+    place = b"%d in term %d at %d ms, %d/%d" % (
+        meta.index, meta.term, meta.time_ms, *(meta.request or (0, 0))
+    )  # fmt: skip
+    return b"%d of %d, entry %b" % (command, machine.current_version, place)
+
+
 class Tally(StateMachine):
     """Counts the commands, and has a checksum over all commands in their order.
 
-    If two replicas differ in one command, in the order of two commands, in the version that ran a
-    command, or in the entry at which the state was upgraded, all their later replies differ.
+    If two replicas differ in one command, in the order of two commands, in what `meta` said to a
+    command, in the version that ran a command, or in the entry at which the state was upgraded, all
+    their later replies differ.
     """
 
     def init(self, name: str) -> tuple[int, int]:  # noqa: ARG002
@@ -23,7 +33,7 @@ class Tally(StateMachine):
 
     def handle_write(self, command: Any, state: tuple[int, int]) -> Any:
         count, checksum = state
-        after = (count + 1, crc32(b"%d of %d" % (command, self.current_version), checksum))
+        after = (count + 1, crc32(seen(command, self), checksum))
         return after, after
 
     def upgrade(self, state: tuple[int, int], from_version: int) -> tuple[int, int]:
@@ -33,6 +43,12 @@ class Tally(StateMachine):
     def handle_read(self, query: Any, state: tuple[int, int]) -> Any:  # noqa: ARG002
         return state
 
+    def on_leader(self, state: tuple[int, int]) -> None:
+        """Do nothing: the simulation checks when this is called."""
+
+    def on_follower(self) -> None:
+        """Do nothing, too."""
+
 
 class DiskTally(OnDiskStateMachine):
     """A tally on disk. For each of a few keys it also has the count at the last command with this
@@ -41,7 +57,7 @@ class DiskTally(OnDiskStateMachine):
 
     def handle_write(self, command: Any, state: Any) -> Any:
         count, checksum = state.get("tally", (0, 0))
-        after = (count + 1, crc32(b"%d of %d" % (command, self.current_version), checksum))
+        after = (count + 1, crc32(seen(command, self), checksum))
         state["tally"] = after
         key = f"last {command % KEYS}"
         if key in state and count % KEYS == 0:

@@ -62,6 +62,7 @@ class World(Inspection):
     configs   the configs with which a peer may start: `config`, or one of some others
     inline    decides which messages are handled inline: see `supervision.Process.handle_inline`
     wiped_at  when a disk was destroyed last
+    led       the state of the replica whose machine was told that it leads, by term
     tell      called with a text for each event, if it is set
     """
 
@@ -96,6 +97,7 @@ class World(Inspection):
         self.inline = Random(f"{seed}/visits") if inline else None  # noqa: S311
         self.tell = tell
         self.wiped_at = -inf
+        self.led: dict[int, Any] = {}
         self.checker = Checker(self)
         self.clients = clients = Clients(self)
         self.write, self.read = clients.write, clients.read

@@ -73,6 +73,7 @@ class Replay:
 
     def apply(self, entry: bytes) -> bytes:
         """Apply one entry, as `raft_actors.replica.applier` does."""
+        self.applied.entry = entry
         kind = kind_of(entry)
         if kind == COMMAND:
             return self.applied.write(*command_of(entry))
