@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from raft_actors.encoding.value_types import value_type
     from raft_actors.errors import RaftError
     from raft_actors.machine.meta import Meta
+    from raft_actors.machine.methods import Awaited, query, update
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
     from raft_actors.node.node import Node
     from raft_actors.node.tls import Tls
     from raft_actors.raft import Raft
+    from raft_actors.replicated import Replicated
     from raft_actors.state_machine import OnDiskStateMachine, StateMachine
     from supervision import DynamicSupervisor, Supervisor
 
 __all__ = [
     "AsyncCluster",
+    "Awaited",
     "Cluster",
     "Config",
     "DynamicSupervisor",
@@ -31,15 +34,19 @@ __all__ = [
     "OnDiskStateMachine",
     "Raft",
     "RaftError",
+    "Replicated",
     "StateMachine",
     "Supervisor",
     "Tls",
     "UndoDict",
+    "query",
+    "update",
     "value_type",
 ]
 
 PLACES = {
     "AsyncCluster": "raft_actors.async_cluster",
+    "Awaited": "raft_actors.machine.methods",
     "Cluster": "raft_actors.cluster",
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
@@ -49,10 +56,13 @@ PLACES = {
     "OnDiskStateMachine": "raft_actors.state_machine",
     "Raft": "raft_actors.raft",
     "RaftError": "raft_actors.errors",
+    "Replicated": "raft_actors.replicated",
     "StateMachine": "raft_actors.state_machine",
     "Supervisor": "supervision",
     "Tls": "raft_actors.node.tls",
     "UndoDict": "raft_actors.machine.undo_dict",
+    "query": "raft_actors.machine.methods",
+    "update": "raft_actors.machine.methods",
     "value_type": "raft_actors.encoding.value_types",
 }
 

@@ -192,6 +192,32 @@ class CommandTooLarge(NotApplied, ValueError):
     """The command is larger than the leader's `Config.command_bytes_max`: split it."""
 
 
+class MethodRefused(NotApplied):
+    """The members do not run this method of a replicated object: they have another class, or an
+    older program. Nothing happened.
+    """
+
+
+class CommandTooNew(MethodRefused):
+    """The group runs an older version of the class, which does not have this method yet. Nothing
+    happened: call again when every member has the new program.
+    """
+
+
+class MethodRaised(RaftError):
+    """A method of a replicated object raised an exception, the same on every replica. If it is an
+    update, no attribute has changed.
+
+    type_name  name of the exception's class, like "ValueError"
+    text       the text of the exception
+    """
+
+    def __init__(self, method: str, type_name: str, text: str) -> None:
+        super().__init__(f"{method} raised {type_name}{': ' if text else ''}{text}")
+        self.type_name = type_name
+        self.text = text
+
+
 class OutcomeUnknown(RaftError):
     """A command may have run, or may run later. `cluster.outcome(error.request_id)` finds out."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raft_actors import encoding
 from raft_actors.client import backup as backups
@@ -26,8 +26,11 @@ from raft_actors.names import Address, check_peer_name
 from raft_actors.paths import absolute
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.requests import ENTRY, WRITE, read_request
-from raft_actors.state_machine import StateMachine
 from raft_actors.timeouts import seconds
+
+if TYPE_CHECKING:
+    from raft_actors.replicated import Replicated
+    from raft_actors.state_machine import StateMachine
 
 __all__ = ["Raft"]
 
@@ -51,7 +54,7 @@ class Raft:
 
     @staticmethod
     def start_peer(
-        machine: type[StateMachine],
+        machine: "type[StateMachine | Replicated]",
         *,
         name: str,
         config: Config | None = None,
@@ -162,7 +165,7 @@ class Raft:
 
     @staticmethod
     def join(
-        machine: type[StateMachine],
+        machine: "type[StateMachine | Replicated]",
         *,
         name: str,
         via: PeerRef | Iterable[PeerRef],
@@ -390,7 +393,7 @@ class Raft:
         return viewed(ask(peer, ENTRY, (index,), CALL_TIMEOUT), Entry)
 
     @staticmethod
-    def test_cluster(machine: type[StateMachine] = KVStore) -> tuple[Address, ...]:
+    def test_cluster(machine: "type[StateMachine | Replicated]" = KVStore) -> tuple[Address, ...]:
         """Start peer1, peer2 and peer3 in this process, in a temporary directory, as a group.
 
         Returns their addresses. Raises RaftError if they run already.

@@ -77,6 +77,10 @@ class StateMachine:
 
     @meta.setter
     def meta(self, meta: Meta) -> None:
+        if not isinstance(self._raft_place, Fixed):
+            raise AttributeError(  # noqa: TRY004 - what Python raises where there is no setter
+                "the peer sets meta: only a test that has no peer may set it"
+            )
         self._raft_place = Fixed(meta)
 
     def init(self, name: str) -> Any:

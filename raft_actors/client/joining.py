@@ -27,7 +27,7 @@ from raft_actors.client.rpc import (
 )
 from raft_actors.config import Config
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_PEER, TIMEOUT
-from raft_actors.machine.contract import Machine
+from raft_actors.machine.contract import Machine, Replicable
 from raft_actors.names import Address, check_peer_name
 from raft_actors.peer.peers import peers_here
 
@@ -44,7 +44,7 @@ TRANSIENT_WITH = {"redirect", "configuration_changed", "newcomers_too_slow"}
 
 
 def join(
-    machine: type[Machine],
+    machine: type[Machine | Replicable],
     name: str,
     via: PeerRef | Iterable[PeerRef],
     part: str,

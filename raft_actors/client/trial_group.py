@@ -8,7 +8,7 @@ from raft_actors.client.membership import CHANGE_TIMEOUT, set_configuration
 from raft_actors.client.rpc import address_of, stop
 from raft_actors.config import Config
 from raft_actors.errors import RaftError
-from raft_actors.machine.contract import Machine
+from raft_actors.machine.contract import Machine, Replicable
 from raft_actors.names import Address
 from raft_actors.peer.peers import directories_of_tests, peers_here
 
@@ -17,7 +17,7 @@ __all__ = ["start_group"]
 NAMES = ("peer1", "peer2", "peer3")
 
 
-def start_group(machine: type[Machine]) -> tuple[Address, ...]:
+def start_group(machine: type[Machine | Replicable]) -> tuple[Address, ...]:
     """Start three peers and form their group. Returns their addresses. Raises RaftError."""
     directory = Path(tempfile.mkdtemp(prefix="raft_actors-"))
     directories_of_tests.append(directory)

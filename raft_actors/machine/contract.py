@@ -10,10 +10,13 @@ __all__ = [
     "RAISED",
     "DiskState",
     "Machine",
+    "Replicable",
     "by_default",
     "check_version",
+    "in_short",
     "is_by_default",
     "is_machine",
+    "machine_of",
     "pair_of",
     "reply_of",
 ]
@@ -74,6 +77,24 @@ class DiskState(Protocol):
         """Take back the changes since the last commit."""
 
     def close(self) -> None: ...
+
+
+class Replicable(Protocol):
+    """A class that is no state machine itself, and gives the one that runs it: `Replicated`."""
+
+    @classmethod
+    def raft_machine(cls) -> type[Machine]: ...
+
+
+def machine_of(kind: Any) -> type[Machine]:
+    """Return the class of a state machine that `kind` is, or that it gives. Raises TypeError."""
+    if isinstance(kind, type) and hasattr(kind, "raft_machine"):
+        kind = kind.raft_machine()
+    if not is_machine(kind):
+        raise TypeError(
+            f"a machine is given as a class derived from StateMachine or Replicated, not {kind!r}"
+        )
+    return kind  # type: ignore[no-any-return]
 
 
 def by_default(method: Method) -> Method:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import time
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
@@ -16,6 +17,7 @@ logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
 """Exceptions that depend on the host, and not on the command."""
+PACKAGE = str(Path(__file__).parents[1])
 LOG_AGAIN_S = 10.0
 """If a line of a state machine raises again and again, it is logged once in so many seconds."""
 
@@ -111,12 +113,17 @@ def first_state(machine: Machine, name: str) -> Any:
 
 
 def place_of(error: BaseException, function: Any) -> str:
-    """Return the line at which `function`, or what it called in its own file, raised `error`."""
+    """Return the line at which `function`, or what it called in its own file, raised `error`. A
+    function of this library stands for the user's function that it called.
+    """
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return "in no function of Python's"
-    line, name = code.co_firstlineno, code.co_name
+    file, line, name = code.co_filename, code.co_firstlineno, code.co_name
     for frame, number in walk_tb(own(BaseException, "__traceback__", error)):
-        if frame.f_code.co_filename == code.co_filename:
+        called = frame.f_code.co_filename
+        if file.startswith(PACKAGE) and not called.startswith(PACKAGE):
+            file = called
+        if called == file:
             line, name = number, frame.f_code.co_name
-    return f"{code.co_filename}:{line}, in {name}"
+    return f"{file}:{line}, in {name}"

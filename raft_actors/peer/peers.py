@@ -16,7 +16,7 @@ from pykka import ActorRegistry
 
 from raft_actors.config import Config
 from raft_actors.core.replies import NO_PEER, RESTARTING
-from raft_actors.machine.contract import Machine, is_machine
+from raft_actors.machine.contract import Machine, Replicable, machine_of
 from raft_actors.names import Address, check_peer_name, checked_member, listed
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
@@ -98,7 +98,7 @@ class Peers:
 
     def start(
         self,
-        machine: type[Machine],
+        machine: type[Machine | Replicable],
         name: str,
         config: Config,
         members: Iterable[Address | str] = (),
@@ -268,7 +268,7 @@ def peers_of(node: LocalNode) -> Peers:
 
 
 def peer_spec(
-    machine: type[Machine],
+    machine: type[Machine | Replicable],
     *,
     name: str,
     config: Config | None = None,
@@ -286,8 +286,7 @@ def peer_spec(
     config.
     """
     check_peer_name(name)
-    if not is_machine(machine):
-        raise TypeError(f"a machine is given as a class derived from StateMachine, not {machine!r}")
+    machine = machine_of(machine)
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
     if config.trace is None and (wanted := os.environ.get("RAFT_TRACE")):

@@ -8,6 +8,7 @@ from typing import Any
 from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
 from raft_actors.raft import Raft
+from raft_actors.replicated import Replicated
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["ClusterMaker", "LocalCluster"]
@@ -22,7 +23,11 @@ class LocalCluster:
     """A group of peers. `names` are the names of the peers, `machine` is their state machine."""
 
     def __init__(
-        self, machine: type[StateMachine], names: list[str], directory: Path, config: dict[str, Any]
+        self,
+        machine: type[StateMachine | Replicated],
+        names: list[str],
+        directory: Path,
+        config: dict[str, Any],
     ) -> None:
         self.machine = machine
         self.names = names
@@ -92,7 +97,7 @@ class ClusterMaker:
         self.clusters: list[LocalCluster] = []
 
     def __call__(
-        self, machine: type[StateMachine] = KVStore, *, peers: int = 3, **config: Any
+        self, machine: type[StateMachine | Replicated] = KVStore, *, peers: int = 3, **config: Any
     ) -> LocalCluster:
         """Start `peers` peers of `machine`, and form their group. `config` are fields of Config."""
         names = [f"{machine.__name__.lower()}{next(NUMBERS)}" for _ in range(peers)]

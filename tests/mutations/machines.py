@@ -122,8 +122,8 @@ MUTATIONS = (
     ),
     Mutation(
         "on_leader_changes_the_state", "docs/machines.md", "machine/replicated_state",
-        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if hasattr",
-        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if not hasattr",
+        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if ",
+        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if not ",
         META_NETS,
     ),
     Mutation(

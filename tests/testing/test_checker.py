@@ -236,6 +236,7 @@ def test_a_stale_read_is_seen() -> None:
     core.effects.reads += core.role.reads.abandoned()
     core.effects.reads[0].index = 0
     world.checker.leader_of.clear()
+    world.led.clear()
     with pytest.raises(Broken, match="stale read"):
         world.step("b")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.errors import StoreError
-from raft_actors.machine.contract import check_version, reply_of
+from raft_actors.machine.contract import check_version, machine_of, reply_of
 from raft_actors.machine.state_image import pieces_of, put_together
 from raft_actors.state_machine import OnDiskStateMachine, StateMachine
 from raft_actors.testing.simulation.broken import Broken
@@ -118,12 +118,11 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
 
     Raises Fault if no machine can be made of it at all.
     """
-    if not isinstance(machine, type) or not issubclass(machine, StateMachine):
-        raise Fault(f"give the class of a machine, a StateMachine, not {text_of(machine)}")
     made(machine)
     on_disk = issubclass(machine, OnDiskStateMachine)
     base: Any = OnDiskStateMachine if on_disk else StateMachine
-    clocks = shifted_names(*(sys.modules[cls.__module__] for cls in machine.__mro__[:-1]
+    written = getattr(machine, "kind", machine)
+    clocks = shifted_names(*(sys.modules[cls.__module__] for cls in written.__mro__[:-1]
                              if cls.__module__ in sys.modules
                              and not cls.__module__.startswith("raft_actors.")))  # fmt: skip
 
@@ -353,6 +352,17 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
     for name in ("handle_write", "handle_read", "snapshot"):
         getattr(Examined, name).__wrapped__ = getattr(machine, name)
     return Examined
+
+
+def state_machine_of(machine: Any) -> type[StateMachine]:
+    """Return the state machine that a user's class is, or that runs it. Raises Fault."""
+    try:
+        found: Any = machine_of(machine)
+    except TypeError as error:
+        raise Fault(str(error)) from error
+    if not issubclass(found, StateMachine):
+        raise Fault(f"give the class of a machine, a StateMachine, not {text_of(machine)}")
+    return found  # type: ignore[no-any-return]
 
 
 def made(machine: type[StateMachine]) -> StateMachine:

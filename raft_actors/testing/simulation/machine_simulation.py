@@ -10,8 +10,15 @@ from tempfile import mkdtemp
 from typing import Any
 
 from raft_actors import encoding
+from raft_actors.replicated import Replicated
 from raft_actors.state_machine import OnDiskStateMachine, StateMachine
-from raft_actors.testing.simulation.machine_checks import Fault, Findings, examined, picture
+from raft_actors.testing.simulation.machine_checks import (
+    Fault,
+    Findings,
+    examined,
+    picture,
+    state_machine_of,
+)
 from raft_actors.testing.simulation.plan import Plan, draw
 from raft_actors.testing.simulation.plan_file import keep, kept
 from raft_actors.testing.simulation.runner import Failure, play, transcript
@@ -51,7 +58,7 @@ class Simulation:
 
     def run(
         self,
-        machine: type[StateMachine],
+        machine: type[StateMachine | Replicated],
         commands: Sequence[Any] | Callable[[float], Any],
         queries: Sequence[Any] | Callable[[float], Any] = (),
         *,
@@ -80,6 +87,7 @@ class Simulation:
         __tracebackhide__ = True  # pytest shows the caller's line and the story, not this code
         findings = Findings()
         try:
+            machine = state_machine_of(machine)
             tested = examined(machine, findings)
         except Fault as fault:
             name = getattr(machine, "__name__", type(machine).__name__)

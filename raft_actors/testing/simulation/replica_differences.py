@@ -16,6 +16,9 @@ from threading import get_ident
 from types import ModuleType
 from typing import Any
 
+from raft_actors.machine.containers import StateList
+from raft_actors.machine.object_state import ObjectState
+
 __all__ = ["clocks_off", "stir"]
 
 true_time, true_time_ns = time.time, time.time_ns
@@ -122,18 +125,20 @@ def stir(value: Any, salt: int) -> None:
         if id(each) in seen or isinstance(each, (str, bytes, int, float, type, ModuleType)):
             continue
         seen.add(id(each))
-        if type(each) is set:
+        if isinstance(each, set):
             members = list(each)
             turn = salt % (len(members) or 1)
-            each.clear()
+            set.clear(each)  # by the methods of `set`, as a StateSet refuses changes here
             if salt & 1:  # a larger hash table has another order
                 padding = range(1 << 70, (1 << 70) + 16 * (salt % 8))
-                each.update(padding)
-                each.difference_update(padding)
-            each.update(members[turn:][::-1] + members[:turn])
+                set.update(each, padding)
+                set.difference_update(each, padding)
+            set.update(each, members[turn:][::-1] + members[:turn])
+        elif isinstance(each, ObjectState):
+            waiting += each.fields.values()
         elif isinstance(each, dict):
             waiting += each.values()
-        elif isinstance(each, (list, tuple)):
+        elif isinstance(each, (list, tuple, StateList)):
             waiting += each
         elif hasattr(each, "__dict__"):
             waiting += vars(each).values()

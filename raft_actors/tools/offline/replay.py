@@ -15,7 +15,7 @@ from raft_actors.core.entry import (
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.errors import RaftError, StoreCorrupt, in_text
 from raft_actors.machine.command_guard import RUNNING
-from raft_actors.machine.contract import Machine, is_machine
+from raft_actors.machine.contract import Machine, machine_of
 from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.tools.launch import CannotLaunch, find_module
 from raft_actors.tools.offline.history import CannotReplay, History
@@ -34,11 +34,10 @@ def find_machine(path: str) -> type[Machine]:
     found: Any = find_module(module_name)
     for name in names.split("."):
         found = getattr(found, name, None)
-    if not is_machine(found):
-        raise CannotLaunch(
-            f"{path} is no state machine: name a class that derives from StateMachine", status=2
-        )
-    return found  # type: ignore[no-any-return]
+    try:
+        return machine_of(found)
+    except TypeError as error:
+        raise CannotLaunch(f"{path} is no state machine: {error}", status=2) from error
 
 
 class Replay:

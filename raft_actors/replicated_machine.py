@@ -1,0 +1,144 @@
+"""ReplicatedMachine: the state machine that runs a `Replicated` class."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from raft_actors.machine.containers import plain
+from raft_actors.machine.contract import in_short
+from raft_actors.machine.methods import Call, Method
+from raft_actors.machine.object_state import ObjectState, fields_of
+from raft_actors.state_machine import StateMachine
+
+__all__ = ["ReplicatedMachine"]
+
+
+class ReplicatedMachine(StateMachine):
+    """Runs the methods of `kind` on one object, which is the state.
+
+    A command is the name of an update, its arguments and its keyword arguments. The reply is
+    ("ok", what the method returned), or ("error", why the method does not run).
+
+    reserved  names that no attribute may have
+    """
+
+    kind: ClassVar[type]
+    methods: ClassVar[Mapping[str, Method[..., Any]]]
+    reserved: ClassVar[frozenset[str]]
+    led: ObjectState | None = None
+
+    @staticmethod
+    def of(
+        kind: type, methods: Mapping[str, Method[..., Any]], reserved: frozenset[str], *,
+        version: int, told_of_role: bool,
+    ) -> "type[ReplicatedMachine]":  # fmt: skip
+        """Return the machine of a class. `told_of_role` is whether the class wants to know whether
+        its replica leads.
+        """
+        fields = {
+            "kind": kind, "methods": methods, "reserved": reserved, "version": version,
+            "__module__": kind.__module__, "__doc__": kind.__doc__,
+        }  # fmt: skip
+        base = ToldOfRole if told_of_role else ReplicatedMachine
+        return type(kind.__name__, (base,), fields)
+
+    def init(self, name: str) -> ObjectState:  # noqa: ARG002
+        return self.held(self.kind())
+
+    def handle_write(self, command: Any, state: ObjectState) -> tuple[Any, ObjectState]:
+        call = call_of(command)
+        if call is None or (method := self.methods.get(call[0])) is None or not method.changes:
+            return no_such_method(command), state
+        if method.version > self.current_version:
+            return self.too_new(method), state
+        _name, args, kwargs = call
+        state.begin_update()
+        try:
+            reply = method.function(state.object, *args, **kwargs)
+        except TypeError as error:
+            if raised_inside(error):
+                raise
+            return wrong_arguments(method), state
+        state.settle()
+        return ("ok", plain(reply)), state
+
+    def handle_read(self, query: Any, state: ObjectState) -> Any:
+        call = call_of(query)
+        if call is None or (method := self.methods.get(call[0])) is None or method.changes:
+            return no_such_method(query)
+        if method.version > self.current_version:
+            return self.too_new(method)
+        _name, args, kwargs = call
+        state.begin_query()
+        try:
+            reply = method.function(state.object, *args, **kwargs)
+        except TypeError as error:
+            if raised_inside(error):
+                raise
+            return wrong_arguments(method)
+        state.refuse_changes()
+        return "ok", plain(reply)
+
+    def snapshot(self, state: ObjectState) -> Any:
+        return state.pieces()
+
+    def restore(self, data: Any) -> ObjectState:
+        """Make the state from the attributes of a snapshot. An attribute that an older program's
+        snapshot lacks has the value that `__init__` gives it.
+        """
+        new = self.kind()
+        vars(new).update(fields_of(data))
+        return self.held(new)
+
+    def upgrade(self, state: ObjectState, from_version: int) -> ObjectState:
+        state.begin_update()
+        state.object.upgrade(from_version)
+        state.settle()
+        return state
+
+    def held(self, new: Any) -> ObjectState:
+        object.__setattr__(new, "_raft_owner", self)
+        return ObjectState(new, self.reserved)
+
+    def too_new(self, method: Method[..., Any]) -> Any:
+        return "error", ("method_too_new", method.version, self.current_version)
+
+
+class ToldOfRole(ReplicatedMachine):
+    """A machine whose class has `on_leader` or `on_follower`."""
+
+    def on_leader(self, state: ObjectState) -> None:
+        self.led = state
+        state.begin_query()
+        state.object.on_leader()
+        state.refuse_changes()
+
+    def on_follower(self) -> None:
+        state = self.led
+        if state is not None:
+            state.begin_query()
+            try:
+                state.object.on_follower()
+                state.refuse_changes()
+            finally:
+                state.rollback()
+
+
+def call_of(command: Any) -> Call | None:
+    match command:
+        case (str(name), tuple(args), dict(kwargs)):
+            return name, args, kwargs
+    return None
+
+
+def raised_inside(error: TypeError) -> bool:
+    """Tell whether the method itself has raised a TypeError, and not the call of it."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is not None
+
+
+def no_such_method(command: Any) -> Any:
+    return "error", ("no_such_method", in_short(command))
+
+
+def wrong_arguments(method: Method[..., Any]) -> Any:
+    """Return an answer that is the same with every version of Python."""
+    return "error", ("wrong_arguments", f"it takes ({', '.join(method.signature.parameters)})")
