@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from raft_actors.machine.containers import plain
 from raft_actors.machine.contract import in_short
 from raft_actors.machine.methods import Call, Method
-from raft_actors.machine.object_state import ObjectState, fields_of
+from raft_actors.machine.object_state import FirstFields, ObjectState, put_into
 from raft_actors.state_machine import StateMachine
 
 __all__ = ["ReplicatedMachine"]
@@ -19,11 +19,13 @@ class ReplicatedMachine(StateMachine):
     ("ok", what the method returned), or ("error", why the method does not run).
 
     reserved  names that no attribute may have
+    first     the attributes that `__init__` gives
     """
 
     kind: ClassVar[type]
     methods: ClassVar[Mapping[str, Method[..., Any]]]
     reserved: ClassVar[frozenset[str]]
+    first: FirstFields
     led: ObjectState | None = None
 
     @staticmethod
@@ -42,7 +44,9 @@ class ReplicatedMachine(StateMachine):
         return type(kind.__name__, (base,), fields)
 
     def init(self, name: str) -> ObjectState:  # noqa: ARG002
-        return self.held(self.kind())
+        state = self.held(self.kind())
+        self.first = FirstFields(state.fields)
+        return state
 
     def handle_write(self, command: Any, state: ObjectState) -> tuple[Any, ObjectState]:
         call = call_of(command)
@@ -79,14 +83,14 @@ class ReplicatedMachine(StateMachine):
         return "ok", plain(reply)
 
     def snapshot(self, state: ObjectState) -> Any:
-        return state.pieces()
+        return state.pieces(self.first)
 
     def restore(self, data: Any) -> ObjectState:
         """Make the state from the attributes of a snapshot. An attribute that an older program's
         snapshot lacks has the value that `__init__` gives it.
         """
         new = self.kind()
-        vars(new).update(fields_of(data))
+        put_into(vars(new), data)
         return self.held(new)
 
     def upgrade(self, state: ObjectState, from_version: int) -> ObjectState:

@@ -4,17 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from raft_actors import encoding
 from raft_actors.machine.containers import StateDict, StateList, StateSet, plain, taken
 from raft_actors.machine.journal import Journal, StateIsFixed
 
-__all__ = ["ObjectState"]
+__all__ = ["FirstFields", "ObjectState", "put_into"]
 
 ABSENT: Any = object()
 SLICE = 1_000
 """Items in one piece of a snapshot."""
 WHOLE = ""
 """The name of the piece that has all smaller attributes. No attribute has this name."""
-KINDS: dict[type, str] = {StateDict: "dict", StateList: "list", StateSet: "set"}
+KINDS: dict[type, str] = {StateDict: "dict", StateList: "list"}
+SIZED = {StateDict, StateList, StateSet, str, bytes}
 
 
 class ObjectState(Mapping[str, Any]):
@@ -116,16 +118,46 @@ class ObjectState(Mapping[str, Any]):
 
     # Snapshots.
 
-    def pieces(self) -> Iterator[Any]:
-        """Yield the attributes in the order of their names, in pieces of some thousand values."""
+    def pieces(self, first: "FirstFields") -> Iterator[Any]:
+        """Yield what differs from the first state, in the order of names, in pieces of some
+        thousand values: (name, kind, ...).
+
+        Pieces of equal states are equal, also if one of them is that of an older program, which
+        does not have a new attribute yet. A set is one piece, because it has no order.
+        """
         small: dict[str, Any] = {}
         for name, value in sorted(self.fields.items()):
             kind = KINDS.get(type(value))
+            if first.has(name, value):
+                continue
             if kind is None or len(value) <= SLICE:
                 small[name] = plain(value)
             else:
                 yield from ((name, kind, *piece) for piece in slices(kind, value))
         yield WHOLE, "dict", tuple(small), tuple(small.values())
+        yield WHOLE, "gone", tuple(sorted(first.encoded.keys() - self.fields.keys()))
+
+
+class FirstFields:
+    """The attributes that `__init__` gives, encoded."""
+
+    __slots__ = ("encoded", "sizes")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.encoded = {name: encoding.dumps_stored(plain(fields[name])) for name in fields}
+        self.sizes = {name: size_of(fields[name]) for name in fields}
+
+    def has(self, name: str, value: Any) -> bool:
+        """Tell whether the attribute has the value that `__init__` gives it."""
+        return (
+            name in self.encoded
+            and self.sizes[name] == size_of(value)
+            and self.encoded[name] == encoding.dumps_stored(plain(value))
+        )
+
+
+def size_of(value: Any) -> int:
+    return len(value) if type(value) in SIZED else -1
 
 
 def slices(kind: str, value: Any) -> Iterator[tuple[Any, ...]]:
@@ -138,15 +170,18 @@ def slices(kind: str, value: Any) -> Iterator[tuple[Any, ...]]:
             yield (tuple(map(plain, some)),)
 
 
-def fields_of(pieces: Iterable[Any]) -> dict[str, Any]:
-    """Return the attributes that `ObjectState.pieces` has yielded."""
-    fields: dict[str, Any] = {}
+def put_into(fields: dict[str, Any], pieces: Iterable[Any]) -> None:
+    """Change the attributes that `__init__` gives into those that `ObjectState.pieces` has
+    yielded.
+    """
+    there: dict[str, Any] = {}
     for name, kind, *parts in pieces:
-        if kind == "dict":
-            into = fields if name == WHOLE else fields.setdefault(name, {})
-            into.update(zip(*parts, strict=True))
+        if kind == "gone":
+            for each in parts[0]:
+                fields.pop(each, None)
         elif kind == "list":
-            fields.setdefault(name, []).extend(*parts)
+            there.setdefault(name, []).extend(*parts)
         else:
-            fields.setdefault(name, set()).update(*parts)
-    return fields
+            into = there if name == WHOLE else there.setdefault(name, {})
+            into.update(zip(*parts, strict=True))
+    fields.update(there)
