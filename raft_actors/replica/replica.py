@@ -24,8 +24,8 @@ from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.inspection import Inspection
-from raft_actors.replica.parked_calls import PARKING, ParkedCalls
 from raft_actors.replica.leadership import Leadership
+from raft_actors.replica.parked_calls import PARKING, ParkedCalls
 from raft_actors.replica.recovery import Recovered, recover
 from raft_actors.replica.requests import Ask, TakeSnapshot, encoded
 from raft_actors.replica.snapshotter import SLICE_S, Snapshotter, WriterEnded

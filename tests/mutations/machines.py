@@ -2,6 +2,7 @@
 
 from tests.mutations.mutation import DISK_NETS, Mutation
 
+CLASS_NETS = ("tests/machine/test_containers.py", "tests/public/test_replicated.py")
 META_NETS = ("tests/machine/test_meta.py", "tests/machine/test_leader_calls.py")
 
 MUTATIONS = (
@@ -89,6 +90,7 @@ MUTATIONS = (
         "replicated_time_goes_back", "decision: sessions", "machine/replicated_state",
         "        if time_ms > sessions.now_ms:",
         "        if True:",
+        META_NETS,
     ),
     Mutation(
         "only_sessions_move_the_time", "docs/machines.md", "machine/replicated_state",
@@ -162,7 +164,7 @@ MUTATIONS = (
         "machine/replicated_state",
         "            sessions.now_ms = max(sessions.now_ms, time_ms)\n",
         "",
-        DISK_NETS,
+        META_NETS,
     ),
     Mutation(
         "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "machine/sessions",
@@ -174,6 +176,58 @@ MUTATIONS = (
         "window_off_by_one", "thesis 6.3", "machine/sessions",
         "        if session is None or sequence <= session.newest - WINDOW:",
         "        if session is None or sequence < session.newest - WINDOW:",
+    ),
+    Mutation(
+        "a_nested_list_is_not_taken_back", "docs/machines.md", "machine/containers",
+        "        self._journal.undo.append((self._items.insert, place, value))\n",
+        "",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "a_removed_key_comes_back_at_the_end", "docs/machines.md", "machine/containers",
+        "        if len(self) <= ORDERED_MAX:",
+        "        if False:",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "two_attributes_share_a_list", "docs/decisions/machines_as_classes.md",
+        "machine/containers",
+        "    bare_value = plain(value, LEVELS_MAX - level, what)\n",
+        "    if kind in (StateDict, StateList, StateSet):\n        return value\n"
+        "    bare_value = plain(value, LEVELS_MAX - level, what)\n",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "a_value_that_came_in_is_not_copied", "docs/decisions/machines_as_classes.md",
+        "machine/journal",
+        "            for each in self.came:\n                each.settle()",
+        "            for each in ():\n                each.settle()",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "a_query_changes_an_attribute", "docs/machines.md", "replicated_machine",
+        "        state.refuse_changes()\n        return \"ok\", plain(reply)",
+        "        return \"ok\", plain(reply)",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "a_method_runs_before_its_version", "docs/upgrades.md", "replicated_machine",
+        "        if method.version > self.current_version:\n"
+        "            return self.too_new(method), state\n",
+        "",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "an_attribute_that_was_deleted_is_back", "docs/machines.md", "machine/object_state",
+        "                fields.pop(each, None)",
+        "                pass",
+        CLASS_NETS,
+    ),
+    Mutation(
+        "a_first_value_is_taken_for_an_equal_one", "docs/machines.md", "machine/object_state",
+        "            and self.encoded[name] == encoding.dumps_stored(plain(value))",
+        "            and encoding.loads_stored(self.encoded[name]) == plain(value)",
+        CLASS_NETS,
     ),
     Mutation(
         "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "machine/replicated_state",
