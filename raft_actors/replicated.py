@@ -9,8 +9,8 @@ from raft_actors.client.handle import AwaitedMethod, BoundMethod, Group, Handle
 from raft_actors.cluster import Cluster
 from raft_actors.machine.meta import Meta
 from raft_actors.machine.methods import Awaited, Method, check_class, methods_of
+from raft_actors.machine.object_machine import ObjectMachine, ToldOfRole
 from raft_actors.peer.peers import peer_spec
-from raft_actors.replicated_machine import ReplicatedMachine
 from raft_actors.state_machine import StateMachine
 from raft_actors.timeouts import optional_seconds
 
@@ -157,12 +157,9 @@ class Replicated:
                 f"{cls.__name__}() must need no arguments ({error}): every replica makes the first "
                 "state by itself. What differs between groups comes with an update"
             ) from None
-        return ReplicatedMachine.of(
-            cls, cls._raft_methods, RESERVED, version=cls.version, told_of_role=(
-                cls.on_leader is not Replicated.on_leader
-                or cls.on_follower is not Replicated.on_follower
-            ),
-        )  # fmt: skip
+        told = (cls.on_leader, cls.on_follower) != (Replicated.on_leader, Replicated.on_follower)
+        base = ToldReplicatedMachine if told else ReplicatedMachine
+        return base.of(cls, cls._raft_methods, RESERVED, version=cls.version)
 
     # What methods may use.
 
@@ -195,6 +192,14 @@ class Replicated:
 
     def on_follower(self) -> None:
         """As `StateMachine.on_follower`."""
+
+
+class ReplicatedMachine(ObjectMachine, StateMachine):
+    """The state machine that runs a `Replicated` class."""
+
+
+class ToldReplicatedMachine(ToldOfRole, ReplicatedMachine):
+    """The state machine that runs a class with `on_leader` or `on_follower`."""
 
 
 RESERVED = frozenset({"", *(name for name in dir(Replicated) if not name.startswith("__"))})

@@ -37,7 +37,7 @@ FLOORS = {
 
 FLAT = {
     GROUND: "audit config encoding errors events future names paths surroundings timeouts",
-    PUBLIC: "__init__ async_cluster cluster kv_store raft state_machine",
+    PUBLIC: "__init__ async_cluster cluster kv_store raft replicated state_machine",
     "tools": "__main__",
 }
 """The modules that lie in no folder, by their rooms."""

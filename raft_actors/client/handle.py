@@ -108,7 +108,7 @@ class AwaitedMethod(BoundMethod):
 
 
 def result(reply: Any, method: Method[..., Any]) -> Any:
-    """Return what the method has returned, from the reply of `ReplicatedMachine`."""
+    """Return what the method has returned, from the reply of `ObjectMachine`."""
     name = method.function.__qualname__
     match reply:
         case ("ok", value):

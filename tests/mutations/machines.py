@@ -205,13 +205,13 @@ MUTATIONS = (
         CLASS_NETS,
     ),
     Mutation(
-        "a_query_changes_an_attribute", "docs/machines.md", "replicated_machine",
+        "a_query_changes_an_attribute", "docs/machines.md", "machine/object_machine",
         "        state.refuse_changes()\n        return \"ok\", plain(reply)",
         "        return \"ok\", plain(reply)",
         CLASS_NETS,
     ),
     Mutation(
-        "a_method_runs_before_its_version", "docs/upgrades.md", "replicated_machine",
+        "a_method_runs_before_its_version", "docs/upgrades.md", "machine/object_machine",
         "        if method.version > self.current_version:\n"
         "            return self.too_new(method), state\n",
         "",

@@ -1,18 +1,17 @@
-"""ReplicatedMachine: the state machine that runs a `Replicated` class."""
+"""ObjectMachine: what a state machine does that runs a class with methods, see `Replicated`."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from raft_actors.machine.containers import plain
 from raft_actors.machine.contract import in_short
 from raft_actors.machine.methods import Call, Method
 from raft_actors.machine.object_state import FirstFields, ObjectState, put_into
-from raft_actors.state_machine import StateMachine
 
-__all__ = ["ReplicatedMachine"]
+__all__ = ["ObjectMachine", "ToldOfRole"]
 
 
-class ReplicatedMachine(StateMachine):
+class ObjectMachine:
     """Runs the methods of `kind` on one object, which is the state.
 
     A command is the name of an update, its arguments and its keyword arguments. The reply is
@@ -25,23 +24,24 @@ class ReplicatedMachine(StateMachine):
     kind: ClassVar[type]
     methods: ClassVar[Mapping[str, Method[..., Any]]]
     reserved: ClassVar[frozenset[str]]
+    current_version: int
     first: FirstFields
-    led: ObjectState | None = None
 
-    @staticmethod
+    @classmethod
     def of(
-        kind: type, methods: Mapping[str, Method[..., Any]], reserved: frozenset[str], *,
-        version: int, told_of_role: bool,
-    ) -> "type[ReplicatedMachine]":  # fmt: skip
-        """Return the machine of a class. `told_of_role` is whether the class wants to know whether
-        its replica leads.
-        """
+        cls,
+        kind: type,
+        methods: Mapping[str, Method[..., Any]],
+        reserved: frozenset[str],
+        *,
+        version: int,
+    ) -> type[Self]:
+        """Return the machine of a class."""
         fields = {
             "kind": kind, "methods": methods, "reserved": reserved, "version": version,
             "__module__": kind.__module__, "__doc__": kind.__doc__,
         }  # fmt: skip
-        base = ToldOfRole if told_of_role else ReplicatedMachine
-        return type(kind.__name__, (base,), fields)
+        return type(kind.__name__, (cls,), fields)
 
     def init(self, name: str) -> ObjectState:  # noqa: ARG002
         state = self.held(self.kind())
@@ -107,8 +107,13 @@ class ReplicatedMachine(StateMachine):
         return "error", ("method_too_new", method.version, self.current_version)
 
 
-class ToldOfRole(ReplicatedMachine):
-    """A machine whose class has `on_leader` or `on_follower`."""
+class ToldOfRole:
+    """What a machine does besides whose class has `on_leader` or `on_follower`.
+
+    led   the state when the replica became the leader
+    """
+
+    led: ObjectState | None = None
 
     def on_leader(self, state: ObjectState) -> None:
         self.led = state
