@@ -3,7 +3,10 @@
 from tests.mutations.mutation import DISK_NETS, Mutation
 
 CLASS_NETS = ("tests/machine/test_containers.py", "tests/public/test_replicated.py")
-META_NETS = ("tests/machine/test_meta.py", "tests/machine/test_leader_calls.py")
+META_NETS = (
+    "tests/machine/test_meta.py", "tests/machine/test_leader_calls.py",
+    "tests/replica/test_leadership.py",
+)  # fmt: skip
 
 MUTATIONS = (
     Mutation(
@@ -168,9 +171,11 @@ MUTATIONS = (
     ),
     Mutation(
         "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "machine/sessions",
-        "        for number, session in self.by_number.items():\n            yield number",
+        "        yield self.now_ms\n        for number, session in self.by_number.items():\n"
+        "            yield number, session.used_ms, session.newest, tuple(session.replies.items())",
+        "        yield self.now_ms\n"
         "        for number, session in sorted(self.by_number.items(), key=lambda each: each[0]):\n"
-        "            yield number",
+        "            yield number, session.used_ms, session.newest, tuple(session.replies.items())",
     ),
     Mutation(
         "window_off_by_one", "thesis 6.3", "machine/sessions",
