@@ -16,6 +16,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 from raft_actors import encoding
 from raft_actors.encoding import ATOMS, STORED_DEPTH_MAX
+from raft_actors.encoding.value_types import fields_inside
 from raft_actors.machine.contract import in_short
 from raft_actors.machine.journal import Journal
 
@@ -446,7 +447,29 @@ def contained(value: Any, journal: Journal, level: int) -> Any:
         return members
     if kind is tuple:
         return tuple(parts(value, journal, level))
+    check_fixed(value, journal.name)
     return value
+
+
+def check_fixed(value: Any, name: str) -> None:
+    """Raise TypeError for an object of a user's class that can be changed: nothing would note the
+    change.
+    """
+    kind = type(value)
+    params = getattr(kind, "__dataclass_params__", None)
+    if params is not None and not params.frozen:
+        raise TypeError(
+            f"a {kind.__name__} in the state of {name} could be changed, and nothing could take "
+            "that back: make it a frozen dataclass, and assign a changed copy "
+            "(dataclasses.replace)"
+        )
+    for part in fields_inside(value) or ():
+        if type(part) in (list, dict, set):
+            raise TypeError(
+                f"a {type(part).__name__} in a {kind.__name__} in the state of {name} could be "
+                "changed, and nothing could take that back: use a tuple or a frozenset"
+            )
+        check_fixed(part, name)
 
 
 def parts(values: Iterable[Any], journal: Journal, level: int) -> Iterable[Any]:

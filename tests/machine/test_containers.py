@@ -4,12 +4,15 @@ import copy
 import heapq
 import json
 import pickle
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_actors import encoding
+from raft_actors import encoding, value_type
 from raft_actors.machine.containers import StateDict, StateList, StateSet, plain
 from raft_actors.machine.journal import StateIsFixed
 from raft_actors.machine.object_state import FirstFields, ObjectState, put_into
@@ -246,6 +249,64 @@ def deep(levels):
     for _ in range(levels):
         value = [value]
     return value
+
+
+@value_type("tests.containers.Fixed")
+@dataclass(frozen=True)
+class Fixed:
+    n: int
+    inner: object = None
+
+
+@value_type("tests.containers.Loose")
+@dataclass
+class Loose:
+    n: int
+
+
+@value_type("tests.containers.Color")
+class Color(Enum):
+    RED = 1
+
+
+@value_type("tests.containers.Pair")
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+@pytest.mark.parametrize(
+    "value", [Fixed(1), Fixed(1, (Fixed(2),)), Color.RED, Pair(1, Color.RED), [Fixed(1)]]
+)
+def test_objects_that_do_not_change_are_kept_as_they_are(value):
+    state = held(a=None)
+    state.begin_update()
+    state.fields["a"] = value
+    state.settle()
+    state.commit()
+    assert state.fields["a"] == value
+    assert restored(state) == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (Loose(1), "a Loose in the state of Thing could be changed.* make it a frozen dataclass"),
+        ([{"x": Loose(1)}], "a Loose in the state"),
+        (Fixed(1, [1]), "a list in a Fixed in the state of Thing could be changed.* use a tuple"),
+        (Fixed(1, Loose(1)), "a Loose in the state"),
+        (Pair({}, 1), "a dict in a Pair"),
+    ],
+)
+def test_an_object_that_can_change_is_refused(value, complaint):
+    """A change of it would not be taken back when the update raises."""
+    state = held(a=[0])
+    state.begin_update()
+    state.fields["a"].append(value)
+    with pytest.raises(TypeError, match=complaint):
+        state.settle()
+    state.rollback()
+    assert state.fields["a"] == [0]
 
 
 def test_a_value_that_went_again_is_not_looked_at():
