@@ -298,9 +298,9 @@ def refusal_in(answer: Future[Any]) -> Refusal:
 def refusal_of(peer: Address, status: dict[str, Any]) -> Refusal:
     if not status["configuration"]["members"]:
         return Refusal(
-            ("error", ("no_group", f"{peer} is of no group")),
-            f"it is of no group yet: found one by Raft.set_configuration({peer[0]!r}, members), or "
-            "have it join one by Raft.join",
+            ("error", ("no_group", f"{peer} is in no group")),
+            f"it is in no group yet: found one by Raft.set_configuration({peer[0]!r}, members), or "
+            "let it join one by Raft.join",
         )
     return Refusal(ELECTION_IN_PROGRESS, "" if status["leader"] else "it knows no leader")
 

@@ -1,7 +1,7 @@
 """Admission: how many requests of clients may wait for one peer.
 
-The inbox itself has no bound: messages of other peers must never wait or be dropped because too
-many requests of clients are in it.
+The inbox itself has no bound, because messages of other peers must never wait or be dropped when
+too many requests of clients are in it.
 """
 
 import threading
@@ -17,7 +17,7 @@ LARGEST_MAX = 8
 
 
 class RequestBatch(list[Any]):
-    """Requests of clients, as one message to their peer. `size_bytes` is that of all payloads."""
+    """Requests of clients, as one message to their peer. `size_bytes` sums their payloads."""
 
     __slots__ = ("size_bytes",)
 
@@ -43,12 +43,12 @@ class AdmissionLimit:
         """Count the first requests of `events`, as many as the limits allow, and return them."""
         requests = RequestBatch(events)
         with self.lock:
-            room = self.count_max - (self.count_in - self.count_out)
-            room_bytes = self.bytes_max - (self.bytes_in - self.bytes_out)
-            if len(requests) > room or requests.size_bytes > room_bytes:
+            count_left = self.count_max - (self.count_in - self.count_out)
+            bytes_left = self.bytes_max - (self.bytes_in - self.bytes_out)
+            if len(requests) > count_left or requests.size_bytes > bytes_left:
                 sizes = accumulate(map(size_of, events))
-                fitting = sum(size <= room_bytes for size in sizes)
-                requests = RequestBatch(events[: max(0, min(room, fitting))])
+                fitting = sum(size <= bytes_left for size in sizes)
+                requests = RequestBatch(events[: max(0, min(count_left, fitting))])
             self.count_in += len(requests)
             self.bytes_in += requests.size_bytes
         return requests

@@ -10,7 +10,7 @@ from raft_actors.paths import absolute
 from raft_actors.peer.host import Host
 from raft_actors.stores.data_directory import is_in_use
 
-__all__ = ["data_path", "look_beside"]
+__all__ = ["check_other_directories", "data_path"]
 
 logger = logging.getLogger("raft_actors.peer")
 
@@ -24,8 +24,8 @@ def data_path(name: str, config: Config, host: Host) -> Path:
     return (host.data_dir or absolute("data")) / host.name / name
 
 
-def look_beside(path: Path, peer: Address) -> None:
-    """Look for another directory of this peer, if its own directory is new.
+def check_other_directories(path: Path, peer: Address) -> None:
+    """Search for another directory of this peer, if its own directory is new.
 
     Raises DataDirInUse if the directory of this peer under an earlier name of the host is there:
     the host was renamed, and the peer would begin empty. Logs a warning if there is the directory
@@ -38,21 +38,23 @@ def look_beside(path: Path, peer: Address) -> None:
     if (path / "store.json").exists():
         return
     name, node = peer
-    for beside in sorted(path.parent.parent.glob("*@*")):
-        before = beside.name
-        was = name.replace(node, before)
-        found = beside / was
-        if before == node or not (found / "store.json").exists() or is_in_use(found):
+    for other in sorted(path.parent.parent.glob("*@*")):
+        other_node = other.name
+        other_name = name.replace(node, other_node)
+        found = other / other_name
+        if other_node == node or not (found / "store.json").exists() or is_in_use(found):
             continue
-        if before.partition("@")[0] != node.partition("@")[0]:
+        if other_node.partition("@")[0] != node.partition("@")[0]:
             logger.warning(
                 "%s on %s begins with an empty directory. %s of node %s exists and is not in use: "
-                "if you meant this peer, start the node as %s", name, node, found, before, before,
+                "if you meant this peer, start the node as %s",
+                name, node, found, other_node, other_node,
             )  # fmt: skip
         else:
             raise DataDirInUse(
-                f"{name} on {node} would begin anew, empty, for {path} is not there; but "
-                f"{found} is, of {was} on {before}: was this host renamed? Start the node "
-                f"by its old name, Node.start({before!r}), and {was} goes on; or else move that "
-                "directory away, or give the node a data_dir of its own"
+                f"{name} on {node} would begin with an empty directory, because {path} does not "
+                f"exist. But {found} exists, the directory of {other_name} on {other_node}: was "
+                f"this host renamed? Start the node by its old name, Node.start({other_node!r}), "
+                f"and {other_name} continues; or move that directory away, or give the node "
+                "another data_dir"
             )

@@ -1,4 +1,4 @@
-"""Declaration: the child spec of a peer names the members of its group."""
+"""Declaration: the members of a group as the child specification of a peer names them."""
 
 import logging
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ def declaration(members: tuple[Address | str, ...], peer: Address) -> tuple[Addr
     )
     if peer not in addresses:
         raise ValueError(
-            f"{peer} declares members without itself: {list(addresses)}. Give each of them the "
-            "same list, with all of them; a peer that is to join a group later declares none and "
-            "calls Raft.join"
+            f"{peer} is not among the members that it declares: {list(addresses)}. Give each "
+            "member the same list, with all members; a peer that joins a group later declares no "
+            "members, and calls Raft.join"
         )
     return addresses

@@ -30,7 +30,8 @@ class DiskWatchdog:
     stall_s   a save that takes longer is logged while it still runs: the longest election timeout
     took_s    how long the last save took
     began     when the present save began; 0 between saves
-    told_of   `began` of the save that was logged last while it ran
+    logged    `began` of the save that was logged last while it ran
+    log_next  when a slow save is logged again
     """
 
     def __init__(self, peer: Address, config: Config) -> None:
@@ -39,8 +40,8 @@ class DiskWatchdog:
         self.stall_s = config.max_election_timeout
         self.took_s = 0.0
         self.began = 0.0
-        self.told_of = 0.0
-        self.silent_until = 0.0
+        self.logged = 0.0
+        self.log_next = 0.0
         self.armed = False
 
     def begin(self) -> None:
@@ -52,13 +53,14 @@ class DiskWatchdog:
         """Return how many seconds the save took."""
         now = time.monotonic()
         self.took_s = took_s = now - self.began
-        stalled, self.began = self.told_of == self.began, 0.0
+        stalled, self.began = self.logged == self.began, 0.0
         if took_s > self.slow_s:
             publish(DiskSlow(self.peer, took_s, is_over=True))
-            if stalled or now >= self.silent_until:
-                self.silent_until = now + LOG_AGAIN_S
+            if stalled or now >= self.log_next:
+                self.log_next = now + LOG_AGAIN_S
                 logger.warning(
-                    "%s: its disk took %.2f s for one save; a leader hands over if that goes on",
+                    "%s: its disk took %.2f s for one save; if this goes on, a leader transfers "
+                    "its leadership",
                     self.peer[0], took_s,
                 )  # fmt: skip
         return took_s
@@ -82,16 +84,17 @@ class DiskWatchdog:
         """Check the save that runs now. The timer calls this on its own thread."""
         self.armed = False
         began = self.began
-        if not began or self.told_of == began:
+        if not began or self.logged == began:
             return
         took_s = time.monotonic() - began
         if took_s < self.stall_s:
             self.arm(self.stall_s - took_s)
             return
-        self.told_of = began
+        self.logged = began
         publish(DiskSlow(self.peer, took_s, is_over=False))
         logger.warning(
-            "%s: its disk has taken %.2f s for one save that is not over; until then this peer "
-            "receives and sends nothing, and if it was the leader, the others elect another",
+            "%s: its disk has taken %.2f s for one save, which is not over yet; until it is over, "
+            "this peer receives and sends nothing, and if it was the leader, the others elect "
+            "another",
             self.peer[0], took_s,
         )  # fmt: skip

@@ -15,19 +15,21 @@ __all__ = ["Host", "Routes"]
 
 
 class Routes(Protocol):
-    """How a peer sends, and gets work of the node. The argument `peer` is always the calling
-    Peer.
+    """How a peer sends messages, and does work for the bridge. The argument `peer` is always the
+    calling Peer.
     """
 
     def send(self, messages: list[Message], *, at_once: bool = False) -> None:
-        """Send messages to peers of this node and others; one that can't be sent is dropped."""
+        """Send messages to peers of this node and other nodes. A message that can't be sent is
+        dropped.
+        """
 
     def flush(self) -> None: ...
 
     def frame_bytes_max_to(self, peer: Address) -> int: ...
 
     def deliver_soon(self, peer: Any, message: Any) -> None:
-        """Have the peer handle `message`: on the bridge's thread if the peer's own thread waits."""
+        """Let the peer handle `message`: on the bridge's thread if the peer's own thread waits."""
 
     def is_alone(self, peer: Any) -> bool:
         """Return whether this peer is the only one of its node."""
@@ -65,6 +67,6 @@ class Host(Protocol):
     def unregister(self, peer: Any) -> None: ...
 
     def watch_nodes(self, ref: Any) -> Callable[[], Any]:
-        """Send `ref` a NodeUp or NodeDown when a node comes or goes, until the returned function is
-        called.
+        """Send `ref` a NodeUp or NodeDown when a node connects or disconnects, until the returned
+        function is called.
         """

@@ -116,19 +116,19 @@ def unpack(
     incarnations  that of the sender, and that of the receiver as far as the sender knows
     """
     if (type(source[0]), type(target[0]), type(group)) != (str, str, str):
-        raise ValueError("peer messages whose sender, receiver or group is no str")
+        raise ValueError("peer messages whose sender, receiver or group is not a str")
     for incarnation in incarnations:
         if type(incarnation) is not int or not 0 <= incarnation <= NUMBER_MAX:
-            raise ValueError("peer messages with an incarnation that is none")
+            raise ValueError("peer messages with an incarnation that is out of range or not an int")
     try:
         number, *values = packed
     except (TypeError, ValueError):
-        raise ValueError("a peer message that is no list") from None
+        raise ValueError("a peer message that is not a list, or is an empty list") from None
     if type(number) is not int or not 0 <= number < len(KINDS):
-        raise ValueError(f"no peer message of this version: {shortened(number)}")
+        raise ValueError(f"this version has no peer message of kind {shortened(number)}")
     kind, names = KINDS[number], NAMES[number]
     if len(values) < NEEDED[number] or list(map(type, values)) != TYPES[number][: len(values)]:
-        raise ValueError(f"a {kind.__name__} with fields of the wrong types")
+        raise ValueError(f"a {kind.__name__} with missing fields or fields of wrong types")
     for value in values:
         if type(value) is int and not 0 <= value < NUMBER_MAX:
             raise ValueError(f"a {kind.__name__} with a field out of range")
@@ -146,17 +146,17 @@ def unpack(
 
 
 def check_entries(message: messages.AppendEntries) -> None:
-    """Raise ValueError for entries that no leader's log can have: such an entry in its own log
+    """Raise ValueError for entries that no leader's log can have. In a peer's own log such an entry
     would end the peer, now or after a restart. The payload of a command is not checked here: see
     `ReplicatedState`. The follower checks the checksums of the entries: see `Follower.on_append`.
     """
     before = message.prev_term.to_bytes(TERM_BYTES, "big")
     for index, entry in enumerate(message.entries, message.prev_index + 1):
         if type(entry) is not bytes or len(entry) < HEADER.size + CHECKSUM_BYTES:
-            raise ValueError("an AppendEntries with something that is no entry")
+            raise ValueError("an AppendEntries with an item that is not an entry")
         term = entry[:TERM_BYTES]
         if term < before:
-            raise ValueError(f"an entry {index} of an older term than the one before it")
+            raise ValueError(f"entry {index} has an older term than the entry before it")
         before = term
         kind = kind_of(entry)
         if kind in (COMMAND, NOOP):
@@ -164,23 +164,25 @@ def check_entries(message: messages.AppendEntries) -> None:
         if kind == CONFIG:
             check_configuration(payload_of(entry), index)
         elif kind != VERSION:
-            raise ValueError(f"an entry {index} of kind {kind}, which this version does not know")
+            raise ValueError(f"entry {index} has the kind {kind}, which this version does not know")
         elif len(payload_of(entry)) != VERSION_BYTES or not version_of(entry):
-            raise ValueError(f"an entry {index} with a machine version that is none")
+            raise ValueError(f"entry {index} has no valid machine version")
     if before > message.term.to_bytes(TERM_BYTES, "big"):
-        raise ValueError("an AppendEntries with an entry of a term to come")
+        raise ValueError("an AppendEntries with an entry of a later term than its own")
 
 
 def check_configuration(payload: bytes, index: int) -> None:
     configuration = Configuration.decode(payload, index)
     if not 0 <= configuration.previous < index:
-        raise ValueError(f"a configuration {index} that follows on {configuration.previous}")
+        raise ValueError(
+            f"configuration {index} says that the one before it is {configuration.previous}"
+        )
 
 
 def check_chunk(message: messages.InstallSnapshot) -> None:
     if not 0 < len(message.data) <= message.size - message.offset:
-        raise ValueError("an InstallSnapshot with more or less data than it says")
+        raise ValueError("an InstallSnapshot with no data, or with data beyond its size")
     if not 0 < message.last_term <= message.term or not message.index:
         raise ValueError("an InstallSnapshot of an entry that its leader can't have")
     if message.checksum >> 32:
-        raise ValueError("an InstallSnapshot whose checksum is no CRC-32")
+        raise ValueError("an InstallSnapshot with a checksum over 32 bits")

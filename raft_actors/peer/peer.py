@@ -29,13 +29,13 @@ from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.peer.admission import AdmissionLimit, RequestBatch
-from raft_actors.peer.data_path import data_path, look_beside
+from raft_actors.peer.data_path import check_other_directories, data_path
 from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
-from raft_actors.peer.lookout import LOOK, Lookout
+from raft_actors.peer.watchdog import CHECK, Watchdog
 from raft_actors.replica.parked_calls import PARKING
-from raft_actors.replica.problem_texts import HEALS, in_words
+from raft_actors.replica.problem_texts import HEALS, problem_text
 from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
 from raft_actors.replica.snapshotter import WriterEnded
@@ -58,8 +58,8 @@ REMOVED_S = 1.0
 ALARMS_PER_HEARTBEAT = 5
 """The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
-TAKEN = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded}
-"""What a list in the mailbox may hold. A list of anything else came from another node: unknown."""
+LISTED = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded}
+"""The types of events that a list in the mailbox may have. Any other list is an unknown message."""
 
 PUBLIC_CALLS = (("status",), ("leader",))
 """The methods that a proxy of a peer may call, without arguments."""
@@ -103,7 +103,7 @@ class Peer(Process):
         self.disk = DiskWatchdog(self.address, config)
         self.news: RoleChange | None = None
         self.alarm: Any = None
-        self.lookout = Lookout(name, self.actor_ref, self.disk)
+        self.watchdog = Watchdog(name, self.actor_ref, self.disk)
         self.alarm_at = inf
         self.removed: tuple[Configuration, float] | None = None
         self.alarm_target = AlarmTarget(self)
@@ -111,7 +111,7 @@ class Peer(Process):
         self.ending: Any = None
         host.await_release(self.path)
         if config.data_dir is None and config.log_store != "memory":
-            look_beside(self.path, self.address)
+            check_other_directories(self.path, self.address)
         self.store = open_store(config.log_store, self.path, owner=self.address, mark=before.mark)
         try:
             self.replica = Replica(
@@ -123,23 +123,23 @@ class Peer(Process):
             if members:
                 self.declare(declaration(members, self.address))
             self.on_batch_end()
-            self.lookout.begin()
+            self.watchdog.begin()
         except BaseException:
             self.release()
             raise
 
     def declare(self, members: tuple[Address, ...]) -> None:
-        """Form the declared group if this peer is in no group. Else the log has the members, and a
-        declaration that differs is only logged.
+        """Form the declared group if this peer is in no group. Otherwise the members are in the
+        log, and a declaration with other members is only logged.
         """
         configuration = self.replica.core.configuration
         if not configuration.members:
             self.replica.handle_one(Configure(members, FormedTicket(self.name), declared=True))
         elif configuration.members != members:
             logger.warning(
-                "%s declares other members than its group has. The group's log counts: %s are "
-                "members and not declared, %s are declared and no members. Change the group by "
-                "Raft.set_configuration at its leader, or the declaration",
+                "%s declares other members than its group has. The members in the group's log "
+                "count: %s are members and not declared, %s are declared and not members. Change "
+                "the group by Raft.set_configuration at its leader, or change the declaration",
                 self.name,
                 sorted({*configuration.members} - {*members}),
                 sorted({*members} - {*configuration.everyone}),
@@ -155,7 +155,7 @@ class Peer(Process):
             self.admission.taken(message)
             for event in message:
                 replica.handle_one(event)
-        elif kind is list and (not message or type(message[0]) in TAKEN):
+        elif kind is list and (not message or type(message[0]) in LISTED):
             for event in message:
                 replica.handle_one(event)
         elif kind is NodeDown:
@@ -167,10 +167,10 @@ class Peer(Process):
                 self.alarm = None
             if replica.core.now >= replica.core.alarm:
                 replica.handle_one(message)
-        elif message is LOOK:
+        elif message is CHECK:
             self.store.check()
             self.log_if_removed()
-            self.lookout.looked()
+            self.watchdog.checked()
         elif message is not CONTINUE and kind is not NodeUp:
             replica.handle_one(message)
 
@@ -184,7 +184,7 @@ class Peer(Process):
             return super()._handle_receive(message)
         error = NotPublic(
             f"a peer's proxy has {', '.join(f'{name}()' for (name,) in PUBLIC_CALLS)} and no "
-            f"{'.'.join(path)}; what else a peer does is asked by `Raft`"
+            f"{'.'.join(path)}: use the functions of `Raft` for everything else"
         )
         if self.actor_ref.actor_inbox.current.reply_to is not None:
             raise error
@@ -201,8 +201,8 @@ class Peer(Process):
         self.routes.work_for_bridge(self)
 
     def on_inline(self, message: Any) -> None:
-        """Handle a message on the bridge's thread, and send what follows. The peer's own thread
-        does what else is to be done, a save for example.
+        """Handle a message on the bridge's thread, and send the messages that follow from it. The
+        peer's own thread does the other effects, a save for example.
         """
         self.on_receive(message)
         if not self.replica.flush_messages():
@@ -231,7 +231,7 @@ class Peer(Process):
         ends, and the supervisor starts the peer again later.
         """
         if self.fenced:
-            raise AssertionError("another process may own the store by now")
+            raise AssertionError("this peer was killed: its successor may own the store now")
         self.disk.begin()
         try:
             persist(due)
@@ -283,7 +283,7 @@ class Peer(Process):
 
     def on_trouble(self, trouble: Trouble) -> None:
         level = logging.WARNING if trouble.what in HEALS else logging.ERROR
-        logger.log(level, "%s: %s", self.name, in_words(trouble, self.address))
+        logger.log(level, "%s: %s", self.name, problem_text(trouble, self.address))
 
     def on_unknown(self, event: Any) -> None:
         """Log an unknown message. Any program, also on other nodes, may send any message to an
@@ -329,15 +329,15 @@ class Peer(Process):
                 self.replica.trace.close(reason)
 
     def abandoned(self) -> None:
-        """Do what `terminate` does, after a kill. The answers that it gives are true then too: that
-        the outcome of a request is unknown, and that another peer may lead.
+        """Do what `terminate` does, after a kill. Its answers are also true after a kill: that the
+        outcome of a request is unknown, and that another peer may lead.
         """
         self.terminate("killed")
 
     def release(self) -> None:
-        """Release what would keep a successor from starting."""
+        """Release the store and the rest, so that a successor can start."""
         self.stop_watching()
-        self.lookout.end()
+        self.watchdog.end()
         if self.alarm is not None:
             self.alarm.cancel()
         try:
@@ -345,7 +345,7 @@ class Peer(Process):
                 self.replica.close()
         finally:
             try:
-                self.store.close()  # else its lock stays, and no successor can start
+                self.store.close()  # without this its lock stays, and no successor can start
             finally:
                 self.released.set()
 

@@ -51,7 +51,7 @@ class Peers:
 
     running      the ref of each running peer, by name
     starting     the names of the peers that are being started; a name that two threads start is
-                 here twice
+                 in the list twice
     supervisors  the supervisor of each peer, by the peer's name
     hosted       the Peer object of each ref; only this node has it, for its admission limit and
                  for `handle_inline`
@@ -150,9 +150,9 @@ class Peers:
             try:
                 stop(tree, "shutdown", STOP_S)
             except Exited:
-                continue  # it had ended before, or ended for another reason
+                continue  # the tree had ended before, or ended for another reason
             except TimeoutError:
-                logger.warning("left behind: %s has not ended within %g s", tree, STOP_S)
+                logger.warning("%s has not ended within %g s, and is left running", tree, STOP_S)
 
     def supervise(self, name: str, supervisor: ProcessRef[PeerSupervisor]) -> None:
         """Record the supervisor of a peer, until this supervisor ends."""
@@ -245,8 +245,8 @@ def forget_trees() -> None:
     """Forget the parent's peers, in a forked child: it has none of their threads."""
     global making  # noqa: PLW0603 - a thread of the parent may have held the old lock
     making = threading.RLock()
-    # Registered again by the first peer of the child: else the child's node, whose exit handler
-    # would be the newer one, would be stopped before its peers.
+    # The first peer of the child registers the handler again. Without that, the exit handler of the
+    # child's node would be the newer one and run first: before the handler that stops its peers.
     atexit.unregister(stop_trees)
     directories_of_tests.clear()  # they belong to the parent
 
@@ -290,7 +290,7 @@ def peer_spec(
     declared = tuple(checked_member(member) for member in listed(members))
     config = Config.of(config, **fields)
     if config.trace is None and (wanted := os.environ.get("RAFT_TRACE")):
-        config = Config.of(config, trace=where_first_meant(wanted))
+        config = Config.of(config, trace=absolute_at_first(wanted))
     start = partial(start_peer_supervisor, machine, name, config, peers, declared)
     return ChildSpec(
         ("PeerSupervisor", name), start, restart=restart, type="supervisor", modules=(machine,)
@@ -298,10 +298,9 @@ def peer_spec(
 
 
 @cache
-def where_first_meant(path: str) -> Path:
-    """Return the absolute path of a relative path from the environment, as it was at the first
-    call: specs are made many times, and the program may have changed its working directory in
-    between.
+def absolute_at_first(path: str) -> Path:
+    """Return the absolute path of a relative path, as it was at the first call: specifications are
+    made many times, and the program may change its working directory in between.
     """
     return absolute(path)
 

@@ -1,4 +1,4 @@
-"""Router: brings messages from peer to peer, on this node and others, and requests to peers."""
+"""Router: brings messages from peer to peer, and requests to peers, on this node and others."""
 
 import logging
 import threading
@@ -57,7 +57,7 @@ ALLOWED = {
 }
 """The operations that a node may ask for, by its role."""
 
-NO_ROOM = encoding.dumps(OVERLOADED)
+REFUSED = encoding.dumps(OVERLOADED)
 DENIED = encoding.dumps(NOT_ALLOWED)
 
 REPORTED_MAX = 1_000
@@ -163,7 +163,7 @@ class Router:
             try:
                 version = self.node.version_with(node)
                 for part in [batch] if len(batch) == 1 else self.in_frames(batch, node):
-                    packed = [said for each in part if (said := pack(each, version)) is not None]
+                    packed = [one for each in part if (one := pack(each, version)) is not None]
                     if packed:
                         self.node.cast(node, RAFT, [name, part[0].source[0], *about, packed])
                 if at_once:
@@ -210,8 +210,8 @@ class Router:
                 self.deliver(peer, batch)
 
     def deliver(self, peer: Peer, message: Any) -> None:
-        """Have `peer` handle `message`: on this thread, the bridge's, if the peer's own thread
-        waits; else on the peer's own thread.
+        """Let `peer` handle `message`: on this thread, which is the bridge's, if the peer's own
+        thread waits; else on the peer's own thread.
         """
         if not peer.handle_inline(message):
             tell_if_alive(peer.actor_ref, message)
@@ -269,7 +269,7 @@ class Router:
         peer = None if ref is None else self.hosted.get(ref)
         if ref is not None and peer is not None:
             admitted = peer.admission.admit(events)
-            answer_all(events[len(admitted) :], NO_ROOM)
+            answer_all(events[len(admitted) :], REFUSED)
             events = admitted
             try:
                 ref.tell(admitted)
@@ -289,7 +289,7 @@ class Router:
             try:
                 operation, name, payload, session, sequence = frame.body
                 if frame.call is None and operation != UNPARK:
-                    logger.warning("%s sent a request to which it wants no answer", frame.node)
+                    logger.warning("%s sent a request as a cast, which has no answer", frame.node)
                     continue
                 if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
                     self.deny(frame, operation, ticket)
@@ -307,7 +307,7 @@ class Router:
                         if name in self.running:
                             self.parked_at.setdefault(frame.node, set()).add(name)
             except (ValueError, TypeError, HostError) as error:
-                logger.warning("%s sent a request that makes no sense: %s", frame.node, error)
+                logger.warning("%s sent a bad request: %s", frame.node, error)
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
             self.submit(name, events)
@@ -321,13 +321,13 @@ class Router:
 
     def deny(self, frame: Incoming, operation: Any, ticket: Ticket) -> None:
         known = type(operation) is int and 0 <= operation < len(OPERATIONS)
-        what = OPERATIONS[operation] if known else "what is none of this version"
+        what = OPERATIONS[operation] if known else "an unknown operation"
         self.node.denials.note(frame.node, frame.role, f"ask a peer for {what}")
         ticket.set(DENIED)
 
     def stop_aside(self, name: str, ticket: Ticket) -> None:
-        """Stop a peer on a thread of its own: this takes as long as the peer's last batch, and must
-        not block the bridge's thread.
+        """Stop a peer on a separate thread: stopping takes as long as the peer's last batch, and
+        must not block the bridge's thread.
         """
 
         def work() -> None:
@@ -337,11 +337,13 @@ class Router:
         try:
             threading.Thread(target=work, name=f"stop-{name}", daemon=True).start()
         except RuntimeError:  # the system has no thread left
-            ticket.set(NO_ROOM)
+            ticket.set(REFUSED)
 
 
 def note_request(operation: int, peer: Address, payload: Any, node: str, role: str) -> None:
-    """Tell the audit log who has asked for this, but for the later parts of a snapshot."""
+    """Write to the audit log which node has asked for this. Of a backup only the first part is
+    logged.
+    """
     if operation != PART or is_first_part(payload):
         content = payload if type(payload) is bytes else b""
         what = "backup" if operation == PART else OPERATIONS[operation]
@@ -349,7 +351,7 @@ def note_request(operation: int, peer: Address, payload: Any, node: str, role: s
 
 
 def is_first_part(payload: Any) -> bool:
-    """Tell whether a backup begins with it: the arguments are an index and an offset."""
+    """Return whether this asks for the first part of a backup: for the offset 0."""
     match encoding.loads(payload):
         case (_, 0):
             return True
@@ -362,21 +364,21 @@ def is_about_itself(event: Any) -> bool:
 
 
 def in_frames(messages: list[Message], bytes_max: int) -> Iterator[list[Message]]:
-    """Cut a batch into parts that fit into a frame: a large append has its own, small ones share
-    one.
+    """Cut a batch into parts that fit into a frame: a large append has its own frame, small ones
+    share a frame.
 
     The leader sends `inflight_max` appends at once to a follower that is far behind; one frame with
     all of them would be larger than `frame_bytes_max`.
     """
     part: list[Message] = []
-    room = bytes_max
+    bytes_left = bytes_max
     for message in messages:
         size = bytes_in(message)
         if size:
-            if part and size > room:
+            if part and size > bytes_left:
                 yield part
-                part, room = [], bytes_max
-            room -= size
+                part, bytes_left = [], bytes_max
+            bytes_left -= size
         part.append(message)
     yield part
 

@@ -1,4 +1,4 @@
-"""PeerSupervisor: the supervisor of one peer. It keeps a peer that crashes repeatedly apart."""
+"""PeerSupervisor: the supervisor of one peer. Repeated crashes of the peer affect nothing else."""
 
 from functools import partial
 from typing import Any

@@ -1,1 +1,1 @@
-"""One peer without its thread: the protocol, its log on a disk, and the state machine."""
+"""One peer without its thread: the protocol, the log on the disk, and the state machine."""

@@ -43,7 +43,8 @@ class Applier:
 
     applied       the present state
     reads         the reads that wait until their index is applied
-    members_told  the configuration whose members were logged last
+    logged        the configuration whose members were logged last
+    log_slow_next  when a slow state machine is logged again
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class Applier:
         self.address = core.peer
         self.name = core.peer[0]
         self.reads: list[Read] = []
-        self.members_told = NOBODY
-        self.silent_until = 0.0
+        self.logged = NOBODY
+        self.log_slow_next = 0.0
 
     def apply(self) -> None:
         """Apply committed entries, but only `apply_max` of them and only for the time of a
-        heartbeat. Then other events get their turn, so that a leader with a long backlog still
+        heartbeat. Then the peer handles other events, so that a leader with a long backlog still
         sends its heartbeats.
         """
         applied, core = self.applied, self.core
@@ -86,7 +87,7 @@ class Applier:
         if damaged := first_damaged(entries, first):
             raise StoreCorrupt(
                 f"{self.name}: entry {damaged} is not what its leader wrote, and is not applied: "
-                "look at the memory of this host, or its disk"
+                "check the memory and the disk of this host"
             )
         applied.begin_batch()
         RUNNING.machine = type(applied.machine)
@@ -124,12 +125,12 @@ class Applier:
             elif kind != NOOP:
                 raise StoreCorrupt(
                     f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
-                    "of raft_actors does not know: run the one that its leader runs"
+                    "of raft_actors does not know: install the version that the leader runs"
                 )
             applied.index += 1
             replies.append(reply)
             if (now := clock()) >= until:
-                self.log_if_slow(began, now, "entry", applied.index)
+                self.log_if_slow(began, now, "entry %d", applied.index)
                 break
         return replies
 
@@ -143,7 +144,7 @@ class Applier:
         try:
             snapshot = snapshots.finish(incoming)
         except StoreCorrupt as error:
-            logger.warning("%s: the snapshot that %s has sent is damaged, no file here is: %s",
+            logger.warning("%s: the snapshot that %s has sent is damaged, and is not used: %s",
                            self.name, chunk.source, error)  # fmt: skip
             self.step(SnapshotRefused(chunk.index))
         else:
@@ -181,16 +182,16 @@ class Applier:
         a restart all older ones are applied again.
         """
         if configuration.index == self.core.configuration.index:
-            if changes := changes_of(self.members_told, configuration):
+            if changes := changes_of(self.logged, configuration):
                 logger.info("%s: since entry %d %s", self.name, configuration.index, changes)
                 audit("members", peer=self.core.peer, entry=configuration.index,
                       members=configuration.members, learners=configuration.learners,
                       witnesses=configuration.witnesses, old=configuration.old)  # fmt: skip
-            self.members_told = configuration
+            self.logged = configuration
 
     def forget_state(self) -> None:
         """Drop the state, because this peer is a witness: from now on it keeps only the log. No
-        command waits for a reply of a witness, as it takes no commands while it leads.
+        command waits for a reply of a witness, because a witness that leads accepts no commands.
         """
         before = self.applied
         self.snapshotter.give_up()
@@ -210,19 +211,20 @@ class Applier:
         ):
             self.environment.on_removed(configuration)
 
-    def log_if_slow(self, began: float, now: float, what: str, which: int) -> None:
-        """Log that the state machine was slow: while it works, its peer handles no message of a
-        leader and, if it is the leader, sends no heartbeat.
+    def log_if_slow(self, began: float, now: float, what: str, number: int) -> None:
+        """Log that the state machine was slow for `what`, a text with the place of a number. While
+        the state machine works, its peer handles no message of a leader, and sends no heartbeat if
+        it is the leader.
         """
         timeout_s = self.config.min_election_timeout
-        if now - began < timeout_s or now < self.silent_until:
+        if now - began < timeout_s or now < self.log_slow_next:
             return
-        self.silent_until = now + LOG_AGAIN_S
+        self.log_slow_next = now + LOG_AGAIN_S
         logger.warning(
-            "%s: %s took %.2f s for %s %d; during that time this peer received and sent nothing, "
-            "and if it was the leader, the others elect another one. Stay well below "
+            "%s: %s took %.2f s for %s; during that time this peer received and sent nothing, and "
+            "if it was the leader, the others elect another one. Stay well below "
             "min_election_timeout (%g s), or raise it on every member",
-            self.name, type(self.applied.machine).__name__, now - began, what, which, timeout_s,
+            self.name, type(self.applied.machine).__name__, now - began, what % number, timeout_s,
         )  # fmt: skip
 
     def answer_reads(self, due: list[Read]) -> None:
@@ -240,7 +242,7 @@ class Applier:
                 waiting.append(read)
         answered = len(self.reads) - len(waiting)
         self.reads = waiting
-        self.log_if_slow(began, self.environment.clock(), "reads, of which there were", answered)
+        self.log_if_slow(began, self.environment.clock(), "reads (%d of them)", answered)
 
 
 def changes_of(before: Configuration, after: Configuration) -> str:

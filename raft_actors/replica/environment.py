@@ -48,19 +48,19 @@ class Environment(Protocol):
         """
 
     def deliver(self, event: Any) -> None:
-        """Have the replica handle `event` later. Threads of `run_aside` call this, too."""
+        """Let the replica handle `event` later. Threads of `run_aside` call this, too."""
 
     def continue_soon(self) -> None:
-        """Have `Replica.flush` called again, after the events that have come meanwhile."""
+        """Call `Replica.flush` again, after the events that have arrived meanwhile."""
 
     def wake_at(self, when: float) -> None:
-        """Have the replica handle a Tick at this time of `clock`; infinity means never."""
+        """Let the replica handle a Tick at this time of `clock`; infinity means never."""
 
     def on_role(self, news: RoleChange) -> None:
         """Publish that the replica's role, term or leader has changed."""
 
     def on_trouble(self, trouble: Trouble) -> None:
-        """Report a problem that an operator has to look at."""
+        """Report a problem that needs an operator."""
 
     def on_unknown(self, event: Any) -> None:
         """Report that the replica got an event that it does not understand."""

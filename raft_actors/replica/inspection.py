@@ -22,7 +22,7 @@ from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
 from raft_actors.replica.parked_calls import ParkedCalls
-from raft_actors.replica.problem_texts import in_words
+from raft_actors.replica.problem_texts import problem_text
 from raft_actors.replica.requests import configuration_view
 from raft_actors.stores.snapshots import Snapshots
 
@@ -30,8 +30,7 @@ __all__ = ["Inspection"]
 
 
 class Inspection:
-    """Answers the clients' requests that are no writes or reads of the state: the methods that
-    `ASKS` names.
+    """Answers the requests that neither write nor read the state. `ASKS` names its methods.
 
     last_save_s  how many seconds the newest save took
     """
@@ -56,7 +55,7 @@ class Inspection:
 
     def status(self) -> Any:
         core, log = self.core, self.core.log
-        troubles = [in_words(trouble, core.peer) for trouble in core.troubles.values()]
+        troubles = [problem_text(trouble, core.peer) for trouble in core.troubles.values()]
         return (
             "ok",
             {

@@ -1,4 +1,4 @@
-"""Recovery: how a peer that starts makes a consistent whole of the content of its store."""
+"""Recovery: how a peer that starts makes ballot, log and snapshot consistent with each other."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ __all__ = ["Recovered", "recover"]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a peer starts with. The state machine's state is in `snapshot`."""
+    """The content of a store with which a peer starts. The state is in the file of `snapshot`."""
 
     ballot: Ballot
     log: Log
@@ -61,15 +61,16 @@ def recover(store: LogStore, config: Config) -> Recovered:
         if store.snapshots.is_reached(snapshot):
             raise StoreCorrupt(
                 f"beside {store.snapshots.files.place} the log ends at entry {last} of term "
-                f"{log.last_term}, and it had come to the snapshot at entry {snapshot.index} of "
-                f"term {snapshot.term}: entries are missing that were durable before; {REJOIN}"
+                f"{log.last_term}, but before it had reached the snapshot at entry "
+                f"{snapshot.index} of term {snapshot.term}: entries that were durable are missing; "
+                f"{REJOIN}"
             )
         ballot = replace(ballot, configuration=snapshot.configuration.index)
         store.restart(ballot.stored(), snapshot.index, snapshot.term)
         log = log_of(store, config, snapshot.index, snapshot.term, snapshot.index)
     store.snapshots.reached(snapshot)
     if ballot.configuration > max(log.last_index, snapshot.index):
-        ballot = without_what_was_never_saved(store, ballot, log, snapshot)
+        ballot = without_unsaved_configuration(store, ballot, log, snapshot)
     return Recovered(ballot, log, snapshot, store.snapshots.incoming(), saved.incarnation)
 
 
@@ -118,7 +119,7 @@ def term_at(store: LogStore, index: int) -> int:
     return term_of(store.entries(index, index)[0])
 
 
-def without_what_was_never_saved(
+def without_unsaved_configuration(
     store: LogStore, ballot: Ballot, log: Log, snapshot: Snapshot
 ) -> Ballot:
     """Return the ballot with the snapshot's configuration, in place of a configuration entry that

@@ -71,7 +71,7 @@ class Replica:
         on disk. Later entries are applied again when this replica learns that they are committed.
 
         directory  where a state on disk is kept
-        slice_s    for how long a snapshot may copy the state before other work gets its turn
+        slice_s    for how long a snapshot may copy the state before other work is done
 
         Raises StoreError, MachineTooOld, and the exceptions of the state machine.
         """
@@ -276,7 +276,7 @@ class Replica:
         self.environment.send(messages, at_once=False)
 
     def end(self) -> None:
-        """Answer everyone who waits for this replica. If an exception in a batch has ended the
+        """Answer all requests that wait for this replica. If an exception in a batch has ended the
         replica, the answers that are left of this batch are given, too.
         """
         core, due = self.core, self.due

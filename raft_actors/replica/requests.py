@@ -64,7 +64,7 @@ PARK_BYTES_MAX = 4_096
 """The longest payload of PARK and UNPARK. A parked call is kept in memory for long."""
 
 AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART}
-"""What the audit log tells of."""
+"""The operations that are written to the audit log."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
     STATUS: ("status", ()),
@@ -127,7 +127,7 @@ def event_of(
             or type(sequence) is not int
             or not 0 <= session <= NUMBER_MAX >= sequence >= 0
         ):
-            raise ValueError("a request id that is no two numbers of 64 bits")
+            raise ValueError("a request id must be two numbers of 64 bits")
         unknown = unknown_here(payload)
         if unknown:
             raise ValueError(
@@ -164,7 +164,7 @@ def event_of(
         if tuple(map(type, arguments)) == kinds:
             return Ask(name, arguments, ticket)
     raise ValueError(
-        f"operation {shortened(operation)} of {shortened(arguments)} is none of this version"
+        f"this version has no operation {shortened(operation)} with {shortened(arguments)}"
     )
 
 
@@ -188,7 +188,9 @@ def read_request(
     if consistency not in CONSISTENCIES:
         raise ValueError(f"consistency is one of {', '.join(CONSISTENCIES)}, not {consistency!r}")
     if consistency != STALE and max_staleness_s is not None:
-        raise ValueError(f'a {consistency} read is never stale: max_staleness_s goes with "stale"')
+        raise ValueError(
+            f"a {consistency} read is never stale: max_staleness_s is for stale reads only"
+        )
     if (optional_seconds(max_staleness_s, "max_staleness_s") or 0) < 0:
         raise ValueError(
             f"max_staleness_s must be a number of seconds from 0 on, not {max_staleness_s!r}"
@@ -202,7 +204,7 @@ def read_request(
 
 
 def is_way_to_read(value: Any) -> bool:
-    """Tell whether this is (query, consistency, staleness_s, after); see `Query`."""
+    """Return whether this is (query, consistency, staleness_s, after); see `Query`."""
     match value:
         case (bytes(), str() as consistency, None | float() as staleness_s, int() as after):
             return (
@@ -214,9 +216,8 @@ def is_way_to_read(value: Any) -> bool:
 
 
 def is_change(value: Any) -> bool:
-    """Tell whether this is (members, learners, expected, dry_run, witnesses); see `Configure`.
-
-    The last may be left out.
+    """Return whether this is (members, learners, expected, dry_run, witnesses); see `Configure`.
+    The last one may be left out.
     """
     match value:
         case (tuple() as members, tuple() as learners, None | int(), bool(), *more):

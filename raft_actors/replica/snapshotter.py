@@ -1,7 +1,7 @@
 """Snapshotter: decides when a peer's snapshot is due, and takes it without stopping the peer.
 
 capturing   the state is copied on the peer's thread, in slices; nothing is applied meanwhile
-writing     the copy is written to disk on a thread of its own, which sends an event at the end
+writing     the copy is written to disk on another thread, which sends an event at the end
 ended       the core removes entries that the snapshot has replaced; older snapshots are removed
 """
 
@@ -31,7 +31,7 @@ __all__ = ["SLICE_S", "Snapshotter", "Writer", "WriterEnded"]
 logger = logging.getLogger("raft_actors.peer")
 
 SLICE_S = 0.01
-"""How long a slice of copying takes before other events of the peer get their turn."""
+"""How long a slice of copying takes, in seconds. Between slices the peer handles other events."""
 RETRY_S = 30.0
 """Pause after a snapshot that failed."""
 WRITER_S = 5.0
@@ -52,7 +52,7 @@ class WriterEnded:
 
 
 class Writer:
-    """Writes one snapshot, on a thread of its own."""
+    """Writes one snapshot, on another thread than the peer's."""
 
     def __init__(self, draft: Draft, image: StateImage, done: Callable[[WriterEnded], Any]) -> None:
         self.draft = draft
@@ -86,7 +86,7 @@ class Snapshotter:
     tickets    the clients that wait for the next snapshot
     served     the clients that wait for the snapshot that is being taken: it includes everything
                that was applied before they asked
-    slice_s    how long a slice of copying takes before other events get their turn
+    slice_s    how long a slice of copying takes, in seconds
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Snapshotter:
         self.last_at = environment.clock()
 
     def is_due(self, applied: ReplicatedState) -> bool:
-        """Tell whether enough was applied since the last snapshot.
+        """Return whether enough was applied since the last snapshot.
 
         A larger state has rarer snapshots: the bytes written for snapshots are at most twice the
         bytes written for entries.
@@ -141,7 +141,7 @@ class Snapshotter:
         self.tickets.append(ticket)
 
     def has_work(self, applied: ReplicatedState) -> bool:
-        """Tell whether `go_on` would do anything. It would call the user's state machine."""
+        """Return whether `go_on` would do anything. It would call the user's state machine."""
         if self.image is not None:
             return True
         return self.writer is None and (bool(self.tickets) or self.is_due(applied))
@@ -204,11 +204,11 @@ class Snapshotter:
             self.failed(str(error))
 
     def ended(self, event: WriterEnded) -> None:
-        """Have the core remove the entries that the new snapshot has replaced, and remove older
+        """Let the core remove the entries that the new snapshot has replaced, and remove older
         snapshots.
 
         The event of a writer that was given up is ignored: its thread may have hung in a call to
-        the disk, and another writer may run by now.
+        the disk, and another writer may run now.
         """
         if event.writer is not self.writer:
             return
@@ -231,7 +231,7 @@ class Snapshotter:
                 lambda: deliver(SnapshotChecked(snapshot, snapshots.look_at(snapshot))),
                 "raft-snapshot-check",
             )
-        except RuntimeError:  # the system has no thread left: a later doubt has it checked
+        except RuntimeError:  # the system has no thread left: the next refusal checks it again
             deliver(SnapshotChecked(snapshot, ""))
 
     def prune(self) -> None:

@@ -31,7 +31,7 @@ FORMAT = 2
 HASH_BYTES = 8
 START_BYTES = 1 << 20  # bytes of entries that are read at once at the start
 OMITTED = {"ticket", "command", "query"}
-"""Fields of events that belong to a client, and are no part of the protocol."""
+"""Fields of events that belong to a client and not to the protocol."""
 
 encode_line = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -57,7 +57,8 @@ class Trace:
         self.lines: list[str] = []
         self.log_end = (0, 0)
         self.unsaved = 0
-        self.applied = core.commit_index  # at a start the snapshot's, or that of a state on disk
+        # At a start, the commit index is that of the snapshot or of the state on disk.
+        self.applied = core.commit_index
         self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 
@@ -183,19 +184,19 @@ class Trace:
 
 def views(entries: list[bytes]) -> list[list[Any]]:
     """Return `[term, hash]` for each entry; for a configuration also its content."""
-    told = []
+    found = []
     for entry in entries:
         view: list[Any] = [term_of(entry), digest(entry)]
         if kind_of(entry) == CONFIG:
             view.append(json.loads(payload_of(entry)))
-        told.append(view)
-    return told
+        found.append(view)
+    return found
 
 
 def plain(event: Any) -> dict[str, Any]:
     """Return an event's kind and its fields as JSON values, with hashes in place of payloads."""
     assert is_dataclass(event)
-    told: dict[str, Any] = {"kind": type(event).__name__}
+    found: dict[str, Any] = {"kind": type(event).__name__}
     for field in fields(event):
         if field.name not in OMITTED:
             value = getattr(event, field.name)
@@ -209,8 +210,8 @@ def plain(event: Any) -> dict[str, Any]:
                     "index": value.index, "term": value.term, "configuration": configuration.index,
                     "configured": json.loads(configuration.encode()),
                 }  # fmt: skip
-            told[field.name] = value
-    return told
+            found[field.name] = value
+    return found
 
 
 def digest(data: bytes) -> str:

@@ -37,7 +37,7 @@ def test_a_leader_whose_disk_hangs_is_replaced_and_comes_back_without_harm(group
         new = group.leader(others(stalled))
         assert new != stalled
         load.wait_for_more()
-        eventually(lambda: said(group, stalled, "one save that is not over"))
+        eventually(lambda: said(group, stalled, "one save, which is not over yet"))
         group.order(stalled, "slow 0")
         new = group.leader()  # of all three; on a busy machine it may be another by now
         load.wait_for_more()
@@ -62,7 +62,7 @@ def test_a_leader_whose_disk_stays_slow_hands_over_by_itself(group):
         assert status["current_state"] == "leader"
         assert status["current_term"] == term + 1, "it was handed over, in one election"
         assert Raft.status(group.address(slow))[1]["last_save_s"] > 0.2
-    assert said(group, slow, "a leader hands over if that goes on")
+    assert said(group, slow, "a leader transfers its leadership")
 
 
 def test_a_leader_whose_disk_is_full_gives_way_at_once_and_returns_by_itself(group):

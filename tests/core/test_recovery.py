@@ -42,7 +42,9 @@ def test_a_log_that_had_come_to_its_snapshot_and_ends_before_it_is_refused(
     """What it has lost was durable, and may have been acknowledged: no crash does that."""
     store, snapshot = stored(6, snapshot_at=snapshot_at, term=term)
     store.snapshots.reached(snapshot)
-    with pytest.raises(StoreCorrupt, match=r"ends at entry 6 .*durable before; stop this peer"):
+    with pytest.raises(
+        StoreCorrupt, match=r"ends at entry 6 .*durable are missing; stop this peer"
+    ):
         recover(store, MEMORY)
     assert store.load().last == 6
 

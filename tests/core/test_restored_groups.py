@@ -8,7 +8,7 @@ from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Ballot
 from raft_actors.core.entry import COMMAND, CONFIG, encode
 from raft_actors.core.messages import FOLLOWER, AppendEntries, Configure
-from raft_actors.replica.problem_texts import in_words
+from raft_actors.replica.problem_texts import problem_text
 from tests.core.world import Disk, Ticket, World, address
 
 OF_ITS_OWN, RESTORED = "0ld", "rest0red"
@@ -136,5 +136,5 @@ def test_a_leader_of_the_group_before_is_told_of_as_of_another_group() -> None:
     world.step("a", heartbeat)
     troubles = world.servers["a"].troubles
     assert troubles.keys() == {"other_group"}
-    said = in_words(troubles["other_group"], address("a"))
-    assert "call Raft.join for it, via a member of the group that counts; keep the other" in said
+    said = problem_text(troubles["other_group"], address("a"))
+    assert "call Raft.join for it, via a member of the right group" in said

@@ -56,5 +56,5 @@ if __name__ == "__main__":
     from raft_actors.replica import replica
 
     replica.EVENTS = frozenset(Follower.handlers)
-    peer.TAKEN |= replica.EVENTS
+    peer.LISTED |= replica.EVENTS
     main()

@@ -176,7 +176,7 @@ def test_a_member_that_can_not_be_sent_an_entry_is_a_trouble_until_it_has_it(une
     group.start(c)
     eventually(lambda: "troubles" in group.status(a))
     [trouble] = group.status(a)["troubles"]
-    assert "can't be sent entry" in trouble
+    assert "is too large to be sent to" in trouble
     assert f"frame_bytes_max on {c.name}" in trouble
     assert group.write("k", b"x" * 120 * KIB) == ("error", "command_too_large"), "it is known now"
     assert group.write("other", 1)[0] == "ok"

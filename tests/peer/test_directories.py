@@ -7,8 +7,8 @@ import pytest
 import supervision
 from raft_actors import Config, Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.peer.peer import LOOK
 from raft_actors.peer.peers import peers_here, peers_of
+from raft_actors.peer.watchdog import CHECK
 from tests.helpers import eventually
 from tests.node_fixtures import (  # noqa: F401 - fixtures
     make_memory_node,
@@ -66,12 +66,12 @@ def test_an_idle_peer_notices_that_its_directory_is_gone(make_peer, tmp_path, ca
     """Planted: only saves look. It tells itself to, every few seconds."""
     name = lone(make_peer, tmp_path / "p", "rocksdb")
     peer = peers_here().hosted[peers_here().running[name]]
-    assert peer.lookout.timer.message is LOOK
-    peer.lookout.told = 1
-    peer.actor_ref.tell(LOOK)
-    eventually(lambda: peer.lookout.told == 0)  # the directory is there
+    assert peer.watchdog.timer.message is CHECK
+    peer.watchdog.ticks = 1
+    peer.actor_ref.tell(CHECK)
+    eventually(lambda: peer.watchdog.ticks == 0)  # the directory is there
     remove(tmp_path / "p")
-    peer.actor_ref.tell(LOOK)
+    peer.actor_ref.tell(CHECK)
     eventually(lambda: name not in peers_here().running)
     assert "was removed, or replaced" in caplog.text
 
@@ -131,7 +131,9 @@ def test_a_host_that_was_renamed_does_not_begin_anew_without_a_word(start, tmp_p
     assert peers.stop("p") == "ok"
     _, (status, reason) = start("a@new")
     assert status == "error"
-    assert f"{tmp_path}/data/a@old/p is, of p on a@old: was this host renamed?" in str(reason)
+    assert f"{tmp_path}/data/a@old/p exists, the directory of p on a@old: was this host" in str(
+        reason
+    )
     assert "Node.start('a@old')" in str(reason)
     assert not (tmp_path / "data/a@new/p").exists()
     peers.node.stop()
@@ -146,7 +148,9 @@ def test_a_peer_that_is_named_after_its_node_is_found_by_that_on_a_renamed_host_
     assert peers.stop("p_a@old") == "ok"
     _, (status, reason) = start("a@new", "p_a@new")
     assert status == "error"
-    assert f"{tmp_path}/data/a@old/p_a@old is, of p_a@old on a@old: was this" in str(reason)
+    assert f"{tmp_path}/data/a@old/p_a@old exists, the directory of p_a@old on a@old: was" in str(
+        reason
+    )
     assert start("a2@old", "p_a2@old")[1][0] == "ok"
     assert f"{tmp_path}/data/a@old/p_a@old of node a@old exists and is not in use" in caplog.text
 

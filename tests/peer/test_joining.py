@@ -315,14 +315,14 @@ def test_a_declaration_that_differs_is_told_and_the_log_counts(make_peer, tmp_pa
     with caplog.at_level(logging.WARNING):
         make_peer(name=name, data_dir=tmp_path / "it", members=[name, "stranger"])
     assert "stranger" in caplog.text
-    assert "The group's log counts" in caplog.text
+    assert "in the group's log count" in caplog.text
     assert members(name) == [name]
 
 
 def test_a_declaration_without_the_peer_itself_is_refused(make_peer):
     _, answer = make_peer(log_store="memory", members=["somebody"])
     assert answer[0] == "error"
-    assert "without itself" in str(answer[1])
+    assert "not among the members that it declares" in str(answer[1])
 
 
 def test_a_removed_peer_says_so_and_disturbs_nobody(trio, caplog):

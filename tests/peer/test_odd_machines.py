@@ -8,7 +8,7 @@ import pytest
 
 from raft_actors import Cluster, Frozen, Raft
 from raft_actors.kv_store import KVStore
-from raft_actors.peer import lookout
+from raft_actors.peer import watchdog
 from raft_actors.peer.peers import peers_here
 from tests.helpers import eventually
 from tests.peer_fixtures import Counter
@@ -67,16 +67,16 @@ def test_a_machine_that_hangs_is_told_of_while_it_does_with_its_line(
     make_peer, monkeypatch, caplog
 ):
     """Planted: nobody looks; then a group stands still, and no log says why."""
-    monkeypatch.setattr(lookout, "LOOK_S", 0.1)
+    monkeypatch.setattr(watchdog, "CHECK_S", 0.1)
     Hangs.let_go.clear()
     name, _ = make_peer(Hangs)
     assert Raft.set_configuration(name, [name])[0] == "ok"
     try:
         assert Raft.write(name, "wait", timeout=0.1) == ("error", "timeout")
-        eventually(lambda: "does nothing else" in caplog.text)
+        eventually(lambda: "its thread has been in" in caplog.text)
     finally:
         Hangs.let_go.set()
-    assert f"{name}: its thread is in handle_write ({__file__}:" in caplog.text
+    assert f"{name}: its thread has been in handle_write ({__file__}:" in caplog.text
     eventually(lambda: Raft.write(name, ("set", "a", 1), timeout=5)[0] == "ok")
 
 

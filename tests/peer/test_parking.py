@@ -205,5 +205,7 @@ def test_nonsense_is_refused_and_a_request_without_a_reader_is_dropped(make_node
     for body in ([UNPARK, "kv", b"\xff", 0, 0], [PARK, "kv", NOTHING, 0, 1], [UNPARK], 7):
         asker.cast(member.name, CLIENT, body)
     asker.flush()
-    eventually(lambda: sum("a request" in line for line in caplog.messages) >= 7)
+    eventually(
+        lambda: sum(" sent a " in line and "request" in line for line in caplog.messages) >= 7
+    )
     assert parked(member) == 0

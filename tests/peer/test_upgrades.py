@@ -142,7 +142,7 @@ def test_an_entry_of_a_kind_that_is_not_known_stops_the_peer_in_words(make_peer,
     store.save(None, last + 1, [encode(term, 9, index=last + 1)])
     store.close()
     make_peer(First, name=name)
-    words = f"entry {last + 1} is of kind 9, which this version of raft_actors does not know: run"
+    words = f"entry {last + 1} is of kind 9, which this version of raft_actors does not know"
     eventually(lambda: any(words in record.getMessage() for record in caplog.records))
     Raft.stop_peer(name)
 

@@ -132,7 +132,7 @@ def test_a_witnesss_directory_is_refused_to_a_member_with_a_state(make_peer, cap
     leader = Raft.leader(names[0])
     assert Raft.remove_peer(leader, witness)[0] == "ok"
     assert Raft.add_peer(leader, witness)[0] == "ok"
-    eventually(lambda: "is to keep a state" in caplog.text)
+    eventually(lambda: "is a member with a state" in caplog.text)
     assert isinstance(peer_of(witness).replica.applier.applied, WitnessState)
 
 
@@ -150,12 +150,14 @@ def test_a_member_in_a_witnesss_directory_is_a_trouble_that_is_told_once_in_each
     def told():
         return "\n".join(Raft.status(witness)[1].get("troubles", ()))
 
-    eventually(lambda: "is to keep a state" in told())
+    eventually(lambda: "is a member with a state" in told())
     assert f"Raft.leave({witness!r})" in told()
     Raft.stop_peer(witness)
     caplog.clear()
     make_peer(name=witness)
-    eventually(lambda: "is to keep a state" in told() and "is to keep a state" in caplog.text)
+    eventually(
+        lambda: "is a member with a state" in told() and "is a member with a state" in caplog.text
+    )
     eventually(lambda: Raft.status(witness)[1]["last_applied"] > 0)
-    assert caplog.text.count("is to keep a state") == 1
+    assert caplog.text.count("is a member with a state") == 1
     assert Raft.leave(witness) == "ok"

@@ -298,13 +298,13 @@ def test_a_machine_that_keeps_its_peer_from_heartbeats_is_told_in_the_log(make_p
     eventually(lambda: "Slow took" in caplog.text)  # told after the answer
     (told,) = (line for line in caplog.messages if "Slow took" in line)
     assert told.startswith(f"{name}: Slow took ")
-    assert "for reads, of which there were 1;" in told
+    assert "for reads (1 of them);" in told
     assert "min_election_timeout (0.05 s)" in told
 
     assert Raft.write(name, ("set", "foo", 1))[0] == "ok"
     assert caplog.text.count("Slow took") == 1, "once in a while is enough"
 
-    peer_of(name).replica.applier.silent_until = 0.0
+    peer_of(name).replica.applier.log_slow_next = 0.0
     assert Raft.write(name, ("set", "foo", 2))[0] == "ok"
     eventually(lambda: "for entry 3;" in caplog.text)
 
@@ -676,9 +676,9 @@ def test_who_writes_before_there_is_a_group_is_told_how_to_found_one(make_peer, 
     name, _ = make_peer()
     for ask in (Raft.write, Raft.read):
         assert ask(name, ("get", "k")) == ("error", ("redirect", None))
-    with pytest.raises(NoLeader, match=rf"of no group yet.*set_configuration\('{name}', members\)"):
+    with pytest.raises(NoLeader, match=rf"in no group yet.*set_configuration\('{name}', members\)"):
         Cluster(name, timeout=0.2).write(("set", "k", 1))
-    (record,) = [record for record in caplog.records if "of no group yet" in record.message]
+    (record,) = [record for record in caplog.records if "in no group yet" in record.message]
     assert record.levelname == "WARNING"
     assert f"Raft.set_configuration('{name}', members)" in record.message
     assert f"Raft.join(Machine, name='{name}', via=a member)" in record.message

@@ -206,7 +206,7 @@ def test_a_leader_notices_that_its_snapshot_is_damaged_and_sends_another(trio, c
     try:
         last = status(leader)["last_applied"]
         eventually(lambda: status(away)["last_applied"] == last)
-        assert f"{leader}: its newest snapshot is damaged: " in caplog.text
+        assert f"{leader}: the newest snapshot of this peer is damaged: " in caplog.text
         assert "another is taken of the state: look at the disk" in caplog.text
         assert "troubles" not in status(leader), "there is another"
         snapshots = peer_of(leader).store.snapshots
@@ -393,7 +393,7 @@ def test_a_write_ahead_log_cut_off_before_its_own_snapshot_is_refused(make_peer,
         assert error == "error"
         text = str(reason)
         assert f"snapshot at entry {last}" in text
-        assert "durable before; stop this peer, move its data directory away" in text
+        assert "durable are missing; stop this peer, move its data directory away" in text
 
 
 def test_a_writer_that_was_given_up_is_not_listened_to(make_peer, tmp_path, held_writer):
