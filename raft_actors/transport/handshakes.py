@@ -41,6 +41,8 @@ BOTH = "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or bo
 TLS_DEMANDED = f"the dialed node uses TLS, and the dialing node does not: {BOTH}"
 TLS_UNKNOWN = f"the dialing node uses TLS, and the dialed node does not: {BOTH}"
 
+HUNG_UP = "it hung up in the middle of the handshake"
+
 
 class Handshakes:
     """Takes each connection through its handshake, to `on_established` or to its end. Bridge thread
@@ -134,7 +136,7 @@ class Handshakes:
         try:
             data = self._read(connection)
             if not data:
-                raise ConnectionResetError("it hung up in the middle of the handshake")
+                raise ConnectionResetError
             for payload in connection.reader.feed(data):
                 if connection.node:
                     self._on_frame(connection, payload)  # received together with WELCOME
@@ -150,6 +152,8 @@ class Handshakes:
             self._drop(connection, str(error), refused=True)
         except ProtocolError as error:
             self._drop(connection, f"it sent {error}")
+        except ConnectionError:
+            self._drop(connection, HUNG_UP)
         except OSError as error:
             self._drop(connection, error.strerror or str(error))
 
@@ -227,9 +231,11 @@ class Handshakes:
             self.dialer.failed(connection, why, refused=refused)
         else:
             # A node that gave its name and hung up has usually given up its own dial, because both
-            # nodes dialed at the same time. That is not worth a line in the log.
-            hung_up = connection.claimed_name and "hung up" in why
-            self.listener.drop(connection, "" if hung_up else why)
+            # nodes dialed at the same time. That is not worth a line in the log. With TLS it gives
+            # up before it could say its name.
+            stream = connection.stream
+            begun = connection.claimed_name or (isinstance(stream, TlsStream) and stream.has_begun)
+            self.listener.drop(connection, why, is_news=not (begun and why == HUNG_UP))
 
     def _decide(self, connection: Connection, remote: RemoteNode) -> None:
         """Decide whether to use an authenticated connection, which `remote` has dialed."""

@@ -83,14 +83,17 @@ class Listener:
         """The connection is authenticated: it is no stranger any more."""
         self.strangers.remove(connection)
 
-    def drop(self, connection: Connection, why: str = "") -> None:
-        """Close the connection of a stranger, and log `why`, unless it is empty."""
+    def drop(self, connection: Connection, why: str = "", *, is_news: bool = True) -> None:
+        """Close the connection of a stranger, and log `why`, unless it is empty. What is no news is
+        logged at level DEBUG."""
         if connection.closed:
             return
         if why:
             claimed = connection.claimed_name
             text = f"dropped {claimed or 'the stranger'} at {connection.address}: {why}"
-            if self.log.warn(self._reactor.now, text):
+            if not is_news:
+                logger.debug("%s", text)
+            elif self.log.warn(self._reactor.now, text):
                 audit("refused", node=claimed, at_address=connection.address, why=why)
         self.strangers.remove(connection)
         self._reactor.unwatch(connection.socket)

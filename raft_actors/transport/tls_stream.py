@@ -30,6 +30,14 @@ __all__ = [
 RECORD_BYTES_MAX = 5 + 16_384 + 256  # RFC 8446, 5.2
 WRITE_BYTES = 256 * 1024
 """The most bytes that are encrypted at once. What the kernel does not accept waits in memory."""
+HANDSHAKE_BYTES_MAX = 128 * 1024
+"""Of a TLS handshake, from one end: room for a chain of certificates."""
+OVERHEAD_MAX = 64 * 1024
+"""Received bytes that bring no content: see `_count_overhead`."""
+STRANGER_OVERHEAD_MAX = 16 * 1024
+"""The same before the other end has proven its cookie: room for session tickets."""
+UNSENT_MAX = 1024 * 1024
+"""Encrypted bytes that may wait for the kernel: the last `send`, and what TLS itself answers."""
 ALERT, HANDSHAKE = b"\x15", b"\x16"  # the first byte of a record, RFC 8446, 5.1
 
 
@@ -102,8 +110,8 @@ class TlsStream:
     """
 
     __slots__ = (
-        "_accepts", "_contexts", "_ended", "_incoming", "_is_new", "_lock", "_outgoing",
-        "_scratch", "_send_pending", "_socket", "_tls", "_unsent", "is_complete",
+        "_accepts", "_contexts", "_ended", "_incoming", "_lock", "_outgoing", "_overhead",
+        "_received", "_scratch", "_send_pending", "_socket", "_tls", "_unsent", "is_complete",
     )  # fmt: skip
 
     def __init__(
@@ -119,7 +127,8 @@ class TlsStream:
         self._lock = threading.Lock()
         self._unsent = memoryview(b"")  # encrypted bytes that the kernel has not accepted yet
         self._send_pending = 0  # bytes of the last `send` that are encrypted in `_unsent`
-        self._is_new = True  # nothing was received yet
+        self._received = 0  # bytes of the TLS handshake
+        self._overhead = 0  # see `_count_overhead`
         self._ended = False  # the other end has sent its last byte
         self.is_complete = False
         """Whether the TLS handshake is complete."""
@@ -128,6 +137,11 @@ class TlsStream:
     def is_behind(self) -> bool:
         """Whether encrypted bytes wait until the socket is writable."""
         return bool(self._unsent)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the other end has sent a first TLS record."""
+        return self._received > 0
 
     # The handshake.
 
@@ -144,10 +158,12 @@ class TlsStream:
             self._push()
         data = self._socket.recv(RECORD_BYTES_MAX)
         if not data:
-            raise ConnectionResetError("it hung up in the middle of the handshake")
-        if self._is_new and not looks_like_tls(data):
+            raise ConnectionResetError
+        if not self._received and not looks_like_tls(data):
             raise NotTls(data)
-        self._is_new = False
+        self._received += len(data)
+        if self._received > HANDSHAKE_BYTES_MAX:
+            raise TlsFailed(f"its TLS handshake is larger than {HANDSHAKE_BYTES_MAX} bytes")
         self._incoming.write(data)
         self._do_handshake()
 
@@ -165,8 +181,11 @@ class TlsStream:
 
     def channel(self) -> TlsChannel:
         """Return the certificates that the cookie's handshake must cover. Call this only after the
-        TLS handshake is complete.
+        TLS handshake is complete. Raises TlsFailed for a resumed session, in which nobody has shown
+        a certificate: the one of the earlier connection may have expired since.
         """
+        if self._tls.session_reused:
+            raise TlsFailed("it resumes a TLS session, and nodes never do")
         theirs = fingerprint(self._tls.getpeercert(binary_form=True))
         names = names_in(self._tls) if self._contexts.authorities else None
         if self._accepts:
@@ -196,14 +215,15 @@ class TlsStream:
         TlsFailed.
         """
         data = bytearray(RECORD_BYTES_MAX * 2)
-        return bytes(data[: self._receive(memoryview(data), self._scratch[:RECORD_BYTES_MAX])])
+        scratch = self._scratch[:RECORD_BYTES_MAX]
+        return bytes(data[: self._receive(memoryview(data), scratch, STRANGER_OVERHEAD_MAX)])
 
     def recv_into(self, buffer: memoryview) -> int:
         """Read into `buffer`, and return the number of bytes; 0 at the end.
 
         Raises BlockingIOError if no whole record was received, and TlsFailed.
         """
-        return self._receive(buffer, self._scratch)
+        return self._receive(buffer, self._scratch, OVERHEAD_MAX)
 
     def close(self) -> None:
         """Close the socket. If it can be done without waiting, tell the other end before (a TLS
@@ -241,9 +261,10 @@ class TlsStream:
             self._unsent = self._unsent[sent:]
         return True
 
-    def _receive(self, buffer: memoryview, scratch: memoryview) -> int:
+    def _receive(self, buffer: memoryview, scratch: memoryview, overhead_max: int) -> int:
         if self._ended:
             return 0
+        count = 0
         if not self._incoming.pending:  # the last read may have received more than the handshake
             count = self._socket.recv_into(scratch)
             if not count:
@@ -256,9 +277,23 @@ class TlsStream:
                 raise self._failed(error) from None
             finally:
                 self._push_own()
+        self._count_overhead(count, filled, overhead_max)
         if not filled and not self._ended:
             raise BlockingIOError
         return filled
+
+    def _count_overhead(self, received: int, filled: int, overhead_max: int) -> None:
+        """Raise TlsFailed for a flood of records that bring no content, as KeyUpdates (RFC 8446,
+        4.6.3): each costs twice as much as a small frame, and wants a record in return.
+
+        A record is 22 bytes larger than its content, and a frame has 23 bytes at least. So a
+        connection that sends frames stays at zero, but for the part of a record that is to come.
+        """
+        self._overhead = max(0, self._overhead + received - 2 * filled)
+        if self._overhead > overhead_max:
+            raise TlsFailed(f"it sent {self._overhead} bytes of TLS records without content")
+        if len(self._unsent) > UNSENT_MAX:
+            raise TlsFailed("it makes TLS answer, and does not read the answers")
 
     def _decrypt(self, buffer: memoryview) -> int:
         filled = 0
