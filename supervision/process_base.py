@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from reprlib import repr as shortened
 from typing import Any, ClassVar, Self
 
 import pykka
@@ -59,7 +60,12 @@ class ProcessBase(pykka.ThreadingActor):
 
     def on_receive(self, message: Any) -> Any:
         """Handle a message. Unless this is overridden, the message is only logged."""
-        log(logging.WARNING, "%s was told %s, and does nothing", self._actor_ref, text_of(message))
+        log(
+            logging.WARNING,
+            "%s was told %s, and does nothing",
+            self._actor_ref,
+            text_of(message, shortened),
+        )
 
     def on_batch_end(self) -> None:
         """Called after all messages that waited in the inbox have been handled: do here what is to

@@ -43,7 +43,8 @@ class ActorServer:
         self._node = node
         self._find = find
         self._numbers = itertools.count(1)
-        self._watched: dict[tuple[str, int], Callable[[], None]] = {}
+        self._watched: dict[str, dict[int, Callable[[], None]]] = {}
+        """By node and the number that it gave: how to end a watch of an actor here."""
 
     def serve(self, transport: Transport) -> None:
         transport.on_frames(ACTOR, self._on_frames)
@@ -78,15 +79,17 @@ class ActorServer:
 
     def lost(self, node: str) -> None:
         """End the watches of a node: its link is down."""
-        for key in [key for key in self._watched if key[0] == node]:
-            self._watched.pop(key)()
+        for cancel in self._watched.pop(node, {}).values():
+            cancel()
 
     def _on_frames(self, frames: list[Incoming]) -> None:
         for frame in frames:
             try:
                 self._serve_one(frame)
             except Exception as error:
-                logger.warning("a frame of %s for an actor was refused: %r", frame.node, error)
+                self._denials.note_nonsense(
+                    frame.node, f"sent a frame for an actor that was refused: {shortened(error)}"
+                )
                 if frame.call is not None:
                     Answer(self._node, frame).raised(error)
 
@@ -96,15 +99,12 @@ class ActorServer:
             raise ValueError(
                 f"{shortened(verb)} is no operation on an actor, or was not sent as a call"
             )
-        role = frame.role
-        if role != MEMBER and verb not in RIGHTS[role].actors:
-            self._denials.note(frame.node, role, f"{verb} an actor")
-            if frame.call is not None:
-                Answer(self._node, frame).raised(NotAllowed(f"a {role} may not {verb} an actor"))
+        if frame.role != MEMBER and verb not in RIGHTS[frame.role].actors:
+            self._deny(frame, f"{verb} an actor")
             return
         ref = self._find(name)
         if verb == "unwatch":
-            cancel = self._watched.pop((frame.node, arguments[0]), None)
+            cancel = self._watched.get(frame.node, {}).pop(arguments[0], None)
             if cancel is not None:
                 cancel()
             return
@@ -114,7 +114,19 @@ class ActorServer:
             else:
                 logger.debug("%s sent a message to %r: there is no such actor", frame.node, name)
             return
+        if (
+            frame.role != MEMBER
+            and verb in MESSAGES
+            and is_internal(getattr(ref, "actor_class", object))
+        ):
+            self._deny(frame, f"{verb} a peer or a supervisor")
+            return
         self.VERBS[verb](self, ref, frame, *arguments)
+
+    def _deny(self, frame: Incoming, what: str) -> None:
+        self._denials.note(frame.node, frame.role, what)
+        if frame.call is not None:
+            Answer(self._node, frame).raised(NotAllowed(f"a {frame.role} may not {what}"))
 
     def _tell(self, ref: Any, frame: Incoming, message: bytes) -> None:
         try:
@@ -125,8 +137,8 @@ class ActorServer:
     def _defer(self, ref: Any, frame: Incoming, order: bytes) -> None:
         try:
             message = proxy_message(encoding.loads(order))
-            check_allowed(ref, message)
-            ref.tell(message)
+            if self._is_allowed(ref, frame, message):
+                ref.tell(message)
         except pykka.ActorDeadError:
             logger.debug("%s called %s, which has ended", frame.node, ref)
 
@@ -135,8 +147,17 @@ class ActorServer:
 
     def _proxy(self, ref: Any, frame: Incoming, order: bytes) -> None:
         message = proxy_message(encoding.loads(order))
+        if self._is_allowed(ref, frame, message):
+            self._put(ref, frame, message)
+
+    def _is_allowed(self, ref: Any, frame: Incoming, message: Any) -> bool:
+        """Return whether a proxy may do this; if not, it is answered, or this raises."""
+        name = message.attr_path[0]
+        if frame.role != MEMBER and hasattr(Process, name):
+            self._deny(frame, f"use {name} of an actor, by which the actor is run")
+            return False
         check_allowed(ref, message)
-        self._put(ref, frame, message)
+        return True
 
     def _stop(self, ref: Any, frame: Incoming) -> None:
         self._put(ref, frame, messages._ActorStop())
@@ -145,16 +166,20 @@ class ActorServer:
         frame.reply(["ok", encoding.dumps(bool(ref.is_alive()))])
 
     def _watch(self, ref: Any, frame: Incoming, number: int) -> None:
-        key = (frame.node, number)
+        watches = self._watched.setdefault(frame.node, {})
+        if type(number) is not int or number in watches:
+            raise ValueError(f"a watch has a new number, not {shortened(number)}")
+        if len(watches) >= WATCHES_MAX:
+            raise OverflowError(f"{frame.node} watches {WATCHES_MAX} actors here already")
 
         def on_end(reason: Any) -> None:
-            self._watched.pop(key, None)
+            watches.pop(number, None)
             Answer(self._node, frame).set(reason)
 
-        self._watched[key] = lambda: None
+        watches[number] = lambda: None
         cancel = ref.watch(on_end)
-        if key in self._watched:
-            self._watched[key] = cancel
+        if number in watches:
+            watches[number] = cancel
 
     def _put(self, ref: Any, frame: Incoming, message: Any) -> None:
         """Put an ask into the actor's inbox, with an Answer that sends the reply to the asker."""
@@ -209,8 +234,18 @@ class Answer:
         self._node.flush()
 
 
+MESSAGES = {"tell", "ask", "defer", "proxy"}
+WATCHES_MAX = 10_000
+"""Of actors of this node, by one other node: each takes about a kilobyte."""
 CASTS = {"tell", "defer", "unwatch"}
 """The operations without an answer. All others must come as calls, because they are answered."""
+
+
+def is_internal(actor_class: type[Any]) -> bool:
+    """Return whether clients have nothing to say to this actor: they ask peers by requests."""
+    return issubclass(actor_class, SupervisorBase) or not getattr(
+        actor_class, "takes_messages_of_guests", True
+    )
 
 
 def proxy_message(order: Any) -> Any:

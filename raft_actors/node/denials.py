@@ -1,4 +1,7 @@
-"""Denials: requests of other nodes that their role does not allow. One log line a minute a node."""
+"""Denials: what other nodes send and may not, or what makes no sense. One log line a minute a node.
+
+Another node can send a million of them in a second. It must not fill the disk with log lines.
+"""
 
 import logging
 import time
@@ -19,18 +22,35 @@ class Denials:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._logged: dict[str, tuple[float, int]] = {}
-        """By node: when a denial was logged last, and how many there were since."""
+        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
+        """By node and kind: when one was logged last, and how many there were since."""
 
     def note(self, node: str, role: str, what: str) -> None:
+        """Note that the cookie of a node does not allow `what`."""
+        since = self._since_last(node, "denied")
+        if since is not None:
+            audit("not_allowed", node=node, role=role, what=what, times_before=since)
+            text = "%s may not %s, with the cookie of a %s%s"
+            logger.warning(text, node, what, role, more(since))
+
+    def note_nonsense(self, node: str, text: str) -> None:
+        """Note that a node has sent what no node of this version sends, which `text` says."""
+        since = self._since_last(node, "nonsense")
+        if since is not None:
+            logger.warning("%s %s%s", node, text, more(since))
+
+    def _since_last(self, node: str, kind: str) -> int | None:
+        """Return how many were not logged since the last line; None if it is not time for one."""
         now = self._clock()
-        logged_at, since = self._logged.get(node, (-LOG_AGAIN_S, 0))
+        logged_at, since = self._logged.get((node, kind), (-LOG_AGAIN_S, 0))
         if now < logged_at + LOG_AGAIN_S:
-            self._logged[node] = logged_at, since + 1
-            return
+            self._logged[node, kind] = logged_at, since + 1
+            return None
         if len(self._logged) >= NODES_MAX:
             self._logged.clear()
-        self._logged[node] = now, 0
-        more = f" (and {since} times more before)" if since else ""
-        audit("not_allowed", node=node, role=role, what=what, times_before=since)
-        logger.warning("%s may not %s, with the cookie of a %s%s", node, what, role, more)
+        self._logged[node, kind] = now, 0
+        return since
+
+
+def more(since: int) -> str:
+    return f" (and {since} times more before)" if since else ""

@@ -80,6 +80,8 @@ class Peer(Process):
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     reply_errors = (NotPublic,)
+    takes_messages_of_guests = False
+    """Clients ask a peer by requests: their number is bounded, and the mailbox's is not."""
     random = Random()  # noqa: S311 - for election timeouts, which no one needs to keep secret
     replica: Replica
 

@@ -203,7 +203,7 @@ class Router:
                     unpack(each, source, target, group, (theirs, ours)) for each in packed
                 ]
             except (ValueError, TypeError) as error:
-                logger.warning("%s sent a bad peer message: %s", frame.node, error)
+                self.node.denials.note_nonsense(frame.node, f"sent a bad peer message: {error}")
         for name, batch in batches.items():
             ref = self.running.get(name)
             if ref is not None and (peer := self.hosted.get(ref)) is not None:
@@ -289,7 +289,9 @@ class Router:
             try:
                 operation, name, payload, session, sequence = frame.body
                 if frame.call is None and operation != UNPARK:
-                    logger.warning("%s sent a request as a cast, which has no answer", frame.node)
+                    self.node.denials.note_nonsense(
+                        frame.node, "sent a request as a cast, which has no answer"
+                    )
                     continue
                 if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
                     self.deny(frame, operation, ticket)
@@ -307,7 +309,9 @@ class Router:
                         if name in self.running:
                             self.parked_at.setdefault(frame.node, set()).add(name)
             except (ValueError, TypeError, HostError) as error:
-                logger.warning("%s sent a bad request: %s", frame.node, error)
+                self.node.denials.note_nonsense(
+                    frame.node, f"sent a bad request: {error}"
+                )
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
             self.submit(name, events)

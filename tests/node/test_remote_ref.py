@@ -16,6 +16,7 @@ import supervision
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
+from raft_actors.node import actor_server
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
 from raft_actors.wire.frame_codec import ACTOR, REPLY
@@ -565,29 +566,53 @@ def test_a_reason_that_is_not_known_here_is_told_as_such(make_node):
     assert ends[0][:2] == ("exception", "ValueError")
 
 
+def watches_at(node):
+    return sum(map(len, node._actors._watched.values()))
+
+
 def test_a_cancelled_watch_is_silent_and_forgotten_over_there(pair, keep):
     """Planted: don't send "unwatch"."""
     _a, b = pair
     _ref, remote = keep()
     ends, cancel = ends_of(remote)
     others, _other_cancel = ends_of(remote)
-    eventually(lambda: len(b._actors._watched) == 2)
+    eventually(lambda: watches_at(b) == 2)
     cancel()
     cancel()
-    eventually(lambda: len(b._actors._watched) == 1)
+    eventually(lambda: watches_at(b) == 1)
     remote.stop()
     eventually(lambda: others == ["normal"])
     assert ends == []
-    assert b._actors._watched == {}
+    assert watches_at(b) == 0
+
+
+def test_watches_of_one_node_are_bounded_and_each_has_a_number_of_its_own(pair, keep, monkeypatch):
+    """A reader's cookie was good for as many as the memory holds. Planted: forget the first of two
+    with one number, so that it is never ended.
+    """
+    a, b = pair
+    monkeypatch.setattr(actor_server, "WATCHES_MAX", 2)
+    ref, remote = keep()
+    name = remote.address[0]
+    calls = [a.call(b.name, ACTOR, ["watch", name, number]) for number in (1, 1, "x", 2, 3)]
+    a.flush()
+    refused = [calls[1].get(10), calls[2].get(10), calls[4].get(10)]
+    assert [body[:2] for body in refused] == [
+        ["raised", "ValueError"], ["raised", "ValueError"], ["raised", "OverflowError"],
+    ]  # fmt: skip
+    assert watches_at(b) == 2
+    ref.stop()
+    assert calls[0].get(10)[0] == calls[3].get(10)[0] == "ok"
+    assert watches_at(b) == 0
 
 
 def test_what_a_lost_node_has_watched_is_forgotten(pair, keep):
     a, b = pair
     _ref, remote = keep()
     ends, _cancel = ends_of(remote)
-    eventually(lambda: b._actors._watched)
+    eventually(lambda: watches_at(b))
     a.stop()
-    eventually(lambda: not b._actors._watched)
+    eventually(lambda: not watches_at(b))
     assert ends == ["noconnection"]
 
 

@@ -28,8 +28,9 @@ from raft_actors.replica.requests import (
     read_request,
 )
 from raft_actors.wire.cookie import Cookie
+from raft_actors.wire.frame_codec import ACTOR
 from raft_actors.wire.roles import CLIENT, MEMBER, READER
-from supervision import Process
+from supervision import Process, Supervisor, stop
 from tests.helpers import eventually
 from tests.node_fixtures import make_node, own_directories  # noqa: F401 - fixtures
 from tests.node_helpers import Insider
@@ -136,6 +137,60 @@ def test_a_client_talks_to_actors_that_are_exposed_and_a_reader_only_watches(mem
     assert reader.is_alive()
     member.whereis("actor").stop()
     eventually(lambda: ended)
+
+
+@pytest.mark.parametrize("name", ["stop", "exit", "on_stop", "terminate", "actor_ref", "init"])
+def test_a_client_can_not_stop_an_actor_by_a_proxy_either(member, guest, name):
+    """Planted: ask only whether a role may send orders of proxies."""
+    actor = guest(CLIENT).whereis(("actor", member.name))
+    for use in (lambda p: p.get(timeout=20), lambda p: p().get(timeout=20)):
+        with pytest.raises(RemoteError, match=rf"may not use {name} of an actor") as error:
+            use(getattr(actor.proxy(), name))
+        assert error.value.type_name == "NotAllowed"
+    getattr(actor.proxy(), name).defer()
+    assert actor.proxy().heard.get(timeout=20) == []
+    assert actor.is_alive()
+
+
+def test_a_member_may_stop_an_actor_by_a_proxy(member, make_node):  # noqa: F811
+    actor = make_node("b@two", cookie=SECRET).whereis(("actor", member.name))
+    actor.proxy().stop().get(timeout=20)
+    eventually(lambda: not actor.is_alive())
+
+
+def test_a_client_sends_no_message_to_a_peer_or_a_supervisor(member, guest, caplog):
+    """It would wait in a mailbox without a bound, and be a line of the log each."""
+    _ok, top = Supervisor.start_link([], strategy="one_for_one")
+    member.register("top", top)
+    node = guest(CLIENT)
+    ref, above = (node.whereis((name, member.name)) for name in ("kv", "top"))
+    for use in (
+        lambda: ref.ask("x", timeout=20),
+        lambda: above.ask("x", timeout=20),
+        lambda: ref.proxy().status().get(timeout=20),
+    ):
+        with pytest.raises(RemoteError, match=r"may not .* a peer or a supervisor"):
+            use()
+    for number in range(100):
+        ref.tell(number)
+    assert ref.is_alive()
+    assert "unknown message" not in caplog.text
+    assert asked(node, member, READ) == ("ok", 2)
+    stop(top)
+
+
+def test_requests_that_make_no_sense_are_logged_once_a_minute(member, guest, caplog):
+    """Planted: a line for each."""
+    node = guest(READER)
+    nonsense = [None, [], [1, "kv"], [READ, {}, b"", 0, 1], [READ, "kv", None, 0, 1], [STATUS] * 5]
+    for body in nonsense * 20:
+        node.cast(member.name, REQUEST, body)
+        answer = node.call(member.name, REQUEST, body)
+        node.cast(member.name, ACTOR, body)
+    node.flush()
+    assert encoding.loads(answer.get(20))[1][0] in {"bad_request", "not_allowed"}
+    lines = [line for line in caplog.messages if line.startswith("g@two sent ")]
+    assert len(lines) == 1
 
 
 def test_a_client_reaches_nothing_that_is_not_exposed(member, guest):
