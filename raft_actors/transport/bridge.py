@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from raft_actors.audit import audit
 from raft_actors.errors import NoConnection
 from raft_actors.future import Future
 from raft_actors.names import check_node_name
@@ -20,6 +19,7 @@ from raft_actors.transport.handshakes import Handshakes
 from raft_actors.transport.keep_alive import KeepAlive
 from raft_actors.transport.limits import BridgeLimits
 from raft_actors.transport.link import Answer, Link, fail
+from raft_actors.transport.link_log import LinkLog
 from raft_actors.transport.link_sockets import LinkSockets
 from raft_actors.transport.link_table import LinkTable
 from raft_actors.transport.loopback import Loopback
@@ -31,9 +31,6 @@ from raft_actors.wire.handshake import Identity
 from raft_actors.wire.keyring import Keyring
 
 __all__ = ["Bridge"]
-
-links = logging.getLogger("raft_actors.node.links")
-"""The lines of this logger say the same as the events NodeUp and NodeDown."""
 
 REASONS_OF_AN_EXIT = {
     "connection_closed",
@@ -72,9 +69,11 @@ class Bridge:
         self._table = LinkTable(me, self.reactor, limits, queue_bytes_max, self._retire)
         self._links = self._table.links
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
+        self._log = LinkLog(me.name, self.reactor, limits)
         self._sockets = LinkSockets(
-            self.reactor, self._links, self._dispatcher, limits.receive_bytes, self._disconnect_lost
-        )
+            self.reactor, self._links, self._dispatcher, limits.receive_bytes, self._log,
+            self._disconnect_lost,
+        )  # fmt: skip
         self._flusher = Flusher(self.reactor, self._sockets.watch_writable)
         self._flush, self._local = self._flusher.flush, self._flusher.local
         self.handshakes = Handshakes(
@@ -299,9 +298,7 @@ class Bridge:
         self._sockets.watch(connection)
         self._local.dirty.add(link)
         self._keep_alive.start()
-        links.info("%s is up, at %s", link.node, connection.address)
-        audit("up", node=link.node, by=self.me.name, role=remote.role,
-              at_address=connection.address)  # fmt: skip
+        self._log.up(connection)
         self._on_node_change(link.node, None)
         self.handshakes.end_others(link)
 
@@ -341,15 +338,13 @@ class Bridge:
         watchers are told that the node is down."""
         assert link.connection is not None
         self._dispatcher.hand_over()
-        dial = self._dialer.dial_of(link)
+        dial, level = self._dialer.dial_of(link), logging.NOTSET
         if reason not in {"disconnect", "shutdown"}:
             dial.outage_logged = reason
             # Nothing was sent to this node but answers: it is a client, and clients come and go.
             is_client = not (link.is_used or dial.keep_connected) and reason in REASONS_OF_AN_EXIT
             level = logging.INFO if is_client else logging.WARNING
-            links.log(level, "%s is gone (%s)", link.node, reason)
-        audit("down", node=link.node, by=self.me.name, role=link.connection.role,
-              at_address=link.connection.address, why=reason)  # fmt: skip
+        self._log.down(link.connection, reason, level)
         self.handshakes.guests.remove(link.connection)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)

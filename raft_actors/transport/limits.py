@@ -47,3 +47,5 @@ class BridgeLimits:
     """The most bytes of small frames that are joined into one send."""
     log_burst: int = 20
     """Log lines about strangers at once; after them one line a second."""
+    guest_log_burst: int = 1_000
+    """The same of clients and readers that come and go."""

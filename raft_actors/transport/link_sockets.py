@@ -1,18 +1,16 @@
 """LinkSockets: reads and resumes links when their sockets are ready. Bridge thread only."""
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dispatch import Dispatcher
 from raft_actors.transport.link import Link
+from raft_actors.transport.link_log import LinkLog
 from raft_actors.transport.reactor import READ, WRITE, Reactor
 from raft_actors.wire.frames import ProtocolError
 
 __all__ = ["LinkSockets"]
-
-logger = logging.getLogger("raft_actors.node")
 
 
 class LinkSockets:
@@ -28,6 +26,7 @@ class LinkSockets:
         links: Mapping[str, Link],
         dispatcher: Dispatcher,
         receive_bytes: int,
+        log: LinkLog,
         on_broken: Callable[[Connection, str], None],
     ) -> None:
         """`on_broken` gets a connection that must be closed, and the reason for NodeDown."""
@@ -35,6 +34,7 @@ class LinkSockets:
         self._links = links
         self._dispatcher = dispatcher
         self._buffer = memoryview(bytearray(receive_bytes))
+        self._log = log
         self._on_broken = on_broken
 
     def watch(self, connection: Connection) -> None:
@@ -64,7 +64,7 @@ class LinkSockets:
         except BlockingIOError:
             return
         except ProtocolError as error:
-            logger.warning("%s sent %s", link.node, error)
+            self._log.broken(connection, error)
             self._on_broken(connection, "protocol_error")
         except OSError:
             self._on_broken(connection, "connection_closed")

@@ -15,6 +15,7 @@ from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint
 from raft_actors.transport.expiring_set import ExpiringSet
 from raft_actors.transport.limits import BridgeLimits
+from raft_actors.transport.log_limit import LogLimit
 from raft_actors.transport.reactor import READ, Reactor
 from raft_actors.transport.sockets import prepare
 
@@ -24,29 +25,6 @@ logger = logging.getLogger("raft_actors.node")
 
 ACCEPTS_MAX = 16  # in one poll round, so that strangers can't starve the links
 PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
-
-
-class LogLimit:
-    """Logs `burst` lines at once and then one line a second, and counts the lines it leaves out."""
-
-    def __init__(self, burst: int) -> None:
-        self._burst = float(burst)
-        self._left = float(burst)
-        self._at = 0.0
-        self._left_out = 0
-
-    def warn(self, now: float, text: str) -> bool:
-        """Log the line if the limit allows it. Returns whether it was logged."""
-        self._left = min(self._burst, self._left + now - self._at)
-        self._at = now
-        if self._left < 1:
-            self._left_out += 1
-            return False
-        self._left -= 1
-        more = f" (and {self._left_out} others before it)" if self._left_out else ""
-        self._left_out = 0
-        logger.warning("%s%s", text, more)
-        return True
 
 
 class Listener:

@@ -1,5 +1,7 @@
 """How many clients and readers may be connected, and who gives way when they are too many."""
 
+import json
+import logging
 import resource
 import socket
 from dataclasses import replace
@@ -90,3 +92,22 @@ def test_half_of_the_files_that_a_process_may_open_are_left_to_it(monkeypatch):
     assert half_of_the_files() == 512
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (resource.RLIM_INFINITY,) * 2)
     assert half_of_the_files() > 1 << 30
+
+
+def test_guests_that_come_and_go_do_not_fill_the_logs(make_node, enter, caplog, tmp_path):
+    """One could push every older event out of the audit log in some minutes. Planted: no limit."""
+    caplog.set_level(logging.INFO)
+    limits = replace(PATIENT, guest_log_burst=6)
+    node = make_node("a@one", cookie=SECRET, limits=limits, audit_log=tmp_path / "audit")
+    for number in range(20):
+        guest = enter(node, f"g{number}@evil")
+        if number % 2:
+            guest.say(guest.framed(b"\xc1"))
+        guest.sock.close()
+        eventually(lambda: node.list() == [])
+    enter(node, "b@two", MEMBER)
+    eventually(lambda: "b@two is up" in caplog.text)
+    assert sum("@evil" in line for line in caplog.messages) < 10
+    told = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
+    assert sum(each.get("node", "").endswith("@evil") for each in told) < 10
+    assert told[-1]["node"] == "b@two"
