@@ -107,7 +107,7 @@ def test_guests_that_come_and_go_do_not_fill_the_logs(make_node, enter, caplog, 
         eventually(lambda: node.list() == [])
     enter(node, "b@two", MEMBER)
     eventually(lambda: "b@two is up" in caplog.text)
-    assert sum("@evil" in line for line in caplog.messages) < 10
+    assert sum("@evil" in line for line in caplog.messages) < 20, "without a limit: 90"
     told = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
     assert sum(each.get("node", "").endswith("@evil") for each in told) < 10
     assert told[-1]["node"] == "b@two"
