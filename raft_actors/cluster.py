@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from raft_actors.client.applied_wait import await_applied
 from raft_actors.client.leader_watch import LeaderWatch
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
-from raft_actors.client.statuses import await_applied, statuses
+from raft_actors.client.statuses import statuses
 from raft_actors.client.views import Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId

@@ -7,15 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from raft_actors.client.applied_wait import make_wait
+from raft_actors.client.async_parking import result_soon
 from raft_actors.client.async_wait import wait_for
 from raft_actors.client.call import Call
 from raft_actors.client.failures import no_session
-from raft_actors.client.leader_finder import PlainSeeker
+from raft_actors.client.leader_finder import LOOK_S
+from raft_actors.client.parking import Parking
 from raft_actors.client.retrying_client import RETRY, RetryingClient, opening
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session import PAUSE_S, ClientSession
-from raft_actors.client.statuses import PAUSE_S as STATUS_PAUSE_S
-from raft_actors.client.statuses import behind, not_applied, wanted_applied
 from raft_actors.errors import Unavailable
 from raft_actors.names import Address
 
@@ -23,37 +24,35 @@ __all__ = ["AsyncRetryingClient"]
 
 THREADS = 16
 """How many threads may ask all members for their status at the same time."""
-SEARCH_S = 1.0
-"""How long one search for a leader takes at most. A call that has time left starts another one."""
 
 
 @dataclass(slots=True)
 class OfLoop:
     """What the tasks of one loop share.
 
-    opening   the lock of the task that opens a session
-    waiting   the lock of the first of the tasks that wait for a free sequence number
-    search    the search for the leader, which a thread makes for all tasks. It goes on when a task
-              that waits for it is cancelled, and ends by itself
+    opening  the lock of the task that opens a session
+    waiting  the lock of the first of the tasks that wait for a free sequence number
+    search   the search for the leader, one for all tasks. It goes on when a task that waits for it
+             is cancelled, and ends when no task waits any more
+    seekers  how many tasks wait for the leader
     """
 
     loop: asyncio.AbstractEventLoop
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    search: asyncio.Future[Any] | None = None
+    search: asyncio.Future[None] | None = None
+    seekers: int = 0
 
 
 class AsyncRetryingClient:
     """Sends the calls that its `client` makes, for the tasks of one loop.
 
-    All calls wait on the loop, each until its own deadline, and use no threads. One thread searches
-    for the leader, for all of them.
+    All calls wait on the loop, each until its own deadline, and use no threads.
     """
 
     def __init__(self, client: RetryingClient) -> None:
         self.client = client
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="async-cluster")
-        self.searcher = ThreadPoolExecutor(1, thread_name_prefix="async-cluster-search")
         self.of_loop: OfLoop | None = None
 
     def close(self) -> None:
@@ -62,7 +61,6 @@ class AsyncRetryingClient:
         """
         self.client.close()
         self.threads.shutdown(wait=False)
-        self.searcher.shutdown(wait=False)
 
     async def begin(self, command: Any, timeout: float | None) -> Call:
         """Send a command for the first time."""
@@ -124,12 +122,12 @@ class AsyncRetryingClient:
         return reply
 
     async def await_applied(self, index: int, at: PeerRef | None, timeout: float | None) -> None:
-        finder = self.client.finder
-        deadline, wanted = wanted_applied(self.client, index, at, timeout)
-        while slow := await self.aside(behind, finder, index, wanted):
-            if time.monotonic() >= deadline:
-                raise not_applied(index, slow)
-            await asyncio.sleep(STATUS_PAUSE_S)
+        wait, deadline = make_wait(self.client, index, at, timeout)
+        try:
+            if not await result_soon(wait, deadline):
+                raise wait.error()
+        finally:
+            wait.parking.close()
 
     # What a call may have to wait for. None of these waits blocks the loop's thread.
 
@@ -165,21 +163,29 @@ class AsyncRetryingClient:
 
     async def await_leader(self, call: Call) -> Address | None:
         """Wait until a leader is known. None at the deadline."""
-        client, shared = self.client, self.shared()
-        while client.finder.leader is None and call.remaining() > 0:
-            if shared.search is None or shared.search.done():
-                until = min(call.deadline, time.monotonic() + SEARCH_S)
-                seeker = PlainSeeker(until, call.target)
-                try:
-                    shared.search = self.on_thread(self.searcher, client.finder.find, seeker)
-                except Unavailable as error:
-                    call.why = str(error)
-                    await asyncio.sleep(STATUS_PAUSE_S)
-                    continue
-            await asyncio.wait({shared.search}, timeout=call.remaining())
-            if shared.search.done():
-                shared.search.result()
-        return client.finder.leader if call.remaining() > 0 else None
+        finder, shared = self.client.finder, self.shared()
+        shared.seekers += 1
+        try:
+            while finder.leader is None and call.remaining() > 0:
+                if shared.search is None or shared.search.done():
+                    shared.search = asyncio.ensure_future(self.search(shared, call.target))
+                await asyncio.wait({shared.search}, timeout=call.remaining())
+                if shared.search.done():
+                    shared.search.result()
+        finally:
+            shared.seekers -= 1
+        return finder.leader if call.remaining() > 0 else None
+
+    async def search(self, shared: OfLoop, other_than: Address | None) -> None:
+        """Search for the leader, as long as a call waits for it."""
+        finder = self.client.finder
+        parking = Parking(finder)
+        search = finder.begin_search(parking, other_than)
+        try:
+            while finder.leader is None and shared.seekers:
+                finder.found(await result_soon(search, time.monotonic() + LOOK_S))
+        finally:
+            parking.close()
 
     def shared(self) -> OfLoop:
         """Return what the tasks of the running loop share."""

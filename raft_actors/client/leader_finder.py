@@ -4,43 +4,28 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from raft_actors import encoding
-from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_NODE, NO_PEER, RESTARTING, TIMEOUT
-from raft_actors.errors import NoNode, NoProcess, RaftError
+from raft_actors.client.leader_search import LeaderSearch, Refusal
+from raft_actors.client.parking import Parking, await_result
+from raft_actors.core.replies import ELECTION_IN_PROGRESS
+from raft_actors.errors import NoNode, RaftError
 from raft_actors.future import Future
 from raft_actors.names import Address
 from raft_actors.peer.peers import peers_here
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["LeaderFinder", "PlainSeeker", "find_leader", "status_in", "time_until"]
+__all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "status_in", "time_until"]
 
-ROUND_S = 0.3
-"""How long one round of questions waits for members that do not answer."""
-PAUSE_S = 0.02
+LOOK_S = 0.3
+"""How often a search looks whether its seeker has given up, or the leader is known otherwise."""
 NAMED_MAX = 5
 """How many members an error names at most."""
 KNOWN_MAX = 64
 """How many addresses are remembered at most, besides those of the members."""
 NOTHING = encoding.dumps(())
-
-
-class Refusal(NamedTuple):
-    """Why a member has named no leader.
-
-    error  as an answer of `Raft`: ("error", reason)
-    text   for people; "" if the member has named a leader
-    """
-
-    error: Any
-    text: str
-
-
-NO_ANSWER = Refusal(TIMEOUT, "no answer")
 
 
 class Seeker(Protocol):
@@ -71,8 +56,8 @@ def find_leader(members: list[Address], deadline: float, *, other_than: Address)
 
 
 class LeaderFinder:
-    """Finds the leader for all threads of a handle. One thread asks the members; the others wait
-    for its result.
+    """Finds the leader for all threads of a handle. One thread searches (`LeaderSearch`); the
+    others wait for its result.
 
     router        the router of this process's node; see `follow_node`
     seeds         the addresses that the handle was given; they are always asked
@@ -80,9 +65,8 @@ class LeaderFinder:
     known         members of all configurations seen, the latest last. They are asked too when the
                   `members` know no leader, because each of them may be a member again
     leader        None while no leader is known
-    is_lost       True if the last round of questions found no leader
-    is_answered   whether any member answered in the last search
-    refusals      for each member that was asked in the last search, why it named no leader
+    is_lost       True if the last search has asked all members, and none knew the leader
+    last_search   the search that is under way, or was the last one
     configured    the index of the newest configuration that is known
     term          the highest term that is known
     """
@@ -94,8 +78,7 @@ class LeaderFinder:
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
         self.is_lost = False
-        self.is_answered = False
-        self.refusals: dict[Address, Refusal] = {}
+        self.last_search: LeaderSearch | None = None
         self.configured = -1
         self.term = -1
         self.refreshing: Future[Any] | None = None
@@ -119,8 +102,7 @@ class LeaderFinder:
         self.members = tuple(dict.fromkeys((*self.members, *others)))
 
     def find(self, seeker: Seeker) -> Address | None:
-        """Return the leader; ask all members again and again until one knows it. None at the
-        seeker's deadline.
+        """Return the leader; wait until a member knows it. None at the seeker's deadline.
 
         The seeker's target did not answer, or is not the leader. Other members may not know this
         yet, so it counts as the leader only if it answers that it leads.
@@ -129,14 +111,7 @@ class LeaderFinder:
             if not self.lock.acquire(timeout=time_until(seeker.deadline)):
                 return None
             if self.leader is None and time_until(seeker.deadline) > 0:
-                self.is_answered, self.refusals = False, {}
-            while self.leader is None:
-                now = time.monotonic()
-                if now >= seeker.deadline:
-                    return None
-                self.ask_all(min(seeker.deadline, now + ROUND_S), seeker.target)
-                if self.leader is None:
-                    time.sleep(min(PAUSE_S, time_until(seeker.deadline)))
+                self.search(seeker)
             return self.leader if time_until(seeker.deadline) > 0 else None
         finally:
             try:  # noqa: SIM105 - a Ctrl-C could come inside of `suppress`, before the release
@@ -144,51 +119,32 @@ class LeaderFinder:
             except RuntimeError:  # this thread has not got the lock
                 pass
 
-    def ask_all(self, until: float, other_than: Address | None) -> None:
-        """Ask all members at the same time, until one knows the leader. `other_than` counts as the
-        leader only if it answers so itself.
-        """
-        asked: dict[Address, Future[Any]] = {}
+    def search(self, seeker: Seeker) -> None:
+        parking = Parking(self)
+        search = self.begin_search(parking, seeker.target)
         try:
-            for address in self.candidates():
-                asked[address] = self.ask(address)
-            self.receive(asked, until, other_than)
+            while self.leader is None and (left := time_until(seeker.deadline)) > 0:
+                self.found(await_result(search, time.monotonic() + min(left, LOOK_S)))
         finally:
-            for answer in asked.values():
-                answer.abandon()
+            parking.close()
 
-    def receive(
-        self, asked: dict[Address, Future[Any]], until: float, other_than: Address | None
-    ) -> None:
-        answers: SimpleQueue[tuple[Address, Future[Any]]] = SimpleQueue()
-        refusals = self.refusals
-        for address, question in asked.items():
-            refusals.setdefault(address, NO_ANSWER)
-            question.add_done_callback(partial(put, answers, address))
-        for _ in asked:
-            try:
-                address, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
-            except Empty:
-                self.is_lost = True
-                return
-            status = status_in(answer)
-            if status is None:
-                refusals[address] = refusal_in(answer)
-                continue
-            self.is_answered = True
-            self.learn(status)
-            refusals[address] = refusal_of(address, status)
-            leader = status["leader"]
-            if (
-                status["current_term"] == self.term
-                and leader is not None
-                and (leader != other_than or status["current_state"] == "leader")
-            ):
-                self.leader = leader
-                self.is_lost = False
-                return
-        self.term = -1  # the group may have been deleted and formed again, with lower terms
-        self.is_lost = True
+    def begin_search(self, parking: Parking, other_than: Address | None) -> LeaderSearch:
+        self.last_search = search = LeaderSearch(self, parking, other_than)
+        return search
+
+    def found(self, leader: Address | None) -> None:
+        if self.leader is None:  # else a redirect has named one meanwhile
+            self.leader = leader
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether any member has answered in the last search."""
+        return self.last_search is not None and self.last_search.is_answered
+
+    @property
+    def refusals(self) -> dict[Address, Refusal]:
+        """For each member that was asked in the last search, why it named no leader."""
+        return {} if self.last_search is None else self.last_search.refusals()
 
     @property
     def why(self) -> str:
@@ -271,38 +227,6 @@ class LeaderFinder:
         status = status_in(answer)
         if status is not None:
             self.learn(status)
-
-
-def put(answers: "SimpleQueue[tuple[Address, Future[Any]]]", peer: Address, answer: Any) -> None:
-    answers.put((peer, answer))
-
-
-def refusal_in(answer: Future[Any]) -> Refusal:
-    """Return why an answer that has come is no status."""
-    try:
-        found = answer.get(0)
-    except TimeoutError as error:
-        return Refusal(TIMEOUT, str(error))
-    except NoProcess as error:  # no peer has been started on that node yet
-        return Refusal(NO_PEER, str(error))
-    except RaftError as error:
-        return Refusal(NO_NODE, str(error))
-    if found == encoding.dumps(RESTARTING):
-        return Refusal(RESTARTING, "it has crashed and is started again")
-    if type(found) is not bytes or found == encoding.dumps(NO_PEER):
-        return Refusal(NO_PEER, "there is no such peer")
-    refused = encoding.loads_stored(found)
-    return Refusal(refused, f"it answered {refused[1]!r}")
-
-
-def refusal_of(peer: Address, status: dict[str, Any]) -> Refusal:
-    if not status["configuration"]["members"]:
-        return Refusal(
-            ("error", ("no_group", f"{peer} is in no group")),
-            f"it is in no group yet: found one by Raft.set_configuration({peer[0]!r}, members), or "
-            "let it join one by Raft.join",
-        )
-    return Refusal(ELECTION_IN_PROGRESS, "" if status["leader"] else "it knows no leader")
 
 
 def status_in(answer: Future[Any]) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ class RetryingClient:
         self.end_session()
 
     def parking(self) -> Parking:
-        """Make the parking of a watch of this handle. After `close` it is closed."""
+        """Make the parking of a watch. It is closed together with this handle."""
         parking = Parking(self.finder)
         self.parkings.add(parking)
         if self.closed:

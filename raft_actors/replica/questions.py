@@ -13,8 +13,8 @@ from raft_actors.core.configuration import is_address
 from raft_actors.machine.topics import TOPIC_BYTES_MAX
 from raft_actors.names import Address
 
-__all__ = ["Applied", "EndCalls", "Leading", "ParkedCall", "Published", "Question", "SourceLost",
-           "View", "numbers_of", "question_of"]  # fmt: skip
+__all__ = ["NUMBER_MAX", "Applied", "EndCalls", "Leading", "ParkedCall", "Published", "Question",
+           "SourceLost", "View", "numbers_of", "question_of"]  # fmt: skip
 
 NUMBER_MAX = (1 << 64) - 1
 TOPICS_ASKED_MAX = 64

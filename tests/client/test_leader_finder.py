@@ -14,7 +14,9 @@ A, B, C, D = ((name, f"{name}@one") for name in "abcd")
 
 
 class Answers:
-    """Peers that answer what `statuses` has; others are not there. It notes who was asked."""
+    """Peers that answer what `statuses` has, if that is news for who asks; others are not there. It
+    notes who was asked.
+    """
 
     node = SimpleNamespace(running=True, forked=False)
 
@@ -22,19 +24,26 @@ class Answers:
         self.statuses = statuses
         self.asked = []
 
-    def request(self, address, _body):
+    def request(self, address, body, *, flush):
         self.asked.append(address)
         answer = Future()
         status = self.statuses.get(address[0])
-        answer.set(encoding.dumps(NO_PEER if status is None else ("ok", status)))
+        if status is None or encoding.loads(body[2]) == ("leading", None):
+            answer.set(encoding.dumps(NO_PEER if status is None else ("ok", status)))
         return answer
+
+    def unpark(self, address, numbers):
+        pass
+
+    def flush(self):
+        pass
 
 
 def status(members, index, *, state="follower", leader=None, term=1):
     configuration = {"members": list(members), "index": index}
     return {
         "current_state": state, "leader": leader, "current_term": term,
-        "configuration": configuration,
+        "configuration": configuration, "ready": True,
     }  # fmt: skip
 
 
@@ -92,9 +101,9 @@ def test_a_leader_that_is_found_too_late_is_none():
     deadline = time.monotonic() + 0.2
     ask = peers.request
 
-    def slow(address, body):
+    def slow(address, body, **how):
         time.sleep(0.3)
-        return ask(address, body)
+        return ask(address, body, **how)
 
     peers.request = slow
     assert finder.find(PlainSeeker(deadline)) is None
