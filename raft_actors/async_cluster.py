@@ -6,6 +6,7 @@ from typing import Any
 from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_retrying_client import AsyncRetryingClient
+from raft_actors.client.leader_watch import Observer
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import statuses
@@ -113,7 +114,7 @@ class AsyncCluster:
 
     def watch_leader(self) -> AsyncLeaderWatch:
         """As `Cluster.watch_leader`: an asynchronous iterator."""
-        return AsyncLeaderWatch(self._calls.finder, self._calls.parking())
+        return AsyncLeaderWatch(Observer(self._calls.finder, self._calls.parking()))
 
     @property
     def token(self) -> int:

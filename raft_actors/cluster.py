@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.client.applied_wait import await_applied
-from raft_actors.client.leader_watch import LeaderWatch
+from raft_actors.client.leader_watch import LeaderWatch, Observer
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
@@ -215,7 +215,7 @@ class Cluster:
         >>> with cluster.watch_leader() as watch:
         ...     leadership = watch.get()
         """
-        return LeaderWatch(self._client.finder, self._client.parking())
+        return LeaderWatch(Observer(self._client.finder, self._client.parking()))
 
     def status(self) -> dict[Address, Status | None]:
         """Return the status of each member; None for a member that does not answer.

@@ -51,7 +51,6 @@ class LeaderSearch:
         self.is_answered = False
         self.members = MemberViews(finder, parking, PAUSE_S_MAX)
         self.members.begin(time.monotonic())
-        self.take = self.members.take
 
     def work(self, now: float) -> float:
         finder, views = self.finder, self.members.views

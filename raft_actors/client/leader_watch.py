@@ -6,17 +6,13 @@ loop, when it looks. So no code of the reader runs on a peer's thread, a slow re
 in between, and a watch without a reader costs nothing.
 """
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
 
 from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.member_views import MemberViews
-from raft_actors.client.parking import Parking, await_result
-from raft_actors.errors import RaftError
+from raft_actors.client.parking import Parking
+from raft_actors.client.watch import Watch
 from raft_actors.names import Address
-from raft_actors.timeouts import seconds
 
 __all__ = ["LeaderWatch", "Leadership", "Observer"]
 
@@ -42,10 +38,7 @@ class Observer:
         self.parking = parking
         self.members = MemberViews(finder, parking)
         self.told = Leadership(None, -1, False)
-        self.work, self.take = self.members.work, self.members.take
-
-    def begin(self) -> None:
-        self.members.begin(time.monotonic())
+        self.begin, self.work = self.members.begin, self.members.work
 
     def result(self, now: float) -> Leadership | None:
         """Return the leadership by the members' answers, if it has changed; else None."""
@@ -66,7 +59,7 @@ class Observer:
         return seen
 
 
-class LeaderWatch:
+class LeaderWatch(Watch[Leadership]):
     """A stream of leaderships, made by `Cluster.watch_leader`. One thread reads it; any may close
     it.
 
@@ -75,9 +68,7 @@ class LeaderWatch:
             ...
     """
 
-    def __init__(self, finder: LeaderFinder, parking: Parking) -> None:
-        self._parking = parking
-        self._observer = Observer(finder, parking)
+    _what = "news of the leader"
 
     def get(self, timeout: float | None = None) -> Leadership:
         """Wait until the leadership differs from the last returned one, and return it. The first
@@ -85,33 +76,4 @@ class LeaderWatch:
 
         Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
         """
-        deadline = inf if timeout is None else time.monotonic() + seconds(timeout)
-        self._parking.check_process()
-        self._observer.begin()
-        news = await_result(self._observer, deadline)
-        if news is not None:
-            return news
-        if self._parking.closed:
-            raise RaftError("this watch is closed: make a new one")
-        raise TimeoutError(f"no news of the leader within {timeout} s")
-
-    def close(self) -> None:
-        """End the stream. A `get` that waits on another thread raises RaftError."""
-        self._parking.close()
-
-    def __iter__(self) -> Iterator[Leadership]:
-        return self
-
-    def __next__(self) -> Leadership:
-        try:
-            return self.get()
-        except RaftError:
-            if not self._parking.closed:
-                raise
-            raise StopIteration from None
-
-    def __enter__(self) -> "LeaderWatch":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return super().get(timeout)

@@ -82,6 +82,8 @@ class MemberCalls:
                 self.refusals.pop(member, None)
                 self.on_news(member, news)
             case answer:
+                if type(answer) is list:
+                    self.parking.finder.add_members(answer)
                 self.fail(member, refusal_in(answer), now)
 
     def fail(self, member: Address, why: Any, now: float) -> None:

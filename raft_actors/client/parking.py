@@ -48,12 +48,19 @@ class Finder(Protocol):
     router: Any
 
     def follow_node(self) -> None: ...
+    def add_members(self, members: list[Any]) -> None: ...
+
+
+class Owner(Protocol):
+    """The part of an asker that has parked a call."""
+
+    def take(self, parked: "Parked", now: float) -> None:
+        """Take the answer of a call that has arrived."""
 
 
 class Parked:
     """A call that is open, or was.
 
-    owner   the part of the asker that its answer is for
     member  the peer that was asked
     until   when this peer should have answered, on the monotonic clock
     """
@@ -61,7 +68,7 @@ class Parked:
     __slots__ = ("future", "member", "number", "owner", "question", "until")
 
     def __init__(
-        self, owner: Any, member: Address, question: Question, number: int, until: float
+        self, owner: Owner, member: Address, question: Question, number: int, until: float
     ) -> None:
         self.owner = owner
         self.member = member
@@ -119,7 +126,7 @@ class Parking:
         self.wake: Callable[[], None] | None = None
         self.closed = False
 
-    def park(self, owner: Any, member: Address, question: Question, now: float) -> Parked:
+    def park(self, owner: Owner, member: Address, question: Question, now: float) -> Parked:
         """Ask `member`. Raises NoNode after a fork. `flush` sends it."""
         finder = self.finder
         finder.follow_node()
@@ -211,7 +218,8 @@ def refusal_in(answer: Any) -> Any:
 
 
 class Wait(Protocol[T]):
-    """What an asker waits for. It parks calls, and takes their answers; it never waits itself.
+    """What an asker waits for. It parks calls, and never waits itself. Their answers are given to
+    their owners.
 
     `now` is a time of the monotonic clock.
     """
@@ -221,9 +229,6 @@ class Wait(Protocol[T]):
 
     def work(self, now: float) -> float:
         """Park what is to be parked now. Return when to call it again, if nothing arrives."""
-
-    def take(self, parked: Parked, now: float) -> None:
-        """Take a call that has arrived."""
 
     def result(self, now: float) -> T | None:
         """Return what was waited for; None while it is not there."""

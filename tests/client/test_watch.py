@@ -188,8 +188,8 @@ class Watching:
     def __init__(self, *members):
         self.group = Group(*members)
         self.observer = Observer(self.group, Parking(self.group))
-        self.observer.begin()
         self.now = time.monotonic()
+        self.observer.begin(self.now)
         self.look()
 
     def look(self):
@@ -297,7 +297,7 @@ def test_a_reader_that_comes_back_is_told_of_now_and_not_of_what_has_passed():
     watching.hears(a=view(3, A), b=view(3, A))
     for member in A, B:
         watching.group.answer(member, ("ok", view(4, B)))
-    watching.observer.begin()
+    watching.observer.begin(watching.now)
     assert watching.look() is None
     assert dict(watching.group.asked[-2:]) == {A: Leading(), B: Leading()}
     assert watching.hears(a=view(7, A), b=view(7, A)) == Leadership(A, 7, True)

@@ -6,7 +6,7 @@ import pytest
 
 from raft_actors import Config, encoding
 from raft_actors.client.leader_finder import LeaderFinder
-from raft_actors.client.leader_watch import LeaderWatch
+from raft_actors.client.leader_watch import LeaderWatch, Observer
 from raft_actors.client.parking import Parking
 from raft_actors.errors import NoConnection
 from raft_actors.kv_store import KVStore
@@ -74,7 +74,7 @@ def park(node, member, question, number):
 
 def watch_on(node, member):
     finder = LeaderFinder(peers_of(node).router, (("kv", member.name),))
-    return LeaderWatch(finder, Parking(finder))
+    return LeaderWatch(Observer(finder, Parking(finder)))
 
 
 def test_a_call_from_another_node_is_answered_when_there_is_news(make_any_node, serve):  # noqa: F811
