@@ -47,7 +47,7 @@ class TopicWait:
         self.parking = parking
         self.question = question
         self.after = question.after
-        self.member = choice(finder.whom())  # noqa: S311 - each member gets some
+        self.member = choice(finder.candidates())  # noqa: S311 - each member gets some
         self.parked: Parked | None = None
         self.pauses: dict[Address, Pause] = {}
         self.refusals: dict[Address, Any] = {}
@@ -76,7 +76,7 @@ class TopicWait:
         """Return the member to ask: the one that has served last, as long as it does, and then the
         next one. None: all of them have failed a moment ago.
         """
-        members = self.finder.whom()
+        members = self.finder.candidates()
         for member in [*self.pauses]:
             if member not in members:
                 del self.pauses[member]
