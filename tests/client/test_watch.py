@@ -3,20 +3,18 @@
 import asyncio
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
-from raft_actors import AsyncCluster, Cluster, Raft, encoding
+from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.client.leader_watch import Leadership, Observer
 from raft_actors.client.parking import Parking
 from raft_actors.core.server import Server
 from raft_actors.errors import NoConnection, RaftError
-from raft_actors.future import Future
 from raft_actors.peer.router import Router
 from raft_actors.replica.parked_calls import PARKED_S
-from raft_actors.replica.questions import Leading, question_of
-from raft_actors.replica.requests import PARK
+from raft_actors.replica.questions import Leading
+from tests.client.pretend_members import A, B, C, Group
 from tests.helpers import eventually
 
 
@@ -124,54 +122,6 @@ def test_the_handle_for_asyncio_has_an_asynchronous_iterator(counters):
 
 
 # What the members say is put together.
-
-A, B, C = ((name, f"{name}@one") for name in "abc")
-
-
-class Group:
-    """Members that keep calls open, and answer when a test has them answer; a finder that knows
-    them. It notes who was asked what, and who was told that nobody waits any more.
-    """
-
-    node = SimpleNamespace(running=True, forked=False, check_process=lambda: None)
-
-    def __init__(self, *members):
-        self.members = members
-        self.router = self
-        self.asked = []
-        self.open = {}
-        self.taken_back = []
-
-    def candidates(self):
-        return self.members
-
-    def learn(self, _view):
-        pass
-
-    def follow_node(self):
-        pass
-
-    def request(self, member, body, *, flush):
-        operation, name, payload, _session, number = body
-        assert (operation, name) == (PARK, member[0])
-        question = question_of(encoding.loads(payload))
-        self.asked.append((member, question))
-        self.open[member] = number, question, Future()
-        return self.open[member][2]
-
-    def unpark(self, member, numbers):
-        assert self.open.pop(member)[0] in numbers
-        self.taken_back.append(member)
-
-    def flush(self):
-        pass
-
-    def answer(self, member, answer):
-        future = self.open.pop(member)[2]
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set(answer if type(answer) is list else encoding.dumps(answer))
 
 
 def view(term, leader, ready=True, index=0):
