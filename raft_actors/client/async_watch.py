@@ -26,7 +26,7 @@ class AsyncWatch(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        self._wait.parking.check_process()
+        self._wait.parking.finder.check_node()
         self._wait.begin(time.monotonic())
         news = await result_soon(self._wait, inf)
         if news is None:

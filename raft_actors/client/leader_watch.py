@@ -74,6 +74,7 @@ class LeaderWatch(Watch[Leadership]):
         """Wait until the leadership differs from the last returned one, and return it. The first
         call returns the present leadership.
 
-        Raises TimeoutError if nothing changes in time, RaftError if the watch is closed.
+        Raises TimeoutError if nothing changes in time, RaftError if the watch is closed, NoNode if
+        this process can't reach any member.
         """
         return super().get(timeout)

@@ -49,6 +49,7 @@ class Finder(Protocol):
 
     def follow_node(self) -> None: ...
     def add_members(self, members: list[Any]) -> None: ...
+    def check_node(self) -> None: ...
 
 
 class Owner(Protocol):
@@ -149,10 +150,6 @@ class Parking:
 
     def flush(self) -> None:
         self.finder.router.flush()
-
-    def check_process(self) -> None:
-        """Raise NoNode in a forked child: the calls are the parent's."""
-        self.finder.router.node.check_process()
 
     def on_answer(self, parked: Parked, _future: Future[Any]) -> None:
         self.arrived.put(parked)

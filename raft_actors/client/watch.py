@@ -36,11 +36,12 @@ class Watch(Generic[T]):
     def get(self, timeout: float | None = None) -> T:
         """Wait for the next news, and return them.
 
-        Raises TimeoutError if there are none in time, RaftError if the watch is closed.
+        Raises TimeoutError if there are none in time, RaftError if the watch is closed, NoNode if
+        this process can't reach any member.
         """
         deadline = inf if timeout is None else time.monotonic() + seconds(timeout)
         parking = self._wait.parking
-        parking.check_process()
+        parking.finder.check_node()
         self._wait.begin(time.monotonic())
         news = await_result(self._wait, deadline)
         if news is not None:
