@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from supervision.errors import ChildSpecError, Reason, is_abnormal
-from supervision.foreign import class_name, is_number, says, text_of
+from supervision.foreign import class_name, is_number, is_string, text_of
 
 __all__ = ["ChildSpec", "Restart", "Shutdown", "check_options"]
 
@@ -19,7 +19,7 @@ TYPES = ("worker", "supervisor")
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a supervisor knows of a child: how it starts, restarts and stops it.
+    """How a supervisor starts, restarts and stops one child.
 
     id        names the child among its siblings; a DynamicSupervisor ignores it
     start     called without arguments on the supervisor's thread; returns `("ok", ref)` or a ref,
@@ -66,19 +66,19 @@ class ChildSpec:
                 f"not {text_of(self.start)}; functools.partial keeps arguments",
             )
         if self.shutdown is None:
-            is_worker = says(self.type, "worker")
+            is_worker = is_string(self.type, "worker")
             object.__setattr__(self, "shutdown", 5.0 if is_worker else "infinity")
         check_options(self.restart, self.shutdown, self.type, of=f"child {text_of(self.id)}")
 
     def restarts_after(self, reason: Reason) -> bool:
-        """Tell whether the child is started again after it has ended for this reason.
+        """Return whether the child is started again after it has ended for this reason.
 
         >>> spec.restarts_after("normal"), spec.restarts_after("killed")
         (False, True)
         """
-        if says(self.restart, "transient"):
+        if is_string(self.restart, "transient"):
             return is_abnormal(reason)
-        return says(self.restart, "permanent")
+        return is_string(self.restart, "permanent")
 
     def __repr__(self) -> str:
         return (
@@ -89,12 +89,12 @@ class ChildSpec:
 
 def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  # noqa: A002
     """Raise ChildSpecError unless these are valid values for `of`."""
-    if not any(says(restart, known) for known in RESTARTS):
+    if not any(is_string(restart, known) for known in RESTARTS):
         raise ChildSpecError(
             ("invalid_restart_type", restart),
             f"restart of {of} must be one of {', '.join(RESTARTS)}, not {text_of(restart)}",
         )
-    if not any(says(type, known) for known in TYPES):
+    if not any(is_string(type, known) for known in TYPES):
         raise ChildSpecError(
             ("invalid_child_type", type),
             f"type of {of} must be worker or supervisor, not {text_of(type)}",
@@ -102,7 +102,7 @@ def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  
     if is_number(shutdown):
         valid = shutdown >= 0  # False for nan
     else:
-        valid = says(shutdown, "brutal_kill") or says(shutdown, "infinity")
+        valid = is_string(shutdown, "brutal_kill") or is_string(shutdown, "infinity")
     if not valid:
         raise ChildSpecError(
             ("invalid_shutdown", shutdown),

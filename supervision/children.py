@@ -12,7 +12,7 @@ import pykka
 
 from supervision.child_spec import ChildSpec
 from supervision.errors import CallingSelf, ChildSpecError, reason_for
-from supervision.foreign import is_a, log, says, text_of
+from supervision.foreign import is_a, is_string, log, text_of
 from supervision.plain_actors import as_process
 from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
 from supervision.waits import Wait, await_end, seconds
@@ -20,7 +20,7 @@ from supervision.waits import Wait, await_end, seconds
 __all__ = ["Child", "ChildForm", "shut_down", "start", "to_spec"]
 
 ChildForm = ChildSpec | type[Any] | tuple[type[Any], Any]
-"""What may stand in a list of children; `to_spec` reads it."""
+"""The allowed items in a list of children; `to_spec` converts them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +63,8 @@ def to_spec(form: Any) -> ChildSpec:
     if not callable(make):
         raise ChildSpecError(
             ("invalid_child_spec", form),
-            f"{text_of(form)} is no child: give a ChildSpec, a class that is a Process or a "
-            "pykka.ThreadingActor or has a classmethod child_spec, or (class, argument)",
+            f"{text_of(form)} is no child: give a ChildSpec, a subclass of Process or of "
+            "pykka.ThreadingActor, a class with a classmethod child_spec, or (class, argument)",
         )
     if is_a(argument, dict):
         spec = make(**argument)
@@ -73,7 +73,7 @@ def to_spec(form: Any) -> ChildSpec:
     if not is_a(spec, ChildSpec):
         raise ChildSpecError(
             ("invalid_child_spec", spec),
-            f"child_spec of {text_of(owner)} returned {text_of(spec)}, no ChildSpec",
+            f"child_spec of {text_of(owner)} returned {text_of(spec)}, which is no ChildSpec",
         )
     return spec
 
@@ -88,14 +88,14 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
 
 
 def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
-    if says(answer, "ignore"):
+    if is_string(answer, "ignore"):
         return ("ignore", None)
     ref = answer
     if is_a(answer, tuple) and len(answer) in (2, 3):
         word, value = answer[:2]
-        if says(word, "error") and len(answer) == 2:
+        if is_string(word, "error") and len(answer) == 2:
             return ("error", value)
-        if says(word, "ok"):
+        if is_string(word, "ok"):
             ref = value
     if is_a(ref, ProcessRef):
         return ("ok", ref)
@@ -121,7 +121,7 @@ def shut_down(children: Iterable[Child]) -> None:
         ref, child.ref, child.retry = child.ref, None, None
         if ref is None:
             continue
-        if says(child.spec.shutdown, "brutal_kill"):
+        if is_string(child.spec.shutdown, "brutal_kill"):
             kill(ref)
             continue
         ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -141,7 +141,7 @@ def shut_down(children: Iterable[Child]) -> None:
 
 def _budget_s(child: Child) -> float:
     shutdown: Any = child.spec.shutdown
-    return math.inf if says(shutdown, "infinity") else seconds(shutdown)
+    return math.inf if is_string(shutdown, "infinity") else seconds(shutdown)
 
 
 def _await_or_kill(

@@ -1,4 +1,4 @@
-"""DynamicSupervisor: children come and go, of any number, known by their refs and in no order."""
+"""DynamicSupervisor: any number of children, which are added and removed while it runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
-from supervision.foreign import is_count, says, text_of
+from supervision.foreign import is_count, is_string, text_of
 from supervision.ref import ProcessRef, process_of
 from supervision.supervisor_base import SupervisorBase, call, check_intensity
 
@@ -41,12 +41,12 @@ def dynamic_supervisor_flags(
     >>> DynamicSupervisor.init(max_children=100).max_children
     100
     """
-    if not says(strategy, "one_for_one"):
+    if not is_string(strategy, "one_for_one"):
         raise OptionError(
             ("invalid_strategy", strategy),
             f"strategy can only be one_for_one, not {text_of(strategy)}",
         )
-    if not says(max_children, "infinity") and not is_count(max_children):
+    if not is_string(max_children, "infinity") and not is_count(max_children):
         raise OptionError(
             ("invalid_max_children", max_children),
             f'max_children must be a whole number >= 0 or "infinity", not {text_of(max_children)}',
@@ -84,8 +84,8 @@ class DynamicSupervisor(SupervisorBase):
     def start_child(supervisor: Any, child: ChildForm) -> Any:
         """Start another child.
 
-        Returns `("ok", ref)`; "ignore" if the start returned that; or `("error", reason)` with
-        "max_children", the reason why its start failed, or what is wrong with its spec.
+        Returns `("ok", ref)`; "ignore" if the start returned "ignore"; or `("error", reason)` with
+        "max_children", the reason why the start failed, or the error in the specification.
 
         >>> ok, session = DynamicSupervisor.start_child(sessions, (Session, "ann"))
         >>> session.ask("hello")
@@ -102,7 +102,7 @@ class DynamicSupervisor(SupervisorBase):
         """Stop the child with this ref, proxy or name, and do not start it again.
 
         A child that waits for its restart is known by the ref that it had last. Returns "ok" or
-        `("error", "not_found")`. Raises TypeError for what is no process.
+        `("error", "not_found")`. Raises TypeError if `child` is no process.
 
         >>> DynamicSupervisor.terminate_child(sessions, session)
         'ok'

@@ -8,7 +8,7 @@ process), `"noconnection"` (the node of the process can't be reached), or
 
 from typing import Any
 
-from supervision.foreign import class_name, is_a, part, says, text_of
+from supervision.foreign import class_name, is_a, is_string, part, text_of
 
 __all__ = [
     "CallingSelf",
@@ -90,7 +90,7 @@ class Stop(Exception):
 
 
 def reason_for(error: BaseException, *, starting: bool = False) -> Reason:
-    """The exit reason of a process that ends by this exception.
+    """Return the exit reason of a process that ends by this exception.
 
     starting   True if the exception ended the start of the process. Then the reason of a StartError
                becomes the reason of this process. Later a StartError is an exception as any other
@@ -108,5 +108,5 @@ def is_abnormal(reason: Reason) -> bool:
     All reasons are abnormal, except `"normal"`, `"shutdown"` and `("shutdown", detail)`.
     """
     if is_a(reason, tuple) and tuple.__len__(reason) == 2:
-        return not says(tuple.__getitem__(reason, 0), "shutdown")
-    return not (says(reason, "normal") or says(reason, "shutdown"))
+        return not is_string(tuple.__getitem__(reason, 0), "shutdown")
+    return not (is_string(reason, "normal") or is_string(reason, "shutdown"))

@@ -20,9 +20,9 @@ __all__ = [
     "is_count",
     "is_interrupt",
     "is_number",
+    "is_string",
     "log",
     "part",
-    "says",
     "text_of",
 ]
 
@@ -35,7 +35,7 @@ _name_of_class: Any = type.__dict__["__name__"]  # a metaclass may define anothe
 
 
 def text_of(thing: Any, convert: Callable[[Any], str] = repr) -> str:
-    """`repr(thing)`, or `str(thing)` if `convert` is str: plain text that UTF-8 can hold.
+    """Return `repr(thing)`, or `str(thing)` if `convert` is str: plain text that UTF-8 can encode.
 
     If that raises, the text says so, and names the class of the thing.
     """
@@ -53,7 +53,7 @@ def class_name(thing: Any) -> str:
 
 
 def is_a(thing: Any, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
-    """`isinstance` by the true class: the attribute `__class__` of the thing is not read."""
+    """As `isinstance`, by the true class: the attribute `__class__` of the thing is not read."""
     return issubclass(type(thing), kind)
 
 
@@ -67,7 +67,7 @@ def is_count(value: Any) -> TypeGuard[int]:
     return is_number(value) and is_a(value, int) and value >= 0
 
 
-def says(thing: Any, word: str) -> bool:
+def is_string(thing: Any, word: str) -> bool:
     """Return whether the thing is this string."""
     return is_a(thing, str) and str.__eq__(thing, word)
 

@@ -34,9 +34,9 @@ class Down:
 class Monitor:
     """One monitor, as `monitor` returned it.
 
-    ref      its number, which its Down bears
+    ref      the number of this monitor; its Down has the same number
     actor    what is monitored
-    cancel   ends it; `demonitor` calls it
+    cancel   ends this monitor; `demonitor` calls it
     """
 
     ref: int
@@ -69,10 +69,10 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
     """
     listener = current() if watcher is None else resolve(watcher)
     if listener is None and watcher is None:
-        raise TypeError("outside of a process, monitor needs a watcher: the ref to be told Down")
+        raise TypeError("outside of a process, monitor needs a watcher: the ref that receives Down")
     if listener is None:
         raise TypeError(
-            f"a watcher is the ref of an actor, or its name: nobody is {text_of(watcher)}"
+            f"a watcher is the ref of an actor, or its name: no actor is named {text_of(watcher)}"
         )
     number = next(_refs)
     ref = resolve(target)
@@ -103,7 +103,7 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
 
 
 def demonitor(monitor: Monitor) -> None:
-    """End a monitor. A Down that waits in the inbox already still arrives: compare its `ref`.
+    """End a monitor. A Down that is in the mailbox already still arrives: compare its `ref`.
 
     >>> demonitor(monitor(target, watcher))
     """

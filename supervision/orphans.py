@@ -1,5 +1,5 @@
-"""Orphans: processes whose parent has ended. They are told to end too, and keep their names until
-they have.
+"""Orphans: processes whose parent has ended. They are asked to end too, and have their names until
+they have ended.
 
 A supervisor that is killed leaves orphans, and so does every other process that crashes and has
 started processes by `start_link`. Its own supervisor restarts it at once, and the new process
@@ -20,11 +20,11 @@ from supervision.waits import Wait
 __all__ = ["ORPHAN_S", "end_orphan", "register"]
 
 ORPHAN_S = 5.0
-"""How long a start waits for an orphan: as long as a child has to end, if its spec does not say."""
+"""How long a start waits for an orphan, in seconds: the default shutdown time of a child."""
 
 
 def end_orphan(child: ProcessRef[Any]) -> None:
-    """Tell a process whose parent has ended to end."""
+    """Ask a process to end, because its parent has ended."""
     child.orphaned = True
     tell_if_alive(child, Exit("shutdown"))
 

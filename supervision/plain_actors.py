@@ -33,8 +33,8 @@ def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
     taken = sorted(name for name in RESERVED if hasattr(actor_class, name))
     if taken:
         raise TypeError(
-            f"{actor_class.__name__} can't be adopted, for {', '.join(taken)} means something in a "
-            "Process: rename it, or make the class a Process"
+            f"{actor_class.__name__} can't be a process, because {', '.join(taken)} has a meaning "
+            "in a Process: rename it, or derive the class from Process"
         )
     body: dict[str, Any] = {
         "__doc__": actor_class.__doc__,
@@ -50,7 +50,7 @@ def as_process(actor_class: type[pykka.ThreadingActor]) -> type[Process]:
 def _set_attribute(self: Process, name: str, value: Any) -> None:
     if name in RESERVED and not name.startswith(OURS):
         raise TypeError(
-            f"{type(self).__name__} can't have an attribute {name}, which means something in a "
-            "Process: rename it, or make the class a Process"
+            f"{type(self).__name__} can't have an attribute {name}, which has a meaning in a "
+            "Process: rename it, or derive the class from Process"
         )
     super(Process, self).__setattr__(name, value)

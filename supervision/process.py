@@ -21,7 +21,7 @@ from pykka._envelope import Envelope
 
 from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
-from supervision.foreign import is_interrupt, log, says, text_of
+from supervision.foreign import is_interrupt, is_string, log, text_of
 from supervision.lifeline import Cancel
 from supervision.orphans import end_orphan, register
 from supervision.process_base import IGNORED, STARTED, ProcessBase
@@ -36,14 +36,14 @@ __all__ = ["Process"]
 class Process(ProcessBase):
     """A Pykka actor whose starter waits for its `init`, and whose end has a reason.
 
-    Override `init`, which is given the arguments of the start; `on_receive`, or methods that a
-    proxy calls; and `terminate`, which is given the exit reason. Defaults for the child spec stand
-    in the class statement, as in `class Cache(Process, restart="transient", shutdown=1.0)`; see
-    ChildSpec.
+    Override `init`, which gets the arguments of the start; `on_receive`, or methods that a proxy
+    calls; and `terminate`, which gets the exit reason. Defaults for the child specification are
+    given in the class statement, as in `class Cache(Process, restart="transient", shutdown=1.0)`;
+    see ChildSpec.
 
-    An exception in a message ends the process, whether the message was told or asked; an asker
-    gets the original exception. Exceptions of the types in `reply_errors` end nothing: they only
-    go to the asker.
+    An exception while a message is handled ends the process, whether the message came by `tell` or
+    by `ask`; an asker gets the original exception. Exceptions of the types in `reply_errors` do not
+    end the process: they only go to the asker.
 
     >>> from supervision import Process, stop
     >>> class Adder(Process):
@@ -77,19 +77,19 @@ class Process(ProcessBase):
 
     @staticmethod
     def undelivered(message: Any) -> None:
-        """Take a message that was told to a process and never read, for the process ended.
+        """Called with each message that was sent by `tell` and not read before the process ended.
 
-        It is called on any thread, so it must be quick and thread safe. Unless it is overridden,
-        one warning is logged for all messages that one end left unread.
+        It may be called on any thread, so it must be quick and thread safe. Unless it is
+        overridden, one warning is logged for all unread messages of a process.
         """
 
     @classmethod
-    def _report_unread(cls, ref: ProcessRef[Any], told: list[Any]) -> None:
+    def _report_unread(cls, ref: ProcessRef[Any], unread: list[Any]) -> None:
         if cls.undelivered is Process.undelivered:
-            first = text_of(told[0])
-            log(logging.WARNING, "%s ended; %d unread, the first: %s", ref, len(told), first)
+            first = text_of(unread[0])
+            log(logging.WARNING, "%s ended; %d unread, the first: %s", ref, len(unread), first)
             return
-        for message in told:
+        for message in unread:
             try:
                 cls.undelivered(message)
             except BaseException as error:
@@ -98,10 +98,10 @@ class Process(ProcessBase):
                 log(logging.ERROR, "%s.undelivered failed", cls.__name__, error=error)
 
     def asked_to_end(self, reason: Reason) -> None:
-        """End this process, as another one, most often its supervisor, has asked.
+        """End this process. Another process, most often its supervisor, has asked for it.
 
-        An override may finish something first: it keeps the reason, and calls `self.exit(reason)`
-        within the shutdown time of the child spec. After that time the process is killed.
+        An override may finish something first: it stores the reason, and calls `self.exit(reason)`
+        within the shutdown time of the child specification. After that time the process is killed.
         """
         self.exit(reason)
 
@@ -110,7 +110,7 @@ class Process(ProcessBase):
 
         Unless it is overridden, this process ends too, for any reason but "normal".
         """
-        if not says(reason, "normal"):
+        if not is_string(reason, "normal"):
             self.exit(reason)
 
     # -- starting
@@ -208,10 +208,10 @@ class Process(ProcessBase):
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """Return the spec of a child that is started by `start_link` with these arguments.
+        """Return the specification of a child that is started by `start_link` with these arguments.
 
-        Every restart is given the very same objects: what the process before has changed in them
-        is changed for the process after.
+        Every restart gets the very same objects: if a process changes one of them, its successor
+        gets the changed object.
 
         >>> Adder.child_spec(1)
         ChildSpec('Adder', Adder.start_link(1), permanent, shutdown=5.0, worker)
@@ -234,10 +234,10 @@ class Process(ProcessBase):
         return process
 
     def _link(self, child: ProcessRef[Any]) -> None:
-        """Link the child to this process: when this process ends, the child is told to end, and
+        """Link the child to this process: when this process ends, the child is asked to end, and
         when the child ends, this process receives ChildEnded. Called on this process's thread. A
-        second call for the same child does nothing. The child is told before a supervisor of this
-        process is, so that the successor knows the child for an orphan.
+        second call for the same child does nothing. The child is asked to end before the supervisor
+        of this process is notified, so that the successor finds the child marked as an orphan.
 
         A linked process is not in Pykka's ActorRegistry. Only the root of its tree is, so that
         `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/

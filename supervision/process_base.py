@@ -62,14 +62,14 @@ class ProcessBase(pykka.ThreadingActor):
         """Handle a message. Unless this is overridden, the message is only logged."""
         log(
             logging.WARNING,
-            "%s was told %s, and does nothing",
+            "%s received %s, and has no on_receive for it",
             self._actor_ref,
             text_of(message, shortened),
         )
 
     def on_batch_end(self) -> None:
-        """Called after all messages that waited in the inbox have been handled: do here what is to
-        be done once for the whole batch.
+        """Called after all messages that waited in the inbox have been handled. Override it for
+        work that is done once for the whole batch.
         """
 
     def on_idle(self) -> None:
@@ -79,7 +79,7 @@ class ProcessBase(pykka.ThreadingActor):
         """
 
     def on_inline(self, message: Any) -> None:
-        """Handle `message` on the thread that delivers it: be quick, and wait for nothing.
+        """Handle `message` on the thread that delivers it. An override must be quick, and not wait.
 
         Work that takes longer may be left to `finish_inline`. Then send a message to the own ref,
         which wakes the process's own thread.
@@ -98,9 +98,9 @@ class ProcessBase(pykka.ThreadingActor):
         """
 
     def abandoned(self) -> None:
-        """Release what only this process has, a file lock for example. It is called instead of
-        `terminate` for a process that was killed, on the process's own thread, when this thread
-        ends. A successor may run by then, and may wait for what is released.
+        """Release what only one process can have, a file lock for example. This is called instead
+        of `terminate` for a process that was killed, on the process's own thread, when this thread
+        ends. A successor may already run then, and may wait for the release.
         """
 
     # -- what other threads may call
@@ -109,7 +109,7 @@ class ProcessBase(pykka.ThreadingActor):
         """Call `on_inline` with `message` on this thread, so that no other thread must be woken.
 
         This is done only while the process waits and its inbox is empty; then True is returned.
-        Else nothing is done and False is returned, and the caller sends the message with `tell`.
+        Otherwise nothing is done and False is returned: the caller sends the message by `tell`.
         """
         inbox, turn = self._actor_ref.actor_inbox, self.__turn
         if not inbox.idle or inbox.waiting() or turn._is_owned():
@@ -148,7 +148,7 @@ class ProcessBase(pykka.ThreadingActor):
     @property
     def fenced(self) -> bool:
         """True after this process was killed. Other processes treat it as ended, and a successor
-        may run: change nothing any more that both share.
+        may run: a fenced process must not change anything that both use.
         """
         return self._actor_ref._lifeline.fenced
 
@@ -226,7 +226,7 @@ class ProcessBase(pykka.ThreadingActor):
                         stage()
                     except BaseException as error:
                         self._crash(error)  # a bug of this package, as hooks are guarded
-        finally:  # in every case: else those that wait for the end would wait for ever
+        finally:  # in every case: otherwise a thread that waits for the end would wait for ever
             # The watchers of the end run on this thread: a process that one of them starts must not
             # be linked to this process, which has ended.
             here.process = None
@@ -307,8 +307,8 @@ class ProcessBase(pykka.ThreadingActor):
                 self._crash(error)
 
     def _failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        only_told = envelope.reply_to is not None and is_a(error, self.reply_errors)
-        if not only_told or is_a(error, (Stop, Ignore)):
+        only_for_asker = envelope.reply_to is not None and is_a(error, self.reply_errors)
+        if not only_for_asker or is_a(error, (Stop, Ignore)):
             self._crash(error)
         fail(envelope, error)
 

@@ -155,7 +155,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     """What the thread of the process waits for now; None: nothing."""
     started = False
     orphaned = False
-    """Whether its parent has ended, so that it was told to end."""
+    """Whether its parent has ended. Then it was asked to end, too."""
     actor_inbox: Inbox
 
     def __init__(self, actor: P, report_unread: Unread) -> None:
@@ -182,10 +182,11 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         return future.get(timeout=timeout) if block else future
 
     def watch(self, callback: Watcher) -> Cancel:
-        """Call `callback(reason)` once, when the process has ended. Returns the cancel.
+        """Call `callback(reason)` once, when the process has ended. Returns a function that cancels
+        this.
 
-        It runs on the thread that ends the process and must be quick. On a process that has ended
-        already it runs here and now with "noproc".
+        The callback runs on the thread that ends the process, and must be quick. If the process has
+        ended already, it is called at once with "noproc".
         """
         return self._watch(callback)
 
@@ -250,22 +251,22 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
             if self._lifeline.ended is mine:
                 dead_letter(self.actor_inbox.current)  # it has no answer only after a `kill`
                 ActorRegistry.unregister(self)
-                self._lifeline.tell()
+                self._lifeline.notify()
 
     def _refuse(self, envelopes: list[Envelope[Any]]) -> None:
         """Answer the asks among the envelopes that the process will not handle, and report the
         messages that were sent by `tell`.
         """
-        told = []
+        unread = []
         for envelope in envelopes:
             if type(envelope.message) is messages._ActorStop:
                 self._answer_at_end(envelope)
             elif envelope.reply_to is not None:
                 dead_letter(envelope)
             elif not is_a(envelope.message, Signal):
-                told.append(envelope.message)
-        if told:
-            self._report_unread(self, told)
+                unread.append(envelope.message)
+        if unread:
+            self._report_unread(self, unread)
 
     def _answer_at_end(self, envelope: Envelope[Any]) -> None:
         """Answer Pykka's `stop` when the process has ended, not when it begins to end."""
@@ -277,7 +278,7 @@ _made: WeakSet[ProcessRef[Any]] = WeakSet()
 
 
 def _after_fork() -> None:
-    me = current()  # the forking thread goes on in the child, and with it the process it runs
+    me = current()  # the forking thread runs in the child, too, and with it its process
     for ref in tuple(_made):
         if ref is not me:
             ref._forget_thread()
@@ -298,16 +299,16 @@ def current() -> ProcessRef[Any] | None:
 
 
 def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -> str:
-    """End a process after the messages that wait for it, and return "ok" when it has ended.
+    """End a process after the messages in its mailbox, and return "ok" when it has ended.
 
     target    a ProcessRef, a proxy, or a name in `supervision.names`
     reason    the exit reason
     timeout   seconds to wait; None: without a bound
 
-    Raises Exited with "noproc" if there is no such process, or with its reason if it ended for
-    another one; TimeoutError if it has not ended in time (it will end later); CallingSelf if a
-    process would stop itself, or one that waits for its start or end; TypeError for what is no
-    process, or no time.
+    Raises Exited with "noproc" if there is no such process, or with the exit reason if the process
+    ended for another reason than `reason`; TimeoutError if it has not ended in time (it will end
+    later); CallingSelf if a process would stop itself, or a process that waits for its start or
+    end; TypeError if `target` is no process or `timeout` is no number.
 
     >>> from supervision import Process, stop
     >>> ok, ref = Process.start_link()
@@ -336,14 +337,14 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
 
 
 def kill(target: Any) -> None:
-    """Give a process up: from now on it has ended, with the reason "killed".
+    """Give up a process: from now on it counts as ended, with the reason "killed".
 
-    Python can't end a thread. What the process does at this moment goes on until it next looks
-    at its inbox; its attribute `fenced` is True meanwhile, and `terminate` is not called. Before
-    `kill` returns, the waiting messages are refused, the names of the process are free, and its
-    links and monitors have been notified.
+    Python can't end a thread. The code that the process runs at this moment continues until the
+    process next reads its mailbox; its attribute `fenced` is True meanwhile, and `terminate` is not
+    called. Before `kill` returns, the waiting messages are refused, the names of the process are
+    free, and its links and monitors have been notified.
 
-    Raises TypeError for what is no process.
+    Raises TypeError if `target` is no process.
 
     >>> from supervision import exit_reason, kill
     >>> ok, ref = Process.start_link()
@@ -357,7 +358,7 @@ def kill(target: Any) -> None:
 
 
 def exit_reason(target: Any) -> Reason | None:
-    """Return why this process ended, or None while it runs. Raises TypeError for what is no
+    """Return why this process ended, or None while it runs. Raises TypeError if `target` is no
     process.
 
     >>> exit_reason(ref)
@@ -376,13 +377,13 @@ def process_of(target: Any) -> ProcessRef[Any] | None:
     if ref is None or isinstance(ref, ProcessRef):
         return ref
     raise TypeError(
-        f"{text_of(ref, str)} is no process of this program: a plain actor becomes one by "
-        "supervision.as_process(cls).start(), and others have a stop() of their own"
+        f"{text_of(ref, str)} is no process of this program: start a plain actor as a process by "
+        "supervision.as_process(cls).start(); other objects have their own stop()"
     )
 
 
 def tell_if_alive(ref: Any, message: Any) -> None:
-    """Tell an actor a message. That it has ended is no error.
+    """Send a message to an actor. If the actor has ended, do nothing.
 
     >>> from supervision import tell_if_alive
     >>> tell_if_alive(ref, "hello")

@@ -57,7 +57,7 @@ class Registry:
         other_ref))`.
 
         The name is free again when the process has ended. Raises TypeError for a ref that can't
-        be watched, for its name would never be free again.
+        be watched, because its name would never be free again.
 
         >>> answer, found = names.register("printer_of_floor_2", ref)
         >>> answer

@@ -25,8 +25,8 @@ def check_names(cls: type[Any]) -> None:
     )
     if taken:
         raise TypeError(
-            f"{cls.__name__} can't have {', '.join(taken)}, which the machinery of "
-            f"{cls.__mro__[1].__name__} needs: rename it"
+            f"{cls.__name__} can't define {', '.join(taken)}, which {cls.__mro__[1].__name__} uses "
+            "itself: rename it"
         )
 
 

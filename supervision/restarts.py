@@ -17,9 +17,9 @@ class Backoff:
     """Pauses between restarts: none before the first, then `first_s` seconds, then twice as long
     each time, up to `max_s`.
 
-    OTP has no such thing. It is for children that fail for an outer reason, such as a full disk,
-    which is the same a millisecond later. After a time of twice `max_s` without a restart the
-    pauses begin anew.
+    OTP does not have this. It is for children that fail for a reason outside of them, such as a
+    full disk, which lasts longer than a millisecond. After a time of twice `max_s` without a
+    restart the pauses begin again.
 
     Raises OptionError.
 
@@ -40,7 +40,7 @@ class Backoff:
 
 
 class Pauses:
-    """The pauses of one supervisor: how long the next one is. Without a Backoff there is none."""
+    """The pauses of one supervisor: how long the next one is. Without a Backoff all are 0."""
 
     def __init__(
         self, backoff: Backoff | None, clock: Callable[[], float] = time.monotonic
@@ -83,7 +83,7 @@ class RestartIntensity:
         self._stamps: deque[float] = deque()
 
     def allow(self) -> bool:
-        """Count one restart that is due now. Returns False if these are too many: give up."""
+        """Count one restart that is due now. Returns False if these are too many restarts."""
         now = self._clock()
         while self._stamps and now - self._stamps[0] > self.max_seconds:
             self._stamps.popleft()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import Key, equal, is_a, says, text_of
+from supervision.foreign import Key, equal, is_a, is_string, text_of
 from supervision.ref import ProcessRef
 from supervision.restarts import Backoff
 from supervision.supervisor_base import SupervisorBase, call, check_intensity
@@ -57,7 +57,7 @@ def supervisor_flags(
     >>> Supervisor.init([Greeter], strategy="one_for_all").strategy
     'one_for_all'
     """
-    if not any(says(strategy, known) for known in STRATEGIES):
+    if not any(is_string(strategy, known) for known in STRATEGIES):
         raise OptionError(
             ("invalid_strategy", strategy),
             f"strategy must be one of {', '.join(STRATEGIES)}, not {text_of(strategy)}",
@@ -71,7 +71,7 @@ def supervisor_flags(
     if is_a(children, type) or not is_a(children, Iterable):
         raise ChildSpecError(
             ("invalid_children", children),
-            f"children must be a list of them, not {text_of(children)}",
+            f"children must be a list of child specifications, not {text_of(children)}",
         )
     specs = tuple(to_spec(form) for form in children)
     seen: set[Key | str] = set()
@@ -80,8 +80,8 @@ def supervisor_flags(
         if key in seen:
             raise ChildSpecError(
                 ("duplicate_child_name", spec.id),
-                f"two children have the id {text_of(spec.id)}; dataclasses.replace(spec, id=...) "
-                "tells them apart",
+                f"two children have the id {text_of(spec.id)}: give one of them another id with "
+                "dataclasses.replace(spec, id=...)",
             )
         seen.add(key)
     return SupervisorFlags(specs, strategy, max_restarts, max_seconds, backoff)
@@ -138,7 +138,7 @@ class Supervisor(SupervisorBase):
     def terminate_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
         """Stop a child, and do not start it again. Its spec is kept unless it is temporary.
 
-        Returns "ok", also if the child had ended before; `("error", "not_found")`.
+        Returns "ok", also if the child had ended before, or `("error", "not_found")`.
 
         >>> Supervisor.terminate_child(supervisor, "second")
         'ok'
@@ -161,7 +161,7 @@ class Supervisor(SupervisorBase):
 
     @staticmethod
     def delete_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
-        """Remove a child that is stopped: its spec is kept no more.
+        """Remove a child that is stopped: its specification is dropped.
 
         Returns "ok", or `("error", reason)` with "not_found", "running", "restarting".
 
@@ -188,7 +188,7 @@ class Supervisor(SupervisorBase):
         self._strategy = flags.strategy
         for spec in flags.children:
             if self.fenced:
-                return  # killed meanwhile: the links have told the running children to end
+                return  # killed meanwhile: the running children are linked, and were asked to end
             child = Child(spec)
             self._children_in_order.append(child)
             answer, reason = self._start(child)
@@ -223,9 +223,9 @@ class Supervisor(SupervisorBase):
         """Return the children that are restarted together with this one, in order. This is all
         that a strategy decides.
         """
-        if says(self._strategy, "one_for_one"):
+        if is_string(self._strategy, "one_for_one"):
             return [child]
-        if says(self._strategy, "rest_for_one"):
+        if is_string(self._strategy, "rest_for_one"):
             return self._children_in_order[self._children_in_order.index(child) :]
         return list(self._children_in_order)
 
@@ -236,7 +236,7 @@ class Supervisor(SupervisorBase):
 
     def _drop_if_over(self, child: Child) -> None:
         """Remove the child if it is temporary and does not run."""
-        if child.ref is None and says(child.spec.restart, "temporary"):
+        if child.ref is None and is_string(child.spec.restart, "temporary"):
             self._children_in_order.remove(child)
 
     def _wind_down(self) -> None:

@@ -12,7 +12,7 @@ from pykka._envelope import Envelope
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import is_a, is_count, is_number, log, says, text_of
+from supervision.foreign import is_a, is_count, is_number, is_string, log, text_of
 from supervision.process import Process
 from supervision.ref import Signal, process_of, stop, tell_if_alive
 from supervision.reserved_names import is_ours
@@ -80,8 +80,9 @@ class SupervisorBase(Process, type="supervisor"):
     ) -> list[tuple[Hashable, Any, str, tuple[Any, ...]]]:
         """Return `(id, ref, type, modules)` of each child, the last started first.
 
-        Instead of the ref stands "restarting" for a child that waits for its restart, and
-        "undefined" for one that is stopped. The id of a dynamic supervisor's child is "undefined".
+        The ref is replaced by "restarting" for a child that waits for its restart, and by
+        "undefined" for a child that is stopped. The id of a dynamic supervisor's child is
+        "undefined".
         """
         return cast(list[Any], call(supervisor, "which_children"))
 
@@ -209,7 +210,7 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _count_children(self) -> dict[str, int]:
         children = self._all()
-        supervisors = sum(says(child.spec.type, "supervisor") for child in children)
+        supervisors = sum(is_string(child.spec.type, "supervisor") for child in children)
         return {
             "specs": len(children),
             "active": sum(child.ref is not None and child.ref.is_alive() for child in children),
@@ -223,7 +224,7 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _receive_retry(self, envelope: Envelope[Retry]) -> None:
         child = envelope.message.child
-        if child.retry is envelope.message:  # else the child was started or stopped meanwhile
+        if child.retry is envelope.message:  # otherwise the child was started or stopped meanwhile
             self._try_restart(child, "an attempt that failed, or a pause")
 
     def _receive_proxy(self, envelope: Envelope[Any]) -> Any:
@@ -237,7 +238,7 @@ class SupervisorBase(Process, type="supervisor"):
             if envelope.reply_to is not None:
                 raise
             what = text_of(message.attr_path)
-            log(logging.ERROR, "%s was told %s in vain", self._actor_ref, what, error=error)
+            log(logging.ERROR, "%s: the call of %s failed", self._actor_ref, what, error=error)
             return None
 
     def _is_of_subclass(self, name: Any = "") -> bool:
@@ -253,7 +254,7 @@ class SupervisorBase(Process, type="supervisor"):
         name = message.attr_path[0]
         is_set = type(message) is messages.ProxySetAttr
         if name.startswith("_") or (is_set and hasattr(type(self), name)):
-            raise AttributeError(f"{self._actor_ref} needs its own {name}")
+            raise AttributeError(f"{name} of {self._actor_ref} is private or can't be replaced")
         if type(message) is messages.ProxyCall and hasattr(type(self), f"_{name}"):
             return getattr(self, name)(self, *message.args, **message.kwargs)  # a public call
         return self._handle_receive(message)

@@ -18,19 +18,19 @@ class Started(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self._is_set = False
-        self._news: SimpleQueue[None] = SimpleQueue()
+        self._signals: SimpleQueue[None] = SimpleQueue()
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
         self._is_set = True
-        self._news.put(None)
+        self._signals.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
         if not self._is_set:
             try:
-                self._news.get(timeout=timeout)
+                self._signals.get(timeout=timeout)
             except Empty:
                 return self._is_set
         return True

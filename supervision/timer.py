@@ -41,7 +41,7 @@ class TimerHandle:
         self.waiting = True
 
     def cancel(self) -> bool:
-        """Do not send it. Returns False if it was sent, or cancelled, before."""
+        """Do not send the message. Returns False if it was already sent or cancelled."""
         return self._timer._cancel(self)
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class Timer:
 
     The thread starts with the first message and sleeps until the earliest one is due. With a
     `clock` of your own, a function that returns seconds, no thread is started: you call `fire_due`
-    after you moved the clock. `supervision.timer` is the one that all share.
+    after you have moved the clock. `supervision.timer` is the timer that all code shares.
 
     >>> from supervision import Process, Timer
     >>> class Printer(Process):
@@ -73,8 +73,8 @@ class Timer:
             _with_thread.add(self)
 
     def _start_over(self) -> None:
-        """Begin without messages and without a thread. Called at first, and in a forked child: the
-        timer's thread runs in the parent only, and sends there the messages set before the fork.
+        """Begin without messages and without a thread. Called by `__init__`, and in a forked child:
+        the timer's thread runs only in the parent, and sends there the messages set before.
         """
         self._lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -84,17 +84,19 @@ class Timer:
         self._thread: threading.Thread | None = None
 
     def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
-        """Do `ref.tell(message)` in `delay_s` seconds. A receiver that has ended is no error.
+        """Call `ref.tell(message)` in `delay_s` seconds. If the receiver has ended, do nothing.
 
-        Raises TypeError for what is no ref (of a name, `names.whereis` gives the ref); TypeError or
-        ValueError for what is no number of seconds; RuntimeError when the system has no thread
-        left for the first message, which is not kept then.
+        Raises TypeError if `ref` is no ref (`names.whereis` returns the ref for a name); TypeError
+        or ValueError if `delay_s` is no number of seconds; RuntimeError if the system has no thread
+        left for the first message, which is not sent then.
 
         >>> timer.send_after(3.0, printer, "never").cancel()
         True
         """
         if not hasattr(ref, "tell"):
-            raise TypeError(f"a timer tells the ref of an actor, and {text_of(ref)} is none")
+            raise TypeError(
+                f"a timer sends to the ref of an actor, and {text_of(ref)} is no such ref"
+            )
         handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
         with self._lock:
             self._start_thread()
@@ -106,7 +108,7 @@ class Timer:
         return handle
 
     def fire_due(self) -> float | None:
-        """Send all that is due. Returns the seconds until the next is due, or None if none waits.
+        """Send the messages that are due. Returns the seconds until the next one, or None.
 
         >>> now[0] = 2.0
         >>> timer.fire_due() is None
@@ -128,7 +130,7 @@ class Timer:
                 if is_interrupt(error):
                     raise
                 whom = text_of(handle.ref, str)
-                log(logging.ERROR, "a timer could not tell %s", whom, error=error)
+                log(logging.ERROR, "a timer could not send to %s", whom, error=error)
 
     def __repr__(self) -> str:
         return f"<Timer, {sum(entry[2].waiting for entry in self._heap)} waiting>"

@@ -125,7 +125,7 @@ class Wait:
             raise CallingSelf(f"{self.me} waits for its own answer; call the method directly")
         stuck, order = circle[at], (*circle[at + 1 :], *circle[: at + 1])
         error = CallingSelf(
-            f"{stuck.me} waits until {order[0].me} has {stuck.until}; tell it, and don't wait"
+            f"{stuck.me} waits until {order[0].me} has {stuck.until}: use tell, and don't wait"
         )
         broken = next((wait for wait in order if wait.break_off is not None), self)
         if broken is self or broken.break_off is None:

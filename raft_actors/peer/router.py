@@ -309,9 +309,7 @@ class Router:
                         if name in self.running:
                             self.parked_at.setdefault(frame.node, set()).add(name)
             except (ValueError, TypeError, HostError) as error:
-                self.node.denials.note_nonsense(
-                    frame.node, f"sent a bad request: {error}"
-                )
+                self.node.denials.note_nonsense(frame.node, f"sent a bad request: {error}")
                 ticket.set(encoding.dumps(("error", ("bad_request", str(error)))))
         for name, events in batches.items():
             self.submit(name, events)
