@@ -176,14 +176,16 @@ def some_sessions(*, forgetful=False):
     sessions = Sessions()
     numbers = []
     for index, salt in ((1, 5), (2, 6)):
-        answer = encoding.loads(sessions.open(index, salt, 1_000 * index))
+        sessions.now_ms = 1_000 * index
+        answer = encoding.loads(sessions.open(index, salt))
         numbers.append(answer[1])
+    sessions.now_ms = 5_000
     for index, number in zip(count(3), numbers * 3, strict=False):
         request = number, index
         if forgetful:
-            sessions.pass_over(request, b"command", index, 5_000)
+            sessions.pass_over(request, b"command", index)
         else:
-            sessions.once(request, lambda _command: b"reply", b"command", index, 5_000)
+            sessions.once(request, lambda _command: b"reply", b"command", index)
     return sessions
 
 
@@ -193,7 +195,7 @@ def test_sessions_count_and_the_replies_in_them_do_not():
         {}, sessions=some_sessions(forgetful=True)
     )
     more = some_sessions()
-    more.open(20, NEW, 0)
+    more.open(20, NEW)
     assert digest_of({}, sessions=more) != digest_of({}, sessions=some_sessions())
 
 
