@@ -28,6 +28,7 @@ from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.machine.state_image import FrozenItems
 from raft_actors.paths import make_private
 from raft_actors.stores.files import advice_on
+from raft_actors.stores.rocksdb_forks import guard_forks
 from raft_actors.stores.rocksdb_wal import damage_in
 
 __all__ = ["DiskDict"]
@@ -248,6 +249,7 @@ def opened(path: Path) -> Rdict:
         raise StoreCorrupt(damage)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
+    guard_forks()
     database = Rdict(str(path), options)
     writing = WriteOptions()
     writing.disable_wal = True  # type: ignore[assignment, method-assign]  # its stub is wrong

@@ -32,6 +32,7 @@ from rocksdict import (
 
 from raft_actors.paths import make_private
 from raft_actors.stores.durable import DurableStore, index_of, key
+from raft_actors.stores.rocksdb_forks import guard_forks
 from raft_actors.stores.rocksdb_wal import damage_in, is_torn
 
 __all__ = ["RocksStore"]
@@ -70,6 +71,7 @@ class RocksStore(DurableStore[Rdict]):
         if create:
             make_private(path)  # RocksDB would make a directory that other users can read
         self.had_torn_tail = is_torn(path)
+        guard_forks()
         try:
             database = Rdict(str(path), options(create=create))
         except Exception as error:
