@@ -121,8 +121,11 @@ class Config:
                 raise ValueError(f"{name} must be a path, or None, not {path!r}")
             if path is not None:
                 object.__setattr__(self, name, absolute(path))
-        if not isinstance(self.nodes, Mapping):
-            raise ValueError(  # noqa: TRY004 - as for every other field
+        nodes: Any = self.nodes
+        if not isinstance(nodes, Mapping) or not all(
+            isinstance(text, str) for text in (*nodes, *nodes.values())
+        ):
+            raise ValueError(
                 f'nodes must be a mapping like {{"b@two": "10.0.0.2:4001"}}, not {self.nodes!r}'
             )
         if self.max_election_timeout > TIMEOUT_MAX:

@@ -23,6 +23,9 @@ from raft_actors import Config
         ({"data_dir": 3}, "data_dir must be a path"),
         ({"trace": True}, "trace must be a path"),
         ({"nodes": ["b@two"]}, "nodes must be a mapping"),
+        ({"nodes": {"b@two": ("10.0.0.2", 4001)}}, "nodes must be a mapping"),
+        ({"nodes": {"b@two": None}}, "nodes must be a mapping"),
+        ({"nodes": {5: "10.0.0.2:4001"}}, "nodes must be a mapping"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_in_words(fields, said):
