@@ -6,25 +6,35 @@ The commands themselves are in `raft_actors.tools.commands`; they need the extra
 """
 
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from typing import NoReturn
 
 from raft_actors.errors import BadName, BadTls, RaftError
 from raft_actors.tools.launch import CannotLaunch
 
-__all__ = ["main"]
+__all__ = ["leave_with", "main"]
 
 EXTRAS = {"typer", "rich", "IPython", "prompt_toolkit", "pygments"}
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit status."""
+
+    def run() -> int:
+        from raft_actors.tools.commands import app
+
+        return int(app(prog_name="raft-actors") or 0)
+
+    leave_with(run)
+
+
+def leave_with(run: Callable[[], int]) -> NoReturn:
+    """Leave with the exit status that `run` returns, or with the one that stands for its error."""
     if isinstance(sys.stdout, TextIOWrapper):  # what is in a log may not be in its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        from raft_actors.tools.commands import app
-
-        sys.exit(app(prog_name="raft-actors"))
+        sys.exit(run())
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise

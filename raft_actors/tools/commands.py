@@ -1,7 +1,6 @@
 """Commands: the commands of `raft-actors`. Each imports what it needs when it is called."""
 
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +105,8 @@ def cookie_asked(*, wanted: bool) -> str | None:
 
 def show_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         try:
             version = metadata.version("raft_actors")
         except metadata.PackageNotFoundError:

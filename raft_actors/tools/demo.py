@@ -22,17 +22,11 @@ from typing import Any
 
 from rich.console import Console
 
-from raft_actors import Node, Raft, Supervisor
-from raft_actors.kv_store import KVStore
+from raft_actors import Node, Raft
 from raft_actors.names import Address
-from raft_actors.tools.node_processes import (
-    PEER,
-    NodeProcesses,
-    end_with_stdin,
-    keep_to_ourselves,
-)
+from raft_actors.tools.node_processes import STORE, NodeProcesses, keep_to_ourselves
 
-__all__ = ["run_demo", "start_store"]
+__all__ = ["run_demo"]
 
 NAMES = ("a", "b", "c")
 CLIENTS = 4
@@ -41,12 +35,6 @@ CALL_S = 1.0
 PAUSE_S = 0.02
 CHECK_THREADS = 8
 UNKNOWN = {("error", "timeout"), ("error", "outcome_unknown")}
-
-
-def start_store() -> Any:
-    """Start a node's tree: one peer, `kv`. The process ends when its standard input does."""
-    threading.Thread(target=end_with_stdin, name="end-with-stdin", daemon=True).start()
-    return Supervisor.start_link([(KVStore, {"name": PEER})], strategy="one_for_one")
 
 
 class DemoFailed(Exception):
@@ -79,7 +67,7 @@ class Stage(NodeProcesses):
     """The three node processes and their directory, in which they run."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, NAMES, "raft_actors.tools.demo:start_store", cwd=directory)
+        super().__init__(directory, NAMES, STORE, cwd=directory)
 
     def is_up(self, name: str) -> bool:
         """Whether the node's peer answers. Raises DemoFailed if its process has ended."""

@@ -10,17 +10,25 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from raft_actors import Raft
+from raft_actors import Raft, Supervisor
+from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 
-__all__ = ["PEER", "NodeProcesses", "end_with_stdin", "keep_to_ourselves"]
+__all__ = [
+    "PEER", "RUN", "STORE", "NodeProcesses", "end_with_stdin", "keep_to_ourselves", "start_store",
+]  # fmt: skip
 
 PEER = "kv"
 """The peer of each node."""
+RUN = "raft_actors.tools.run_node"
+"""The module that a node runs."""
+STORE = "raft_actors.tools.node_processes:start_store"
+"""A starter: one key-value store, of this package."""
 
 
 class NodeProcesses:
@@ -53,13 +61,12 @@ class NodeProcesses:
             if process is None or process.poll() is not None:
                 self.reap(name)
                 self.launch(
-                    name, "-m", *self.program(name), "node", "--sname", name,
-                    "--start", self.starter, "--data-dir", str(self.data_dir(name)),
+                    name, "-m", *self.program(name), name, self.starter, str(self.data_dir(name)),
                 )  # fmt: skip
 
     def program(self, name: str) -> list[str]:  # noqa: ARG002
-        """Return the module that a node runs, with the arguments before the command."""
-        return ["raft_actors"]
+        """Return the module that a node runs, with arguments of its own before those of `RUN`."""
+        return [RUN]
 
     def launch(self, name: str, *arguments: str) -> None:
         """Have Python run with these arguments as the process of the node."""
@@ -130,6 +137,12 @@ class NodeProcesses:
         """Return the status of the node's peer; None if there is no answer."""
         answer = Raft.status(self.address(name))
         return answer[1] if answer[0] == "ok" else None
+
+
+def start_store() -> Any:
+    """Start a node's tree: one peer, `kv`. The process ends when its standard input does."""
+    threading.Thread(target=end_with_stdin, name="end-with-stdin", daemon=True).start()
+    return Supervisor.start_link([(KVStore, {"name": PEER})], strategy="one_for_one")
 
 
 def end_with_stdin() -> NoReturn:

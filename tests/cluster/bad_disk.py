@@ -1,4 +1,4 @@
-"""A node with a disk of its own that obeys: `python -m tests.cluster.bad_disk DATA_DIR node ...`.
+"""A node with a disk of its own that obeys: `python -m tests.cluster.bad_disk DATA_DIR NAME ...`.
 
 It takes orders on standard input: `slow SECONDS` (each save takes so much longer), `fill` (no room
 is left) and `free`. Where nothing can be mounted, `fill` lets no file grow instead. What is told of
@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from raft_actors import Supervisor, events
-from raft_actors.tools.cli import main
+from raft_actors.tools.run_node import main
 from raft_actors.tools.torture.child import Disk, slow_down_saves
 from raft_actors.tools.torture.disks import SmallDisk, limit_file_size
 from tests.peer_fixtures import Counter

@@ -1,4 +1,4 @@
-"""Stage: node processes of a test, each `raft-actors node` with one peer, `kv`."""
+"""Stage: node processes of a test, each with one peer, `kv`."""
 
 import json
 import os
@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raft_actors import Node, Raft
-from raft_actors.tools.node_processes import NodeProcesses
+from raft_actors.tools.node_processes import RUN, STORE, NodeProcesses
 from tests.helpers import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = "abc"
-STARTER = "raft_actors.tools.demo:start_store"
 
 
 class Load:
@@ -50,11 +49,11 @@ class Stage(NodeProcesses):
     disks    whether each has a disk of its own that obeys; see `bad_disk`
     """
 
-    module = "raft_actors"
+    module = RUN
     disks = False
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, tuple(NAMES), STARTER, sessions=False)
+        super().__init__(directory, tuple(NAMES), STORE, sessions=False)
         self.environment = {
             "RAFT_ACTORS_RUNTIME_DIR": str(directory / "run"),
             "RAFT_ACTORS_COOKIE": secrets.token_urlsafe(32),

@@ -3,6 +3,7 @@
 import pytest
 
 from raft_actors import Raft
+from raft_actors.tools.node_processes import RUN
 from raft_actors.wire.versions import SUPPORTED, newest
 from tests.cluster.stage import NAMES
 from tests.helpers import eventually
@@ -55,7 +56,7 @@ def test_a_rolling_upgrade_costs_no_write_and_nobody_is_told_what_he_does_not_kn
         assert not heard(stage, "c")
         restart(stage, "c")
         eventually(lambda: heard(stage, "c"))
-        stage.module = "raft_actors"  # and back, as after a bad release
+        stage.module = RUN  # and back, as after a bad release
         restart(stage, "a")
         load.wait_for_more()
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""A node of the next release: `python -m tests.node.next_release node ...`.
+"""A node of the next release: `python -m tests.node.next_release NAME ...`.
 
 The protocol version after the newest of this release adds a kind of message, `Gossip`; the leader
 sends it to every member with each heartbeat. `RAFT_ACTORS_TEST_SPEAKS` has the versions that the
@@ -13,7 +13,7 @@ from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import TimeoutNow
 from raft_actors.peer import message_codec as messages
-from raft_actors.tools.cli import main
+from raft_actors.tools.run_node import main
 from raft_actors.wire import versions
 
 

@@ -1,4 +1,7 @@
-"""Commands: `raft-actors migrate` and `raft-actors recover`, for directories of stopped peers."""
+"""Commands: `raft-actors migrate` and `raft-actors recover`, for directories of stopped peers.
+
+Each imports what it needs when it is called: other commands, such as `node`, load this module too.
+"""
 
 import json
 from dataclasses import asdict
@@ -6,18 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raft_actors.errors import REJOIN, StoreCorrupt
-from raft_actors.tools.offline.backup import export_backup, import_backup, verify_backup
-from raft_actors.tools.offline.entries import entries_of
-from raft_actors.tools.offline.examine import examine
-from raft_actors.tools.offline.force_configuration import CannotForce, force, parse_address, plan
-from raft_actors.tools.offline.migrate import migrate
 from raft_actors.tools.offline.options import Directory, Json, Store, To
 from raft_actors.tools.offline.replay_commands import run_diff, run_replay
-from raft_actors.tools.offline.stopped_peer import refused_in_words, stopped
-from raft_actors.tools.offline.tables import entries_table, show, show_findings, show_forcing
 
 __all__ = ["recover", "run_migrate"]
 
@@ -39,6 +34,8 @@ def run_migrate(
     store: Store = None,
 ) -> None:
     """Move a stopped peer's log into a store of another kind. The old one is kept."""
+    from raft_actors.tools.offline.migrate import migrate
+
     done = migrate(directory, to, store)
     if done.was_already:
         typer.echo(f"{directory} is {done.kind} already")
@@ -53,6 +50,12 @@ def run_migrate(
 @recover.command("inspect")
 def inspect_directory(directory: Directory, store: Store = None, as_json: Json = False) -> None:
     """Show owner, ballot, log, configurations, snapshots."""
+    from rich.console import Console
+
+    from raft_actors.tools.offline.examine import examine
+    from raft_actors.tools.offline.stopped_peer import stopped
+    from raft_actors.tools.offline.tables import show
+
     with stopped(directory, store) as opened:
         found = examine(opened)
     if as_json:
@@ -72,6 +75,12 @@ def show_entries(
     as_json: Json = False,
 ) -> None:
     """Show entries of the log."""
+    from rich.console import Console
+
+    from raft_actors.tools.offline.entries import entries_of
+    from raft_actors.tools.offline.stopped_peer import stopped
+    from raft_actors.tools.offline.tables import entries_table
+
     with stopped(directory, store) as opened:
         saved = opened.load()
         first = max(first, saved.first)
@@ -93,6 +102,12 @@ def verify_directory(
     as_json: Json = False,
 ) -> None:
     """Read everything and check it. Exit status 1 if anything is damaged."""
+    from rich.console import Console
+
+    from raft_actors.tools.offline.examine import examine
+    from raft_actors.tools.offline.stopped_peer import refused_in_words, stopped
+    from raft_actors.tools.offline.tables import show_findings
+
     with refused_in_words(directory):
         is_backup = directory.is_file()
     if is_backup:
@@ -114,6 +129,8 @@ def verify_directory(
 
 
 def verify_file(path: Path, *, as_json: bool) -> None:
+    from raft_actors.tools.offline.backup import verify_backup
+
     if not as_json:
         header = verify_backup(path)
         typer.echo(f"{path}: sound; a backup of all up to entry {header.last}")
@@ -142,6 +159,18 @@ def force_configuration(
     What the lost ones had acknowledged may be gone. Best with this peer as the only member: it
     wins alone, and others are added to it as to any group, with empty directories.
     """
+    from rich.console import Console
+
+    from raft_actors.tools.offline.examine import examine
+    from raft_actors.tools.offline.force_configuration import (
+        CannotForce,
+        force,
+        parse_address,
+        plan,
+    )
+    from raft_actors.tools.offline.stopped_peer import stopped
+    from raft_actors.tools.offline.tables import show_findings, show_forcing
+
     addresses = [parse_address(text) for text in members]
     with stopped(directory, store) as opened:
         found = examine(opened)
@@ -172,6 +201,9 @@ def export_directory(
 
     The file holds its snapshot and log, and checks itself.
     """
+    from raft_actors.tools.offline.backup import export_backup
+    from raft_actors.tools.offline.stopped_peer import stopped
+
     with stopped(directory, store) as opened:
         header = export_backup(opened, file)
     typer.echo(
@@ -188,6 +220,9 @@ def import_file(
     to: To = "rocksdb",
 ) -> None:
     """Make a new group's first member from a backup. Others are added to it when it runs."""
+    from raft_actors.tools.offline.backup import import_backup
+    from raft_actors.tools.offline.force_configuration import parse_address
+
     after = import_backup(file, directory, peer=parse_address(peer), kind=to)
     typer.echo(
         f"{directory} is the directory of {peer}, the only member of group {after.group}: start it"

@@ -1,4 +1,7 @@
-"""Replay commands: `raft-actors recover replay` and `recover diff`."""
+"""Replay commands: `raft-actors recover replay` and `recover diff`.
+
+Each imports what it needs when it is called: other commands, such as `node`, load this module too.
+"""
 
 import json
 import sys
@@ -9,17 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from raft_actors.core.entry import COMMAND, VERSION, kind_of
-from raft_actors.errors import HostError
-from raft_actors.machine.sessions import REPLY, reply_in, said_in
-from raft_actors.tools.offline.entries import entry_view
-from raft_actors.tools.offline.history import open_history
 from raft_actors.tools.offline.options import Json, Store
-from raft_actors.tools.offline.replay import Replay, find_machine, replay_from
-from raft_actors.tools.offline.replay_tables import show_difference, show_state
-from raft_actors.tools.offline.states import copy_of, difference, shown
 
 __all__ = ["run_diff", "run_replay"]
 
@@ -44,6 +39,14 @@ def run_replay(
     as_json: Json = False,
 ) -> None:
     """Show the state as it was after one entry. Works on a copy."""
+    from rich.console import Console
+
+    from raft_actors.tools.offline.history import open_history
+    from raft_actors.tools.offline.replay import find_machine, replay_from
+    from raft_actors.tools.offline.replay_tables import show_state
+    from raft_actors.tools.offline.replay_views import about_of
+    from raft_actors.tools.offline.states import copy_of, shown
+
     kind = find_machine(machine)
     with open_history(path, store) as history, quiet():
         start = history.start_for(to, uncommitted=uncommitted)
@@ -76,6 +79,14 @@ def run_diff(
     The state after entry J is compared with the one after entry I; the commands in between are
     shown, too. Works on a copy.
     """
+    from rich.console import Console
+
+    from raft_actors.tools.offline.history import open_history
+    from raft_actors.tools.offline.replay import find_machine, replay_from
+    from raft_actors.tools.offline.replay_tables import show_difference
+    from raft_actors.tools.offline.replay_views import about_of, command_view
+    from raft_actors.tools.offline.states import copy_of, difference
+
     if first > last:
         raise typer.BadParameter(f"entry {first} is not before entry {last}: swap them")
     kind = find_machine(machine)
@@ -109,32 +120,3 @@ def quiet() -> Iterator[None]:
     """Let what a machine prints go to standard error: what is shown may be JSON."""
     with redirect_stdout(sys.stderr):
         yield
-
-
-def about_of(replay: Replay, start: int) -> dict[str, Any]:
-    """Say which state it is, in terms that JSON can hold."""
-    history = replay.history
-    applied = replay.applied
-    return {
-        "path": str(history.path),
-        "peer": history.peer,
-        "index": applied.index,
-        "version": applied.version,
-        "sessions": len(applied.sessions.by_number),
-        "snapshot": start,
-        "committed": history.committed,
-    }
-
-
-def command_view(index: int, entry: bytes, answer: bytes) -> dict[str, Any]:
-    """An entry as `recover entries` shows it, with its reply. A command that was sent again has the
-    reply of the first time, and `first` says at which entry that was.
-    """
-    first = None
-    if answer.startswith(REPLY) and (ran := reply_in(answer)[0]) != index:
-        first = ran
-    try:
-        reply = repr(said_in(answer)) if answer else None
-    except (ValueError, HostError):  # not to be read here
-        reply = repr(answer)
-    return entry_view(index, entry) | {"reply": reply, "first": first}
