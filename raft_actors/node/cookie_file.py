@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import stat
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from raft_actors.paths import absolute
@@ -97,13 +98,29 @@ def lines_in(path: Path) -> list[bytes]:
     try:
         content = read(path)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise UnsafeCookie(f"{path} is a link to a file that is not there") from None
         return []
-    lines = [line for line in map(bytes.strip, content.splitlines()) if line]
+    lines = [line for line in map(bytes.strip, content.removeprefix(BOM_UTF8).splitlines()) if line]
+    for line in lines:
+        check_line(line, path)
     if not lines:
         raise UnsafeCookie(
             f"the cookie file {path} is empty: remove it, or put a long random string into it"
         )
     return lines
+
+
+def check_line(line: bytes, path: Path) -> None:
+    """Raise UnsafeCookie for a line that somebody else may know: every line is accepted."""
+    if line.startswith(b"#"):
+        raise UnsafeCookie(
+            f"a line of {path} begins with #, and a comment would be a cookie, too: remove it"
+        )
+    if any(byte < ord(" ") for byte in line):  # UTF-16, say: its end of a line has a NUL alone
+        raise UnsafeCookie(
+            f"the cookie file {path} is no plain text: save it as UTF-8, or make a new cookie"
+        )
 
 
 def new_secret(role: str) -> bytes:
@@ -130,7 +147,10 @@ def make_file(path: Path, lines: list[bytes]) -> bool:
 
 
 def replace_file(path: Path, lines: list[bytes]) -> None:
-    """Replace the cookies in the file, in one step: running nodes may read it at any time."""
+    """Replace the cookies in the file, in one step: running nodes may read it at any time. Where
+    `path` is a link, the file that it leads to is replaced.
+    """
+    path = path.resolve()
     draft = draft_of(path, lines)
     try:
         draft.replace(path)
@@ -150,8 +170,11 @@ def draft_of(path: Path, lines: list[bytes]) -> Path:
 
 
 def read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # A pipe would be waited for.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafeCookie(f"the cookie {path} is no file: remove it")
         if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UnsafeCookie(
                 f"other users may read the cookie {path}: run `chmod 600 {path}` (and make a new "

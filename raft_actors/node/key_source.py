@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path
 
+from raft_actors.audit import audit
 from raft_actors.node.cookie_file import cookie_directory, keys_in, path_of
 from raft_actors.wire.cookie import CHARACTERS_MIN, Cookie, UnsafeCookie
 from raft_actors.wire.keyring import Keyring
@@ -28,7 +29,7 @@ class KeySource:
         Raises UnsafeCookie if a file is readable for other users, or can't be read or made.
         """
         self._directory: Path | None = None
-        self._reading = threading.Lock()
+        self._is_reading = False
         chosen = os.environ.get("RAFT_ACTORS_COOKIE")
         if secret is not None:
             self._keys, origin = Keyring.of(secret), "that was given"
@@ -46,33 +47,38 @@ class KeySource:
         """Return the cookies. If the files have changed, another thread reads them, because scrypt
         takes a while: connections made after that use the new cookies.
         """
-        if self._directory is not None and look_at(self._directory) != self._seen:
-            try:
-                threading.Thread(target=self._read, name="raft_actors-cookie", daemon=True).start()
-            except RuntimeError:  # the system has no thread left: the next call tries again
-                logger.debug("no thread to read %s again", self._directory)
+        directory = self._directory
+        if directory is None or self._is_reading or look_at(directory) == self._seen:
+            return self._keys
+        try:
+            self._is_reading = True
+            threading.Thread(target=self._read, name="raft_actors-cookie", daemon=True).start()
+        except RuntimeError:  # the system has no thread left: the next call tries again
+            self._is_reading = False
+            logger.debug("no thread to read %s again", directory)
         return self._keys
 
     def _read(self) -> None:
         """Read the files, and use their cookies, unless there is an error in them."""
         directory = self._directory
         assert directory is not None
-        with self._reading:
-            seen = look_at(directory)
-            if seen == self._seen:  # another thread was first
-                return
-            try:
-                keys, path = self._keys_in(directory)
-            except UnsafeCookie as error:
-                logger.warning("this node keeps the cookies that it has: %s", error)
-            else:
-                self._keys = keys
-                warn_of_short(keys, f"in {path}")
-                logger.info(
-                    "cookies were read again: %s is used first, and accepted are %s",
-                    keys.own[0].id.hex(), ", ".join(cookie.id.hex() for cookie in keys.accepted),
-                )  # fmt: skip
+        seen = look_at(directory)
+        try:
+            keys, path = self._keys_in(directory)
+        except UnsafeCookie as error:
+            logger.warning("this node keeps the cookies that it has: %s", error)
+        else:
+            self._keys = keys
+            warn_of_short(keys, f"in {path}")
+            accepted = [cookie.id.hex() for cookie in keys.accepted]
+            logger.info(
+                "cookies were read again: %s is used first, and accepted are %s",
+                keys.own[0].id.hex(), ", ".join(accepted),
+            )  # fmt: skip
+            audit("cookies", first=keys.own[0].id.hex(), accepted=accepted)
+        finally:
             self._seen = seen
+            self._is_reading = False
 
     def _keys_in(self, directory: Path) -> tuple[Keyring, Path]:
         keys, path = keys_in(directory)
@@ -90,7 +96,8 @@ def look_at(directory: Path) -> list[tuple[int, ...]]:
     for role in ROLES:
         try:
             status = path_of(role, directory).stat()
-            seen.append((status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode))
+            # The ctime changes with owner and mode, too.
+            seen.append((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
         except OSError:
             seen.append(())
     return seen

@@ -137,6 +137,8 @@ def shell(
     tls_key: TlsKey = None,
     tls_ca: TlsCa = None,
     data_dir: DataDir = None,
+    allow: Allow = None,
+    audit_log: AuditLog = None,
 ) -> None:
     """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
     from raft_actors.tools.shell import run_shell
@@ -145,6 +147,7 @@ def shell(
         sname=sname, module=module, start=start, cookie=cookie_asked(wanted=ask_cookie), host=host,
         port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
+        allow=tuple(allow or ()), audit_log=audit_log,
     )  # fmt: skip
     raise typer.Exit(run_shell(plan))
 

@@ -53,7 +53,8 @@ def new(role: OfRole = Role.MEMBER) -> None:
     except OSError as error:
         raise UnsafeCookie(f"{path} can't be made: {error}") from error
     if not made:
-        raise RaftError(f"{path} is there already: `raft-actors cookie rotate` exchanges it")
+        command = f"raft-actors cookie rotate{option_for(role)}"
+        raise RaftError(f"{path} is there already: `{command}` exchanges it")
     typer.echo(f"made {path}: copy it to the other hosts")
 
 
@@ -73,7 +74,7 @@ def derive(
         raise UnsafeCookie(f"{file} can't be made: {error}") from error
     if not made:
         raise RaftError(f"{file} is there already: remove it, or give another name")
-    typer.echo(f"made {file}: move it to the {role}'s host, as {path_of(role).name} there")
+    typer.echo(f"made {file}: move it to the {role}'s host, as {path_of(role)} of its user there")
 
 
 @cookie.command()
@@ -84,7 +85,8 @@ def rotate(
     """Exchange a cookie for a new one while nodes run, in two steps.
 
     Without --finish: a new one comes first, and that of before is accepted, too. Copy the file to
-    every host. When all have it: --finish, and copy it again.
+    every host. When all have it: --finish, and copy it again. Clients whose cookie was derived from
+    a member's need a newly derived one before --finish.
     """
     lines = present(role)
     if finish and len(lines) == 1:
@@ -100,8 +102,18 @@ def rotate(
         raise UnsafeCookie(f"{path_of(role)} can't be written: {error}") from error
     ids = ", ".join(Cookie(line).id.hex() for line in lines)
     typer.echo(f"{path_of(role)} now has {ids}: copy it to every other host")
-    if not finish:
-        typer.echo("when all have it: raft-actors cookie rotate --finish, and copy it again")
+    if finish:
+        return
+    if role == Role.MEMBER:
+        typer.echo(
+            "if clients or readers have a derived cookie: derive it again, and give it to them"
+        )
+    command = f"raft-actors cookie rotate{option_for(role)} --finish"
+    typer.echo(f"when all have it: {command}, and copy it again")
+
+
+def option_for(role: str) -> str:
+    return "" if role == MEMBER else f" --role {role}"
 
 
 @cookie.command("show-id")
@@ -128,5 +140,13 @@ def present(role: str) -> list[bytes]:
     except OSError as error:
         raise UnsafeCookie(f"{path} can't be read: {error}") from error
     if not lines:
-        raise UnsafeCookie(f"there is no {path}: `raft-actors cookie new --role {role}` makes it")
+        others = [each for each in ROLES if each != role and path_of(each).exists()]
+        if role == MEMBER and others:
+            raise UnsafeCookie(
+                f"there is no {path}: this user is a {others[0]}. Do this on a member's host, or, "
+                f"for the {others[0]}'s own cookie, give --role {others[0]}"
+            )
+        raise UnsafeCookie(
+            f"there is no {path}: `raft-actors cookie new{option_for(role)}` makes it"
+        )
     return lines

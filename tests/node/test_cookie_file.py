@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from raft_actors.node import cookie_file
 from raft_actors.node.cookie_file import keys_in, lines_in, make_file, path_of, replace_file
 from raft_actors.node.key_source import KeySource
 from raft_actors.tools.launch import LaunchPlan
@@ -239,3 +240,90 @@ def test_a_file_is_made_only_where_there_is_none():
     assert make_file(path, [b"one"])
     assert not make_file(path, [b"two"])
     assert lines_in(path) == [b"one"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"%s\r\n", b"\xef\xbb\xbf%s\n", b"\n\n  %s \t\n", b"%s"],
+    ids=["CRLF", "BOM", "spaces", "no end of line"],
+)
+@pytest.mark.parametrize("role", [MEMBER, CLIENT])
+def test_an_editor_may_have_saved_the_file(content, role):
+    """A cookie copied to two hosts, and opened on one of them, is the same on both."""
+    cookie = LONG if role == MEMBER else Cookie(LONG).text_for(role)
+    write(role, "").write_bytes(content % cookie.encode())
+    assert keys_in(path_of(role).parent)[0].ids == [Cookie(cookie).id]
+
+
+@pytest.mark.parametrize(
+    "content", [LONG.encode("utf-16"), LONG.encode("utf-16-be"), b"x\0y" * 20, b"\0" * 40], ids=str
+)
+def test_a_file_that_is_no_plain_text_is_refused(content):
+    """Found by an attacker: a file in UTF-16 has two lines, and the second is the cookie NUL."""
+    write(MEMBER, "").write_bytes(content + "\n".encode("utf-16-le"))
+    with pytest.raises(UnsafeCookie, match="is no plain text: save it as UTF-8"):
+        KeySource()
+
+
+def test_a_comment_is_no_cookie():
+    """Every line is accepted from others, who can guess a comment."""
+    write(MEMBER, f"# see the wiki\n{LONG}")
+    with pytest.raises(UnsafeCookie, match=r"begins with #.*remove it"):
+        KeySource()
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for():
+    path = write(MEMBER, LONG)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(UnsafeCookie, match="is no file"):
+        KeySource()
+
+
+def test_a_link_may_lead_to_the_file_and_one_to_nowhere_is_named():
+    path = write(MEMBER, LONG)
+    path.rename(path.with_name("real"))
+    path.symlink_to("real")
+    source = KeySource()
+    assert source.current().ids == [Cookie(LONG).id]
+    path.with_name("real").unlink()
+    with pytest.raises(UnsafeCookie, match=r"cookie is a link to a file that is not there"):
+        KeySource()
+
+
+def test_one_thread_reads_a_file_however_many_ask_meanwhile(monkeypatch):
+    """Each new connection asks, and a flood of strangers is a thousand a second. Planted: a thread
+    for each.
+    """
+    write(MEMBER, LONG)
+    source = KeySource()
+    gate = threading.Event()
+
+    def read(_directory):
+        gate.wait(10)
+        raise UnsafeCookie("as the test wants it")
+
+    monkeypatch.setattr(source, "_keys_in", read)
+    write(MEMBER, f"another {LONG}")
+    try:
+        before = threading.active_count()
+        for _ in range(100):
+            source.current()
+        assert threading.active_count() == before + 1
+    finally:
+        gate.set()
+        eventually(lambda: threading.active_count() == before)
+
+
+def test_a_file_that_becomes_this_users_own_is_read_although_nothing_else_changes(
+    monkeypatch, caplog
+):
+    """An administrator copies it and gives it away then. Planted: look at times of content only."""
+    path = write(MEMBER, LONG)
+    source = KeySource()
+    monkeypatch.setattr(cookie_file.os, "geteuid", lambda: os.getuid() + 1)
+    write(MEMBER, f"another {LONG}")
+    eventually(lambda: source.current() and "belongs to another user" in caplog.text)
+    monkeypatch.undo()
+    os.chown(path, -1, path.stat().st_gid)  # changes nothing but the ctime
+    eventually(lambda: source.current().ids == [Cookie(f"another {LONG}").id])

@@ -447,7 +447,9 @@ def test_a_cookie_is_made_shown_by_its_id_derived_and_exchanged(nodes: Nodes) ->
     run("derive", "client", str(client))
     assert client.stat().st_mode & 0o777 == 0o600
     assert Cookie(client.read_text()).id.hex() in run("show-id")
-    run("rotate")
+    run("new", "--role", "reader")
+    assert "raft-actors cookie rotate --role reader --finish" in run("rotate", "--role", "reader")
+    assert "derive it again" in run("rotate")
     new, old = (directory / "cookie").read_text().split()
     assert old == first
     shown = run("show-id")
@@ -463,7 +465,8 @@ def test_a_cookie_is_made_shown_by_its_id_derived_and_exchanged(nodes: Nodes) ->
     ("before", "arguments", "words"),
     [
         ("x" * 30, ("new",), "is there already: `raft-actors cookie rotate` exchanges it"),
-        ("", ("rotate",), "there is no .*: `raft-actors cookie new --role member` makes it"),
+        ("x" * 30, ("rotate", "--role", "client"), "cookie new --role client` makes it"),
+        ("", ("rotate",), "there is no .*: `raft-actors cookie new` makes it"),
         ("x" * 30, ("rotate", "--finish"), "has one cookie only: there is nothing to finish"),
         ("1\n2\n3\n4", ("rotate",), "has 4 cookies: finish the exchange before, with --finish"),
         ("", ("show-id",), "there is no cookie in"),
@@ -483,6 +486,30 @@ def test_what_can_not_be_done_with_a_cookie_is_one_line(
     assert re.search(words, err)
     assert err.count("\n") == 1
     assert not before or path.read_text() == before
+
+
+def test_on_the_host_of_a_client_no_command_leads_to_a_members_cookie(nodes: Nodes) -> None:
+    """With a file `cookie` beside it, the client would take itself for a member."""
+    assert nodes.run("cookie", "new", "--role", "client")[0] == 0
+    for command in (("rotate",), ("derive", "reader", "file")):
+        status, _, err = nodes.run("cookie", *command)
+        assert status == 1
+        assert "this user is a client. Do this on a member's host" in err
+    assert (
+        "cookie rotate --role client` exchanges it"
+        in nodes.run("cookie", "new", "--role", "client")[2]
+    )
+
+
+def test_a_cookie_that_is_a_link_is_exchanged_where_it_leads(nodes: Nodes) -> None:
+    directory = Path(nodes.environment["XDG_CONFIG_HOME"]) / "raft_actors"
+    assert nodes.run("cookie", "new")[0] == 0
+    kept = nodes.directory / "kept"
+    (directory / "cookie").rename(kept)
+    (directory / "cookie").symlink_to(kept)
+    assert nodes.run("cookie", "rotate")[0] == 0
+    assert (directory / "cookie").is_symlink()
+    assert len(kept.read_text().split()) == 2
 
 
 def test_no_option_takes_a_cookie(nodes: Nodes) -> None:
