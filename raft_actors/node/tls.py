@@ -5,14 +5,17 @@ RAFT_ACTORS_TLS_CERT, RAFT_ACTORS_TLS_KEY and RAFT_ACTORS_TLS_CA. Without settin
 not encrypted.
 """
 
+import contextlib
 import logging
 import os
 import ssl
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from raft_actors.audit import audit
 from raft_actors.errors import BadTls
 from raft_actors.node.own_certificate import make_own_certificate
 from raft_actors.paths import absolute
@@ -134,6 +137,7 @@ class TlsFiles:
                 logger.warning("node %s keeps the certificate that it has: %s", self._node, error)
             else:
                 logger.info("node %s has a new certificate, of %s", self._node, self._paths.cert)
+                audit("certificate", node=self._node, sha256=self._contexts.accept_print.hex())
         return self._contexts
 
     def _look(self) -> list[tuple[int, ...]]:
@@ -142,7 +146,9 @@ class TlsFiles:
         for path in (self._paths.cert, self._paths.key, self._paths.ca):
             try:
                 status = os.stat(path)  # noqa: PTH116 - `absolute` has made a Path of it
-                seen.append((status.st_mtime_ns, status.st_size, status.st_ino))
+                # The ctime changes with owner and mode, too.
+                times = status.st_mtime_ns, status.st_ctime_ns
+                seen.append((*times, status.st_size, status.st_ino))
             except OSError:
                 seen.append(())
         return seen
@@ -160,6 +166,8 @@ class TlsFiles:
 
 
 def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
+    for what in ("cert", "key", "ca"):
+        check_file(getattr(paths, what), NAMED[what])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if dials else ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False  # `TlsChannel.name_problem` checks the names instead
@@ -179,6 +187,22 @@ def loaded(paths: Tls, *, dials: bool = False) -> ssl.SSLContext:
     return context
 
 
+NAMED = {"cert": "certificate", "key": "key", "ca": "file of authorities"}
+
+
+def check_file(path: str | os.PathLike[str], what: str) -> None:
+    """Raise BadTls for what can't be read, and for a pipe, which would be waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadTls(f"the {what} {path} can't be used: {reason}") from None
+    if not is_file:
+        raise BadTls(f"the {what} {path} can't be used: it is no file")
+
+
 NO_PEM = "one of the two is no PEM file, or the key is encrypted"  # OpenSSL gives no reason
 REASONS = {
     "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
@@ -194,7 +218,9 @@ def reason_of(error: OSError) -> str:
 
 
 def warn_of_key(path: Path) -> None:
-    if path.stat().st_mode & 0o007:
+    with contextlib.suppress(OSError):  # replaced just now
+        if not path.stat().st_mode & 0o007:
+            return
         logger.warning("other users may read the private key %s: run `chmod o= %s`", path, path)
 
 
@@ -243,7 +269,8 @@ def proven(
     try:
         acceptor, dialer = meet_in_memory(accept, dial)
     except ssl.SSLError as error:
-        text = tls_error_text(error, authorities).replace("its certificate", "it", 1)
+        text = tls_error_text(error, authorities)
+        text = text.removeprefix("its certificate can't be used: ").replace("its certificate", "it")
         raise BadTls(f"the certificate {certificate} can't be used: {text}") from None
     of_dialer, of_acceptor = (
         fingerprint(side.getpeercert(binary_form=True)) for side in (acceptor, dialer)

@@ -12,9 +12,11 @@ class TlsFailed(ProtocolError):
 
 
 NOT_YET_VALID, EXPIRED = 9, 10
+OTHER_USE = 26
 UNSIGNED = {18, 19, 20, 21}
 """X509_V_ERR_... numbers for certificates that no authority known to this node has signed."""
 
+BOTH_USES = "a node's must allow both serverAuth and clientAuth, or name no extendedKeyUsage"
 OLD = "it speaks no TLS 1.3"
 CHANGED = "a TLS record that was changed, left out, repeated or inserted on the way"
 REFUSED = "it refuses this node's certificate"
@@ -29,7 +31,7 @@ BY_REASON = {
     "SSLV3_ALERT_CERTIFICATE_REVOKED": f"{REFUSED}: it was revoked",
     "SSLV3_ALERT_BAD_CERTIFICATE": REFUSED,
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": REFUSED,
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": f"{REFUSED}: it is not for this use",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": f"{REFUSED}: {BOTH_USES}",
     "TLSV1_ALERT_PROTOCOL_VERSION": OLD,
     "UNSUPPORTED_PROTOCOL": OLD,
     "WRONG_VERSION_NUMBER": "a record of no known version of TLS",
@@ -49,6 +51,8 @@ def tls_error_text(error: ssl.SSLError, authorities: str) -> str:
             return "its certificate is not valid yet, or a clock is wrong"
         if error.verify_code in UNSIGNED:
             return f"its certificate is signed by none of {authorities}"
+        if error.verify_code == OTHER_USE:
+            return f"its certificate is not for this use: {BOTH_USES}"
         return f"its certificate can't be used: {error.verify_message}"
     reason = error.reason or str(error)
     return BY_REASON.get(reason, f"TLS failed: {reason.lower().replace('_', ' ')}")

@@ -31,6 +31,7 @@ from typing import Any
 from raft_actors.errors import BadName
 from raft_actors.names import check_node_name
 from raft_actors.wire import versions
+from raft_actors.wire.clean_text import clean
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.depth_check import check_depth
 from raft_actors.wire.frame_codec import make_packer, unpack
@@ -60,7 +61,6 @@ FROM_DIALER, FROM_ACCEPTOR = b"frames of the dialer", b"frames of the acceptor"
 COOKIES_DIFFER = (
     "the cookies differ: nodes of one cluster share the cookie file or RAFT_ACTORS_COOKIE"
 )
-TEXT_MAX = 200  # characters: a longer text of the other node is cut before it is logged
 
 
 class Local(threading.local):
@@ -383,11 +383,3 @@ def check_mac(message: list[Any], kind: str, expected: bytes, channel: TlsChanne
 def link_id(hello: bytes, challenge: bytes) -> bytes:
     both = len(hello).to_bytes(4, "big") + hello + challenge
     return hashlib.sha256(both).digest()[:LINK_ID_BYTES]
-
-
-def clean(received: object) -> str:
-    """Return a text of a stranger, safe to log: short, printable and one line, so that it can't
-    look like another line of the log.
-    """
-    text = received if isinstance(received, str) else repr(received)
-    return "".join(c if c.isprintable() else "?" for c in text[:TEXT_MAX])

@@ -8,6 +8,7 @@ different certificates, and the proofs do not match.
 from dataclasses import dataclass
 
 from raft_actors.names import host_of
+from raft_actors.wire.clean_text import clean
 
 __all__ = ["TlsChannel"]
 
@@ -40,7 +41,7 @@ class TlsChannel:
                 return ""
             if kind in {"DNS", "IP Address"} and name.lower() == host.lower():
                 return ""
-        found = ", ".join(f"{kind}:{name}" for kind, name in self.names[:NAMES_MAX])
+        found = ", ".join(clean(f"{kind}:{name}") for kind, name in self.names[:NAMES_MAX])
         return (
             f"the certificate of {node} must have DNS:{host} or email:{node} as subjectAltName, "
             f"and has {found or 'none'}"

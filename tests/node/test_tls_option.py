@@ -1,5 +1,6 @@
 """Where a node gets told to encrypt, and what it says to what it can't use."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from raft_actors.errors import BadTls
-from raft_actors.node.tls import Tls, find_tls
+from raft_actors.node.tls import Tls, TlsFiles, find_tls
 from tests.certificates import Authority
 from tests.helpers import eventually
 
@@ -74,8 +75,32 @@ def test_a_file_that_is_not_there_is_named(authority, tmp_path, missing):
     tls = authority.issue("DNS:one")
     parts = {part: getattr(tls, part) for part in ("cert", "key", "ca")}
     parts[missing] = tmp_path / "nowhere.pem"
-    with pytest.raises(BadTls, match=r"nowhere\.pem.* can't be used: No such file"):
+    with pytest.raises(BadTls, match=r"nowhere\.pem can't be used: No such file") as error:
         find_tls(Tls(**parts), "a@one")
+    assert "node." not in str(error.value), "of the three only that one"
+
+
+@pytest.mark.parametrize("part", ["cert", "key", "ca"])
+@pytest.mark.parametrize("kind", ["directory", "pipe"])
+def test_what_is_no_file_is_told_and_not_waited_for(authority, part, kind):
+    """A pipe would hold up the thread of all connections. Planted: let OpenSSL open it."""
+    tls = authority.issue("DNS:one")
+    path = getattr(tls, part)
+    path.unlink()
+    path.mkdir() if kind == "directory" else os.mkfifo(path)
+    with pytest.raises(BadTls, match=f"{path} can't be used: it is no file"):
+        find_tls(tls, "a@one")
+
+
+def test_a_file_that_becomes_readable_is_read_although_nothing_else_changes(authority):
+    """Copied by an administrator, and given to the node's user then. Planted: look at times of
+    content only.
+    """
+    tls = authority.issue("DNS:one")
+    files = TlsFiles(tls, "a@one")
+    seen = files._look()
+    tls.key.chmod(0o640)
+    assert files._look() != seen
 
 
 def test_files_without_a_certificate_and_keys_with_a_password_are_told_in_words(

@@ -1,5 +1,6 @@
 """Nodes that encrypt: who is let in, who is told what, and what is left of a bridge over TLS."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -10,7 +11,10 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from raft_actors.errors import BadTls
-from raft_actors.node.tls import Tls
+from raft_actors.node.tls import Tls, loaded
+from raft_actors.wire.frames import header
+from raft_actors.wire.handshake import DialerHandshake, Identity
+from raft_actors.wire.keyring import Keyring
 from tests.certificates import Authority
 from tests.helpers import eventually
 from tests.node_helpers import Collector, ask, send
@@ -235,6 +239,26 @@ def test_a_certificate_of_another_name_is_refused(make_node, authority, caplog):
     eventually(lambda: f"bad@one can't be reached: 127.0.0.1:{bad.port}: {words}" in caplog.text)
 
 
+def test_names_in_a_certificate_can_forge_no_line_of_the_log(make_node, authority, caplog):
+    """Who signs certificates may sign such a name. Planted: log it as it is."""
+    a = make_node("a@one", cookie=COOKIE, tls=authority.issue("DNS:one", file="a"))
+    forged = "DNS:two\nWARNING raft_actors.node: all is well\x1b[2J" + "x" * 5_000
+    tls = loaded(authority.issue(forged, file="b"), dials=True)
+    with contextlib.suppress(OSError):
+        sock = socket.create_connection(("127.0.0.1", a.port), 10)
+        with tls.wrap_socket(sock, do_handshake_on_connect=False) as tls:
+            tls.do_handshake()
+            hello = DialerHandshake(
+                Identity("b@two", b"12345678", 1 << 24), Keyring.of(COOKIE), a.name
+            ).hello
+            tls.sendall(header(len(hello)) + hello)
+            assert tls.recv(1 << 16)
+    eventually(lambda: "must have DNS:two or email:b@two" in caplog.text)
+    (line,) = [line for line in caplog.messages if "must have DNS:two" in line]
+    assert line.isprintable()
+    assert len(line) < 500
+
+
 def test_a_certificate_of_a_node_is_none_of_its_neighbour_on_the_host(make_node, authority, caplog):
     a = make_node("a@one", cookie=COOKIE, tls=authority.issue("email:a@one", file="a"))
     b = make_node("b@one", cookie=COOKIE, tls=authority.issue("email:b@one", file="b"))
@@ -358,6 +382,7 @@ def test_certificates_that_can_not_be_used_change_nothing(make_node, authority, 
             "the key belongs to another certificate",
         ),
         (lambda: tls.key.write_bytes(b"nothing"), "one of the two is no PEM"),
+        (lambda: tls.key.write_bytes(kept[: len(kept) // 2]), "one of the two is no PEM"),
         (lambda: tls.key.unlink(), "No such file"),
     ):
         spoil()
@@ -401,8 +426,16 @@ def test_an_authority_that_is_taken_off_the_list_lets_nobody_in_any_more(
         (["DNS:one"], {"days": 61}, "can't be used: it is not valid yet"),
         (["DNS:two"], {}, "is not this node's: the certificate of a@one must have DNS:one"),
         ([], {}, "and has none"),
-        (["DNS:one"], {"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, "can't be used: "),
-        (["DNS:one"], {"usages": [ExtendedKeyUsageOID.CLIENT_AUTH]}, "can't be used: "),
+        (
+            ["DNS:one"],
+            {"usages": [ExtendedKeyUsageOID.SERVER_AUTH]},
+            "can't be used: it is not for this use: .*both serverAuth and clientAuth",
+        ),
+        (
+            ["DNS:one"],
+            {"usages": [ExtendedKeyUsageOID.CLIENT_AUTH]},
+            "can't be used: it is not for this use: ",
+        ),
     ],
     ids=["expired", "early", "name", "nameless", "server only", "client only"],
 )
