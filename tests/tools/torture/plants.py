@@ -108,17 +108,20 @@ def never_stands_again() -> Any:
             restarted.append(self)
         return saved
 
+    def wait_again(self, tick):
+        if restarted and self.state.now >= self.stands_at:
+            self.stands_at = self.state.election_deadline()
+        on_tick(self, tick)
+
     RocksStore.load = remember
-    Follower.handlers = Follower.handlers | {
-        Tick: lambda self, tick: None if restarted else on_tick(self, tick)
-    }
+    Follower.handlers = Follower.handlers | {Tick: wait_again}
     return child.start()
 
 
 def repeats_commands() -> Any:
     """A command that is sent again runs again (thesis 6.3)."""
 
-    def once(self, request, run, command, index, time_ms):
+    def once(self, request, run, command, index):
         return reply_at(index, run(command)) if command else NOT_APPLIED
 
     Sessions.once = once
