@@ -6,6 +6,8 @@ from typing import Any
 from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_retrying_client import AsyncRetryingClient
+from raft_actors.client.leader_finder import router_here
+from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.leader_watch import Observer
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
@@ -15,8 +17,9 @@ from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.names import Address
-from raft_actors.peer.peers import peers_here
+from raft_actors.node.tls import TlsOption
 from raft_actors.timeouts import optional_seconds, seconds
+from raft_actors.wire.cookie import Cookie
 
 __all__ = ["AsyncCluster"]
 
@@ -40,8 +43,29 @@ class AsyncCluster:
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
-        self._calls = RetryingClient(peers_here().router, seeds_of(members), seconds(timeout))
+        self._calls = RetryingClient(router_here, seeds_of(members), seconds(timeout))
         self._client = AsyncRetryingClient(self._calls)
+
+    @classmethod
+    def connect(
+        cls,
+        addresses: str | Iterable[str],
+        peer: str | None = None,
+        *,
+        cookie: str | bytes | Cookie | None = None,
+        tls: TlsOption | None = None,
+        timeout: float = 10.0,
+    ) -> "AsyncCluster":
+        """As `Cluster.connect`."""
+        made = cls.__new__(cls)
+        made._calls = LightClient(group_of(addresses, peer), cookie, tls, seconds(timeout))
+        made._client = AsyncRetryingClient(made._calls)
+        return made
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 10.0) -> "AsyncCluster":
+        """As `Cluster.from_env`."""
+        return cls.connect(url_in_environment(), timeout=timeout)
 
     def __repr__(self) -> str:
         return f"<AsyncCluster of {named(self.members)}>"

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.client.applied_wait import await_applied
+from raft_actors.client.leader_finder import router_here
 from raft_actors.client.leader_watch import LeaderWatch, Observer
+from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
@@ -14,8 +16,9 @@ from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.names import Address
-from raft_actors.peer.peers import peers_here
+from raft_actors.node.tls import TlsOption
 from raft_actors.timeouts import optional_seconds, seconds
+from raft_actors.wire.cookie import Cookie
 
 __all__ = ["Cluster"]
 
@@ -39,7 +42,48 @@ class Cluster:
     """
 
     def __init__(self, members: PeerRef | Iterable[PeerRef], *, timeout: float = 10.0) -> None:
-        self._client = RetryingClient(peers_here().router, seeds_of(members), seconds(timeout))
+        self._client = RetryingClient(router_here, seeds_of(members), seconds(timeout))
+
+    @classmethod
+    def connect(
+        cls,
+        addresses: str | Iterable[str],
+        peer: str | None = None,
+        *,
+        cookie: str | bytes | Cookie | None = None,
+        tls: TlsOption | None = None,
+        timeout: float = 10.0,
+    ) -> "Cluster":
+        """Return a handle for a program that is no node: it has no name, and nothing listens.
+
+        addresses  where members listen, `"10.0.0.1:4001,10.0.0.2:4001"`; or all at once, as a URL:
+                   `"raft://kv@10.0.0.1:4001,10.0.0.2:4001"`. One that answers is enough: it names
+                   the others
+        peer       the name of the group's peers
+        cookie     of a member, or of a client, which may do less; None: as for `Node.start`
+        tls        as for `Node.start`
+
+        The first call connects. A process that was forked makes a connection of its own with its
+        next call, so a handle may be made before a web server forks its workers. `close` it when
+        you need it no more.
+
+        Raises ValueError for an address that is none; UnsafeCookie.
+
+        >>> with Cluster.connect(addresses, "kv") as kv:  # doctest: +SKIP
+        ...     kv.write(("set", "key", 1))
+        """
+        made = cls.__new__(cls)
+        made._client = LightClient(group_of(addresses, peer), cookie, tls, seconds(timeout))
+        return made
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 10.0) -> "Cluster":
+        """As `connect`, with the URL in the environment variable RAFT_ACTORS_URL. The cookie and
+        TLS are taken from RAFT_ACTORS_COOKIE and RAFT_ACTORS_TLS..., or the user's files.
+
+        Raises ValueError if the variable is not set, or is no such URL.
+        """
+        return cls.connect(url_in_environment(), timeout=timeout)
 
     def __repr__(self) -> str:
         return f"<Cluster of {named(self.members)}>"

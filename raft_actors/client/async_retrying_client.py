@@ -59,7 +59,7 @@ class AsyncRetryingClient:
         """Refuse new calls. Calls under way end by themselves; if they need a thread, they use the
         loop's own executor.
         """
-        self.client.close()
+        self.client.close_soon()
         self.threads.shutdown(wait=False)
 
     async def begin(self, command: Any, timeout: float | None) -> Call:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker
+from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker, router_here
 from raft_actors.client.membership import (
     LEARNER,
     VOTER,
@@ -64,7 +64,7 @@ def join(
             pass
         case answer:
             return answer
-    finder, seeker = LeaderFinder(peers_here().router, members), PlainSeeker(deadline)
+    finder, seeker = LeaderFinder(router_here, members), PlainSeeker(deadline)
     error: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
         leader = leader_status(finder, seeker, deadline)
@@ -148,7 +148,7 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     """Take a peer out of its group and stop it; see `Raft.leave`."""
     address = address_of(peer)
     deadline = time.monotonic() + timeout
-    finder, seeker = LeaderFinder(peers_here().router, (address,)), PlainSeeker(deadline)
+    finder, seeker = LeaderFinder(router_here, (address,)), PlainSeeker(deadline)
     error: Any = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
         match status_of(address, min(CALL_TIMEOUT, remaining)):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +18,8 @@ from raft_actors.peer.peers import peers_here
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "status_in", "time_until"]
+__all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "router_here", "status_in",
+           "time_until"]  # fmt: skip
 
 LOOK_S = 0.3
 """How often a search looks whether its seeker has given up, or the leader is known otherwise."""
@@ -51,15 +53,20 @@ def find_leader(members: list[Address], deadline: float, *, other_than: Address)
     """Ask these members, and the members that they name, until one of them knows a leader. A leader
     `other_than` counts only if this peer itself answers that it leads.
     """
-    finder = LeaderFinder(peers_here().router, tuple(members))
+    finder = LeaderFinder(router_here, tuple(members))
     return finder.find(PlainSeeker(deadline, other_than))
+
+
+def router_here() -> Router:
+    """Return the router of this process's node."""
+    return peers_here().router
 
 
 class LeaderFinder:
     """Finds the leader for all threads of a handle. One thread searches (`LeaderSearch`); the
     others wait for its result.
 
-    router        the router of this process's node; see `follow_node`
+    router_now    returns the router to use from now on; see `follow_node`
     seeds         the addresses that the handle was given; they are always asked
     members       the members of the newest configuration that is known
     known         members of all configurations seen, the latest last. They are asked too when the
@@ -71,8 +78,9 @@ class LeaderFinder:
     term          the highest term that is known
     """
 
-    def __init__(self, router: Router, seeds: tuple[Address, ...]) -> None:
-        self.router = router
+    def __init__(self, router_now: Callable[[], Router], seeds: tuple[Address, ...]) -> None:
+        self.router_now = router_now
+        self._router: Router | None = None
         self.seeds = seeds
         self.members = seeds
         self.known: tuple[Address, ...] = ()
@@ -83,6 +91,13 @@ class LeaderFinder:
         self.term = -1
         self.refreshing: Future[Any] | None = None
         self.lock = threading.RLock()  # `release` raises on a thread without the lock: see `find`
+
+    @property
+    def router(self) -> Router:
+        """The router in use. A handle that nobody uses has none, so it may be made early."""
+        if self._router is None:
+            self._router = self.router_now()
+        return self._router
 
     def lost(self, target: Address | None) -> None:
         """Record that `target` does not lead, or does not answer."""
@@ -176,7 +191,17 @@ class LeaderFinder:
         """Use the present node of this process, if the node that was used before has stopped."""
         node = self.router.node
         if not (node.running or node.forked):
-            self.router = peers_here().router
+            self._router = self.router_now()
+
+    def rename(self, before: str, node: str) -> None:
+        """Note that the node that was called `before` is called `node`."""
+
+        def renamed(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+            return tuple(
+                dict.fromkeys((name, node if at == before else at) for name, at in addresses)
+            )
+
+        self.seeds, self.members, self.known = map(renamed, (self.seeds, self.members, self.known))
 
     def check_node(self) -> None:
         """Raise NoNode if this process was forked, or if it is no node and all known peers are on

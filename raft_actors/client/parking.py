@@ -45,7 +45,8 @@ class Router(Protocol):
 class Finder(Protocol):
     """Knows the router of this process's node. `LeaderFinder` is one."""
 
-    router: Any
+    @property
+    def router(self) -> Any: ...
 
     def follow_node(self) -> None: ...
     def add_members(self, members: list[Any]) -> None: ...

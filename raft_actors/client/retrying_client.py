@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from secrets import randbits
@@ -58,8 +58,10 @@ class RetryingClient:
     closed   whether new calls are refused
     """
 
-    def __init__(self, router: Router, seeds: tuple[Address, ...], timeout: float) -> None:
-        self.finder = LeaderFinder(router, seeds)
+    def __init__(
+        self, router_now: Callable[[], Router], seeds: tuple[Address, ...], timeout: float
+    ) -> None:
+        self.finder = LeaderFinder(router_now, seeds)
         self.read_targets = ReadTargets(self.finder)
         self.timeout = timeout
         self.token = 0
@@ -77,6 +79,10 @@ class RetryingClient:
         for parking in tuple(self.parkings):
             parking.close()
         self.end_session()
+
+    def close_soon(self) -> None:
+        """As `close`, for a loop: it never blocks."""
+        self.close()
 
     def parking(self) -> Parking:
         """Make the parking of a watch. It is closed together with this handle."""
@@ -313,7 +319,11 @@ class RetryingClient:
             self.session = None
             with suppress(RaftError):
                 body = [WRITE, leader[0], b"", END, session.number]
-                self.finder.router.request(leader, body).abandon()
+                self.on_ending(self.finder.router.request(leader, body))
+
+    def on_ending(self, answer: Future[Any]) -> None:
+        """The request to end the session was sent; `answer` will be its answer."""
+        answer.abandon()
 
     def detach(self, call: Call) -> None:
         """Let the call end by itself: it was sent, its answer is not waited for, and it is not sent

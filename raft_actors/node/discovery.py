@@ -26,11 +26,25 @@ UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 class NodeDirectory:
-    """Finds nodes by name."""
+    """Finds nodes by name.
 
-    def __init__(self, files: PortFiles, static: Mapping[str, str]) -> None:
+    on_learned  called when a seed was reached, with the seed and the name of the node
+    """
+
+    def __init__(
+        self,
+        files: PortFiles,
+        static: Mapping[str, str],
+        on_learned: Callable[[str, str], None] = lambda _seed, _node: None,
+    ) -> None:
         self._files = files
         self._static = dict(static)
+        self._learned: dict[str, Endpoint] = {}
+        self._on_learned = on_learned
+
+    def learn(self, seed: str, node: str, endpoint: Endpoint) -> None:
+        self._learned[node] = endpoint
+        self._on_learned(seed, node)
 
     def find(self, node: str) -> list[Endpoint] | Callable[[float], list[Endpoint]]:
         """Return the endpoints of `node`, or a function that finds them; it takes a timeout in
@@ -39,6 +53,8 @@ class NodeDirectory:
         The function asks the name service and another host's port mapper. It may block, so it must
         not run on the bridge thread. `find` and the function raise EndpointUnknown and OSError.
         """
+        if node in self._learned:
+            return [self._learned[node]]
         host, port = host_of(node), 0
         address = self._static.get(node)
         if address is not None:

@@ -145,7 +145,8 @@ class LocalNode:
             if isinstance(error, RuntimeError):  # the system has no thread left
                 raise RaftError(f"node {self.name} can't start: {error}") from error
             raise
-        logger.info("node %s listens at %s", self.name, self.access.where)
+        if self.port:
+            logger.info("node %s listens at %s", self.name, self.access.where)
         audit("node_started", node=self.name, at_address=self.access.where)
         return self
 
@@ -378,12 +379,13 @@ class LocalNode:
         finally:
             answer.abandon()
 
-    def _on_node_change(self, node: str, reason: str | None) -> None:
+    def _on_node_change(self, node: str, reason: str | None, is_client: bool) -> None:
         if reason is not None:
             self._actors.lost(node)
             for handler in self._on_link_lost:
                 handler(node)
-        self._watchers.publish(NodeUp(node) if reason is None else NodeDown(node, reason))
+        if not is_client:
+            self._watchers.publish(NodeUp(node) if reason is None else NodeDown(node, reason))
 
 
 made: WeakSet[LocalNode] = WeakSet()

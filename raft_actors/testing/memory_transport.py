@@ -323,7 +323,7 @@ class MemoryTransport:
             each.version = version
             each.frame_bytes_max = min(self.me.frame_bytes_max, there.me.frame_bytes_max)
             each.drop_what_is_too_large()
-            end.owner.reactor.post(partial(end.owner._on_node_change, each.node, None))
+            end.owner.reactor.post(partial(end.owner._on_node_change, each.node, None, False))
         self._send(link)
         there._send(back)
         return ""
@@ -351,7 +351,7 @@ class MemoryTransport:
         """Hand over the frames that came on the connection, and then report that it is closed."""
         self._dispatcher.hand_over()
         fail_all(calls, f"the connection to {link.node} is gone ({why})", was_sent=True)
-        self._on_node_change(link.node, why)
+        self._on_node_change(link.node, why, False)
         if link.keep_connected and not self.closed:
             with self.lock:
                 self._request_dial(link)

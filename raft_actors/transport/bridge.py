@@ -50,7 +50,7 @@ class Bridge:
         self,
         me: Identity,
         keys: Callable[[], Keyring],
-        listener: socket.socket,
+        listener: socket.socket | None,
         directory: EndpointFinder,
         on_node_change: OnNodeChange,
         *,
@@ -59,8 +59,9 @@ class Bridge:
         tls: Callable[[], TlsContexts] | None = None,
         allow: AllowList | None = None,
     ) -> None:
-        """`keys` returns the cookies for new connections, and `tls` the certificates for them; None
-        means that connections are not encrypted. `allow` limits who may connect: see `AllowList`.
+        """`listener` is None for a node that does not listen. `keys` returns the cookies for new
+        connections, and `tls` the certificates for them; None means that connections are not
+        encrypted. `allow` limits who may connect: see `AllowList`.
         """
         self.me = me
         self.limits, self.connect_timeout_s = limits, limits.handshake_s
@@ -241,7 +242,11 @@ class Bridge:
         return self.me.frame_bytes_max if link is None else link.agreed_bytes_max
 
     def connected(self) -> list[str]:
-        return sorted(node for node, link in tuple(self._links.items()) if link.connection)
+        return sorted(
+            node
+            for node, link in tuple(self._links.items())
+            if link.connection and not link.connection.is_client
+        )
 
     def _is_guest(self, link: Link) -> bool:
         """Return whether the node is connected as a guest, which means with a lesser role than this
@@ -288,7 +293,7 @@ class Bridge:
             self._close_link(link, "connection_closed" if again else "restarted")
         connection.use(link.node)
         connection.received_at = self.reactor.now
-        is_guest = remote.role != self.handshakes.role
+        is_guest = remote.role != self.handshakes.role or remote.is_client
         if not link.up(connection, remote.frame_bytes_max, is_guest=is_guest):
             self.handshakes.guests.remove(connection)
             self.reactor.unwatch(connection.socket)
@@ -299,7 +304,7 @@ class Bridge:
         self._local.dirty.add(link)
         self._keep_alive.start()
         self._log.up(connection)
-        self._on_node_change(link.node, None)
+        self._on_node_change(link.node, None, remote.is_client)
         self.handshakes.end_others(link)
 
     def _disconnect_guest(self, link: Link) -> None:
@@ -342,13 +347,14 @@ class Bridge:
         if reason not in {"disconnect", "shutdown"}:
             dial.outage_logged = reason
             # Nothing was sent to this node but answers: it is a client, and clients come and go.
-            is_client = not (link.is_used or dial.keep_connected) and reason in REASONS_OF_AN_EXIT
-            level = logging.INFO if is_client else logging.WARNING
+            only_asked = not (link.is_used or dial.keep_connected) and reason in REASONS_OF_AN_EXIT
+            level = logging.INFO if only_asked else logging.WARNING
         self._log.down(link.connection, reason, level)
+        is_client = link.connection.is_client
         self.handshakes.guests.remove(link.connection)
         self.reactor.unwatch(link.connection.socket)
         link.down(reason)
-        self._on_node_change(link.node, reason)
+        self._on_node_change(link.node, reason, is_client)
         if dial.keep_connected and not self.closed:
             self._dialer.request(link)
         self._table.note_idle(link)

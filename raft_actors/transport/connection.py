@@ -59,6 +59,11 @@ class Connection:
         """Whether this node dialed, and not the other one."""
         return isinstance(self.handshake, DialerHandshake)
 
+    @property
+    def is_client(self) -> bool:
+        """Whether the other end is a client without a name of its own."""
+        return self.remote is not None and self.remote.is_client
+
     def prove(self, remote: RemoteNode) -> None:
         """Note which node is at the other end, and make the tags of frames with its keys."""
         self.remote, self.role = remote, remote.role

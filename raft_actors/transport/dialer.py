@@ -195,6 +195,20 @@ class Dialer:
         if attempt is not None and attempt.connection is connection:
             self._fail_address(attempt, why, refused=refused)
 
+    def introduced(self, connection: Connection, node: str) -> None:
+        """Note that the dial of a seed has reached `node`, whose name was not known. The connection
+        is of the link with `node`; what waits for the seed has to be sent there.
+        """
+        dial = self._dials[connection.claimed_name]
+        attempt, dial.attempt = dial.attempt, None
+        assert attempt is not None
+        assert attempt.endpoint is not None
+        self._directory.learn(dial.node, node, attempt.endpoint)
+        dial.failures = 0
+        dial.link.unreachable(0.0, f"it is {node}")
+        self._set_waiters(dial, up=True)
+        self._on_idle(dial.link)
+
     def retire(self, link: Link) -> bool:
         """Retire `link` and forget its dials, if nothing is under way for its node.
 

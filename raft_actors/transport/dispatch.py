@@ -25,7 +25,7 @@ __all__ = ["Dispatcher", "OnFrames", "OnNodeChange"]
 logger = logging.getLogger("raft_actors.node")
 
 OnFrames = Callable[[list[Incoming]], None]
-OnNodeChange = Callable[[str, str | None], None]
+OnNodeChange = Callable[[str, str | None, bool], None]
 """Called with the name of a node and None when it is connected, or the reason when it is down."""
 
 

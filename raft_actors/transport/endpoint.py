@@ -51,3 +51,6 @@ class EndpointFinder(Protocol):
         thread. `find` and the function raise EndpointUnknown and OSError.
         """
         ...
+
+    def learn(self, seed: str, node: str, endpoint: Endpoint) -> None:
+        """Note that `node` was reached at `endpoint`, as the one for which `seed` stood."""

@@ -59,7 +59,7 @@ class Guests:
 
 
 def is_member(connection: Connection) -> bool:
-    return connection.role == MEMBER
+    return connection.role == MEMBER and not connection.is_client
 
 
 def half_of_the_files() -> int:

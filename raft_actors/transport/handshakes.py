@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from raft_actors.errors import NoConnection
+from raft_actors.names import is_seed
 from raft_actors.transport.allow_list import AllowList
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dialer import Dial, Dialer
@@ -55,7 +56,7 @@ class Handshakes:
         limits: BridgeLimits,
         me: Identity,
         keys: Callable[[], Keyring],
-        listener: socket.socket,
+        listener: socket.socket | None,
         directory: EndpointFinder,
         link_with: Callable[[str], Link],
         *,
@@ -114,8 +115,9 @@ class Handshakes:
 
     def _make_dialer_handshake(self, dial: Dial) -> DialerHandshake:
         return DialerHandshake(
-            self._me, self._keys(), dial.node, dial=dial.number, last_link_id=dial.last_link_id
-        )
+            self._me, self._keys(), "" if is_seed(dial.node) else dial.node,
+            dial=dial.number, last_link_id=dial.last_link_id,
+        )  # fmt: skip
 
     def _on_connected(self, connection: Connection) -> None:
         assert isinstance(connection.handshake, DialerHandshake)
@@ -203,6 +205,8 @@ class Handshakes:
         if isinstance(answer, RemoteNode):
             connection.prove(answer)
             if connection.dialed:
+                if is_seed(connection.claimed_name):
+                    self.dialer.introduced(connection, answer.name)
                 self._on_established(self._link_with(answer.name), connection)
             else:
                 self._decide(connection, answer)
@@ -242,7 +246,7 @@ class Handshakes:
         link = self._link_with(remote.name)
         dial = self.dialer.dial_of(link)
         current = link.connection
-        is_guest = remote.role != self.role
+        is_guest = remote.role != self.role or remote.is_client
         if is_guest and link.is_equal:
             raise Refusal(
                 "role",

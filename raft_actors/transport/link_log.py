@@ -33,7 +33,8 @@ class LinkLog:
         if left_out is not None:
             self._audit("up", connection, left_out)
             text = "%s is up, at %s%s"
-            links.info(text, connection.node, connection.address, more(left_out))
+            level = logging.DEBUG if connection.is_client else logging.INFO
+            links.log(level, text, connection.node, connection.address, more(left_out))
 
     def down(self, connection: Connection, reason: str, level: int) -> None:
         """`level`  of the log line; NOTSET: this node has closed the connection, and logs none"""
@@ -41,6 +42,7 @@ class LinkLog:
         if left_out is not None:
             self._audit("down", connection, left_out, why=reason)
             if level:
+                level = logging.DEBUG if connection.is_client else level
                 links.log(level, "%s is gone (%s)%s", connection.node, reason, more(left_out))
 
     def broken(self, connection: Connection, error: Exception) -> None:
@@ -51,7 +53,8 @@ class LinkLog:
 
     def _take(self, connection: Connection) -> int | None:
         """Return how many lines were left out before this one; None if this one is left out."""
-        return 0 if connection.role == MEMBER else self._of_guests.take(self._reactor.now)
+        is_node = connection.role == MEMBER and not connection.is_client
+        return 0 if is_node else self._of_guests.take(self._reactor.now)
 
     def _audit(self, event: str, connection: Connection, left_out: int, **more: str) -> None:
         fields = {"others_before": left_out, **more} if left_out else more

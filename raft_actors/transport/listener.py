@@ -34,11 +34,13 @@ class Listener:
         self,
         reactor: Reactor,
         limits: BridgeLimits,
-        listener: socket.socket,
+        listener: socket.socket | None,
         make_connection: Callable[[socket.socket, Endpoint], Connection],
         read: Callable[[Connection], None],
     ) -> None:
-        """`make_connection` makes the Connection of an accepted socket; `read` reads from it."""
+        """`listener` is None for a node that does not listen. `make_connection` makes the
+        Connection of an accepted socket; `read` reads from it.
+        """
         self._reactor = reactor
         self._socket = listener
         self._make_connection = make_connection
@@ -49,9 +51,12 @@ class Listener:
         self.log = LogLimit(limits.log_burst)
 
     def open(self) -> None:
-        self._reactor.watch(self._socket, READ, self._on_listener)
+        if self._socket is not None:
+            self._reactor.watch(self._socket, READ, self._on_listener)
 
     def close(self) -> None:
+        if self._socket is None:
+            return
         self._reactor.unwatch(self._socket)
         self._socket.close()
         for stranger in self.strangers:
@@ -81,6 +86,7 @@ class Listener:
         self._reactor.post(self._accept)  # posted work runs after this round has read its sockets
 
     def _accept(self) -> None:
+        assert self._socket is not None
         for _ in range(ACCEPTS_MAX if self._socket.fileno() >= 0 else 0):
             try:
                 sock, address = self._socket.accept()
@@ -95,10 +101,12 @@ class Listener:
             self._read(stranger)  # most dialers have sent their first message by now
 
     def _pause(self, error: OSError) -> None:
+        assert self._socket is not None
         self.log.warn(self._reactor.now, f"can't accept a connection: {error}")
         self._reactor.unwatch(self._socket)
         self._reactor.after(PAUSE_S, self._resume)
 
     def _resume(self) -> None:
+        assert self._socket is not None
         if self._socket.fileno() >= 0:
             self.open()

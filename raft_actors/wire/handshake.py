@@ -18,6 +18,9 @@ cookie decides what the two nodes may ask of each other. Both nodes then make a 
 of each direction: the key is a MAC of the same two messages with another label. On an encrypted
 connection, MACs and keys also cover the certificates of both ends (`TlsChannel`).
 
+A client that has no name of its own (`Identity.is_client`) may know only the address of the other
+node. Then it names no target, and takes whoever has the cookie. It is never dialed.
+
 This module does no I/O: payloads go in, payloads come out.
 """
 
@@ -90,6 +93,8 @@ class Identity:
     frame_bytes_max: int
     require_version: int = 0
     """The oldest protocol version that the node uses, although it knows older ones."""
+    is_client: bool = False
+    """Whether it only asks: its name is made up, and other nodes do not count it as a node."""
 
     @property
     def versions(self) -> list[int]:
@@ -116,6 +121,8 @@ class RemoteNode:
     Only the acceptor has it."""
     role: str = MEMBER
     """The role of the cookie that both ends have proven: what they may ask of each other."""
+    is_client: bool = False
+    """See `Identity.is_client`. Only the acceptor has it."""
     send_key: bytes = field(default=b"", repr=False)
     receive_key: bytes = field(default=b"", repr=False)
     """The keys for the MACs of frames, one for each direction. No other connection has them."""
@@ -130,6 +137,8 @@ class DialerHandshake:
     """The handshake at the node that opened the connection.
 
     Send `hello`, then give each payload that arrives to `receive`.
+
+    target  the node that is dialed; "" if its name is not known
     """
 
     def __init__(
@@ -148,7 +157,7 @@ class DialerHandshake:
         nonce = secrets.token_bytes(NONCE_BYTES)
         self.hello: bytes = local.pack(
             [MAGIC, me.versions, me.name, me.incarnation, me.frame_bytes_max, nonce, target,
-             dial, last_link_id, keys.ids]
+             dial, last_link_id, keys.ids, me.is_client]
         )  # fmt: skip
         self._challenge: bytes | None = None
         self._remote: RemoteNode | None = None
@@ -161,7 +170,7 @@ class DialerHandshake:
         """The connection is encrypted from now on. Raises Refusal if the certificate is of another
         node than the target.
         """
-        if problem := channel.name_problem(self.target):
+        if self.target and (problem := channel.name_problem(self.target)):
             raise Refusal("certificate", problem)
         self._channel = channel
 
@@ -191,8 +200,10 @@ class DialerHandshake:
                 "version", f"the acceptor chose protocol version {version}, which was not offered"
             )
         check_side(name, incarnation, limit, nonce)
-        if name != self.target:
+        if self.target and name != self.target:
             raise Refusal("name", f"dialed {self.target}, but {name} answered")
+        if self._channel is not None and (problem := self._channel.name_problem(name)):
+            raise Refusal("certificate", problem)
         cookie = self._keys.own_with_id(cookie_id)
         if cookie is None:
             raise ProtocolError("a CHALLENGE names a cookie that was not offered")
@@ -278,17 +289,20 @@ class AcceptorHandshake:
             raise Refusal("version", self._no_common_version(clean(message[1])))
         match message:
             case [
-                _, _, name, incarnation, limit, nonce, target, int(dial), bytes(last), list(offered)
+                _, _, name, incarnation, limit, nonce, target, int(dial), bytes(last),
+                list(offered), bool(is_client),
             ]:  # fmt: skip
                 pass
             case _:
                 raise ProtocolError("a HELLO with missing fields or fields of a wrong type")
         check_side(name, incarnation, limit, nonce)
-        if target != self.me.name:
+        if target != self.me.name and not (is_client and target == ""):
             raise Refusal("name", f"this is {self.me.name}, not {clean(target)}")
         if name == self.me.name:
             raise Refusal("name", f"{name} is this node's own name")
-        if self._channel is not None and (problem := self._channel.name_problem(name)):
+        # The name of a client is made up, so no certificate has it.
+        named_channel = None if is_client else self._channel
+        if named_channel is not None and (problem := named_channel.name_problem(name)):
             raise Refusal("certificate", problem)
         cookie = self._keys.first_known(offered)
         nonce = secrets.token_bytes(NONCE_BYTES)
@@ -306,6 +320,7 @@ class AcceptorHandshake:
             dial,
             last,
             MEMBER if cookie is None else cookie.role,
+            is_client,
         )
         if self.refusal is not None:
             raise self.refusal

@@ -56,7 +56,7 @@ def test_members_once_heard_of_are_asked_again_when_an_old_one_answers_alone():
     of the newer one, and those are asked no more.
     """
     peers = Answers(a=status([A, B], 1), b=status([B, C, D], 9))
-    finder = LeaderFinder(peers, (A, B))
+    finder = LeaderFinder(lambda: peers, (A, B))
     assert search(finder) is None
     del peers.statuses["b"]
     assert search(finder) is None
@@ -67,7 +67,7 @@ def test_members_once_heard_of_are_asked_again_when_an_old_one_answers_alone():
 
 def test_a_group_that_was_founded_anew_is_found_though_its_indexes_are_lower():
     peers = Answers(a=status([A, B], 90, state="leader", leader=A, term=50))
-    finder = LeaderFinder(peers, (A, B, C))
+    finder = LeaderFinder(lambda: peers, (A, B, C))
     assert search(finder) == A
     peers.statuses = {"c": status([C], 1, state="leader", leader=C, term=1)}
     finder.lost(A)
@@ -76,7 +76,7 @@ def test_a_group_that_was_founded_anew_is_found_though_its_indexes_are_lower():
 
 
 def test_a_configuration_that_was_never_committed_gives_way_to_the_leaders():
-    finder = LeaderFinder(Answers(), (A,))
+    finder = LeaderFinder(Answers, (A,))
     finder.learn(status([A, B], 9, term=1))
     finder.learn(status([A, C], 8, state="leader", leader=C, term=2))
     assert finder.members == (A, C)
@@ -87,7 +87,7 @@ def test_a_configuration_that_was_never_committed_gives_way_to_the_leaders():
 
 
 def test_not_all_that_was_ever_heard_of_is_kept():
-    finder = LeaderFinder(Answers(), (A,))
+    finder = LeaderFinder(Answers, (A,))
     for number in range(1_000):
         finder.learn(status([(f"peer{number}", "a@one")], number))
     assert len(finder.known) == 64
@@ -97,7 +97,7 @@ def test_not_all_that_was_ever_heard_of_is_kept():
 def test_a_leader_that_is_found_too_late_is_none():
     """Planted: it is returned, and asked for what nobody waits for any more."""
     peers = Answers(a=status([A], 1, state="leader", leader=A))
-    finder = LeaderFinder(peers, (A,))
+    finder = LeaderFinder(lambda: peers, (A,))
     deadline = time.monotonic() + 0.2
     ask = peers.request
 
@@ -112,5 +112,5 @@ def test_a_leader_that_is_found_too_late_is_none():
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0])
 def test_nobody_is_asked_when_the_time_is_over(timeout_s):
     peers = Answers(a=status([A], 1, state="leader", leader=A))
-    assert search(LeaderFinder(peers, (A,)), timeout_s) is None
+    assert search(LeaderFinder(lambda: peers, (A,)), timeout_s) is None
     assert peers.asked == []

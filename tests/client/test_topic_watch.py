@@ -187,7 +187,7 @@ class Play(RealGroup):
         )  # fmt: skip
         super().__init__(make_node, directory, config)
         self.asker = make_node("w")
-        self.client = RetryingClient(peers_of(self.asker).router, self.members, 20.0)
+        self.client = RetryingClient(lambda: peers_of(self.asker).router, self.members, 20.0)
         self.keys = [f"{place}/{number}" for place in ("k", "q") for number in range(3)]
 
     def write(self, key, timeout_s=0.2):
@@ -312,7 +312,7 @@ def test_a_member_that_is_killed_is_replaced_by_another_one(stage):  # noqa: F81
 def test_tasks_of_asyncio_may_watch_too(make_memory_node, network, tmp_path):  # noqa: F811
     with sets_publish():
         play = Play(network, make_memory_node, tmp_path, 0)
-        finder = LeaderFinder(peers_of(play.asker).router, play.members)
+        finder = LeaderFinder(lambda: peers_of(play.asker).router, play.members)
         watches = [
             AsyncTopicWatch(topic_wait(finder, Parking(finder), ["k/1"], (), 0)) for _ in range(50)
         ]

@@ -73,7 +73,7 @@ def park(node, member, question, number):
 
 
 def watch_on(node, member):
-    finder = LeaderFinder(peers_of(node).router, (("kv", member.name),))
+    finder = LeaderFinder(lambda: peers_of(node).router, (("kv", member.name),))
     return LeaderWatch(Observer(finder, Parking(finder)))
 
 
