@@ -78,9 +78,16 @@ class LeaderFinder:
     term          the highest term that is known
     """
 
-    def __init__(self, router_now: Callable[[], Router], seeds: tuple[Address, ...]) -> None:
+    def __init__(
+        self,
+        router_now: Callable[[], Router],
+        seeds: tuple[Address, ...],
+        *,
+        begins_at_once: bool = True,
+    ) -> None:
+        """`begins_at_once` is False if there is no router before the first question."""
         self.router_now = router_now
-        self._router: Router | None = None
+        self._router = router_now() if begins_at_once else None
         self.seeds = seeds
         self.members = seeds
         self.known: tuple[Address, ...] = ()
@@ -94,10 +101,14 @@ class LeaderFinder:
 
     @property
     def router(self) -> Router:
-        """The router in use. A handle that nobody uses has none, so it may be made early."""
+        """The router in use."""
         if self._router is None:
             self._router = self.router_now()
         return self._router
+
+    @router.setter
+    def router(self, router: Router) -> None:
+        self._router = router
 
     def lost(self, target: Address | None) -> None:
         """Record that `target` does not lead, or does not answer."""
@@ -191,7 +202,7 @@ class LeaderFinder:
         """Use the present node of this process, if the node that was used before has stopped."""
         node = self.router.node
         if not (node.running or node.forked):
-            self._router = self.router_now()
+            self.router = self.router_now()
 
     def rename(self, before: str, node: str) -> None:
         """Note that the node that was called `before` is called `node`."""

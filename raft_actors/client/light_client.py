@@ -68,7 +68,7 @@ class LightClient(RetryingClient):
         self.node_lock = threading.RLock()
         self.ending: Future[Any] | None = None
         seeds = tuple((self.group.peer, seed) for seed in self.places)
-        super().__init__(self.start_node, seeds, timeout)
+        super().__init__(self.start_node, seeds, timeout, begins_at_once=False)
 
     def start_node(self) -> Router:
         """Start the node of this client. Raises what `ClientAccess.open` raises."""

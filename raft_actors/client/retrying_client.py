@@ -59,9 +59,14 @@ class RetryingClient:
     """
 
     def __init__(
-        self, router_now: Callable[[], Router], seeds: tuple[Address, ...], timeout: float
+        self,
+        router_now: Callable[[], Router],
+        seeds: tuple[Address, ...],
+        timeout: float,
+        *,
+        begins_at_once: bool = True,
     ) -> None:
-        self.finder = LeaderFinder(router_now, seeds)
+        self.finder = LeaderFinder(router_now, seeds, begins_at_once=begins_at_once)
         self.read_targets = ReadTargets(self.finder)
         self.timeout = timeout
         self.token = 0

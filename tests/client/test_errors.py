@@ -42,6 +42,8 @@ PROVOKED_BY = {
     "BadName": "node/test_naming.py::test_a_bad_name_is_refused_in_words",
     "NotAllowed": "peer/test_roles.py::test_a_handle_says_that_its_cookie_may_not",
     "UnsafeCookie": "node/test_cookie_file.py::test_a_cookie_file_that_others_may_read_is_refused",
+    "UnknownType": "ground/test_value_types.py::"
+    "test_an_unknown_type_is_named_and_what_only_shows_it_keeps_it",
     "BadTls": "transport/test_tls.py::"
     "test_a_certificate_that_others_would_refuse_is_refused_at_the_start",
     "NameTaken": "node/test_naming.py::test_a_name_is_taken_while_its_process_lives",
@@ -166,7 +168,7 @@ def test_a_command_that_fits_no_frame_of_the_other_node(group, monkeypatch):  # 
     """Whether the link says so that is up, or the one that comes up with the command waiting."""
     client = group.start_node("client")
     monkeypatch.setattr("raft_actors.client.rpc.peers_here", lambda: peers_of(client))
-    monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(client))
+    monkeypatch.setattr("raft_actors.client.leader_finder.peers_here", lambda: peers_of(client))
     leader, command = group.members[0], ("set", "k", b"x" * 200 * KIB)
     assert [Raft.write(leader, command) for _ in range(2)] == [("error", "command_too_large")] * 2
     client.disconnect(leader[1])

@@ -45,7 +45,7 @@ def test_no_write_fails_while_the_cookie_is_exchanged_on_one_host_after_the_othe
     formed = servers[0].say(f"Raft.set_configuration('kv', {members!r})")
     assert formed.startswith("('ok'"), formed
     writer = make_node("writer")
-    monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(writer))
+    monkeypatch.setattr("raft_actors.client.leader_finder.peers_here", lambda: peers_of(writer))
     written, failed, over = [], [], threading.Event()
 
     def write():

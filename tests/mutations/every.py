@@ -1,6 +1,7 @@
 """All planted bugs, in the order of the table."""
 
 from tests.mutations import (
+    clients,
     damage,
     elections,
     machines,
@@ -14,4 +15,5 @@ from tests.mutations import (
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS, *damage.MUTATIONS,
+    *clients.MUTATIONS,
 )  # fmt: skip

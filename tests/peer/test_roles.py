@@ -253,7 +253,7 @@ def test_a_handle_says_that_its_cookie_may_not(member, guest, monkeypatch):
     from raft_actors import Cluster
 
     node = guest(READER)
-    monkeypatch.setattr("raft_actors.cluster.peers_here", lambda: peers_of(node))
+    monkeypatch.setattr("raft_actors.client.leader_finder.peers_here", lambda: peers_of(node))
     with Cluster(("kv", member.name)) as cluster:
         assert cluster.read(("get", "k")) == ("ok", 2)
         with pytest.raises(NotAllowed, match="a reader's may read; nothing happened"):

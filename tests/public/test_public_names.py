@@ -5,7 +5,8 @@ import asyncio
 from raft_actors import AsyncCluster, Cluster, Raft
 
 CALLS = {
-    "await_applied", "await_leader", "barrier", "cast", "close", "leader", "members", "outcome",
+    "await_applied", "await_leader", "barrier", "cast", "close", "connect", "from_env", "leader",
+    "members", "outcome",
     "pipeline", "read", "status", "token", "watch_leader", "write",
 }  # fmt: skip
 
