@@ -7,8 +7,8 @@ from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_retrying_client import AsyncRetryingClient
 from raft_actors.client.leader_finder import router_here
-from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.leader_watch import Observer
+from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import statuses
