@@ -24,6 +24,13 @@ def own_directories(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def end(node):
+    """Stop a node, and its peers first: they would go on without it."""
+    if node.residents is not None:
+        node.residents.stop_all()
+    node.stop()
+
+
 @pytest.fixture
 def make_node():
     """Start nodes of this process, which quickly notice what goes wrong."""
@@ -36,7 +43,7 @@ def make_node():
 
     yield make
     for node in nodes:
-        node.stop()
+        end(node)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def make_memory_node(network):
 
     yield make
     for node in nodes:
-        node.stop()
+        end(node)
 
 
 @pytest.fixture(params=["tcp", "memory"])

@@ -77,6 +77,18 @@ PROVOKED_BY = {
     "outcome_unknown": "peer/test_lifecycle.py::test_a_killed_leader_leaves_no_request_unanswered",
     "exception": "public/test_cluster.py::"
     "test_a_machines_replies_that_look_like_errors_of_rafts_are_replies",
+    "no_such_method": "public/test_replicated.py::"
+    "test_what_is_no_call_of_an_update_changes_nothing",
+    "wrong_arguments": "public/test_replicated.py::"
+    "test_arguments_that_do_not_fit_are_refused_by_every_replica_too",
+    "method_too_new": "public/test_replicated.py::"
+    "test_a_method_of_a_newer_version_waits_until_the_group_runs_it",
+    "CommandTooNew": "public/test_replicated.py::"
+    "test_a_method_of_a_newer_version_waits_until_the_group_runs_it",
+    "MethodRaised": "public/test_replicated.py::"
+    "test_an_update_that_raises_leaves_every_attribute_as_it_was",
+    "MethodRefused": "public/test_replicated.py::"
+    "test_a_handle_of_another_class_than_the_groups_says_so",
     "already_started": "public/test_raft.py::test_starting_a_name_twice_is_already_started",
     "restarting": "public/test_raft.py::test_a_crash_loop_takes_only_its_own_peer_down",
     "must_be_in_consensus_group": "core/test_founding.py::test_a_founder_must_be_a_member",

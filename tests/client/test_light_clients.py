@@ -32,13 +32,9 @@ def make_group(make_node, tmp_path):
             members = [("kv", name) for name in names]
             answer = peers_of(node).start(KVStore, "kv", config, members)
             assert answer[0] == "ok", answer
-        started.extend(nodes)
         return nodes
 
-    started = []
-    yield make
-    for node in started:
-        peers_of(node).stop_all()
+    return make
 
 
 def addresses(nodes):

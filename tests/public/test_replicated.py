@@ -743,6 +743,7 @@ def test_a_method_of_a_newer_version_waits_until_the_group_runs_it(make_peer):
             eventually(lambda: tried(second.clear))
         with pytest.raises(CommandTooNew, match="count is there from version 2 on"):
             eventually(lambda: tried(second.count, "a"))
+        assert cluster.write(("clear", (), {})) == ("error", ("method_too_new", 2, 1))
         assert Raft.snapshot(new)[0] == "ok"
         Raft.stop(old)
         make_peer(Second, name=old, snapshot_trailing=1)
