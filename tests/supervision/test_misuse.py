@@ -178,7 +178,7 @@ def test_a_method_with_a_name_of_the_machinery_is_refused():
         def _run(self):
             pass
 
-    with pytest.raises(TypeError, match="_run means something"):
+    with pytest.raises(TypeError, match="_run has a meaning"):
         as_process(Old)
 
 
