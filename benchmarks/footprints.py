@@ -28,7 +28,7 @@ from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 from raft_actors.tools.bench.map_machine import Map
 from raft_actors.tools.bench.trio import NAMES, until
-from raft_actors.tools.node_processes import NodeProcesses, keep_to_ourselves
+from raft_actors.tools.node_processes import NodeProcesses, use_own_cookie
 
 COUNT = "RAFT_ACTORS_BENCH_PEERS"
 STORE = "RAFT_ACTORS_BENCH_STORE"
@@ -47,7 +47,7 @@ def nodes(count: int, log_store: str = "rocksdb") -> Iterator[list[psutil.Proces
     """Three node processes with `count` groups of three; their processes."""
     os.environ[COUNT], os.environ[STORE] = str(count), log_store
     with tempfile.TemporaryDirectory(prefix="raft_actors-bench-") as directory:
-        keep_to_ourselves(Path(directory))
+        use_own_cookie(Path(directory))
         servers = NodeProcesses(Path(directory), NAMES, "benchmarks.footprints:start_peers")
         try:
             servers.start(*NAMES)

@@ -1,1 +1,1 @@
-"""The command line, and what it runs."""
+"""The command line `raft-actors`, and the programs that it runs."""

@@ -1,8 +1,8 @@
 """Cli: the entry point of `raft-actors`. An error becomes one line of text and an exit status.
 
-Exit status: 0 success; 1 it failed now (a name is taken, a tree gave up); 2 the command itself is
+Exit status: 0 success; 1 the command failed (a name is taken, a tree gave up); 2 the command is
 wrong (a bad name, a missing module, an unknown option); 130 Ctrl-C.
-The commands themselves are in `raft_actors.tools.commands`; they need the extra `shell`.
+The commands are in `raft_actors.tools.commands`; they need the extra `shell`.
 """
 
 import sys
@@ -19,7 +19,7 @@ EXTRAS = {"typer", "rich", "IPython", "prompt_toolkit", "pygments"}
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit status."""
+    """Run the command line, and exit with its status."""
 
     def run() -> int:
         from raft_actors.tools.commands import app
@@ -30,8 +30,8 @@ def main() -> NoReturn:
 
 
 def leave_with(run: Callable[[], int]) -> NoReturn:
-    """Leave with the exit status that `run` returns, or with the one that stands for its error."""
-    if isinstance(sys.stdout, TextIOWrapper):  # what is in a log may not be in its encoding
+    """Exit with the status that `run` returns, or with the status for its error."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a log may have characters without an encoding here
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(run())

@@ -8,7 +8,7 @@ import typer
 
 from raft_actors.node.tls import TlsOption, tls_of
 from raft_actors.tools.cookie_commands import cookie
-from raft_actors.tools.launch import LaunchPlan, run_until_told
+from raft_actors.tools.launch import LaunchPlan, run_until_signal
 from raft_actors.tools.offline.commands import recover, run_migrate
 
 __all__ = ["app"]
@@ -35,17 +35,15 @@ AskCookie = Annotated[
     typer.Option(
         "--ask-cookie",
         help="Ask for the cookie at the terminal; else RAFT_ACTORS_COOKIE, then the user's cookie "
-        "file. No option takes it: other users can read a command line.",
+        "file. There is no option for the cookie itself: other users can read a command line.",
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[
-    int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
-]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free port.")]
 
 
 class Level(StrEnum):
-    """From which level on the log is shown."""
+    """The lowest level of the log that is shown."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -56,7 +54,7 @@ class Level(StrEnum):
 LogLevel = Annotated[
     Level | None,
     typer.Option(
-        help="Log from this level on; else warnings and who leads. info: commands that "
+        help="Log from this level on; else warnings, and the present leader. info: commands that "
         "raised, with file and line; debug: their tracebacks."
     ),
 ]
@@ -65,8 +63,8 @@ AutoTls = Annotated[
     typer.Option(
         "--tls",
         metavar="auto",
-        help="Encrypt with a certificate that is made at the start; the cookie says who is there. "
-        "All nodes of a cluster; else RAFT_ACTORS_TLS.",
+        help="Encrypt with a certificate that is made at the start; nodes are authenticated by "
+        "the cookie. All nodes of a cluster need it; else RAFT_ACTORS_TLS.",
     ),
 ]
 TlsCert = Annotated[
@@ -88,9 +86,9 @@ Allow = Annotated[
 ]
 AuditLog = Annotated[
     Path | None,
-    typer.Option(help="Write what concerns security to this file, as lines of JSON."),
+    typer.Option(help="Write events that concern security to this file, as lines of JSON."),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Where peers keep their logs.")]
+DataDir = Annotated[Path | None, typer.Option(help="Directory in which peers keep their logs.")]
 
 
 def tls_plan(auto: str | None, *paths: Path | None) -> TlsOption | None:
@@ -118,7 +116,8 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Raft for Python programs, as actors under supervision."""
@@ -140,7 +139,7 @@ def shell(
     allow: Allow = None,
     audit_log: AuditLog = None,
 ) -> None:
-    """An IPython shell on a started node. Ctrl-C interrupts a wait, Ctrl-D leaves."""
+    """Start a node with an IPython shell. Ctrl-C interrupts a wait, Ctrl-D ends the shell."""
     from raft_actors.tools.shell import run_shell
 
     plan = LaunchPlan(
@@ -169,14 +168,14 @@ def node(
     allow: Allow = None,
     audit_log: AuditLog = None,
 ) -> None:
-    """A started node without a prompt, until SIGTERM or Ctrl-C."""
+    """Start a node without a prompt. It runs until SIGTERM or Ctrl-C."""
     plan = LaunchPlan(
         sname=sname, module=module, start=start, cookie=cookie_asked(wanted=ask_cookie), host=host,
         port=port,
         tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
         log_level=log_level and log_level.name, allow=tuple(allow or ()), audit_log=audit_log,
     )  # fmt: skip
-    raise typer.Exit(run_until_told(plan))
+    raise typer.Exit(run_until_signal(plan))
 
 
 @app.command()
@@ -185,9 +184,9 @@ def demo(
         float, typer.Option(min=0.5, help="How long clients write before and after the crash.")
     ] = 2.0,
 ) -> None:
-    """Three nodes, a killed leader, and no write missing.
+    """Show three nodes, a killed leader, and no lost write.
 
-    The nodes run on this machine; every write that was acknowledged is looked for afterwards.
+    The nodes run on this machine; at the end every acknowledged write is checked.
     """
     from raft_actors.tools.demo import run_demo
 
@@ -197,15 +196,18 @@ def demo(
 @app.command()
 def simulate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1_000,
-    steps: Annotated[int, typer.Option(min=1, help="Fates in each, before it is healed.")] = 3_000,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Steps of each seed before all faults end.")
+    ] = 3_000,
     first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that play at once.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that run seeds in parallel.")] = 1,
     plan: Annotated[
-        Path | None, typer.Option(help="Play only this file, which a seed that failed has left.")
+        Path | None, typer.Option(help="Run only this file, which a seed that failed has written.")
     ] = None,
 ) -> None:
-    """The protocol under pretend faults: no real time passes. A seed that fails is explained, and
-    left as a file to play again."""
+    """Run the protocol with simulated faults and clocks.
+
+    A seed that fails is explained, and written to a file that can be run again."""
     from raft_actors.testing.simulation.plan_file import BadPlan
     from raft_actors.tools.simulate import run_plan, run_simulation
 
@@ -219,39 +221,40 @@ def simulate(
 
 @app.command()
 def torture(
-    minutes: Annotated[float, typer.Option(min=0.05, help="How long it lasts.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long the run lasts.")] = 5.0,
     seed: Annotated[
-        int | None, typer.Option(help="Draws the faults and the calls; a new one is printed.")
+        int | None,
+        typer.Option(help="Seed of the faults and calls; without it a new one is printed."),
     ] = None,
     nodes: Annotated[int, typer.Option(min=3, max=7, help="How many node processes.")] = 3,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Leave history, faults and logs there, even if nothing is found."),
+        typer.Option(help="Keep history, faults and logs in this directory in every case."),
     ] = None,
     faults: Annotated[
         str, typer.Option(help="Only these kinds, with commas between: kill_all,pause_leader.")
     ] = "",
 ) -> None:
-    """Real nodes under real faults; checks every answer."""
+    """Run real nodes under real faults, and check every answer."""
     from raft_actors.tools.torture.driver import TorturePlan, run_torture
     from raft_actors.tools.torture.faults import known_kinds
 
     kinds = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
     if unknown := sorted(set(kinds) - known_kinds()):
         known = ", ".join(sorted(known_kinds()))
-        raise typer.BadParameter(f"no fault {unknown[0]!r}; there are {known}")
+        raise typer.BadParameter(f"there is no fault {unknown[0]!r}; the faults are {known}")
     plan = TorturePlan(minutes=minutes, seed=seed, nodes=nodes, keep=keep, only=kinds)
     raise typer.Exit(run_torture(plan))
 
 
 @app.command()
 def bench(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each load is put on.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long each time.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each load is measured.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each measurement lasts.")] = 3.0,
 ) -> None:
-    """Rates, latency and failover of three nodes here.
+    """Measure rates, latency and failover of three local nodes.
 
-    Their stores are durable, and on the disk of the temporary directory.
+    Their stores are durable, on the disk of the temporary directory.
     """
     from raft_actors.tools.bench.run import run_bench
 
@@ -262,7 +265,8 @@ app.command("migrate")(run_migrate)
 app.add_typer(recover, name="recover")
 app.add_typer(cookie, name="cookie")
 
-trace = typer.Typer(help="What RAFT_TRACE has recorded; see docs/trace.md.", no_args_is_help=True)
+trace = typer.Typer(help="Traces that RAFT_TRACE has written; see docs/trace.md.",
+                    no_args_is_help=True)  # fmt: skip
 app.add_typer(trace, name="trace")
 
 
@@ -272,7 +276,7 @@ def check(
 ) -> None:
     """Check traces against the rules of Raft.
 
-    Says in which line of each file the first rule is broken.
+    Prints the line of each file in which the first rule is broken.
     """
     from raft_actors.tools.trace_check.report import run_check
 

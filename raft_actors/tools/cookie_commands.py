@@ -1,4 +1,4 @@
-"""Cookie commands: make cookies, exchange them for new ones, and say which there are."""
+"""Cookie commands: make cookies, replace them by new ones, and list them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +27,7 @@ cookie = typer.Typer(
 
 
 class Role(StrEnum):
-    """Of whom the cookie is."""
+    """The role of a cookie."""
 
     MEMBER = "member"
     CLIENT = "client"
@@ -35,18 +35,18 @@ class Role(StrEnum):
 
 
 class Guest(StrEnum):
-    """For whom a member's cookie makes one."""
+    """The roles whose cookies a member's cookie makes."""
 
     CLIENT = "client"
     READER = "reader"
 
 
-OfRole = Annotated[Role, typer.Option(help="Whose cookie.")]
+OfRole = Annotated[Role, typer.Option(help="Role of the cookie.")]
 
 
 @cookie.command()
 def new(role: OfRole = Role.MEMBER) -> None:
-    """Make a cookie where there is none."""
+    """Make a cookie, if this user has none of this role."""
     path = path_of(role)
     try:
         made = make_file(path, [new_secret(role)])
@@ -54,16 +54,16 @@ def new(role: OfRole = Role.MEMBER) -> None:
         raise UnsafeCookie(f"{path} can't be made: {error}") from error
     if not made:
         command = f"raft-actors cookie rotate{option_for(role)}"
-        raise RaftError(f"{path} is there already: `{command}` exchanges it")
+        raise RaftError(f"{path} exists already: replace it by `{command}`")
     typer.echo(f"made {path}: copy it to the other hosts")
 
 
 @cookie.command()
 def derive(
-    role: Annotated[Guest, typer.Argument(help="For whom.")],
+    role: Annotated[Guest, typer.Argument(help="Role of the new cookie.")],
     file: Annotated[Path, typer.Argument(help="The file to make.")],
 ) -> None:
-    """Make a client's or a reader's cookie from the member's; members take it as it is.
+    """Make a client's or a reader's cookie from the member's cookie. Members accept it.
 
     Copy the file to the client's host as ~/.config/raft_actors/client-cookie (or reader-cookie).
     """
@@ -73,27 +73,27 @@ def derive(
     except OSError as error:
         raise UnsafeCookie(f"{file} can't be made: {error}") from error
     if not made:
-        raise RaftError(f"{file} is there already: remove it, or give another name")
-    typer.echo(f"made {file}: move it to the {role}'s host, as {path_of(role)} of its user there")
+        raise RaftError(f"{file} exists already: remove it, or give another name")
+    typer.echo(f"made {file}: move it to {path_of(role)} of the {role}'s user on the {role}'s host")
 
 
 @cookie.command()
 def rotate(
     role: OfRole = Role.MEMBER,
-    finish: Annotated[bool, typer.Option("--finish", help="Only the new one stays.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Keep only the new cookie.")] = False,
 ) -> None:
-    """Exchange a cookie for a new one while nodes run, in two steps.
+    """Replace a cookie by a new one while nodes run, in two steps.
 
-    Without --finish: a new one comes first, and that of before is accepted, too. Copy the file to
-    every host. When all have it: --finish, and copy it again. Clients whose cookie was derived from
-    a member's need a newly derived one before --finish.
+    Without --finish a new cookie is added, and the old one is still accepted. Copy the file to
+    every host. When all hosts have it, run it with --finish, and copy the file again. Clients with
+    a cookie that was derived from a member's need a newly derived one before --finish.
     """
     lines = present(role)
     if finish and len(lines) == 1:
         raise RaftError(f"{path_of(role)} has one cookie only: there is nothing to finish")
     if not finish and len(lines) >= COOKIES_MAX:
         raise RaftError(
-            f"{path_of(role)} has {len(lines)} cookies: finish the exchange before, with --finish"
+            f"{path_of(role)} has {len(lines)} cookies already: run with --finish first"
         )
     lines = lines[:1] if finish else [new_secret(role), *lines]
     try:
@@ -106,10 +106,10 @@ def rotate(
         return
     if role == Role.MEMBER:
         typer.echo(
-            "if clients or readers have a derived cookie: derive it again, and give it to them"
+            "if clients or readers have a derived cookie, derive it again, and give it to them"
         )
     command = f"raft-actors cookie rotate{option_for(role)} --finish"
-    typer.echo(f"when all have it: {command}, and copy it again")
+    typer.echo(f"when all have it, run `{command}`, and copy it again")
 
 
 def option_for(role: str) -> str:
@@ -118,9 +118,9 @@ def option_for(role: str) -> str:
 
 @cookie.command("show-id")
 def show_id() -> None:
-    """Say which cookies a node of this user would use and accept, by their ids.
+    """Print the ids of the cookies that a node of this user would use and accept.
 
-    An id tells whether two hosts have the same cookie, and does not give the cookie away.
+    By their ids one can see whether two hosts have the same cookie. An id does not reveal it.
     """
     keys, path = keys_in(path_of(MEMBER).parent)
     typer.echo(f"{path.parent}, a {keys.role}'s:")
@@ -133,7 +133,7 @@ def show_id() -> None:
 
 
 def present(role: str) -> list[bytes]:
-    """Return the cookies in the file of a role. Raises UnsafeCookie where there is none."""
+    """Return the cookies in the file of a role. Raises UnsafeCookie if there is none."""
     path = path_of(role)
     try:
         lines = lines_in(path)
@@ -147,6 +147,6 @@ def present(role: str) -> list[bytes]:
                 f"for the {others[0]}'s own cookie, give --role {others[0]}"
             )
         raise UnsafeCookie(
-            f"there is no {path}: `raft-actors cookie new{option_for(role)}` makes it"
+            f"there is no {path}: make it by `raft-actors cookie new{option_for(role)}`"
         )
     return lines

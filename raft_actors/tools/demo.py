@@ -1,9 +1,9 @@
-"""Demo: three node processes, a killed leader, all killed at once, and every acknowledged write.
+"""Demo: three node processes. The leader is killed, then all three; no acknowledged write is lost.
 
-The driver is a node too, `demo@<host>`, and talks to the peers as any program would. Processes,
-cookie, port files and logs live in a temporary directory that is gone afterwards; nothing of the
-user's is touched. The nodes end with the driver, however it ends: they wait for the end of their
-standard input.
+The driver is a node too, `demo@<host>`, and uses the peers as any program does. Data, cookie, port
+files and logs are in a temporary directory, which is removed afterwards; no file of the user is
+changed. The nodes end with the driver, however it ends: they wait for the end of their standard
+input.
 """
 
 import logging
@@ -24,7 +24,7 @@ from rich.console import Console
 
 from raft_actors import Node, Raft
 from raft_actors.names import Address
-from raft_actors.tools.node_processes import STORE, NodeProcesses, keep_to_ourselves
+from raft_actors.tools.node_processes import STORE, NodeProcesses, use_own_cookie
 
 __all__ = ["run_demo"]
 
@@ -44,7 +44,7 @@ class DemoFailed(Exception):
 
 
 class Story:
-    """Tells what happens as it happens, with the seconds since the start."""
+    """Prints what happens, with the seconds since the start."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
@@ -70,24 +70,24 @@ class Stage(NodeProcesses):
         super().__init__(directory, NAMES, STORE, cwd=directory)
 
     def is_up(self, name: str) -> bool:
-        """Whether the node's peer answers. Raises DemoFailed if its process has ended."""
-        if (words := self.last_words(name)) is not None:
-            raise DemoFailed(f"node {name} has ended by itself: {words}")
+        """Return whether the node's peer answers. Raises DemoFailed if its process has ended."""
+        if (line := self.last_line(name)) is not None:
+            raise DemoFailed(f"node {name} has ended by itself: {line}")
         return self.status(name) is not None
 
     def log_ends(self) -> str:
-        """The last lines of the nodes' logs."""
-        said = []
+        """Return the last lines of the nodes' logs."""
+        last: list[str] = []
         for name in NAMES:
             if self.log(name).exists():
                 lines = self.log(name).read_text(errors="replace").splitlines()
-                said += [f"  {name}: {line}" for line in lines[-8:]]
-        return "\n".join(said)
+                last += [f"  {name}: {line}" for line in lines[-8:]]
+        return "\n".join(last)
 
 
 @dataclass(slots=True)
 class Clients:
-    """Writers that go on in spite of all faults, and remember the acknowledged writes."""
+    """Threads that write during all faults, and remember the acknowledged writes."""
 
     addresses: list[Address]
     leader: Address
@@ -141,22 +141,22 @@ class Clients:
                     self.ended.wait(PAUSE_S)
 
     def wait_for_more(self, story: Story, since: float) -> float:
-        """Wait until a write begun after `since` is acknowledged; returns the seconds since."""
+        """Wait until a write begun after `since` is acknowledged. Returns the seconds since."""
         story.until("a write is acknowledged again", lambda: self.last[0] > since)
         return self.last[1] - since
 
 
 def run_demo(*, write_s: float = 2.0) -> int:
-    """Play it. Returns 0 only if every acknowledged write was found at the end.
+    """Run the demo. Returns 0 only if every acknowledged write was found at the end.
 
-    write_s   how long the clients write undisturbed, before and after the leader's death
+    write_s   how long the clients write without a fault, before and after the kill of the leader
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    logging.getLogger("raft_actors").setLevel(logging.ERROR)  # the story tells of broken links
+    logging.getLogger("raft_actors").setLevel(logging.ERROR)  # broken links are expected here
     story = Story()
     with tempfile.TemporaryDirectory(prefix="raft_actors-demo-") as name:
         stage = Stage(Path(name))
-        keep_to_ourselves(stage.directory)
+        use_own_cookie(stage.directory)
         try:
             Node.start("demo")
             return play(story, stage, write_s)
@@ -180,7 +180,7 @@ def play(story: Story, stage: Stage, write_s: float) -> int:
 
 
 def form_cluster(story: Story, stage: Stage) -> Address:
-    """Start the nodes, tell them who they are, and return who leads."""
+    """Start the nodes, form the group, and return the leader."""
     for name in NAMES:
         stage.start(name)
         node = stage.address(name)[1]
@@ -196,7 +196,7 @@ def form_cluster(story: Story, stage: Stage) -> Address:
 
 
 def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float) -> None:
-    """Kill the leader's process under the writers; it comes back and catches up."""
+    """Kill the leader's process while clients write, and start it again: it catches up."""
     story.tell(f"{CLIENTS} clients write; every write that is acknowledged is remembered")
     time.sleep(write_s)
     leader = story.until("a leader", lambda: Raft.leader(clients.leader))
@@ -224,11 +224,11 @@ def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float
 
 
 def new_leader_than(story: Story, stage: Stage, old: Address) -> Address:
-    """Wait until the living agree on a leader that is not the old one, and return it."""
-    living = [one for one in stage.addresses if one != old]
+    """Wait until the other peers agree on a leader that is not the old one, and return it."""
+    others = [one for one in stage.addresses if one != old]
 
     def agreed() -> Address | None:
-        leaders = {Raft.leader(one) for one in living}
+        leaders = {Raft.leader(one) for one in others}
         return leaders.pop() if len(leaders) == 1 and not leaders & {None, old} else None
 
     found: Address = story.until("the others elect a leader", agreed)
@@ -241,7 +241,7 @@ def applied(address: Address) -> int:
 
 
 def kill_everyone(story: Story, stage: Stage, clients: Clients) -> None:
-    """Kill all three at once under the writers, and start them again."""
+    """Kill all three processes at once while clients write, and start them again."""
     story.tell(
         f"{len(clients.acknowledged)} acknowledged; now [bold red]kill -9[/] of all three at once"
     )
@@ -254,7 +254,7 @@ def kill_everyone(story: Story, stage: Stage, clients: Clients) -> None:
 
 
 def check(story: Story, stage: Stage, clients: Clients) -> int:
-    """Read back every acknowledged write from the leader; returns the exit status."""
+    """Read every acknowledged write from the leader. Returns the exit status."""
     story.tell(
         f"the clients stop: {len(clients.acknowledged)} writes acknowledged, {clients.redirects} "
         f"redirected, {clients.refused} refused, {clients.unknown} of unknown outcome"

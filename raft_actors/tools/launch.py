@@ -1,9 +1,9 @@
-"""Launch: a started node with a module and its supervision tree, ended in the reverse order.
+"""Launch: starts a node, a module and its supervision tree, and stops them in the reverse order.
 
-The convention for a tree: a module-level function `start()` of the module given with `-m` is
-called, without arguments, once the node has started. It answers what `start_link` answers:
-`("ok", supervisor)`; that supervisor is stopped before the node. `--start module:function` names
-another function. A module without `start()` is only imported.
+The tree is started by the function `start()` of the module that is given with `-m`. It is called
+without arguments after the node has started, and returns what `start_link` returns: `("ok",
+supervisor)`. This supervisor is stopped before the node. `--start module:function` names another
+function. A module without `start()` is only imported.
 """
 
 import importlib
@@ -30,13 +30,14 @@ from raft_actors.node.tls import TlsOption
 from raft_actors.transport.endpoint import Endpoint
 
 __all__ = [
-    "CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_told", "working_directory_first",
+    "CannotLaunch", "LaunchPlan", "Launched", "launch", "run_until_signal",
+    "working_directory_first",
 ]  # fmt: skip
 
 logger = logging.getLogger("raft_actors.launch")
 
 STOP_S = 30.0
-"""How long to wait for the end of a tree. Then the process ends, for its threads are daemons."""
+"""How long to wait for the end of a tree. After that the process ends, with its daemon threads."""
 
 
 class CannotLaunch(RaftError):
@@ -69,14 +70,14 @@ class LaunchPlan:
 
 @dataclass(slots=True)
 class Launched:
-    """What was started: the name of the node, the imported module, the top of its tree."""
+    """What was started: the name of the node, the imported module, the root of its tree."""
 
     node: str
     module: ModuleType | None = None
     tree: supervision.ProcessRef[Any] | None = None
 
     def watch_tree(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Call `callback(reason)` when the tree ends by itself; returns how to stop watching."""
+        """Call `callback(reason)` when the tree ends by itself. Returns a function that cancels."""
         if self.tree is None:
             return lambda: None
         return self.tree.watch(callback)
@@ -84,10 +85,10 @@ class Launched:
 
 @contextmanager
 def launch(plan: LaunchPlan) -> Iterator[Launched]:
-    """Start the node, import the module, start its tree; on leaving end all of it, the node last.
+    """Start the node, import the module, and start its tree. On exit stop all of it, the node last.
 
-    Raises CannotLaunch for a node that can't be, a module or function that is not there, and a tree
-    that refuses to start; NameTaken. The node is stopped in every case.
+    Raises CannotLaunch if the node can't start, a module or function is missing, or the tree can't
+    start; and NameTaken. The node is stopped in every case.
     """
     node = start_node(plan)
     try:
@@ -96,10 +97,10 @@ def launch(plan: LaunchPlan) -> Iterator[Launched]:
         if plan.module is not None:
             launched.module = find_module(plan.module)
             starter = getattr(launched.module, "start", None)
-            starter = starter if callable(starter) else None  # `start = time()`, say
+            starter = starter if callable(starter) else None  # like `start = time()`
         if plan.start is not None:
             starter = find_function(plan.start)
-        log_to_stderr(plan.log_level)  # after the module, which may arrange for the log itself
+        log_to_stderr(plan.log_level)  # after the module, which may set up the log itself
         if starter is not None:
             launched.tree = start_tree(starter)
         yield launched
@@ -119,17 +120,17 @@ def start_node(plan: LaunchPlan) -> str:
     except OSError as error:
         message = f"can't listen at {Endpoint(plan.host, plan.port)}: {error.strerror or error}"
         raise CannotLaunch(message, status=1) from None
-    except ValueError as error:  # its name, or a setting of the environment
+    except ValueError as error:  # a bad name, or a bad setting in the environment
         raise CannotLaunch(str(error), status=2) from None
 
 
 def stop_actors() -> None:
-    """Stop all that was started, trees from their tops down, the last one first.
+    """Stop all trees and actors, the last one first.
 
-    Also what `Raft.start_peer` started, so that its stores are closed, and Pykka actors of the
-    module's own, whose threads would keep the process from ending.
+    This includes peers that `Raft.start_peer` has started, so that their stores are closed, and the
+    module's own Pykka actors, whose threads would keep the process from ending.
     """
-    for ref in reversed(pykka.ActorRegistry.get_all()):  # only the tops are there
+    for ref in reversed(pykka.ActorRegistry.get_all()):  # of a tree only the root is in it
         try:
             if isinstance(ref, supervision.ProcessRef):
                 supervision.stop(ref, "shutdown", timeout=STOP_S)
@@ -138,28 +139,28 @@ def stop_actors() -> None:
         except supervision.SupervisionError as error:
             logger.info("%s had ended before: %s", ref, error)
         except (TimeoutError, pykka.Timeout):
-            logger.warning("left behind: %s has not ended within %g s", ref, STOP_S)
+            logger.warning("%s has not ended within %g s, and is left running", ref, STOP_S)
 
 
 def find_module(name: str) -> ModuleType:
-    """Import `name`; like `python -m`, the working directory comes first."""
+    """Import the module `name`. As with `python -m`, the working directory is searched first."""
     if name.endswith(".py") or not all(name.split(".")):
         raise CannotLaunch(
-            f"a module is named as in an import, examples.kv_tree say, not {name!r}", status=2
+            f"give the module as in an import, like examples.kv_tree, not {name!r}", status=2
         )
     here = working_directory_first()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there; something that it imports is not
+            raise  # the module exists, and something that it imports does not
         raise CannotLaunch(
             f"no module named {error.name!r} in {here} or among the installed packages", status=2
         ) from None
 
 
 def working_directory_first() -> str:
-    """Let what the user names be looked up in the working directory first, and return that."""
+    """Let imports search the working directory first. Returns this directory."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -178,7 +179,7 @@ def find_function(path: str) -> Callable[[], Any]:
 
 
 def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None:
-    """Call the module's `start()` and return the top of its tree, None if it started none."""
+    """Call the module's `start()`, and return the root of its tree; None if it started none."""
     refuse_arguments(starter)
     match starter():
         case ("ok", supervision.ProcessRef() as tree):
@@ -191,7 +192,7 @@ def start_tree(starter: Callable[[], Any]) -> supervision.ProcessRef[Any] | None
             raise CannotLaunch(f"the supervision tree did not start: {reason!r}", status=1)
         case other:
             raise CannotLaunch(
-                'start() must answer ("ok", supervisor), as start_link of a Supervisor or a '
+                'start() must return ("ok", supervisor), as start_link of a Supervisor or a '
                 f"Process does, not {other!r}",
                 status=2,
             )
@@ -201,43 +202,42 @@ def refuse_arguments(starter: Callable[[], Any]) -> None:
     """Refuse a function that can't be called without arguments."""
     try:
         signature = inspect.signature(starter)
-    except ValueError:  # of a function in C nobody knows
+    except ValueError:  # a function in C has no signature
         return
     try:
         signature.bind()
     except TypeError as error:
         name = f"{starter.__module__}.{getattr(starter, '__qualname__', repr(starter))}"
         raise CannotLaunch(
-            f"{name}{signature} is called without arguments, and there is {error}: give its "
-            "parameters defaults; a function that starts no tree should have another name than "
-            "start",
+            f"{name}{signature} is called without arguments, which fails: {error}. Give its "
+            "parameters defaults; if the function starts no tree, give it another name than start",
             status=2,
         ) from None
 
 
-def run_until_told(plan: LaunchPlan) -> int:
-    """Run without a prompt until SIGTERM, SIGINT or SIGHUP, or until the tree gives up.
+def run_until_signal(plan: LaunchPlan) -> int:
+    """Run without a prompt until SIGTERM, SIGINT or SIGHUP, or until the tree ends by itself.
 
-    Returns the exit status: 0 when told to stop, 1 when the tree ended by itself, so that whoever
-    runs this process knows to start it again. A second signal ends the process at once.
+    Returns the exit status: 0 after a signal; 1 if the tree ended by itself, so that a service
+    manager starts the process again. A second signal ends the process at once.
     """
-    told = threading.Event()
+    ending = threading.Event()
     gave_up: list[Any] = []
 
     def on_signal(_number: int, _frame: Any) -> None:
-        told.set()
+        ending.set()
         end_at_the_next(before)
 
     def on_tree_end(reason: Any) -> None:
         gave_up.append(reason)
-        told.set()
+        ending.set()
 
     before = {number: signal.signal(number, on_signal) for number in (*end_signals(), SIGINT)}
     try:
         with launch(plan) as launched:
             print(f"{launched.node} is up, pid {os.getpid()}", flush=True)
             stop_watching = launched.watch_tree(on_tree_end)
-            told.wait()
+            ending.wait()
             stop_watching()
     finally:
         for number, handler in before.items():
@@ -245,38 +245,38 @@ def run_until_told(plan: LaunchPlan) -> int:
     if gave_up:
         print(f"raft-actors: the supervision tree ended: {gave_up[0]!r}", file=sys.stderr)
         return 1
-    with suppress(OSError):  # the terminal may be what is gone
+    with suppress(OSError):  # the terminal may have been closed
         print(f"{launched.node} stopped", flush=True)
     return 0
 
 
 def end_signals() -> list[signal.Signals]:
-    """Return what tells a process to end: SIGTERM and, but under `nohup`, SIGHUP."""
+    """Return the signals that end a process: SIGTERM and, unless it runs under `nohup`, SIGHUP."""
     is_hung_up = signal.getsignal(SIGHUP) is not signal.SIG_IGN
     return [SIGTERM, SIGHUP] if is_hung_up else [SIGTERM]
 
 
 def end_at_the_next(signals: Iterable[signal.Signals]) -> None:
-    """Let the next of these signals end the process at once; but not SIGHUP, which comes from the
-    terminal and from its shell as both end.
+    """Let the next of these signals end the process at once. SIGHUP is ignored instead, because it
+    comes twice: from the terminal and from its shell.
     """
     for number in signals:
         signal.signal(number, signal.SIG_IGN if number == SIGHUP else signal.SIG_DFL)
 
 
 class StderrHandler(logging.Handler):
-    """Write to what `sys.stderr` is at the time, so that a prompt can lift the line above it."""
+    """Write to the present `sys.stderr`, so that a prompt can print the line above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(f"{self.format(record)}\n")  # `print` would write the end apart
+            sys.stderr.write(f"{self.format(record)}\n")  # `print` would write the newline apart
         except Exception:
             self.handleError(record)
 
 
 def log_to_stderr(level: str | None) -> None:
-    """Show the log from `level` on, or else warnings and who leads. What the program has arranged
-    for its log stays, but for a level that was asked for.
+    """Show the log from `level` on; None: warnings, and the present leader. If the program has set
+    up its log itself, only a `level` that was given changes it.
     """
     root = logging.getLogger()
     if level is not None:

@@ -1,4 +1,4 @@
-"""NodeProcesses: nodes on this machine, each a process with a directory and a log of its own.
+"""NodeProcesses: nodes on this machine. Each is a process with its own directory and log.
 
 Signals are sent only to processes that were started here. If the started program calls
 `end_with_stdin`, its process ends together with this process, also if this process is killed.
@@ -20,7 +20,13 @@ from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 
 __all__ = [
-    "PEER", "RUN", "STORE", "NodeProcesses", "end_with_stdin", "keep_to_ourselves", "start_store",
+    "PEER",
+    "RUN",
+    "STORE",
+    "NodeProcesses",
+    "end_with_stdin",
+    "start_store",
+    "use_own_cookie",
 ]  # fmt: skip
 
 PEER = "kv"
@@ -34,12 +40,12 @@ STORE = "raft_actors.tools.node_processes:start_store"
 class NodeProcesses:
     """Nodes by their short names, each with one peer.
 
-    starter      the `module:function` that each starts
-    sessions     whether each has a session of its own, as a service has: no Ctrl-C reaches it, but
-                 Linux shares the processor between sessions first, which costs latency on a busy
-                 one
-    cwd          the directory that each runs in; None: this process'
-    environment  what each is given beside the environment of this process
+    starter      the `module:function` that each node runs
+    sessions     whether each node has its own session, as a service has. Then a Ctrl-C does not
+                 reach it; but Linux first shares the processor between sessions, which costs
+                 latency on a busy machine
+    cwd          the directory in which each node runs; None: that of this process
+    environment  variables for the nodes, in addition to the environment of this process
     """
 
     def __init__(
@@ -69,7 +75,7 @@ class NodeProcesses:
         return [RUN]
 
     def launch(self, name: str, *arguments: str) -> None:
-        """Have Python run with these arguments as the process of the node."""
+        """Run Python with these arguments as the process of the node."""
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=log, stderr=log,
@@ -81,7 +87,7 @@ class NodeProcesses:
         return self.environment
 
     def kill(self, *names: str) -> None:
-        """SIGKILL these nodes, all at once, and wait until they are gone."""
+        """Send SIGKILL to these nodes, all at once, and wait until their processes have ended."""
         for name in names:
             self.signal(name, signal.SIGKILL)
         for name in names:
@@ -112,8 +118,8 @@ class NodeProcesses:
     def pid(self, name: str) -> int:
         return self.processes[name].pid
 
-    def last_words(self, name: str) -> str | None:
-        """The last line of the log of a node that has ended by itself; None while it runs."""
+    def last_line(self, name: str) -> str | None:
+        """Return the last line in the log of a node that has ended; None while it runs."""
         process = self.processes.get(name)
         if process is None or process.poll() is None:
             return None
@@ -151,8 +157,8 @@ def end_with_stdin() -> NoReturn:
     os._exit(1)
 
 
-def keep_to_ourselves(directory: Path) -> None:
-    """Give this process and its children a cookie and port files of their own."""
+def use_own_cookie(directory: Path) -> None:
+    """Give this process and its children their own cookie and their own port files."""
     runtime = directory / "run"
     runtime.mkdir(mode=0o700)
     os.environ["RAFT_ACTORS_RUNTIME_DIR"] = str(runtime)

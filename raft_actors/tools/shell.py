@@ -1,4 +1,4 @@
-"""Shell: an IPython prompt on a started node, with what happens in the cluster told above it."""
+"""Shell: an IPython prompt on a started node. Events of the cluster are printed above it."""
 
 import inspect
 import logging
@@ -37,13 +37,13 @@ from raft_actors.tools.launch import (
 
 __all__ = ["run_shell"]
 
-TOLD = {"raft_actors.node": logging.WARNING, "raft_actors.state_machine": logging.INFO}
-"""Loggers whose lines stand above the prompt, and from which level on: why another node is not
-reached, and which line of a machine raised."""
+SHOWN = {"raft_actors.node": logging.WARNING, "raft_actors.state_machine": logging.INFO}
+"""Loggers whose lines are printed above the prompt, and their lowest level: they say why another
+node is not reached, and which line of a state machine raised."""
 
 OWN = (*raft_actors.__path__, *supervision.__path__)
 INSTALLED = (*OWN, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), "<string>")
-"""Whose code is nobody's at the prompt. Dataclasses have theirs in `<string>`."""
+"""Files with code that is not the user's. The code of dataclasses is in `<string>`."""
 
 ONE_LINE = (RaftError, supervision.SupervisionError, ValueError, TypeError, TimeoutError, OSError)
 
@@ -51,7 +51,7 @@ AT_HAND = ("Raft", "Cluster", "Node", "StateMachine", "Config", "Supervisor", "D
 
 
 class NodePrompts(Prompts):
-    """`a@mymachine [1]: ` for `In [1]: `: with three shells open one must see where one is."""
+    """Prompts like `a@mymachine [1]: ` instead of `In [1]: `, because a user has several shells."""
 
     def in_prompt_tokens(self) -> list[tuple[Any, str]]:
         usual: Any = super()
@@ -65,48 +65,50 @@ class NodePrompts(Prompts):
 
 
 def run_shell(plan: LaunchPlan) -> int:
-    """Launch the plan, run the prompt until Ctrl-D, end everything; returns the exit status."""
-    logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)  # these are news anyway
+    """Launch the plan, run the prompt until Ctrl-D, stop everything. Returns the exit status."""
+    # The events NodeUp and NodeDown, which are printed, say the same.
+    logging.getLogger("raft_actors.node.links").setLevel(logging.ERROR)
     logging.getLogger("raft_actors.peer").setLevel(logging.WARNING)
     with launch(plan) as launched:
         app: Any = TerminalIPythonApp.instance(
             config=shell_config(), user_ns=namespace(launched), display_banner=False
         )
-        told = leave_when_told(app)
+        received = end_on_signals(app)
         app.initialize([])
-        arrange(app.shell)
+        set_up(app.shell)
         print(greeting(launched))
-        news = News()
-        news.watch(launched)
+        events_printer = EventPrinter()
+        events_printer.watch(launched)
         try:
             app.start()
         finally:
-            news.stop()
-    return 128 + told[0] if told else 0
+            events_printer.stop()
+    return 128 + received[0] if received else 0
 
 
-def leave_when_told(app: Any) -> list[int]:
-    """Leave as at Ctrl-D, so that leaders hand over, when the window is closed or at SIGTERM.
+def end_on_signals(app: Any) -> list[int]:
+    """End the shell as Ctrl-D does, so that leaders transfer their leadership, when the window is
+    closed or at SIGTERM.
 
-    Returns a list which then has the signal. A prompt that waits is ended from within its loop: an
-    exception raised there by a signal has asyncio cancel the prompt's tasks and wait for them, and
-    one that prints news may never end.
+    Returns a list that then has the signal. A prompt that waits is ended on its asyncio loop. If
+    the signal handler raised an exception there, asyncio would cancel the prompt's tasks and wait
+    for them, and a task that prints an event may never end.
     """
     signals = end_signals()
-    told: list[int] = []
+    received: list[int] = []
 
     def leave(number: int, _frame: Any) -> None:
         end_at_the_next(signals)
         session = getattr(app.shell, "pt_app", None)
         if session is None or not session.app.is_running:
             sys.exit(128 + number)
-        told.append(number)
+        received.append(number)
         app.shell.ask_exit()
         session.app.loop.call_soon_threadsafe(end_prompt, session.app)
 
     for number in signals:
         signal.signal(number, leave)
-    return told
+    return received
 
 
 def end_prompt(prompt: Any) -> None:
@@ -115,22 +117,22 @@ def end_prompt(prompt: Any) -> None:
         prompt.exit(exception=EOFError())
 
 
-def arrange(shell: Any) -> None:
-    """Say how a shell shows answers, proxies and Ctrl-C, and what its history keeps; IPython has no
+def set_up(shell: Any) -> None:
+    """Set how a shell shows answers, proxies and errors, and what its history keeps. IPython has no
     settings for these.
     """
     hook: Any = CalmDisplayHook
     shell.displayhook = hook(parent=shell, shell=shell, cache_size=shell.cache_size)
     shell.display_trap.hook = shell.displayhook
-    keep_no_cookie(shell.history_manager)
+    keep_cookies_out(shell.history_manager)
     plain = shell.display_formatter.formatters["text/plain"]
     plain.for_type(pykka.ActorProxy, show_proxy)
-    plain.for_type(tuple, addresses_in_one_piece(plain.for_type(tuple)))
-    shell.set_custom_exc((KeyboardInterrupt, Exception), tell_error)
+    plain.for_type(tuple, addresses_on_one_line(plain.for_type(tuple)))
+    shell.set_custom_exc((KeyboardInterrupt, Exception), show_error)
 
 
-def keep_no_cookie(history: Any) -> None:
-    """Have IPython's history, which is a file, hold no line that a cookie is written in."""
+def keep_cookies_out(history: Any) -> None:
+    """Keep lines with a cookie out of IPython's history, which is a file."""
     store = history.store_inputs
 
     def store_inputs(number: int, source: str, raw: str | None = None) -> None:
@@ -141,41 +143,42 @@ def keep_no_cookie(history: Any) -> None:
     history.store_inputs = store_inputs
 
 
-def tell_error(
+def show_error(
     shell: Any,
     kind: type[BaseException],
     error: BaseException,
     traceback: TracebackType,
     tb_offset: int | None = None,
 ) -> None:
-    """One line for Ctrl-C, and for what this library says is wrong: where in it that was found is
-    nobody's concern. `%tb` shows it all the same. Anything else has its traceback, as ever.
+    """Show one line for Ctrl-C, and for an error that this library has found in a call: its
+    traceback would only show the library's own code. `%tb` shows the traceback. Other exceptions
+    are shown with their traceback.
     """
     if kind is KeyboardInterrupt:
         print("\nKeyboardInterrupt", file=sys.stderr)
     elif isinstance(error, ONE_LINE) and is_found_by_us(traceback):
-        shell._get_exc_info((kind, error, traceback))  # where `%tb` looks
+        shell._get_exc_info((kind, error, traceback))  # keeps it for `%tb`
         print(f"{kind.__name__}: {error}", file=sys.stderr)
     else:
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
 def is_found_by_us(traceback: TracebackType | None) -> bool:
-    """Tell whether an error is of a call to this library, and not of the user's own code in it."""
+    """Return whether this library has raised the error, and not the user's code that it called."""
     files = [frame.f_code.co_filename for frame, _line in walk_tb(traceback)]
     ours = next((n for n, file in enumerate(files) if file.startswith(OWN)), len(files))
     return ours < len(files) and all(file.startswith(INSTALLED) for file in files[ours:])
 
 
 def is_all_found_by_us(error: BaseException) -> bool:
-    """Tell the same of an error and of what it was raised from."""
+    """As `is_found_by_us`, for an error and for the error that caused it."""
     return is_found_by_us(error.__traceback__) and (
         error.__cause__ is None or is_all_found_by_us(error.__cause__)
     )
 
 
-def addresses_in_one_piece(usual: Callable[[Any, Any, bool], None]) -> Callable[..., None]:
-    """Show a tuple as usual, but an address, which keys the dict of a status, on one line."""
+def addresses_on_one_line(usual: Callable[[Any, Any, bool], None]) -> Callable[..., None]:
+    """Show a tuple as usual, but an address, like the keys in a status, on one line."""
 
     def show(shown: Any, printer: Any, cycle: bool) -> None:
         match shown:
@@ -192,7 +195,7 @@ def show_proxy(proxy: Any, printer: Any, _cycle: bool) -> None:
 
 
 def label(proxy: Any) -> str:
-    """`<Peer 'peer1' on a@mymachine>`; an actor without a name by the end of its urn."""
+    """Return `<Peer 'peer1' on a@mymachine>`; an actor without a name has the end of its URN."""
     ref = proxy.actor_ref
     name = getattr(ref, "name", None)
     who = ref.actor_urn[-12:] if name is None else repr(name)
@@ -201,8 +204,8 @@ def label(proxy: Any) -> str:
 
 
 class ProxyInspector(Inspector):
-    """`peer?` tells of the actor. IPython's own way asks a proxy for attributes, which are those of
-    the actor, and of one on another node are asked for there.
+    """Makes `peer?` describe the actor. IPython's own inspector would read attributes of the proxy:
+    each of these reads is a message to the actor, which may be on another node.
     """
 
     def info(self, obj: Any, oname: str = "", info: Any = None, detail_level: int = 0) -> Any:
@@ -213,9 +216,9 @@ class ProxyInspector(Inspector):
             about, text = RemoteProxy, repr(obj)
         else:
             return usual.info(obj, oname, info, detail_level)
-        doc = f"The proxy of an actor; each call gives a future.\n\n{inspect.getdoc(about)}"
+        doc = f"The proxy of an actor; each call returns a future.\n\n{inspect.getdoc(about)}"
         if issubclass(about, Peer):
-            doc = "A member of a Raft group. The calls of Raft take it: Raft.status(...), say."
+            doc = "A member of a Raft group. Use it with the functions of Raft: Raft.status(...)."
         return usual.info(about, oname, None, detail_level) | {
             "isclass": False,
             "type_name": about.__name__,
@@ -236,7 +239,7 @@ def shell_config() -> ShellConfig:
 
 
 def namespace(launched: Launched) -> dict[str, Any]:
-    """What the prompt knows: the package's main names and the public ones of the module."""
+    """Return the names of the prompt: the main names of the package, and those of the module."""
     names = {name: getattr(raft_actors, name) for name in AT_HAND}
     if launched.module is not None:
         names |= public_names(launched.module)
@@ -244,8 +247,8 @@ def namespace(launched: Launched) -> dict[str, Any]:
 
 
 def greeting(launched: Launched) -> str:
-    """Say what is at hand, with what the module brought in that is its own."""
-    text = f"{launched.node}: {', '.join(AT_HAND)} are at hand; Ctrl-D leaves."
+    """Return the text that lists the names of the prompt; of the module only its own names."""
+    text = f"{launched.node}: {', '.join(AT_HAND)} are imported; Ctrl-D ends the shell."
     if launched.module is not None:
         name, names = launched.module.__name__, public_names(launched.module)
         own = [
@@ -264,20 +267,20 @@ def public_names(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names}
 
 
-class News:
-    """Prints what happens above the prompt: nodes, leaders, the end of the tree, the log of those
-    in `TOLD`, and what else would go to standard error as a line of the log.
+class EventPrinter:
+    """Prints events above the prompt: nodes, leaders, the end of the tree, the log of the loggers
+    in `SHOWN`, and other lines of the log, which would go to standard error.
 
-    Those who bring news are threads that must not wait, so one of our own prints. It takes turns
-    with the answers. While the prompt waits, IPython has `sys.stdout` lift lines above it.
+    The threads that report events must not wait, so another thread prints. It and the answers take
+    turns. While the prompt waits, IPython prints what is written to `sys.stdout` above the prompt.
     """
 
     turn = threading.Lock()
 
     def __init__(self) -> None:
         self.waiting: SimpleQueue[str | None] = SimpleQueue()
-        self.teller = threading.Thread(target=self.tell, name="news", daemon=True)
-        self.teller.start()
+        self.thread = threading.Thread(target=self.print_all, name="shell-events", daemon=True)
+        self.thread.start()
         self.cancels: list[Callable[[], Any]] = []
 
     def watch(self, launched: Launched) -> None:
@@ -288,7 +291,7 @@ class News:
                 lambda reason: self.waiting.put(f"the supervision tree ended: {reason!r}")
             ),
         ]
-        for name, level in TOLD.items():
+        for name, level in SHOWN.items():
             self.cancels.append(follow(logging.getLogger(name), LineHandler(self.waiting, level)))
         root = logging.getLogger()
         for handler in [each for each in root.handlers if isinstance(each, StderrHandler)]:
@@ -298,18 +301,20 @@ class News:
         for cancel in self.cancels:
             cancel()
         self.waiting.put(None)
-        self.teller.join()
+        self.thread.join()
 
-    def tell(self) -> None:
+    def print_all(self) -> None:
         while (text := self.waiting.get()) is not None:
             if text:
-                with News.turn:
+                with EventPrinter.turn:
                     sys.stdout.write(f"-- {text}\n")
                     sys.stdout.flush()
 
 
 class LineHandler(logging.Handler):
-    """Puts the lines of a logger into a queue; what this library says is wrong without where."""
+    """Puts the lines of a logger into a queue. An error that this library has found has no
+    traceback.
+    """
 
     def __init__(self, lines: SimpleQueue[str | None], level: int) -> None:
         super().__init__(level)
@@ -317,16 +322,16 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info and record.exc_info[1]
-        says_all = isinstance(error, RaftError) and is_all_found_by_us(error)
-        self.lines.put(record.getMessage() if says_all else self.format(record))
+        is_ours = isinstance(error, RaftError) and is_all_found_by_us(error)
+        self.lines.put(record.getMessage() if is_ours else self.format(record))
 
 
 def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
-    """Have `handler`, and nobody else, take the lines of `log`; return the way back."""
+    """Send the lines of `log` only to `handler`. Returns a function that undoes this."""
     before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(min(handler.level, log.getEffectiveLevel()))
-    log.propagate = False  # else each would be told twice
+    log.propagate = False  # without this each line would be printed twice
 
     def stop() -> None:
         log.removeHandler(handler)
@@ -337,7 +342,7 @@ def follow(log: logging.Logger, handler: logging.Handler) -> Callable[[], None]:
 
 
 def replace(log: logging.Logger, old: logging.Handler, new: logging.Handler) -> Callable[[], None]:
-    """Have `new` take the lines of `log` instead of `old`; return the way back."""
+    """Send the lines of `log` to `new` instead of `old`. Returns a function that undoes this."""
     log.addHandler(new)
     log.removeHandler(old)
 
@@ -349,11 +354,11 @@ def replace(log: logging.Logger, old: logging.Handler, new: logging.Handler) -> 
 
 
 class CalmDisplayHook(RichPromptDisplayHook):
-    """Shows an answer in one piece, without news between its lines."""
+    """Shows an answer without events between its lines."""
 
     def __call__(self, result: Any = None) -> None:
         usual: Any = super()
-        with News.turn:
+        with EventPrinter.turn:
             usual.__call__(result)
 
 
@@ -364,10 +369,10 @@ def describe_node(event: NodeUp | NodeDown) -> str:
 
 
 def describe(event: events.Event) -> str:
-    """What to say of it; nothing of a peer that has never had a leader."""
+    """Return the line for an event; "" for a peer that has never had a leader."""
     name, _ = event.peer
     if isinstance(event, events.DiskSlow | events.DiskRefused):
-        return ""  # the log has a warning
+        return ""  # a warning in the log says the same
     if event.leader is not None:
         leader_name, leader_node = event.leader
         return f"{name}: the leader is {leader_name} on {leader_node}, term {event.term}"

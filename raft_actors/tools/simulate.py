@@ -1,4 +1,4 @@
-"""Simulate: `raft-actors simulate`, many seeds with a progress bar, and a failing one explained."""
+"""Simulate: `raft-actors simulate`. It runs many seeds, and explains the first one that fails."""
 
 import sys
 import time
@@ -22,10 +22,10 @@ from raft_actors.testing.simulation.shrink import shrink
 __all__ = ["run_plan", "run_simulation"]
 
 CHUNK = 20
-"""How many seeds a job plays between two updates of the progress bar."""
+"""How many seeds a job runs between two updates of the progress bar."""
 TRANSCRIPT_LINES = 200
 REPORT_EVERY_S = 60.0
-"""Where there is no terminal to draw a bar on."""
+"""How often progress is printed if there is no terminal for a bar."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Sum:
 
 
 def play_seeds(first: int, last: int, steps: int) -> Sum:
-    """Play the seeds `first..last`, up to the first that fails."""
+    """Run the seeds `first..last`, up to the first that fails."""
     total = Sum()
     for seed in range(first, last + 1):
         world = play(draw(seed, steps))
@@ -89,7 +89,7 @@ def chunks(first: int, seeds: int, steps: int, jobs: int) -> Iterator[Sum]:
 
 
 def run_simulation(*, seeds: int, steps: int, first: int, jobs: int) -> int:
-    """Play the seeds; return the exit status: 0 if no seed breaks a property."""
+    """Run the seeds, and return the exit status: 0 if no seed breaks a property."""
     console = Console(highlight=False)
     total, began, reported = Sum(), time.monotonic(), time.monotonic()
     bar = Progress(
@@ -115,7 +115,7 @@ def run_simulation(*, seeds: int, steps: int, first: int, jobs: int) -> int:
 
 
 def run_plan(path: Path) -> int:
-    """Play the plan in a file; return the exit status: 0 if it breaks no property.
+    """Run the plan in a file, and return the exit status: 0 if it breaks no property.
 
     Raises BadPlan if the file has no plan.
     """
@@ -125,14 +125,14 @@ def run_plan(path: Path) -> int:
         print(f"{path}: {len(plan.fates)} fates: no promise broken")
         return 0
     print(f"{path} fails after {end.after} of {len(plan.fates)} fates:\n{end.violation}\n")
-    tell(plan)
+    print_transcript(plan)
     return 1
 
 
 def explain(console: Console, seed: int, steps: int) -> None:
-    """Print how a seed fails, the few fates that are needed for it, and what happens then."""
+    """Print how a seed fails, the few fates that are needed for it, and their transcript."""
     failure = play(draw(seed, steps))
-    assert isinstance(failure, Failure), "the seed does not tell the whole story"
+    assert isinstance(failure, Failure), "the same seed must fail again"
     console.print(f"[bold red]seed {seed} fails[/] after {failure.after} of {steps} steps:")
     console.print(escape(failure.violation))
     with console.status("shrinking") if console.is_terminal else nullcontext() as status:
@@ -143,18 +143,18 @@ def explain(console: Console, seed: int, steps: int) -> None:
 
         small = shrink(failure, progress=progress)
     console.print(f"\n{len(small.plan.fates)} fates are enough for it:\n")
-    tell(small.plan)
+    print_transcript(small.plan)
     path = Path(f"seed-{seed}.plan.json")
-    print(f"\nagain: raft-actors simulate --first {seed} --seeds 1 --steps {steps}")
+    print(f"\nrun it again: raft-actors simulate --first {seed} --seeds 1 --steps {steps}")
     try:
         keep(small.plan, path)
     except OSError as error:
         print(f"{path} can't be written: {error.strerror}")
     else:
-        print(f"also when the code has changed: raft-actors simulate --plan {path}")
+        print(f"after a change of the code: raft-actors simulate --plan {path}")
 
 
-def tell(plan: Plan) -> None:
+def print_transcript(plan: Plan) -> None:
     print(situation(plan))
     lines = transcript(plan)
     if len(lines) > TRANSCRIPT_LINES:
@@ -163,7 +163,7 @@ def tell(plan: Plan) -> None:
 
 
 def situation(plan: Plan) -> str:
-    """The plan without its fates, in a few lines."""
+    """Return the plan without its fates, in a few lines."""
     config: Any = plan.config
     return (
         f"peers {plan.names}, founder {plan.founder}, clocks "

@@ -10,7 +10,7 @@ from raft_actors.config import Config
 from raft_actors.node.node import Node
 from raft_actors.raft import Raft
 from raft_actors.tools.bench.loads import Load, Measured, run_load
-from raft_actors.tools.node_processes import NodeProcesses, keep_to_ourselves
+from raft_actors.tools.node_processes import NodeProcesses, use_own_cookie
 
 __all__ = ["NAMES", "Trio", "until"]
 
@@ -29,7 +29,7 @@ class Trio:
     def __init__(self, machine: str = "raft_actors.tools.bench.map_machine:start") -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="raft_actors-bench-")
         path = Path(self.directory.name)
-        keep_to_ourselves(path)
+        use_own_cookie(path)
         self.nodes = NodeProcesses(path, NAMES, machine, sessions=False)
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class Trio:
             status = self.nodes.status(name)
             return status is not None and status["last_applied"] >= applied
 
-        until(is_there, f"node {name} did not come up: {self.nodes.last_words(name)}")
+        until(is_there, f"node {name} did not come up: {self.nodes.last_line(name)}")
 
 
 def until(seen: Callable[[], bool], message: str) -> None:

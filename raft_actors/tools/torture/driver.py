@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from raft_actors import Node, Raft
-from raft_actors.tools.node_processes import keep_to_ourselves
+from raft_actors.tools.node_processes import use_own_cookie
 from raft_actors.tools.torture.audit import Audit, States, audit
 from raft_actors.tools.torture.clients import CALL_S, Clients, History
 from raft_actors.tools.torture.counter_clients import Counting
@@ -150,7 +150,7 @@ class Torture:
         small = SmallDisk.mount(self.nodes.data_dir(last))  # while there's one thread only
         if small is None:
             self.tell("no disk can be mounted here: none will be full, but files will not grow")
-        keep_to_ourselves(self.directory)
+        use_own_cookie(self.directory)
         with ExitStack() as stack:
             stack.callback(self.history.close)
             if small is not None:
@@ -282,9 +282,9 @@ class Torture:
 
     def is_up(self, name: str) -> bool:
         """Whether its peer answers. Raises TortureFailed if the process has ended by itself."""
-        last_words = self.nodes.last_words(name)
-        if last_words is not None:
-            raise TortureFailed(f"node {name} has ended by itself: {last_words}")
+        last_line = self.nodes.last_line(name)
+        if last_line is not None:
+            raise TortureFailed(f"node {name} has ended by itself: {last_line}")
         return self.nodes.status(name) is not None
 
     def until(self, what: str, limit_s: float, seen: Callable[[], Any]) -> Any:

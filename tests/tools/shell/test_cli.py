@@ -22,7 +22,7 @@ from raft_actors.tools.launch import (
     Launched,
     LaunchPlan,
     end_at_the_next,
-    run_until_told,
+    run_until_signal,
 )
 from raft_actors.wire.cookie import Cookie
 from tests.helpers import eventually
@@ -246,7 +246,7 @@ def test_who_cant_launch_leaves_the_signals_as_they_were() -> None:
     """Planted: Ctrl-C does nothing from then on."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(CannotLaunch):
-        run_until_told(LaunchPlan(sname="a b"))
+        run_until_signal(LaunchPlan(sname="a b"))
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
@@ -464,11 +464,15 @@ def test_a_cookie_is_made_shown_by_its_id_derived_and_exchanged(nodes: Nodes) ->
 @pytest.mark.parametrize(
     ("before", "arguments", "words"),
     [
-        ("x" * 30, ("new",), "is there already: `raft-actors cookie rotate` exchanges it"),
-        ("x" * 30, ("rotate", "--role", "client"), "cookie new --role client` makes it"),
-        ("", ("rotate",), "there is no .*: `raft-actors cookie new` makes it"),
+        ("x" * 30, ("new",), "exists already: replace it by `raft-actors cookie rotate`"),
+        (
+            "x" * 30,
+            ("rotate", "--role", "client"),
+            "make it by `raft-actors cookie new --role client`",
+        ),
+        ("", ("rotate",), "there is no .*: make it by `raft-actors cookie new`"),
         ("x" * 30, ("rotate", "--finish"), "has one cookie only: there is nothing to finish"),
-        ("1\n2\n3\n4", ("rotate",), "has 4 cookies: finish the exchange before, with --finish"),
+        ("1\n2\n3\n4", ("rotate",), "has 4 cookies already: run with --finish first"),
         ("", ("show-id",), "there is no cookie in"),
         ("", ("derive", "reader", "file"), "there is no .*cookie: "),
     ],

@@ -242,7 +242,7 @@ def test_a_question_mark_behind_a_proxy_tells_of_the_actor(terminals: Terminals)
     shell.run('ok, peer = Raft.start_peer(KVStore, name="peer2")')
     shown = shell.run("peer?")
     assert f"<Peer 'peer2' on a@{HOST}>" in shown
-    assert "The calls of Raft take it" in shown
+    assert "Use it with the functions of Raft" in shown
     assert "pykka" not in shown.lower()
     shell.run('Raft.stop("peer2")')
     assert shell.run("peer").endswith(f"<Peer 'peer2' on a@{HOST}, ended>")
