@@ -1,4 +1,5 @@
-"""Run node: the node processes of tools, as `raft-actors node` runs them, without a command line.
+"""Run node: runs a node as `raft-actors node` does, without the command line. For node processes of
+the tools.
 
     python -m raft_actors.tools.run_node NAME MODULE:FUNCTION DATA_DIR
 
@@ -11,16 +12,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from raft_actors.tools.cli import leave_with
-from raft_actors.tools.launch import LaunchPlan, run_until_told
+from raft_actors.tools.launch import LaunchPlan, run_until_signal
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the node that the arguments of this process name, and leave with its exit status."""
+    """Run the node that the arguments of this process name, and exit with its status."""
     sname, starter, data_dir = sys.argv[1:]
     plan = LaunchPlan(sname=sname, start=starter, data_dir=Path(data_dir))
-    leave_with(lambda: run_until_told(plan))
+    leave_with(lambda: run_until_signal(plan))
 
 
 if __name__ == "__main__":

@@ -468,7 +468,7 @@ def test_a_cookie_is_made_shown_by_its_id_derived_and_exchanged(nodes: Nodes) ->
         (
             "x" * 30,
             ("rotate", "--role", "client"),
-            "make it by `raft-actors cookie new --role client`",
+            "by `raft-actors cookie new --role client`",
         ),
         ("", ("rotate",), "there is no .*: make it by `raft-actors cookie new`"),
         ("x" * 30, ("rotate", "--finish"), "has one cookie only: there is nothing to finish"),
@@ -500,7 +500,7 @@ def test_on_the_host_of_a_client_no_command_leads_to_a_members_cookie(nodes: Nod
         assert status == 1
         assert "this user is a client. Do this on a member's host" in err
     assert (
-        "cookie rotate --role client` exchanges it"
+        "replace it by `raft-actors cookie rotate --role client`"
         in nodes.run("cookie", "new", "--role", "client")[2]
     )
 
