@@ -12,8 +12,11 @@ __all__ = ["absolute", "make_private", "open_private"]
 def absolute(path: str | os.PathLike[str]) -> Path:
     """Return `path` as an absolute path.
 
-    Raises ValueError for a relative path if the working directory has been removed.
+    Raises ValueError for a path with a null byte, and for a relative path if the working directory
+    has been removed.
     """
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r} is no path: a null byte can't be in one")
     try:
         return Path(path).absolute()
     except FileNotFoundError:

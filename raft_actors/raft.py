@@ -141,6 +141,9 @@ class Raft:
     ) -> Any:
         """Make `peer` a member, a learner or a witness. It must run and be in no group.
 
+        Returns what `set_configuration` returns; `("no_group", text)` if `leader` belongs to no
+        group.
+
         >>> ok, proxy = Raft.start_peer(KVStore, name="peer4")
         >>> ok, configuration = Raft.add_peer(leader, "peer4")
         >>> len(configuration["members"])

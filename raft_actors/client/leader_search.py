@@ -113,9 +113,17 @@ def refusal_for(why: Any) -> Refusal:
 
 def refusal_of(peer: Address, view: dict[str, Any]) -> Refusal:
     if not view["configuration"]["members"]:
-        return Refusal(
-            ("error", ("no_group", f"{peer} is in no group")),
-            f"it is in no group yet: found one by Raft.set_configuration({peer[0]!r}, members), or "
-            "let it join one by Raft.join",
-        )
+        return Refusal(no_group(peer), f"it is in no group yet: {how_to_get_a_group(peer)}")
     return Refusal(ELECTION_IN_PROGRESS, "" if view["leader"] else "it knows no leader")
+
+
+def no_group(peer: Address) -> Any:
+    """Return the error for a peer that belongs to no group."""
+    return ("error", ("no_group", f"{peer} is in no group: {how_to_get_a_group(peer)}"))
+
+
+def how_to_get_a_group(peer: Address) -> str:
+    return (
+        f"found one by Raft.set_configuration({peer[0]!r}, members), or let it join one by "
+        "Raft.join"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.client.leader_finder import find_leader
+from raft_actors.client.leader_search import no_group
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
     PeerRef,
@@ -97,6 +98,8 @@ def cancel_change(leader: PeerRef) -> Any:
     answer = status_of(leader)
     if answer[0] != "ok":
         return answer
+    if refusal := refuse_without_a_group(leader, answer):
+        return refusal
     now = answer[1]["configuration"]
     return configure(
         leader, now["members"], now.get("learners", ()), CALL_TIMEOUT,
@@ -115,6 +118,8 @@ def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
             if new is None:
                 return TIMEOUT
             return ("ok", new) if wanted in (None, new) else redirect(new)
+        case ("error", ("redirect", None)) as answer:
+            return refuse_without_a_group(leader, status_of(leader)) or answer
         case answer:
             return answer
 
@@ -145,6 +150,8 @@ def change(
         answer = status_of(leader)
         if answer[0] != "ok":
             return answer
+        if refusal := refuse_without_a_group(leader, answer):
+            return refusal
         now = answer[1]["configuration"]
         parts = [set(now.get(part, ())) for part in ("members", "learners", "witnesses")]
         if before is not None and (parts != before or time.monotonic() > deadline):
@@ -172,6 +179,14 @@ def change(
                 before = parts
             case _:
                 return changed
+
+
+def refuse_without_a_group(peer: PeerRef, status: Any) -> Any:
+    """Return the error if `status` is that of a peer in no group, else None."""
+    match status:
+        case ("ok", view) if not view["configuration"]["members"]:
+            return no_group(address_of(peer))
+    return None
 
 
 def warn_of_silent_members(peer: PeerRef) -> None:

@@ -198,7 +198,11 @@ class LocalNode:
             return bridge.call(node, kind, body, long=long)
         self.check_process()
         answer: Future[Any] = Future()
-        answer.set_exception(NoConnection(self.why_not_running(), was_sent=False))
+        why = self.why_not_running()
+        if self.name == NONODE and not self.logged_no_node:
+            self.logged_no_node = True  # callers of `Raft` get only "no_node"
+            logger.warning("%s", why)
+        answer.set_exception(NoConnection(why, was_sent=False))
         return answer
 
     def check_process(self) -> None:
@@ -209,11 +213,7 @@ class LocalNode:
     def why_not_running(self) -> str:
         if self.name != NONODE:
             return f"node {self.name} does not run"
-        why = "this process is no node, so it reaches no other node: call Node.start(name) first"
-        if not self.logged_no_node:  # callers of `Raft` get only "no_node", so the reason is logged
-            self.logged_no_node = True
-            logger.warning("%s", why)
-        return why
+        return "this process is no node, so it reaches no other node: call Node.start(name) first"
 
     def version_with(self, node: str) -> int:
         """Return the protocol version to use with `node`: see wire/versions.py."""

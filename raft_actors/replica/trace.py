@@ -21,7 +21,9 @@ from raft_actors.core.entry import CONFIG, kind_of, payload_of, term_of
 from raft_actors.core.messages import Event, Message, SnapshotInstalled
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.errors import StoreError
 from raft_actors.paths import make_private, open_private
+from raft_actors.stores.files import advice_on
 
 __all__ = ["FORMAT", "Trace", "open_trace"]
 
@@ -40,9 +42,17 @@ def open_trace(directory: str | Path | None, core: Server) -> "Trace | None":
     """Return a trace for the run of a peer that begins now; None if `directory` is None.
 
     `directory` is made if it does not exist. The file in it is named `<peer>@<node>.<pid>.jsonl`.
-    Raises OSError if the file can't be written.
+    Raises StoreError if the file can't be written.
     """
-    return None if directory is None else Trace(Path(directory), core)
+    if directory is None:
+        return None
+    try:
+        return Trace(Path(directory), core)
+    except OSError as error:
+        raise StoreError(
+            f"{directory}, the directory of Config.trace, can't be written: "
+            f"{error.strerror or error}; {advice_on(error)}"
+        ) from error
 
 
 class Trace:

@@ -25,6 +25,8 @@ from raft_actors import Config
         ({"nodes": ["b@two"]}, "nodes must be a mapping"),
         ({"nodes": {"b@two": ("10.0.0.2", 4001)}}, "nodes must be a mapping"),
         ({"nodes": {"b@two": None}}, "nodes must be a mapping"),
+        ({"data_dir": "a\0b"}, "a null byte"),
+        ({"trace": "a\0b"}, "a null byte"),
         ({"nodes": {5: "10.0.0.2:4001"}}, "nodes must be a mapping"),
     ],
 )

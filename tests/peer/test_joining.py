@@ -229,6 +229,7 @@ def test_joining_by_one_that_has_no_group_says_so(make_peer):
     answer = Raft.join(KVStore, name=new, via=lonely, timeout=0.5)
     assert answer[0] == "error"
     assert answer[1][0] == "no_group"
+    assert "Raft.set_configuration" in answer[1][1]
 
 
 def test_a_directory_of_another_group_is_not_joined(make_peer, trio):

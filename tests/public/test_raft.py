@@ -164,6 +164,29 @@ def test_a_founder_must_be_a_member_and_needs_a_majority(make_peer):
     assert KVStore_write(name, "a", 1) == ("ok", "a", 1)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda peer, other: Raft.add_peer(peer, other),
+        lambda peer, _other: Raft.add_peer(peer, peer),  # founded a group of one
+        lambda peer, other: Raft.add_peer(peer, other, learner=True),
+        lambda peer, other: Raft.remove_peer(peer, other),
+        lambda peer, other: Raft.replace_peer(peer, peer, other),
+        lambda peer, other: Raft.promote(peer, other),
+        lambda peer, other: Raft.demote(peer, other),
+        lambda peer, _other: Raft.cancel_change(peer),
+        lambda peer, _other: Raft.transfer_leadership(peer),
+    ],
+)
+def test_what_needs_a_group_says_how_to_get_one(make_peer, call):
+    """Planted: ask the peer, which answers of a member that it is to name itself."""
+    (lonely, _), (other, _) = make_peer(log_store="memory"), make_peer(log_store="memory")
+    error, (reason, text) = call(lonely, other)
+    assert (error, reason) == ("error", "no_group")
+    assert f"Raft.set_configuration('{lonely}', members)" in text
+    assert Raft.status(lonely)[1]["configuration"]["members"] == []
+
+
 def test_a_group_that_forms_without_one_says_so_for_its_name_may_be_wrong(make_peer, caplog):
     names = [make_peer()[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"

@@ -186,10 +186,12 @@ def test_a_full_disk_ends_the_trace_and_not_the_peer(start, tmp_path, caplog):
 
 
 def test_a_directory_that_can_not_be_made_is_told_at_the_start(start, tmp_path):
+    """Planted: the error of the operating system alone, which names no setting."""
     (tmp_path / "file").write_text("")
-    error, reason = start(trace=tmp_path / "file" / "trace")
-    assert error == "error"
-    assert "NotADirectoryError" in str(reason)
+    error, (_exception, name, text) = start(trace=tmp_path / "file" / "trace")
+    assert (error, name) == ("error", "StoreError")
+    assert f"{tmp_path}/file/trace, the directory of Config.trace, can't be written" in text
+    assert "choose another place" in text
 
 
 # Real processes.

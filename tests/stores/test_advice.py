@@ -16,7 +16,8 @@ FITTING = [
     (errno.ENAMETOOLONG, "choose a shorter name"),
     (errno.EMFILE, "ulimit -n"),
     (errno.EFBIG, "ulimit -f"),
-    (errno.EEXIST, "move it away"),
+    (errno.EEXIST, "choose another place"),
+    (errno.ENOTDIR, "choose another place"),
     (errno.ELOOP, "see where its links lead"),
     (errno.EIO, "make the disk good"),
 ]
