@@ -23,6 +23,7 @@ from raft_actors.node.access import Transport
 from raft_actors.node.channel import Channel
 from raft_actors.node.denials import Denials
 from raft_actors.node.remote_ref import reason_in
+from raft_actors.node.watches import Watches
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from raft_actors.wire.roles import MEMBER, RIGHTS
@@ -43,8 +44,7 @@ class ActorServer:
         self._node = node
         self._find = find
         self._numbers = itertools.count(1)
-        self._watched: dict[str, dict[int, Callable[[], None]]] = {}
-        """By node and the number that it gave: how to end a watch of an actor here."""
+        self._watches = Watches()
 
     def serve(self, transport: Transport) -> None:
         transport.on_frames(ACTOR, self._on_frames)
@@ -79,7 +79,7 @@ class ActorServer:
 
     def lost(self, node: str) -> None:
         """End the watches of a node: its link is down."""
-        for cancel in self._watched.pop(node, {}).values():
+        for cancel in self._watches.take_all(node):
             cancel()
 
     def _on_frames(self, frames: list[Incoming]) -> None:
@@ -104,7 +104,7 @@ class ActorServer:
             return
         ref = self._find(name)
         if verb == "unwatch":
-            cancel = self._watched.get(frame.node, {}).pop(arguments[0], None)
+            cancel = self._watches.take(frame.node, arguments[0])
             if cancel is not None:
                 cancel()
             return
@@ -166,20 +166,13 @@ class ActorServer:
         frame.reply(["ok", encoding.dumps(bool(ref.is_alive()))])
 
     def _watch(self, ref: Any, frame: Incoming, number: int) -> None:
-        watches = self._watched.setdefault(frame.node, {})
-        if type(number) is not int or number in watches:
-            raise ValueError(f"a watch has a new number, not {shortened(number)}")
-        if len(watches) >= WATCHES_MAX:
-            raise OverflowError(f"{frame.node} watches {WATCHES_MAX} actors here already")
+        self._watches.add(frame.node, number)
 
         def on_end(reason: Any) -> None:
-            watches.pop(number, None)
+            self._watches.take(frame.node, number)
             Answer(self._node, frame).set(reason)
 
-        watches[number] = lambda: None
-        cancel = ref.watch(on_end)
-        if number in watches:
-            watches[number] = cancel
+        self._watches.set_cancel(frame.node, number, ref.watch(on_end))
 
     def _put(self, ref: Any, frame: Incoming, message: Any) -> None:
         """Put an ask into the actor's inbox, with an Answer that sends the reply to the asker."""
@@ -235,8 +228,6 @@ class Answer:
 
 
 MESSAGES = {"tell", "ask", "defer", "proxy"}
-WATCHES_MAX = 10_000
-"""Of actors of this node, by one other node: each takes about a kilobyte."""
 CASTS = {"tell", "defer", "unwatch"}
 """The operations without an answer. All others must come as calls, because they are answered."""
 

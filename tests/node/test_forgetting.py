@@ -168,7 +168,7 @@ def test_a_monitor_that_is_ended_leaves_nothing_at_either_node(hung):
     for _ in range(5):
         demonitor(monitor(remote, watcher))
     assert open_calls(b, a) == {}
-    eventually(lambda: not any(a._actors._watched.values()))
+    eventually(lambda: not a._actors._watches._watches)
     watcher.stop()
 
 

@@ -16,7 +16,7 @@ import supervision
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection, NoProcess
-from raft_actors.node import actor_server
+from raft_actors.node import watches
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import AskTimeout, RemoteError, RemoteRef
 from raft_actors.wire.frame_codec import ACTOR, REPLY
@@ -567,7 +567,7 @@ def test_a_reason_that_is_not_known_here_is_told_as_such(make_node):
 
 
 def watches_at(node):
-    return sum(map(len, node._actors._watched.values()))
+    return len(node._actors._watches)
 
 
 def test_a_cancelled_watch_is_silent_and_forgotten_over_there(pair, keep):
@@ -591,7 +591,7 @@ def test_watches_of_one_node_are_bounded_and_each_has_a_number_of_its_own(pair, 
     with one number, so that it is never ended.
     """
     a, b = pair
-    monkeypatch.setattr(actor_server, "WATCHES_MAX", 2)
+    monkeypatch.setattr(watches, "WATCHES_MAX", 2)
     ref, remote = keep()
     name = remote.address[0]
     calls = [a.call(b.name, ACTOR, ["watch", name, number]) for number in (1, 1, "x", 2, 3)]
