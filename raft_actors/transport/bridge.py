@@ -289,7 +289,7 @@ class Bridge:
             assert old.remote is not None
             again = old.remote.incarnation == remote.incarnation
             if not again:
-                link.replaced.append(old.remote.incarnation)
+                link.replaced.append((old.remote.incarnation, old.role))
             self._close_link(link, "connection_closed" if again else "restarted")
         connection.use(link.node)
         connection.received_at = self.reactor.now

@@ -257,7 +257,8 @@ class Handshakes:
             pass  # a guest has used this name: the new connection replaces it
         elif current is not None:
             assert current.remote is not None
-            if remote.incarnation in link.replaced:  # a restarted node has a new incarnation
+            # A restarted node has a new incarnation. A guest can give that of a member.
+            if (remote.incarnation, remote.role) in link.replaced:
                 raise Refusal(
                     "name",
                     f"{self._me.name} is connected with another node that is also called "

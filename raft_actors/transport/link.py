@@ -86,7 +86,8 @@ class Link:
         self.flush_due = False  # the bridge thread was asked to flush, at once or a little later
 
         # Used by the bridge thread only.
-        self.replaced: deque[bytes] = deque(maxlen=8)  # earlier incarnations of the other node
+        self.replaced: deque[tuple[bytes, str]] = deque(maxlen=8)
+        """Earlier incarnations of the other node, and the role that each had."""
 
     def __repr__(self) -> str:
         return f"<Link to {self.node}, {'up' if self.connection else 'down'}>"

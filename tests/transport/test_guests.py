@@ -25,11 +25,11 @@ PATIENT = replace(QUICK, ping_after_s=30.0, dead_after_s=30.0)  # insiders answe
 def enter(request):
     """Connect as a node of a role, from an address of the loopback."""
 
-    def enter(node, name, role=CLIENT, host="127.0.0.1"):
+    def enter(node, name, role=CLIENT, host="127.0.0.1", incarnation=b"12345678", **known):
         sock = socket.create_connection(("127.0.0.1", node.port), 10, source_address=(host, 0))
         request.addfinalizer(sock.close)
-        insider = Insider(sock, name, COOKIES[role])
-        insider.enter(node)
+        insider = Insider(sock, name, COOKIES[role], incarnation)
+        insider.enter(node, **known)
         return insider
 
     return enter
@@ -111,3 +111,17 @@ def test_guests_that_come_and_go_do_not_fill_the_logs(make_node, enter, caplog, 
     told = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
     assert sum(each.get("node", "").endswith("@evil") for each in told) < 10
     assert told[-1]["node"] == "b@two"
+
+
+def test_a_guest_can_not_have_a_member_taken_for_one_that_was_replaced(make_node, enter):
+    """Anybody is told a node's incarnation who dials it. Two guests with the member's name, the
+    first of them with its incarnation, and the member could not dial anew. Planted: remember what
+    guests were replaced.
+    """
+    node = make_node("a@one", cookie=SECRET, limits=PATIENT)
+    for role, incarnation in ((CLIENT, b"of the b"), (CLIENT, b"another!"), (MEMBER, b"of the b")):
+        enter(node, "b@two", role, incarnation=incarnation)
+        eventually(lambda role=role: node._bridge._links["b@two"].connection.role == role)
+    first = node._bridge._links["b@two"].connection
+    enter(node, "b@two", MEMBER, incarnation=b"of the b", dial=2)
+    eventually(lambda: node._bridge._links["b@two"].connection not in (None, first))
