@@ -91,6 +91,11 @@ class Config:
     snapshot_chunk_bytes: int = 256 * KIB
     """Bytes of a snapshot in one message."""
 
+    digest_entries: int | None = 100_000
+    """A leader has the members compare digests of their states after so many new entries, but not
+    so often that its own digests take more than a fiftieth of a processor. None: never. See
+    docs/divergence.md."""
+
     frame_bytes_max: int = 16 * MIB
     """Largest frame between two nodes. Both nodes use the smaller one of their two limits."""
     link_queue_bytes: int = 64 * MIB
@@ -115,6 +120,8 @@ class Config:
             "require_version",
         ):  # fmt: skip
             require_positive(name, getattr(self, name), (int,))
+        if self.digest_entries is not None:
+            require_positive("digest_entries", self.digest_entries, (int,))
         for name in ("data_dir", "trace"):
             path = getattr(self, name)
             if path is not None and (not isinstance(path, str | PathLike) or not str(path)):

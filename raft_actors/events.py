@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raft_actors.names import Address
 
-__all__ = ["DiskRefused", "DiskSlow", "Event", "LeaderChanged", "subscribe"]
+__all__ = ["DiskRefused", "DiskSlow", "Event", "LeaderChanged", "StateDiverged", "subscribe"]
 
 logger = logging.getLogger("raft_actors.events")
 
@@ -42,7 +42,22 @@ class DiskRefused:
     why: str
 
 
-Event = LeaderChanged | DiskSlow | DiskRefused
+@dataclass(frozen=True, slots=True)
+class StateDiverged:
+    """The state of `peer` differs from that of other replicas after the entry `index`. After the
+    entry `after` it did not; 0: not known.
+
+    `is_decided` is True if more than half of the replicas agree: then `peer` is wrong, and answers
+    no reads. See docs/divergence.md.
+    """
+
+    peer: Address
+    after: int
+    index: int
+    is_decided: bool
+
+
+Event = LeaderChanged | DiskSlow | DiskRefused | StateDiverged
 Watcher = Callable[[Event], None]
 watchers: tuple[Watcher, ...] = ()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import encoding
 from raft_actors.client import backup as backups
-from raft_actors.client import joining, membership, rpc
+from raft_actors.client import joining, membership, reseeding, rpc
 from raft_actors.client.membership import CHANGE_TIMEOUT
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
@@ -384,8 +384,9 @@ class Raft:
         """Return the entry at `index` of a peer's log: `("ok", entry)`, or `("error", reason)` with
         `"not_found"`, or `"compacted"` if a snapshot replaced it. Raises TypeError for a bad index.
 
-        Its type is `"command"`, `"config"`, `"version"`, `"noop"`, or `"session"`: a `Cluster`
-        opens or ends its session, or settles that one of its commands never runs.
+        Its type is `"command"`, `"config"`, `"version"`, `"noop"`, `"digests"` (the leader has the
+        states compared), or `"session"`: a `Cluster` opens or ends its session, or settles that one
+        of its commands never runs.
 
         >>> ok, index = Raft.backup("peer1", "tuesday.backup")
         >>> Raft.get_entry("peer1", index + 1)
@@ -394,6 +395,21 @@ class Raft:
         if type(index) is not int:
             raise TypeError(f"the index of an entry is a whole number, not {index!r}")
         return viewed(ask(peer, ENTRY, (index,), CALL_TIMEOUT), Entry)
+
+    @staticmethod
+    def reseed(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+        """Give one peer the state of its leader in place of its own, which is wrong.
+
+        For a peer whose status says that its [state differs](docs/divergence.md). A peer that leads
+        transfers the leadership first. Its log and its votes stay. Meanwhile it answers no reads.
+
+        Returns `("ok", index)` with the last entry in the snapshot that it got; `("error",
+        ("peers_not_responding", peers))` if no other peer could lead; `("error", "keeps_no_state")`
+        of a witness. After `("error", "timeout")` the peer still waits for a leader's snapshot.
+
+        >>> ok, index = Raft.reseed("peer2")
+        """
+        return reseeding.reseed(peer, timeout)
 
     @staticmethod
     def test_cluster(machine: "type[StateMachine | Replicated]" = KVStore) -> tuple[Address, ...]:

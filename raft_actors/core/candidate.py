@@ -8,6 +8,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    DigestMade,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -17,6 +18,7 @@ from raft_actors.core.messages import (
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    Reseed,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -177,6 +179,7 @@ SHARED: Handlers = {
     InstallSnapshot: Campaign.follow,
     SnapshotReply: Campaign.ignore,
     SnapshotTaken: Campaign.on_snapshot_taken,
+    DigestMade: Campaign.on_digest_made,
     SnapshotChecked: Campaign.on_snapshot_checked,
     SnapshotInstalled: Campaign.on_snapshot_installed,
     SnapshotRefused: Campaign.on_snapshot_refused,
@@ -186,6 +189,7 @@ SHARED: Handlers = {
     ReadIndexReply: Campaign.ignore,
     Configure: Campaign.refuse_while_electing,
     Transfer: Campaign.refuse_while_electing,
+    Reseed: Campaign.refuse_while_electing,
     TimeoutNow: Campaign.ignore,
 }
 PreCandidate.handlers = {

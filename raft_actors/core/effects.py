@@ -92,6 +92,11 @@ class Trouble:
            "refuses_snapshots": `peer` refuses each snapshot as damaged, although this peer's file
            of it is not
            "damaged_entries": this peer's disk has damaged its log; `detail` says which entries
+           "diverged": the state of this peer differs from that of most replicas; `detail` says
+           since when
+           "digests_differ": the states of the replicas differ, and none is that of most of them;
+           `detail` says since when, and which digests they have
+           "other_diverged": the states of the replicas in `detail` differ from that of the others
            "damaged_on_the_way": entries from `peer` arrived with a wrong checksum; this peer has
            not written them
     """

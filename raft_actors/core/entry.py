@@ -25,8 +25,8 @@ from zlib import crc32
 
 __all__ = ["CHECKSUM_BYTES", "COMMAND", "CONFIG", "HEADER", "KIND_NAMES", "NOOP", "TERM_BYTES",
            "TIME_MAX", "VERSION", "VERSION_BYTES", "RequestId", "command_of", "encode",
-           "extensions_of", "first_damaged", "kind_of", "payload_of", "request_of", "term_of",
-           "version_bytes", "version_of"]  # fmt: skip
+           "extension", "extensions_of", "first_damaged", "has_extensions", "kind_of",
+           "payload_of", "request_of", "term_of", "version_bytes", "version_of"]  # fmt: skip
 
 NOOP, COMMAND, CONFIG, VERSION = 0, 1, 2, 3
 KIND_NAMES = {NOOP: "noop", COMMAND: "command", CONFIG: "config", VERSION: "version"}
@@ -106,6 +106,15 @@ def command_of(frame: bytes) -> tuple[bytes, RequestId, int]:
     """Return payload, request id and time."""
     session, sequence, time_ms, size = REQUEST_TO_SIZE.unpack_from(frame, 9)
     return frame[HEADER.size + size : -CHECKSUM_BYTES], (session, sequence), time_ms
+
+
+def extension(tag: int, value: bytes) -> bytes:
+    """Return an extension, encoded. All extensions of an entry have fewer than 64 KiB."""
+    return TAG_AND_SIZE.pack(tag, len(value)) + value
+
+
+def has_extensions(frame: bytes) -> bool:
+    return payload_at(frame) > HEADER.size
 
 
 def extensions_of(frame: bytes) -> list[tuple[int, bytes]]:

@@ -15,6 +15,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    DigestMade,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -24,6 +25,7 @@ from raft_actors.core.messages import (
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    Reseed,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -37,6 +39,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, redirect
 from raft_actors.core.reports import report_leaderless, report_no_group
+from raft_actors.core.reseeding import reseed
 from raft_actors.core.role import Role
 from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.core.state import State
@@ -132,7 +135,7 @@ class Follower(Role):
         if self.leader is not None and self.leader[1] == lost.node:
             self.heard = -inf
             jitter = state.random.uniform(0, state.config.heartbeat_timeout)
-            if not state.is_witness:  # a witness lets the other members try first
+            if not state.has_no_state:  # else the other members try first
                 soon = max(state.now, state.promised_until) + jitter
                 self.deadline = min(self.deadline, soon)
 
@@ -184,6 +187,8 @@ class Follower(Role):
             match=match if owed is None else max(match, owed.match),
             round=round if owed is None else max(round, owed.round),
             promise_ms=state.promise(), machine_version_max=state.machine_version_max,
+            digest_index=state.digests.owed[0], digest=state.digests.owed[1],
+            needs_state=state.needs_state(),
         )  # fmt: skip
         if self.reads.count:
             self.reads.repeat(state.now - state.config.heartbeat_timeout)
@@ -203,7 +208,7 @@ class Follower(Role):
         """Write the next part of a snapshot, or answer which part this peer needs (Figure 13)."""
         state = self.state
         self.hear(chunk)
-        if chunk.index <= state.commit_index:
+        if not state.takes(chunk.index):
             # The leader's log has every entry that is committed here (§5.4, leader completeness).
             self.agree(chunk.source, state.commit_index, chunk.round)
             return
@@ -274,6 +279,13 @@ class Follower(Role):
             report_no_group(self.state)
         self.state.answer(event.ticket, redirect(self.leader))
 
+    def on_reseed(self, event: Reseed) -> None:
+        report_no_group(self.state)
+        if self.state.group:
+            reseed(self.state, event.ticket)
+        else:
+            self.state.answer(event.ticket, redirect(None))
+
     def leave(self) -> None:
         """Answer each waiting read that it was not done."""
         for waiting in self.reads.all():
@@ -289,7 +301,7 @@ class Follower(Role):
         stale = event.consistency == STALE
         if stale and self.answers_as_it_is(event):
             return
-        serves = (stale or event.consistency == FOLLOWER) and not state.is_witness
+        serves = (stale or event.consistency == FOLLOWER) and not state.has_no_state
         if self.leader is None or not serves:
             report_no_group(state)
             self.refuse_read(event, redirect(self.leader))
@@ -381,11 +393,13 @@ Follower.handlers = {
     VoteReply: Follower.ignore,
     TimeoutNow: Follower.on_timeout_now,
     Transfer: Follower.refuse_request,
+    Reseed: Follower.on_reseed,
     Propose: Follower.refuse_request,
     Query: Follower.on_query,
     ReadIndex: Follower.ignore,
     ReadIndexReply: Follower.on_read_index_reply,
     Configure: Follower.on_configure,
+    DigestMade: Follower.on_digest_made,
 }
 
 

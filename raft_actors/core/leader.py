@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from math import inf
 
+from raft_actors.core.digests import ASKING
 from raft_actors.core.effects import Read
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
 from raft_actors.core.leader_base import HEARD, PROMISED
@@ -14,6 +15,7 @@ from raft_actors.core.messages import (
     AppendRejected,
     AppendReply,
     Configure,
+    DigestMade,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -23,6 +25,7 @@ from raft_actors.core.messages import (
     ReadIndexReply,
     RequestPreVote,
     RequestVote,
+    Reseed,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -36,6 +39,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.core.reconfiguration import Reconfiguration
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
+from raft_actors.core.reseeding import reseed
 from raft_actors.core.state import State
 from raft_actors.names import Address
 
@@ -88,7 +92,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
 
     def on_propose(self, event: Propose) -> None:
         state = self.state
-        if self.transfer is not None or self.is_removed() or state.is_witness:
+        if self.transfer is not None or self.is_removed() or state.has_no_state:
             state.answer(event.ticket, ELECTION_IN_PROGRESS)
             return
         if len(event.command) > self.command_bytes_max:
@@ -112,7 +116,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         entry is committed. So the read must see that entry at least (thesis 6.4, step 1).
         """
         state = self.state
-        if state.is_witness:
+        if state.has_no_state:
             self.refuse_read(event, ELECTION_IN_PROGRESS)
             return
         if event.consistency == STALE and self.answers_as_it_is(event):
@@ -192,6 +196,10 @@ class Leader(Reconfiguration, LeadershipTransfer):
             until = self.lease.promised_until(reply.round, reply.promise_ms)
             progress.promised_until = max(progress.promised_until, until)
         progress.machine_version_max = reply.machine_version_max
+        if reply.digest_index:
+            self.digest_rounds.note_reply(reply)
+        if reply.needs_state != progress.needs_state:
+            self.note_need(progress, reply.needs_state)
         if progress.matched(min(reply.match, self.state.log.last_index)):
             if progress.match > self.state.commit_index:
                 self.commit()
@@ -210,6 +218,34 @@ class Leader(Reconfiguration, LeadershipTransfer):
         ):
             self.written = written.last_index
             self.commit()
+
+    def on_digest_made(self, event: DigestMade) -> None:
+        super().on_digest_made(event)
+        self.digest_rounds.note_own(event)
+
+    def on_reseed(self, event: Reseed) -> None:
+        """Hand over first, as a leader without a state does. Refuse if there is nobody."""
+        others = self.transfer_candidates()
+        if not any(map(self.is_alive, others)):
+            self.state.answer(event.ticket, ("error", ("peers_not_responding", others)))
+        else:
+            reseed(self.state, event.ticket)
+
+    def look_at_digests(self) -> None:
+        """Write down the digests that are reported, and ask for new ones if they are due."""
+        state, rounds = self.state, self.digest_rounds
+        if self.transfer is not None or state.commit_index < self.first:
+            return
+        rounds.look()
+        replicas = rounds.replicas()
+        if not replicas:
+            return
+        comparison = rounds.comparison(replicas)
+        if comparison is not None:
+            self.append(NOOP, b"", None, comparison.encode())
+        elif rounds.may_ask():
+            self.append(NOOP, b"", None, ASKING)
+            rounds.asks(state.log.last_index)
 
     def on_node_lost(self, lost: NodeLost) -> None:
         """Stop sending entries over the broken connection: probe until the follower answers."""
@@ -243,13 +279,16 @@ class Leader(Reconfiguration, LeadershipTransfer):
             self.give_up_on_the_slow(self.change)
         self.judge_postponed()
         self.learn_incarnations()
-        if state.is_witness:
+        if state.has_no_state:
             self.hand_over_state()
         self.forget_who_left()
         self.measure()
         self.forget_who_is_stuck()
         self.report_who_refuses_snapshots()
         self.move_version()
+        self.look_at_digests()
+        if state.wanted > state.log.last_index and self.transfer is None:
+            self.append(NOOP, b"", None)  # a snapshot that ends there is wanted
         self.beat_at = state.now + config.heartbeat_timeout
         if not self.lease.broken:
             self.reads.renew = True
@@ -276,6 +315,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         state = self.state
         if self.transfer is not None:
             self.end_transfer(("ok", self.transfer.target))
+        state.wanted = 0
         for what in ("entry_too_large", "refuses_snapshots"):
             state.troubles.pop(what, None)
         for event, _until in self.postponed:
@@ -313,5 +353,7 @@ Leader.handlers = {
     ReadIndexReply: Leader.ignore,
     Configure: Leader.on_configure,
     Transfer: Leader.on_transfer,
+    Reseed: Leader.on_reseed,
     TimeoutNow: Leader.ignore,
+    DigestMade: Leader.on_digest_made,
 }

@@ -13,6 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any
 
+from raft_actors.core.digest_rounds import DigestRounds
 from raft_actors.core.entry import encode
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership_change import MembershipChange
@@ -68,12 +69,13 @@ class LeaderBase(Role):
     machine_version  the version to which this leader has moved the group's state machines, or
               the one it found
     lease     from the followers' promises: until when reads need no round
+    digest_rounds  when to have the replicas compare the digests of their states
     """
 
     __slots__ = ("amnesiacs", "answered", "beat_at", "began", "change", "check_disks",
-                 "command_bytes_max", "first", "frame_bytes", "leader", "lease", "machine_version",
-                 "postponed", "progress", "reads", "removed", "slow", "stuck", "tickets",
-                 "transfer", "written")  # fmt: skip
+                 "command_bytes_max", "digest_rounds", "first", "frame_bytes", "leader", "lease",
+                 "machine_version", "postponed", "progress", "reads", "removed", "slow", "stuck",
+                 "tickets", "transfer", "written")  # fmt: skip
     leads = True
 
     def __init__(self, state: State) -> None:
@@ -101,6 +103,7 @@ class LeaderBase(Role):
         self.slow = 0
         self.check_disks = False
         self.machine_version = state.machine_version
+        self.digest_rounds = DigestRounds(state)
 
     def knows(self, peer: Address) -> bool:
         """Like `Role.knows`, and also True for newcomers that are not in the configuration yet, but
@@ -108,9 +111,10 @@ class LeaderBase(Role):
         """
         return super().knows(peer) or (peer in self.progress and peer not in self.removed)
 
-    def append(self, kind: int, payload: bytes, ticket: Any) -> None:
+    def append(self, kind: int, payload: bytes, ticket: Any, extensions: bytes = b"") -> None:
         state = self.state
-        state.append([encode(state.term, kind, payload, index=state.log.last_index + 1)])
+        index = state.log.last_index + 1
+        state.append([encode(state.term, kind, payload, index=index, extensions=extensions)])
         self.tickets.append(ticket)
 
     def take_tickets(self, through: int) -> list[Any]:
@@ -134,12 +138,16 @@ class LeaderBase(Role):
     def is_changing(self) -> bool:
         return self.change is not None or bool(self.state.configuration.old)
 
-    def transfer_candidates(self) -> list[Address]:
+    def transfer_candidates(self, *, needy: bool = False) -> list[Address]:
         """The voters that could be the next leader, if they are alive. A witness could not, as it
-        has no state.
+        has no state, nor could a replica whose state is wrong; and one that asks for another state
+        only with `needy`.
         """
-        witnesses = self.state.configuration.witnesses
-        return [member for member in self.state.others() if member not in witnesses]
+        state = self.state
+        stateless = {*state.configuration.witnesses, *state.digests.compared.wrong()}
+        if not needy:
+            stateless.update(peer for peer, each in self.progress.items() if each.needs_state)
+        return [member for member in state.others() if member not in stateless]
 
     def is_alive(self, member: Address) -> bool:
         """Tell whether a member has answered one of the last few heartbeats. If not, it can't take

@@ -38,6 +38,8 @@ class LeadershipTransfer(LeaderBase):
             state.answer(event.ticket, ("error", "no_such_member"))
         elif target in state.configuration.witnesses:
             state.answer(event.ticket, ("error", "keeps_no_state"))
+        elif target in state.digests.compared.wrong():
+            state.answer(event.ticket, ("error", "diverged"))
         elif self.transfer is not None and self.transfer.ticket is not None:
             state.answer(event.ticket, ("error", "transfer_in_progress"))
         elif self.is_changing():
@@ -66,14 +68,14 @@ class LeadershipTransfer(LeaderBase):
         if transfer is not None and transfer.ticket is not None:
             self.state.answer(transfer.ticket, answer)
 
-    def fittest(self, match_min: int = 0) -> Address:
+    def fittest(self, match_min: int = 0, *, needy: bool = False) -> Address:
         """Return the voter with the longest log; of several, the one that answered last. Only
         voters count that are alive, keep a state and have the log up to `match_min`. If there is
         none, return this peer.
         """
         fitness = {
             member: (progress.match, progress.heard)
-            for member in self.transfer_candidates()
+            for member in self.transfer_candidates(needy=needy)
             if (progress := self.progress[member]).match >= match_min and self.is_alive(member)
         }
         return max(fitness, key=fitness.__getitem__, default=self.state.peer)
@@ -90,12 +92,16 @@ class LeadershipTransfer(LeaderBase):
             self.begin_transfer(quicker, None)
 
     def hand_over_state(self) -> None:
-        """Hand over from a witness to a member with the state, as soon as one is alive.
+        """Hand over from a peer without a state to a member with one, as soon as one is alive.
 
-        The witness does so even during a change of members: a newcomer, or a member that was away,
-        may need a snapshot, and a witness has none to send.
+        A witness does so even during a change of members: a newcomer, or a member that was away,
+        may need a snapshot, and a witness has none to send. If nobody else is left, it hands over
+        to a member that asks for another state: when nobody can give it one, that member goes on
+        with the state that it has.
         """
         keeper = self.fittest()
+        if keeper == self.state.peer and self.state.is_witness:
+            keeper = self.fittest(needy=True)
         if self.transfer is None and keeper != self.state.peer:
             self.begin_transfer(keeper, None)
 

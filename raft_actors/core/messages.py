@@ -24,6 +24,7 @@ __all__ = [
     "AppendRejected",
     "AppendReply",
     "Configure",
+    "DigestMade",
     "Event",
     "InstallSnapshot",
     "Message",
@@ -35,6 +36,7 @@ __all__ = [
     "ReadIndexReply",
     "RequestPreVote",
     "RequestVote",
+    "Reseed",
     "SnapshotChecked",
     "SnapshotInstalled",
     "SnapshotRefused",
@@ -142,12 +144,19 @@ class AppendReply(Message):
     The sender promises to elect no other leader for `promise_ms` milliseconds, by its own clock,
     from the receipt of the message that it answers. Its state machine can run as the versions up to
     `machine_version_max`.
+
+    `digest` is that of the sender's state after the entry `digest_index`; empty if none is owed,
+    see `core.digests`. The sender asks for a snapshot that ends at `needs_state` or later; 0: for
+    none, see `core.reseeding`.
     """
 
     match: int
     round: int
     promise_ms: int = 0
     machine_version_max: int = 1
+    digest_index: int = 0
+    digest: bytes = b""
+    needs_state: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -298,6 +307,13 @@ class Transfer:
     ticket: Any
 
 
+@dataclass(slots=True)
+class Reseed:
+    """A client's request that this peer get the state of its leader in place of its own."""
+
+    ticket: Any
+
+
 @dataclass(slots=True, kw_only=True)
 class Written:
     """The log is saved up to `last_index`, whose entry is of `last_term`.
@@ -349,8 +365,21 @@ class SnapshotRefused:
     index: int
 
 
+@dataclass(slots=True)
+class DigestMade:
+    """The making of a digest of this peer's state after the entry `index` has ended.
+
+    digest  empty if it could not be made
+    took_s  how many seconds of a processor it took
+    """
+
+    index: int
+    digest: bytes
+    took_s: float
+
+
 Event = (
-    Message | Tick | Propose | Query | Configure | Transfer | Written | NodeLost
-    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
+    Message | Tick | Propose | Query | Configure | Transfer | Reseed | Written | NodeLost
+    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked | DigestMade
 )  # fmt: skip
 """Everything that `Server.step` takes."""

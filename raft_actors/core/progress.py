@@ -40,6 +40,7 @@ class Progress:
     shipment  the snapshot that is being sent to the follower
     incarnation  the follower's data directory: the one in the configuration, or if that has none,
               the one in the follower's answers; 0 before both
+    needs_state  the follower asks for a snapshot that ends at this entry or later; 0: for none
     is_counted  whether `incarnation` is a member's, see `Configuration.counts`
     refused   how many complete snapshots the follower has refused, one after the other
     rests_until  until then the follower is sent no snapshot
@@ -49,7 +50,7 @@ class Progress:
     """
 
     __slots__ = ("heard", "incarnation", "inflight", "is_connected", "is_counted",
-                 "machine_version_max", "match", "next", "owes_message", "probing",
+                 "machine_version_max", "match", "needs_state", "next", "owes_message", "probing",
                  "promised_until", "recheck", "refused", "rests_until", "round",
                  "shipment")  # fmt: skip
 
@@ -65,6 +66,7 @@ class Progress:
         self.machine_version_max = 0
         self.owes_message = True
         self.incarnation = incarnation
+        self.needs_state = 0
         self.is_counted = False
         self.recheck: tuple[int, int] | None = None
         self.shipment: Shipment | None = None
@@ -110,7 +112,11 @@ class Progress:
         if match <= self.match:
             return False
         self.match = match
-        if self.shipment is not None and match >= self.shipment.snapshot.index:
+        if (
+            self.shipment is not None
+            and match >= self.shipment.snapshot.index
+            and not self.needs_state
+        ):
             self.shipment = None
             self.refused = 0
         return True

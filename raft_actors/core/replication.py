@@ -42,7 +42,9 @@ class Replication(LeaderBase):
         """
         state, config = self.state, self.state.config
         last = state.log.last_index
-        if progress.shipment is not None or progress.next <= state.log.base:
+        if progress.needs_state and progress.next > state.log.base:
+            self.send_state(member, progress)
+        elif progress.shipment is not None or progress.next <= state.log.base:
             self.send_snapshot(member, progress)
             return
         while progress.next <= last and progress.may_send(config.inflight_max):
@@ -66,20 +68,44 @@ class Replication(LeaderBase):
     def send_snapshot(self, member: Address, progress: Progress) -> None:
         """Send the newest snapshot to a follower that needs entries before the log's begin (§7).
 
-        A leader that is a witness sends none, because its snapshot has no state: the follower waits
-        until another peer leads. A snapshot whose file is in doubt is not sent before the file was
-        checked, and a damaged one not at all. A follower that has refused several snapshots is sent
-        none until a pause has ended.
+        A leader that is a witness sends none, because its snapshot has no state, and neither does a
+        leader whose state is wrong: the follower waits until another peer leads. A snapshot whose
+        file is in doubt is not sent before the file was checked, and a damaged one not at all. A
+        follower that has refused several snapshots is sent none until a pause has ended.
         """
         state = self.state
         waits = state.has_doubtful_snapshot() or state.now < progress.rests_until
-        if not state.is_witness and not waits:
+        if not state.has_no_state and not waits:
             if progress.shipment is None:
                 progress.shipment = Shipment(state.snapshot, now=state.now)
             self.send_parts(member, progress, progress.shipment)
         if progress.owes_message:
             self.send_append(member, 0, [])  # a heartbeat: prev index 0 matches every log
             progress.owes_message = False
+
+    def send_state(self, member: Address, progress: Progress) -> None:
+        """Send a snapshot to a follower that has asked for a state, see `core.reseeding`; the
+        entries go on meanwhile, as its log is right. If the newest snapshot is too old for it, the
+        replica takes another one.
+        """
+        state = self.state
+        if state.has_no_state or state.has_doubtful_snapshot() or state.now < progress.rests_until:
+            return
+        if progress.shipment is None and state.snapshot.index >= progress.needs_state:
+            progress.shipment = Shipment(state.snapshot, now=state.now)
+        if progress.shipment is not None:
+            self.send_parts(member, progress, progress.shipment)
+
+    def note_need(self, progress: Progress, needs_state: int) -> None:
+        """Note that a follower asks for a state, or that it has got it."""
+        if not needs_state:
+            progress.refused = 0
+            self.digest_rounds.is_due = True
+        shipment = progress.shipment
+        if shipment is not None and not 0 < needs_state <= shipment.snapshot.index:
+            progress.shipment = None
+        progress.needs_state = needs_state
+        self.state.wanted = max(each.needs_state for each in self.progress.values())
 
     def send_parts(self, member: Address, progress: Progress, shipment: Shipment) -> None:
         state, snapshot = self.state, shipment.snapshot

@@ -8,17 +8,20 @@ many events the handler is `ignore`.
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from raft_actors.core.divergence import note_digest
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.messages import (
     STALE,
     AppendEntries,
     Configure,
+    DigestMade,
     InstallSnapshot,
     Message,
     Propose,
     Query,
     RequestPreVote,
     RequestVote,
+    Reseed,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -144,7 +147,10 @@ class Role:
         """Forget the received parts, so that the snapshot is received again from its first byte."""
         self.state.incoming = None
 
-    def refuse_while_electing(self, event: Propose | Query | Configure | Transfer) -> None:
+    def on_digest_made(self, event: DigestMade) -> None:
+        note_digest(self.state, event)
+
+    def refuse_while_electing(self, event: Propose | Query | Configure | Transfer | Reseed) -> None:
         self.state.answer(event.ticket, ELECTION_IN_PROGRESS)
 
     def on_query(self, event: Query) -> None:
@@ -165,7 +171,7 @@ class Role:
         delayed for long.
         """
         state = self.state
-        if state.is_witness:
+        if state.has_no_state:
             return False
         index = event.after
         if event.staleness_s is not None:

@@ -22,6 +22,7 @@ from raft_actors.core.messages import (
     VoteReply,
 )
 from raft_actors.core.reports import report_silent
+from raft_actors.core.reseeding import give_up_if_alone
 from raft_actors.core.role import Role
 from raft_actors.core.state import State
 from raft_actors.names import Address
@@ -185,6 +186,8 @@ class Server(State):
         lane, see `Effects`.
         """
         self.role.flush()
+        if self.reseeding is not None:
+            give_up_if_alone(self, is_led=self.role.leader not in (None, self.peer))
         due = self.effects
         if self.term != self.saved_ballot.term:
             # Messages may leave before the save (thesis 10.2.1) only if `term` is on disk. A single

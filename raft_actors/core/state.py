@@ -5,12 +5,13 @@ the classes of the roles.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration, is_group
+from raft_actors.core.digests import Digests
 from raft_actors.core.effects import NOTHING_OWED, Ballot, Effects, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.founding import Founding
@@ -30,11 +31,27 @@ from raft_actors.names import Address
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["State"]
+__all__ = ["Reseeding", "State"]
 
+LASTING = {"damaged_snapshot", "damaged_entries", "diverged", "digests_differ", "other_diverged"}
+"""The problems that no change of members ends."""
 LEADERLESS_TIMEOUTS = 5
 """After so many longest election timeouts without a leader a peer reports it. An election takes one
 or two."""
+
+
+@dataclass(slots=True)
+class Reseeding:
+    """A peer asks for another state, see `core.reseeding`.
+
+    least    the first entry at which the snapshot may end
+    tickets  receive the result
+    led_at   when this peer last had another peer as its leader, or when it began to ask
+    """
+
+    least: int
+    tickets: list[Any]
+    led_at: float
 
 
 class State:
@@ -61,20 +78,23 @@ class State:
     doubted         `snapshot` while its file is being checked; meanwhile it is sent to nobody
     damaged         `snapshot` if its file is known to be damaged, until there is another snapshot
     incoming        the leader's snapshot that is being received, and how much of it is here
+    wanted          a follower needs a snapshot that ends at this entry or later; 0: none does
+    reseeding       how this peer asks for another state than its own, if it does
     commit_index    the last entry that is known to be committed; at first the last entry that the
                     state machine has applied
+    digests         what this peer knows of the digests of its and of the others' states
     has_witness_directory  whether the data directory is a witness's
     troubles        the problems that an operator has to look at and that were reported once
     leaderless_at   the time since which this peer has known no leader, if it knows none
     tell_at         when to report that
     """
 
-    __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "doubted",
-                 "effects", "founding", "frame_bytes_max", "has_witness_directory", "incarnation",
-                 "incoming", "leaderless_at", "log", "machine_version", "machine_version_max",
-                 "now", "peer", "promise_ms", "promised_until", "random", "read_floor",
-                 "settled_at", "snapshot", "snapshots", "tell_at", "troubles",
-                 "wall_ms")  # fmt: skip
+    __slots__ = ("ballot", "commit_index", "config", "configuration", "damaged", "digests",
+                 "doubted", "effects", "founding", "frame_bytes_max", "has_witness_directory",
+                 "incarnation", "incoming", "leaderless_at", "log", "machine_version",
+                 "machine_version_max", "now", "peer", "promise_ms", "promised_until", "random",
+                 "read_floor", "reseeding", "settled_at", "snapshot", "snapshots", "tell_at",
+                 "troubles", "wall_ms", "wanted")  # fmt: skip
 
     def __init__(
         self,
@@ -102,6 +122,8 @@ class State:
         self.now = now
         self.wall_ms = 0
         self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
+        self.wanted = 0
+        self.reseeding: Reseeding | None = None
         self.doubted: Snapshot | None = None
         self.damaged: Snapshot | None = None
         self.commit_index = max(snapshot.index, commit_index)
@@ -111,6 +133,7 @@ class State:
         self.configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
         self.effects = Effects()
+        self.digests = Digests()
         self.has_witness_directory = False
         self.troubles: dict[str, Trouble] = {}
         self.leaderless_at = now
@@ -161,6 +184,13 @@ class State:
         can hand over the leadership.
         """
         return self.has_witness_directory or self.peer in self.voters.witnesses
+
+    @property
+    def has_no_state(self) -> bool:
+        """Tell whether this peer has no state that it may answer from: it is a witness, or its
+        state is wrong, or about to be replaced. Then it does what a witness does.
+        """
+        return self.is_witness or self.digests.is_wrong or self.reseeding is not None
 
     def others(self) -> list[Address]:
         """The voters besides this peer."""
@@ -219,12 +249,13 @@ class State:
         """Return the end of a random timeout from now; random, so that two peers seldom become
         candidates at once (§5.2).
 
-        A single voter does not wait. A witness waits longer, so that the others try first.
+        A single voter does not wait. A peer without a state waits longer, so that the others try
+        first.
         """
         config = self.config
         if len(self.voters.members) < 2 and not self.others() and self.is_electable():
             return self.now
-        delay = config.max_election_timeout if self.is_witness else 0.0
+        delay = config.max_election_timeout if self.has_no_state else 0.0
         return (
             self.now
             + delay
@@ -374,6 +405,19 @@ class State:
             self.log.compact(keep_from - 1)
             self.effects.compact = self.log.base, self.log.base_term
 
+    def needs_state(self) -> int:
+        """Return the first entry at which a snapshot may end for which this peer asks; 0 if it asks
+        for none. Its log must continue the snapshot.
+        """
+        reseeding = self.reseeding
+        return max(reseeding.least, self.snapshot.index + 1) if reseeding is not None else 0
+
+    def takes(self, index: int) -> bool:
+        """Tell whether this peer continues from a leader's snapshot that ends at `index`: it knows
+        less, or it asks for it.
+        """
+        return index > self.commit_index or 0 < self.needs_state() <= index
+
     def snapshot_installed(self, snapshot: Snapshot) -> None:
         """Continue from a leader's snapshot. The state machine has its state already.
 
@@ -381,13 +425,18 @@ class State:
         acknowledged them, and the leader may have counted that. If the log does not have it, all of
         the log is dropped, as it is not the leader's (Figure 13, InstallSnapshot 6 and 7).
         """
-        if snapshot.index <= self.commit_index:
+        if not self.takes(snapshot.index):
             raise AssertionError("a snapshot of what is known already would take entries away")
         log = self.log
         self.incoming = None
+        if snapshot.index <= self.commit_index:  # the log is right, and continues the snapshot
+            self.snapshot_taken(snapshot, snapshot.index + 1 - self.config.snapshot_trailing)
+            self.state_replaced(snapshot)
+            return
         kept = log.term_at(snapshot.index) == snapshot.term
         self.snapshot = snapshot
         self.end_doubts()
+        self.state_replaced(snapshot)
         if kept:
             log.compact(snapshot.index)
             self.effects.compact = log.base, log.base_term
@@ -398,6 +447,15 @@ class State:
             self.effects.restart = snapshot.index, snapshot.term
         self.settle_debt()
         self.commit_to(snapshot.index)
+
+    def state_replaced(self, snapshot: Snapshot) -> None:
+        """Note that this peer's state is that of a leader's snapshot now."""
+        self.digests.replaced(snapshot.index)
+        reseeding, self.reseeding = self.reseeding, None
+        for ticket in reseeding.tickets if reseeding is not None else ():
+            self.answer(ticket, ("ok", snapshot.index))
+        for what in ("diverged", "digests_differ"):
+            self.troubles.pop(what, None)
 
     # The ballot is immutable. `flush` sees that it was replaced and puts it into the save lane.
 
@@ -424,9 +482,9 @@ class State:
 
     def forget_troubles(self) -> None:
         """Forget the reported problems, because this peer is a member with its data directory. The
-        problems with damaged files stay.
+        problems with damaged files and wrong states stay.
         """
-        for what in self.troubles.keys() - {"damaged_snapshot", "damaged_entries"}:
+        for what in self.troubles.keys() - LASTING:
             del self.troubles[what]
 
     def report(self, trouble: Trouble) -> None:

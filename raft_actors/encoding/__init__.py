@@ -40,7 +40,7 @@ from raft_actors.encoding.bounds import (
     SMALL,
     STORED_DEPTH_MAX,
 )
-from raft_actors.encoding.canonical import canonical_rows, may_have_other_bytes
+from raft_actors.encoding.canonical import Canonical
 from raft_actors.encoding.marks import ATOMS, SIGNS_TO_CHECK, are_constant
 from raft_actors.encoding.reading import Reader, decoded
 from raft_actors.encoding.refusals import written
@@ -48,10 +48,10 @@ from raft_actors.encoding.value_types import UnknownValue, value_type
 from raft_actors.encoding.zones import UnknownZone
 from raft_actors.errors import HostError
 
-__all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "STORED_DEPTH_MAX", "UnknownValue",
-           "UnknownZone", "are_constant", "canonical_again", "canonical_rows", "dumps",
-           "dumps_stored", "loads", "loads_shown", "loads_stored", "may_have_many_keys",
-           "unknown_here", "value_type"]  # fmt: skip
+__all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "STORED_DEPTH_MAX", "Canonical",
+           "UnknownValue", "UnknownZone", "are_constant", "dumps", "dumps_stored", "loads",
+           "loads_shown", "loads_stored", "may_have_many_keys", "unknown_here",
+           "value_type"]  # fmt: skip
 
 
 def dumps(value: Any, what: str = "command", *, check_hashes: bool = True) -> bytes:
@@ -101,13 +101,6 @@ def loads_stored(data: bytes | memoryview) -> Any:
     `loads` raises.
     """
     return decoded(data, stored=True, check_hashes=False)
-
-
-def canonical_again(data: bytes) -> bytes:
-    """Return bytes for those of `dumps_stored` that are the same for equal values, see
-    `canonical`. Raises ValueError for other bytes.
-    """
-    return canonical_rows((loads_stored(data),))[0] if may_have_other_bytes(data) else data
 
 
 def loads_shown(data: bytes | memoryview) -> Any:

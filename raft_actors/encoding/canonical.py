@@ -1,9 +1,10 @@
 """Canonical: bytes that are the same for equal values, for digests. They are never decoded.
 
-The bytes of `dumps_stored` differ between equal values in two ways: a dict keeps its order, and a
-NaN keeps its bits, which depend on the processor that computed it. Here a dict has the order of its
-keys, and there is one NaN. Values of different types stay different: 1, 1.0 and True, a tuple and a
-list.
+The bytes of `dumps_stored` differ between equal values in these ways: a dict keeps its order, a NaN
+keeps its bits, which depend on the processor that computed it, and an object that is stored keeps
+the version of its class. Here a dict has the order of its keys, there is one NaN, and objects are
+of the versions that this program has. Values of different types stay different: 1, 1.0 and True, a
+tuple and a list.
 """
 
 import re
@@ -11,44 +12,68 @@ from collections.abc import Collection, Iterable
 from itertools import repeat
 from math import nan
 from typing import Any
+from zlib import crc32
 
 from msgpack import Packer  # type: ignore[import-untyped]
 
 from raft_actors.encoding.bounds import STORED_DEPTH_MAX
-from raft_actors.encoding.marks import ATOMS, are_constant
+from raft_actors.encoding.marks import ATOMS, MEMBER, OBJECT, are_constant
+from raft_actors.encoding.reading import decoded
+from raft_actors.encoding.value_types import ValueType
 from raft_actors.encoding.writing import TooDeep, Writer, in_order
 
-__all__ = ["canonical_rows", "may_have_other_bytes"]
+__all__ = ["Canonical"]
 
 NAN = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 """Is in the bytes of every NaN. In those of other values it is rare."""
-DICT_OR_NAN = re.compile(rb"[\x80-\x8f\xde\xdf]|" + NAN.pattern)
-"""Is in the bytes of every dict and every NaN, and in those of many other values."""
+OTHERS = re.compile(
+    b"|".join([
+        rb"[\x80-\x8f\xde\xdf]",  # a dict
+        NAN.pattern,
+        *(re.escape(Packer().pack(mark.sign)) for mark in (OBJECT, MEMBER)),
+    ])
+)  # fmt: skip
+"""Is in the bytes of every value for which `dumps_stored` may have given other bytes, and in those
+of many other values."""
 
 
-def canonical_rows(*columns: Collection[Any]) -> list[bytes]:
-    """Return the bytes of each row of these columns: `canonical_rows(keys, values)` for a dict.
+class Canonical:
+    """Makes canonical bytes of the parts of one state.
 
-    Raises TypeError for a part that is no term, and ValueError for one that is nested too deep.
+    classes   the classes of the objects in it: (name, version, fields)
     """
-    if all(map(are_constant, columns)):
-        try:
-            rows = pack_rows(Packer(), columns)
-        except (OverflowError, UnicodeEncodeError):
-            pass  # an int beyond 64 bits; or a lone surrogate, which is refused below
-        else:
-            if not NAN.search(b"".join(rows)):
-                return rows
-    writer = CanonicalWriter()
-    lowered = [writer.parts(column, STORED_DEPTH_MAX) for column in columns]
-    return pack_rows(Packer(default=writer.pack_whole), lowered)
 
+    def __init__(self) -> None:
+        self.classes: set[tuple[str, int, tuple[str, ...]]] = set()
 
-def may_have_other_bytes(data: bytes) -> bool:
-    """Tell whether `dumps_stored` might give other bytes for a value that is equal to that of
-    `data`.
-    """
-    return DICT_OR_NAN.search(data) is not None
+    def rows(self, *columns: Collection[Any]) -> list[bytes]:
+        """Return the bytes of each row of these columns: `rows(keys, values)` for a dict.
+
+        Raises TypeError for a part that is no term, and ValueError for one that is nested too deep.
+        """
+        if all(map(are_constant, columns)):
+            try:
+                rows = pack_rows(Packer(), columns)
+            except (OverflowError, UnicodeEncodeError):
+                pass  # an int beyond 64 bits; or a lone surrogate, which is refused below
+            else:
+                if not NAN.search(b"".join(rows)):
+                    return rows
+        writer = CanonicalWriter(self.classes)
+        lowered = [writer.parts(column, STORED_DEPTH_MAX) for column in columns]
+        return pack_rows(Packer(default=writer.pack_whole), lowered)
+
+    def again(self, data: bytes) -> bytes:
+        """Return canonical bytes for the bytes of `dumps_stored`. Raises ValueError for others."""
+        if OTHERS.search(data) is None:
+            return data
+        return self.rows((decoded(data, stored=True, check_hashes=False),))[0]
+
+    def versions(self) -> int:
+        """Return a checksum of the classes and their versions. While programs with two versions of
+        a class run side by side, equal states may differ in the fields of their objects.
+        """
+        return crc32(repr(sorted(self.classes)).encode()) if self.classes else 0
 
 
 def pack_rows(packer: Any, columns: Iterable[Iterable[Any]]) -> list[bytes]:
@@ -58,10 +83,11 @@ def pack_rows(packer: Any, columns: Iterable[Iterable[Any]]) -> list[bytes]:
 class CanonicalWriter(Writer):
     """Lowers values of a state, see `Writer`."""
 
-    __slots__ = ()
+    __slots__ = ("classes",)
 
-    def __init__(self) -> None:
+    def __init__(self, classes: set[tuple[str, int, tuple[str, ...]]]) -> None:
         super().__init__(stored=True, check_hashes=False)
+        self.classes = classes
 
     def lower(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -83,6 +109,10 @@ class CanonicalWriter(Writer):
         keys, values = self.parts(value, depth), self.parts(value.values(), depth)
         lowered = dict(zip(keys, values, strict=True))
         return {key: lowered[key] for key in in_order(keys)}
+
+    def lower_object(self, registered: ValueType, value: Any, depth: int) -> tuple[Any, ...]:
+        self.classes.add((registered.name, registered.version, tuple(registered.fields)))
+        return super().lower_object(registered, value, depth)
 
 
 def one_nan(value: Any) -> Any:

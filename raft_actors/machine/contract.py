@@ -76,6 +76,9 @@ class DiskState(Protocol):
     def rollback(self) -> None:
         """Take back the changes since the last commit."""
 
+    def forget(self) -> None:
+        """Remove everything, durably. After a restart `index` is 0."""
+
     def close(self) -> None: ...
 
 

@@ -181,6 +181,13 @@ class DiskDict:
                 batch.put(key, value)
             self.write(batch)
 
+    def forget(self) -> None:
+        """Remove the content, durably: the next start begins with an empty dict."""
+        self.pending.clear()
+        self.batch.clear()
+        self.clear()
+        self.sync()
+
     def close(self) -> None:
         """Close the database. If a full disk does not take its last changes, the log has them."""
         try:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from raft_actors import encoding
+from raft_actors.core.digests import Comparison, comparison_in
 from raft_actors.core.entry import (
     COMMAND,
+    NOOP,
     VERSION,
     RequestId,
     command_of,
+    has_extensions,
     kind_of,
     request_of,
     term_of,
@@ -44,6 +47,7 @@ from raft_actors.machine.exceptions import (
 )
 from raft_actors.machine.meta import Meta
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
+from raft_actors.machine.state_digest import StateDigest
 from raft_actors.machine.state_image import StateImage, opened, pieces_of, put_together
 from raft_actors.machine.topics import Topics
 from raft_actors.stores.snapshots import Snapshots
@@ -61,6 +65,9 @@ WITNESS = "witness"
 
 class ReplicatedState:
     """The state machine's state and the clients' sessions, after entry `index` of the log.
+
+    compared_before  the newest comparison of digests among the entries that were passed over at the
+                     start
 
     Replies are encoded here, once. So a client in this process and a client on another node get
     equal values, and neither shares an object with the state.
@@ -104,6 +111,7 @@ class ReplicatedState:
             self.can_snapshot = self.try_image()
             self.check_first_none()
         self.began_with = type(self.state)
+        self.compared_before: Comparison | None = None
         self.sessions = Sessions()
         self.topics = Topics(self.index)
         machine._raft_place = self
@@ -226,6 +234,10 @@ class ReplicatedState:
             )
         return StateImage(data, self.sessions.stored())
 
+    def digest(self) -> StateDigest:
+        """Begin a digest of the present state. Raises the exceptions of the state machine."""
+        return StateDigest(self.what_snapshot_gives(), self.sessions, self.version)
+
     def what_snapshot_gives(self) -> Any:
         """Return the result of the state machine's `snapshot`. If `snapshot` changes a state that
         can take changes back, they are taken back: each replica takes its snapshots at other
@@ -265,6 +277,14 @@ class ReplicatedState:
         self.topics.restart(self.index)
         self.entry, self.term = b"", snapshot.term
         self.end_batch()
+
+    def forget(self) -> None:
+        """Remove a state on disk, because a snapshot is about to take its place. Otherwise a peer
+        that is restarted in between would go on with this state, which may be newer than the
+        snapshot, and wrong.
+        """
+        if self.on_disk is not None:
+            self.on_disk.forget()
 
     def restored(self, data: Any, snapshot: Snapshot) -> Any:
         try:
@@ -329,6 +349,8 @@ class ReplicatedState:
                 sessions.pass_over(request, command, index)
         elif kind_of(entry) == VERSION:
             self.found_at(version_of(entry))
+        elif kind_of(entry) == NOOP and has_extensions(entry):
+            self.compared_before = comparison_in(entry) or self.compared_before
 
     def found_at(self, version: int) -> None:
         """Note that the state is of this version or of a later one."""

@@ -10,7 +10,8 @@ The replies in the sessions are left out, because replicas may differ in which r
 (see `Sessions.pass_over`).
 
     offset  0   1  FORMAT
-            1  16  the digest
+            1   4  a checksum of the classes of the objects in the state, with their versions
+            5  16  the digest
 
 A dict has one number for each item, the CRC-32 of its bytes, and these numbers are added, and their
 squares are added: so no item has to be sorted.
@@ -25,7 +26,7 @@ from struct import Struct
 from typing import Any
 from zlib import crc32
 
-from raft_actors.encoding import are_constant, canonical_again, canonical_rows
+from raft_actors.encoding import Canonical, are_constant
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import Frozen, FrozenItems, pieces_of
 from raft_actors.machine.undo_dict import UndoDict
@@ -33,10 +34,12 @@ from raft_actors.machine.undo_dict import UndoDict
 __all__ = ["DIGEST_BYTES", "FORMAT", "StateDigest"]
 
 FORMAT = 1
-"""Digests of different formats are not compared. Raise it with every change of what is digested, or
-how: else replicas that run different releases would seem to differ.
+"""Digests of different formats are not compared, nor are those of states whose objects are of other
+versions of their classes. Raise it with every change of what is digested, or how: else replicas
+that run different releases would seem to differ.
 """
-DIGEST_BYTES = 17
+HEAD = Struct(">BI")
+DIGEST_BYTES = HEAD.size + 16
 SUMS = Struct(">QQQ")
 WORD = (1 << 64) - 1
 
@@ -86,12 +89,13 @@ class StateDigest:
         if type(data) is UndoDict:  # reads may change its order meanwhile
             data = dict(data)
         kind, pieces = pieces_of(data)
+        self.canonical = Canonical()
         self.head = f"{kind} of version {version}".encode()
         self.sessions: Sum = Ordered()
         self.state: Sum = Unordered() if kind in ("dict", "set") else Ordered()
         self.kept: list[tuple[Sum, Columns | bytes]] = []
         self.deferred: Iterator[Columns] = iter(())
-        rows: Iterator[Columns] = map(columns_of(data), pieces)
+        rows: Iterator[Columns] = map(self.columns_of(data), pieces)
         if constant or isinstance(data, Frozen):
             self.deferred, rows = rows, iter(())
         self.coming = chain(
@@ -110,7 +114,7 @@ class StateDigest:
                 try:
                     self.kept.append((to, marshal.dumps(columns)))  # a copy, quicker than any other
                 except ValueError:  # there are dates in it, for instance
-                    to.add(canonical_rows(*columns))
+                    to.add(self.canonical.rows(*columns))
             if clock() >= until:
                 return False
         return True
@@ -119,24 +123,24 @@ class StateDigest:
         """Do the rest of the work, slice by slice. May run on any thread."""
         for to, kept in self.kept:
             columns = marshal.loads(kept) if type(kept) is bytes else kept  # noqa: S302 - its own
-            to.add(canonical_rows(*columns))
+            to.add(self.canonical.rows(*columns))
             yield
         for columns in self.deferred:
-            self.state.add(canonical_rows(*columns))
+            self.state.add(self.canonical.rows(*columns))
             yield
 
     def digest(self) -> bytes:
         """Return the digest. To be called at the end of `slices`."""
         parts = (self.head, self.sessions.digest(), self.state.digest())
-        return bytes([FORMAT]) + blake2b(b"\0".join(parts), digest_size=16).digest()
+        head = HEAD.pack(FORMAT, self.canonical.versions())
+        return head + blake2b(b"\0".join(parts), digest_size=16).digest()
 
-
-def columns_of(data: Any) -> Callable[[Any], Columns]:
-    """Return the function that makes columns of the pieces of `data`, see `canonical_rows`."""
-    if type(data) is dict:
-        return tuple
-    if type(data) in (list, set):
-        return lambda piece: (piece,)
-    if type(data) is FrozenItems:
-        return lambda piece: (piece[0], tuple(map(canonical_again, piece[1])))
-    return lambda piece: ((piece,),)
+    def columns_of(self, data: Any) -> Callable[[Any], Columns]:
+        """Return the function that makes columns of the pieces of `data`, see `Canonical.rows`."""
+        if type(data) is dict:
+            return tuple
+        if type(data) in (list, set):
+            return lambda piece: (piece,)
+        if type(data) is FrozenItems:
+            return lambda piece: (piece[0], tuple(map(self.canonical.again, piece[1])))
+        return lambda piece: ((piece,),)

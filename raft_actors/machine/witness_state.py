@@ -33,6 +33,7 @@ class WitnessState(ReplicatedState):
         check_version(machine)
         machine.current_version = 1
         self.on_disk = None
+        self.compared_before = None
         self.state = None
         self.index = index
         self.can_snapshot = True

@@ -14,6 +14,7 @@ from typing import Any
 
 from raft_actors.core import messages
 from raft_actors.core.configuration import Configuration
+from raft_actors.core.digests import DIGEST_BYTES_MAX, comparison_in
 from raft_actors.core.entry import (
     CHECKSUM_BYTES,
     COMMAND,
@@ -23,6 +24,7 @@ from raft_actors.core.entry import (
     TERM_BYTES,
     VERSION,
     VERSION_BYTES,
+    has_extensions,
     kind_of,
     payload_of,
     version_of,
@@ -140,6 +142,9 @@ def unpack(
     if type(message) is messages.AppendEntries:
         if message.entries:
             check_entries(message)
+    elif type(message) is messages.AppendReply:
+        if len(message.digest) > DIGEST_BYTES_MAX:
+            raise ValueError("an AppendReply with a digest that is none")
     elif type(message) is messages.InstallSnapshot:
         check_chunk(message)
     return message
@@ -159,9 +164,11 @@ def check_entries(message: messages.AppendEntries) -> None:
             raise ValueError(f"entry {index} has an older term than the entry before it")
         before = term
         kind = kind_of(entry)
-        if kind in (COMMAND, NOOP):
+        if kind == COMMAND:
             continue
-        if kind == CONFIG:
+        if kind == NOOP:
+            check_extensions(entry, index)
+        elif kind == CONFIG:
             check_configuration(payload_of(entry), index)
         elif kind != VERSION:
             raise ValueError(f"entry {index} has the kind {kind}, which this version does not know")
@@ -169,6 +176,16 @@ def check_entries(message: messages.AppendEntries) -> None:
             raise ValueError(f"entry {index} has no valid machine version")
     if before > message.term.to_bytes(TERM_BYTES, "big"):
         raise ValueError("an AppendEntries with an entry of a later term than its own")
+
+
+def check_extensions(entry: bytes, index: int) -> None:
+    """Raise ValueError if an empty entry has a comparison of digests that is malformed, or of later
+    states.
+    """
+    if has_extensions(entry):
+        comparison = comparison_in(entry)
+        if comparison is not None and comparison.index >= index:
+            raise ValueError(f"an entry {index} that compares the states after {comparison.index}")
 
 
 def check_configuration(payload: bytes, index: int) -> None:

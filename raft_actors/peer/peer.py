@@ -24,7 +24,7 @@ from raft_actors.core.effects import Effects, RoleChange, Trouble
 from raft_actors.core.messages import Configure, Message, NodeLost, Tick, Transfer
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError, StoreError
-from raft_actors.events import LeaderChanged, publish
+from raft_actors.events import LeaderChanged, StateDiverged, publish
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.node.node_events import NodeDown, NodeUp
@@ -34,6 +34,7 @@ from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
 from raft_actors.peer.watchdog import CHECK, Watchdog
+from raft_actors.replica.digester import DigestEnded
 from raft_actors.replica.parked_calls import PARKING
 from raft_actors.replica.problem_texts import HEALS, problem_text
 from raft_actors.replica.replica import EVENTS, Replica
@@ -58,7 +59,7 @@ REMOVED_S = 1.0
 ALARMS_PER_HEARTBEAT = 5
 """The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
-LISTED = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded}
+LISTED = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded, DigestEnded}
 """The types of events that a list in the mailbox may have. Any other list is an unknown message."""
 
 PUBLIC_CALLS = (("status",), ("leader",))
@@ -77,6 +78,7 @@ class Peer(Process):
     """
 
     clock = staticmethod(time.monotonic)
+    thread_clock = staticmethod(time.thread_time)
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     reply_errors = (NotPublic,)
@@ -286,6 +288,9 @@ class Peer(Process):
     def on_trouble(self, trouble: Trouble) -> None:
         level = logging.WARNING if trouble.what in HEALS else logging.ERROR
         logger.log(level, "%s: %s", self.name, problem_text(trouble, self.address))
+        differs = self.replica.core.digests.differs
+        if trouble.what in ("diverged", "digests_differ") and differs is not None:
+            publish(StateDiverged(self.address, differs.after, differs.index, differs.decided))
 
     def on_unknown(self, event: Any) -> None:
         """Log an unknown message. Any program, also on other nodes, may send any message to an
@@ -320,6 +325,7 @@ class Peer(Process):
     def terminate(self, reason: Any) -> None:
         """Answer all requests that wait, and close the store for the successor."""
         try:
+            self.replica.digester.give_up()
             self.replica.snapshotter.give_up()
             self.host.unregister(self)
             if reason != "killed":  # else another thread may still run the state machine

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from raft_actors.audit import audit
 from raft_actors.config import Config
 from raft_actors.core.configuration import NOBODY, Configuration, named
+from raft_actors.core.digests import asks_for_digests, comparison_in
+from raft_actors.core.divergence import note_comparison
 from raft_actors.core.effects import Read, Trouble
 from raft_actors.core.entry import (
     COMMAND,
@@ -14,17 +16,20 @@ from raft_actors.core.entry import (
     VERSION,
     command_of,
     first_damaged,
+    has_extensions,
     kind_of,
     payload_of,
     version_of,
 )
 from raft_actors.core.messages import Event, InstallSnapshot, SnapshotInstalled, SnapshotRefused
+from raft_actors.core.replies import ELECTION_IN_PROGRESS, OUTCOME_UNKNOWN, redirect
 from raft_actors.core.server import Server
 from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.command_guard import RUNNING
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import ReplicatedState
+from raft_actors.replica.digester import Digester
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.requests import encoded
 from raft_actors.replica.snapshotter import Snapshotter
@@ -43,6 +48,7 @@ class Applier:
 
     applied       the present state
     reads         the reads that wait until their index is applied
+    is_asked      whether the last applied entry asks for a digest of the state
     logged        the configuration whose members were logged last
     log_slow_next  when a slow state machine is logged again
     """
@@ -55,6 +61,7 @@ class Applier:
         environment: Environment,
         step: Callable[[Event], None],
         snapshotter: Snapshotter,
+        digester: Digester,
         applied: ReplicatedState,
         make_witness: Callable[[Machine, str, int], ReplicatedState],
     ) -> None:
@@ -64,11 +71,13 @@ class Applier:
         self.environment = environment
         self.step = step
         self.snapshotter = snapshotter
+        self.digester = digester
         self.applied = applied
         self.make_witness = make_witness
         self.address = core.peer
         self.name = core.peer[0]
         self.reads: list[Read] = []
+        self.is_asked = False
         self.logged = NOBODY
         self.log_slow_next = 0.0
 
@@ -96,14 +105,20 @@ class Applier:
         finally:
             RUNNING.machine = None
         applied.end_batch()
+        if self.is_asked:
+            self.is_asked = False
+            self.digester.begin(applied)
         if self.core.has_witness_directory and applied.keeps_state:
             self.forget_state()
         self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
         for reply, ticket in zip(own, tickets, strict=True):
-            if ticket is not None:
-                ticket.set(reply or encoded(("ok", core.configuration)))
+            if ticket is None:
+                continue
+            if reply and core.digests.is_wrong:
+                reply = encoded(OUTCOME_UNKNOWN)
+            ticket.set(reply or encoded(("ok", core.configuration)))
 
     def run(self, entries: list[bytes], began: float, until: float) -> list[bytes]:
         """Apply `entries`, or as many of them as there is time for. Return a reply for each applied
@@ -122,33 +137,48 @@ class Applier:
             elif kind == VERSION:
                 applied.upgrade(version_of(entry))
                 core.machine_version = applied.version
-            elif kind != NOOP:
+            elif kind == NOOP:
+                self.take_empty(entry)
+            else:
                 raise StoreCorrupt(
                     f"{self.name}: entry {applied.index + 1} is of kind {kind}, which this version "
                     "of raft_actors does not know: install the version that the leader runs"
                 )
             applied.index += 1
             replies.append(reply)
+            if self.is_asked:
+                break
             if (now := clock()) >= until:
                 self.log_if_slow(began, now, "entry %d", applied.index)
                 break
         return replies
+
+    def take_empty(self, entry: bytes) -> None:
+        """Note what an entry without a command asks or tells of digests."""
+        if not has_extensions(entry):
+            return
+        self.is_asked = asks_for_digests(entry)
+        comparison = comparison_in(entry)
+        if comparison is not None:
+            note_comparison(self.core, comparison)
+            self.environment.continue_soon()  # for what the core reports
 
     def take_chunk(self, chunk: InstallSnapshot) -> None:
         """Write a part of a leader's snapshot. After the last part, continue from the snapshot."""
         incoming = SnapshotReceipt(chunk.index, chunk.last_term, chunk.size, chunk.checksum)
         snapshots = self.snapshots
         snapshots.receive(incoming, chunk.offset, chunk.data)
-        if chunk.offset + len(chunk.data) < chunk.size or chunk.index <= self.core.commit_index:
+        if chunk.offset + len(chunk.data) < chunk.size or not self.core.takes(chunk.index):
             return
         try:
-            snapshot = snapshots.finish(incoming)
+            snapshot = snapshots.finish(incoming, self.applied.forget)
         except StoreCorrupt as error:
             logger.warning("%s: the snapshot that %s has sent is damaged, and is not used: %s",
                            self.name, chunk.source, error)  # fmt: skip
             self.step(SnapshotRefused(chunk.index))
         else:
             self.snapshotter.give_up()
+            self.digester.give_up()
             if snapshot.configuration.makes_stateless(self.address, self.core.incarnation):
                 self.core.has_witness_directory = True
                 self.forget_state()
@@ -195,6 +225,7 @@ class Applier:
         """
         before = self.applied
         self.snapshotter.give_up()
+        self.digester.give_up()
         before.close()
         self.applied = self.make_witness(before.machine, self.name, before.index)
         self.applied.found_at(before.version)
@@ -233,6 +264,9 @@ class Applier:
             self.reads += due
         if not self.reads:
             return
+        if self.core.digests.is_wrong:
+            self.refuse_reads()
+            return
         began = self.environment.clock()
         waiting: list[Read] = []
         for read in self.reads:
@@ -243,6 +277,14 @@ class Applier:
         answered = len(self.reads) - len(waiting)
         self.reads = waiting
         self.log_if_slow(began, self.environment.clock(), "reads (%d of them)", answered)
+
+    def refuse_reads(self) -> None:
+        """Refuse the reads that came before this peer knew that its state is wrong."""
+        leader = self.core.role.leader
+        answer = ELECTION_IN_PROGRESS if leader == self.address else redirect(leader)
+        reads, self.reads = self.reads, []
+        for read in reads:
+            read.ticket.set(encoded(answer))
 
 
 def changes_of(before: Configuration, after: Configuration) -> str:

@@ -24,6 +24,11 @@ class Environment(Protocol):
     def clock(self) -> float:
         """Return the seconds of a clock that never goes back."""
 
+    def thread_clock(self) -> float:
+        """Return the seconds of a processor that the calling thread has used. Threads of
+        `run_aside` call this, too.
+        """
+
     def wall_clock(self) -> float:
         """Return the seconds since 1970 by this host's clock, which may be wrong."""
 

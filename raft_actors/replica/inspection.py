@@ -5,11 +5,14 @@ from typing import Any
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import NOBODY, Configuration
+from raft_actors.core.digests import told_of_digests
 from raft_actors.core.entry import (
     COMMAND,
     CONFIG,
     KIND_NAMES,
+    NOOP,
     VERSION,
+    has_extensions,
     kind_of,
     payload_of,
     request_of,
@@ -78,9 +81,20 @@ class Inspection:
                 "group": core.ballot.group,
                 "incarnation": core.incarnation,
                 "incarnations": dict(core.configuration.incarnations),
+                **self.digest(),
                 **({"troubles": troubles} if troubles else {}),
             },
         )
+
+    def digest(self) -> dict[str, Any]:
+        """Return the newest digest of the state, and after which entry it was that of the others;
+        nothing if there is no digest.
+        """
+        digests = self.core.digests
+        index, digest = digests.own
+        if not index:
+            return {}
+        return {"digest": {"index": index, "digest": digest.hex(), "equal_at": digests.equal_at}}
 
     def snapshot_part(self, index: int, offset: int) -> Any:
         """Return the facts of the newest snapshot that a backup needs, and its bytes from `offset`
@@ -89,6 +103,8 @@ class Inspection:
         snapshot = self.core.snapshot
         if self.core.peer in self.core.configuration.witnesses:
             return ("error", "keeps_no_state")
+        if self.core.digests.is_wrong:
+            return ("error", "diverged")
         if index != snapshot.index or not 0 <= offset < snapshot.size:
             return ("error", "not_found")
         try:
@@ -135,6 +151,8 @@ class Inspection:
             data = configuration_view(Configuration.decode(payload, index))
         elif kind == VERSION:
             data = version_of(entry)
+        elif kind == NOOP and has_extensions(entry) and (told := told_of_digests(entry)):
+            name, data = "digests", told
         return (
             "ok",
             {

@@ -179,13 +179,14 @@ class ParkedCalls:
         """Return the answer for those who wait for commands, if they had better wait at another
         member: the addresses of the others, or an error; else None.
 
-        A witness does not run commands; a peer that was removed gets none; and a member without a
-        leader may be cut off from the others, which go on.
+        A witness does not run commands, and a member whose state is wrong must not tell of them; a
+        peer that was removed gets none; and a member without a leader may be cut off from the
+        others, which go on.
         """
         core = self.core
         configuration = core.configuration
         is_out = bool(configuration.members) and core.peer not in configuration.everyone
-        if is_out or not self.applied().keeps_state:
+        if is_out or not self.applied().keeps_state or core.has_no_state:
             others = [
                 list(member)
                 for member in configuration.members

@@ -101,6 +101,26 @@ def problem_text(trouble: Trouble, peer: Address) -> str:
                 "and are sent again. If this happens again, check the memory and the network of "
                 f"this host and of {other[1]}"
             )
+        case "diverged":
+            return (
+                "its state is not that of the other replicas: it began to differ "
+                f"{trouble.detail}. It answers no reads and takes no snapshots; it votes, and "
+                f"keeps the log. Raft.reseed({peer[0]!r}) gives it the state of the others; "
+                "docs/divergence.md says how to find out before what differs, and why"
+            )
+        case "digests_differ":
+            return (
+                "the states of the replicas differ, and none of them is that of more than half of "
+                f"the replicas, so nobody can tell which one is right. It began {trouble.detail}. "
+                "All of them go on. Find out which one is right (docs/divergence.md), let it lead, "
+                "and call Raft.reseed for each of the others"
+            )
+        case "other_diverged":
+            return (
+                f"the state of {trouble.detail} is not that of the other replicas: reads are not "
+                "answered from it. Raft.reseed gives a replica the state of the others "
+                "(docs/divergence.md)"
+            )
         case "no_state":
             return (
                 "this peer is a member with a state, but its data directory is that of a witness, "

@@ -11,6 +11,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.config import Config
+from raft_actors.core.divergence import note_comparison
 from raft_actors.core.effects import Effects
 from raft_actors.core.entry import TIME_MAX
 from raft_actors.core.follower import Follower
@@ -22,6 +23,7 @@ from raft_actors.machine.replicated_state import NOWHERE, WITNESS, ReplicatedSta
 from raft_actors.machine.witness_state import WitnessState
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
+from raft_actors.replica.digester import DigestEnded, Digester
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.inspection import Inspection
 from raft_actors.replica.leadership import Leadership
@@ -48,6 +50,7 @@ class Replica:
     applier      applies the log to the state
     snapshotter  takes snapshots of the state
     parked       the calls of clients that wait for news
+    digester     makes digests of the state
     inspection   answers questions about the replica, like its status
     leadership   tells the state machine whether this replica leads
     step         steps an event in the core, and writes it to the trace if there is one
@@ -105,14 +108,17 @@ class Replica:
         self.snapshotter = Snapshotter(
             core, store.snapshots, config, environment, self.step, slice_s=slice_s
         )
+        self.digester = Digester(core, environment, self.step, slice_s=slice_s)
         self.applier = Applier(
-            core, store.snapshots, config, environment, self.step, self.snapshotter, applied,
-            make_witness,
+            core, store.snapshots, config, environment, self.step, self.snapshotter, self.digester,
+            applied, make_witness,
         )  # fmt: skip
         self.parked = ParkedCalls(core, config, lambda: self.applier.applied)
         self.inspection = Inspection(core, store.snapshots, config, self.applier, self.parked)
         self.leadership = Leadership(core, applied)
         self.applier.report_missing_state(snapshot.configuration)
+        if applied.compared_before is not None:
+            note_comparison(core, applied.compared_before)
         self.asked: list[Ask] = []
         self.due: Effects | None = None
         self.snapshotter.prune()
@@ -157,6 +163,8 @@ class Replica:
             self.snapshotter.ask(event.ticket)
         elif kind is WriterEnded:
             self.snapshotter.ended(event)
+        elif kind is DigestEnded:
+            self.digester.ended(event)
         else:
             self.environment.on_unknown(event)
 
@@ -177,6 +185,7 @@ class Replica:
             due.needs_own_thread() or self.applier.reads or self.asked
             or self.may_apply() or self.snapshotter.has_work(self.applier.applied)
             or self.parked.has_work()
+            or self.digester.capturing is not None
         ):  # fmt: skip
             return False
         self.perform(due)
@@ -211,7 +220,7 @@ class Replica:
             self.snapshotter.look_at(due.doubted)
         if due.after_save:
             self.send(due.after_save)
-        if self.snapshotter.image is None:
+        if self.is_free():
             applier.apply()
         if self.leadership.wanted:
             self.leadership.look(applier.applied)
@@ -232,6 +241,7 @@ class Replica:
         environment.flush()
         self.due = None
         environment.wake_at(self.alarm)
+        has_more |= self.digester.go_on()
         if self.snapshotter.go_on(applier.applied) or self.may_apply() or has_more:
             environment.continue_soon()
 
@@ -241,9 +251,11 @@ class Replica:
         return min(self.core.alarm, self.parked.alarm)
 
     def may_apply(self) -> bool:
-        return (
-            self.applier.applied.index < self.core.commit_index and self.snapshotter.image is None
-        )
+        return self.applier.applied.index < self.core.commit_index and self.is_free()
+
+    def is_free(self) -> bool:
+        """Tell whether commands may change the state: it is not being copied or noted."""
+        return self.snapshotter.image is None and self.digester.capturing is None
 
     def send(self, messages: list[Message]) -> None:
         """Send `messages` at once, so that the other peers need not wait while this replica saves
@@ -286,6 +298,8 @@ class Replica:
         for ticket, answer in (due.answers if due else []) + core.effects.answers:
             ticket.set(encoded(answer))
         self.snapshotter.answer_all(NO_PEER)
+        for ticket in core.reseeding.tickets if core.reseeding is not None else ():
+            ticket.set(encoded(NO_PEER))
         for read in self.applier.reads + (due.reads if due else []) + core.effects.reads:
             read.ticket.set(encoded(redirect(None)))
         for ask in self.asked:

@@ -20,6 +20,7 @@ from raft_actors.core.messages import (
     Configure,
     Propose,
     Query,
+    Reseed,
     Transfer,
 )
 from raft_actors.encoding import may_have_many_keys, unknown_here
@@ -35,6 +36,7 @@ __all__ = [
     "PART",
     "READ",
     "READ_AS",
+    "RESEED",
     "SNAPSHOT",
     "STOP",
     "TRANSFER",
@@ -52,9 +54,9 @@ __all__ = [
 ]
 
 OPERATIONS = ("write", "read", "configure", "status", "leader", "get_entry", "stop", "transfer",
-              "read_as", "snapshot", "snapshot_part", "park", "unpark")  # fmt: skip
+              "read_as", "snapshot", "snapshot_part", "park", "unpark", "reseed")  # fmt: skip
 (WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART, PARK,
- UNPARK) = range(13)  # fmt: skip
+ UNPARK, RESEED) = range(14)  # fmt: skip
 """READ is a linearizable read; its payload is the query. The payload of READ_AS has the query and
 the consistency of the read. The payload of PARK is a question (replica/questions.py): the answer
 comes when there is news. UNPARK takes back calls of this kind; its payload has their sequence
@@ -63,7 +65,7 @@ numbers, and it gets no answer."""
 PARK_BYTES_MAX = 4_096
 """The longest payload of PARK and UNPARK. A parked call is kept in memory for long."""
 
-AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART}
+AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART, RESEED}
 """The operations that are written to the audit log."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
@@ -159,6 +161,8 @@ def event_of(
         return Transfer(arguments, ticket)
     if operation == SNAPSHOT and arguments == ():
         return TakeSnapshot(ticket)
+    if operation == RESEED and arguments == ():
+        return Reseed(ticket)
     if operation in ASKS and type(arguments) is tuple:
         name, kinds = ASKS[operation]
         if tuple(map(type, arguments)) == kinds:

@@ -118,14 +118,15 @@ class Snapshotter:
     def is_due(self, applied: ReplicatedState) -> bool:
         """Return whether enough was applied since the last snapshot.
 
-        A larger state has rarer snapshots: the bytes written for snapshots are at most twice the
-        bytes written for entries.
+        A wrong state has none: this peer would start with it, and the log that shows the difference
+        would be gone. A larger state has rarer snapshots: the bytes written for snapshots are at
+        most twice the bytes written for entries.
         """
         core, config = self.core, self.config
         snapshot, now = core.snapshot, core.now
-        if not applied.can_snapshot or now < self.not_before:
+        if not applied.can_snapshot or now < self.not_before or core.digests.is_wrong:
             return False
-        if core.damaged is not None:
+        if core.damaged is not None or snapshot.index < core.wanted <= applied.index:
             return True
         entries = applied.index - snapshot.index
         if not entries:
@@ -166,6 +167,9 @@ class Snapshotter:
     def begin(self, applied: ReplicatedState) -> bool:
         core = self.core
         self.served, self.tickets = self.tickets, []
+        if core.digests.is_wrong:
+            self.answer(("error", "diverged"))
+            return False
         if applied.index == core.snapshot.index and core.damaged is None:
             self.answer(("ok", applied.index))
             return False

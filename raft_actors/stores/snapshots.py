@@ -19,7 +19,7 @@ the name `.snapshot` is complete.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from re import compile as pattern
@@ -185,8 +185,10 @@ class Snapshots:
                     self.files.remove(other)
         self.files.write(name, offset, data)
 
-    def finish(self, incoming: SnapshotReceipt) -> Snapshot:
-        """Check the received file, and give it its final name.
+    def finish(
+        self, incoming: SnapshotReceipt, before: Callable[[], None] = lambda: None
+    ) -> Snapshot:
+        """Check the received file, call `before`, and give the file its final name.
 
         Raises StoreCorrupt if the file is damaged; then it is removed.
         """
@@ -200,6 +202,7 @@ class Snapshots:
         snapshot = Snapshot(
             incoming.index, incoming.term, configuration, incoming.size, incoming.checksum
         )
+        before()
         self.files.keep(name, name_of(snapshot))
         return snapshot
 

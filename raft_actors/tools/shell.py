@@ -371,8 +371,8 @@ def describe_node(event: NodeUp | NodeDown) -> str:
 def describe(event: events.Event) -> str:
     """Return the line for an event; "" for a peer that has never had a leader."""
     name, _ = event.peer
-    if isinstance(event, events.DiskSlow | events.DiskRefused):
-        return ""  # a warning in the log says the same
+    if not isinstance(event, events.LeaderChanged):
+        return ""  # a warning or an error in the log says the same
     if event.leader is not None:
         leader_name, leader_node = event.leader
         return f"{name}: the leader is {leader_name} on {leader_node}, term {event.term}"

@@ -28,7 +28,7 @@ class Rights:
 
 READS = frozenset({"status", "leader", "read", "read_as", "park", "unpark"})
 CHANGES = frozenset(
-    {"configure", "stop", "transfer", "snapshot", "snapshot_part", "get_entry", "write"}
+    {"configure", "stop", "transfer", "snapshot", "snapshot_part", "reseed", "get_entry", "write"}
 )
 WATCHES = frozenset({"alive", "watch", "unwatch"})
 MESSAGES = frozenset({"tell", "ask", "defer", "proxy"})

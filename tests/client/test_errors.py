@@ -113,6 +113,7 @@ PROVOKED_BY = {
     "has_another_part": "peer/test_joining.py::test_a_member_does_not_join_again_as_a_witness",
     "last_member": "peer/test_joining.py::test_the_last_member_does_not_leave",
     "keeps_no_state": "core/test_witnesses.py::test_nobody_hands_over_to_a_witness",
+    "diverged": "replica/test_digests.py::test_it_takes_no_snapshot_and_gives_none_away",
     "no_such_member": "public/test_raft.py::test_whom_the_group_does_not_have_is_no_such_member",
     "transfer_in_progress": "core/test_transfer.py::test_a_second_transfer_waits_for_the_first",
     "not_found": "public/test_raft.py::test_the_first_entries_are_those_of_the_original",

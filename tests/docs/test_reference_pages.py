@@ -50,7 +50,7 @@ def test_the_page_of_watching_has_every_field_of_a_status(trio) -> None:  # noqa
         for line in table.splitlines()
         for name in re.findall(r"`(\w+)`", line.strip("|").split(" | ")[0])
     }
-    assert told == {*status, "troubles"}
+    assert told == {*status, "digest", "troubles"}
 
 
 def test_the_page_of_scenarios_names_every_transcript() -> None:

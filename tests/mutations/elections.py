@@ -275,7 +275,7 @@ MUTATIONS = (
     ),
     Mutation(
         "old_snapshot_installed", "Figure 13; §7", "core/follower",
-        "        if chunk.index <= state.commit_index:",
+        "        if not state.takes(chunk.index):",
         "        if chunk.index < 0:",
     ),
     Mutation(

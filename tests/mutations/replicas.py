@@ -42,8 +42,8 @@ MUTATIONS = (
     ),
     Mutation(
         "commands_applied_while_a_state_is_taken_in", "§7", "replica/replica",
-        "        if self.snapshotter.image is None:\n            applier.apply()",
-        "        applier.apply()",
+        "        return self.snapshotter.image is None and self.digester.capturing is None",
+        "        return self.digester.capturing is None",
     ),
     Mutation(
         "newer_snapshot_than_log_not_noticed", "Figure 13, a crash in between", "replica/recovery",
@@ -71,8 +71,8 @@ MUTATIONS = (
     ),
     Mutation(
         "damaged_snapshot_is_not_taken_again", "docs/snapshots.md", "replica/snapshotter",
-        "        if core.damaged is not None:\n            return True",
-        "",
+        "        if core.damaged is not None or snapshot.index",
+        "        if snapshot.index",
         DISK_NETS,
     ),
     Mutation(

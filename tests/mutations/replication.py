@@ -56,8 +56,8 @@ MUTATIONS = (
     ),
     Mutation(
         "no_first_entry", "§8; defect 11", "core/leader",
-        '            self.append(NOOP, b"", None)',
-        "            pass",
+        '        if founding is None:\n            self.append(NOOP, b"", None)',
+        "        if founding is None:\n            pass",
     ),
     Mutation(
         "one_answer_releases_a_read", "thesis 6.4; defect 12", "core/replication",
@@ -174,22 +174,22 @@ MUTATIONS = (
     ),
     Mutation(
         "a_witness_takes_commands", "witnesses", "core/leader",
-        "self.transfer is not None or self.is_removed() or state.is_witness",
+        "self.transfer is not None or self.is_removed() or state.has_no_state",
         "self.transfer is not None or self.is_removed()",
     ),
     Mutation(
         "a_witness_stays_leader", "witnesses", "core/leader",
-        "        if state.is_witness:\n            self.hand_over_state()",
+        "        if state.has_no_state:\n            self.hand_over_state()",
         "        if False:\n            self.hand_over_state()",
     ),
     Mutation(
         "an_office_goes_to_a_witness", "witnesses", "core/leader_base",
-        "        return [member for member in self.state.others() if member not in witnesses]",
-        "        return self.state.others()",
+        "        stateless = {*state.configuration.witnesses, *state.digests.compared.wrong()}",
+        "        stateless = {*state.digests.compared.wrong()}",
     ),
     Mutation(
         "a_witness_sends_its_snapshot", "witnesses", "core/replication",
-        "        if not state.is_witness and not waits:",
+        "        if not state.has_no_state and not waits:",
         "        if not waits:",
     ),
     Mutation(

@@ -12,6 +12,7 @@ from raft_actors.core.messages import (
     Event,
     Propose,
     Query,
+    Reseed,
     Transfer,
 )
 from raft_actors.machine.sessions import NEW
@@ -153,6 +154,14 @@ class Clients:
         if world.tell:
             world.tell(f"{name} is asked to hand over to {target or 'whom it likes'}")
         world.step(name, Transfer(world.address(target) if target else None, ticket))
+        return ticket
+
+    def renew(self, name: str) -> Ticket:
+        """Have a client ask `name` to take the state of its leader in place of its own."""
+        ticket = Ticket(self, "renew")
+        if self.world.tell:
+            self.world.tell(f"{name} is asked to take another state")
+        self.world.step(name, Reseed(ticket))
         return ticket
 
     # Answers: what their tickets need.

@@ -121,6 +121,8 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
                 clients.configure(asked, *wished(world, asked, first, second))
         case "transfer" if up:
             clients.transfer(name, names[int(second * len(names))])
+        case "renew" if up:
+            clients.renew(name)
         case "rot" if may_rot(world, name):
             rot(world, name, first * 1_000 % 1, second)
         case "wipe" if may_wipe(world, name):

@@ -22,6 +22,7 @@ from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import NOWHERE, ReplicatedState
 from raft_actors.machine.witness_state import WitnessState
 from raft_actors.names import Address
+from raft_actors.replica.digester import DigestWork
 from raft_actors.replica.replica import Replica
 from raft_actors.replica.snapshotter import Writer
 from raft_actors.stores.snapshots import Snapshots
@@ -121,7 +122,7 @@ class WatchedApplied(ReplicatedState):
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         super().restore(snapshots, snapshot)
         self.peer.world.checker.restored(self.peer, snapshot.index, snapshot.term)
-        self.ran |= self.peer.world.checker.answers.requests_up_to(self.index)
+        self.ran = self.peer.world.checker.answers.requests_up_to(self.index)
 
     def catch_up_sessions(self, snapshots: Snapshots, snapshot: Snapshot, log: Log) -> None:
         super().catch_up_sessions(snapshots, snapshot, log)
@@ -191,7 +192,8 @@ class SimulatedPeer:
     count          how many commands the peer has applied
     has_more       True if a step without events has work to do: entries to apply, a snapshot
     told           the messages of the peer to itself
-    writing        (index, writer): frozen states, and the entry at which each is written
+    writing        (index, work): frozen states, and the entry at which each is written, or its
+                   digest is made
     """
 
     applied: WatchedApplied | WatchedWitness
@@ -215,7 +217,7 @@ class SimulatedPeer:
         self.count = 0
         self.has_more = False
         self.told: list[Any] = []
-        self.writing: list[tuple[int, Writer]] = []
+        self.writing: list[tuple[int, Writer | DigestWork]] = []
         self.news: RoleChange | None = None
         self.replica = Replica(
             address, self.config, world.disks[name], world.machine_of(name, machine), self,
@@ -291,6 +293,10 @@ class SimulatedPeer:
     def clock(self) -> float:
         return self.origin + self.rate * self.world.now
 
+    def thread_clock(self) -> float:
+        """Show that nothing takes any time, so that a seed tells the whole story."""
+        return 0.0
+
     def wall_clock(self) -> float:
         return self.world.wall_ms(self.name) / 1_000
 
@@ -313,10 +319,10 @@ class SimulatedPeer:
         return took_s * self.rate
 
     def run_aside(self, work: Callable[[], None], _name: str) -> Callable[[float], object]:
-        """Run the work at once; but write a frozen state some entries later. It must not change
-        while the state changes, and this checks it.
+        """Run the work at once; but write a frozen state, or make a digest of it, some entries
+        later. It must not change while the state changes, and this checks it.
         """
-        if isinstance(work, Writer) and work.image.deferred != ():
+        if isinstance(work, DigestWork) or (isinstance(work, Writer) and work.image.deferred != ()):
             self.writing.append((self.applied.index + LATER, work))
         else:
             work()

@@ -19,7 +19,7 @@ Fate = tuple[str, float, float]
 KINDS = frozenset({
     "deliver", "lose", "repeat", "tick", "write", "read", "open", "again", "crash", "die", "start",
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
-    "heal", "found", "jump", "transfer", "change", "rot",
+    "heal", "found", "jump", "transfer", "change", "rot", "renew",
 })  # fmt: skip
 """The kinds of fates; `happen` in fates.py does them."""
 
@@ -193,7 +193,22 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
         on_disk=luck.random() < 1 / ON_DISK_SEEDS,
     )
-    return with_rot(plan)
+    return with_digests(with_rot(plan))
+
+
+def with_digests(plan: Plan) -> Plan:
+    """Have the replicas of a third of the plans compare digests of their states, and often: they
+    must never differ. In half of these, replicas also take the state of their leader.
+    """
+    luck = Random(f"{plan.seed}/digests")  # noqa: S311
+    if luck.random() < 2 / 3:
+        return plan
+    fates = list(plan.fates)
+    if luck.random() < 0.5:
+        for _ in range(round(0.02 * len(fates) * luck.random())):
+            fates[luck.randrange(len(fates))] = "renew", luck.random(), luck.random()
+    config = replace(plan.config, digest_entries=luck.choice((2, 5, 20)))
+    return replace(plan, config=config, fates=tuple(fates))
 
 
 def with_rot(plan: Plan) -> Plan:

@@ -38,9 +38,15 @@ def rot(world: World, name: str, first: float, second: float) -> None:
     if name in world.peers:
         world.crash(name, 1.0)
     store = world.disks[name].store
+    if not store.log:  # a compaction that was under way has removed the last entries
+        return
     place = int(second * len(store.log))
     held = world.rotted.setdefault(name, {})
-    held.update(enumerate(store.log, store.first))
+    held.update(
+        (index, entry)
+        for index, entry in enumerate(store.log, store.first)
+        if not first_damaged([entry], index)  # an entry that has rotted before was sound then
+    )
     entry = bytearray(store.log[place])
     bit = 8 * TERM_BYTES + int(first * 8 * (len(entry) - TERM_BYTES))
     entry[bit // 8] ^= 1 << bit % 8

@@ -25,7 +25,7 @@ class TicketWorld(Protocol):
 class Ticket:
     """A client's request, and its answer.
 
-    what       "write", "read", "configure" or "transfer"; `about` describes the request in words
+    what       "write", "read", "configure", "transfer" or "renew"; `about` describes it in words
     request    its id in the log; (0, 0) if it is no command, (0, n) if it has no session
     index_min  the log index that its answer must include: the highest one that the answers given
                before the request began had included; for a stale read, those given before its bound

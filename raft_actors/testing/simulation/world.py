@@ -19,6 +19,7 @@ from raft_actors.errors import MachineTooOld, StoreError
 from raft_actors.machine.contract import Machine
 from raft_actors.names import Address
 from raft_actors.peer.message_codec import pack, unpack
+from raft_actors.replica.problem_texts import problem_text
 from raft_actors.stores.log_store import StoredBallot
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
@@ -33,6 +34,7 @@ from raft_actors.wire import versions
 __all__ = ["Crash", "World"]
 
 TICK = Tick()
+DIFFERENCES = {"diverged", "digests_differ", "other_diverged"}
 WALL_MS = 1_000_000
 """The wall clocks of the peers differ by so many milliseconds at most."""
 
@@ -63,6 +65,7 @@ class World(Inspection):
     inline    decides which messages are handled inline: see `supervision.Process.handle_inline`
     wiped_at  when a disk was destroyed last
     led       the state of the replica whose machine was told that it leads, by term
+    spoilt    whether a state was changed on purpose, so that digests may differ
     tell      called with a text for each event, if it is set
     """
 
@@ -98,6 +101,7 @@ class World(Inspection):
         self.tell = tell
         self.wiped_at = -inf
         self.led: dict[int, Any] = {}
+        self.spoilt = False
         self.checker = Checker(self)
         self.clients = clients = Clients(self)
         self.write, self.read = clients.write, clients.read
@@ -279,6 +283,10 @@ class World(Inspection):
     def reported(self, name: str, trouble: Trouble) -> None:
         if trouble.what == "impossible_entries":  # only a leader of this group can have sent them
             raise Broken(f"{trouble.peer} sent {name} what no leader may have (§5.4.3)")
+        if trouble.what in DIFFERENCES and not self.spoilt:
+            raise Broken(
+                f"the digests of the states differ: {problem_text(trouble, self.address(name))}"
+            )
         if self.tell:
             self.tell(f"{name}: trouble with {trouble.peer[0]}, {trouble.what.replace('_', ' ')}")
 

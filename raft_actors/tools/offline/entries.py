@@ -7,12 +7,14 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
+from raft_actors.core.digests import comparison_in, told_of_digests
 from raft_actors.core.entry import (
     CHECKSUM_BYTES,
     COMMAND,
     CONFIG,
     HEADER,
     KIND_NAMES,
+    NOOP,
     TIME_MAX,
     VERSION,
     VERSION_BYTES,
@@ -63,6 +65,11 @@ def damage_in(index: int, entry: bytes) -> str:
             return f"is no configuration: {error!r}"
     if kind == VERSION and len(payload) != VERSION_BYTES:
         return f"is no machine version: it has {len(payload)} bytes, not {VERSION_BYTES}"
+    if kind == NOOP:
+        try:
+            comparison_in(entry)
+        except ValueError as error:
+            return f"has {error}"
     if time_ms > TIME_MAX:
         return f"is of a time that no clock shows: {time_ms} ms since 1970"
     return ""
@@ -77,12 +84,15 @@ def entry_view(index: int, entry: bytes) -> dict[str, Any]:
             "extensions": {}, "data": repr(entry), "damage": damage,
         }  # fmt: skip
     payload, request, time_ms = command_of(entry)
-    kind, data, time = KIND_NAMES[kind_of(entry)], None, None
+    kind, time = KIND_NAMES[kind_of(entry)], None
+    data: Any = None
     asked = asked_of_sessions(index, request, payload) if kind_of(entry) == COMMAND else None
-    if asked is None:
-        data = data_of(entry)
-    else:
+    if asked is not None:
         kind, data = "session", repr(asked)
+    elif kind_of(entry) == NOOP and not damage and (told := told_of_digests(entry)):
+        kind, data = "digests", told
+    else:
+        data = data_of(entry)
     if 0 < time_ms <= TIME_MAX:
         time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
     return {
