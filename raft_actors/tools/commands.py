@@ -10,6 +10,7 @@ from raft_actors.node.tls import TlsOption, tls_of
 from raft_actors.tools.cookie_commands import cookie
 from raft_actors.tools.launch import LaunchPlan, run_until_signal
 from raft_actors.tools.offline.commands import recover, run_migrate
+from raft_actors.tools.peer_commands import run_reseed, run_status
 
 __all__ = ["app"]
 
@@ -262,6 +263,8 @@ def bench(
 
 
 app.command("migrate")(run_migrate)
+app.command("status")(run_status)
+app.command("reseed")(run_reseed)
 app.add_typer(recover, name="recover")
 app.add_typer(cookie, name="cookie")
 
