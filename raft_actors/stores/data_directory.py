@@ -1,7 +1,6 @@
 """Data directory: the files beside the database of a durable store, the same for every kind.
 
-store.json      format and kind of the store, its owner, its incarnation, and a CRC-32 of these; it
-                is written last when the store is made
+store.json      see `raft_actors.stores.store_record`; it is written last when the store is made
 holder.json     the process that has the store open, for messages
 lock            locked while the store is open
 log.KIND        the database
@@ -19,21 +18,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
-from zlib import crc32
 
-from raft_actors.config import is_log_store
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.paths import make_private, open_private
 from raft_actors.stores.files import absent, sync_directory, sync_names, translated
 from raft_actors.stores.log_store import Mark, new_incarnation
+from raft_actors.stores.store_record import FORMAT, MAGIC, has_a_log, read_record, write_record
 
-__all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "kind_of", "of_another"]
+__all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "of_another"]
 
 logger = logging.getLogger("raft_actors.stores")
-
-MAGIC = "raft_actors store"
-FORMAT = 3  # 1: entries without a time; 2: without checksum and extensions
-BEFORE_CHECKSUMS = {"what", "format", "kind", "owner", "incarnation"}
 
 Owner = tuple[str, str]
 """The (name, node) of the peer whose vote is in the directory."""
@@ -125,7 +119,7 @@ class DataDirectory:
 
     @property
     def mark(self) -> Mark:
-        # Not the device number, which may change when the disk is mounted again.
+        # Without the device number, which may change when the disk is mounted again.
         return self.incarnation, identity(self.lock_file)[1]
 
     def refuse_other(self, mark: Mark | None) -> None:
@@ -135,7 +129,7 @@ class DataDirectory:
     def gone(self) -> StoreError:
         return StoreError(
             f"{self.path} was removed, or replaced by another, while its peer ran: bring back the "
-            f"one that it had, and it goes on; or else {REJOIN}"
+            f"directory, and the peer continues; or else {REJOIN}"
         )
 
     def close(self) -> None:
@@ -153,7 +147,7 @@ class DataDirectory:
         self.format_file.unlink()
         for file in (self.holder_file, self.lock_file):
             file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # there are files of others in it
+        with contextlib.suppress(OSError):  # the directory has files that are not ours
             self.path.rmdir()
 
     @property
@@ -279,35 +273,8 @@ class DataDirectory:
 os.register_at_fork(after_in_child=DataDirectory.forget_locks)
 
 
-def kind_of(path: Path) -> str:
-    """Return the kind of the store in the data directory `path`.
-
-    Raises StoreCorrupt for every other directory, and for a format or kind that is not known here.
-    """
-    try:
-        record = read_record(path)
-    except (FileNotFoundError, NotADirectoryError):
-        if has_a_log(path):
-            raise StoreCorrupt(f"{path / 'store.json'} is missing; {REJOIN}") from None
-        known = [found.parent for found in sorted(path.glob("*/store.json"))[:3]]
-        hint = f": do you mean {known[0]}?" if known else ""
-        raise StoreCorrupt(f"{path} is no data directory of a peer{hint}") from None
-    kind = record.get("kind")
-    if kind == "memory" or not is_log_store(kind):
-        raise StoreCorrupt(
-            f"{path} holds a store of the kind {kind!r}, which neither this version of raft_actors "
-            "nor a package that is installed here knows: use what wrote it"
-        )
-    return str(kind)
-
-
-def has_a_log(path: Path) -> bool:
-    """Tell whether a directory without `store.json` is one that has lost it."""
-    return (path / "lock").is_file() and any(path.glob("log.*"))
-
-
 def is_in_use(path: Path) -> bool:
-    """Tell whether a process has the directory open."""
+    """Return whether a process has the directory open."""
     try:
         lock = os.open(path / "lock", os.O_RDWR)
     except FileNotFoundError:
@@ -325,8 +292,9 @@ def is_in_use(path: Path) -> bool:
 def kept_closed(path: Path, kind: str) -> Iterator[None]:
     """Keep every peer from opening the directory `path`, of this `kind`, and write nothing into it.
 
-    Raises DataDirInUse where a process has it open. A directory without a lock file has never been
-    opened where it is: whoever opens it meanwhile makes that file, and is noticed at the end.
+    Raises DataDirInUse if a process has it open. If there is no lock file, the directory was never
+    opened at this place; a process that opens it meanwhile makes the file, and is noticed at the
+    end.
     """
     directory = DataDirectory(path, kind)
     try:
@@ -354,52 +322,8 @@ def is_owner(known: object) -> bool:
     return isinstance(known, list) and list(map(type, known)) == [str, str]
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the content of `store.json` in the directory `path`, without its checksum.
-
-    Raises OSError if there is no such file, StoreCorrupt if it is not what `write_record` wrote, or
-    has another format.
-    """
-    file = path / "store.json"
-    try:
-        record = json.loads(file.read_bytes())
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or record.get("what") != MAGIC:
-        raise StoreCorrupt(f"{file} is not what raft_actors writes; {REJOIN}")
-    checksum = record.pop("checksum", None)
-    if checksum is not None and checksum != checksum_of(record):
-        raise damaged(file)
-    if record.get("format") != FORMAT:
-        raise StoreCorrupt(
-            f"{path} has format {record.get('format')!r}, and this version of raft_actors knows "
-            f"format {FORMAT}: use the version that wrote it"
-        )
-    if checksum is None and {*record} != BEFORE_CHECKSUMS:
-        raise damaged(file)
-    return record
-
-
 def of_another(place: Path | str, known: Sequence[str], owner: Owner) -> DataDirInUse:
     return DataDirInUse(
         f"{place} belongs to peer {' on '.join(known)} and holds its vote; it can't be used by "
-        f"{' on '.join(owner)}: give that one a data_dir of its own"
+        f"{' on '.join(owner)}: give this peer another data_dir"
     )
-
-
-def damaged(file: Path) -> StoreCorrupt:
-    return StoreCorrupt(f"{file} is damaged: it is not what was written to it; {REJOIN}")
-
-
-def checksum_of(record: dict[str, Any]) -> int:
-    return crc32(json.dumps(record).encode())
-
-
-def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Replace the file by `record`, all or nothing. It is durable once the directory is synced."""
-    draft = path.with_name(f"{path.name}.draft")
-    with open_private(draft, "w") as file:
-        file.write(json.dumps(record | {"checksum": checksum_of(record)}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

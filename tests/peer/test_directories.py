@@ -83,7 +83,7 @@ def test_a_peer_that_lost_its_directory_does_not_begin_anew(make_peer, tmp_path,
     away(tmp_path / "p")
     supervision.kill(peers_here().running[name])
     eventually(lambda: "could not restart" in caplog.text)
-    assert "bring back the one that it had, and it goes on" in caplog.text
+    assert "bring back the directory, and the peer continues" in caplog.text
     assert name not in peers_here().running
     assert (tmp_path / "p").exists() == (away is replace_by_a_copy)
 

@@ -10,7 +10,7 @@ import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
-from raft_actors.stores.data_directory import kind_of, read_record, write_record
+from raft_actors.stores.store_record import kind_of, read_record, write_record
 from raft_actors.tools.offline.stopped_peer import stopped
 from tests.tools.offline.directories import OWNER, make
 
@@ -27,7 +27,7 @@ def test_a_store_of_another_kind_is_refused(tmp_path):
     ("newer", "message"),
     [
         ({"format": 4, "kind": "etcd"}, "has format 4, and this version .* the version that wrote"),
-        ({"kind": "etcd"}, "of the kind 'etcd', which neither this version .* use what wrote it"),
+        ({"kind": "etcd"}, "of the kind 'etcd', which neither this version .* use the program that wrote it"),
         ({"kind": ["rocksdb"]}, "of the kind \\['rocksdb'\\], which"),
     ],
 )

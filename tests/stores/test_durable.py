@@ -15,8 +15,8 @@ import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import FRESH_BALLOT, Saved, open_store
-from raft_actors.stores.data_directory import read_record, write_record
 from raft_actors.stores.durable import DurableStore
+from raft_actors.stores.store_record import read_record, write_record
 from tests.stores.helpers import delete_entry, filled, names_in
 
 KINDS = ("rocksdb", "lmdb")

@@ -13,7 +13,7 @@ from examples.sqlite_log_store import SqliteLog
 from raft_actors import Config
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import Saved, open_store
-from raft_actors.stores.data_directory import kind_of
+from raft_actors.stores.store_record import kind_of
 from raft_actors.tools.offline.migrate import migrate
 from raft_actors.tools.offline.stopped_peer import stopped
 

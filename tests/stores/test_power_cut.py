@@ -9,10 +9,10 @@ from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.snapshot import SnapshotReceipt
 from raft_actors.stores import open_store
-from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.files import MemoryFiles
 from raft_actors.stores.memory import MemoryStore
 from raft_actors.stores.snapshots import PIECE, Header, Snapshots
+from raft_actors.stores.store_record import kind_of
 from raft_actors.tools.offline.backup import verify_backup
 from tests.stores.power_cut import cuts_of, traced
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from raft_actors.errors import StoreCorrupt, StoreError
 from raft_actors.stores import durable_kind
-from raft_actors.stores.data_directory import kind_of
 from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.files import translated
+from raft_actors.stores.store_record import kind_of
 
 __all__ = ["PART", "batches", "kind_in", "refused_in_words", "stopped"]
 

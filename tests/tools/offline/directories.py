@@ -4,8 +4,8 @@ from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
 from raft_actors.stores import open_store
-from raft_actors.stores.data_directory import read_record
 from raft_actors.stores.snapshots import PIECE, SESSION, Header
+from raft_actors.stores.store_record import read_record
 
 OWNER = ("kv", "a@host")
 MEMBERS = (OWNER, ("kv", "b@host"), ("kv", "c@host"))

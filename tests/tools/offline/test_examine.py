@@ -15,8 +15,8 @@ from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.machine.sessions import END, NEW
 from raft_actors.stores import open_store
-from raft_actors.stores.data_directory import FORMAT, write_record
 from raft_actors.stores.durable import key
+from raft_actors.stores.store_record import FORMAT, write_record
 from raft_actors.tools.commands import app
 from raft_actors.tools.offline.entries import entry_view
 from tests.ground.test_encoding import in_a_set
