@@ -1,4 +1,4 @@
-"""Check: all traces of a cluster, against each other.
+"""Check: compares all traces of a cluster with each other.
 
 What the peers show has no common clock, so nothing here depends on the order of two peers' lines:
 one leader a term, one entry at an index of a term, one entry at a committed index, nothing
@@ -24,7 +24,7 @@ __all__ = ["ClusterTrace", "Report", "check"]
 
 @dataclass(slots=True)
 class Report:
-    """What a check has found.
+    """The result of a check.
 
     violations  at most one for each run, and those that only several traces show; by time
     unproven    messages whose sending the lost end of a killed run, or no trace, would tell
@@ -42,7 +42,7 @@ class Report:
 
 
 def check(directory: Path, progress: Callable[[Address], None] = lambda _peer: None) -> Report:
-    """Check all traces in `directory`. Raises FileNotFoundError when there are none."""
+    """Check all traces in `directory`. Raises FileNotFoundError if there are none."""
     report = Report()
     try:
         traces = read(directory)
@@ -84,7 +84,7 @@ class Group:
 
 
 class ClusterTrace:
-    """What all peers have shown. A directory may hold the traces of several groups."""
+    """Compares the lines of all peers. A directory may have the traces of several groups."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -108,7 +108,7 @@ class ClusterTrace:
     # What a peer shows.
 
     def leads(self, group: str, term: int, leader: Address, place: TraceLine) -> None:
-        """Note who is taken for the leader of a term."""
+        """Note which peer is known as the leader of a term."""
         first, where = self.groups[group].leaders.setdefault(term, (leader, place))
         if first != leader:
             raise Violation(
@@ -132,12 +132,12 @@ class ClusterTrace:
             if known[0] != digest or (None not in (known[1], before) and known[1] != before):
                 raise Violation(
                     "log_matching", peer.place,
-                    f"entry {index} of term {term} is another than at {known[2]}",
+                    f"entry {index} of term {term} differs from the one at {known[2]}",
                 )  # fmt: skip
             before = term
 
     def committed(self, peer: PeerState, first: int, last: int, *, leads: bool) -> None:
-        """Note that a peer takes these entries of its log for committed."""
+        """Note that these entries of a peer's log are committed, as this peer knows."""
         term, log = peer.what["term"], peer.log
         group = self.groups[log.group]
         first = max(first, log.base + 1)
@@ -145,7 +145,9 @@ class ClusterTrace:
             known, where = group.decided.setdefault(index, (entry, peer.place))
             if known != entry:
                 raise Violation(
-                    "committed", peer.place, f"entry {index} is another than committed at {where}"
+                    "committed",
+                    peer.place,
+                    f"entry {index} differs from the one committed at {where}",
                 )
             if leads:
                 group.decided_in[index] = min(group.decided_in.get(index, term), term)
@@ -176,7 +178,7 @@ class ClusterTrace:
                     return
 
     def judge_messages(self, traces: dict[Address, list[Run]]) -> None:
-        """Everything received must have been sent, if the sender could tell."""
+        """Every received message must have been sent, if the sender has a trace."""
         sent = {
             fingerprint(line.what["message"])
             for line in lines_of(traces)
@@ -198,13 +200,13 @@ class ClusterTrace:
                 self.report.violations.append(
                     Violation(
                         "received", line.place,
-                        f"a {message['kind']} of {message['source']}, who did not send it",
+                        f"a {message['kind']} of {message['source']}, which did not send it",
                     )
                 )  # fmt: skip
 
 
 def is_excused(runs: list[Run] | None, term: int) -> bool:
-    """Whether the sender may have sent it although no line says so.
+    """Return whether the sender may have sent the message although no line says so.
 
     It has no trace; or a run of it was killed, with its last lines, in that term or before.
     """

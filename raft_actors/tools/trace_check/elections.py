@@ -1,4 +1,4 @@
-"""Elections: who may stand, be voted for, and lead (§5.2, §5.4.1; thesis 9.6, 3.10)."""
+"""Elections: who may be a candidate, get votes, and lead (§5.2, §5.4.1; thesis 9.6, 3.10)."""
 
 from typing import Any
 
@@ -41,25 +41,28 @@ def note_vote(peer: PeerState, message: Message, source: Address) -> None:
 
 
 def note_timeout_now(peer: PeerState, message: Message, _source: Address) -> None:
-    peer.told_to_stand = message["term"] + 1
+    peer.ordered_term = message["term"] + 1
 
 
-# How its state changed.
+# How the state of a peer changed.
 
 
 def judge_term(peer: PeerState, highest_term: int) -> None:
-    """Judge the term. `highest_term` is the highest that was heard of."""
+    """Judge the term. `highest_term` is the highest term that this peer knows."""
     before, what = peer.before["term"], peer.what["term"]
     if what < before:
         peer.fail("term_falls", f"term {what} after {before}")
-    stands = what == highest_term + 1 and peer.what["role"] in {"candidate", "leader"}
-    if what > highest_term and not stands:
+    campaigns = what == highest_term + 1 and peer.what["role"] in {"candidate", "leader"}
+    if what > highest_term and not campaigns:
         peer.fail("term_rises", f"term {what} after {before}, as {peer.what['role']}")
-    if stands:
+    if campaigns:
         peer.votes = {peer.own_disk}
         promised = peer.promises[what] | {peer.own_disk}
-        if peer.told_to_stand != what and not is_majority(promised, peer.voters):
-            peer.fail("pre_vote_first", f"stood in term {what}, promised {sorted(promised)}")
+        if peer.ordered_term != what and not is_majority(promised, peer.voters):
+            peer.fail(
+                "pre_vote_first",
+                f"a candidate in term {what}, with the pre-votes of {sorted(promised)}",
+            )
 
 
 def judge_vote(peer: PeerState, asked_by: Message | None) -> None:
@@ -83,7 +86,7 @@ def judge_vote(peer: PeerState, asked_by: Message | None) -> None:
         or asked_by["source"] != vote
         or asked_by["term"] != what["term"]
     ):
-        peer.fail("vote_asked", f"voted for {vote}, who did not ask in term {what['term']}")
+        peer.fail("vote_asked", f"voted for {vote}, which did not ask in term {what['term']}")
         return
     if not is_up_to_date(peer, asked_by):
         peer.fail(
@@ -111,10 +114,11 @@ def is_up_to_date(peer: PeerState, request: dict[str, Any]) -> bool:
 
 
 def is_majority(disks: set[Disk], configuration: ConfigurationLine | None) -> bool:
-    """Whether these are more than half of the voters, and of the old ones while there are any (§6).
+    """Return whether these are more than half of the voters, and of the old voters if there are any
+    (§6).
 
-    A disk is its peer's only if the configuration says so, or names none at all. Yes if it is not
-    known who votes.
+    A disk counts for its peer only if the configuration names its incarnation, or names none at
+    all. If it is not known who votes, the result is True.
     """
     if configuration is None:
         return True

@@ -1,7 +1,7 @@
-"""PeerReplay: one peer's lines, each judged by what the peer was before it.
+"""PeerReplay: judges each line of one peer by the peer's state before the line.
 
-The rules here need no other peer's trace. What they show of leaders, entries and messages goes to
-the cluster, which compares it with what the others show.
+The rules here need no other peer's trace. The leaders, entries and messages of the lines go to the
+cluster, which compares them with those of the other peers.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 
 from raft_actors.core.server import TERMS_AT_ONCE
 from raft_actors.names import Address
-from raft_actors.tools.trace_check import elections
+from raft_actors.tools.trace_check import elections, log_rules
 from raft_actors.tools.trace_check.files import Line, Run, address
 from raft_actors.tools.trace_check.log_view import LogView, entries_of, is_group
 from raft_actors.tools.trace_check.peer_state import Message, PeerState
@@ -24,20 +24,21 @@ STATE = ("term", "vote", "role", "leader", "commit", "base", "last", "last_term"
          "group")  # fmt: skip
 
 CLAIMS = {"AppendEntries", "InstallSnapshot", "RequestVote", "TimeoutNow"}
-"""Messages in a term of their own, not answers in it."""
+"""Messages that claim their term. The others are answers."""
 FOUNDING = ("role", "leader")
-"""What changes when a founder gives up, for it hears that its name belongs to another disk."""
+"""The fields that change when a founder gives up, because a message says that its name belongs to
+another data directory."""
 
 
 class PeerReplay(PeerState):
-    """A peer's runs, line by line."""
+    """Replays the runs of one peer, line by line."""
 
     def replay(self, run: Run) -> None:
         """Judge a run. Raises Violation at the first line that breaks a rule."""
         for number, line in enumerate(run.lines, 1):
             if line.what["n"] != number:
                 raise Violation(
-                    "whole", line.place, f"line {line.what['n']} where {number} was due"
+                    "whole", line.place, f"line {line.what['n']} where {number} was expected"
                 )
             self.place, self.what = line.place, line.what
             try:
@@ -45,7 +46,7 @@ class PeerReplay(PeerState):
                 if number > 1:
                     self.judge_group()
             except (KeyError, TypeError, IndexError, ValueError) as error:
-                raise Violation("whole", line.place, f"it lacks something: {error!r}") from error
+                raise Violation("whole", line.place, f"a field is missing: {error!r}") from error
             self.before = line.what
         self.ended = run.ended
 
@@ -75,16 +76,18 @@ class PeerReplay(PeerState):
         before, now = self.before["group"], self.what["group"]
         if now == before:
             return
-        heard = self.what.get("message", {})
+        message = self.what.get("message", {})
         founded = now == self.log.group and self.commit
-        told = heard.get("group") == now and (
-            heard.get("commit") or heard["kind"] == "InstallSnapshot"
+        joined = message.get("group") == now and (
+            message.get("commit") or message["kind"] == "InstallSnapshot"
         )
-        if before or not (founded or told):
+        if before or not (founded or joined):
             self.fail("group_kept", f"its group became {now!r}, from {before!r}")
 
     def begins_a_batch(self, what: dict[str, Any]) -> bool:
-        """Whether all that the events before had to say is said; `Written` comes in between."""
+        """Return whether all effects of the events before are in the trace. An event `Written` is
+        part of the batch before it.
+        """
         events = {"receive", "step"}
         if what["event"] not in events or self.before["event"] in events:
             return False
@@ -98,11 +101,11 @@ class PeerReplay(PeerState):
         if what.get("configured"):
             loaded.configurations[what["configuration"]] = what["configured"]
         is_forced = self.known and "" != self.before["group"] != what["group"] != ""
-        # Else `raft-actors recover force-configuration` has written to its directory meanwhile.
+        # Otherwise `raft-actors recover force-configuration` has changed its directory meanwhile.
         if self.known and self.incarnation == what["incarnation"] and not is_forced:
             check_loaded(self, loaded, (what["term"], what["vote"]), what["owed"][1])
         self.begin_run(loaded, what)
-        self.check_log(what)
+        log_rules.check_log(self, what)
         self.cluster.entries(self, loaded.base + 1, self.log)
 
     # Events.
@@ -121,7 +124,7 @@ class PeerReplay(PeerState):
             self.unchanged("other_group", f"a {kind} of group {message['group']!r}")
             return
         if self.is_outsiders(message, source):
-            self.unchanged("outsider", f"a {kind} of {source}, who is no member")
+            self.unchanged("outsider", f"a {kind} of {source}, which is no member")
             return
         if kind == "RequestPreVote":
             self.unchanged("pre_vote_harmless", f"asked by {source}")
@@ -136,27 +139,29 @@ class PeerReplay(PeerState):
                 self.unchanged("sticky", f"{source} asked for a vote in term {message['term']}")
                 return
             if kind not in CLAIMS and what["term"] == before["term"] and self.is_stranger(source):
-                self.unchanged("newer_term", f"a {kind} of {source}, whom it asked nothing")
+                self.unchanged("newer_term", f"a {kind} of {source}, which it has asked nothing")
                 return
-            heeded = min(message["term"], before["term"] + TERMS_AT_ONCE)
-            if what["term"] < heeded:
-                self.fail("newer_term", f"a {kind} of term {message['term']} is not heeded")
+            accepted = min(message["term"], before["term"] + TERMS_AT_ONCE)
+            if what["term"] < accepted:
+                self.fail("newer_term", f"a {kind} of term {message['term']} is ignored")
             self.heard = -inf
-            if heeded < message["term"]:
-                self.moved(heeded)
+            if accepted < message["term"]:
+                self.moved(accepted)
                 return
         if kind in RECEIVED:
             RECEIVED[kind](self, message, source)
         self.moved(max(message["term"], before["term"]), asked_by=message)
 
     def is_stranger(self, peer: Address) -> bool:
-        """Whether it is asked nothing here, as far as is known: what it answers is ignored."""
+        """Return whether `peer` is no member, as far as this peer knows. Answers of such a peer are
+        ignored, because it is asked nothing.
+        """
         known = self.before.get("founding") or self.log.configuration
         everyone = [*known["members"], *known["learners"], *known["old"]] if known else []
         return list(peer) not in everyone
 
     def is_outsiders(self, message: Message, source: Address) -> bool:
-        """Whether it is a claim of one who is not known here, while a leader is."""
+        """Return whether this is a claim of a peer that is no member, while there is a leader."""
         before = self.before
         return (
             message["kind"] in CLAIMS
@@ -167,8 +172,9 @@ class PeerReplay(PeerState):
         )
 
     def is_of_another_group(self, message: Message) -> bool:
-        """Whether it changes nothing here: for a member, what comes in another group's name, and a
-        founder's call for a vote; for a founder, what comes from one that names other members.
+        """Return whether the message must change nothing, because it is of another group. For a
+        member these are messages with another group id, and a founder's requests for votes; for a
+        founder, messages of a founder that names other members.
         """
         group, theirs = self.before["group"], message["group"]
         if group and theirs != group:
@@ -245,26 +251,23 @@ class PeerReplay(PeerState):
                 if first <= self.commit:
                     self.fail("committed", f"committed entry {first} is replaced")
                 self.cluster.entries(self, first, expected)
-        self.check_log(what, "append_taken")
-        self.check_told(what, expected)
+        log_rules.check_log(self, what, "append_taken")
+        log_rules.check_entries(self, what, expected)
         if what["commit"] > commit:
             self.fail(
                 "follower_commit",
                 f"commit {what['commit']}: the leader's is {message['commit']}, and the request "
-                f"proves {match}",
+                f"proves the log up to {match}",
             )
-
-    def check_told(self, what: dict[str, Any], expected: LogView) -> None:
-        """Compare the entries that the line tells with those that the rules give."""
-        if "entries" in what and (
-            expected.between(what["first"], expected.last) != entries_of(what["entries"])
-        ):
-            self.fail("append_taken", f"other entries than those received, from {what['first']}")
 
     # What any event may lead to.
 
     def moved(self, highest_term: int, asked_by: Message | None = None) -> None:
-        """Judge how the state changed. `highest_term` is the highest that was heard of."""
+        """Judge how the state changed.
+
+        highest_term  the highest term that this peer knows
+        asked_by      the message that caused the change, if there is one
+        """
         what = self.what
         self.voters = self.before.get("founding") or self.log.configuration
         elections.judge_term(self, highest_term)
@@ -275,80 +278,16 @@ class PeerReplay(PeerState):
         if elected:
             elections.judge_election(self)
         if asked_by is None or asked_by["kind"] != "AppendEntries":
-            self.judge_own_entries()
+            log_rules.judge_own_entries(self)
         if elected:
             self.cluster.elected(self, what["term"], self.log)
         if what["role"] != "follower":
             self.heard = -inf
-        self.judge_commit(asked_by)
+        log_rules.judge_commit(self, asked_by)
 
     def led_before(self) -> bool:
         before = self.before
         return bool(before["role"] == "leader" and before["term"] == self.what["term"])
-
-    def judge_own_entries(self) -> None:
-        """Only a leader writes its log by itself: at the end, in its own term."""
-        before, what = self.before, self.what
-        views = what.get("entries", [])
-        if views:
-            if what["role"] != "leader":
-                self.fail("leader_appends", f"a {what['role']} wrote entries by itself")
-            if what["first"] != before["last"] + 1:
-                self.fail("leader_appends", f"entry {what['first']} is replaced by a leader's own")
-            if any(view[0] != what["term"] for view in views):
-                self.fail("leader_appends", f"an entry of another term than {what['term']}")
-            self.log.replace(what["first"], views)
-            self.cluster.entries(self, what["first"], self.log)
-        self.check_log(what)
-
-    def check_log(self, what: dict[str, Any], rule: str = "leader_appends") -> None:
-        log = self.log
-        if what["base"] != log.base:
-            self.fail(
-                "snapshot",
-                f"the log begins after {what['base']}; by the rules it does after {log.base}",
-            )
-        known = log.term_at(log.last)
-        if what["last"] != log.last or known not in (what["last_term"], None):
-            self.fail(
-                rule,
-                f"the log ends at {what['last']} in term {what['last_term']}; by the rules it "
-                f"does at {log.last} in {known}",
-            )
-
-    def judge_commit(self, asked_by: Message | None) -> None:
-        what = self.what
-        commit = what["commit"]
-        if commit < self.commit:
-            self.fail("commit_falls", f"commit {commit} after {self.commit}")
-        if commit == self.commit:
-            return
-        if commit > what["last"]:
-            self.fail("leader_commit", f"commit {commit} beyond the log's end, {what['last']}")
-        leads = what["role"] == "leader"
-        if leads:
-            self.judge_leader_commit(commit)
-        elif asked_by is None or asked_by["kind"] != "AppendEntries":
-            self.fail("follower_commit", f"commit {commit} without a leader's word")
-        first, self.commit = self.commit + 1, commit
-        self.cluster.committed(self, first, commit, leads=leads)
-
-    def judge_leader_commit(self, commit: int) -> None:
-        """A change of members counts from its entry on: in its step by the old or the new."""
-        term = self.what["term"]
-        if self.log.term_at(commit) != term:
-            self.fail(
-                "leader_commit",
-                f"commit {commit} in term {term}: that entry is of term {self.log.term_at(commit)}",
-            )
-        holders = {member for member, match in self.matches.items() if match >= commit}
-        if self.disk.last >= commit:
-            holders.add(self.own_disk)
-        if not (
-            elections.is_majority(holders, self.voters)
-            or elections.is_majority(holders, self.log.configuration)
-        ):
-            self.fail("leader_commit", f"commit {commit} is saved by {sorted(holders)} only")
 
     def unchanged(self, rule: str, detail: str, but: tuple[str, ...] = ()) -> None:
         what = self.what
@@ -393,7 +332,7 @@ class PeerReplay(PeerState):
         self.applied = what["through"]
 
     def on_end(self, what: dict[str, Any]) -> None:
-        """Nothing follows from it but what `Run.ended` says."""
+        """The end of a run changes nothing here; `Run.ended` records it."""
 
 
 RECEIVED: dict[str, Callable[[PeerReplay, Message, Address], None]] = {

@@ -1,6 +1,7 @@
-"""PeerState: what is known of one peer, and what it shows to the cluster.
+"""PeerState: the state of one peer, as far as its trace shows it.
 
-It changes from line to line. The rules in `peer`, `elections` and `sent` judge a line by it.
+The state changes with each line. The rules in `peer`, `elections`, `log_rules` and `sent` judge a
+line by the state before it.
 """
 
 from collections import defaultdict
@@ -13,16 +14,16 @@ from raft_actors.tools.trace_check.rules import TraceLine, Violation
 
 __all__ = ["ClusterView", "Disk", "Message", "PeerState"]
 
-ROUNDING_S = 1e-4  # more than two rounded times can be wrong by
+ROUNDING_S = 1e-4  # larger than the error of the difference of two rounded times
 
 Message = dict[str, Any]
-"""As the trace has it."""
+"""A message as it is in the trace."""
 Disk = tuple[Address, int]
-"""A peer, and the incarnation of the data directory that spoke for it."""
+"""A peer, and the incarnation of its data directory."""
 
 
 class PeerState:
-    """What is known of one peer, over all its runs.
+    """The state of one peer, over all its runs.
 
     disk      the log as it was saved
     ballot    (term, vote) as it was saved
@@ -34,9 +35,10 @@ class PeerState:
     incarnation  the incarnation of the data directory
     claimed   the newest (term, index) that the peer has acknowledged as saved to a leader
     heard     when the peer last received a message of a leader, by its own clock
-    promised_until  until when the peer has promised to vote for no other, by the same clock
+    promised_until  until this time, by the same clock, the peer has promised to vote for no other
     promises  for each term, the peers that promised a vote in it
     promised  (candidate, term): the votes that this peer was asked for, and may promise
+    ordered_term  the term in which a leader has ordered the peer to become a candidate
     voters    the peers whose votes counted before the line: by the log, or by a founder's message
     before    the line before
     what      the line that is judged, at `place`
@@ -52,14 +54,14 @@ class PeerState:
         self.cluster = cluster
         self.ballot: tuple[int, Any] = (0, None)
         self.disk = LogView()
-        self.known = False  # whether a run of it was replayed
+        self.known = False  # whether a run of the peer was replayed
         self.ended = True
         self.incarnation = 0
         self.claimed = (0, 0)
         self.commit = 0
 
     def begin_run(self, loaded: LogView, what: dict[str, Any]) -> None:
-        """Take what the store gave back; the rest a peer does not keep from run to run."""
+        """Begin with the content of the store. A peer keeps nothing else from run to run."""
         self.known = True
         self.incarnation = what["incarnation"]
         self.ballot = (what["term"], what["vote"])
@@ -75,7 +77,7 @@ class PeerState:
         self.promised: set[tuple[Address, int]] = set()
         self.matches: dict[Disk, int] = {}
         self.accepted = (0, 0)
-        self.told_to_stand = self.led = -1
+        self.ordered_term = self.led = -1
         self.offered: set[tuple[int, int]] = set()
         self.voters: ConfigurationLine | None = None
 
@@ -88,7 +90,7 @@ class PeerState:
         return self.address, self.incarnation
 
     def hears_a_leader(self) -> bool:
-        """Whether it was to take a leader for being at work when the line began."""
+        """Return whether the peer had to assume, when the line began, that a leader works."""
         if self.before["role"] == "leader":
             return True
         now = self.what["now"] + ROUNDING_S
@@ -100,16 +102,16 @@ class PeerState:
 
 
 class ClusterView(Protocol):
-    """What a peer's lines show is told to it, for it sees the lines of all peers."""
+    """Compares the lines of all peers. The rules of one peer report to it."""
 
     def leads(self, group: str, term: int, leader: Address, place: TraceLine) -> None:
-        """Take note of who is taken for the leader of a term."""
+        """Note which peer is known as the leader of a term."""
 
     def elected(self, peer: PeerState, term: int, log: LogView) -> None:
-        """Take note of a new leader, and of its log."""
+        """Note a new leader, and its log."""
 
     def entries(self, peer: PeerState, first: int, log: LogView) -> None:
-        """Take note that the entries from `first` on were in a peer's log."""
+        """Note that the entries from `first` on were in a peer's log."""
 
     def committed(self, peer: PeerState, first: int, last: int, *, leads: bool) -> None:
-        """Take note that a peer takes these entries of its log for committed."""
+        """Note that these entries of a peer's log are committed, as this peer knows."""

@@ -1,4 +1,4 @@
-"""Telling: a check's report in words, for `raft-actors trace check`."""
+"""Report: the result of a check as text, for `raft-actors trace check`."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ def run_check(directory: Path) -> int:
         print(f"raft-actors: {error}", file=sys.stderr)
         return 2
     if not report.lines and not report.violations:
-        print(f"raft-actors: the traces in {directory} hold no line: nothing was checked",
+        print(f"raft-actors: the traces in {directory} have no lines: nothing was checked",
               file=sys.stderr)  # fmt: skip
         return 2
     print("\n".join(report_lines(report)))
@@ -37,8 +37,8 @@ def report_lines(report: Report) -> list[str]:
     )
     if report.unproven:
         lines.append(
-            f"{report.unproven} messages are taken on their word: they were sent by a peer without "
-            "a trace, or in the lost end of a killed run"
+            f"{report.unproven} messages could not be checked: they were sent by a peer without a "
+            "trace, or in the lost end of a killed run"
         )
     if report.violations:
         lines.append("The rules are broken where it says so above; a run is read up to there.")

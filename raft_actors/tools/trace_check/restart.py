@@ -1,4 +1,4 @@
-"""Restart: what a store gives back is what was saved, as far as the traces have it."""
+"""Restart: a peer must load from its store what it has saved, as far as the traces show it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["check_loaded"]
 
 
 def check_loaded(peer: PeerState, loaded: LogView, ballot: tuple[int, Any], owed: int) -> None:
-    """Compare what the store gave back with what was saved, as far as the trace has it.
+    """Compare what was loaded from the store with what was saved, as far as the trace shows it.
 
     A killed run may have saved one batch more than it could tell. Behind a damaged entry nothing
     is loaded; then the peer must owe all entries that were saved.

@@ -1,4 +1,4 @@
-"""Rules: what a trace must keep, each with its source; Violation names the broken one."""
+"""Rules: the rules that every trace must keep, each with its source. A Violation names one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,43 +8,49 @@ __all__ = ["RULES", "TraceLine", "Violation"]
 RULES = {
     "whole": ("a trace has every line, in order", "docs/trace.md"),
     "calm": ("state changes only by an event", "docs/trace.md"),
-    "no_exception": ("every event is taken without an exception", "docs/trace.md"),
-    "term_falls": ("a peer's term never falls, nor by a restart", "§5.1, Figure 2: State"),
+    "no_exception": ("every event is handled without an exception", "docs/trace.md"),
+    "term_falls": ("a peer's term never falls, not even by a restart", "§5.1, Figure 2: State"),
     "term_rises": (
-        "a term rises to that of a message, or by one to stand",
+        "a term rises to that of a message, or by one for an election",
         "§5.1, Figure 2: All Servers, Candidates",
     ),
     "newer_term": (
-        "who hears of a newer term takes it and follows",
+        "a peer that receives a newer term takes this term and becomes a follower",
         "§5.1, Figure 2: All Servers 2",
     ),
     "older_term": ("a message of an older term changes nothing", "§5.1, Figure 2: RPCs 1"),
     "other_group": ("a message of another group changes nothing", "docs/decisions/identity.md"),
     "outsider": (
-        "who hears a leader hears no claim of one that its configuration does not know",
+        "while a peer has a leader, it ignores claims of peers outside of its configuration",
         "thesis 4.1, 4.2.3",
     ),
     "other_incarnation": (
-        "what is meant for another data directory changes nothing",
+        "a message for another data directory changes nothing",
         "docs/decisions/identity.md",
     ),
     "group_kept": (
         "a peer belongs to one group, from when its first entry is committed",
         "docs/decisions/identity.md",
     ),
-    "pre_vote_harmless": ("being asked for a pre-vote changes nothing", "thesis 9.6"),
-    "pre_vote_first": ("who stands was promised a majority, or told to stand", "thesis 9.6, 3.10"),
+    "pre_vote_harmless": ("a request for a pre-vote changes nothing", "thesis 9.6"),
+    "pre_vote_first": (
+        "a candidate has a majority of pre-votes, or a leader's order",
+        "thesis 9.6, 3.10",
+    ),
     "pre_vote_granted": (
-        "a pre-vote is promised for a new term, an up-to-date log, and without a leader at work",
+        "a pre-vote is given for a new term, to an up-to-date log, and while there is no leader",
         "thesis 9.6, 4.2.3",
     ),
-    "sticky": ("who hears a leader hears no vote request", "thesis 4.2.3"),
+    "sticky": ("a peer that has a leader ignores requests for votes", "thesis 4.2.3"),
     "one_vote": ("one vote a term, also across a restart", "§5.2, Figure 2: RequestVote 2"),
     "vote_durable": (
-        "term and vote are durable before anything that promises them is sent",
+        "term and vote are durable before a message that depends on them is sent",
         "Figure 2: State",
     ),
-    "vote_asked": ("a vote goes to itself, or to who asks", "§5.2, Figure 2: RequestVote 2"),
+    "vote_asked": (
+        "a peer votes for itself, or for a candidate that has asked",
+        "§5.2, Figure 2: RequestVote 2",
+    ),
     "up_to_date": (
         "a vote goes only to a log at least as up to date",
         "§5.4.1, Figure 2: RequestVote 2",
@@ -60,9 +66,9 @@ RULES = {
         "§5.3, Figure 3: Leader Append-Only",
     ),
     "append_source": ("only the leader of the term sends entries", "§5.2, Figure 2: Leaders"),
-    "append_true": ("a leader sends what its log holds", "§5.3, Figure 2: AppendEntries"),
+    "append_true": ("a leader sends what is in its log", "§5.3, Figure 2: AppendEntries"),
     "append_taken": (
-        "a follower takes entries where the logs agree, and cuts only at a conflict",
+        "a follower accepts entries where the logs agree, and removes entries only at a conflict",
         "§5.3, Figure 2: AppendEntries 2 to 4",
     ),
     "log_matching": (
@@ -79,7 +85,7 @@ RULES = {
         "§5.3, §5.4.2, Figure 2: Leaders 4",
     ),
     "follower_commit": (
-        "a follower commits no more than the leader says and the request proves",
+        "a follower commits no more than the leader has committed and the request proves",
         "§5.3, Figure 2: AppendEntries 5",
     ),
     "committed": ("a committed entry never changes", "§5.4.3, Figure 3: State Machine Safety"),
@@ -88,17 +94,17 @@ RULES = {
         "§5.3, Figure 2: All Servers 1",
     ),
     "snapshot": (
-        "a snapshot stands for what is applied, or comes from a leader and is newer",
+        "a snapshot contains applied entries only, or comes from a leader and is newer",
         "§7, Figure 13",
     ),
-    "handed_over": ("only the leader of the term tells another to stand", "thesis 3.10"),
+    "handed_over": ("only the leader of the term orders another peer to campaign", "thesis 3.10"),
     "received": ("what is received was sent", "docs/trace.md"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TraceLine:
-    """A line of a file. `at` is the wall time it tells, seconds since 1970."""
+    """A line of a file. `at` is the wall time in the line, in seconds since 1970."""
 
     at: float
     path: Path

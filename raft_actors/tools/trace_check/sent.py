@@ -1,4 +1,4 @@
-"""Sent: what a message promises must be true, and durable, when it leaves."""
+"""Sent: what a message claims must be true, and durable, when the message is sent."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +28,8 @@ def check_sent(peer: PeerState, message: Message) -> None:
 def request_vote(peer: PeerState, message: Message, _target: Address) -> None:
     check_promise(peer, message, peer.peer)
     check_end(peer, message)
-    if message["forced"] and peer.told_to_stand != message["term"]:
-        peer.fail("pre_vote_first", "nobody told it to stand, as it says")
+    if message["forced"] and peer.ordered_term != message["term"]:
+        peer.fail("pre_vote_first", "no leader ordered this forced election")
 
 
 def request_pre_vote(peer: PeerState, message: Message, _target: Address) -> None:
@@ -42,12 +42,12 @@ def vote_reply(peer: PeerState, message: Message, _target: Address) -> None:
 
 
 def check_promise(peer: PeerState, message: Message, candidate: Any) -> None:
-    """A vote must be durable; that a newer term is makes it as good, for it can't be given."""
+    """A vote must be durable. If a newer term is durable, the vote can't be given again either."""
     saved_term, saved_vote = peer.ballot
     if saved_term == message["term"] and saved_vote != candidate:
         peer.fail(
             "vote_durable",
-            f"a vote for {candidate} in term {saved_term} is told; saved is {saved_vote}",
+            f"a vote for {candidate} in term {saved_term} is sent; saved is {saved_vote}",
         )
 
 
@@ -60,7 +60,7 @@ def check_end(peer: PeerState, message: Message) -> None:
         and asks.get(what["role"]) == message["kind"]
         and end != (what["last"], what["last_term"])
     ):
-        peer.fail("up_to_date", f"a log that ends at {end} is told, which it does not")
+        peer.fail("up_to_date", f"the message says that the log ends at {end}, and it does not")
 
 
 def pre_vote_reply(peer: PeerState, message: Message, target: Address) -> None:
@@ -79,7 +79,7 @@ def append_entries(peer: PeerState, message: Message, _target: Address) -> None:
             f"{message['prev_term']}",
         )  # fmt: skip
     if prev >= log.base and log.between(prev + 1, prev + len(views)) != entries_of(views):
-        peer.fail("append_true", f"entries after {prev} that its log does not hold")
+        peer.fail("append_true", f"entries after {prev} that are not in its log")
     if message["commit"] > peer.commit:
         peer.fail("append_true", f"commit {message['commit']}; its own is {peer.commit}")
 
@@ -96,17 +96,17 @@ def append_reply(peer: PeerState, message: Message, target: Address) -> None:
     match, disk = message["match"], peer.disk
     known = peer.log.term_at(match)  # None where the log begins later by now, behind a snapshot
     if match > disk.last or known not in (disk.term_at(match), None):
-        peer.fail("reply_saved", f"match {match} is told; saved is a log that ends at {disk.last}")
+        peer.fail("reply_saved", f"match {match} is sent; saved is a log that ends at {disk.last}")
     if message["term"] == peer.what["term"]:
         proven = peer.accepted[1] if peer.accepted[0] == message["term"] else 0
         if match > proven:
-            peer.fail("reply_matched", f"match {match} is told; {target} proved {proven}")
+            peer.fail("reply_matched", f"match {match} is sent; {target} proved {proven}")
         peer.claimed = max(peer.claimed, (message["term"], match))
 
 
 def timeout_now(peer: PeerState, message: Message, target: Address) -> None:
     if message["term"] != peer.led:
-        peer.fail("handed_over", f"{target} is told to stand by who never led the term")
+        peer.fail("handed_over", f"a peer that never led the term orders {target} to campaign")
 
 
 SENT: dict[str, Callable[[PeerState, Message, Address], None]] = {

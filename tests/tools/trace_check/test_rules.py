@@ -691,7 +691,7 @@ def test_a_directory_of_empty_traces_is_no_success(tmp_path, capsys):
     (tmp_path / "kv@a@here.1.jsonl").write_text("")
     (tmp_path / "kv@b@here.2.jsonl").write_text('{"n":1,"event":"sta')
     assert run_check(tmp_path) == 2
-    assert "hold no line: nothing was checked" in capsys.readouterr().err
+    assert "have no lines: nothing was checked" in capsys.readouterr().err
 
 
 def test_a_last_word_is_in_the_trace(tmp_path):
