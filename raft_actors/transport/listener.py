@@ -49,6 +49,7 @@ class Listener:
             reactor, self.drop, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
         self.log = LogLimit(limits.log_burst)
+        self._usual = LogLimit(limits.log_burst)  # of what is no news, unless there is more of it
 
     def open(self) -> None:
         if self._socket is not None:
@@ -68,13 +69,13 @@ class Listener:
 
     def drop(self, connection: Connection, why: str = "", *, is_news: bool = True) -> None:
         """Close the connection of a stranger, and log `why`, unless it is empty. What is no news is
-        logged at level DEBUG."""
+        logged at level DEBUG, unless there is much of it."""
         if connection.closed:
             return
         if why:
             claimed = connection.claimed_name
             text = f"dropped {claimed or 'the stranger'} at {connection.address}: {why}"
-            if not is_news:
+            if not is_news and self._usual.take(self._reactor.now) is not None:
                 logger.debug("%s", text)
             elif self.log.warn(self._reactor.now, text):
                 audit("refused", node=claimed, at_address=connection.address, why=why)
