@@ -53,7 +53,7 @@ class History:
     snapshots    the files of the snapshots
     starts       the snapshots, oldest first
     first, last  the entries that are there; none if `last` is `first` - 1
-    committed    the last entry that is known to be committed from this alone
+    committed    the last entry that is known to be committed from this directory alone
     batches      yields (index, entries from there on) for all entries from one index to another
     """
 
@@ -77,9 +77,10 @@ class History:
             raise CannotReplay(f"{self.path} ends at entry {self.last}: it has no entry {index}")
         if index > self.committed and not uncommitted:
             raise CannotReplay(
-                f"entry {index} of {self.path} may never have been committed: from this alone it "
-                f"is known up to entry {self.committed} only. --uncommitted takes the entries "
-                "after it for committed"
+                f"entry {index} of {self.path} may never have been committed: this directory "
+                f"alone shows it up to entry {self.committed}. Look at a running member: if its "
+                f"commit_index is {index} or more, and its entry {index} has the same term as "
+                "here, it is committed; then add --uncommitted"
             )
         start = NO_SNAPSHOT
         for each in self.starts:
