@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -59,31 +60,67 @@ def swap(_chance, data):
     return data[half:] + data[:half]
 
 
+def truncate(chance, data):
+    """The rest of the connection is left out, too: see `Disturber`."""
+    return data[: chance.randrange(len(data))]
+
+
+def reorder(_chance, _data):
+    """The piece comes behind the next one: see `Disturber`."""
+    return b""
+
+
+def reflect(_chance, data):
+    """It is sent back, too: see `Disturber`."""
+    return data
+
+
+def replay(_chance, data):
+    """A piece of an earlier connection comes before it: see `Disturber`."""
+    return data
+
+
+HOWS = (flip, flip, repeat, drop, cut, inject, swap, truncate, reorder, reflect, replay)
+
+
 class Disturber(Middle):
     """Disturbs each connection once, early or late, and passes on what follows as it is."""
 
     def __init__(self, port, chance):
         self.chance = chance
         self.disturbed = []  # (what was done, event: the connection has ended)
+        self.recorded = [b""]  # pieces of earlier connections, of both directions
         super().__init__(port)
 
     def pump(self, source, target):
         left = self.chance.randrange(1, 25)  # pieces that pass as they are
         ended = threading.Event()
+        held, passed = b"", []
         try:
             while data := source.recv(1 << 16):
                 left -= 1
-                if not left:
-                    how = self.chance.choice((flip, flip, repeat, drop, cut, inject, swap))
+                how = self.chance.choice(HOWS) if not left else None
+                if how:
                     spoiled = how(self.chance, data)
-                    if spoiled != data:
+                    if how is replay:
+                        spoiled = self.chance.choice(self.recorded) + data
+                    if spoiled != data or how is reflect:
                         self.disturbed.append((how.__name__, ended))
-                        data = spoiled
-                target.sendall(data)
+                    if how is reflect:
+                        source.sendall(data)
+                    held = data if how is reorder else b""
+                    target.sendall(spoiled)
+                    if how is truncate:
+                        break
+                    continue
+                passed.append(data)
+                target.sendall(data + held)
+                held = b""
         except OSError:
             pass
         finally:
             ended.set()
+            self.recorded += passed[-3:]
             shut(source, target)
 
 
@@ -134,6 +171,7 @@ def test_nothing_is_done_that_was_not_sent_and_everything_is_noticed(
             assert ended.wait(20), f"nobody noticed {name}"
     finally:
         middle.close()
+    print(how, dict(Counter(name for name, _ended in middle.disturbed)))
     for seen, source in ((at_b, a), (at_a, b)):
         got = [body for node, body in seen.bodies if body[0]]
         assert all(node == source.name for node, _body in seen.bodies)
