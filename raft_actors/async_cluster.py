@@ -6,12 +6,14 @@ from typing import Any
 from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_retrying_client import AsyncRetryingClient
+from raft_actors.client.async_topic_watch import AsyncTopicWatch
 from raft_actors.client.leader_finder import router_here
 from raft_actors.client.leader_watch import Observer
 from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import statuses
+from raft_actors.client.topic_watch import topic_wait
 from raft_actors.client.views import Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
@@ -139,6 +141,13 @@ class AsyncCluster:
     def watch_leader(self) -> AsyncLeaderWatch:
         """As `Cluster.watch_leader`: an asynchronous iterator."""
         return AsyncLeaderWatch(Observer(self._calls.finder, self._calls.parking()))
+
+    def watch_topics(
+        self, *topics: str, prefixes: Iterable[str] = (), after: int | None = None
+    ) -> AsyncTopicWatch:
+        """As `Cluster.watch_topics`: an asynchronous iterator."""
+        calls = self._calls
+        return AsyncTopicWatch(topic_wait(calls.finder, calls.parking(), topics, prefixes, after))
 
     @property
     def token(self) -> int:

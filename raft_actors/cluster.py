@@ -11,6 +11,7 @@ from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.statuses import statuses
+from raft_actors.client.topic_watch import TopicWatch, topic_wait
 from raft_actors.client.views import Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
@@ -260,6 +261,41 @@ class Cluster:
         ...     leadership = watch.get()
         """
         return LeaderWatch(Observer(self._client.finder, self._client.parking()))
+
+    def watch_topics(
+        self, *topics: str, prefixes: Iterable[str] = (), after: int | None = None
+    ) -> TopicWatch:
+        """Return a stream of `Changes`: which topics have commands published by the effect
+        `Notify`, and up to which index. No change is missed; changes of one topic that come close
+        to each other may come as one.
+
+        prefixes  also all topics that begin with one of these; "" for all topics
+        after     only what entries after this index have published: the `index` of the last
+                  `Changes` that was read; else from now on
+
+        If `topics` of a `Changes` is None, any of the watched topics may have changed: the member
+        that serves the watch has forgotten what exactly.
+
+        >>> from raft_actors import StateMachine
+        >>> from raft_actors.effects import Notify
+        >>> class Prices(StateMachine):
+        ...     def init(self, name):
+        ...         return {}
+        ...     def handle_write(self, command, state):
+        ...         name, price = command
+        ...         return "ok", {**state, name: price}, [Notify(name)]
+        ...     def handle_read(self, query, state):
+        ...         return state.get(query)
+        >>> ok, peer = Raft.start_peer(Prices, name="prices", members=["prices"])
+        >>> prices = Cluster("prices")
+        >>> with prices.watch_topics("apple", after=prices.barrier()) as watch:
+        ...     reply = prices.write(("apple", 3))
+        ...     changes = watch.get(timeout=10.0)
+        >>> changes.topics
+        ('apple',)
+        """
+        client = self._client
+        return TopicWatch(topic_wait(client.finder, client.parking(), topics, prefixes, after))
 
     def status(self) -> dict[Address, Status | None]:
         """Return the status of each member; None for a member that does not answer.

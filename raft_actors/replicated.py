@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Never, Self, TypeVar, overload
 from raft_actors.async_cluster import AsyncCluster
 from raft_actors.client.handle import AwaitedMethod, BoundMethod, Group, Handle
 from raft_actors.cluster import Cluster
+from raft_actors.effects import Effect
 from raft_actors.machine.meta import Meta
 from raft_actors.machine.methods import Awaited, Method, check_class, methods_of
 from raft_actors.machine.object_machine import ObjectMachine, ToldOfRole
@@ -62,7 +63,7 @@ class Replicated:
 
     version: int = 1
     _raft_methods: ClassVar[Mapping[str, Method[..., Any]]] = {}
-    _raft_owner: StateMachine
+    _raft_owner: "ReplicatedMachine | Alone"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -179,7 +180,37 @@ class Replicated:
         """The version of the class that the group runs now. It is at most `version`."""
         return owner_of(self).current_version
 
+    def effect(self, effect: Effect) -> None:
+        """Ask for an effect of the update that runs: the leader carries it out after the update is
+        committed, unless the update raises. See `raft_actors.effects`.
+
+        >>> from raft_actors.effects import Timer
+        >>> class Light(Replicated):
+        ...     def __init__(self) -> None:
+        ...         self.is_on = False
+        ...     @update
+        ...     def turn_on(self) -> None:
+        ...         self.is_on = True
+        ...         self.effect(Timer("off", 60.0))
+        ...     def on_timer(self, name: str) -> None:
+        ...         self.is_on = False
+        """
+        owner_of(self).effects.append(effect)
+
+    @property
+    def effects(self) -> list[Effect]:
+        """The effects that the update that runs has asked for so far. For an object outside of a
+        group: those of all its updates, so that a test can look at them.
+        """
+        return owner_of(self).effects
+
     # What a class may define.
+
+    def on_timer(self, name: str) -> None:
+        """Handle a timer that has fired, see `raft_actors.effects.Timer`. It runs on every replica
+        as an update does.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a Timer, and no on_timer(self, name)")
 
     def upgrade(self, from_version: int) -> None:
         """Change the attributes from those of `from_version` into those of the next version.
@@ -188,7 +219,7 @@ class Replicated:
         """
 
     def on_leader(self) -> None:
-        """As `StateMachine.on_leader`."""
+        """As `StateMachine.on_leader`. It may call `self.effect(Tell(...))`."""
 
     def on_follower(self) -> None:
         """As `StateMachine.on_follower`."""
@@ -209,14 +240,21 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def owner_of(replicated: Replicated) -> StateMachine:
+class Alone(StateMachine):
+    """The owner of an object outside of a group."""
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+
+
+def owner_of(replicated: Replicated) -> ReplicatedMachine | Alone:
     """Return the state machine that runs an object. An object outside of a group has one of its
     own, which runs the newest version.
     """
     try:
         return replicated._raft_owner
     except AttributeError:
-        owner = StateMachine()
+        owner = Alone()
         owner.current_version = type(replicated).version
         object.__setattr__(replicated, "_raft_owner", owner)
         return owner

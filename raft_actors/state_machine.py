@@ -3,6 +3,7 @@
 Every replica runs the same machine over the same commands (Raft §2).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from raft_actors.peer.peers import peer_spec
 from raft_actors.stores import cannot_import
 
 if TYPE_CHECKING:
+    from raft_actors.effects import Tell
     from raft_actors.machine.disk_dict import DiskDict
 
 __all__ = ["OnDiskStateMachine", "StateMachine"]
@@ -89,11 +91,13 @@ class StateMachine:
         """
         raise NotImplementedError(f"{type(self).__name__} needs init(self, name)")
 
-    def handle_write(self, command: Any, state: Any) -> tuple[Any, Any]:
-        """Run a committed command. Return (reply, state).
+    def handle_write(self, command: Any, state: Any) -> Any:
+        """Run a committed command. Return (reply, state), or (reply, state, effects).
 
-        reply   a value for the caller of `Raft.write`
-        state   the state after the command: a new one, or the same object, changed
+        reply    a value for the caller of `Raft.write`
+        state    the state after the command: a new one, or the same object, changed
+        effects  a list of `raft_actors.effects`, which the leader carries out: messages to actors,
+                 timers, news for clients that wait. See docs/machines.md
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_write(self, command, state)")
 
@@ -142,13 +146,15 @@ class StateMachine:
         )
 
     @by_default
-    def on_leader(self, state: Any) -> None:
-        """Do what only the leader's replica is to do, when this replica has become the leader.
+    def on_leader(self, state: Any) -> "Iterable[Tell] | None":  # noqa: ARG002
+        """Do what only the leader's replica is to do, when this replica has become the leader. May
+        return messages to send.
 
         It is called once for each time that a replica becomes the leader, as soon as the state has
         everything that was committed before. Do not change the state, and return soon: the peer
         waits. An exception is logged, and the peer goes on.
         """
+        return None
 
     @by_default
     def on_follower(self) -> None:

@@ -36,7 +36,7 @@ FLOORS = {
 """Of each room. An import goes to a lower floor, or stays in its room."""
 
 FLAT = {
-    GROUND: "audit config encoding errors events future names paths surroundings timeouts",
+    GROUND: "audit config effects encoding errors events future names paths surroundings timeouts",
     PUBLIC: "__init__ async_cluster cluster kv_store raft replicated state_machine",
     "tools": "__main__",
 }

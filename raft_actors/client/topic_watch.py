@@ -11,7 +11,6 @@ from math import inf
 from random import choice
 from typing import Any
 
-from raft_actors.client.async_watch import AsyncWatch
 from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.parking import Parked, Parking, Pause, refusal_in
 from raft_actors.client.watch import Watch
@@ -19,7 +18,7 @@ from raft_actors.machine.topics import check_topic
 from raft_actors.names import Address
 from raft_actors.replica.questions import Published, question_of
 
-__all__ = ["AsyncTopicWatch", "Changes", "TopicWatch", "topic_wait"]
+__all__ = ["Changes", "TopicWatch", "topic_wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,6 @@ class TopicWatch(Watch[Changes]):
     """A stream of changes. One thread reads it; any may close it."""
 
     _what = "change"
-
-
-class AsyncTopicWatch(AsyncWatch[Changes]):
-    """A stream of changes for asyncio. One task reads it; any task may close it."""
 
 
 def topic_wait(

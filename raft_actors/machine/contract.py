@@ -17,8 +17,8 @@ __all__ = [
     "is_by_default",
     "is_machine",
     "machine_of",
-    "pair_of",
     "reply_of",
+    "triple_of",
 ]
 
 VERSION_MAX = 1 << 31
@@ -50,7 +50,7 @@ class Machine(Protocol):
     def snapshot(self, state: Any) -> Any: ...
     def restore(self, data: Any) -> Any: ...
     def upgrade(self, state: Any, from_version: int) -> Any: ...
-    def on_leader(self, state: Any) -> None: ...
+    def on_leader(self, state: Any) -> Any: ...
     def on_follower(self) -> None: ...
 
 
@@ -135,8 +135,9 @@ def check_version(machine: Machine) -> None:
         )
 
 
-def pair_of(result: Any, command: Any) -> tuple[Any, Any]:
-    if type(result) is tuple and len(result) == 2:
+def triple_of(result: Any, command: Any) -> tuple[Any, Any, Any]:
+    """Return (reply, state, effects), if `handle_write` has returned that. Raises TypeError."""
+    if type(result) is tuple and len(result) == 3:
         return result
     if result is None:
         what = f"None; is {in_short(command)} a command that it knows?"

@@ -7,11 +7,22 @@ become containers that note their changes, too. So the cost of an update depends
 changes.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from raft_actors import encoding
+from raft_actors.encoding import ATOMS
 
-__all__ = ["Journal", "StateIsFixed"]
+__all__ = ["PLAIN", "Journal", "StateIsFixed", "needs_check"]
+
+PLAIN = ATOMS - {str}
+"""Types whose values can always be encoded. A str may have a lone surrogate."""
+
+
+def needs_check(value: Any) -> bool:
+    """Tell whether a value may be impossible to encode, or has to be copied."""
+    kind = type(value)
+    return not value.isascii() if kind is str else kind not in PLAIN
 
 
 class StateIsFixed(TypeError):
@@ -32,16 +43,18 @@ class Journal:
     """The changes of the method that runs.
 
     name  of the class whose state it is, for messages
+    taken returns the copy of a value for the state: see `containers.taken`
     undo  how the changes are taken back: functions with their arguments. While no update runs, it
           refuses to note anything. So a container need not ask whether it may change
     came  the containers into which values came that are not checked yet
     keys  (container, key) of keys, and members of sets, that came in and are not checked yet
     """
 
-    __slots__ = ("came", "in_query", "keys", "name", "outside", "undo")
+    __slots__ = ("came", "in_query", "keys", "name", "outside", "taken", "undo")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, taken: Callable[[Any, "Journal", int, str], Any]) -> None:
         self.name = name
+        self.taken = taken
         self.in_query = Refusing(
             f"a query runs on one replica only, so it must not change the state of {name}: make it "
             "an update"
@@ -73,6 +86,10 @@ class Journal:
             for each in self.came:
                 each.settle()
             self.forget()
+
+    def take(self, value: Any, level: int, what: str) -> Any:
+        """Return the copy of a value for the state, below `level` containers."""
+        return self.taken(value, self, level, what)
 
     def rollback(self) -> None:
         """Take back all changes since `begin_update`."""

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from raft_actors.effects import Effect, TimerFired
 from raft_actors.machine.containers import plain
 from raft_actors.machine.contract import in_short
+from raft_actors.machine.journal import StateIsFixed
 from raft_actors.machine.methods import Call, Method
 from raft_actors.machine.object_state import FirstFields, ObjectState, put_into
 
@@ -19,6 +21,7 @@ class ObjectMachine:
 
     reserved  names that no attribute may have
     first     the attributes that `__init__` gives
+    effects   what the method that runs has asked for by `self.effect`
     """
 
     kind: ClassVar[type]
@@ -26,6 +29,7 @@ class ObjectMachine:
     reserved: ClassVar[frozenset[str]]
     current_version: int
     first: FirstFields
+    effects: list[Effect]
 
     @classmethod
     def of(
@@ -48,7 +52,9 @@ class ObjectMachine:
         self.first = FirstFields(state.fields)
         return state
 
-    def handle_write(self, command: Any, state: ObjectState) -> tuple[Any, ObjectState]:
+    def handle_write(self, command: Any, state: ObjectState) -> Any:
+        if type(command) is TimerFired:
+            return self.fire(command.name, state)
         call = call_of(command)
         if call is None or (method := self.methods.get(call[0])) is None or not method.changes:
             return no_such_method(command), state
@@ -56,6 +62,7 @@ class ObjectMachine:
             return self.too_new(method), state
         _name, args, kwargs = call
         state.begin_update()
+        self.effects = []
         try:
             reply = method.function(state.object, *args, **kwargs)
         except TypeError as error:
@@ -63,7 +70,15 @@ class ObjectMachine:
                 raise
             return wrong_arguments(method), state
         state.settle()
-        return ("ok", plain(reply)), state
+        return ("ok", plain(reply)), state, self.effects
+
+    def fire(self, name: str, state: ObjectState) -> Any:
+        """Call the method of the class that handles timers."""
+        state.begin_update()
+        self.effects = []
+        state.object.on_timer(name)
+        state.settle()
+        return None, state, self.effects
 
     def handle_read(self, query: Any, state: ObjectState) -> Any:
         call = call_of(query)
@@ -72,7 +87,7 @@ class ObjectMachine:
         if method.version > self.current_version:
             return self.too_new(method)
         _name, args, kwargs = call
-        state.begin_query()
+        self.begin_query(state)
         try:
             reply = method.function(state.object, *args, **kwargs)
         except TypeError as error:
@@ -99,6 +114,10 @@ class ObjectMachine:
         state.settle()
         return state
 
+    def begin_query(self, state: ObjectState) -> None:
+        state.begin_query()
+        self.effects = NoEffects()
+
     def held(self, new: Any) -> ObjectState:
         object.__setattr__(new, "_raft_owner", self)
         return ObjectState(new, self.reserved)
@@ -114,12 +133,15 @@ class ToldOfRole:
     """
 
     led: ObjectState | None = None
+    effects: list[Effect]
 
-    def on_leader(self, state: ObjectState) -> None:
+    def on_leader(self, state: ObjectState) -> Any:
         self.led = state
         state.begin_query()
+        self.effects = []
         state.object.on_leader()
         state.refuse_changes()
+        return self.effects
 
     def on_follower(self) -> None:
         state = self.led
@@ -130,6 +152,16 @@ class ToldOfRole:
                 state.refuse_changes()
             finally:
                 state.rollback()
+
+
+class NoEffects(list[Effect]):
+    """Takes the place of the effects of a query, which must have none."""
+
+    def append(self, effect: Effect) -> None:
+        raise StateIsFixed(
+            f"a query has asked for {effect!r}: it runs on one replica, and may run again. Make it "
+            "an update"
+        )
 
 
 def call_of(command: Any) -> Call | None:

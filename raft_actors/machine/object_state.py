@@ -40,7 +40,7 @@ class ObjectState(Mapping[str, Any]):
         self.object = new
         self.fields: dict[str, Any] = vars(new)
         self.reserved = reserved
-        self.journal = Journal(type(new).__name__)
+        self.journal = Journal(type(new).__name__, taken)
         self.before: dict[str, Any] | None = {}
         self.journal.begin_update()
         self.settle()

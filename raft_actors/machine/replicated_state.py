@@ -1,7 +1,7 @@
 """ReplicatedState: a user's state machine with its state, after a number of applied entries."""
 
-import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from raft_actors.core.entry import (
 )
 from raft_actors.core.log import Log
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.effects import Effect, Notify, Tell, TimerFired
 from raft_actors.errors import (
     MachineTooOld,
     RaftError,
@@ -30,32 +31,39 @@ from raft_actors.errors import (
     in_text,
 )
 from raft_actors.machine.contract import (
-    RAISED,
     DiskState,
     Machine,
     check_version,
-    is_by_default,
-    pair_of,
     reply_of,
+    triple_of,
 )
 from raft_actors.machine.digits import check_digits
+from raft_actors.machine.duties import ACKED, Duties, checked
 from raft_actors.machine.exceptions import (
     MachineExceptions,
     depends_on_host,
     first_state,
-    place_of,
 )
 from raft_actors.machine.meta import Meta
 from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
+from raft_actors.machine.state_checks import (
+    can_be_saved,
+    changed_type,
+    check_none,
+    keep,
+    snapshot_of,
+)
 from raft_actors.machine.state_digest import StateDigest
-from raft_actors.machine.state_image import StateImage, opened, pieces_of, put_together
+from raft_actors.machine.state_image import StateImage, opened, put_together
 from raft_actors.machine.topics import Topics
+from raft_actors.names import Address
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["ReplicatedState"]
 
 logger = logging.getLogger("raft_actors.state_machine")
 
+NOTHING = encoding.dumps(None)
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
 
 NOWHERE = Path()
@@ -72,6 +80,8 @@ class ReplicatedState:
     Replies are encoded here, once. So a client in this process and a client on another node get
     equal values, and neither shares an object with the state.
 
+    duties    the timers, and the messages in the outbox
+    tells     (term of the entry, receiver, encoded message) for each `Tell` of this batch
     topics    what the commands have changed lately, for clients that wait for it
     entry     the entry that is applied now, or was applied last; empty if the state is that of a
               snapshot, or the first one
@@ -108,12 +118,15 @@ class ReplicatedState:
             self.state = first_state(machine, name)
             keep(self.state)
             self.index = 0
-            self.can_snapshot = self.try_image()
-            self.check_first_none()
+            self.can_snapshot = can_be_saved(machine, self.state, name)
+            if self.state is None and self.can_snapshot:
+                check_none(machine)
         self.began_with = type(self.state)
         self.compared_before: Comparison | None = None
         self.sessions = Sessions()
         self.topics = Topics(self.index)
+        self.duties = Duties()
+        self.tells: list[tuple[int, Address | str, bytes]] = []
         machine._raft_place = self
 
     def meta(self) -> Meta:
@@ -183,44 +196,6 @@ class ReplicatedState:
 
     # Snapshots.
 
-    def try_image(self) -> bool:
-        """Tell whether snapshots are possible. This is tried at the start, so that the problem is
-        noticed before the log has filled the disk.
-        """
-        try:
-            for piece in pieces_of(self.what_snapshot_gives())[1]:
-                encoding.dumps_stored(piece)
-        except RAISED as error:
-            kind = type(self.machine)
-            if is_by_default(inspect.unwrap(kind.snapshot)):
-                what = f"give {kind.__name__} a snapshot(state) and a restore(data)"
-            else:
-                what = f"mend {kind.__name__}.snapshot ({place_of(error, kind.snapshot)})"
-            logger.warning("%s: no snapshots, so the log is kept whole: %s; %s",
-                           self.name, error, what)  # fmt: skip
-            return False
-        return True
-
-    def check_first_none(self) -> None:
-        """Raise ValueError if the first state is None, its snapshot is not None, and `restore`
-        returns None for this snapshot. At the next start such a `restore` could not be told from
-        one that forgets to return the state.
-        """
-        machine = self.machine
-        if self.state is not None or not self.can_snapshot:
-            return
-        kind, pieces = pieces_of(machine.snapshot(None))
-        data = put_together(
-            kind, (encoding.loads_stored(encoding.dumps_stored(each)) for each in pieces)
-        )
-        if data is not None and machine.restore(data) is None:
-            name = type(machine).__name__
-            raise ValueError(
-                f"{name}.init returned None, and so does {name}.restore, from a snapshot of it: "
-                "that can't be told from a restore that forgets to return the state. Return "
-                "another state, which may be empty: a dict, a list, a tuple"
-            )
-
     def image(self) -> StateImage:
         """Begin a copy of the present state. Raises the exceptions of the state machine, and
         TypeError if `restored` would refuse the result.
@@ -232,21 +207,15 @@ class ReplicatedState:
             raise TypeError(
                 "the state is None, which can't be told from a restore that forgets to return it"
             )
-        return StateImage(data, self.sessions.stored())
+        return StateImage(data, self.sessions.stored(), self.duties.stored())
 
     def digest(self) -> StateDigest:
         """Begin a digest of the present state. Raises the exceptions of the state machine."""
-        return StateDigest(self.what_snapshot_gives(), self.sessions, self.version)
+        duties = self.duties.stored()
+        return StateDigest(self.what_snapshot_gives(), self.sessions, self.version, duties)
 
     def what_snapshot_gives(self) -> Any:
-        """Return the result of the state machine's `snapshot`. If `snapshot` changes a state that
-        can take changes back, they are taken back: each replica takes its snapshots at other
-        entries, so the states would differ.
-        """
-        data = self.machine.snapshot(self.state)
-        if hasattr(self.state, "rollback"):
-            self.state.rollback()
-        return data
+        return snapshot_of(self.machine, self.state)
 
     def restore(self, snapshots: Snapshots, snapshot: Snapshot) -> None:
         """Replace the state by that of a snapshot. After an error the state is the one before.
@@ -262,7 +231,7 @@ class ReplicatedState:
                 "state: remove this peer from its group, give it an empty data directory, and add "
                 "it again"
             )
-        sessions, rest = opened(snapshots.pieces(snapshot))
+        sessions, duties, rest = opened(snapshots.pieces(snapshot))
         machine, version = self.machine, self.version
         machine.current_version = header.machine
         try:
@@ -275,6 +244,7 @@ class ReplicatedState:
             raise
         self.state, self.sessions, self.index = state, sessions, snapshot.index
         self.topics.restart(self.index)
+        self.duties = duties
         self.entry, self.term = b"", snapshot.term
         self.end_batch()
 
@@ -326,7 +296,7 @@ class ReplicatedState:
                 f"log ends at {log.last_index}: move the state away, and the peer makes it anew"
             )
         if snapshot.index:
-            self.sessions, _ = opened(snapshots.pieces(snapshot))
+            self.sessions, _, _ = opened(snapshots.pieces(snapshot))
             self.found_at(snapshots.header(snapshot).machine)
         index = snapshot.index
         while index < self.index:
@@ -345,7 +315,7 @@ class ReplicatedState:
                 sessions.open(index, request[1])
             elif request[0] == END:
                 sessions.end(request[1])
-            elif request[0]:
+            elif 0 < request[0] < ACKED:
                 sessions.pass_over(request, command, index)
         elif kind_of(entry) == VERSION:
             self.found_at(version_of(entry))
@@ -361,6 +331,7 @@ class ReplicatedState:
         """Prepare to apply a batch of entries. Raises HostError, see `check_digits`."""
         check_digits(self.name)
         self.applying = 1
+        self.tells.clear()
 
     def end_batch(self) -> None:
         """End a batch: a state on disk writes its changes."""
@@ -383,16 +354,19 @@ class ReplicatedState:
         sessions = self.sessions
         if time_ms > sessions.now_ms:
             sessions.now_ms = time_ms
-        if not request[0]:
+        number, sequence = request
+        if not number:
             return self.run(command)
-        if request[0] == NEW:
-            return sessions.open(self.index + 1, request[1])
-        if request[0] == END:
-            return sessions.end(request[1])
-        return sessions.once(request, self.run, command, self.index + 1)
+        if number < ACKED:
+            return sessions.once(request, self.run, command, self.index + 1)
+        if number == NEW:
+            return sessions.open(self.index + 1, sequence)
+        if number == END:
+            return sessions.end(sequence)
+        return self.end_duty(command, number, sequence)
 
-    def run(self, command: bytes) -> bytes:
-        """Run one command and return its encoded reply.
+    def run(self, command: bytes, fired: TimerFired | None = None) -> bytes:
+        """Run one command, or that of a timer which has fired, and return its encoded reply.
 
         An exception of the command is a result like any other, and is the same on every replica:
         the state stays the one before the command, and the group goes on. But an exception that
@@ -404,13 +378,20 @@ class ReplicatedState:
         state = self.state
         try:
             try:
-                asked = encoding.loads(command, check_hashes=False)
+                asked = fired or encoding.loads(command, check_hashes=False)
             except ValueError as error:  # only a foreign client sends bytes that are no value
                 logger.info("%s: entry %d: %s", self.name, self.index + 1, error)
                 return NO_TERM
-            reply, changed = pair_of(self.machine.handle_write(asked, state), asked)
+            result, effects = self.machine.handle_write(asked, state), ()
+            if type(result) is tuple and len(result) == 2:
+                reply, changed = result
+            else:
+                reply, changed, effects = triple_of(result, asked)
             if changed is not state:
                 self.refuse_another(changed)
+            if effects:
+                effects = checked(effects, on_disk=self.on_disk is not None)
+                self.duties.check_room(effects)
             encoded = encoding.dumps(reply, "reply", check_hashes=False)
         except StoreError:
             raise
@@ -423,9 +404,48 @@ class ReplicatedState:
         if hasattr(changed, "commit"):
             changed.commit()
         self.state = changed
+        if effects:
+            self.take_effects(effects)
         if type(changed) is not type(state):
             self.tell_of_change(state, changed)
         return encoded
+
+    def tell_of_change(self, before: Any, after: Any) -> None:
+        """Warn if a command has changed the type of the state, once for each pair of types: `return
+        reply, state.update(...)` makes None of it by mistake. A change from None to something is
+        not logged, because states may begin as None.
+        """
+        change = type(before), type(after)
+        if before is None or change in self.changes_told:
+            return
+        self.changes_told.add(change)
+        logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
+
+    def take_effects(self, effects: list[Effect]) -> None:
+        """Note the effects of the command that runs, at every replica. The leader's `Carrier`
+        carries them out.
+        """
+        index = self.index + 1
+        for effect in effects:
+            if type(effect) is Tell:
+                self.note_tell(effect)
+            elif type(effect) is Notify:
+                self.topics.publish(effect.topic, index)
+            else:
+                self.duties.take(effect, index)
+
+    def note_tell(self, effect: Tell) -> None:
+        message = encoding.dumps(effect.message, "message")
+        self.tells.append((self.last_term(), effect.to, message))
+
+    def end_duty(self, command: bytes, kind: int, index: int) -> bytes:
+        """Apply an entry that ends the duty that the entry `index` has added. A timer fires: its
+        command runs, but only once.
+        """
+        _word, name, _index = encoding.loads(command, check_hashes=False)
+        if not self.duties.end((kind, name), index) or kind == ACKED:
+            return NOTHING
+        return self.run(command, TimerFired(name, index))
 
     def read(self, query: bytes) -> bytes:
         """Answer one query, encoded.
@@ -456,56 +476,31 @@ class ReplicatedState:
                 self.state.rollback()
 
     def lead(self) -> None:
-        """Tell the state machine that this replica leads. Changes of the state are taken back,
-        because no other replica makes them.
-        """
+        """Call the state machine because this replica leads."""
+        self.call("on_leader", self.ask_to_lead)
+
+    def ask_to_lead(self) -> None:
+        """Call `on_leader`. Changes of the state are taken back: no other replica makes them."""
         try:
-            self.tell("on_leader", self.state)
+            for effect in checked(self.machine.on_leader(self.state) or (), on_disk=False):
+                if type(effect) is not Tell:
+                    raise TypeError(f"on_leader returns Tells; {effect!r} comes with a command")
+                self.note_tell(effect)
         finally:
             if hasattr(self.state, "rollback"):
                 self.state.rollback()
 
     def follow(self) -> None:
-        """Tell the state machine that this replica is no leader any more."""
-        self.tell("on_follower")
+        """Call the state machine because this replica is no leader any more."""
+        self.call("on_follower", self.machine.on_follower)
 
-    def tell(self, method: str, *arguments: Any) -> None:
+    def call(self, method: str, function: Callable[[], None]) -> None:
         """Call a method of the state machine that answers nobody. An exception is logged, and the
         peer goes on; but MemoryError and StoreError end the peer, see `run`.
         """
         try:
-            getattr(self.machine, method)(*arguments)
+            function()
         except (MemoryError, StoreError):
             raise
         except BaseException as error:
             self.exceptions.log(method, error, in_text(error)[1])
-
-    def tell_of_change(self, before: Any, after: Any) -> None:
-        """Warn if a command has changed the type of the state, once for each pair of types: `return
-        reply, state.update(...)` makes None of it by mistake. A change from None to something is
-        not logged, because states may begin as None.
-        """
-        change = type(before), type(after)
-        if before is None or change in self.changes_told:
-            return
-        self.changes_told.add(change)
-        logger.warning("%s: %s", self.name, changed_type(self.machine, before, after, self.index))
-
-
-def keep(state: Any) -> None:
-    """Commit a new state that can take changes back. It may have been filled key by key, and
-    without the commit the first command that raises would take that back.
-    """
-    if hasattr(state, "commit"):
-        state.commit()
-
-
-def changed_type(machine: Machine, before: Any, after: Any, index: int) -> str:
-    """Return the warning that the entry after `index` has changed the type of the state."""
-    new = "None" if after is None else f"a {type(after).__name__}"
-    return (
-        f"{type(machine).__name__}.handle_write made {new} of the state, a "
-        f"{type(before).__name__}, at entry {index + 1}: unless that is meant, what was in it is "
-        "gone on every replica. Return (reply, state); state.update(...), state.append(...) and "
-        "the like return None"
-    )

@@ -9,6 +9,8 @@ The request id of a command says what the command means for the sessions:
     (0, any)              no session: the command runs each time it is committed
     (NEW, salt)           opens a session; the answer is ("ok", number of the session)
     (END, number)         ends a session, because its client has ended
+    (FIRED, index)        no session either: see `raft_actors.machine.duties`
+    (ACKED, index)        the same
     (number, sequence)    runs once. If the command is committed again, it gets the first answer
                           again. With an empty payload it runs nothing: a command of this number
                           that has not run so far will never run
@@ -24,6 +26,7 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.core.entry import RequestId
+from raft_actors.machine.duties import ACKED, FIRED
 
 __all__ = [
     "END", "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "asked_of_sessions",
@@ -88,14 +91,17 @@ def number_of(index: int, salt: int) -> int:
 
 
 def asked_of_sessions(index: int, request: RequestId, command: bytes) -> tuple[Any, ...] | None:
-    """Return the meaning of a command for the sessions in words, for people: ("open", number),
-    ("end", number) or ("settle", number, sequence). None for a command of the state machine.
+    """Return the meaning of a command for the sessions and duties in words, for people: ("open",
+    number), ("end", number), ("settle", number, sequence), or ("fire", index) and ("acknowledge",
+    index) of the timer or message of the entry `index`. None for a command of the state machine.
     """
     number, sequence = request
     if number == NEW:
         return "open", number_of(index, sequence)
     if number == END:
         return "end", sequence
+    if number in (FIRED, ACKED):
+        return ("fire" if number == FIRED else "acknowledge"), sequence
     if number and not command:
         return "settle", number, sequence
     return None

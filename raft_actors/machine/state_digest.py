@@ -18,7 +18,7 @@ squares are added: so no item has to be sorted.
 """
 
 import marshal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import chain
 from operator import mul
@@ -83,8 +83,12 @@ class StateDigest:
     returned True.
     """
 
-    def __init__(self, data: Any, sessions: Sessions, version: int) -> None:
-        """`data` is what `snapshot` gave, `version` that of the machine."""
+    def __init__(
+        self, data: Any, sessions: Sessions, version: int, duties: Iterable[Any] = ()
+    ) -> None:
+        """`data` is what `snapshot` gave, `version` that of the machine, and `duties` what
+        `Duties.stored` gave.
+        """
         constant = type(data) is UndoDict and data.holds_constants
         if type(data) is UndoDict:  # reads may change its order meanwhile
             data = dict(data)
@@ -99,7 +103,7 @@ class StateDigest:
         if constant or isinstance(data, Frozen):
             self.deferred, rows = rows, iter(())
         self.coming = chain(
-            ((self.sessions, ((row,),)) for row in sessions.compared()),
+            ((self.sessions, ((row,),)) for row in chain(sessions.compared(), duties)),
             ((self.state, each) for each in rows),
         )
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from raft_actors import encoding
 from raft_actors.encoding import ATOMS, are_constant
+from raft_actors.machine.duties import Duties
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.undo_dict import UndoDict
-from raft_actors.stores.snapshots import PIECE, SESSION
+from raft_actors.stores.snapshots import DUTY, PIECE, SESSION
 
 __all__ = ["Frozen", "FrozenItems", "StateImage", "opened", "pieces_of", "put_together"]
 
@@ -57,7 +58,7 @@ class StateImage:
     kind  how the pieces are put together again, see `put_together`
     """
 
-    def __init__(self, data: Any, sessions: Iterable[Any]) -> None:
+    def __init__(self, data: Any, sessions: Iterable[Any], duties: Iterable[Any] = ()) -> None:
         self.kind, pieces = pieces_of(data)
         self.deferred: Iterable[Any] = ()
         if isinstance(data, Frozen):
@@ -65,7 +66,9 @@ class StateImage:
         elif type(data) is UndoDict and data.holds_constants:
             self.deferred, pieces = slices_of_dict(dict(data)), ()
         self.coming = chain(
-            ((SESSION, piece) for piece in sessions), ((PIECE, piece) for piece in pieces)
+            ((SESSION, piece) for piece in sessions),
+            ((DUTY, piece) for piece in duties),
+            ((PIECE, piece) for piece in pieces),
         )
         self.captured: list[bytes | tuple[bytes, Any]] = []
 
@@ -73,7 +76,7 @@ class StateImage:
         """Copy pieces until `clock` shows `until`; return whether all pieces are copied."""
         captured = self.captured
         for kind, piece in self.coming:
-            constant = kind == SESSION or is_constant(self.kind, piece)
+            constant = kind != PIECE or is_constant(self.kind, piece)
             captured.append((kind, piece) if constant else kind + encoded(piece))
             if clock() >= until:
                 return False
@@ -146,14 +149,18 @@ def put_together(kind: str, pieces: Iterator[Any]) -> Any:
 
 def opened(
     stream: Iterator[tuple[bytes, Any]],
-) -> tuple[Sessions, Iterator[tuple[bytes, Any]]]:
-    """Read the sessions, with which a snapshot begins; return them, and the rest of `stream`."""
-    sessions, stored = Sessions(), []
+) -> tuple[Sessions, Duties, Iterator[tuple[bytes, Any]]]:
+    """Read the sessions and duties, with which a snapshot begins; return them, and the rest of
+    `stream`.
+    """
+    sessions, duties = Sessions(), Duties()
+    stored: dict[bytes, list[Any]] = {SESSION: [], DUTY: []}
     rest = stream
     for kind, term in stream:
-        if kind != SESSION:
+        if kind not in stored:
             rest = chain([(kind, term)], stream)
             break
-        stored.append(term)
-    sessions.restore(stored)
-    return sessions, rest
+        stored[kind].append(term)
+    sessions.restore(stored[SESSION])
+    duties.restore(stored[DUTY])
+    return sessions, duties, rest

@@ -10,6 +10,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.machine.contract import Machine, check_version
+from raft_actors.machine.duties import Duties
 from raft_actors.machine.exceptions import MachineExceptions
 from raft_actors.machine.replicated_state import WITNESS, ReplicatedState
 from raft_actors.machine.sessions import Sessions
@@ -40,6 +41,8 @@ class WitnessState(ReplicatedState):
         self.exceptions = MachineExceptions(machine, name)
         self.sessions = Sessions()
         self.topics = Topics(index)
+        self.duties = Duties()
+        self.tells = []
 
     def upgrade(self, version: int) -> None:
         self.found_at(version)

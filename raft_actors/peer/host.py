@@ -58,6 +58,11 @@ class Host(Protocol):
     @property
     def router(self) -> Routes: ...
 
+    def whereis(self, address: Address | str) -> Any:
+        """Return the ref of an actor of this node or another one; None if this node has no actor of
+        the name.
+        """
+
     def await_release(self, path: Path) -> None:
         """Wait until the thread of a killed peer has closed its store; some seconds at most."""
 

@@ -33,6 +33,7 @@ from raft_actors.peer.data_path import check_other_directories, data_path
 from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
+from raft_actors.peer.messenger import Messenger
 from raft_actors.peer.watchdog import CHECK, Watchdog
 from raft_actors.replica.digester import DigestEnded
 from raft_actors.replica.parked_calls import PARKING
@@ -111,6 +112,8 @@ class Peer(Process):
         self.alarm_at = inf
         self.removed: tuple[Configuration, float] | None = None
         self.alarm_target = AlarmTarget(self)
+        messenger = Messenger(name, host.whereis)
+        self.tell_actor, self.ask_actor = messenger.tell, messenger.ask
         self.admission = AdmissionLimit(config)
         self.ending: Any = None
         host.await_release(self.path)

@@ -91,6 +91,9 @@ class Peers:
     def registry(self) -> Any:
         return self.node.registry
 
+    def whereis(self, address: Address | str) -> Any:
+        return self.node.whereis(address)
+
     def watch_nodes(self, ref: ProcessRef[Any]) -> Callable[[], Any]:
         return self.node.monitor(ref)
 

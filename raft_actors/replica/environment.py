@@ -38,6 +38,17 @@ class Environment(Protocol):
         at_once  messages to other nodes leave now; otherwise they may wait for `flush`
         """
 
+    def tell_actor(self, to: Address | str, message: bytes) -> None:
+        """Send an encoded message to an actor, for an effect. It may get lost."""
+
+    def ask_actor(
+        self, to: Address | str, name: str, message: bytes, when_answered: Callable[[bool], None]
+    ) -> None:
+        """Send the message `name` of the outbox to an actor. `when_answered` is called later, on
+        any thread: with True if the actor has answered, with False if it can't. It may also never
+        be called.
+        """
+
     def flush(self) -> None:
         """Send everything that waits for other nodes: messages, and answers of tickets."""
 

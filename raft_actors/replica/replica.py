@@ -23,6 +23,7 @@ from raft_actors.machine.replicated_state import NOWHERE, WITNESS, ReplicatedSta
 from raft_actors.machine.witness_state import WitnessState
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
+from raft_actors.replica.carrier import Carrier, Delivered
 from raft_actors.replica.digester import DigestEnded, Digester
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.inspection import Inspection
@@ -52,6 +53,7 @@ class Replica:
     parked       the calls of clients that wait for news
     digester     makes digests of the state
     inspection   answers questions about the replica, like its status
+    carrier      carries out the effects of commands, if this replica leads
     leadership   tells the state machine whether this replica leads
     step         steps an event in the core, and writes it to the trace if there is one
     due          the effects that are being performed; they stay here if one of them raises
@@ -116,6 +118,7 @@ class Replica:
         self.parked = ParkedCalls(core, config, lambda: self.applier.applied)
         self.inspection = Inspection(core, store.snapshots, config, self.applier, self.parked)
         self.leadership = Leadership(core, applied)
+        self.carrier = Carrier(core, environment)
         self.applier.report_missing_state(snapshot.configuration)
         if applied.compared_before is not None:
             note_comparison(core, applied.compared_before)
@@ -161,6 +164,8 @@ class Replica:
             self.parked.handle(event)
         elif kind is TakeSnapshot:
             self.snapshotter.ask(event.ticket)
+        elif kind is Delivered:
+            self.carrier.delivered(event)
         elif kind is WriterEnded:
             self.snapshotter.ended(event)
         elif kind is DigestEnded:
@@ -184,7 +189,7 @@ class Replica:
         if (
             due.needs_own_thread() or self.applier.reads or self.asked
             or self.may_apply() or self.snapshotter.has_work(self.applier.applied)
-            or self.parked.has_work()
+            or self.parked.has_work() or self.carrier.has_work()
             or self.digester.capturing is not None
         ):  # fmt: skip
             return False
@@ -224,6 +229,10 @@ class Replica:
             applier.apply()
         if self.leadership.wanted:
             self.leadership.look(applier.applied)
+        if applier.applied.tells:
+            self.carrier.tell(applier.applied)
+        if self.carrier.term or applier.applied.duties.exist():
+            self.carrier.look(applier.applied)
         applier.answer_reads(due.reads)
         for ticket, answer in due.answers:
             ticket.set(encoded(answer))
@@ -248,7 +257,7 @@ class Replica:
     @property
     def alarm(self) -> float:
         """When the replica needs a Tick, in seconds of its clock."""
-        return min(self.core.alarm, self.parked.alarm)
+        return min(self.core.alarm, self.parked.alarm, self.carrier.alarm)
 
     def may_apply(self) -> bool:
         return self.applier.applied.index < self.core.commit_index and self.is_free()

@@ -24,6 +24,7 @@ from raft_actors.core.messages import (
     Transfer,
 )
 from raft_actors.encoding import may_have_many_keys, unknown_here
+from raft_actors.machine.duties import ACKED, FIRED
 from raft_actors.replica.questions import EndCalls, ParkedCall, numbers_of, question_of
 from raft_actors.timeouts import optional_seconds
 
@@ -130,6 +131,8 @@ def event_of(
             or not 0 <= session <= NUMBER_MAX >= sequence >= 0
         ):
             raise ValueError("a request id must be two numbers of 64 bits")
+        if session in (FIRED, ACKED):
+            raise ValueError("only the leader itself gives such a request id")
         unknown = unknown_here(payload)
         if unknown:
             raise ValueError(

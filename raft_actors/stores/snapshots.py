@@ -4,6 +4,7 @@ A file is a sequence of blocks (stores/blocks.py):
 
     HEADER      the first block, see `Header`
     SESSION     the session of one client, as `Sessions.stored` yields it
+    DUTY        a timer, or a message of the outbox, as `Duties.stored` yields it
     PIECE       a part of the state machine's state
     END         the last block: the number of blocks before it
 
@@ -33,12 +34,12 @@ from raft_actors.errors import REJOIN, RaftError, StoreCorrupt, StoreError
 from raft_actors.stores.blocks import blocks, framed, head_of
 from raft_actors.stores.files import Files
 
-__all__ = ["END", "HEADER", "PIECE", "SESSION", "Draft", "Header", "Snapshots"]
+__all__ = ["DUTY", "END", "HEADER", "PIECE", "SESSION", "Draft", "Header", "Snapshots"]
 
 FORMAT = 1
 MAGIC = "raft_actors snapshot"
 
-HEADER, SESSION, PIECE, END = b"h", b"s", b"p", b"e"
+HEADER, SESSION, DUTY, PIECE, END = b"h", b"s", b"d", b"p", b"e"
 ASKED_AGAIN = "it is asked for again, and its sender looks at its own file"
 SENT_TO_NOBODY = "it is sent to nobody, and another is taken of the state: look at the disk"
 DRAFTS = itertools.count(1)
@@ -214,7 +215,7 @@ class Snapshots:
         return header_in(self.place(name), next(self.blocks(name), b""), expected, REJOIN)
 
     def pieces(self, snapshot: Snapshot) -> Iterator[tuple[bytes, Any]]:
-        """Yield (kind, content) of each SESSION and PIECE.
+        """Yield (kind, content) of each SESSION, DUTY and PIECE.
 
         Raises StoreCorrupt at a damaged block; and at the end if the END block is missing, or if
         the checksum of the whole file is wrong.

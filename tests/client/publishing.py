@@ -17,8 +17,8 @@ def sets_publish():
     """Publish the keys of all commands; yield the set of (key, index) that were published."""
     run, published = ReplicatedState.run, set()
 
-    def run_and_publish(state, command):
-        reply = run(state, command)
+    def run_and_publish(state, command, *fired):
+        reply = run(state, command, *fired)
         match encoding.loads(command):
             case ("set", str() as key, *_):
                 state.topics.publish(key, state.index + 1)

@@ -9,11 +9,12 @@ from random import Random
 import pytest
 
 from raft_actors import Cluster, Config
+from raft_actors.client.async_topic_watch import AsyncTopicWatch
 from raft_actors.client.leader_finder import LeaderFinder
 from raft_actors.client.leader_watch import LeaderWatch, Observer
 from raft_actors.client.parking import Parking
 from raft_actors.client.retrying_client import RetryingClient
-from raft_actors.client.topic_watch import AsyncTopicWatch, Changes, TopicWatch, topic_wait
+from raft_actors.client.topic_watch import Changes, TopicWatch, topic_wait
 from raft_actors.errors import NotApplied, OutcomeUnknown, RaftError
 from raft_actors.peer.peers import peers_of
 from raft_actors.replica.parked_calls import PARKED_S

@@ -2,6 +2,9 @@
 
 from tests.mutations.mutation import DISK_NETS, Mutation
 
+EFFECT_NETS = (
+    "tests/replica/test_carrier.py", "tests/machine/test_effects.py", "tests/peer/test_effects.py",
+)  # fmt: skip
 CLASS_NETS = ("tests/machine/test_containers.py", "tests/public/test_replicated.py")
 META_NETS = (
     "tests/machine/test_meta.py", "tests/machine/test_leader_calls.py",
@@ -22,8 +25,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_replica_looks_at_hashes", "decisions/encoding.md", "machine/replicated_state",
-        "asked = encoding.loads(command, check_hashes=False)",
-        "asked = encoding.loads(command)",
+        "asked = fired or encoding.loads(command, check_hashes=False)",
+        "asked = fired or encoding.loads(command)",
     ),
     Mutation(
         "an_object_of_an_unknown_class_is_no_value", "decisions/encoding.md", "encoding/reading",
@@ -45,8 +48,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_first_state_of_none_is_taken", "docs/snapshots.md", "machine/replicated_state",
-        "            self.check_first_none()",
-        "            pass",
+        "                check_none(machine)",
+        "                pass",
     ),
     Mutation(
         "a_snapshot_of_none_that_no_start_takes", "docs/snapshots.md", "machine/replicated_state",
@@ -127,8 +130,8 @@ MUTATIONS = (
     ),
     Mutation(
         "on_leader_changes_the_state", "docs/machines.md", "machine/replicated_state",
-        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if ",
-        "            self.tell(\"on_leader\", self.state)\n        finally:\n            if not ",
+        "                self.note_tell(effect)\n        finally:\n            if ",
+        "                self.note_tell(effect)\n        finally:\n            if not ",
         META_NETS,
     ),
     Mutation(
@@ -138,8 +141,8 @@ MUTATIONS = (
     ),
     Mutation(
         "sessions_not_in_the_snapshot", "thesis 6.3", "machine/replicated_state",
-        "return StateImage(data, self.sessions.stored())",
-        "return StateImage(data, ())",
+        "return StateImage(data, self.sessions.stored(), self.duties.stored())",
+        "return StateImage(data, (), self.duties.stored())",
     ),
     Mutation(
         "on_disk_state_is_frozen_later", "§7", "machine/disk_dict",
@@ -183,13 +186,13 @@ MUTATIONS = (
         "        if session is None or sequence < session.newest - WINDOW:",
     ),
     Mutation(
-        "a_nested_list_is_not_taken_back", "docs/machines.md", "machine/containers",
+        "a_nested_list_is_not_taken_back", "docs/machines.md", "machine/state_list",
         "        self._journal.undo.append((self._items.insert, place, value))\n",
         "",
         CLASS_NETS,
     ),
     Mutation(
-        "a_removed_key_comes_back_at_the_end", "docs/machines.md", "machine/containers",
+        "a_removed_key_comes_back_at_the_end", "docs/machines.md", "machine/state_dict",
         "        if len(self) <= ORDERED_MAX:",
         "        if False:",
         CLASS_NETS,
@@ -233,6 +236,42 @@ MUTATIONS = (
         "            and self.encoded[name] == encoding.dumps_stored(plain(value))",
         "            and encoding.loads_stored(self.encoded[name]) == plain(value)",
         CLASS_NETS,
+    ),
+    Mutation(
+        "a_leader_tells_what_the_leader_before_it_told", "docs/machines.md", "replica/carrier",
+        "            if core.role.leads and term == core.term:",
+        "            if core.role.leads:",
+        EFFECT_NETS,
+    ),
+    Mutation(
+        "followers_tell_too", "docs/machines.md", "replica/carrier",
+        "            if core.role.leads and term == core.term:",
+        "            if term == core.term:",
+        EFFECT_NETS,
+    ),
+    Mutation(
+        "a_timer_fires_twice", "docs/machines.md", "machine/duties",
+        "        if not index or self.index_of(duty) != index:",
+        "        if not self.index_of(duty):",
+        EFFECT_NETS,
+    ),
+    Mutation(
+        "a_new_leader_counts_on", "docs/machines.md", "replica/carrier",
+        "            self.stop()\n        if leads:",
+        "            self.term = 0\n        if leads:",
+        EFFECT_NETS,
+    ),
+    Mutation(
+        "a_snapshot_without_the_outbox", "docs/machines.md", "machine/replicated_state",
+        "self.sessions.stored(), self.duties.stored())",
+        "self.sessions.stored(), ())",
+        EFFECT_NETS,
+    ),
+    Mutation(
+        "an_answer_is_not_noted_in_the_log", "docs/machines.md", "replica/carrier",
+        "        self.answered.add((event.name, event.index))\n",
+        "",
+        EFFECT_NETS,
     ),
     Mutation(
         "version_of_a_snapshot_is_not_restored", "docs/upgrades.md", "machine/replicated_state",

@@ -6,8 +6,8 @@ from raft_actors import AsyncCluster, Cluster, Raft
 
 CALLS = {
     "await_applied", "await_leader", "barrier", "cast", "close", "connect", "from_env", "leader",
-    "members", "outcome",
-    "pipeline", "read", "status", "token", "watch_leader", "write",
+    "members", "outcome", "pipeline", "read", "status", "token", "watch_leader", "watch_topics",
+    "write",
 }  # fmt: skip
 
 
@@ -24,6 +24,7 @@ def test_a_handle_and_what_it_makes_show_their_users_names_only(counters):
         assert public(pipeline) == {"drain", "read", "write"}
         assert public(pipeline.write(1)) == {"result"}
     assert public(cluster.watch_leader()) == {"close", "get"}
+    assert public(cluster.watch_topics("x")) == {"close", "get"}
 
 
 def test_an_async_handle_and_what_it_makes_show_their_users_names_only(counters):

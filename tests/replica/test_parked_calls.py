@@ -95,10 +95,10 @@ def publishes(monkeypatch):
 
     run, topics = ReplicatedState.run, []
 
-    def run_and_publish(state, command):
+    def run_and_publish(state, command, *fired):
         for topic in topics:
             state.topics.publish(topic, state.index + 1)
-        return run(state, command)
+        return run(state, command, *fired)
 
     monkeypatch.setattr(ReplicatedState, "run", run_and_publish)
 

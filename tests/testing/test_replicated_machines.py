@@ -41,7 +41,6 @@ def test_methods_of_two_versions_run_while_a_group_moves_on() -> None:
         (machines.ByClock, LEASES, "replicas differ after command"),
         (machines.ByChance, LEASES, "replicas differ after command"),
         (machines.Beside, LEASES, "replicas differ after command"),
-        (machines.FirstOwner, BANK, "replicas differ after command"),
         (machines.CountsQueries, BANK, "looks at a clock, at chance or at something else"),
     ],
 )

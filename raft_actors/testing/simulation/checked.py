@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from raft_actors.core.server import Server
 from raft_actors.machine.contract import Machine
+from raft_actors.machine.duties import Duties
 from raft_actors.machine.sessions import Sessions
 from raft_actors.names import Address
 from raft_actors.testing.simulation.disk import PretendDisk
@@ -35,6 +36,7 @@ class CheckedState(Protocol):
     state: Any
     machine: Machine
     sessions: Sessions
+    duties: Duties
 
     @property
     def version(self) -> int: ...

@@ -44,6 +44,8 @@ class Checker:
     commands       the indexes of those that are commands
     outcomes       the outcome of each command by its index: reply, state, and the first peer
     sessions       the sessions after each command by its index, and the first peer
+    effects        the effects of each command by its index, and the first peer
+    duties         the timers and the outbox after each command, and the first peer
     moves          the indexes at which machines were upgraded to another version
     configuration  the newest committed configuration
     answers        the requests of clients and their answers
@@ -61,8 +63,10 @@ class Checker:
         self.ballots: dict[str, StoredBallot] = {}
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.sessions: dict[int, tuple[int, list[Any], str]] = {}
+        self.duties: dict[int, tuple[list[Any], str]] = {}
         self.configuration = NOBODY
         self.moves: set[int] = set()
+        self.effects: dict[int, tuple[list[Any], str]] = {}
 
     # After a step of `peer`.
 
@@ -315,9 +319,9 @@ class Checker:
         self.check_sessions(peer, index)
 
     def check_sessions(self, peer: CheckedPeer, index: int) -> None:
-        """All replicas have the same time and sessions after a command, the sessions in the same
-        order: the first one expires first (thesis 6.3). Which replies they know may differ, see
-        `Sessions.pass_over`.
+        """All replicas have the same time, sessions, timers and messages in the outbox after a
+        command, the sessions in the same order: the first one expires first (thesis 6.3). Which
+        replies they know may differ, see `Sessions.pass_over`.
         """
         table = peer.applied.sessions
         sessions = [
@@ -333,6 +337,13 @@ class Checker:
             raise Broken(
                 f"replicas differ in the sessions after entry {index}: {peer.name} has {sessions}, "
                 f"{who} had {known}"
+            )
+        duties = list(peer.applied.duties.stored())
+        there, who = self.duties.setdefault(index, (duties, peer.name))
+        if there != duties:
+            raise Broken(
+                f"replicas differ in the timers and the outbox after entry {index}: {peer.name} "
+                f"has {duties}, {who} had {there}"
             )
 
     def moved(self, peer: CheckedPeer, index: int) -> None:

@@ -188,7 +188,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                     )
                 raise
             findings.note(self.current_version)
-            if type(result) is not tuple or len(result) != 2:
+            if type(result) is not tuple or len(result) not in (2, 3):
                 self.found(f"{call} must return (reply, state), not {text_of(result)}")
             else:
                 self.look_at_reply(result[0], call)

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.effects import Effects, RoleChange, Trouble
@@ -18,6 +19,7 @@ from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.messages import NO_FRAMES, Event, Message
 from raft_actors.core.snapshot import Snapshot
+from raft_actors.effects import Effect, TimerFired
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import NOWHERE, ReplicatedState
 from raft_actors.machine.witness_state import WitnessState
@@ -33,6 +35,9 @@ from raft_actors.testing.simulation.disk import PretendDisk
 __all__ = ["SimulatedPeer"]
 
 
+PART_LOST = 0.2
+"""The part of the messages of the outbox that do not arrive, and of those whose answers do not."""
+RETRY_S = 0.01
 LATER = 3
 """A frozen state is written so many entries later, or when nothing else happens."""
 
@@ -43,6 +48,8 @@ class PeerWorld(Protocol):
     now: float
     rates: dict[str, float]
     led: dict[int, Any]
+    actors_told: list[tuple[Address | str, Any]]
+    actors_asked: list[tuple[Address | str, str, Any]]
     disks: dict[str, PretendDisk]
     checker: Checker
 
@@ -105,13 +112,26 @@ class WatchedApplied(ReplicatedState):
         super().upgrade(version)
         self.peer.world.checker.moved(self.peer, self.index + 1)
 
-    def run(self, command: bytes) -> bytes:
+    def take_effects(self, effects: list[Effect]) -> None:
+        """All replicas have the same effects of a command, although only the leader carries them
+        out.
+        """
+        index, known = self.index + 1, self.peer.world.checker.effects
+        before, who = known.setdefault(index, (effects, self.name))
+        if before != effects:
+            raise Broken(
+                f"replicas differ in the effects of entry {index}: {self.name} has {effects}, "
+                f"{who} had {before}"
+            )
+        super().take_effects(effects)
+
+    def run(self, command: bytes, fired: TimerFired | None = None) -> bytes:
         request = self.request
         if request[0]:
             if request in self.ran:
                 raise Broken(f"{self.name} runs command {request} twice (thesis 6.3)")
             self.ran.add(request)
-        return super().run(command)
+        return super().run(command, fired)
 
     def read(self, query: bytes) -> bytes:
         reply = super().read(query)
@@ -226,6 +246,8 @@ class SimulatedPeer:
             slice_s=int(self.clock()) % 2,  # half of the peers check for messages after each piece
         )  # fmt: skip
         self.core = self.replica.core
+        if int(self.clock()) % 3:  # most peers propose the end of a duty several times
+            self.replica.carrier.retry_s = RETRY_S
 
     @property
     def due(self) -> Effects | None:
@@ -308,6 +330,24 @@ class SimulatedPeer:
 
     def flush(self) -> None:
         self.world.boundary()
+
+    def tell_actor(self, to: Address | str, message: bytes) -> None:
+        self.world.boundary()
+        self.world.actors_told.append((to, encoding.loads(message)))
+
+    def ask_actor(
+        self, to: Address | str, name: str, message: bytes, when_answered: Callable[[bool], None]
+    ) -> None:
+        """Ask an actor that is there, away, or there with an answer that gets lost."""
+        self.world.boundary()
+        fate = self.random.random()
+        if fate < PART_LOST:
+            when_answered(False)
+            return
+        self.world.actors_asked.append((to, name, encoding.loads(message)))
+        if fate > 1 - PART_LOST:
+            return
+        when_answered(True)
 
     def frame_bytes_max_to(self, _peer: Address) -> int:
         return NO_FRAMES

@@ -64,6 +64,8 @@ class World(Inspection):
     configs   the configs with which a peer may start: `config`, or one of some others
     inline    decides which messages are handled inline: see `supervision.Process.handle_inline`
     wiped_at  when a disk was destroyed last
+    actors_told   (actor, message) of each `Tell` that a leader has carried out
+    actors_asked  (actor, id, message) of each message of the outbox that has arrived
     led       the state of the replica whose machine was told that it leads, by term
     spoilt    whether a state was changed on purpose, so that digests may differ
     tell      called with a text for each event, if it is set
@@ -102,6 +104,8 @@ class World(Inspection):
         self.wiped_at = -inf
         self.led: dict[int, Any] = {}
         self.spoilt = False
+        self.actors_told: list[tuple[Address | str, Any]] = []
+        self.actors_asked: list[tuple[Address | str, str, Any]] = []
         self.checker = Checker(self)
         self.clients = clients = Clients(self)
         self.write, self.read = clients.write, clients.read
