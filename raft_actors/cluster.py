@@ -70,8 +70,8 @@ class Cluster:
 
         Raises ValueError for an address that is none; UnsafeCookie.
 
-        >>> with Cluster.connect(addresses, "kv") as kv:  # doctest: +SKIP
-        ...     kv.write(("set", "key", 1))
+        >>> kv = Cluster.connect("10.0.0.1:4001,10.0.0.2:4001", "kv")  # nothing is sent yet
+        >>> kv.close()
         """
         made = cls.__new__(cls)
         made._client = LightClient(group_of(addresses, peer), cookie, tls, seconds(timeout))
@@ -83,6 +83,11 @@ class Cluster:
         TLS are taken from RAFT_ACTORS_COOKIE and RAFT_ACTORS_TLS..., or the user's files.
 
         Raises ValueError if the variable is not set, or is no such URL.
+
+        >>> import os
+        >>> os.environ["RAFT_ACTORS_URL"] = "raft://kv@10.0.0.1:4001,10.0.0.2:4001"
+        >>> Cluster.from_env().members
+        [('kv', '10.0.0.1_4001-1@.'), ('kv', '10.0.0.2_4001-2@.')]
         """
         return cls.connect(url_in_environment(), timeout=timeout)
 

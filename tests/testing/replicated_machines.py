@@ -78,15 +78,6 @@ class Beside(Leases):
         self.until_ms[name] = type(self).taken
 
 
-class FirstOwner(Bank):
-    """Looks at the order of a set."""
-
-    @update
-    def move(self, source, target, amount):
-        self.owners.update("abcdefghijkl")
-        return next(iter(self.owners))
-
-
 class CountsQueries(Bank):
     asked = 0
 

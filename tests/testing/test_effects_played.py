@@ -16,7 +16,6 @@ from raft_actors.testing.simulation.runner import Failure, play
 from raft_actors.testing.simulation.script import Script
 
 SEEDS, STEPS = range(12), 400
-"""Set by hand to `range(300), 1_500` when effects were built."""
 PATIENCE_S = 900.0
 
 
