@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
-from raft_actors.client.parking import Parked, Parking, Pause, refusal_in
+from raft_actors.client.parking import Parked, Parking, Pause, answers_at_once, refusal_in
 from raft_actors.names import Address
 from raft_actors.replica.questions import Question
 
@@ -55,7 +55,7 @@ class MemberCalls:
         for member in [*self.refusals]:
             if member not in wanted:
                 del self.refusals[member], self.pauses[member]
-        look_at, has_parked = inf, False
+        look_at, has_parked, at_once = inf, False, False
         for member in wanted:
             pause = self.pauses.get(member)
             if member in self.parked:
@@ -66,8 +66,9 @@ class MemberCalls:
                 question = self.question_for(member)
                 self.parked[member] = self.parking.park(self, member, question, now)
                 has_parked = True
+                at_once |= answers_at_once(question)
         if has_parked:
-            self.parking.flush()
+            self.parking.flush(at_once=at_once)
         return look_at
 
     def take(self, parked: Parked, now: float) -> None:

@@ -8,7 +8,7 @@ takes it out when it looks: on its own thread (`await_result`), or on its loop (
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from math import inf
 from queue import Empty, SimpleQueue
 from random import uniform
@@ -22,7 +22,8 @@ from raft_actors.replica.parked_calls import PARKED_S
 from raft_actors.replica.questions import Question
 from raft_actors.replica.requests import PARK, next_request
 
-__all__ = ["PAUSE_S_MAX", "Parked", "Parking", "Pause", "Wait", "await_result", "refusal_in"]
+__all__ = ["PAUSE_S_MAX", "Parked", "Parking", "Pause", "Wait", "answers_at_once", "await_result",
+           "refusal_in"]  # fmt: skip
 
 LATE_S = 15.0
 """A member that answers a call so many seconds too late does not work: ask another one."""
@@ -30,6 +31,8 @@ PAUSE_S, PAUSE_S_MAX = 0.05, 2.0
 """The pause after a call that has failed: PAUSE_S at first, then twice as long each time."""
 FULL_PAUSE_S, FULL_PAUSE_S_MAX = 1.0, 15.0
 """The same for a member that has too many calls."""
+SHORT = 2_048
+"""Answers of so many bytes, or fewer, are decoded only once for all askers."""
 
 T = TypeVar("T", covariant=True)
 
@@ -39,7 +42,9 @@ class Router(Protocol):
 
     def request(self, address: Address, body: list[Any], *, flush: bool = True) -> Future[Any]: ...
     def unpark(self, address: Address, numbers: list[int]) -> None: ...
-    def flush(self) -> None: ...
+
+    @property
+    def node(self) -> Any: ...
 
 
 class Finder(Protocol):
@@ -89,7 +94,7 @@ class Parked:
             return ("error", error)
         if type(answer) is list:
             return [(name, node) for name, node in answer]
-        return encoding.loads_stored(answer)
+        return decoded(answer) if len(answer) <= SHORT else encoding.loads_stored(answer)
 
 
 class Pause:
@@ -134,7 +139,7 @@ class Parking:
         finder.follow_node()
         request = next_request()
         parked = Parked(owner, member, question, request[1], now + PARKED_S + LATE_S)
-        payload = encoding.dumps(question.encodable())
+        payload = encoded(question)
         self.opened[parked.number] = parked
         try:
             body = [PARK, member[0], payload, *request]
@@ -149,8 +154,15 @@ class Parking:
             self.drop([parked])
         return parked
 
-    def flush(self) -> None:
-        self.finder.router.flush()
+    def flush(self, *, at_once: bool) -> None:
+        """Send what was parked. Calls that are not answered at once may wait a millisecond: then
+        those of many askers are sent together.
+        """
+        node = self.finder.router.node
+        if at_once:
+            node.flush()
+        else:
+            node.flush_soon()
 
     def on_answer(self, parked: Parked, _future: Future[Any]) -> None:
         self.arrived.put(parked)
@@ -171,7 +183,7 @@ class Parking:
         for member, numbers in by_member.items():
             router.unpark(member, numbers)
         if by_member:
-            router.flush()
+            router.node.flush_soon()
 
     def take(self, parked: Parked | None) -> Parked | None:
         """Return a call that has arrived, unless it was dropped."""
@@ -204,6 +216,17 @@ class Parking:
         self.arrived.put(None)
         if self.wake is not None:
             self.wake()
+
+
+@lru_cache(maxsize=128)
+def encoded(question: Question) -> bytes:
+    return encoding.dumps(question.encodable())
+
+
+@lru_cache(maxsize=128)
+def decoded(answer: bytes) -> Any:
+    """Return what is in an answer. Many askers may get equal ones, and nobody changes them."""
+    return encoding.loads_stored(answer)
 
 
 def answers_at_once(question: Question) -> bool:

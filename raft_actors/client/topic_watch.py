@@ -1,8 +1,9 @@
 """TopicWatch: the topics that commands have published, as a stream for a client.
 
-One member serves the watch. When this member ends, hangs, or may be cut off from the others,
-another one goes on where it has stopped: a call says up to which entry the reader has seen
-everything. So no change is missed, and none comes before an older one.
+One member serves the watch: the leader if it is known, because it applies each command first. When
+this member ends, hangs, or may be cut off from the others, another one goes on where it has
+stopped: a call says up to which entry the reader has seen everything. So no change is missed, and
+none comes before an older one.
 """
 
 from collections.abc import Iterable
@@ -38,6 +39,7 @@ class TopicWait:
 
     after   the entry up to which everything was returned, or is known to be no change
     member  the member that is asked, or was asked last; at first any of them
+    leader  the leader, as the last answer has it
     news    the changes that were not returned yet
     """
 
@@ -47,6 +49,7 @@ class TopicWait:
         self.question = question
         self.after = question.after
         self.member = choice(finder.candidates())  # noqa: S311 - each member gets some
+        self.leader: Address | None = None
         self.parked: Parked | None = None
         self.pauses: dict[Address, Pause] = {}
         self.refusals: dict[Address, Any] = {}
@@ -68,19 +71,20 @@ class TopicWait:
             question = Published(self.after, self.question.topics, self.question.prefixes)
             self.member = member
             self.parked = self.parking.park(self, member, question, now)
-            self.parking.flush()
+            self.parking.flush(at_once=self.after is None)
         return inf if self.parked is None else self.parked.until
 
     def next_member(self, now: float) -> Address | None:
-        """Return the member to ask: the one that has served last, as long as it does, and then the
-        next one. None: all of them have failed a moment ago.
+        """Return the member to ask: the leader, or the one that has served last, or else the next
+        one. None: all of them have failed a moment ago.
         """
         members = self.finder.candidates()
         for member in [*self.pauses]:
-            if member not in members:
+            if member not in members and member != self.leader:
                 del self.pauses[member]
         first = index_of(self.member, members)
-        for member in members[first:] + members[:first]:
+        leader = () if self.leader is None else (self.leader,)
+        for member in leader + members[first:] + members[:first]:
             if member not in self.pauses or self.pauses[member].until <= now:
                 return member
         return None
@@ -89,8 +93,8 @@ class TopicWait:
         if parked is not self.parked:
             return
         match parked.answer():
-            case ("ok", (index, topics)):
-                self.parked = None
+            case ("ok", (index, topics, leader)):
+                self.parked, self.leader = None, leader
                 self.pauses.pop(parked.member, None)
                 if topics != () and self.after is not None:
                     self.news = Changes(index, topics)

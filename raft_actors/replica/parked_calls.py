@@ -71,7 +71,7 @@ class ParkedCalls:
         self.applied = applied
         self.leaderless_s = LEADERLESS_TIMEOUTS * config.max_election_timeout
         self.count_max = config.parked_max
-        self.topics = WaitingForTopics(applied)
+        self.topics = WaitingForTopics(core, applied)
         self.leader = WaitingForLeader(core)
         self.kinds: dict[type, Waiting] = {
             Leading: self.leader,

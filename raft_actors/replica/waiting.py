@@ -152,7 +152,8 @@ class WaitingForTopics:
     seen  the last entry whose topics were looked at
     """
 
-    def __init__(self, applied: Callable[[], ReplicatedState]) -> None:
+    def __init__(self, core: Server, applied: Callable[[], ReplicatedState]) -> None:
+        self.core = core
         self.applied = applied
         self.calls: dict[ParkedCall, None] = {}
         self.by_topic: dict[str, dict[ParkedCall, None]] = {}
@@ -231,10 +232,10 @@ class WaitingForTopics:
         return self.encoded(question, [])
 
     def encoded(self, question: Published, changed: list[str] | None) -> bytes:
-        """Return the answer: everything up to an index is in it. For an asker that has seen more
-        than this replica, the index is the asker's.
+        """Return the answer: the index up to which everything is in it, the topics, and the leader,
+        which applies each command first. For an asker that has seen more than this replica, the
+        index is the asker's.
         """
         index = max(self.applied().index, question.after or 0)
-        return encoding.dumps(
-            ("ok", (index, None if changed is None else tuple(changed))), "answer"
-        )
+        topics = None if changed is None else tuple(changed)
+        return encoding.dumps(("ok", (index, topics, self.core.role.leader)), "answer")

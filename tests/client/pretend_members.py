@@ -7,7 +7,7 @@ from raft_actors.future import Future
 from raft_actors.replica.questions import question_of
 from raft_actors.replica.requests import PARK
 
-A, B, C = ((name, f"{name}@one") for name in "abc")
+A, B, C, D = ((name, f"{name}@one") for name in "abcd")
 
 
 class Group:
@@ -15,7 +15,9 @@ class Group:
     them. It notes who was asked what, and who was told that nobody waits any more.
     """
 
-    node = SimpleNamespace(running=True, forked=False, check_process=lambda: None)
+    node = SimpleNamespace(
+        running=True, forked=False, flush=lambda: None, flush_soon=lambda: None
+    )  # fmt: skip
 
     def __init__(self, *members):
         self.members = members
@@ -48,9 +50,6 @@ class Group:
     def unpark(self, member, numbers):
         assert self.open.pop(member)[0] in numbers
         self.taken_back.append(member)
-
-    def flush(self):
-        pass
 
     def answer(self, member, answer):
         future = self.open.pop(member)[2]

@@ -21,7 +21,7 @@ from raft_actors.replica.parked_calls import PARKED_S
 from raft_actors.replica.questions import Published
 from raft_actors.replica.requests import STATUS, TRANSFER
 from supervision import kill
-from tests.client.pretend_members import A, B, C, Group
+from tests.client.pretend_members import A, B, C, D, Group
 from tests.client.publishing import sets_publish
 from tests.cluster.conftest import stage  # noqa: F401 - fixture
 from tests.cluster.stage import NAMES
@@ -68,23 +68,37 @@ def test_one_member_is_asked_and_each_question_says_what_was_seen():
     watching = Watching(A, B, C)
     first = watching.served_by
     assert watching.asked() == Published(5, ("a",), ("k/",))
-    assert watching.answers(("ok", (9, ("a",)))) == Changes(9, ("a",))
+    assert watching.answers(("ok", (9, ("a",), None))) == Changes(9, ("a",))
     assert watching.look() is None
     assert watching.served_by == first
     assert watching.asked().after == 9
-    assert watching.answers(("ok", (12, None))) == Changes(12, None)
+    assert watching.answers(("ok", (12, None, None))) == Changes(12, None)
+
+
+def test_the_leader_is_asked_when_it_is_known_and_another_one_when_it_fails():
+    """Followers apply a command later. Planted: stay where it has begun."""
+    watching = Watching(A, B, C)
+    others = [member for member in (A, B, C) if member != watching.served_by]
+    watching.answers(("ok", (9, (), others[0])))
+    assert watching.served_by == others[0]
+    watching.answers(("error", "no_peer"))
+    assert watching.served_by != others[0]
+    watching.answers(("ok", (9, (), D)))
+    assert watching.served_by == D, "a member that this handle has not heard of"
+    assert watching.answers(("error", "no_peer")) is None
+    assert watching.served_by in (A, B, C)
 
 
 def test_an_answer_without_a_change_moves_on_what_was_seen():
     watching = Watching(A)
-    assert watching.answers(("ok", (30, ()))) is None
+    assert watching.answers(("ok", (30, (), None))) is None
     assert watching.asked().after == 30
 
 
 def test_a_watch_from_now_on_begins_where_the_member_is():
     watching = Watching(A, after=None)
     assert watching.asked().after is None
-    assert watching.answers(("ok", (30, ()))) is None
+    assert watching.answers(("ok", (30, (), None))) is None
     assert watching.asked().after == 30
 
 
@@ -97,7 +111,7 @@ def test_a_watch_from_now_on_begins_where_the_member_is():
 def test_another_member_goes_on_where_one_has_stopped(answer):
     watching = Watching(A, B)
     first = watching.served_by
-    watching.answers(("ok", (9, ("a",))))
+    watching.answers(("ok", (9, ("a",), None)))
     watching.look()
     if type(answer) is list:
         answer = [list(each) for each in answer]

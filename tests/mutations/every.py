@@ -6,6 +6,7 @@ from tests.mutations import (
     elections,
     machines,
     members,
+    parked,
     reads,
     replicas,
     replication,
@@ -15,5 +16,5 @@ from tests.mutations import (
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS, *damage.MUTATIONS,
-    *clients.MUTATIONS,
+    *clients.MUTATIONS, *parked.MUTATIONS,
 )  # fmt: skip

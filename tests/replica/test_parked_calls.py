@@ -25,6 +25,7 @@ from raft_actors.replica.requests import PARK, PARK_BYTES_MAX, UNPARK, event_of
 from raft_actors.testing.simulation.world import World
 
 NUMBERS = count(1)
+LEADER = ("a", "a@pretend")
 
 
 class Ticket:
@@ -185,9 +186,9 @@ def test_a_call_waits_for_its_topics_and_prefixes_and_is_told_which_have_changed
     some = group.park(Published(after, ("q",), ("a", "k/")))
     every = group.park(Published(after, (), ("",)))
     index = publishes(group, "k/1", "b")
-    assert one.answers == [("ok", (index, ("b",)))]
-    assert some.answers == [("ok", (index, ("k/1",)))]
-    assert every.answers == [("ok", (index, ("b", "k/1")))]
+    assert one.answers == [("ok", (index, ("b",), LEADER))]
+    assert some.answers == [("ok", (index, ("k/1",), LEADER))]
+    assert every.answers == [("ok", (index, ("b", "k/1"), LEADER))]
     again = group.park(Published(index, ("a", "b")))
     publishes(group, "c")
     assert again.answers == []
@@ -198,9 +199,9 @@ def test_a_call_waits_for_its_topics_and_prefixes_and_is_told_which_have_changed
 def test_what_was_published_while_nobody_waited_is_told_at_once(group, publishes):
     first = publishes(group, "a")
     second = publishes(group, "b")
-    assert group.park(Published(first, ("a", "b"))).answers == [("ok", (second, ("b",)))]
+    assert group.park(Published(first, ("a", "b"))).answers == [("ok", (second, ("b",), LEADER))]
     assert group.park(Published(second, ("a", "b"))).answers == []
-    assert group.park(Published(None, ("a",))).answers == [("ok", (second, ()))]
+    assert group.park(Published(None, ("a",))).answers == [("ok", (second, (), LEADER))]
 
 
 def test_a_member_that_is_behind_answers_nothing_that_was_seen_elsewhere(group, publishes):
@@ -213,7 +214,7 @@ def test_a_member_that_is_behind_answers_nothing_that_was_seen_elsewhere(group, 
     assert group.replica("c").applier.applied.index >= after
     assert ticket.answers == []
     index = publishes(group, "a")
-    assert ticket.answers == [("ok", (index, ("a",)))]
+    assert ticket.answers == [("ok", (index, ("a",), LEADER))]
 
 
 def test_after_a_restart_what_was_seen_before_the_state_counts_as_changed(group, publishes):
@@ -310,14 +311,16 @@ def test_an_idle_call_is_answered_in_the_end_with_what_is_known(group, publishes
         group.park(Leading(view)),
         group.park(Applied(index + 5)),
         group.park(Published(index - 1, ("a",))),
+        group.park(Published(index + 50, ("a",))),
     ]
     group.ring(1.9)
-    assert [ticket.answers for ticket in tickets] == [[], [], []]
+    assert [ticket.answers for ticket in tickets] == [[], [], [], []]
     group.ring(1)
-    (leading,), (applied,), (published,) = (ticket.answers for ticket in tickets)
+    (leading,), (applied,), (published,), (ahead,) = (ticket.answers for ticket in tickets)
     assert key_of(leading[1]) == view
     assert applied == ("ok", index)
-    assert published == ("ok", (index, ()))
+    assert published == ("ok", (index, (), LEADER))
+    assert ahead == ("ok", (index + 50, (), LEADER)), "its asker has seen more than this member"
     assert group.parked() == 0
 
 

@@ -7,6 +7,7 @@ from raft_actors.core.server import Server
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.duties import Duties
 from raft_actors.machine.sessions import Sessions
+from raft_actors.machine.topics import Topics
 from raft_actors.names import Address
 from raft_actors.testing.simulation.disk import PretendDisk
 
@@ -34,9 +35,11 @@ class CheckedState(Protocol):
     """The state of a peer."""
 
     state: Any
+    index: int
     machine: Machine
     sessions: Sessions
     duties: Duties
+    topics: Topics
 
     @property
     def version(self) -> int: ...

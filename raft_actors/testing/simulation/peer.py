@@ -31,6 +31,7 @@ from raft_actors.stores.snapshots import Snapshots
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.watchers import Watchers
 
 __all__ = ["SimulatedPeer"]
 
@@ -52,6 +53,7 @@ class PeerWorld(Protocol):
     actors_asked: list[tuple[Address | str, str, Any]]
     disks: dict[str, PretendDisk]
     checker: Checker
+    watchers: Watchers
 
     def config_of(self, name: str, random: Random) -> Config: ...
     def machine_of(self, name: str, machine: type[Machine]) -> Machine: ...
@@ -97,6 +99,9 @@ class WatchedApplied(ReplicatedState):
         if self.batch > self.apply_max:
             raise Broken(f"{self.name} applies more than apply_max commands in one go")
         before_ms = self.sessions.now_ms
+        if watchers := self.peer.world.watchers:
+            index = self.index + 1
+            self.topics.publish(watchers.note_published(command, index), index)
         reply = super().write(command, request, time_ms)
         self.raise_fault()
         if self.sessions.now_ms < before_ms:

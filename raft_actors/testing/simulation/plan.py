@@ -46,6 +46,7 @@ class Plan:
               session it remembers the answer; 0: as in the library
     others    other configs with which peers may start
     on_disk   whether the state is on disk
+    watchers  how many clients wait by parked calls
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Plan:
     sequences: int = 0
     others: tuple[Config, ...] = ()
     on_disk: bool = False
+    watchers: int = 0
 
 
 def draw(seed: int, steps: int) -> Plan:
@@ -193,7 +195,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
         on_disk=luck.random() < 1 / ON_DISK_SEEDS,
     )
-    return with_digests(with_rot(plan))
+    return with_watchers(with_digests(with_rot(plan)))
 
 
 def with_digests(plan: Plan) -> Plan:
@@ -224,6 +226,14 @@ def with_rot(plan: Plan) -> Plan:
     for _ in range(round(0.01 * len(fates) * luck.random())):
         fates[luck.randrange(len(fates))] = "rot", luck.random(), luck.random()
     return replace(plan, fates=tuple(fates))
+
+
+def with_watchers(plan: Plan) -> Plan:
+    """Have clients wait by parked calls, in a fifth of the plans. Each of their calls is a step of
+    a peer, so these plays differ from those of older versions.
+    """
+    luck = Random(f"{plan.seed}/watchers")  # noqa: S311
+    return replace(plan, watchers=luck.choice((1, 3, 6))) if luck.random() < 0.2 else plan
 
 
 def retuned(config: Config, luck: Random) -> Config:

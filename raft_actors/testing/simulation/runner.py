@@ -64,11 +64,13 @@ def played(plan: Plan, script: Script, tell: Callable[[str], None] | None) -> Fa
         world = World(
             plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
             version=script.first_version(plan.seed), rates=plan.rates, wall_rate=plan.wall_rate,
-            encoded=plan.encoded, others=plan.others, inline=plan.inline, tell=tell,
+            encoded=plan.encoded, others=plan.others, inline=plan.inline,
+            watchers=plan.watchers, tell=tell,
         )  # fmt: skip
         found(world, plan, plan.founder)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed
             happen(world, plan, script, fate)
+            world.watchers.act()
         if tell:
             tell("the world is healed")
         heal(world, plan, script)

@@ -29,6 +29,7 @@ from raft_actors.testing.simulation.inspection import Inspection
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
 from raft_actors.testing.simulation.transcript import described
+from raft_actors.testing.simulation.watchers import Watchers
 from raft_actors.wire import versions
 
 __all__ = ["Crash", "World"]
@@ -48,6 +49,7 @@ class World(Inspection):
 
     peers     the peers that run
     clients   the clients that send them requests: `write`, `read`, `configure`, `transfer`
+    watchers  the clients that wait by parked calls
     fuse      the process ends at this boundary of the next step; 0: it does not end
     drag      how many seconds the next save takes
     versions  the version of the machine in the program of each peer
@@ -85,6 +87,7 @@ class World(Inspection):
         encoded: bool = False,
         others: tuple[Config, ...] = (),
         inline: bool = False,
+        watchers: int = 0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(names)
@@ -107,6 +110,7 @@ class World(Inspection):
         self.actors_told: list[tuple[Address | str, Any]] = []
         self.actors_asked: list[tuple[Address | str, str, Any]] = []
         self.checker = Checker(self)
+        self.watchers = Watchers(self, seed, watchers)
         self.clients = clients = Clients(self)
         self.write, self.read = clients.write, clients.read
         self.configure, self.transfer = clients.configure, clients.transfer
@@ -233,6 +237,8 @@ class World(Inspection):
         else:
             if peer.due is None:  # else the effects that `flush_messages` has left are still due
                 self.checker.look(peer)
+                if self.watchers:
+                    self.watchers.look(peer)
         self.fuse, self.drag, self.busy = 0, 0.0, None
 
     def end_in_the_middle(self, peer: SimulatedPeer) -> None:
