@@ -18,7 +18,7 @@ class Answers:
     notes who was asked.
     """
 
-    node = SimpleNamespace(running=True, forked=False, flush=lambda: None)
+    node = SimpleNamespace(running=True, forked=False, flush=lambda: None, flush_soon=lambda: None)
 
     def __init__(self, **statuses):
         self.statuses = statuses
