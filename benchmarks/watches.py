@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.spent import spent
 from raft_actors import AsyncCluster, Raft, Supervisor, encoding
 from raft_actors.client.async_watch import AsyncWatch
-from raft_actors.client.leader_finder import LeaderFinder
+from raft_actors.client.leader_finder import LeaderFinder, router_here
 from raft_actors.client.parking import Parking
 from raft_actors.client.topic_watch import AsyncTopicWatch, topic_wait
 from raft_actors.machine.replicated_state import ReplicatedState
@@ -104,7 +104,7 @@ def leader_watches(cluster: AsyncCluster, count: int) -> list[AsyncWatch[Any]]:
 
 def topic_watches(trio: Trio, count: int) -> list[AsyncWatch[Any]]:
     """Return watches of the topic "key", each with a handle's knowledge of its own."""
-    finders = [LeaderFinder(peers_here().router, tuple(trio.nodes.addresses)) for _ in range(count)]
+    finders = [LeaderFinder(router_here, tuple(trio.nodes.addresses)) for _ in range(count)]
     return [AsyncTopicWatch(topic_wait(each, Parking(each), ["key"])) for each in finders]
 
 

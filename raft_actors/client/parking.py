@@ -172,6 +172,8 @@ class Parking:
     def drop(self, dropped: list[Parked]) -> None:
         """Take back calls. No answer of theirs arrives any more, but for one that has already."""
         open_ones = [each for each in dropped if self.opened.pop(each.number, None) is not None]
+        if not open_ones:  # then a handle that was never used need not begin to be
+            return
         router, by_member = self.finder.router, dict[Address, list[int]]()
         for parked in open_ones:
             if not parked.future.done():

@@ -217,8 +217,8 @@ class WaitingForTopics:
 
     def answer(self, question: Published) -> bytes | None:
         after = question.after
-        if not self.applied().keeps_state:
-            return None  # a witness runs no commands
+        if not self.applied().keeps_state or self.core.has_no_state:
+            return None  # a witness runs no commands, and a wrong state tells nothing
         if after is None:
             return self.present(question)
         changed = self.applied().topics.changed_after(after, question.topics, question.prefixes)
