@@ -22,10 +22,7 @@ from rich.table import Table
 from benchmarks.spent import spent
 from raft_actors import AsyncCluster, Raft, Supervisor, encoding
 from raft_actors.client.async_watch import AsyncWatch
-from raft_actors.client.leader_finder import LeaderFinder, router_here
-from raft_actors.client.parking import Parking
-from raft_actors.client.topic_watch import AsyncTopicWatch, topic_wait
-from raft_actors.machine.replicated_state import ReplicatedState
+from raft_actors.effects import Notify
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.questions import Applied
 from raft_actors.replica.requests import PARK
@@ -39,17 +36,18 @@ LOOK_S = 0.05
 BURST = 1_000
 
 
+class Announced(Map):
+    """A map that publishes the key of each command."""
+
+    def handle_write(self, command: Any, state: dict[str, Any]) -> Any:
+        reply, state = super().handle_write(command, state)
+        return reply, state, [Notify(command[1])]
+
+
 def start() -> Any:
-    """Start the tree of a node. Each command publishes its key."""
+    """Start the tree of a node."""
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    run = ReplicatedState.run
-
-    def run_and_publish(state: ReplicatedState, command: bytes) -> bytes:
-        state.topics.publish(encoding.loads(command)[1], state.index + 1)
-        return run(state, command)
-
-    ReplicatedState.run = run_and_publish  # type: ignore[method-assign, assignment]
-    return Supervisor.start_link([(Map, {"name": PEER})], strategy="one_for_one")
+    return Supervisor.start_link([(Announced, {"name": PEER})], strategy="one_for_one")
 
 
 def main(
@@ -78,9 +76,9 @@ async def measure(
     cluster = AsyncCluster(trio.nodes.addresses, timeout=60.0)
     await rest(trio, "none", [], seconds, idle)
     await rest(trio, f"{count:,} of the leader", leader_watches(cluster, count), seconds, idle)
-    await rest(trio, f"{count:,} of a topic", topic_watches(trio, count), seconds, idle)
+    await rest(trio, f"{count:,} of a topic", topic_watches(cluster, count), seconds, idle)
     for number in (1, count):
-        readers = Readers(topic_watches(trio, number))
+        readers = Readers(topic_watches(cluster, number))
         await readers.begin(trio)
         times = [await change(readers, cluster.write(("set", "key", n))) for n in range(changes)]
         await readers.end()
@@ -102,10 +100,8 @@ def leader_watches(cluster: AsyncCluster, count: int) -> list[AsyncWatch[Any]]:
     return [cluster.watch_leader() for _ in range(count)]
 
 
-def topic_watches(trio: Trio, count: int) -> list[AsyncWatch[Any]]:
-    """Return watches of the topic "key", each with a handle's knowledge of its own."""
-    finders = [LeaderFinder(router_here, tuple(trio.nodes.addresses)) for _ in range(count)]
-    return [AsyncTopicWatch(topic_wait(each, Parking(each), ["key"])) for each in finders]
+def topic_watches(cluster: AsyncCluster, count: int) -> list[AsyncWatch[Any]]:
+    return [cluster.watch_topics("key") for _ in range(count)]
 
 
 class Readers:
