@@ -3,9 +3,9 @@
 from dataclasses import replace
 from math import inf
 
-from raft_actors.core.configuration import Configuration
+from raft_actors.core.append_check import are_a_leaders, rejection
 from raft_actors.core.effects import Read, Trouble
-from raft_actors.core.entry import CONFIG, first_damaged, kind_of, payload_of
+from raft_actors.core.entry import first_damaged
 from raft_actors.core.follower_reads import FollowerReads, WaitingRead
 from raft_actors.core.founding import Founding
 from raft_actors.core.messages import (
@@ -161,7 +161,7 @@ class Follower(Role):
             # Entries that are compacted here were committed, so the leader has the same ones.
             entries, prev = entries[log.base - prev :], log.base
         elif log.term_at(prev) != request.prev_term:
-            self.reject(request)
+            state.send(rejection(state, request))
             return
 
         if first_damaged(entries, prev + 1):
@@ -192,17 +192,6 @@ class Follower(Role):
         )  # fmt: skip
         if self.reads.count:
             self.reads.repeat(state.now - state.config.heartbeat_timeout)
-
-    def reject(self, request: AppendEntries) -> None:
-        state, log = self.state, self.state.log
-        hint = log.newest_at_or_before(request.prev_index - 1, request.prev_term)
-        state.send(
-            AppendRejected(
-                source=state.peer, target=request.source, group=request.group, term=state.term,
-                prev_index=request.prev_index, round=request.round,
-                hint=hint, hint_term=log.term_at(hint), owes_entries=state.owes_entries(),
-            )
-        )  # fmt: skip
 
     def on_install_snapshot(self, chunk: InstallSnapshot) -> None:
         """Write the next part of a snapshot, or answer which part this peer needs (Figure 13)."""
@@ -401,28 +390,3 @@ Follower.handlers = {
     Configure: Follower.on_configure,
     DigestMade: Follower.on_digest_made,
 }
-
-
-def are_a_leaders(state: State, prev_index: int, entries: list[bytes]) -> bool:
-    """Tell whether a leader of this group may have sent these entries: they replace no committed
-    entry (§5.4.3), and each configuration in them names the configuration entry before it.
-
-    A configuration with a wrong `previous` is refused here, because a peer that later has to cut it
-    off its log would look for the one before it in the wrong entry, and crash at each start.
-    """
-    last = min(state.commit_index, prev_index + len(entries))
-    known = max(0, last - prev_index)
-    if known and state.log.between(prev_index + 1, last) != entries[:known]:
-        return False
-    new = entries[known:]
-    if CONFIG in map(kind_of, new):
-        before, first = state.configuration, prev_index + known + 1
-        while before.index >= first:
-            before = state.configuration_at(before.previous)
-        for index, entry in enumerate(new, first):
-            if kind_of(entry) == CONFIG:
-                after = Configuration.decode(payload_of(entry), index)
-                if after.previous != before.index:
-                    return False
-                before = after
-    return True

@@ -12,8 +12,9 @@ witness.
 
 from typing import Any
 
+from raft_actors.core.knowledge import Reseeding
 from raft_actors.core.replies import TIMEOUT
-from raft_actors.core.state import Reseeding, State
+from raft_actors.core.state import State
 
 __all__ = ["give_up_if_alone", "reseed"]
 

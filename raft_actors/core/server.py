@@ -56,6 +56,7 @@ class Server(State):
     __slots__ = ("role", "role_change", "saved_ballot")
 
     def begin(self) -> None:
+        self.report_damaged_entries()
         self.saved_ballot = self.ballot
         self.role_change: RoleChange | None = None
         self.role: Role = Follower(self)

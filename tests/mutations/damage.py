@@ -40,12 +40,12 @@ MUTATIONS = (
         "    end = damage.last_term or 0, saved.last", NETS,
     ),
     Mutation(
-        "votes_for_who_lacks_what_is_owed", "§5.4.1; FAST '18", "core/state",
+        "votes_for_who_lacks_what_is_owed", "§5.4.1; FAST '18", "core/knowledge",
         "        return (last_term, last_index) >= self.ballot.owed and self",
         "        return self", NETS,
     ),
     Mutation(
-        "stands_without_what_it_owes", "§5.4.1; FAST '18", "core/state",
+        "stands_without_what_it_owes", "§5.4.1; FAST '18", "core/knowledge",
         "            and not self.owes_entries()\n", "", NETS,
     ),
     Mutation(

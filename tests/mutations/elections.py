@@ -40,11 +40,11 @@ MUTATIONS = (
         "        self.ballot = Ballot(term or self.term, None, self.ballot.configuration)",
     ),
     Mutation(
-        "failed_check_truncates", "defect 8", "core/follower",
-        "        state, log = self.state, self.state.log\n        hint =",
-        "        state, log = self.state, self.state.log\n"
-        "        log.truncate(min(log.last_index, max(log.base, request.prev_index - 1)))\n"
-        "        hint =",
+        "failed_check_truncates", "defect 8", "core/append_check",
+        "    log = state.log\n    hint =",
+        "    log = state.log\n"
+        "    log.truncate(min(log.last_index, max(log.base, request.prev_index - 1)))\n"
+        "    hint =",
     ),
     Mutation(
         "no_consistency_check", "§5.3", "core/follower",
@@ -98,7 +98,7 @@ MUTATIONS = (
         "            self.state.read_floor = self.state.now, reply.index",
     ),
     Mutation(
-        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/state",
+        "a_promise_is_as_long_as_the_setting_of_now", "thesis 6.4.1", "core/knowledge",
         "        longest_ms = max(self.promise_ms, ballot.promise_ms)",
         "        longest_ms = self.promise_ms",
     ),
@@ -123,7 +123,7 @@ MUTATIONS = (
         "        return self.deadline",
     ),
     Mutation(
-        "promise_ends_with_the_process", "thesis 6.4.1", "core/state",
+        "promise_ends_with_the_process", "thesis 6.4.1", "core/knowledge",
         "        if ballot.term and longest_ms:",
         "        if False:",
     ),
@@ -183,12 +183,12 @@ MUTATIONS = (
         "self.state.bind_group(self.state.configuration.group)",
     ),
     Mutation(
-        "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/state",
+        "speaks_for_the_group_of_its_entries", "docs/recovery.md", "core/knowledge",
         "        return self.ballot.group or self.voters.group",
         "        return self.voters.group or self.ballot.group",
     ),
     Mutation(
-        "member_of_the_group_before_stands", "docs/recovery.md", "core/state",
+        "member_of_the_group_before_stands", "docs/recovery.md", "core/knowledge",
         'and self.ballot.group in ("", voters.group)',
         "and True",
     ),
@@ -238,7 +238,7 @@ MUTATIONS = (
         "            return True",
     ),
     Mutation(
-        "removed_by_an_uncommitted_entry", "thesis 4.2.2", "core/state",
+        "removed_by_an_uncommitted_entry", "thesis 4.2.2", "core/knowledge",
         "            voters = self.configuration_at(voters.previous)",
         "            pass",
     ),
@@ -290,7 +290,7 @@ MUTATIONS = (
         "        if incoming.offset < chunk.size:\n",
     ),
     Mutation(
-        "configuration_not_in_the_snapshot", "§7", "core/state",
+        "configuration_not_in_the_snapshot", "§7", "core/knowledge",
         "        if index <= self.snapshot.index:\n"
         "            return self.snapshot.configuration",
         "        if index <= 0:\n            return self.snapshot.configuration",
