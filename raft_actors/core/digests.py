@@ -86,7 +86,11 @@ class Comparison:
     @classmethod
     def decode(cls, data: bytes) -> "Comparison":
         """Return the comparison in an extension's value. Raises ValueError if there is none."""
-        match json.loads(data):
+        try:
+            parts = json.loads(data)
+        except RecursionError:
+            parts = None
+        match parts:
             case [int(index), int(replicas), list(rows), int(equal_at)]:
                 digests = tuple(((row[0][0], row[0][1]), row[1]) for row in rows if is_row(row))
                 if len(digests) == len(rows) and 0 <= equal_at < index and replicas >= 0:

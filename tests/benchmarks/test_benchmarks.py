@@ -59,6 +59,7 @@ SHORTEST = {
         "2000",
     ),
     "benchmarks.micro.core": ("--rounds", "1"),
+    "benchmarks.micro.digests": ("--rounds", "1", "--keys", "1000"),
     "benchmarks.micro.handle": ("--rounds", "1", "--seconds", "0.2"),
     "benchmarks.micro.lone_syncs": (".", "--rounds", "1", "--appends", "5"),
     "benchmarks.micro.snapshots": ("--rounds", "1", "--keys", "1000"),

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from raft_actors import Config
-from raft_actors.core.digests import Difference
+from raft_actors.core.digests import Difference, comparison_in
 from raft_actors.core.entry import NOOP, kind_of
 from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE, InstallSnapshot
 from raft_actors.replica.problem_texts import problem_text
@@ -201,6 +201,36 @@ def test_a_replica_that_was_away_is_compared_when_it_is_back():
     world.ring(5.0)
     assert "diverged" in world.troubles(victim)
     assert len(world.compared) == 3, "what it reported late is written down, too"
+
+
+def test_a_comparison_waits_for_a_replica_that_is_slow():
+    """Else a pair that differs would be a dispute first. Planted:
+    nobody_waits_for_the_digests_of_all.
+    """
+    world = DigestWorld("abc")
+    slow = world.others(world.leading)[0]
+    world.isolate(slow)
+    world.write(world.leading, *[("set", "key", number) for number in range(EVERY)])
+    world.ring(2.0)
+    assert world.asked
+    assert not world.compared
+    world.heal()
+    world.ring(2.0)
+    (index,) = world.compared
+    assert len(comparison_in(world.checker.committed[index - 1]).digests) == 3
+
+
+def test_a_wrong_state_stays_wrong_while_nobody_can_tell():
+    """Planted: a_wrong_state_is_disputed_when_another_replica_is_down."""
+    world, victim = spoilt()
+    before = world.troubles(victim)
+    (other,) = world.others(world.leading, victim)
+    world.crash(other, 1.0)
+    world.fill()
+    world.ring(10.0)
+    assert world.compared[-1] > world.asked[-1], "two of three have differed once more"
+    assert world.peer(victim).core.digests.is_wrong
+    assert world.troubles(victim) == before, "with the range that was found first"
 
 
 def test_it_knows_after_a_restart_and_is_right_again_if_it_started_from_a_sound_state():
