@@ -9,6 +9,7 @@ from raft_actors.core.messages import (
     AppendReply,
     Configure,
     DigestMade,
+    GrantLead,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -19,6 +20,7 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Reseed,
+    ReturnLead,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -145,10 +147,17 @@ class PreCandidate(Campaign):
 
 
 class Candidate(Campaign):
-    """A peer that asks for votes in a new term, and has voted for itself (§5.2)."""
+    """A peer that asks for votes in a new term, and has voted for itself (§5.2).
 
-    __slots__ = ()
+    released  of the TimeoutNow that made this peer a candidate; 0 without one
+    """
+
+    __slots__ = ("released",)
     name = "candidate"
+
+    def __init__(self, state: State, *, released: int) -> None:
+        super().__init__(state)
+        self.released = released
 
     def on_vote_reply(self, reply: VoteReply) -> None:
         """Count a vote of this term; `Server.accept_term` has dropped the votes of other terms.
@@ -163,7 +172,7 @@ class Candidate(Campaign):
         if reply.granted:
             self.count(reply)
             if self.won():
-                state.become_leader()
+                state.become_leader(released=self.released)
         else:
             soon = state.config.heartbeat_timeout * state.random.uniform(1, 2)
             self.deadline = min(self.deadline, state.now + soon)
@@ -190,6 +199,8 @@ SHARED: Handlers = {
     Configure: Campaign.refuse_while_electing,
     Transfer: Campaign.refuse_while_electing,
     Reseed: Campaign.refuse_while_electing,
+    GrantLead: Campaign.refuse_while_electing,
+    ReturnLead: Campaign.ignore,
     TimeoutNow: Campaign.ignore,
 }
 PreCandidate.handlers = {

@@ -12,10 +12,12 @@ from typing import Any
 from raft_actors.core.quorum import majority_value
 from raft_actors.names import Address
 
-__all__ = ["NOBODY", "Configuration", "in_order", "is_address", "is_group", "named"]
+__all__ = ["GRANT_MS_MAX", "NOBODY", "Configuration", "in_order", "is_address", "is_group", "named"]
 
 
 NAME_MAX = 256
+GRANT_MS_MAX = 3_600_000
+"""An hour. With a longer grant time nobody would wait for a new leader's grant."""
 WISH = "?"
 
 
@@ -28,6 +30,8 @@ class Configuration:
     witnesses     voters that keep the log and no state; see docs/decisions/witnesses.md
     old           during a change the voters before it: a majority of these is needed, too
     incarnations  the data directory of each member, see `counts`
+    grant_ms      the grant time of the group, milliseconds: a new leader waits for it, see
+                  `lead_grants`. 0 as long as no leader has given a grant
     group         id of the group in hex digits, by which its messages differ from another group's;
                   before the group is founded, a wish, see `is_group`
     index         log index of this configuration's entry, 0 for none
@@ -40,6 +44,7 @@ class Configuration:
     old: tuple[Address, ...] = ()
     witnesses: tuple[Address, ...] = ()
     incarnations: tuple[tuple[Address, int], ...] = ()
+    grant_ms: int = 0
     group: str = ""
     index: int = 0
     previous: int = 0
@@ -138,6 +143,7 @@ class Configuration:
                 "witnesses": self.witnesses,
                 "incarnations": self.incarnations,
                 "previous": self.previous,
+                **({"grant_ms": self.grant_ms} if self.grant_ms else {}),
             }
         ).encode()
 
@@ -157,6 +163,7 @@ class Configuration:
                     ((name, node), number)
                     for (name, node), number in fields.get("incarnations", ())
                 ),
+                grant_ms=fields.get("grant_ms", 0),
                 group=fields["group"],
                 index=index,
                 previous=fields["previous"],
@@ -179,6 +186,8 @@ class Configuration:
             and type(self.group) is str
             and self.group.isascii()
             and all(type(number) is int and number >= 0 for number in numbers)
+            and type(self.grant_ms) is int
+            and 0 <= self.grant_ms <= GRANT_MS_MAX
         )
 
     @property

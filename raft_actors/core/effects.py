@@ -11,7 +11,7 @@ from raft_actors.core.messages import InstallSnapshot, Message
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
 
-__all__ = ["NOTHING_OWED", "Ballot", "Effects", "Read", "RoleChange", "Trouble"]
+__all__ = ["NOTHING_OWED", "Ballot", "Effects", "LeadNews", "Read", "RoleChange", "Trouble"]
 
 NOTHING_OWED = (0, 0)
 
@@ -63,6 +63,18 @@ class RoleChange:
     role: str
     term: int
     leader: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadNews:
+    """News for whoever has a grant of the lead, see `lead_grants`.
+
+    confirmed_at  there was no newer leader at this time, in seconds of `server.now`
+    recalled      the grants are to be given back now, because the leader wants to hand over
+    """
+
+    confirmed_at: float
+    recalled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +155,8 @@ class Effects:
     """... and give each (ticket, answer) its answer at once."""
     role_change: RoleChange | None = None
     """The change for observers, if there was one."""
+    lead: LeadNews | None = None
+    """News for the holders of grants, if there are any."""
     troubles: list[Trouble] = field(default_factory=list)
 
     def needs_own_thread(self) -> bool:

@@ -16,6 +16,7 @@ from raft_actors.core.messages import (
     AppendReply,
     Configure,
     DigestMade,
+    GrantLead,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -26,6 +27,7 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Reseed,
+    ReturnLead,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -261,9 +263,9 @@ class Follower(Role):
         (thesis 3.10).
         """
         if self.leader in (None, order.source) and self.state.is_electable():
-            self.state.become_candidate(forced=True)
+            self.state.become_candidate(order)
 
-    def refuse_request(self, event: Propose | Transfer) -> None:
+    def refuse_request(self, event: Propose | Transfer | GrantLead) -> None:
         if type(event) is Propose:  # no report for a Transfer: the node that sent it may be ending
             report_no_group(self.state)
         self.state.answer(event.ticket, redirect(self.leader))
@@ -383,6 +385,8 @@ Follower.handlers = {
     TimeoutNow: Follower.on_timeout_now,
     Transfer: Follower.refuse_request,
     Reseed: Follower.on_reseed,
+    GrantLead: Follower.refuse_request,
+    ReturnLead: Follower.ignore,
     Propose: Follower.refuse_request,
     Query: Follower.on_query,
     ReadIndex: Follower.ignore,

@@ -16,6 +16,7 @@ from raft_actors.core.messages import (
     AppendReply,
     Configure,
     DigestMade,
+    GrantLead,
     InstallSnapshot,
     NodeLost,
     PreVoteReply,
@@ -26,6 +27,7 @@ from raft_actors.core.messages import (
     RequestPreVote,
     RequestVote,
     Reseed,
+    ReturnLead,
     SnapshotChecked,
     SnapshotInstalled,
     SnapshotRefused,
@@ -79,7 +81,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
 
     @property
     def alarm(self) -> float:
-        works = self.progress or self.postponed or self.may_move_version()
+        has_work = self.postponed or self.wished or self.grants or self.may_move_version()
+        works = self.progress or has_work
         return self.beat_at if works else inf
 
     def hears_a_leader(self) -> bool:
@@ -152,7 +155,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
 
     def flush(self) -> None:
         """Send each follower the entries that it lacks. All reads that wait share one round."""
-        if self.reads.start_round():
+        if self.reads.start_round(self.state.now):
             self.lease.round_began(self.reads.round, self.state.now)
             for progress in self.progress.values():
                 progress.owes_message = True
@@ -160,11 +163,20 @@ class Leader(Reconfiguration, LeadershipTransfer):
         if self.check_disks:
             self.check_disks = False
             self.yield_to_a_quicker_disk()
+        self.tell_holders()
         cut: dict[int, list[bytes]] = {}
         for member, progress in self.progress.items():
             self.send_entries(member, progress, cut)
         if self.transfer is not None:
             self.finish_transfer(self.transfer)
+
+    def on_return_lead(self, event: ReturnLead) -> None:
+        super().on_return_lead(event)
+        if self.recalled_until is not None and self.may_hand_over():
+            self.judge_postponed()
+            if self.change is not None and not self.change.appended:
+                self.advance(self.change)
+        self.give_grants()
 
     def watch(self, newcomers: Iterable[Address]) -> None:
         """Also end a leadership transfer to a peer that is no voter any more. A witness begins a
@@ -178,6 +190,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         super().settle()
         if self.postponed:
             self.judge_postponed()
+        self.give_grants()
 
     def judge_postponed(self) -> None:
         """Judge the postponed requests again."""
@@ -281,6 +294,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.learn_incarnations()
         if state.has_no_state:
             self.hand_over_state()
+        self.give_grants()
         self.forget_who_left()
         self.measure()
         self.forget_who_is_stuck()
@@ -290,7 +304,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         if state.wanted > state.log.last_index and self.transfer is None:
             self.append(NOOP, b"", None)  # a snapshot that ends there is wanted
         self.beat_at = state.now + config.heartbeat_timeout
-        if not self.lease.broken:
+        if not self.lease.broken or self.wished or self.grants:
             self.reads.renew = True
         for progress in self.progress.values():
             progress.owes_message = True
@@ -320,6 +334,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
             state.troubles.pop(what, None)
         for event, _until in self.postponed:
             state.answer(event.ticket, ELECTION_IN_PROGRESS)
+        for wish in self.wished:
+            state.answer(wish.ticket, ELECTION_IN_PROGRESS)
         if self.change is not None:
             state.answer(self.change.ticket, OUTCOME_UNKNOWN)
         for ticket in self.tickets:
@@ -354,6 +370,8 @@ Leader.handlers = {
     Configure: Leader.on_configure,
     Transfer: Leader.on_transfer,
     Reseed: Leader.on_reseed,
+    GrantLead: Leader.on_grant_lead,
+    ReturnLead: Leader.on_return_lead,
     TimeoutNow: Leader.ignore,
     DigestMade: Leader.on_digest_made,
 }

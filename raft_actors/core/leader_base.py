@@ -1,9 +1,10 @@
 """The state of a leader, on which its parts work. A new leader begins with a new object.
 
 Replication         sends the log to the followers, and counts what they have saved (§5.3, §5.4)
+LeadGrants          lets the leader's own node run something only while it leads
 Reconfiguration     changes the group's configuration, or its machine version (§6)
 LeadershipTransfer  hands the leadership over to another member (thesis 3.10)
-Leader              has all three parts, and handles the clients' requests
+Leader              has all these parts, and handles the clients' requests
 """
 
 from collections import deque
@@ -14,17 +15,19 @@ from operator import attrgetter
 from typing import Any
 
 from raft_actors.core.digest_rounds import DigestRounds
+from raft_actors.core.effects import LeadNews
 from raft_actors.core.entry import encode
 from raft_actors.core.lease import Lease
 from raft_actors.core.membership_change import MembershipChange
-from raft_actors.core.messages import NO_FRAMES, Configure, Transfer
+from raft_actors.core.messages import NO_FRAMES, Configure, GrantLead, Transfer
 from raft_actors.core.progress import Progress
 from raft_actors.core.read_index import Reads
 from raft_actors.core.role import Role
 from raft_actors.core.state import State
 from raft_actors.names import Address
 
-__all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "LeaderBase", "PendingTransfer"]
+__all__ = ["HEARD", "MATCH", "PROMISED", "ROUND", "LeaderBase", "LiveGrant",
+           "PendingTransfer"]  # fmt: skip
 
 MATCH, ROUND, HEARD, PROMISED = map(attrgetter, ("match", "round", "heard", "promised_until"))
 HEARTBEATS_MISSED_MAX = 4
@@ -45,6 +48,19 @@ class PendingTransfer:
     give_up_at: float
 
 
+@dataclass(slots=True)
+class LiveGrant:
+    """A grant that was given and not returned; see `GrantLead` for the first two fields.
+
+    over_at   when nothing runs by it any more, because it was returned and its time is over;
+              infinity while it was not returned
+    """
+
+    grant_ms: int
+    hand_over_s: float
+    over_at: float = inf
+
+
 class LeaderBase(Role):
     """The one peer of its term that writes the log.
 
@@ -59,6 +75,12 @@ class LeaderBase(Role):
     tickets   the tickets of the entries from `answered + 1` on; None for an entry without one
     transfer  the leadership transfer that is going on, or None (thesis 3.10)
     change    the change of members that is going on here, or None
+    wished    the wishes for a grant that were not fulfilled yet; see `lead_grants`
+    grants    the grants that were given and not returned, by the indexes of their entries
+    grants_from  when this leader may give its first grant
+    recalled_until  until when the holders of the grants have time to return them; None: the grants
+              were not recalled
+    told      the last news for the holders of grants
     postponed  clients' requests that can't be judged yet, with the time until which each may wait
     removed   the peers that were removed, and may not know it yet, with the time until which they
               are sent the log
@@ -73,9 +95,10 @@ class LeaderBase(Role):
     """
 
     __slots__ = ("amnesiacs", "answered", "beat_at", "began", "change", "check_disks",
-                 "command_bytes_max", "digest_rounds", "first", "frame_bytes", "leader", "lease",
-                 "machine_version", "postponed", "progress", "reads", "removed", "slow", "stuck",
-                 "tickets", "transfer", "written")  # fmt: skip
+                 "command_bytes_max", "digest_rounds", "first", "frame_bytes", "grants",
+                 "grants_from", "leader", "lease", "machine_version", "postponed", "progress",
+                 "reads", "recalled_until", "removed", "slow", "stuck", "tickets", "told",
+                 "transfer", "wished", "written")  # fmt: skip
     leads = True
 
     def __init__(self, state: State) -> None:
@@ -100,6 +123,11 @@ class LeaderBase(Role):
         self.answered = log.last_index
         self.beat_at = now
         self.transfer: PendingTransfer | None = None
+        self.wished: list[GrantLead] = []
+        self.grants: dict[int, LiveGrant] = {}
+        self.grants_from = now
+        self.recalled_until: float | None = None
+        self.told: LeadNews | None = None
         self.slow = 0
         self.check_disks = False
         self.machine_version = state.machine_version

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from raft_actors.core.leader_base import LeaderBase, PendingTransfer
+from raft_actors.core.lead_grants import LeadGrants
+from raft_actors.core.leader_base import PendingTransfer
 from raft_actors.core.messages import Message, TimeoutNow, Transfer
 from raft_actors.names import Address
 
@@ -14,7 +15,7 @@ commands are refused meanwhile. A request for a transfer is also postponed no lo
 because the node that sends it may be about to end."""
 
 
-class LeadershipTransfer(LeaderBase):
+class LeadershipTransfer(LeadGrants):
     """The part of a leader that ends its own leadership."""
 
     __slots__ = ()
@@ -46,6 +47,8 @@ class LeadershipTransfer(LeaderBase):
             state.answer(event.ticket, ("error", "change_in_progress"))
         elif not self.is_alive(target):
             self.refuse_for_silence(event, [target], until)
+        elif not self.may_hand_over():
+            self.await_grants(event)
         else:
             self.begin_transfer(target, event.ticket)
 
@@ -56,6 +59,14 @@ class LeadershipTransfer(LeaderBase):
             until = self.state.now + HAND_OVER_S_MAX
         if not (self.may_answer_yet(silent) and self.postpone(event, until)):
             self.state.answer(event.ticket, ("error", ("peers_not_responding", silent)))
+
+    def await_grants(self, event: Transfer) -> None:
+        """Postpone the transfer until the grants are returned. Meanwhile the leader takes commands:
+        what runs by the grants may need some to come to an end.
+        """
+        assert self.recalled_until is not None, "the grants were recalled"
+        if not self.postpone(event, self.recalled_until):
+            self.state.answer(event.ticket, ("error", "transfer_in_progress"))
 
     def begin_transfer(self, target: Address, ticket: Any) -> None:
         state = self.state
@@ -88,8 +99,9 @@ class LeadershipTransfer(LeaderBase):
         peer stays the leader.
         """
         quicker = self.fittest(self.written)
-        if self.transfer is None and not self.is_changing() and quicker != self.state.peer:
-            self.begin_transfer(quicker, None)
+        is_busy = self.transfer is not None or self.recalled_until is not None
+        if not is_busy and quicker != self.state.peer:
+            self.on_transfer(Transfer(quicker, None))
 
     def hand_over_state(self) -> None:
         """Hand over from a peer without a state to a member with one, as soon as one is alive.
@@ -131,7 +143,10 @@ class LeadershipTransfer(LeaderBase):
         # TimeoutNow lets its target win although followers promised to elect nobody: no lease
         # reads from here on (thesis 6.4.1).
         self.lease.broken = True
-        return TimeoutNow(source=state.peer, target=successor, group=state.group, term=state.term)
+        return TimeoutNow(
+            source=state.peer, target=successor, group=state.group, term=state.term,
+            released=self.released(),
+        )  # fmt: skip
 
     def last_messages(self) -> list[Message]:
         """Return a TimeoutNow for a successor, so that the others need not wait for an election

@@ -26,6 +26,7 @@ __all__ = [
     "Configure",
     "DigestMade",
     "Event",
+    "GrantLead",
     "InstallSnapshot",
     "Message",
     "NodeLost",
@@ -37,6 +38,7 @@ __all__ = [
     "RequestPreVote",
     "RequestVote",
     "Reseed",
+    "ReturnLead",
     "SnapshotChecked",
     "SnapshotInstalled",
     "SnapshotRefused",
@@ -181,7 +183,12 @@ class AppendRejected(Message):
 class TimeoutNow(Message):
     """The receiver is to become a candidate at once: the leader transfers the leadership to it
     (thesis 3.10).
+
+    `released`: the index at which the sender's log ended when nothing ran by a grant of any leader
+    any more; 0 if the sender can't say so. See `lead_grants`.
     """
+
+    released: int = field(default=0, metadata={SINCE: 3})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -314,6 +321,33 @@ class Reseed:
     ticket: Any
 
 
+@dataclass(slots=True)
+class GrantLead:
+    """A request of the peer's own node: it wants to run something only while this peer leads. See
+    `lead_grants`.
+
+    grant_ms     how long it may run on after the newest proof that this peer led, milliseconds
+    hand_over_s  how long the leader waits for the return of the grant before it hands over
+    ticket       receives ("ok", ...) when the entry of the grant is applied, or why there is none
+    index        index of this entry: the leader sets it, before the ticket is answered
+    """
+
+    grant_ms: int
+    hand_over_s: float
+    ticket: Any
+    index: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ReturnLead:
+    """The peer's own node gives the grant `index` back. `ended`: nothing runs by it any more; else
+    something may run on, until the time of the grant is over.
+    """
+
+    index: int
+    ended: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Written:
     """The log is saved up to `last_index`, whose entry is of `last_term`.
@@ -379,7 +413,8 @@ class DigestMade:
 
 
 Event = (
-    Message | Tick | Propose | Query | Configure | Transfer | Reseed | Written | NodeLost
-    | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked | DigestMade
+    Message | Tick | Propose | Query | Configure | Transfer | Reseed | GrantLead | ReturnLead
+    | Written | NodeLost | SnapshotTaken | SnapshotInstalled | SnapshotRefused | SnapshotChecked
+    | DigestMade
 )  # fmt: skip
 """Everything that `Server.step` takes."""

@@ -1,13 +1,14 @@
 """Reconfiguration: how a leader changes the members, or the version that the machines run as."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, VERSION, version_bytes
+from raft_actors.core.lead_grants import LeadGrants
 from raft_actors.core.membership_change import CATCH_UP_TIMEOUTS, MembershipChange
 from raft_actors.core.messages import Configure, RequestPreVote
-from raft_actors.core.replication import Replication
 from raft_actors.names import Address
 
 __all__ = ["REMOVED_MAX", "Reconfiguration"]
@@ -17,7 +18,7 @@ REMOVED_MAX = 16
 already. The others ask again later."""
 
 
-class Reconfiguration(Replication):
+class Reconfiguration(LeadGrants):
     """The part of a leader that changes configurations and machine versions (§6; thesis 4)."""
 
     __slots__ = ()
@@ -190,6 +191,8 @@ class Reconfiguration(Replication):
         if problem := self.would_lose_quorum(target):  # voters may have failed meanwhile
             self.give_up(change, problem)
             return
+        if state.peer not in target.members and not self.may_hand_over():
+            return  # called again when the grants are returned, and at each heartbeat
         change.appended = True
         if target.old:
             self.append_configuration(target, None)
@@ -218,6 +221,21 @@ class Reconfiguration(Replication):
             change, self.change = self.change, None
             self.append_configuration(configuration.settled(), change and change.ticket)
             self.commit()
+
+    def set_grant_time(self, grant_ms: int) -> bool:
+        """Append a configuration with this grant time, if it has another; return False if that has
+        to wait for a change that is going on.
+
+        A shorter time is safe, because older leaders' grants were over before this leader gave its
+        first one; the caller counts its own grants.
+        """
+        known = self.state.configuration
+        if known.grant_ms != grant_ms:
+            if self.is_unsettled():
+                return False
+            changed = replace(known, grant_ms=grant_ms, previous=known.index)
+            self.append_configuration(changed, None)
+        return True
 
     def append_configuration(self, configuration: Configuration, ticket: Any) -> None:
         self.append(CONFIG, configuration.encode(), ticket)

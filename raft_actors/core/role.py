@@ -15,6 +15,7 @@ from raft_actors.core.messages import (
     AppendEntries,
     Configure,
     DigestMade,
+    GrantLead,
     InstallSnapshot,
     Message,
     Propose,
@@ -150,7 +151,9 @@ class Role:
     def on_digest_made(self, event: DigestMade) -> None:
         note_digest(self.state, event)
 
-    def refuse_while_electing(self, event: Propose | Query | Configure | Transfer | Reseed) -> None:
+    def refuse_while_electing(
+        self, event: Propose | Query | Configure | Transfer | Reseed | GrantLead
+    ) -> None:
         self.state.answer(event.ticket, ELECTION_IN_PROGRESS)
 
     def on_query(self, event: Query) -> None:

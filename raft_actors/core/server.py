@@ -258,10 +258,10 @@ class Server(State):
                 )
             )  # fmt: skip
 
-    def become_candidate(self, *, forced: bool = False) -> None:
+    def become_candidate(self, order: TimeoutNow | None = None) -> None:
         self.role.leave()
         self.enter_term(self.term + 1, self.peer)
-        self.role = Candidate(self)
+        self.role = Candidate(self, released=order.released if order else 0)
         if self.role.won():
             self.become_leader()
             return
@@ -269,12 +269,14 @@ class Server(State):
             self.send(
                 RequestVote(
                     source=self.peer, target=member, group=self.group, term=self.term,
-                    last_index=self.log.last_index, last_term=self.log.last_term, forced=forced,
+                    last_index=self.log.last_index, last_term=self.log.last_term,
+                    forced=order is not None,
                 )
             )  # fmt: skip
 
-    def become_leader(self) -> None:
+    def become_leader(self, *, released: int = 0) -> None:
         self.role.leave()
         leader = Leader(self)
         self.role = leader
+        leader.wait_for_older_grants(released)
         leader.begin()

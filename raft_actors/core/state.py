@@ -11,7 +11,7 @@ from raft_actors.core.configuration import Configuration, is_group
 from raft_actors.core.effects import NOTHING_OWED, Ballot, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
 from raft_actors.core.knowledge import LEADERLESS_TIMEOUTS, Knowledge
-from raft_actors.core.messages import Event, Message
+from raft_actors.core.messages import Event, Message, TimeoutNow
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.names import Address
@@ -55,7 +55,9 @@ class State(Knowledge):
         self.effects.after_save.append(message)
 
     def answer(self, ticket: Any, answer: Any) -> None:
-        self.effects.answers.append((ticket, answer))
+        """Answer a request; one without a ticket is this peer's own."""
+        if ticket is not None:
+            self.effects.answers.append((ticket, answer))
 
     # The role. `Server` defines these methods, because only it knows the classes of the roles.
 
@@ -65,11 +67,12 @@ class State(Knowledge):
     def become_pre_candidate(self) -> None:
         raise NotImplementedError
 
-    def become_candidate(self, *, forced: bool = False) -> None:
-        """Become a candidate in a new term. `forced`: because of a leader's TimeoutNow."""
+    def become_candidate(self, order: TimeoutNow | None = None) -> None:
+        """Become a candidate in a new term. `order`: the leader's TimeoutNow, if there was one."""
         raise NotImplementedError
 
-    def become_leader(self) -> None:
+    def become_leader(self, *, released: int = 0) -> None:
+        """Become the leader. `released`: see `TimeoutNow`."""
         raise NotImplementedError
 
     def handle(self, event: Event) -> None:

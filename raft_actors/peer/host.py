@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from raft_actors.config import Config
 from raft_actors.core.messages import Message
 from raft_actors.names import Address
+from raft_actors.peer.lead_holders import LeadHolders
 
 __all__ = ["Host", "Routes"]
 
@@ -54,6 +55,10 @@ class Host(Protocol):
     @property
     def registry(self) -> Any:
         """The registry in which the node's processes have their names."""
+
+    @property
+    def holders(self) -> LeadHolders:
+        """Who runs something only while a peer of the node leads."""
 
     @property
     def router(self) -> Routes: ...

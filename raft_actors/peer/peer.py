@@ -18,9 +18,10 @@ from typing import Any
 
 from pykka.messages import ProxyCall
 
+from raft_actors.clock import since_boot
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, RoleChange, Trouble
+from raft_actors.core.effects import Effects, LeadNews, RoleChange, Trouble
 from raft_actors.core.messages import Configure, Message, NodeLost, Tick, Transfer
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError, StoreError
@@ -54,6 +55,13 @@ CONTINUE = object()
 have arrived meanwhile, or it makes the peer's own thread finish what `on_inline` has left.
 """
 
+END = object()
+"""A message of a peer to itself: end now, also if the leadership was not transferred."""
+
+END_S = 4.0
+"""A peer that was asked to end waits so long for the transfer. Its supervisor kills it after 5 s.
+"""
+
 REMOVED_S = 1.0
 """How long a peer that was removed from its group runs before this is logged."""
 
@@ -78,7 +86,7 @@ class Peer(Process):
     its supervisor starts a new one, which recovers from the store.
     """
 
-    clock = staticmethod(time.monotonic)
+    clock = staticmethod(since_boot)
     thread_clock = staticmethod(time.thread_time)
     wall_clock = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
@@ -174,6 +182,8 @@ class Peer(Process):
                 self.alarm = None
             if replica.core.now >= replica.core.alarm:
                 replica.handle_one(message)
+        elif message is END:
+            self.exit(self.ending)
         elif message is CHECK:
             self.store.check()
             self.log_if_removed()
@@ -277,7 +287,7 @@ class Peer(Process):
             self.alarm = None
         if wanted < inf:
             self.alarm_at = wanted
-            self.alarm = timer.send_after(wanted - time.monotonic(), self.alarm_target, TICK)
+            self.alarm = timer.send_after(wanted - self.clock(), self.alarm_target, TICK)
 
     def on_role(self, news: RoleChange) -> None:
         before, self.news = self.news, news
@@ -287,6 +297,10 @@ class Peer(Process):
             )
         if before is None or before.leader != news.leader:
             publish(LeaderChanged(self.address, news.leader, news.term))
+        self.host.holders.on_role(self, news)
+
+    def on_lead(self, news: LeadNews) -> None:
+        self.host.holders.on_news(self, news)
 
     def on_trouble(self, trouble: Trouble) -> None:
         level = logging.WARNING if trouble.what in HEALS else logging.ERROR
@@ -319,10 +333,12 @@ class Peer(Process):
 
     def asked_to_end(self, reason: Any) -> None:
         """If this peer leads, transfer the leadership first, so that no client waits for an
-        election timeout. Then end. The Transfer is always answered within an election timeout.
+        election timeout. Then end. The Transfer is answered within an election timeout, unless
+        holders of grants keep the leader waiting: see `END_S`.
         """
         if self.ending is None:
             self.ending = reason
+            timer.send_after(END_S, self.actor_ref, END)
             self.replica.handle_one(Transfer(None, EndAfterTransfer(self)))
 
     def terminate(self, reason: Any) -> None:

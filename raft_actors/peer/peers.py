@@ -21,6 +21,7 @@ from raft_actors.names import Address, check_peer_name, checked_member, listed
 from raft_actors.node.local_node import LocalNode
 from raft_actors.node.node import Node
 from raft_actors.paths import absolute
+from raft_actors.peer.lead_holders import LeadHolder, LeadHolders
 from raft_actors.peer.peer import Peer
 from raft_actors.peer.router import Router
 from raft_actors.peer.supervisor import PeerSupervisor
@@ -58,6 +59,7 @@ class Peers:
     members      the members of the group of each peer that runs or ran here: a client that asks for
                  a stopped peer is sent to them
     stores       the last Peer of each data directory
+    holders      who runs something only while a peer leads
     """
 
     def __init__(self, node: LocalNode) -> None:
@@ -68,6 +70,7 @@ class Peers:
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
+        self.holders = LeadHolders()
         self.stops_trees_at_exit = False  # whether `stop_trees` is registered with `atexit`
         self.lock = threading.RLock()  # a signal handler may interrupt a method, and call another
         self.top: ProcessRef[DynamicSupervisor] | None = None
@@ -134,6 +137,7 @@ class Peers:
         supervisor = self.supervisors.get(name)
         if supervisor is None:
             return NO_PEER
+        self.let_holders_rest(name)
         try:
             stop(supervisor, "shutdown")
         except Exited as exited:  # another caller has stopped the peer, or its supervisor gave up
@@ -146,8 +150,10 @@ class Peers:
 
     def stop_all(self) -> None:
         """Stop every peer for good: first those under the node's own supervisor, all at the same
-        time, then those under other supervisors.
+        time, then those under other supervisors. Before that end what runs only where they lead.
         """
+        for name in tuple(self.running):
+            self.let_holders_rest(name)
         own = () if self.top is None else (self.top,)
         for tree in (*own, *self.supervisors.values()):
             try:
@@ -171,6 +177,7 @@ class Peers:
         """Forget all peers."""
         for known in (self.running, self.supervisors, self.members, self.hosted, self.stores):
             known.clear()
+        self.holders.clear()
         self.starting.clear()
         self.stops_trees_at_exit = False
         self.lock = threading.RLock()
@@ -213,7 +220,26 @@ class Peers:
         self.hosted.pop(peer.actor_ref, None)
         if self.running.get(peer.name) is peer.actor_ref:
             del self.running[peer.name]
+            for holder in self.holders.of(peer.name):
+                holder.lost()
         self.node.flush()  # send the answers to the requests that the end of the peer has refused
+
+    def let_holders_rest(self, name: str) -> None:
+        """End what runs only while this peer leads, before the peer is stopped."""
+        for holder in self.holders.of(name):
+            holder.rest(self.hosted_as(name))
+
+    def hosted_as(self, name: str) -> Peer | None:
+        ref = self.running.get(name)
+        return None if ref is None else self.hosted.get(ref)
+
+    def hold(self, name: str, holder: LeadHolder) -> Callable[[], None]:
+        """Tell `holder` when the peer `name` leads, until the returned function is called."""
+        self.holders.add(name, holder)
+        peer = self.hosted_as(name)
+        if peer is not None and peer.news is not None and peer.news.role == "leader":
+            holder.leads(peer)
+        return partial(self.holders.remove, name, holder)
 
     def referral(self, name: str) -> tuple[Any, list[list[str]]]:
         """For a peer that does not run, return the answer that says why, and the other members of

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Protocol
 
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, RoleChange, Trouble
+from raft_actors.core.effects import Effects, LeadNews, RoleChange, Trouble
 from raft_actors.core.messages import Message
 from raft_actors.names import Address
 
@@ -74,6 +74,9 @@ class Environment(Protocol):
 
     def on_role(self, news: RoleChange) -> None:
         """Publish that the replica's role, term or leader has changed."""
+
+    def on_lead(self, news: LeadNews) -> None:
+        """Tell the news to the holders of grants of the lead."""
 
     def on_trouble(self, trouble: Trouble) -> None:
         """Report a problem that needs an operator."""

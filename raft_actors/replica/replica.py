@@ -243,6 +243,8 @@ class Replica:
         has_more = self.parked.look()
         if due.role_change is not None:
             environment.on_role(due.role_change)
+        if due.lead is not None:
+            environment.on_lead(due.lead)
         for trouble in due.troubles:
             environment.on_trouble(trouble)
         if trace is not None:

@@ -4,6 +4,7 @@ from tests.mutations import (
     clients,
     damage,
     elections,
+    grants,
     machines,
     members,
     parked,
@@ -15,6 +16,6 @@ from tests.mutations import (
 
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
-    *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS, *damage.MUTATIONS,
-    *clients.MUTATIONS, *parked.MUTATIONS,
+    *grants.MUTATIONS, *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
+    *damage.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS,
 )  # fmt: skip

@@ -5,8 +5,8 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = (
     Mutation(
         "read_released_by_an_older_round", "thesis 6.4; defect 12", "core/read_index",
-        "        self.round += 1\n        self.started.append((self.round, self.waiting))",
-        "        self.started.append((self.round, self.waiting))\n        self.round += 1",
+        "        self.round += 1\n        self.started.append((self.round, now, self.waiting))",
+        "        self.started.append((self.round, now, self.waiting))\n        self.round += 1",
     ),
     Mutation(
         "lost_read_index_is_not_asked_again", "thesis 6.4", "core/follower_reads",

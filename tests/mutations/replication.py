@@ -214,8 +214,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",
-        "        works = self.progress or self.postponed or self.may_move_version()",
-        "        works = self.progress or self.postponed",
+        "self.wished or self.grants or self.may_move_version()",
+        "self.wished or self.grants",
     ),
     Mutation(
         "request_id_is_not_kept", "defect 18", "core/leader",

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
-from raft_actors.core.messages import TimeoutNow
+from raft_actors.core.messages import Message
 from raft_actors.peer import message_codec as messages
 from raft_actors.tools.run_node import main
 from raft_actors.wire import versions
 
 
 @dataclass(slots=True, kw_only=True)
-class Gossip(TimeoutNow):
+class Gossip(Message):
     since = versions.newest() + 1
 
     rumour: int

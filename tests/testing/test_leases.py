@@ -41,7 +41,8 @@ def leases(seed: int, assumed: float | None = None) -> Plan:
         plan, names=names, members=names, witnesses="", dead="", founder="a",
         others=(shorter, shorter) if seed % 2 else (), on_disk=False, both=False, config=config,
         pace=0.12, window=1, batch=5, aim=0.95, rates=rates,
-        encoded=False, fates=tuple((kind, luck.random(), luck.random()) for kind in kinds),
+        encoded=False, grant_s=0.0,
+        fates=tuple((kind, luck.random(), luck.random()) for kind in kinds),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import msgpack
 import pytest
 
-from raft_actors.core.messages import SINCE, AppendReply, TimeoutNow, VoteReply
+from raft_actors.core.messages import SINCE, AppendReply, Message, VoteReply
 from raft_actors.peer import message_codec as wire
 from raft_actors.wire import versions
 from raft_actors.wire.handshake import AcceptorHandshake, DialerHandshake, Refusal
@@ -100,7 +100,7 @@ def test_a_meeting_says_the_version_of_this_release():
 
 
 @dataclass(slots=True, kw_only=True)
-class Gossip(TimeoutNow):
+class Gossip(Message):
     """A kind of message that the next version brings."""
 
     since = 2

@@ -39,6 +39,8 @@ def heal(world: World, plan: Plan, script: Script) -> None:
         )
     take_a_write(world, script, step_s)
     wait_for_version(world, step_s)
+    if plan.grant_s:
+        wait_for_a_grant(world, step_s)
     if script.users and min(world.versions.values()) < script.newest:
         for name in world.names:
             while world.versions[name] < script.newest:
@@ -78,6 +80,16 @@ def wait_for_version(world: World, step_s: float) -> None:
             return
         world.ring(step_s)
     raise Broken(f"the group does not move to the version that all have: {world.described()}")
+
+
+def wait_for_a_grant(world: World, step_s: float) -> None:
+    """Expect that something runs at the leader's host; witnesses have no grants."""
+    for _ in range(TRIES):
+        leader = world.leader()
+        if leader is not None and (leader.name in world.holders.runs or leader.core.is_witness):
+            return
+        world.ring(step_s)
+    raise Broken(f"the leader gives no grant in the healed world: {world.described()}")
 
 
 def has_moved_on(world: World) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
-from raft_actors.core.effects import Effects, RoleChange, Trouble
+from raft_actors.core.effects import Effects, LeadNews, RoleChange, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.messages import NO_FRAMES, Event, Message
@@ -32,6 +32,7 @@ from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
 from raft_actors.testing.simulation.watchers import Watchers
+from raft_actors.testing.simulation.holders import Holders
 
 __all__ = ["SimulatedPeer"]
 
@@ -54,6 +55,7 @@ class PeerWorld(Protocol):
     disks: dict[str, PretendDisk]
     checker: Checker
     watchers: Watchers
+    holders: Holders
 
     def config_of(self, name: str, random: Random) -> Config: ...
     def machine_of(self, name: str, machine: type[Machine]) -> Machine: ...
@@ -386,6 +388,10 @@ class SimulatedPeer:
     def on_role(self, news: RoleChange) -> None:
         self.news = news
         self.world.announced(self.name, news)
+        self.world.holders.on_role(self, news.role)
+
+    def on_lead(self, news: LeadNews) -> None:
+        self.world.holders.on_lead(self, news)
 
     def on_trouble(self, trouble: Trouble) -> None:
         self.world.reported(self.name, trouble)

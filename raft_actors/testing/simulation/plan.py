@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from raft_actors.config import Config
+from raft_actors.core.lead_grants import CLOCK_MARGIN
 
 __all__ = ["KINDS", "Fate", "Plan", "draw"]
 
@@ -47,6 +48,7 @@ class Plan:
     others    other configs with which peers may start
     on_disk   whether the state is on disk
     watchers  how many clients wait by parked calls
+    grant_s, hand_over_s  of what runs only at the leader's host, see `Holders`; 0: nothing does
     """
 
     seed: int
@@ -72,6 +74,8 @@ class Plan:
     others: tuple[Config, ...] = ()
     on_disk: bool = False
     watchers: int = 0
+    grant_s: float = 0.0
+    hand_over_s: float = 0.0
 
 
 def draw(seed: int, steps: int) -> Plan:
@@ -195,7 +199,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
         on_disk=luck.random() < 1 / ON_DISK_SEEDS,
     )
-    return with_watchers(with_digests(with_rot(plan)))
+    return with_holders(with_watchers(with_digests(with_rot(plan))))
 
 
 def with_digests(plan: Plan) -> Plan:
@@ -234,6 +238,22 @@ def with_watchers(plan: Plan) -> Plan:
     """
     luck = Random(f"{plan.seed}/watchers")  # noqa: S311
     return replace(plan, watchers=luck.choice((1, 3, 6))) if luck.random() < 0.2 else plan
+
+
+def with_holders(plan: Plan) -> Plan:
+    """Let something run only at the leader's host, in half of the plans; but only if new leaders
+    wait long enough for the difference of the clocks.
+    """
+    luck = Random(f"{plan.seed}/holders")  # noqa: S311
+    ratio = max(plan.rates) / min(plan.rates) - 1
+    if ratio > max(CLOCK_MARGIN, plan.config.lease_clock_drift_max or 0.0) or luck.random() < 0.5:
+        return plan
+    shortest = plan.config.min_election_timeout
+    return replace(
+        plan,
+        grant_s=shortest * luck.choice((0.3, 1, 3, 10)),
+        hand_over_s=shortest * luck.choice((0.1, 1, 10)),
+    )
 
 
 def retuned(config: Config, luck: Random) -> Config:

@@ -65,7 +65,7 @@ def played(plan: Plan, script: Script, tell: Callable[[str], None] | None) -> Fa
             plan.names, plan.seed, plan.config, machine=script.machine, picture=script.picture,
             version=script.first_version(plan.seed), rates=plan.rates, wall_rate=plan.wall_rate,
             encoded=plan.encoded, others=plan.others, inline=plan.inline,
-            watchers=plan.watchers, tell=tell,
+            watchers=plan.watchers, grant_s=plan.grant_s, hand_over_s=plan.hand_over_s, tell=tell,
         )  # fmt: skip
         found(world, plan, plan.founder)
         for after, fate in enumerate(plan.fates, 1):  # noqa: B007 - it tells where it failed

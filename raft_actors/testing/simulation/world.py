@@ -25,6 +25,7 @@ from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.clients import Clients
 from raft_actors.testing.simulation.disk import PretendDisk
+from raft_actors.testing.simulation.holders import Holders
 from raft_actors.testing.simulation.inspection import Inspection
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
@@ -50,6 +51,7 @@ class World(Inspection):
     peers     the peers that run
     clients   the clients that send them requests: `write`, `read`, `configure`, `transfer`
     watchers  the clients that wait by parked calls
+    holders   what runs only at the leader's host
     fuse      the process ends at this boundary of the next step; 0: it does not end
     drag      how many seconds the next save takes
     versions  the version of the machine in the program of each peer
@@ -88,6 +90,8 @@ class World(Inspection):
         others: tuple[Config, ...] = (),
         inline: bool = False,
         watchers: int = 0,
+        grant_s: float = 0.0,
+        hand_over_s: float = 0.0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(names)
@@ -111,6 +115,7 @@ class World(Inspection):
         self.actors_asked: list[tuple[Address | str, str, Any]] = []
         self.checker = Checker(self)
         self.watchers = Watchers(self, seed, watchers)
+        self.holders = Holders(self, seed, grant_s, hand_over_s)
         self.clients = clients = Clients(self)
         self.write, self.read = clients.write, clients.read
         self.configure, self.transfer = clients.configure, clients.transfer

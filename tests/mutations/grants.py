@@ -1,0 +1,75 @@
+"""What runs only where a leader is."""
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = (
+    Mutation(
+        "grant_counted_from_the_answer", "thesis 6.4; lead_grants, rule 1", "core/replication",
+        "        for read in self.reads.confirmed(self.quorum_value(ROUND, own=self.reads.round)):",
+        "        reads = self.reads.confirmed(self.quorum_value(ROUND, own=self.reads.round))\n"
+        "        self.reads.confirmed_at = self.state.now\n"
+        "        for read in reads:",
+    ),
+    Mutation(
+        "new_leader_gives_grants_at_once", "lead_grants, rule 1", "core/lead_grants",
+        "        self.grants_from = state.now if is_released else state.now + wait_s",
+        "        self.grants_from = state.now",
+    ),
+    Mutation(
+        "grants_wait_without_a_margin", "lead_grants, rule 1", "core/lead_grants",
+        "wait_s = state.configuration.grant_ms / 1000 * (1 + margin)",
+        "wait_s = state.configuration.grant_ms / 1000 / (1 + margin)",
+    ),
+    Mutation(
+        "grant_time_comes_after_the_grant", "lead_grants, rule 1", "core/reconfiguration",
+        "        if known.grant_ms != grant_ms:\n            if self.is_unsettled():",
+        "        if known.grant_ms != grant_ms and self.grants:\n"
+        "            if self.is_unsettled():",
+    ),
+    Mutation(
+        "shorter_grant_shortens_the_wait", "lead_grants, rule 1", "core/lead_grants",
+        "        times_ms += [grant.grant_ms for grant in self.grants.values()]\n",
+        "",
+    ),
+    Mutation(
+        "hand_over_without_waiting", "lead_grants, rule 2", "core/leadership_transfer",
+        "        elif not self.may_hand_over():\n            self.await_grants(event)\n",
+        "",
+    ),
+    Mutation(
+        "leader_is_removed_with_its_grants", "lead_grants, rule 2", "core/reconfiguration",
+        "        if state.peer not in target.members and not self.may_hand_over():\n"
+        "            return  # called again when the grants are returned, and at each heartbeat\n",
+        "",
+    ),
+    Mutation(
+        "stuck_holder_stops_transfers", "lead_grants, rule 2", "core/lead_grants",
+        "        return now >= self.recalled_until",
+        "        return False",
+    ),
+    Mutation(
+        "released_is_said_always", "lead_grants, rule 3", "core/lead_grants",
+        "        nothing_runs = not self.grants and self.state.now >= self.grants_from",
+        "        nothing_runs = True",
+    ),
+    Mutation(
+        "released_by_a_leader_that_waits", "lead_grants, rule 3", "core/lead_grants",
+        "        nothing_runs = not self.grants and self.state.now >= self.grants_from",
+        "        nothing_runs = not self.grants",
+    ),
+    Mutation(
+        "released_holds_for_any_log", "lead_grants, rule 3", "core/lead_grants",
+        "        is_released = released != 0 and released == state.log.last_index",
+        "        is_released = released != 0",
+    ),
+    Mutation(
+        "returned_grant_counts_as_ended", "lead_grants, rule 3", "core/lead_grants",
+        "        if event.ended:\n            del self.grants[event.index]",
+        "        if True:\n            del self.grants[event.index]",
+    ),
+    Mutation(
+        "recall_is_never_forgotten", "lead_grants", "core/lead_grants",
+        "            self.recalled_until = None\n        self.forget",
+        "            pass\n        self.forget",
+    ),
+)  # fmt: skip
