@@ -108,14 +108,16 @@ def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"
     return ("error", ("bad_return", answer))
 
 
-def shut_down(children: Iterable[Child]) -> None:
-    """End these children with the reason "shutdown", all at the same time.
+def shut_down(children: Iterable[Child], at_most_s: float = math.inf) -> bool:
+    """End these children with the reason "shutdown", all at the same time. Returns whether all have
+    ended, without a kill.
 
-    A child that has not ended after the `shutdown` seconds of its spec is killed. If a child waits
+    A child that has not ended after the `shutdown` seconds of its spec, or after `at_most_s`, is
+    killed. If a child waits
     for the calling process, and its wait can't be broken off (see `waits.py`), neither would end:
     then the children are killed. The caller unlinks the children first.
     """
-    began = time.monotonic()
+    began, all_ended = time.monotonic(), True
     waiting: list[tuple[Child, ProcessRef[Any], queue.SimpleQueue[Any]]] = []
     for child in children:
         ref, child.ref, child.retry = child.ref, None, None
@@ -123,33 +125,39 @@ def shut_down(children: Iterable[Child]) -> None:
             continue
         if is_string(child.spec.shutdown, "brutal_kill"):
             kill(ref)
+            all_ended = False
             continue
         ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         ref.watch(ended.put)
         tell_if_alive(ref, Exit("shutdown"))
         waiting.append((child, ref, ended))
-    waiting.sort(key=lambda each: _budget_s(each[0]))
+    waiting.sort(key=lambda each: _budget_s(each[0], at_most_s))
     try:
         with Wait(tuple(ref for _, ref, _ in waiting), "ended"):
             for child, ref, ended in waiting:
-                _await_or_kill(_budget_s(child), ref, ended, began)
+                all_ended &= _await_or_kill(_budget_s(child, at_most_s), ref, ended, began)
     except CallingSelf as error:
         for _, ref, _ in waiting:
             log(logging.WARNING, "%s is killed: %s", ref, error)
             kill(ref)
+        return False
+    return all_ended
 
 
-def _budget_s(child: Child) -> float:
+def _budget_s(child: Child, at_most_s: float) -> float:
     shutdown: Any = child.spec.shutdown
-    return math.inf if is_string(shutdown, "infinity") else seconds(shutdown)
+    return min(at_most_s, math.inf if is_string(shutdown, "infinity") else seconds(shutdown))
 
 
 def _await_or_kill(
     budget_s: float, ref: ProcessRef[Any], ended: "queue.SimpleQueue[Any]", began: float
-) -> None:
+) -> bool:
+    """Wait for the end of a child; return False if it had to be killed."""
     left_s = None if budget_s == math.inf else seconds(began + budget_s - time.monotonic())
     try:
         await_end(ended, left_s)
     except queue.Empty:
-        log(logging.WARNING, "%s did not end within %s s: killed", ref, budget_s)
+        log(logging.WARNING, "%s did not end within %g s: killed", ref, budget_s)
         kill(ref)
+        return False
+    return True

@@ -1,6 +1,7 @@
 """What Supervisor and DynamicSupervisor have in common: calls, restarts and their limit."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _start(self, child: Child) -> tuple[str, Any]:
         """Start and link a child. Returns the answer of `children.start`."""
-        answer, value = start(child.spec)
+        answer, value = start(self._spec_to_start(child))
         child.retry = None
         if value is self._actor_ref:
             return "error", ("bad_return", ("ok", value))
@@ -153,11 +154,16 @@ class SupervisorBase(Process, type="supervisor"):
             self._link(value)
         return answer, value
 
-    def _shut_down(self, *children: Child) -> None:
+    def _spec_to_start(self, child: Child) -> ChildSpec:
+        """Return the spec by which a child is started; a subclass may add something to it."""
+        return child.spec
+
+    def _shut_down(self, *children: Child, at_most_s: float = math.inf) -> bool:
+        """Stop children; see `children.shut_down`."""
         for child in children:
             if child.ref:
                 self._unlink(child.ref)
-        shut_down(children)
+        return shut_down(children, at_most_s)
 
     def _restart_when_due(self, child: Child, why: Reason) -> None:
         """Restart at once, or after the pause that the backoff asks for."""
