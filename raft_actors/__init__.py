@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from raft_actors.config import Config
     from raft_actors.encoding.value_types import value_type
     from raft_actors.errors import RaftError
+    from raft_actors.leader_supervisor import LeaderSupervisor
     from raft_actors.machine.meta import Meta
     from raft_actors.machine.methods import Awaited, query, update
     from raft_actors.machine.state_image import Frozen
     from raft_actors.machine.undo_dict import UndoDict
     from raft_actors.node.node import Node
     from raft_actors.node.tls import Tls
+    from raft_actors.program import Program
     from raft_actors.raft import Raft
     from raft_actors.replicated import Replicated
     from raft_actors.state_machine import OnDiskStateMachine, StateMachine
@@ -29,9 +31,11 @@ __all__ = [
     "Config",
     "DynamicSupervisor",
     "Frozen",
+    "LeaderSupervisor",
     "Meta",
     "Node",
     "OnDiskStateMachine",
+    "Program",
     "Raft",
     "RaftError",
     "Replicated",
@@ -51,9 +55,11 @@ PLACES = {
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
     "Frozen": "raft_actors.machine.state_image",
+    "LeaderSupervisor": "raft_actors.leader_supervisor",
     "Meta": "raft_actors.machine.meta",
     "Node": "raft_actors.node.node",
     "OnDiskStateMachine": "raft_actors.state_machine",
+    "Program": "raft_actors.program",
     "Raft": "raft_actors.raft",
     "RaftError": "raft_actors.errors",
     "Replicated": "raft_actors.replicated",

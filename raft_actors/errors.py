@@ -10,6 +10,7 @@ __all__ = [
     "DataDirInUse",
     "FrameTooLarge",
     "HostError",
+    "LeadLost",
     "LogCompacted",
     "MachineTooOld",
     "NameTaken",
@@ -146,6 +147,10 @@ class StoreError(RaftError):
     """The disk failed: it is full, can't be read, or reports errors. The store saves nothing more
     until it is opened again.
     """
+
+
+class LeadLost(RaftError):
+    """The child of a LeaderSupervisor may not go on: this node may not lead any more."""
 
 
 class LogCompacted(RaftError):
