@@ -31,8 +31,8 @@ class Program:
     restart   whether it is started again where it ended by itself: "permanent", "transient" (unless
               its exit status is 0), "temporary"
     id        the id of the child; None: the command as one text
-    ended     called with the exit status at each end; minus the number of a signal; None if the
-              guard was killed
+    ended     called with the exit status when it ended by itself: minus the number of a signal;
+              None if its guard was killed
 
     Raises TypeError and ValueError.
 

@@ -121,7 +121,7 @@ class ProgramChild(Process):
         started: Callable[["Running"], None], ended: Callable[[int | None], None], *,
         term: LeadTerm | None = None,
     ) -> None:  # fmt: skip
-        self.ended = ended
+        self.ended, self.term = ended, term
         self.ending: Any = None
         deadlines = None if term is None else term._deadlines
         environment = dict(os.environ if env is None else env)
@@ -157,10 +157,13 @@ class ProgramChild(Process):
             super().on_receive(message)
             return
         status = message.status
-        self.ended(status)
+        if self.ending is None and self.term is not None and not self.term.is_certain():
+            self.ending = "shutdown"  # its guard has ended it
         if self.ending is not None:
             self.exit(self.ending)
-        elif status is None:
+            return
+        self.ended(status)
+        if status is None:
             self.exit("guard_ended")
         elif status == 0:
             self.exit("normal")

@@ -44,13 +44,21 @@ class LeadTerm:
         >>> term.check() > 0
         True
         """
-        if self.lost.is_set() or since_boot() >= self._deadlines.stop_at:
+        if not self.is_certain():
             name, node = self.peer
             raise LeadLost(
                 f"the grant {self.token} of {name} on {node} is over, because {self._why}: end "
                 "here, and leave the rest to the node that leads"
             )
         return self.token
+
+    def is_certain(self) -> bool:
+        """Tell whether this node certainly leads; see `check`.
+
+        >>> term.is_certain()
+        True
+        """
+        return not self.lost.is_set() and since_boot() < self._deadlines.stop_at
 
     def __int__(self) -> int:
         return self.token

@@ -179,6 +179,94 @@ def node(
     raise typer.Exit(run_until_signal(plan))
 
 
+class Restart(StrEnum):
+    """Whether a program that has ended by itself is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments.")
+    ],
+    sname: SName,
+    only_leader: Annotated[
+        bool, typer.Option("--only-leader", help="Run it only where the group leads.")
+    ] = False,
+    members: Annotated[
+        str,
+        typer.Option(
+            metavar="NODE,NODE,...",
+            help="The nodes of the group, this one among them: the same at each. Not with -m.",
+        ),
+    ] = "",
+    peer: Annotated[
+        str | None, typer.Option(help="The peer that is to lead; with -m if it starts several.")
+    ] = None,
+    restart: Annotated[
+        Restart, typer.Option(help="Whether to start it again where it has ended by itself.")
+    ] = Restart.ALWAYS,
+    shutdown: Annotated[
+        float, typer.Option(min=0, help="Seconds between SIGTERM and SIGKILL for the program.")
+    ] = 5.0,
+    hand_over: Annotated[
+        float, typer.Option(min=0, help="Seconds that the program has before the lead goes.")
+    ] = 5.0,
+    stop_within: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Seconds in which it has ended after the lead may be lost, and that the next "
+            "leader waits; else four longest election timeouts.",
+        ),
+    ] = None,
+    module: Module = None,
+    start: Start = None,
+    ask_cookie: AskCookie = False,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls: AutoTls = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_ca: TlsCa = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+    allow: Allow = None,
+    audit_log: AuditLog = None,
+) -> None:
+    """Any program, on one node of a group: `raft-actors run --only-leader ... -- celery beat`.
+
+    It gets SIGTERM and then SIGKILL before another node starts it, and in RAFT_ACTORS_TERM a number
+    that rises with each start.
+    """
+    from raft_actors.tools.run_only_leader import RunPlan, run_only_leader
+
+    if not only_leader:
+        raise typer.BadParameter("give --only-leader: so far there is no other way to run")
+    if bool(members) == bool(module or start):
+        raise typer.BadParameter(
+            "give the nodes of the group by --members, or a module whose start() starts the peer"
+        )
+    plan = LaunchPlan(
+        sname=sname, module=module, start=start, cookie=cookie_asked(wanted=ask_cookie), host=host,
+        port=port,
+        tls=tls_plan(tls, tls_cert, tls_key, tls_ca), data_dir=data_dir,
+        log_level=log_level and log_level.name, allow=tuple(allow or ()), audit_log=audit_log,
+    )  # fmt: skip
+    nodes = tuple(name.strip() for name in members.split(",") if name.strip())
+    raise typer.Exit(
+        run_only_leader(
+            RunPlan(
+                launch=plan, command=tuple(command), peer=peer, members=nodes, restart=restart,
+                shutdown=shutdown, hand_over=hand_over, stop_within=stop_within,
+            )
+        )
+    )  # fmt: skip
+
+
 @app.command()
 def demo(
     seconds: Annotated[

@@ -282,9 +282,10 @@ def log_to_stderr(level: str | None) -> None:
     if level is not None:
         root.setLevel(level)
     if not root.handlers:
-        peers = logging.getLogger("raft_actors.peer")
-        if level is None and peers.level == logging.NOTSET:
-            peers.setLevel(logging.INFO)
+        for name in ("raft_actors.peer", "raft_actors.lead"):
+            told = logging.getLogger(name)
+            if level is None and told.level == logging.NOTSET:
+                told.setLevel(logging.INFO)
         handler = StderrHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from signal import SIGINT, SIGUSR1, SIGUSR2
 from typing import Any, Literal
 
-from raft_actors import LeaderSupervisor, Node, Program, Raft
+from raft_actors import LeaderSupervisor, Program, Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 from raft_actors.peer.peers import peers_here
 from raft_actors.tools.launch import (
     CannotLaunch,
-    LaunchPlan,
     Launched,
+    LaunchPlan,
     end_at_the_next,
     end_signals,
     launch,
@@ -31,7 +31,7 @@ from supervision import Backoff
 
 __all__ = ["RESTARTS", "RunPlan", "run_only_leader"]
 
-PEER = "leader"
+PEER = "run"
 """The peer that is started if no module starts one."""
 NO_PROGRAM = 127
 """As shells and `env` answer for a program that is not there."""

@@ -392,3 +392,16 @@ def test_a_returned_grant_brings_no_more_news() -> None:
     world.ring(1)
     assert world.told == {}
     assert world.servers["a"].role.grants == {}
+
+
+def test_the_next_grant_waits_until_what_may_run_on_is_over() -> None:
+    """Planted: grant_is_handed_out_while_one_runs_on."""
+    world = GrantWorld()
+    event = wish(world)
+    world.ring(0.2)
+    give_back(world, event, ended=False)
+    again = wish(world)
+    world.ring(GRANT_S - 0.2)
+    assert not is_given(again)
+    world.ring(0.4)
+    assert is_given(again)
