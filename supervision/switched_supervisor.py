@@ -2,55 +2,76 @@
 
 import logging
 import math
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pykka._envelope import Envelope
 
 from supervision.child_spec import ChildSpec
 from supervision.children import Child
 from supervision.errors import Reason
 from supervision.foreign import log
+from supervision.ref import Signal
 from supervision.supervisor import Supervisor, SupervisorFlags
 
-__all__ = ["SwitchedSupervisor"]
+__all__ = ["Switch", "SwitchedFlags", "SwitchedSupervisor", "Turn"]
+
+
+class Switch(Protocol):
+    """What switches one supervisor on and off: by telling it a Turn. The methods are called on the
+    supervisor's thread.
+    """
+
+    def prepared(self, spec: ChildSpec) -> ChildSpec:
+        """Return the spec by which a child is started now."""
+
+    def may_restart(self) -> bool:
+        """Return whether a child that has ended may be started again. False: all are to end."""
+
+    def time_to_end_s(self) -> float:
+        """Switch no more, because the supervisor ends. Return how many seconds its children have
+        to end.
+        """
+
+    def children_ended(self, *, all_have: bool) -> None:
+        """Note the end of the children as the supervisor ends; see `switch_off`."""
+
+    def killed(self) -> None:
+        """Switch no more, because the supervisor was killed. Its children may run on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedFlags(SupervisorFlags):
+    """What the `init` of a switched supervisor returns. `switch` makes its Switch."""
+
+    switch: Callable[["SwitchedSupervisor"], Switch]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Signal):
+    """A message of a Switch to its supervisor, whose thread calls `do`: it may call `_switch_on`
+    and `_switch_off`.
+    """
+
+    do: Callable[[], None]
 
 
 class SwitchedSupervisor(Supervisor):
     """Starts its children when it is switched on, and stops them when it is switched off, as often
     as that happens. In between it is a Supervisor.
 
-    A subclass switches it, on the supervisor's own thread. While it is off, a child that is added
-    is not started, and none is restarted. A temporary or transient child that has ended starts
-    again with the others at the next switch; a child that was stopped by `terminate_child` does
-    not.
+    While it is off, a child that is added is not started, and none is restarted. A temporary or
+    transient child that has ended starts again with the others at the next switch; a child that was
+    stopped by `terminate_child` does not.
     """
 
     _on = False
+    _switch: Switch
     _put_away: list[Child]
     """The children that `terminate_child` has stopped."""
 
-    # -- what a subclass overrides
-
-    def flags_are(self, flags: Any) -> None:
-        """Take the flags that `init` has returned, before anything is switched on."""
-
-    def prepared(self, spec: ChildSpec) -> ChildSpec:
-        """Return the spec by which a child is started now."""
-        return spec
-
-    def may_restart(self) -> bool:
-        """Return whether a child that has ended may be started again. False: all are to end."""
-        return True
-
-    def time_to_end_s(self) -> float:
-        """Return how many seconds the children have to end as the supervisor itself ends."""
-        return math.inf
-
-    def children_ended(self, *, all_have: bool) -> None:
-        """Called as the supervisor itself ends, with the result of `switch_off`."""
-
-    # -- what a subclass calls
-
-    def switch_on(self) -> None:
+    def _switch_on(self) -> None:
         """Start the children in their order. One that does not start is tried again later, like a
         restart that failed.
         """
@@ -62,7 +83,7 @@ class SwitchedSupervisor(Supervisor):
             if answer == "error":
                 self._retry_later(child, reason)
 
-    def switch_off(self, within_s: float = math.inf) -> bool:
+    def _switch_off(self, within_s: float = math.inf) -> bool:
         """Stop the children, the last first, all together within this time. Each has the shutdown
         time of its spec at most.
 
@@ -80,36 +101,41 @@ class SwitchedSupervisor(Supervisor):
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._put_away = []
-        flags: SupervisorFlags = self._flags(SupervisorFlags, args, kwargs)
+        flags: SwitchedFlags = self._flags(SwitchedFlags, args, kwargs)
         self._strategy = flags.strategy
         self._children_in_order = [Child(spec) for spec in flags.children]
-        self.flags_are(flags)
+        self._switch = flags.switch(self)
 
     def _spec_to_start(self, child: Child) -> ChildSpec:
-        return self.prepared(child.spec)
+        return self._switch.prepared(child.spec)
 
     def _restart(self, child: Child) -> None:
-        if self._on and self.may_restart():
+        if self._on and self._switch.may_restart():
             super()._restart(child)
 
     def _drop_if_over(self, child: Child) -> None:
         """Keep the child: it starts again at the next switch."""
 
-    def _wind_down(self) -> None:
-        all_have = self.switch_off(self.time_to_end_s())
-        try:
-            self.children_ended(all_have=all_have)
-        except BaseException as error:
-            log(logging.ERROR, "%s failed as it ended", self._actor_ref, error=error)
-        super()._wind_down()
-
     def child_ended(self, ref: Any, reason: Reason) -> None:
-        if self.may_restart():
+        if self._switch.may_restart():
             super().child_ended(ref, reason)
             return
         for child in self._children_in_order:
             if child.ref is ref:
                 child.ref = None
+
+    def _wind_down(self) -> None:
+        if not self.fenced:
+            all_have = self._switch_off(self._switch.time_to_end_s())
+            try:
+                self._switch.children_ended(all_have=all_have)
+            except BaseException as error:
+                log(logging.ERROR, "%s failed as it ended", self._actor_ref, error=error)
+        super()._wind_down()
+
+    def _release(self) -> None:
+        self._switch.killed()
+        super()._release()
 
     # -- answers
 
@@ -139,3 +165,8 @@ class SwitchedSupervisor(Supervisor):
         if answer == "ok" and child in self._put_away:
             self._put_away.remove(child)
         return answer
+
+    def _receive_turn(self, envelope: Envelope[Turn]) -> None:
+        envelope.message.do()
+
+    _special: ClassVar[dict[type, Any]] = {**Supervisor._special, Turn: _receive_turn}

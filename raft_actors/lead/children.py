@@ -40,7 +40,8 @@ def spec_of(form: Any, loops: LoopThread) -> ChildSpec:
     start: Callable[..., Any] = partial(FunctionChild.start_link, function, args, kwargs)
     if inspect.iscoroutinefunction(function):
         start = partial(CoroutineChild.start_link, function, args, kwargs, loops)
-    return ChildSpec(getattr(named, "__name__", "function"), start, modules=(function,))
+    name = getattr(named, "__name__", "function")
+    return ChildSpec(name, start, restart="transient", modules=(function,))
 
 
 def checked(spec: ChildSpec) -> ChildSpec:

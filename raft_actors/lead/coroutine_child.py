@@ -26,14 +26,24 @@ class LoopThread:
             return self.given
         if self.own is None:
             self.own = asyncio.new_event_loop()
-            threading.Thread(target=self.own.run_forever, name="lead-loop", daemon=True).start()
+            threading.Thread(target=run, args=(self.own,), name="lead-loop", daemon=True).start()
         return self.own
 
     def close(self) -> None:
-        """End the own thread. A task that did not end when it was cancelled ends here."""
+        """End the own thread."""
         if self.own is not None:
             self.own.call_soon_threadsafe(self.own.stop)
             self.own = None
+
+
+def run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped. A task that does not end although it was cancelled ends
+    here, in the middle.
+    """
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 class CoroutineChild(Process):

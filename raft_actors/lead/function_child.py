@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raft_actors.lead.term import LeadTerm
-from supervision import Process
+from supervision import Process, tell_if_alive
 
 __all__ = ["FunctionChild", "Returned"]
 
@@ -38,7 +38,7 @@ class FunctionChild(Process):
                 function(*args, term=term, **kwargs)
             except BaseException as raised:
                 error = raised
-            self.actor_ref.tell(Returned(error))
+            tell_if_alive(self.actor_ref, Returned(error))
 
         name = getattr(function, "__name__", "function")
         threading.Thread(target=run, name=f"lead-{name}", daemon=True).start()

@@ -2,15 +2,15 @@
 
     peer leads -> wish -> granted -> begun ... told to end -> given back -> wish ...
 
-The owner, a LeaderSupervisor, gets two messages for each grant: Begin, and later End. When nothing
-runs by the grant any more, the owner calls `give_back`.
+The owner is told of each grant when to begin, and later when to end. When nothing runs by the grant
+any more, the owner calls `give_back`.
 """
 
 import logging
 import threading
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from raft_actors import encoding
 from raft_actors.clock import since_boot
@@ -20,9 +20,9 @@ from raft_actors.core.messages import GrantLead, ReturnLead
 from raft_actors.lead.deadlines import Deadlines
 from raft_actors.lead.term import SILENCE, LeadTerm
 from raft_actors.peer.lead_holders import LeadingPeer
-from supervision import ProcessRef, tell_if_alive, timer
+from supervision import tell_if_alive, timer
 
-__all__ = ["Begin", "End", "Holder"]
+__all__ = ["Holder", "Owner"]
 
 logger = logging.getLogger("raft_actors.lead")
 
@@ -39,18 +39,14 @@ PEER_STOPS = "the peer is stopped"
 OWNER_ENDS = "its supervisor ends"
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """Message to the owner: a grant was given, so begin."""
+class Owner(Protocol):
+    """Runs something by grants. The methods are called on any thread, so they must be quick."""
 
-    term: LeadTerm
+    def begin_soon(self, term: LeadTerm) -> None:
+        """Begin, unless `term` is lost by then."""
 
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Message to the owner: end everything that runs by this grant."""
-
-    term: LeadTerm
+    def end_soon(self, term: LeadTerm) -> None:
+        """End everything that runs by this grant, by its deadlines, and give it back."""
 
 
 class Wish:
@@ -69,7 +65,7 @@ class Wish:
 class Holder:
     """One holder of grants. The methods may be called on any thread.
 
-    owner        gets the messages
+    owner        runs something by the grants
     grant_s      the grant time; None: GRANT_TIMEOUTS longest election timeouts of the peer
     hand_over_s  how long the leader is to wait for a recalled grant
     peer         the peer that leads, while it does
@@ -79,7 +75,7 @@ class Holder:
     is_current   whether the leadership that gave it goes on
     """
 
-    def __init__(self, owner: ProcessRef[Any], grant_s: float | None, hand_over_s: float) -> None:
+    def __init__(self, owner: Owner, grant_s: float | None, hand_over_s: float) -> None:
         self.owner = owner
         self.grant_s = grant_s
         self.hand_over_s = hand_over_s
@@ -159,7 +155,7 @@ class Holder:
         assert self.term is not None
         if since_boot() < self.term._deadlines.stop_at:
             self.has_begun = True
-            tell_if_alive(self.owner, Begin(self.term))
+            self.owner.begin_soon(self.term)
             self.look_again(self.term)
 
     def look_again(self, term: LeadTerm) -> None:
@@ -192,7 +188,7 @@ class Holder:
         term._end(why)
         if self.has_begun:
             logger.info("%s: grant %d ends: %s", term.peer[0], term.token, why)
-            tell_if_alive(self.owner, End(term))
+            self.owner.end_soon(term)
         else:
             self.give_back(term, ended=True)
 

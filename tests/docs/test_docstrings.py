@@ -19,8 +19,10 @@ from raft_actors import (
     AsyncCluster,
     Cluster,
     Frozen,
+    LeaderSupervisor,
     Node,
     OnDiskStateMachine,
+    Program,
     Raft,
     StateMachine,
     UndoDict,
@@ -36,9 +38,10 @@ from supervision import (
 )
 from tests.tools.shell.terminal import environment
 
-CLASSES = [Raft, Cluster, AsyncCluster, Node, Supervisor, DynamicSupervisor, Process, ChildSpec,
-           Registry, Timer]  # fmt: skip
-EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict]
+CLASSES = [Raft, Cluster, AsyncCluster, Node, LeaderSupervisor, Supervisor, DynamicSupervisor,
+           Process, ChildSpec, Registry, Timer]  # fmt: skip
+EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict,
+                              Program]  # fmt: skip
 """What a user derives, or only makes: its own example shows how."""
 FUNCTIONS = ["monitor", "demonitor", "current", "stop", "kill", "exit_reason", "tell_if_alive"]
 """Of `supervision`, in an order in which one's example may use what another has made."""
