@@ -26,7 +26,6 @@ from raft_actors.core.entry import NOOP
 from raft_actors.core.leader_base import LiveGrant
 from raft_actors.core.messages import GrantLead, ReturnLead
 from raft_actors.core.replication import Replication
-from raft_actors.core.replies import ELECTION_IN_PROGRESS
 
 __all__ = ["CLOCK_MARGIN", "LeadGrants"]
 
@@ -53,12 +52,9 @@ class LeadGrants(Replication):
 
     def on_grant_lead(self, event: GrantLead) -> None:
         """Note the wish, and fulfil it as soon as that is allowed: now, after a commit, or at a
-        heartbeat.
+        heartbeat. It is refused when the leadership ends.
         """
         state = self.state
-        if state.is_witness or state.peer not in state.configuration.members:
-            state.answer(event.ticket, ELECTION_IN_PROGRESS)
-            return
         self.wished.append(event)
         self.reads.renew = True  # a grant needs a round that a majority has answered
         self.beat_at = min(self.beat_at, state.now)  # a single voter has had no reason for beats
@@ -77,6 +73,7 @@ class LeadGrants(Replication):
         self.forget_ended_grants()
         if (
             not self.wished
+            or state.has_no_state
             or any(each.over_at < inf for each in self.grants.values())
             or state.now < self.grants_from
             or self.recalled_until is not None
@@ -130,6 +127,7 @@ class LeadGrants(Replication):
         return (
             self.transfer is not None
             or bool(self.postponed)
+            or self.state.has_no_state
             or (change is not None and me not in change.target.members)
             or me not in self.state.configuration.members
         )

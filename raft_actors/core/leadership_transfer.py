@@ -114,7 +114,7 @@ class LeadershipTransfer(LeadGrants):
         keeper = self.fittest()
         if keeper == self.state.peer and self.state.is_witness:
             keeper = self.fittest(needy=True)
-        if self.transfer is None and keeper != self.state.peer:
+        if self.transfer is None and keeper != self.state.peer and self.may_hand_over():
             self.begin_transfer(keeper, None)
 
     def finish_transfer(self, transfer: PendingTransfer) -> None:

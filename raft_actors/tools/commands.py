@@ -239,7 +239,8 @@ def run(
 ) -> None:
     """Any program, on one node of a group.
 
-    `raft-actors run --only-leader --sname a --members a,b,c -- celery -A shop beat`. It gets SIGTERM and then SIGKILL before another node starts it, and in RAFT_ACTORS_TERM a number
+    `raft-actors run --only-leader --sname a --members a,b,c -- celery -A shop beat`. The program
+    gets SIGTERM and then SIGKILL before another node starts it, and in RAFT_ACTORS_TERM a number
     that rises with each start.
     """
     from raft_actors.tools.run_only_leader import RunPlan, run_only_leader
