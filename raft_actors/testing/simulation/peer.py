@@ -31,8 +31,8 @@ from raft_actors.stores.snapshots import Snapshots
 from raft_actors.testing.simulation.broken import Broken
 from raft_actors.testing.simulation.checker import Checker
 from raft_actors.testing.simulation.disk import PretendDisk
-from raft_actors.testing.simulation.watchers import Watchers
 from raft_actors.testing.simulation.holders import Holders
+from raft_actors.testing.simulation.watchers import Watchers
 
 __all__ = ["SimulatedPeer"]
 
