@@ -57,6 +57,8 @@ PROVOKED_BY = {
     "MachineTooOld": "peer/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
     "HostError": "machine/test_replicated_state.py::"
     "test_what_depends_on_the_host_is_this_peers_trouble_and_no_answer",
+    "LeadLost": "public/test_leader_supervisor.py::"
+    "test_a_peer_that_hangs_does_not_keep_the_children",
     "UpgradeFailed": "peer/test_upgrades.py::test_what_goes_wrong_with_a_version_is_said_in_words",
     "redirect": "public/test_raft.py::test_writing_reading_and_being_redirected",
     "election_in_progress": "public/test_cluster.py::test_outcome_unknown_and_then_settled",
