@@ -5,10 +5,11 @@ import threading
 
 import pytest
 
-from raft_actors import Raft, StateMachine
+from raft_actors import Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_here
 from raft_actors.stores.snapshots import Draft
+from tests.counter import Counter
 from tests.helpers import eventually
 
 NUMBERS = itertools.count(1)
@@ -102,23 +103,6 @@ def held_writer(monkeypatch):
     monkeypatch.setattr(Draft, "add", add_when_released)
     yield held
     held.release()
-
-
-class Counter(StateMachine):
-    """Adds numbers up, so that a command that runs twice shows; replies with tuples as they are."""
-
-    def init(self, name):
-        return 0
-
-    def handle_write(self, command, state):
-        if command == "raise":
-            raise ValueError("no")
-        if type(command) is tuple:
-            return command, state
-        return state + command, state + command
-
-    def handle_read(self, query, state):
-        return (("error", "overloaded") if query == "odd" else state), state
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from raft_actors import Cluster, Raft, encoding
 from raft_actors.errors import NoConnection, SessionExpired
 from raft_actors.future import Future
 from raft_actors.machine.sessions import REPLY
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 
 @pytest.fixture

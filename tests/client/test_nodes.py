@@ -8,8 +8,8 @@ from raft_actors import AsyncCluster, Cluster, Node
 from raft_actors.config import Config
 from raft_actors.errors import NoNode
 from raft_actors.peer.peers import peers_of
+from tests.counter import Counter
 from tests.node_fixtures import make_node, own_directories
-from tests.peer_fixtures import Counter
 
 __all__ = ["make_node", "own_directories"]
 

@@ -8,7 +8,7 @@ from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.errors import NotApplied, TooStale, Unavailable
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import READ, READ_AS
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from raft_actors.client.async_pipeline import AsyncPending
 from raft_actors.client.pipeline import Pending
 from raft_actors.errors import NotApplied, OutcomeUnknown
 from raft_actors.events import subscribe
+from tests.counter import Counter
 from tests.helpers import eventually
-from tests.peer_fixtures import Counter
 
 
 class Gated(Counter):

@@ -13,7 +13,7 @@ from raft_actors.errors import NotApplied
 from raft_actors.future import Future
 from raft_actors.node.remote_ref import RemoteFuture
 from raft_actors.timeouts import optional_seconds, seconds
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 
 def awaited(members, call):

@@ -14,7 +14,7 @@ from raft_actors import Supervisor, events
 from raft_actors.tools.run_node import main
 from raft_actors.tools.torture.child import Disk, slow_down_saves
 from raft_actors.tools.torture.disks import SmallDisk, limit_file_size
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 FILE_BYTES_MAX = 1_000
 disk = None

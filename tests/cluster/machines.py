@@ -4,7 +4,7 @@ import threading
 
 from raft_actors import Supervisor
 from raft_actors.tools.node_processes import end_with_stdin
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 
 class NewCounter(Counter):

@@ -10,8 +10,8 @@ from raft_actors import Cluster, Frozen, Raft
 from raft_actors.kv_store import KVStore
 from raft_actors.peer import watchdog
 from raft_actors.peer.peers import peers_here
+from tests.counter import Counter
 from tests.helpers import eventually
-from tests.peer_fixtures import Counter
 
 
 class Asks(Counter):

@@ -19,7 +19,7 @@ from raft_actors.errors import NoConnection, NoLeader, NotApplied, Unavailable
 from raft_actors.future import Future
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import WRITE
-from tests.peer_fixtures import Counter
+from tests.counter import Counter
 
 
 def test_a_thousand_tasks_write_through_a_leader_change_and_each_command_runs_once(counters):

@@ -30,8 +30,9 @@ from raft_actors.future import Future
 from raft_actors.machine.sessions import NEW, REPLY_BYTES_MAX
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import READ, WRITE
+from tests.counter import Counter
 from tests.helpers import eventually
-from tests.peer_fixtures import Counter, peer_of
+from tests.peer_fixtures import peer_of
 
 
 class Trouble:

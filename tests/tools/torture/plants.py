@@ -19,7 +19,6 @@ from raft_actors.machine.sessions import NOT_APPLIED, Sessions, reply_at
 from raft_actors.replica.replica import Replica
 from raft_actors.stores.rocksdb import RocksStore
 from raft_actors.tools.torture import child
-from raft_actors.tools.torture.driver import TorturePlan, run_torture
 from raft_actors.tools.torture.registers import Registers
 
 FORGOTTEN = 25
@@ -147,6 +146,8 @@ def stale_without_a_bound() -> Any:
 
 
 if __name__ == "__main__":
+    from raft_actors.tools.torture.driver import TorturePlan, run_torture  # nodes do without
+
     name, seed, minutes, kinds, keep = sys.argv[1:]
     plan = TorturePlan(
         starter=f"tests.tools.torture.plants:{name}", seed=int(seed), minutes=float(minutes),
