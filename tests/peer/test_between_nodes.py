@@ -103,7 +103,7 @@ def test_a_follower_far_behind_catches_up_in_frames_that_fit(group, caplog):
         assert group.write(n, b"x" * 40 * KIB)[0] == "ok"
     group.start(c)
     last = group.status(a)["commit_index"]
-    eventually(lambda: group.status(c)["last_applied"] == last)
+    eventually(lambda: group.status(c)["last_applied"] >= last)
     assert group.peer(a) is leader
     assert group.status(a)["current_state"] == "leader", "and it has led all the time"
     assert "can't send" not in caplog.text
@@ -148,23 +148,32 @@ def test_a_command_that_no_frame_to_a_member_holds_is_refused(unequal):
 
 @pytest.mark.parametrize("compacted", [False, True])
 def test_a_follower_with_small_frames_catches_up(unequal, compacted):
-    """Planted: appends, and parts of snapshots, as large as the leader's own frames hold."""
+    """Planted: appends, and parts of snapshots, as large as the leader's own frames hold.
+
+    Whichever of a and b leads: on a busy host the leadership may move from one to the other.
+    """
     group = unequal(configs={"c": LATE})
-    a, _b, c = group.nodes
+    a, b, c = group.nodes
     peers_of(c).stop("kv")
+
+    def is_written(key, value):
+        command = encoding.dumps(("set", key, value))
+        return any(group.ask(a, ("kv", node.name), WRITE, command)[0] == "ok" for node in (a, b))
+
     for n in range(40):
-        assert group.write(n, b"x" * 40 * KIB)[0] == "ok"
+        eventually(lambda n=n: is_written(n, b"x" * 40 * KIB))
 
     def is_compacted():
-        assert group.write("one more", 1)[0] == "ok"
-        assert group.ask(a, ("kv", a.name), SNAPSHOT)[0] == "ok"
-        return group.status(a)["first_index"] > 40
+        written = is_written("one more", 1)
+        for node in (a, b):
+            group.ask(node, ("kv", node.name), SNAPSHOT)
+        return written and all(group.status(node)["first_index"] > 40 for node in (a, b))
 
     if compacted:
         eventually(is_compacted)  # once c is no longer taken for alive
     group.start(c)
     last = group.status(a)["commit_index"]
-    eventually(lambda: group.status(c)["last_applied"] == last)
+    eventually(lambda: group.status(c)["last_applied"] >= last)
 
 
 def test_a_member_that_can_not_be_sent_an_entry_is_a_trouble_until_it_has_it(unequal):
