@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ class Body:
     bases: list[str]
 
 
+@cache  # and not at once: every worker imports this module, and one runs the test
 def classes() -> dict[str, Body]:
     found = {}
     for part in ("raft_actors", "supervision"):
@@ -47,12 +49,9 @@ def classes() -> dict[str, Body]:
     return found
 
 
-CLASSES = classes()
-
-
 def has(kind: str, name: str) -> bool:
     """Tell whether a class, or one that it derives from, has a name. What is not ours may have."""
-    body = CLASSES.get(kind.partition("[")[0])
+    body = classes().get(kind.partition("[")[0])
     return body is None or name in body.names or any(has(base, name) for base in body.bases)
 
 
