@@ -87,7 +87,7 @@ def test_a_state_may_lead_back_to_itself() -> None:
 
 def test_what_is_no_machine_and_no_command_is_told() -> None:
     for wrong in (machines.Right(), int):
-        with pytest.raises(MachineBroken, match="give the class of a machine"):
+        with pytest.raises(MachineBroken, match="a machine is given as a class derived"):
             run(wrong, ["x"])
     with pytest.raises(TypeError, match=r"commands\[1\]: an object can't be encoded"):
         run(machines.Right, ["x", object()])

@@ -188,6 +188,8 @@ class PeerReplay(PeerState):
             self.heard = -inf
         if event["kind"] == "SnapshotTaken":
             self.snapshot_taken(event["snapshot"])
+        elif event["kind"] == "Reseed":
+            self.asks_for_state = True
         elif event["kind"] == "SnapshotInstalled":
             self.snapshot_installed(event["snapshot"])
         self.moved(self.before["term"])
@@ -204,10 +206,17 @@ class PeerReplay(PeerState):
 
     def snapshot_installed(self, snapshot: dict[str, Any]) -> None:
         index, term = snapshot["index"], snapshot["term"]
-        if (index, term) not in self.offered or index <= self.commit:
+        is_old = index <= self.commit and not self.asks_for_state
+        self.asks_for_state = False
+        if (index, term) not in self.offered or is_old:
             self.fail(
                 "snapshot", f"a snapshot of entry {index} that no leader sent, or that is old"
             )
+        if index <= self.commit:  # only the state is replaced
+            self.log.compact(self.what["base"])
+            self.disk.compact(self.what["base"])
+            self.applied = index
+            return
         self.log.install(snapshot)
         if self.disk.term_at(index) == term:
             self.disk.compact(index)

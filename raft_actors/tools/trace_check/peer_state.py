@@ -31,6 +31,7 @@ class PeerState:
     commit    the highest commit index of the lines so far
     applied   the highest applied index of the lines so far
     offered   (index, term) of the snapshots that leaders have sent
+    asks_for_state  whether it was told to take the state of its leader (`Raft.reseed`)
     accepted  the newest (term, index) up to which the log is known to be that of a leader
     incarnation  the incarnation of the data directory
     claimed   the newest (term, index) that the peer has acknowledged as saved to a leader
@@ -79,6 +80,7 @@ class PeerState:
         self.accepted = (0, 0)
         self.ordered_term = self.led = -1
         self.offered: set[tuple[int, int]] = set()
+        self.asks_for_state = False
         self.voters: ConfigurationLine | None = None
 
     def fail(self, rule: str, detail: str) -> None:

@@ -94,7 +94,8 @@ RULES = {
         "§5.3, Figure 2: All Servers 1",
     ),
     "snapshot": (
-        "a snapshot contains applied entries only, or comes from a leader and is newer",
+        "a snapshot contains applied entries only, or comes from a leader and is newer or was asked "
+        "for",
         "§7, Figure 13",
     ),
     "handed_over": ("only the leader of the term orders another peer to campaign", "thesis 3.10"),
