@@ -94,8 +94,7 @@ RULES = {
         "§5.3, Figure 2: All Servers 1",
     ),
     "snapshot": (
-        "a snapshot contains applied entries only, or comes from a leader and is newer or was asked "
-        "for",
+        "a snapshot contains applied entries only, or is a leader's, and newer or asked for",
         "§7, Figure 13",
     ),
     "handed_over": ("only the leader of the term orders another peer to campaign", "thesis 3.10"),
