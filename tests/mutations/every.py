@@ -12,10 +12,11 @@ from tests.mutations import (
     replicas,
     replication,
     stores,
+    strangers,
 )
 
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *grants.MUTATIONS, *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
-    *damage.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS,
+    *damage.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS, *strangers.MUTATIONS,
 )  # fmt: skip
