@@ -264,7 +264,10 @@ class Dialer:
         """
         dial.looking_up = False
         attempt = dial.attempt
-        if attempt is None or attempt.endpoint is not None:
+        if attempt is None:  # it was given up before its name service answered
+            self._on_idle(dial.link)
+            return
+        if attempt.endpoint is not None:
             return
         if isinstance(found, list):
             self._try(attempt, found)

@@ -11,6 +11,7 @@ import pytest
 from raft_actors.config import Config
 from raft_actors.errors import FrameTooLarge, NoConnection
 from raft_actors.node.remote_ref import AskTimeout
+from raft_actors.transport.endpoint import EndpointUnknown
 from raft_actors.wire.handshake import DialerHandshake
 from supervision import Process, demonitor, monitor
 from tests.helpers import eventually
@@ -106,6 +107,24 @@ def test_names_that_nobody_has_are_forgotten_and_calls_to_them_still_fail(make_n
     for turn in range(20):
         with pytest.raises(NoConnection):
             ask(host, f"nobody{turn}@nowhere", turn)
+    eventually(lambda: knows_few(host))
+
+
+def test_a_name_is_forgotten_although_its_dial_was_given_up_before_it_was_looked_up(
+    make_node, monkeypatch
+):
+    """Planted: nobody looks again at a link when the name service answers at last."""
+    host, answered = make_node("host", limits=replace(FEW, handshake_s=0.05)), threading.Event()
+
+    def look_up(_timeout_s):
+        answered.wait(30)
+        raise EndpointUnknown("nobody is there")
+
+    monkeypatch.setattr(host._bridge._dialer._directory, "find", lambda _node: look_up)
+    for turn in range(20):
+        with pytest.raises(NoConnection):
+            ask(host, f"nobody{turn}@nowhere", turn)
+    answered.set()
     eventually(lambda: knows_few(host))
 
 
