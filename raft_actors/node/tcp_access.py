@@ -88,7 +88,7 @@ class TcpAccess:
         )  # fmt: skip
         if mapper_address is not None:
             self.mapper = PortMapperServer(
-                bridge.reactor, self._limits, mapper_address, self._files
+                bridge.reactor, self._limits, mapper_address, self._files, self._entry
             )
             bridge.reactor.post(self.mapper.open)
         bridge.reactor.after(self._limits.port_file_s, self.keep_files)

@@ -33,18 +33,22 @@ def add_a_frame(data):
 class Middle:
     """Passes on what two nodes say, but for one time: then it does to it what `spoil` says."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, to="127.0.0.1", at="127.0.0.1"):
+        self.target = to, port
         self.spoil = None
         self.look = lambda data: None
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((at, 0))
         self.threads = []
         self.sockets = [self.listener]
         self.run(self.accept)
 
     @property
+    def port(self):
+        return self.listener.getsockname()[1]
+
+    @property
     def address(self):
-        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+        return f"127.0.0.1:{self.port}"
 
     def run(self, work, *arguments):
         self.threads.append(threading.Thread(target=work, args=arguments, daemon=True))
@@ -54,7 +58,7 @@ class Middle:
         while True:
             try:
                 near, _address = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
+                far = socket.create_connection(self.target)
             except OSError:
                 return
             self.sockets += [near, far]
