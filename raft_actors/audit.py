@@ -29,8 +29,8 @@ FILE_BYTES_MAX = 10 * 1024 * 1024
 OLD_FILES = 5
 DIGEST_CHARACTERS = 16
 
-node_logger = logging.getLogger("raft_actors.node")
-logger = logging.getLogger("raft_actors.audit")
+node_logger: logging.Logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.audit")
 logger.propagate = False  # lines for a program, and not for the log that people read
 OFF = logging.CRITICAL + 1
 logger.setLevel(OFF)
@@ -58,9 +58,9 @@ class AuditFile(RotatingFileHandler):
 
     level_before = OFF
     """The level of the logger without a file: the program may have a handler of its own."""
-    is_first = True
-    lost = 0
-    is_cut_off = False
+    is_first: bool = True
+    lost: int = 0
+    is_cut_off: bool = False
     """Whether the last line is not complete, because the disk became full in the middle."""
 
     def emit(self, record: logging.LogRecord) -> None:

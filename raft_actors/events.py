@@ -8,7 +8,7 @@ from raft_actors.names import Address
 
 __all__ = ["DiskRefused", "DiskSlow", "Event", "LeaderChanged", "StateDiverged", "subscribe"]
 
-logger = logging.getLogger("raft_actors.events")
+logger: logging.Logger = logging.getLogger("raft_actors.events")
 
 
 @dataclass(frozen=True, slots=True)

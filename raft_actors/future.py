@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 __all__ = ["Future"]
 
-logger = logging.getLogger("raft_actors")
+logger: logging.Logger = logging.getLogger("raft_actors")
 
 T = TypeVar("T")
 

@@ -55,7 +55,7 @@ class Program:
     ) -> None:
         if isinstance(command, str | bytes) or not command:
             raise TypeError(f"a command is a list of the program and its arguments: {command!r}")
-        self.command = [os.fspath(part) for part in command]
+        self.command: list[str] = [os.fspath(part) for part in command]
         for part in self.command:
             if not isinstance(part, str) or "\0" in part:
                 raise TypeError(f"a part of a command is a str without NUL, not {part!r}")
@@ -65,7 +65,7 @@ class Program:
         self.env = env
         self.cwd = cwd
         self.restart: Literal["permanent", "transient", "temporary"] = restart
-        self.id = id or " ".join(self.command)
+        self.id: str = id or " ".join(self.command)
         self._ended = ended
         self._running: Running | None = None
 

@@ -26,7 +26,7 @@ __all__ = [
     "text_of",
 ]
 
-logger = logging.getLogger("supervision")
+logger: logging.Logger = logging.getLogger("supervision")
 logger.addHandler(logging.NullHandler())
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Key:
     __slots__ = ("_hash", "thing")
 
     def __init__(self, thing: Any) -> None:
-        self.thing = thing
+        self.thing: Any = thing
         self._hash = hash(thing)
 
     @staticmethod

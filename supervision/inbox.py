@@ -45,11 +45,11 @@ class Inbox:
 
     def __init__(self, refuse: Callable[[list[Envelope[Any]]], None] | None = None) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
-        self.refuse = refuse or _answer_dead
+        self.refuse: Callable[[list[Envelope[Any]]], None] = refuse or _answer_dead
         self.taken: deque[Envelope[Any]] = deque()
         self.current: Envelope[Any] = WAKE
-        self.closed = False
-        self.idle = False
+        self.closed: bool = False
+        self.idle: bool = False
         self.starting: int | None = None
         self.waker: Callable[[], None] | None = None
 

@@ -32,7 +32,7 @@ class Lifeline:
         self._watchers: dict[int, Watcher] = {}
         self._present: int | None = None  # the key of the watcher that is being called
         self.ended: tuple[Reason] | None = None
-        self.fenced = False
+        self.fenced: bool = False
 
     def watch(self, watcher: Watcher, *, first: bool = False) -> Cancel | None:
         """Call `watcher(reason)` when the process ends. Returns a function that cancels this.

@@ -28,7 +28,7 @@ class Holding:
     __slots__ = ("cancel", "ref")
 
     def __init__(self, ref: Any) -> None:
-        self.ref = ref
+        self.ref: Any = ref
         self.cancel: Cancel | None = None
 
 
@@ -117,7 +117,7 @@ class Registry:
 
 _made: WeakSet[Registry] = WeakSet()
 
-names = Registry()
+names: Registry = Registry()
 """The registry of this operating-system process, used when no other is given."""
 
 

@@ -35,10 +35,10 @@ class TimerHandle:
 
     def __init__(self, owner: "Timer", deadline: float, ref: Any, message: Any) -> None:
         self._timer = owner
-        self.deadline = deadline
-        self.ref = ref
-        self.message = message
-        self.waiting = True
+        self.deadline: float = deadline
+        self.ref: Any = ref
+        self.message: Any = message
+        self.waiting: bool = True
 
     def cancel(self) -> bool:
         """Do not send the message. Returns False if it was already sent or cancelled."""
@@ -185,7 +185,7 @@ class Timer:
 
 _with_thread: WeakSet[Timer] = WeakSet()
 
-timer = Timer()
+timer: Timer = Timer()
 """The shared timer of this operating-system process. Its thread starts with its first message."""
 
 

@@ -19,7 +19,7 @@ from supervision.lifeline import Lifeline
 
 __all__ = ["Wait", "await_end", "here", "seconds"]
 
-here = threading.local()
+here: threading.local = threading.local()
 """`here.process` is the process that runs on the current thread."""
 
 
@@ -55,7 +55,9 @@ class Wait:
         until: str,
         break_off: Callable[[CallingSelf], None] | None = None,
     ) -> None:
-        self.on, self.until, self.break_off = on, until, break_off
+        self.on: tuple[Waiter, ...] = on
+        self.until: str = until
+        self.break_off: Callable[[CallingSelf], None] | None = break_off
         process = getattr(here, "process", None)
         self.me: Waiter | None = None if process is None else process._actor_ref
         self.before: Wait | None = None
@@ -153,7 +155,7 @@ class Broken:
     __slots__ = ("error",)
 
     def __init__(self, error: CallingSelf) -> None:
-        self.error = error
+        self.error: CallingSelf = error
 
 
 def await_end(ended: "queue.SimpleQueue[Any]", timeout_s: float | None) -> Any:

@@ -33,7 +33,7 @@ class AppliedWait(MemberCalls):
         self.index = index
         self.at = at
         self.applied: set[Address] = set()
-        self.members = MemberViews(finder, parking)
+        self.members: MemberViews = MemberViews(finder, parking)
         self.members.begin(time.monotonic())
 
     @property

@@ -52,7 +52,9 @@ class AsyncRetryingClient:
 
     def __init__(self, client: RetryingClient) -> None:
         self.client = client
-        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="async-cluster")
+        self.threads: ThreadPoolExecutor = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="async-cluster"
+        )
         self.of_loop: OfLoop | None = None
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import update_wrapper
+from inspect import Signature
 from typing import Any, Protocol
 
 from raft_actors.errors import CommandTooNew, MethodRaised, MethodRefused, RaftError
@@ -85,7 +86,7 @@ class BoundMethod:
         self, method: Method[..., Any], send: Callable[..., Any], options: dict[str, Any]
     ) -> None:
         update_wrapper(self, method.function)
-        self.__signature__ = method.signature
+        self.__signature__: Signature = method.signature
         self.__self__ = send.__self__  # type: ignore[attr-defined]
         self._method = method
         self._send = send

@@ -88,16 +88,18 @@ class LeaderFinder:
         """`begins_at_once` is False if there is no router before the first question."""
         self.router_now = router_now
         self._router = router_now() if begins_at_once else None
-        self.seeds = seeds
+        self.seeds: tuple[Address, ...] = seeds
         self.members = seeds
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
         self.is_lost = False
         self.last_search: LeaderSearch | None = None
         self.configured = -1
-        self.term = -1
+        self.term: int = -1
         self.refreshing: Future[Any] | None = None
-        self.lock = threading.RLock()  # `release` raises on a thread without the lock: see `find`
+        self.lock: threading.RLock = (
+            threading.RLock()
+        )  # `release` raises on a thread without the lock: see `find`
 
     @property
     def router(self) -> Router:

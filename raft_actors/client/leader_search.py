@@ -48,8 +48,8 @@ class LeaderSearch:
         self.finder = finder
         self.parking = parking
         self.other_than = other_than
-        self.is_answered = False
-        self.members = MemberViews(finder, parking, PAUSE_S_MAX)
+        self.is_answered: bool = False
+        self.members: MemberViews = MemberViews(finder, parking, PAUSE_S_MAX)
         self.members.begin(time.monotonic())
 
     def work(self, now: float) -> float:

@@ -36,8 +36,8 @@ class Observer:
 
     def __init__(self, finder: LeaderFinder, parking: Parking) -> None:
         self.parking = parking
-        self.members = MemberViews(finder, parking)
-        self.told = Leadership(None, -1, False)
+        self.members: MemberViews = MemberViews(finder, parking)
+        self.told: Leadership = Leadership(None, -1, False)
         self.begin, self.work = self.members.begin, self.members.work
 
     def result(self, now: float) -> Leadership | None:

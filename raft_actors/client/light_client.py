@@ -54,9 +54,11 @@ class LightClient(RetryingClient):
         timeout: float,
     ) -> None:
         self.group = group
-        self.cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
+        self.cookie: Cookie | None = (
+            cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
+        )
         self.tls = tls
-        self.places = {
+        self.places: dict[str, str] = {
             seed_name(n, place): place for n, place in enumerate(group.addresses, start=1)
         }
         self.begin_anew(timeout)

@@ -37,7 +37,7 @@ class MemberViews(MemberCalls):
         self.members = members
         self.views: dict[Address, dict[str, Any]] = {}
         self.awaited: set[Address] = set()
-        self.round_ends = -inf
+        self.round_ends: float = -inf
 
     def begin(self, now: float) -> None:
         """Begin to look, for the first time or again. A member whose call has ended meanwhile is

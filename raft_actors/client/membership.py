@@ -36,7 +36,7 @@ __all__ = [
     "transfer_leadership",
 ]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 CHANGE_TIMEOUT = 60.0
 """The timeout of changes of members, in seconds: newcomers must catch up first."""

@@ -77,11 +77,11 @@ class Parked:
     def __init__(
         self, owner: Owner, member: Address, question: Question, number: int, until: float
     ) -> None:
-        self.owner = owner
-        self.member = member
-        self.question = question
-        self.number = number
-        self.until = until
+        self.owner: Owner = owner
+        self.member: Address = member
+        self.question: Question = question
+        self.number: int = number
+        self.until: float = until
         self.future: Future[Any] = Future()
 
     def answer(self) -> Any:
@@ -105,9 +105,9 @@ class Pause:
     __slots__ = ("length_s", "longest_s", "until")
 
     def __init__(self, longest_s: float = PAUSE_S_MAX) -> None:
-        self.longest_s = longest_s
-        self.length_s = 0.0
-        self.until = -inf
+        self.longest_s: float = longest_s
+        self.length_s: float = 0.0
+        self.until: float = -inf
 
     def begin(self, why: Any, now: float) -> None:
         least, most = PAUSE_S, self.longest_s
@@ -131,7 +131,7 @@ class Parking:
         self.opened: dict[int, Parked] = {}
         self.arrived: SimpleQueue[Parked | None] = SimpleQueue()
         self.wake: Callable[[], None] | None = None
-        self.closed = False
+        self.closed: bool = False
 
     def park(self, owner: Owner, member: Address, question: Question, now: float) -> Parked:
         """Ask `member`. Raises NoNode after a fork. `flush` sends it."""

@@ -14,7 +14,7 @@ class ReadTargets:
 
     def __init__(self, finder: LeaderFinder) -> None:
         self.finder = finder
-        self.turns = count()
+        self.turns: count[int] = count()
 
     def of(self, at: Address | None) -> Iterator[Address]:
         """Yield without end the peer to ask next: always `at`, if it is given."""

@@ -66,14 +66,16 @@ class RetryingClient:
         *,
         begins_at_once: bool = True,
     ) -> None:
-        self.finder = LeaderFinder(router_now, seeds, begins_at_once=begins_at_once)
-        self.read_targets = ReadTargets(self.finder)
+        self.finder: LeaderFinder = LeaderFinder(router_now, seeds, begins_at_once=begins_at_once)
+        self.read_targets: ReadTargets = ReadTargets(self.finder)
         self.timeout = timeout
-        self.token = 0
+        self.token: int = 0
         self.session: ClientSession | None = None
-        self.session_lock = threading.RLock()  # like the lock of `LeaderFinder`: see `open_session`
-        self.refresh_at = 0.0
-        self.closed = False
+        self.session_lock: threading.RLock = (
+            threading.RLock()
+        )  # like the lock of `LeaderFinder`: see `open_session`
+        self.refresh_at: float = 0.0
+        self.closed: bool = False
         self.parkings: WeakSet[Parking] = WeakSet()
 
     def close(self) -> None:

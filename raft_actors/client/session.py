@@ -42,12 +42,12 @@ class ClientSession:
     __slots__ = ("in_doubt", "limit", "newest", "number", "sequences", "under_way")
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.sequences = count(1)
-        self.newest = 0
+        self.number: int = number
+        self.sequences: count[int] = count(1)
+        self.newest: int = 0
         self.under_way: dict[int, SessionCall] = {}
-        self.limit = SPAN
-        self.in_doubt = False
+        self.limit: int = SPAN
+        self.in_doubt: bool = False
 
     def next(self, call: SessionCall) -> RequestId:
         """Make `call` a call of this session, and return its request id.

@@ -48,7 +48,7 @@ class TopicWait:
         self.parking = parking
         self.question = question
         self.after = question.after
-        self.member = choice(finder.candidates())  # noqa: S311 - each member gets some
+        self.member: Address = choice(finder.candidates())  # noqa: S311 - each member gets some
         self.leader: Address | None = None
         self.parked: Parked | None = None
         self.pauses: dict[Address, Pause] = {}

@@ -54,7 +54,7 @@ class Campaign(Role):
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self.deadline = state.election_deadline()
+        self.deadline: float = state.election_deadline()
         self.votes: set[Address] = {state.peer}
         self.heard: dict[Address, int] = {}
 
@@ -90,7 +90,7 @@ class PreCandidate(Campaign):
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self.gave_way = False
+        self.gave_way: bool = False
 
     def on_pre_vote_request(self, request: RequestPreVote) -> None:
         """Answer another pre-candidate, and let it go first if its log is better, or equally good
@@ -157,7 +157,7 @@ class Candidate(Campaign):
 
     def __init__(self, state: State, *, released: int) -> None:
         super().__init__(state)
-        self.released = released
+        self.released: int = released
 
     def on_vote_reply(self, reply: VoteReply) -> None:
         """Count a vote of this term; `Server.accept_term` has dropped the votes of other terms.

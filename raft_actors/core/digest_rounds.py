@@ -39,13 +39,15 @@ class DigestRounds:
                  "state", "written_down")  # fmt: skip
 
     def __init__(self, state: State) -> None:
-        self.state = state
-        self.asked = self.round = state.digests.asked
-        self.counted_from = max(self.asked, state.snapshot.index)
+        self.state: State = state
+        self.asked: int = state.digests.asked
+        self.round: int = state.digests.asked
+        self.counted_from: int = max(self.asked, state.snapshot.index)
         self.reported: dict[Address, tuple[int, str]] = {}
         self.written_down: tuple[int, dict[Address, str]] = (0, {})
-        self.compare_at = self.ask_at = state.now
-        self.is_due = False
+        self.compare_at: float = state.now
+        self.ask_at: float = state.now
+        self.is_due: bool = False
 
     def note_reply(self, reply: AppendReply) -> None:
         """Note the digest in a follower's reply. The follower sends it with each reply until it is

@@ -165,9 +165,13 @@ class Digests:
     __slots__ = ("asked", "compared", "differs", "equal_at", "making", "owed", "own", "seeded")
 
     def __init__(self) -> None:
-        self.asked = self.making = self.seeded = self.equal_at = 0
-        self.own = self.owed = (0, b"")
-        self.compared = NOT_COMPARED
+        self.asked: int = 0
+        self.making: int = 0
+        self.seeded: int = 0
+        self.equal_at: int = 0
+        self.own: tuple[int, bytes] = (0, b"")
+        self.owed: tuple[int, bytes] = (0, b"")
+        self.compared: Comparison = NOT_COMPARED
         self.differs: Difference | None = None
 
     @property

@@ -72,11 +72,11 @@ class Follower(Role):
     def __init__(self, state: State, leader: Address | None = None) -> None:
         super().__init__(state)
         self.leader = leader
-        self.group = state.group
-        self.heard = -inf
-        self.deadline = state.election_deadline()
+        self.group: str = state.group
+        self.heard: float = -inf
+        self.deadline: float = state.election_deadline()
         self.reply: AppendReply | None = None
-        self.reads = FollowerReads()
+        self.reads: FollowerReads = FollowerReads()
 
     @property
     def alarm(self) -> float:

@@ -43,10 +43,11 @@ class FollowerReads:
         self.new: list[WaitingRead] = []
         self.asked: deque[tuple[int, float, list[WaitingRead]]] = deque()
         self.known: list[WaitingRead] = []
-        self.count = 0
-        self.number = self.first = 0
-        self.asked_at = -inf
-        self.again = False
+        self.count: int = 0
+        self.number: int = 0
+        self.first: int = 0
+        self.asked_at: float = -inf
+        self.again: bool = False
 
     def add(self, waiting: WaitingRead, *, ask: bool) -> None:
         (self.new if ask else self.known).append(waiting)

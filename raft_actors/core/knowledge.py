@@ -108,41 +108,43 @@ class Knowledge:
         machine_version_max: int = 1,
         frame_bytes_max: Callable[[Address], int] = lambda _peer: NO_FRAMES,
     ) -> None:
-        self.peer = peer
-        self.config = config
-        self.random = random
-        self.ballot = ballot
-        self.log = log
-        self.incarnation = incarnation
-        self.now = now
-        self.wall_ms = 0
-        self.snapshots, self.snapshot, self.incoming = snapshots, snapshot, incoming
-        self.wanted = 0
+        self.peer: Address = peer
+        self.config: Config = config
+        self.random: Random = random
+        self.ballot: Ballot = ballot
+        self.log: Log = log
+        self.incarnation: int = incarnation
+        self.now: float = now
+        self.wall_ms: int = 0
+        self.snapshots: SnapshotReader = snapshots
+        self.snapshot: Snapshot = snapshot
+        self.incoming: SnapshotReceipt | None = incoming
+        self.wanted: int = 0
         self.reseeding: Reseeding | None = None
         self.doubted: Snapshot | None = None
         self.damaged: Snapshot | None = None
-        self.commit_index = max(snapshot.index, commit_index)
-        self.machine_version_max = machine_version_max
-        self.frame_bytes_max = frame_bytes_max
-        self.machine_version = 1
-        self.configuration = self.configuration_at(ballot.configuration)
+        self.commit_index: int = max(snapshot.index, commit_index)
+        self.machine_version_max: int = machine_version_max
+        self.frame_bytes_max: Callable[[Address], int] = frame_bytes_max
+        self.machine_version: int = 1
+        self.configuration: Configuration = self.configuration_at(ballot.configuration)
         self.founding: Founding | None = None
-        self.effects = Effects()
-        self.digests = Digests()
-        self.has_witness_directory = False
+        self.effects: Effects = Effects()
+        self.digests: Digests = Digests()
+        self.has_witness_directory: bool = False
         self.troubles: dict[str, Trouble] = {}
-        self.leaderless_at = now
-        self.tell_at = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
-        self.read_floor = (-inf, 0)
+        self.leaderless_at: float = now
+        self.tell_at: float = now + LEADERLESS_TIMEOUTS * config.max_election_timeout
+        self.read_floor: tuple[float, int] = (-inf, 0)
         leases = config.lease_clock_drift_max is not None
-        self.promise_ms = int(config.min_election_timeout * 1000) if leases else 0
-        self.promised_until = -inf
+        self.promise_ms: int = int(config.min_election_timeout * 1000) if leases else 0
+        self.promised_until: float = -inf
         longest_ms = max(self.promise_ms, ballot.promise_ms)
         if ballot.term and longest_ms:
             # Only the length of a promise is on disk, not the time when it was given: after a
             # restart assume that this peer has given a promise just before.
             self.promised_until = now + longest_ms / 1000
-        self.settled_at = self.promised_until
+        self.settled_at: float = self.promised_until
         self.begin()
 
     def begin(self) -> None:

@@ -105,33 +105,33 @@ class LeaderBase(Role):
         super().__init__(state)
         log, now = state.log, state.now
         self.leader = state.peer
-        self.began = now
-        self.first = log.last_index + 1
-        self.written = 0
-        self.frame_bytes = NO_FRAMES
-        self.command_bytes_max = state.config.command_bytes_max
+        self.began: float = now
+        self.first: int = log.last_index + 1
+        self.written: int = 0
+        self.frame_bytes: int = NO_FRAMES
+        self.command_bytes_max: int = state.config.command_bytes_max
         self.stuck: dict[Address, tuple[int, int]] = {}
         self.progress: dict[Address, Progress] = {}
         self.removed: dict[Address, float] = {}
         self.amnesiacs: set[Address] = set()
         self.change: MembershipChange | None = None
         self.postponed: list[tuple[Configure | Transfer, float]] = []
-        self.reads = Reads()
+        self.reads: Reads = Reads()
         config = state.config
-        self.lease = Lease(config.lease_clock_drift_max, config.max_election_timeout)
+        self.lease: Lease = Lease(config.lease_clock_drift_max, config.max_election_timeout)
         self.tickets: deque[Any] = deque()
-        self.answered = log.last_index
-        self.beat_at = now
+        self.answered: int = log.last_index
+        self.beat_at: float = now
         self.transfer: PendingTransfer | None = None
         self.wished: list[GrantLead] = []
         self.grants: dict[int, LiveGrant] = {}
-        self.grants_from = now
+        self.grants_from: float = now
         self.recalled_until: float | None = None
         self.told: LeadNews | None = None
-        self.slow = 0
-        self.check_disks = False
-        self.machine_version = state.machine_version
-        self.digest_rounds = DigestRounds(state)
+        self.slow: int = 0
+        self.check_disks: bool = False
+        self.machine_version: int = state.machine_version
+        self.digest_rounds: DigestRounds = DigestRounds(state)
 
     def knows(self, peer: Address) -> bool:
         """Like `Role.knows`, and also True for newcomers that are not in the configuration yet, but

@@ -26,10 +26,10 @@ class Lease:
     __slots__ = ("began", "broken", "drift_max", "timeout")
 
     def __init__(self, drift_max: float | None, timeout: float) -> None:
-        self.drift_max = drift_max
-        self.timeout = timeout
+        self.drift_max: float | None = drift_max
+        self.timeout: float = timeout
         self.began: deque[tuple[int, float]] = deque()
-        self.broken = drift_max is None
+        self.broken: bool = drift_max is None
 
     def round_began(self, number: int, now: float) -> None:
         if self.broken:

@@ -33,15 +33,16 @@ class Log:
     def __init__(
         self, reader: EntryReader, *, base: int, base_term: int, last: int, cache_bytes: int
     ) -> None:
-        self.reader = reader
-        self.base, self.base_term = base, base_term
-        self.cache_bytes = cache_bytes
+        self.reader: EntryReader = reader
+        self.base: int = base
+        self.base_term: int = base_term
+        self.cache_bytes: int = cache_bytes
         self.tail: list[bytes] = []
-        self.tail_bytes = 0
-        self.tail_first = last + 1
-        self.unsaved = last + 1
-        self.last_index = last
-        self.last_term = base_term
+        self.tail_bytes: int = 0
+        self.tail_first: int = last + 1
+        self.unsaved: int = last + 1
+        self.last_index: int = last
+        self.last_term: int = base_term
         self.last_term = self.term_at(last)
 
     def term_at(self, index: int) -> int:

@@ -37,10 +37,11 @@ class CatchUp:
     __slots__ = ("began", "goal", "moved", "position", "rounds")
 
     def __init__(self, *, goal: int, now: float) -> None:
-        self.goal = goal
-        self.rounds = 0
-        self.began = self.moved = now
-        self.position = (0, 0)
+        self.goal: int = goal
+        self.rounds: int = 0
+        self.began: float = now
+        self.moved: float = now
+        self.position: tuple[int, int] = (0, 0)
 
     def keeps_up(self, progress: Progress, *, last_index: int, now: float, within: float) -> bool:
         """Note how far the newcomer is; return whether it has caught up. `within` is the election
@@ -68,10 +69,12 @@ class MembershipChange:
         self, target: Configuration, ticket: Any, newcomers: Iterable[Address], *,
         goal: int, now: float,
     ) -> None:  # fmt: skip
-        self.target = target
-        self.ticket = ticket
-        self.appended = False
-        self.racing = {peer: CatchUp(goal=goal, now=now) for peer in newcomers}
+        self.target: Configuration = target
+        self.ticket: Any = ticket
+        self.appended: bool = False
+        self.racing: dict[Address, CatchUp] = {
+            peer: CatchUp(goal=goal, now=now) for peer in newcomers
+        }
 
     def silent(self, *, now: float, timeout: float) -> list[Address]:
         """Return the newcomers without any progress for `timeout` seconds."""

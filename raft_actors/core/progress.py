@@ -55,23 +55,23 @@ class Progress:
                  "shipment")  # fmt: skip
 
     def __init__(self, *, next_index: int, incarnation: int = 0) -> None:
-        self.match = 0
-        self.next = next_index
-        self.probing = True
+        self.match: int = 0
+        self.next: int = next_index
+        self.probing: bool = True
         self.inflight: deque[int] = deque()
-        self.round = 0
-        self.heard = -inf
-        self.promised_until = -inf
-        self.is_connected = True
-        self.machine_version_max = 0
-        self.owes_message = True
-        self.incarnation = incarnation
-        self.needs_state = 0
-        self.is_counted = False
+        self.round: int = 0
+        self.heard: float = -inf
+        self.promised_until: float = -inf
+        self.is_connected: bool = True
+        self.machine_version_max: int = 0
+        self.owes_message: bool = True
+        self.incarnation: int = incarnation
+        self.needs_state: int = 0
+        self.is_counted: bool = False
         self.recheck: tuple[int, int] | None = None
         self.shipment: Shipment | None = None
-        self.refused = 0
-        self.rests_until = -inf
+        self.refused: int = 0
+        self.rests_until: float = -inf
 
     @property
     def position(self) -> tuple[int, int]:

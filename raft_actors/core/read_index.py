@@ -27,12 +27,12 @@ class Reads:
     __slots__ = ("confirmed_at", "count", "renew", "round", "started", "waiting")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.renew = False
-        self.round = 0
+        self.count: int = 0
+        self.renew: bool = False
+        self.round: int = 0
         self.waiting: list[Read] = []
         self.started: deque[tuple[int, float, list[Read]]] = deque()
-        self.confirmed_at = -inf
+        self.confirmed_at: float = -inf
 
     def add(self, read: Read) -> None:
         self.waiting.append(read)

@@ -51,7 +51,7 @@ class Role:
     """The leader of the peer's term, as far as this peer knows."""
 
     def __init__(self, state: State) -> None:
-        self.state = state
+        self.state: State = state
 
     @property
     def alarm(self) -> float:

@@ -74,11 +74,12 @@ class Shipment:
     __slots__ = ("acked", "checksums", "probing", "sent", "snapshot", "touched")
 
     def __init__(self, snapshot: Snapshot, *, now: float) -> None:
-        self.snapshot = snapshot
-        self.acked = self.sent = 0
-        self.checksums = {0: 0}
-        self.probing = True
-        self.touched = now
+        self.snapshot: Snapshot = snapshot
+        self.acked: int = 0
+        self.sent: int = 0
+        self.checksums: dict[int, int] = {0: 0}
+        self.probing: bool = True
+        self.touched: float = now
 
     def may_send(self, chunk_bytes: int) -> bool:
         """Tell whether one more chunk may be sent now."""

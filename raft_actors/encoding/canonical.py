@@ -87,7 +87,7 @@ class CanonicalWriter(Writer):
 
     def __init__(self, classes: set[tuple[str, int, tuple[str, ...]]]) -> None:
         super().__init__(stored=True, check_hashes=False)
-        self.classes = classes
+        self.classes: set[tuple[str, int, tuple[str, ...]]] = classes
 
     def lower(self, value: Any, depth: int) -> Any:
         kind = type(value)

@@ -34,8 +34,8 @@ class Mark:
     __slots__ = ("build", "sign")
 
     def __init__(self, code: int, build: Callable[[list[Any]], Any]) -> None:
-        self.sign = ExtType(code, b"")
-        self.build = build
+        self.sign: ExtType = ExtType(code, b"")
+        self.build: Callable[[list[Any]], Any] = build
 
 
 def read_datetime(parts: list[Any]) -> datetime:
@@ -101,14 +101,16 @@ POSIX_PATH = Mark(12, read_posix_path)
 WINDOWS_PATH = Mark(13, read_windows_path)
 OBJECT = Mark(14, read_object)
 MEMBER = Mark(15, read_member)
-MARKS = {
+MARKS: dict[int, Mark] = {
     mark.sign.code: mark
     for mark in (
         LIST, SET, FROZENSET, DATETIME, DATE, TIME, TIMEDELTA, TIMEZONE, ZONEINFO,
         DECIMAL, UUID_MARK, POSIX_PATH, WINDOWS_PATH, OBJECT, MEMBER,
     )
 }  # fmt: skip
-SIGNS_TO_CHECK = tuple(Packer().pack(mark.sign) for mark in (ZONEINFO, OBJECT, MEMBER))
+SIGNS_TO_CHECK: tuple[bytes, ...] = tuple(
+    Packer().pack(mark.sign) for mark in (ZONEINFO, OBJECT, MEMBER)
+)
 """The bytes of the marks of which a host may not know the value that follows."""
 
 

@@ -115,12 +115,12 @@ class Reader:
                  "whole")  # fmt: skip
 
     def __init__(self, *, stored: bool, check_hashes: bool, keep_unknown: bool = False) -> None:
-        self.stored = stored
-        self.check_hashes = check_hashes
-        self.keep_unknown = keep_unknown
-        self.has_objects = False
-        self.open_marks = 0
-        self.whole = False
+        self.stored: bool = stored
+        self.check_hashes: bool = check_hashes
+        self.keep_unknown: bool = keep_unknown
+        self.has_objects: bool = False
+        self.open_marks: int = 0
+        self.whole: bool = False
         self.unknown: list[str] = []
 
     def read(self, data: bytes | memoryview, array_max: int) -> Any:

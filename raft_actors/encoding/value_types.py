@@ -99,11 +99,11 @@ class ValueType:
     is_enum = False
 
     def __init__(self, cls: type, name: str, version: int, *, ignore_unknown: bool) -> None:
-        self.cls = cls
-        self.name = name
-        self.version = version
-        self.ignore_unknown = ignore_unknown
-        self.fields = self.fields_of(cls)
+        self.cls: type = cls
+        self.name: str = name
+        self.version: int = version
+        self.ignore_unknown: bool = ignore_unknown
+        self.fields: Sequence[str] = self.fields_of(cls)
 
     def fields_of(self, cls: Any) -> Sequence[str]:
         raise NotImplementedError
@@ -262,11 +262,11 @@ class UnknownValue:
     def __init__(
         self, name: str, version: int, parts: list[Any], why: str, *, is_member: bool
     ) -> None:
-        self.name = name
-        self.version = version
-        self.parts = tuple(parts)
-        self.why = why
-        self.is_member = is_member
+        self.name: str = name
+        self.version: int = version
+        self.parts: tuple[Any, ...] = tuple(parts)
+        self.why: str = why
+        self.is_member: bool = is_member
 
     def __repr__(self) -> str:
         if self.is_member:

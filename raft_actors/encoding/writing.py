@@ -76,9 +76,10 @@ class Writer:
     __slots__ = ("check_hashes", "marked", "stored", "whole")
 
     def __init__(self, *, stored: bool, check_hashes: bool) -> None:
-        self.stored = stored
-        self.check_hashes = check_hashes
-        self.marked = self.whole = False
+        self.stored: bool = stored
+        self.check_hashes: bool = check_hashes
+        self.marked: bool = False
+        self.whole: bool = False
 
     def pack_whole(self, value: int) -> ExtType:
         self.whole = True

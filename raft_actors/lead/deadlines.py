@@ -24,9 +24,9 @@ class Deadlines:
 
     def __init__(self, grant_s: float, confirmed_at: float = -inf) -> None:
         self.grant_s = grant_s
-        self.confirmed_at = confirmed_at
-        self.recalled = inf, inf
-        self.lock = threading.RLock()
+        self.confirmed_at: float = confirmed_at
+        self.recalled: tuple[float, float] = inf, inf
+        self.lock: threading.RLock = threading.RLock()
         self.watchers: tuple[Callable[[], None], ...] = ()
 
     @property

@@ -18,7 +18,7 @@ class Returned:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+        self.error: BaseException | None = error
 
 
 class FunctionChild(Process):

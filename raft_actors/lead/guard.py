@@ -57,9 +57,10 @@ class Guard:
         self.shutdown_s = shutdown_s
         self.command = command
         self.stop_at = self.kill_at = inf
-        self.killed_at = inf
-        self.ending = self.closed = False
-        self.pid = 0
+        self.killed_at: float = inf
+        self.ending: bool = False
+        self.closed: bool = False
+        self.pid: int = 0
 
     def report(self, what: bytes, number: int) -> None:
         with contextlib.suppress(OSError):  # the node has ended

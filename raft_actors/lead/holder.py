@@ -24,7 +24,7 @@ from supervision import tell_if_alive, timer
 
 __all__ = ["Holder", "Owner"]
 
-logger = logging.getLogger("raft_actors.lead")
+logger: logging.Logger = logging.getLogger("raft_actors.lead")
 
 GRANT_TIMEOUTS = 4
 """The grant time, unless it is given, in longest election timeouts of the peer."""
@@ -56,7 +56,7 @@ class Wish:
         self.holder = holder
         self.peer = peer
         self.grant_s = grant_s
-        self.event = GrantLead(int(grant_s * 1000), holder.hand_over_s, ticket=self)
+        self.event: GrantLead = GrantLead(int(grant_s * 1000), holder.hand_over_s, ticket=self)
 
     def set(self, answer: bytes) -> None:
         self.holder.answered(self, is_granted=encoding.loads(answer)[0] == "ok")
@@ -79,15 +79,16 @@ class Holder:
         self.owner = owner
         self.grant_s = grant_s
         self.hand_over_s = hand_over_s
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.peer: LeadingPeer | None = None
         self.stopped: LeadingPeer | None = None
         self.wish: Wish | None = None
-        self.confirmed_at = -inf
+        self.confirmed_at: float = -inf
         self.term: LeadTerm | None = None
-        self.has_begun = self.is_current = False
-        self.over = threading.Event()
-        self.closed = False
+        self.has_begun: bool = False
+        self.is_current: bool = False
+        self.over: threading.Event = threading.Event()
+        self.closed: bool = False
 
     # What the peer calls; see `LeadHolder`.
 

@@ -25,7 +25,7 @@ from supervision import Process, Stop, tell_if_alive, timer
 
 __all__ = ["TERM_VARIABLE", "ProgramChild", "Running"]
 
-logger = logging.getLogger("raft_actors.lead")
+logger: logging.Logger = logging.getLogger("raft_actors.lead")
 
 GUARD = Path(__file__).with_name("guard.py")
 TERM_VARIABLE = "RAFT_ACTORS_TERM"
@@ -52,13 +52,15 @@ class Running:
         deadlines: Deadlines | None,
     ) -> None:  # fmt: skip
         self.deadlines = deadlines
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
+        self.control: int
         guards_end, self.control = os.pipe()
+        self.report: int
         self.report, reports_end = os.pipe()
         os.set_blocking(self.control, False)
         self.renew()
         try:
-            self.guard = subprocess.Popen(  # noqa: S603 - the user's own command
+            self.guard: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - the user's own command
                 [sys.executable, "-I", "-S", str(GUARD), str(guards_end), str(reports_end),
                  str(shutdown_s), *command],
                 pass_fds=(guards_end, reports_end), stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from supervision.switched_supervisor import SwitchedSupervisor, Turn
 
 __all__ = ["LeadSwitch"]
 
-logger = logging.getLogger("raft_actors.lead")
+logger: logging.Logger = logging.getLogger("raft_actors.lead")
 
 LOOK = object()
 LOOK_AROUND_S = 10.0
@@ -37,7 +37,7 @@ class LeadSwitch:
         self.of = of
         self.loops = loops
         self.lead: LeadTerm | None = None
-        self.holder = Holder(self, grant_s, hand_over_s)
+        self.holder: Holder = Holder(self, grant_s, hand_over_s)
         self.let_go = peers_here().hold(of, self.holder)
         timer.send_after(LOOK_AROUND_S, LookingAround(self), LOOK)
 

@@ -29,7 +29,7 @@ class LeadTerm:
     def __init__(self, token: int, peer: Address, deadlines: Deadlines) -> None:
         self.token = token
         self.peer = peer
-        self.lost = threading.Event()
+        self.lost: threading.Event = threading.Event()
         self._deadlines = deadlines
         self._why = SILENCE
         self._of_children: tuple[LeadTerm, ...] = ()

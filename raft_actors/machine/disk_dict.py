@@ -33,7 +33,7 @@ from raft_actors.stores.rocksdb_wal import damage_in
 
 __all__ = ["DiskDict"]
 
-logger = logging.getLogger("raft_actors.state_machine")
+logger: logging.Logger = logging.getLogger("raft_actors.state_machine")
 
 INDEX = b"index"
 FIRST_KEY = b"k"
@@ -62,7 +62,7 @@ class DiskDict:
         self.failure: StoreError | None = None
         try:
             make_private(path)
-            self.db = opened(path)
+            self.db: Rdict = opened(path)
         except Exception as error:
             raise StoreError(
                 f"{path} can't be opened: {error}; {advice_on(error)}. If it is damaged, move it "
@@ -70,7 +70,7 @@ class DiskDict:
             ) from error
         self.pending: dict[bytes, bytes | None] = {}
         self.batch: dict[bytes, bytes | None] = {}
-        self.index = int.from_bytes(self.stored(INDEX) or b"", "big")
+        self.index: int = int.from_bytes(self.stored(INDEX) or b"", "big")
         if not self.index:
             self.clear()  # a `refill` may have been interrupted
 

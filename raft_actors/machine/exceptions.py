@@ -13,7 +13,7 @@ from raft_actors.machine.contract import Machine
 
 __all__ = ["MachineExceptions", "depends_on_host", "first_state", "place_of"]
 
-logger = logging.getLogger("raft_actors.state_machine")
+logger: logging.Logger = logging.getLogger("raft_actors.state_machine")
 
 HOSTS_OWN = (MemoryError, RecursionError, ImportError, HostError)
 """Exceptions that depend on the host, and not on the command."""

@@ -53,13 +53,13 @@ class Journal:
     __slots__ = ("came", "in_query", "keys", "name", "outside", "taken", "undo")
 
     def __init__(self, name: str, taken: Callable[[Any, "Journal", int, str], Any]) -> None:
-        self.name = name
+        self.name: str = name
         self.taken = taken
-        self.in_query = Refusing(
+        self.in_query: Refusing = Refusing(
             f"a query runs on one replica only, so it must not change the state of {name}: make it "
             "an update"
         )
-        self.outside = Refusing(
+        self.outside: Refusing = Refusing(
             f"the state of {name} changes only while an update runs: change it in an update"
         )
         self.undo: Any = self.outside
@@ -118,7 +118,7 @@ class Refusing:
     __slots__ = ("why",)
 
     def __init__(self, why: str) -> None:
-        self.why = why
+        self.why: str = why
 
     def append(self, _note: Any) -> None:
         raise StateIsFixed(self.why)

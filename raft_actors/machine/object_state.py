@@ -39,8 +39,8 @@ class ObjectState(Mapping[str, Any]):
         """
         self.object = new
         self.fields: dict[str, Any] = vars(new)
-        self.reserved = reserved
-        self.journal = Journal(type(new).__name__, taken)
+        self.reserved: frozenset[str] = reserved
+        self.journal: Journal = Journal(type(new).__name__, taken)
         self.before: dict[str, Any] | None = {}
         self.journal.begin_update()
         self.settle()
@@ -144,8 +144,10 @@ class FirstFields:
     __slots__ = ("encoded", "sizes")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.encoded = {name: encoding.dumps_stored(plain(fields[name])) for name in fields}
-        self.sizes = {name: size_of(fields[name]) for name in fields}
+        self.encoded: dict[str, bytes] = {
+            name: encoding.dumps_stored(plain(fields[name])) for name in fields
+        }
+        self.sizes: dict[str, int] = {name: size_of(fields[name]) for name in fields}
 
     def has(self, name: str, value: Any) -> bool:
         """Tell whether the attribute has the value that `__init__` gives it."""

@@ -61,7 +61,7 @@ from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["ReplicatedState"]
 
-logger = logging.getLogger("raft_actors.state_machine")
+logger: logging.Logger = logging.getLogger("raft_actors.state_machine")
 
 NOTHING = encoding.dumps(None)
 NO_TERM = encoding.dumps(("error", ("exception", "ValueError", "the command is no term")))
@@ -90,9 +90,9 @@ class ReplicatedState:
     """
 
     keeps_state = True
-    entry = b""
-    term = 0
-    applying = 0
+    entry: bytes = b""
+    term: int = 0
+    applying: int = 0
 
     def __init__(self, machine: Machine, name: str, directory: Path = NOWHERE) -> None:
         """`directory` is the place for a state on disk."""
@@ -102,18 +102,18 @@ class ReplicatedState:
         check_digits(name)
         machine.current_version = 1
         self.on_disk: DiskState | None = None
-        self.exceptions = MachineExceptions(machine, name)
+        self.exceptions: MachineExceptions = MachineExceptions(machine, name)
         self.changes_told: set[tuple[type, type]] = set()
         self.state: Any
         if machine.state_is_on_disk:
             machine.directory = directory
             self.state = self.on_disk = first_state(machine, name)
-            self.index = self.on_disk.index
+            self.index: int = self.on_disk.index
             if self.index:
                 self.on_disk.rollback()  # changes by `init` are for a state without any command
             else:
                 self.on_disk.commit()
-            self.can_snapshot = True
+            self.can_snapshot: bool = True
         else:
             self.state = first_state(machine, name)
             keep(self.state)
@@ -123,9 +123,9 @@ class ReplicatedState:
                 check_none(machine)
         self.began_with = type(self.state)
         self.compared_before: Comparison | None = None
-        self.sessions = Sessions()
-        self.topics = Topics(self.index)
-        self.duties = Duties()
+        self.sessions: Sessions = Sessions()
+        self.topics: Topics = Topics(self.index)
+        self.duties: Duties = Duties()
         self.tells: list[tuple[int, Address | str, bytes]] = []
         machine._raft_place = self
 

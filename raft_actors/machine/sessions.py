@@ -121,10 +121,10 @@ class Session:
     def __init__(
         self, used_ms: int, newest: int = 0, replies: tuple[tuple[int, bytes], ...] = ()
     ) -> None:
-        self.used_ms = used_ms
-        self.newest = newest
-        self.replies = dict(replies)
-        self.size = sum(map(len, self.replies.values()))
+        self.used_ms: int = used_ms
+        self.newest: int = newest
+        self.replies: dict[int, bytes] = dict(replies)
+        self.size: int = sum(map(len, self.replies.values()))
 
     def keep(self, sequence: int, reply: bytes) -> None:
         """Keep an answer. Sequences come in any order, and with gaps."""
@@ -175,8 +175,8 @@ class Sessions:
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
         self.now_ms = 0
-        self.answers = 0
-        self.size = 0
+        self.answers: int = 0
+        self.size: int = 0
 
     def open(self, index: int, salt: int) -> bytes:
         """Open a session for the entry at `index`, and return the encoded answer.

@@ -13,7 +13,7 @@ from raft_actors.machine.state_image import pieces_of, put_together
 
 __all__ = ["can_be_saved", "changed_type", "check_none", "keep", "snapshot_of"]
 
-logger = logging.getLogger("raft_actors.state_machine")
+logger: logging.Logger = logging.getLogger("raft_actors.state_machine")
 
 
 def snapshot_of(machine: Machine, state: Any) -> Any:

@@ -50,7 +50,9 @@ class Unordered:
     """The sum over items that have no order."""
 
     def __init__(self) -> None:
-        self.count = self.sum = self.squares = 0
+        self.count: int = 0
+        self.sum: int = 0
+        self.squares: int = 0
 
     def add(self, rows: list[bytes]) -> None:
         checksums = [*map(crc32, rows)]
@@ -66,7 +68,7 @@ class Ordered:
     """The hash over values in their order. Where the slices between them begin does not count."""
 
     def __init__(self) -> None:
-        self.hash = blake2b(digest_size=16)
+        self.hash: blake2b = blake2b(digest_size=16)
 
     def add(self, rows: list[bytes]) -> None:
         self.hash.update(b"".join(rows))
@@ -93,8 +95,8 @@ class StateDigest:
         if type(data) is UndoDict:  # reads may change its order meanwhile
             data = dict(data)
         kind, pieces = pieces_of(data)
-        self.canonical = Canonical()
-        self.head = f"{kind} of version {version}".encode()
+        self.canonical: Canonical = Canonical()
+        self.head: bytes = f"{kind} of version {version}".encode()
         self.sessions: Sum = Ordered()
         self.state: Sum = Unordered() if kind in ("dict", "set") else Ordered()
         self.kept: list[tuple[Sum, Columns | bytes]] = []
@@ -102,7 +104,7 @@ class StateDigest:
         rows: Iterator[Columns] = map(self.columns_of(data), pieces)
         if constant or isinstance(data, Frozen):
             self.deferred, rows = rows, iter(())
-        self.coming = chain(
+        self.coming: chain[tuple[Unordered | Ordered, Columns]] = chain(
             ((self.sessions, ((row,),)) for row in chain(sessions.compared(), duties)),
             ((self.state, each) for each in rows),
         )

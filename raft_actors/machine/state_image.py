@@ -59,6 +59,7 @@ class StateImage:
     """
 
     def __init__(self, data: Any, sessions: Iterable[Any], duties: Iterable[Any] = ()) -> None:
+        self.kind: str
         self.kind, pieces = pieces_of(data)
         self.deferred: Iterable[Any] = ()
         if isinstance(data, Frozen):

@@ -38,7 +38,7 @@ class Topics:
     __slots__ = ("floor", "last")
 
     def __init__(self, floor: int) -> None:
-        self.floor = floor
+        self.floor: int = floor
         self.last: dict[str, int] = {}
 
     def publish(self, topic: str, index: int) -> None:

@@ -36,12 +36,12 @@ class WitnessState(ReplicatedState):
         self.on_disk = None
         self.compared_before = None
         self.state = None
-        self.index = index
+        self.index: int = index
         self.can_snapshot = True
-        self.exceptions = MachineExceptions(machine, name)
-        self.sessions = Sessions()
-        self.topics = Topics(index)
-        self.duties = Duties()
+        self.exceptions: MachineExceptions = MachineExceptions(machine, name)
+        self.sessions: Sessions = Sessions()
+        self.topics: Topics = Topics(index)
+        self.duties: Duties = Duties()
         self.tells = []
 
     def upgrade(self, version: int) -> None:

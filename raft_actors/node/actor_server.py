@@ -32,7 +32,7 @@ from supervision.supervisor_base import SupervisorBase
 
 __all__ = ["ActorServer"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class ActorServer:

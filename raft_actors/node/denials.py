@@ -11,7 +11,7 @@ from raft_actors.audit import audit
 
 __all__ = ["Denials"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 LOG_AGAIN_S = 60.0
 NODES_MAX = 1_000

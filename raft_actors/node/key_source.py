@@ -16,7 +16,7 @@ from raft_actors.wire.roles import ROLES
 
 __all__ = ["KeySource"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class KeySource:

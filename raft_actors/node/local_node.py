@@ -33,10 +33,11 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire import versions
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.frame_codec import FIRST_EXTENSION, PING
+from supervision.registry import Registry
 
 __all__ = ["LocalNode"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 SLACK_S = 1.0  # added to the bridge's own deadline, so that the bridge answers first
 
@@ -84,27 +85,27 @@ class LocalNode:
 
         Raises BadName, UnsafeCookie.
         """
-        self.name = node_name(name)
-        self.config = Config.of(config)
+        self.name: str = node_name(name)
+        self.config: Config = Config.of(config)
         self.data_dir: Path | None = None
         with suppress(ValueError):  # a node without peers needs no working directory
             self.data_dir = absolute(self.config.data_dir or "data")
-        self.registry = supervision.Registry() if registry is None else registry
-        self.exposed = ExposedActors(self.registry)
-        self.access = access or TcpAccess(
+        self.registry: Registry = supervision.Registry() if registry is None else registry
+        self.exposed: ExposedActors = ExposedActors(self.registry)
+        self.access: Access | TcpAccess = access or TcpAccess(
             host=host, port=port, cookie=cookie, limits=limits, tls=tls, allow=allow
         )
         self._audit_log = audit_log
         self._close_audit_log: Callable[[], None] = lambda: None
         self._bridge: Transport | None = None  # None before `start`, and in a forked child
         self._stopped = False
-        self.logged_no_node = False
+        self.logged_no_node: bool = False
         self.forked = False
         self.residents: Residents | None = None
         self._watchers = NodeWatchers()
         self._handlers: dict[int, OnFrames] = {}
         self._on_link_lost: list[Callable[[str], None]] = []
-        self.denials = Denials()
+        self.denials: Denials = Denials()
         self._actors = ActorServer(self, self.exposed.find, self.denials)
         made.add(self)
 

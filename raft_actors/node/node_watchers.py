@@ -11,7 +11,7 @@ from raft_actors.node.node_events import NodeEvent
 
 __all__ = ["NodeWatchers"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class NodeWatchers:

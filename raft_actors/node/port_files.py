@@ -45,7 +45,7 @@ class PortFiles:
     """The port files of one runtime directory."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = absolute(directory or runtime_dir())
+        self.directory: Path = absolute(directory or runtime_dir())
 
     def claim(self, node: str, host: str, port: int) -> PortEntry:
         """Write the port file of `node`. The file of a dead node is replaced.

@@ -18,7 +18,7 @@ from raft_actors.transport.sockets import listen, prepare
 
 __all__ = ["PortMapperServer"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class PortMapperServer:

@@ -121,7 +121,7 @@ class RemoteRef:
 
     def __init__(self, node: Channel, name: str, node_name: str) -> None:
         self._node = node
-        self.address = (name, node_name)
+        self.address: tuple[str, str] = (name, node_name)
 
     def __repr__(self) -> str:
         return f"<RemoteRef {self}>"

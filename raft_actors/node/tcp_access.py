@@ -25,7 +25,7 @@ from raft_actors.wire.handshake import Identity
 
 __all__ = ["TcpAccess"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 INCARNATION_BYTES = 8
 
@@ -48,8 +48,8 @@ class TcpAccess:
     ) -> None:
         """Raises UnsafeCookie, and ValueError for a bad entry of `allow`."""
         self._allow = AllowList(allow)
-        self.host = host
-        self.port = port
+        self.host: str = host
+        self.port: int = port
         self.mapper: PortMapperServer | None = None
         self._limits = limits or BridgeLimits()
         self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)

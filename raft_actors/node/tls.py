@@ -25,7 +25,7 @@ from raft_actors.wire.tls_channel import TlsChannel
 
 __all__ = ["Tls", "TlsOption", "find_tls", "tls_of"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 STEPS_MAX = 10  # of a handshake in memory; three are enough
 LOADS_MAX = 5  # while the files keep changing

@@ -23,7 +23,7 @@ class RequestBatch(list[Any]):
 
     def __init__(self, events: list[Any]) -> None:
         super().__init__(events)
-        self.size_bytes = sum(map(size_of, events))
+        self.size_bytes: int = sum(map(size_of, events))
 
 
 class AdmissionLimit:
@@ -34,10 +34,15 @@ class AdmissionLimit:
     __slots__ = ("bytes_in", "bytes_max", "bytes_out", "count_in", "count_max", "count_out", "lock")
 
     def __init__(self, config: Config) -> None:
-        self.count_max = config.proposals_max
-        self.bytes_max = LARGEST_MAX * config.command_bytes_max
-        self.count_in = self.count_out = self.bytes_in = self.bytes_out = 0
-        self.lock = threading.RLock()  # a signal handler may interrupt `admit`, and write
+        self.count_max: int = config.proposals_max
+        self.bytes_max: int = LARGEST_MAX * config.command_bytes_max
+        self.count_in: int = 0
+        self.count_out: int = 0
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.lock: threading.RLock = (
+            threading.RLock()
+        )  # a signal handler may interrupt `admit`, and write
 
     def admit(self, events: list[Any]) -> RequestBatch:
         """Count the first requests of `events`, as many as the limits allow, and return them."""

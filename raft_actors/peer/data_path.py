@@ -12,7 +12,7 @@ from raft_actors.stores.data_directory import is_in_use
 
 __all__ = ["check_other_directories", "data_path"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 
 def data_path(name: str, config: Config, host: Host) -> Path:

@@ -8,7 +8,7 @@ from raft_actors.names import Address
 
 __all__ = ["FormedTicket", "declaration"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 
 @dataclass(frozen=True, slots=True)

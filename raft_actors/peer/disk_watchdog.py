@@ -17,7 +17,7 @@ from supervision import timer
 
 __all__ = ["DiskWatchdog"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 LOG_AGAIN_S = 10.0
 """While a disk stays slow, this is logged once in this time."""
@@ -36,13 +36,13 @@ class DiskWatchdog:
 
     def __init__(self, peer: Address, config: Config) -> None:
         self.peer = peer
-        self.slow_s = config.min_election_timeout / 2
-        self.stall_s = config.max_election_timeout
-        self.took_s = 0.0
-        self.began = 0.0
-        self.logged = 0.0
-        self.log_next = 0.0
-        self.armed = False
+        self.slow_s: float = config.min_election_timeout / 2
+        self.stall_s: float = config.max_election_timeout
+        self.took_s: float = 0.0
+        self.began: float = 0.0
+        self.logged: float = 0.0
+        self.log_next: float = 0.0
+        self.armed: bool = False
 
     def begin(self) -> None:
         self.began = time.monotonic()

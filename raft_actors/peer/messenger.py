@@ -16,7 +16,7 @@ __all__ = ["Messenger"]
 
 WhenAnswered = Callable[[bool], None]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 
 class Messenger:

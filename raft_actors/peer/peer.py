@@ -47,7 +47,7 @@ from supervision import Process, tell_if_alive, text_of, timer
 
 __all__ = ["Before", "Peer"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 TICK = Tick()
 CONTINUE = object()
@@ -86,14 +86,14 @@ class Peer(Process):
     its supervisor starts a new one, which recovers from the store.
     """
 
-    clock = staticmethod(since_boot)
-    thread_clock = staticmethod(time.thread_time)
-    wall_clock = staticmethod(time.time)
+    clock: Callable[[], float] = staticmethod(since_boot)
+    thread_clock: Callable[[], float] = staticmethod(time.thread_time)
+    wall_clock: Callable[[], float] = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
     reply_errors = (NotPublic,)
     takes_messages_of_guests = False
     """Clients ask a peer by requests: their number is bounded, and the mailbox's is not."""
-    random = Random()  # noqa: S311 - for election timeouts, which no one needs to keep secret
+    random: Random = Random()  # noqa: S311 - for election timeouts, which no one needs to keep secret
     replica: Replica
 
     def init(

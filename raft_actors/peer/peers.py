@@ -37,7 +37,7 @@ from supervision import (
 
 __all__ = ["Peers", "directories_of_tests", "peer_spec", "peers_here", "peers_of"]
 
-logger = logging.getLogger("raft_actors.peers")
+logger: logging.Logger = logging.getLogger("raft_actors.peers")
 
 RELEASE_S = 5.0
 """How long a peer waits for the thread of its killed predecessor, which may hang in a save."""
@@ -70,11 +70,13 @@ class Peers:
         self.members: dict[str, tuple[Address, ...]] = {}
         self.hosted: dict[ProcessRef[Peer], Peer] = {}
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
-        self.holders = LeadHolders()
-        self.stops_trees_at_exit = False  # whether `stop_trees` is registered with `atexit`
-        self.lock = threading.RLock()  # a signal handler may interrupt a method, and call another
+        self.holders: LeadHolders = LeadHolders()
+        self.stops_trees_at_exit: bool = False  # whether `stop_trees` is registered with `atexit`
+        self.lock: threading.RLock = (
+            threading.RLock()
+        )  # a signal handler may interrupt a method, and call another
         self.top: ProcessRef[DynamicSupervisor] | None = None
-        self.router = Router(
+        self.router: Router = Router(
             node, self.running, self.hosted, referral=self.referral, stop=self.stop
         )
 
@@ -265,7 +267,7 @@ def stop_trees() -> None:
         shutil.rmtree(directories_of_tests.pop(), ignore_errors=True)
 
 
-making = threading.RLock()
+making: threading.RLock = threading.RLock()
 directories_of_tests: list[Path] = []
 """Temporary directories, removed when this operating-system process ends, after its peers."""
 

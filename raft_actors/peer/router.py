@@ -41,7 +41,7 @@ from supervision import ProcessRef, tell_if_alive
 
 __all__ = ["CLIENT", "RAFT", "Router"]
 
-logger = logging.getLogger("raft_actors.peers")
+logger: logging.Logger = logging.getLogger("raft_actors.peers")
 
 RAFT, CLIENT = 16, 17
 """Kinds of frames between nodes: RAFT for messages of peers, CLIENT for requests of clients."""
@@ -75,7 +75,7 @@ class RemoteTicket:
     __slots__ = ("incoming",)
 
     def __init__(self, incoming: Incoming) -> None:
-        self.incoming = incoming
+        self.incoming: Incoming = incoming
 
     def set(self, answer: Any) -> None:
         try:

@@ -17,7 +17,7 @@ from supervision import ProcessRef, tell_if_alive, timer
 
 __all__ = ["CHECK", "Watchdog"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 CHECK = object()
 """A message to a peer: check that its directory exists, and that it is a member of its group."""
@@ -40,9 +40,9 @@ class Watchdog:
         self.name = name
         self.peer = peer
         self.disk = disk
-        self.thread = threading.get_ident()
-        self.ticks = 0
-        self.ended = False
+        self.thread: int = threading.get_ident()
+        self.ticks: int = 0
+        self.ended: bool = False
         self.timer: Any = None
 
     def begin(self) -> None:

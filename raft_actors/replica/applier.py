@@ -29,6 +29,7 @@ from raft_actors.errors import StoreCorrupt
 from raft_actors.machine.command_guard import RUNNING
 from raft_actors.machine.contract import Machine
 from raft_actors.machine.replicated_state import ReplicatedState
+from raft_actors.names import Address
 from raft_actors.replica.digester import Digester
 from raft_actors.replica.environment import Environment
 from raft_actors.replica.requests import encoded
@@ -37,7 +38,7 @@ from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["Applier"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 LOG_AGAIN_S = 10.0
 """A state machine that stays slow is logged at most once in so many seconds."""
@@ -72,14 +73,14 @@ class Applier:
         self.step = step
         self.snapshotter = snapshotter
         self.digester = digester
-        self.applied = applied
+        self.applied: ReplicatedState = applied
         self.make_witness = make_witness
-        self.address = core.peer
-        self.name = core.peer[0]
+        self.address: Address = core.peer
+        self.name: str = core.peer[0]
         self.reads: list[Read] = []
-        self.is_asked = False
-        self.logged = NOBODY
-        self.log_slow_next = 0.0
+        self.is_asked: bool = False
+        self.logged: Configuration = NOBODY
+        self.log_slow_next: float = 0.0
 
     def apply(self) -> None:
         """Apply committed entries, but only `apply_max` of them and only for the time of a

@@ -66,13 +66,13 @@ class Carrier:
     def __init__(self, core: Server, environment: Environment) -> None:
         self.core = core
         self.environment = environment
-        self.term = 0
+        self.term: int = 0
         self.due: list[tuple[float, int, Duty, int]] = []
-        self.number = 0
+        self.number: int = 0
         self.tries: dict[str, int] = {}
         self.asked: dict[str, int] = {}
         self.answered: set[tuple[str, int]] = set()
-        self.retry_s = core.config.max_election_timeout
+        self.retry_s: float = core.config.max_election_timeout
 
     @property
     def alarm(self) -> float:

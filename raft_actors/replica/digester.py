@@ -20,7 +20,7 @@ from raft_actors.replica.environment import Environment
 
 __all__ = ["DigestEnded", "DigestWork", "Digester"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 SHARE = 10
 """If a digest took a second of a processor, this peer makes none for the next ten seconds. A leader
@@ -56,7 +56,7 @@ class DigestWork:
         self.digest = digest
         self.clock = clock
         self.done = done
-        self.took_s = 0.0
+        self.took_s: float = 0.0
         self.given_up = False
 
     def capture(self, slice_s: float, clock: Callable[[], float]) -> bool:
@@ -94,11 +94,11 @@ class Digester:
         self.environment = environment
         self.step = step
         self.slice_s = slice_s
-        self.name = core.peer[0]
+        self.name: str = core.peer[0]
         self.capturing: DigestWork | None = None
         self.hashing: DigestWork | None = None
-        self.not_before = environment.clock()
-        self.has_failed = False
+        self.not_before: float = environment.clock()
+        self.has_failed: bool = False
 
     def begin(self, applied: ReplicatedState) -> None:
         """Begin a digest of the state as it is now: the last applied entry asks for it. There is

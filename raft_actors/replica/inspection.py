@@ -51,7 +51,7 @@ class Inspection:
         self.config = config
         self.applier = applier
         self.parked = parked
-        self.last_save_s = 0.0
+        self.last_save_s: float = 0.0
 
     def leader(self) -> Address | None:
         return self.core.role.leader

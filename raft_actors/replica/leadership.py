@@ -21,10 +21,10 @@ class Leadership:
     __slots__ = ("core", "term", "wanted")
 
     def __init__(self, core: Server, applied: ReplicatedState) -> None:
-        self.core = core
-        self.term = 0
+        self.core: Server = core
+        self.term: int = 0
         kind = type(applied.machine)
-        self.wanted = not (is_by_default(kind.on_leader) and is_by_default(kind.on_follower))
+        self.wanted: bool = not (is_by_default(kind.on_leader) and is_by_default(kind.on_follower))
 
     def look(self, applied: ReplicatedState) -> None:
         """Tell the machine if the role has changed.

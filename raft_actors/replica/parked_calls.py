@@ -69,10 +69,10 @@ class ParkedCalls:
     ) -> None:
         self.core = core
         self.applied = applied
-        self.leaderless_s = LEADERLESS_TIMEOUTS * config.max_election_timeout
-        self.count_max = config.parked_max
-        self.topics = WaitingForTopics(core, applied)
-        self.leader = WaitingForLeader(core)
+        self.leaderless_s: float = LEADERLESS_TIMEOUTS * config.max_election_timeout
+        self.count_max: int = config.parked_max
+        self.topics: WaitingForTopics = WaitingForTopics(core, applied)
+        self.leader: WaitingForLeader = WaitingForLeader(core)
         self.kinds: dict[type, Waiting] = {
             Leading: self.leader,
             Applied: WaitingForEntries(applied),
@@ -81,7 +81,7 @@ class ParkedCalls:
         self.calls: dict[ParkedCall, None] = {}
         self.by_source: dict[str, dict[int, ParkedCall]] = {}
         self.sizes: dict[str, int] = {}
-        self.size = 0
+        self.size: int = 0
         self.arrived: list[ParkedCall | EndCalls | SourceLost] = []
         self.answers: deque[tuple[Any, Any]] = deque()
 

@@ -32,7 +32,7 @@ from raft_actors.replica.parked_calls import PARKING, ParkedCalls
 from raft_actors.replica.recovery import Recovered, recover
 from raft_actors.replica.requests import Ask, TakeSnapshot, encoded
 from raft_actors.replica.snapshotter import SLICE_S, Snapshotter, WriterEnded
-from raft_actors.replica.trace import open_trace
+from raft_actors.replica.trace import Trace, open_trace
 from raft_actors.stores import LogStore
 
 __all__ = ["Replica"]
@@ -100,25 +100,28 @@ class Replica:
                 applied.restore(store.snapshots, snapshot)
             elif applied.index:  # on disk
                 applied.catch_up_sessions(store.snapshots, snapshot, found.log)
-            self.core = core = self.make_core(address, found, applied)
+            core = self.make_core(address, found, applied)
+            self.core: Server = core
             core.has_witness_directory = is_witness
-            self.trace = open_trace(config.trace, core)
+            self.trace: Trace | None = open_trace(config.trace, core)
         except BaseException:
             applied.close()
             raise
         self.step = core.step if self.trace is None else self.trace.step
-        self.snapshotter = Snapshotter(
+        self.snapshotter: Snapshotter = Snapshotter(
             core, store.snapshots, config, environment, self.step, slice_s=slice_s
         )
-        self.digester = Digester(core, environment, self.step, slice_s=slice_s)
-        self.applier = Applier(
+        self.digester: Digester = Digester(core, environment, self.step, slice_s=slice_s)
+        self.applier: Applier = Applier(
             core, store.snapshots, config, environment, self.step, self.snapshotter, self.digester,
             applied, make_witness,
         )  # fmt: skip
-        self.parked = ParkedCalls(core, config, lambda: self.applier.applied)
-        self.inspection = Inspection(core, store.snapshots, config, self.applier, self.parked)
-        self.leadership = Leadership(core, applied)
-        self.carrier = Carrier(core, environment)
+        self.parked: ParkedCalls = ParkedCalls(core, config, lambda: self.applier.applied)
+        self.inspection: Inspection = Inspection(
+            core, store.snapshots, config, self.applier, self.parked
+        )
+        self.leadership: Leadership = Leadership(core, applied)
+        self.carrier: Carrier = Carrier(core, environment)
         self.applier.report_missing_state(snapshot.configuration)
         if applied.compared_before is not None:
             note_comparison(core, applied.compared_before)

@@ -28,7 +28,7 @@ from raft_actors.stores.snapshots import Draft, Header, Snapshots
 
 __all__ = ["SLICE_S", "Snapshotter", "Writer", "WriterEnded"]
 
-logger = logging.getLogger("raft_actors.peer")
+logger: logging.Logger = logging.getLogger("raft_actors.peer")
 
 SLICE_S = 0.01
 """How long a slice of copying takes, in seconds. Between slices the peer handles other events."""
@@ -105,15 +105,15 @@ class Snapshotter:
         self.environment = environment
         self.step = step
         self.slice_s = slice_s
-        self.name = core.peer[0]
+        self.name: str = core.peer[0]
         self.image: StateImage | None = None
         self.header: Header | None = None
         self.writer: Writer | None = None
-        self.log_bytes = 0
+        self.log_bytes: int = 0
         self.tickets: list[Ticket] = []
         self.served: list[Ticket] = []
-        self.not_before = 0.0
-        self.last_at = environment.clock()
+        self.not_before: float = 0.0
+        self.last_at: float = environment.clock()
 
     def is_due(self, applied: ReplicatedState) -> bool:
         """Return whether enough was applied since the last snapshot.

@@ -27,7 +27,7 @@ from raft_actors.stores.files import advice_on
 
 __all__ = ["FORMAT", "Trace", "open_trace"]
 
-logger = logging.getLogger("raft_actors.trace")
+logger: logging.Logger = logging.getLogger("raft_actors.trace")
 
 FORMAT = 2
 HASH_BYTES = 8
@@ -61,14 +61,14 @@ class Trace:
     def __init__(self, directory: Path, core: Server) -> None:
         make_private(directory)
         name, node = core.peer
-        self.path = directory / f"{name}@{node}.{os.getpid()}.jsonl"
+        self.path: Path = directory / f"{name}@{node}.{os.getpid()}.jsonl"
         self.core = core
-        self.number = 0
+        self.number: int = 0
         self.lines: list[str] = []
-        self.log_end = (0, 0)
-        self.unsaved = 0
+        self.log_end: tuple[int, int] = (0, 0)
+        self.unsaved: int = 0
         # At a start, the commit index is that of the snapshot or of the state on disk.
-        self.applied = core.commit_index
+        self.applied: int = core.commit_index
         self.file: Any = open_private(self.path, "ab", buffering=0)
         self.start()
 

@@ -51,7 +51,7 @@ class WaitingForLeader:
     def __init__(self, core: Server) -> None:
         self.core = core
         self.calls: dict[ParkedCall, None] = {}
-        self.view = view_of(core)
+        self.view: View = view_of(core)
         self.encoded: tuple[View | None, bytes] = (None, b"")
 
     def add(self, call: ParkedCall) -> None:
@@ -114,7 +114,7 @@ class WaitingForEntries:
         self.applied = applied
         self.calls: list[tuple[int, int, ParkedCall]] = []
         self.orders: dict[ParkedCall, int] = {}  # of the calls with one index
-        self.next_order = count()
+        self.next_order: count[int] = count()
 
     def add(self, call: ParkedCall) -> None:
         self.orders[call] = order = next(self.next_order)
@@ -158,7 +158,7 @@ class WaitingForTopics:
         self.calls: dict[ParkedCall, None] = {}
         self.by_topic: dict[str, dict[ParkedCall, None]] = {}
         self.by_prefix: dict[str, dict[ParkedCall, None]] = {}
-        self.seen = 0
+        self.seen: int = 0
 
     def add(self, call: ParkedCall) -> None:
         if not self.calls:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 from zlib import crc32
 
 from raft_actors import encoding
@@ -70,14 +70,14 @@ class BackupWriter:
     """
 
     def __init__(self, path: Path, header: BackupHeader) -> None:
-        self.path = refuse_name(path)
+        self.path: Path = refuse_name(path)
         self.header = header
-        self.draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.draft")
-        self.count = 0
+        self.draft: Path = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.draft")
+        self.count: int = 0
 
     def __enter__(self) -> Self:
         with self.refused_in_words():
-            self.file = open_private(self.draft, "xb")
+            self.file: IO[bytes] = open_private(self.draft, "xb")
         try:
             self.add(HEADER, encoding.dumps((MAGIC, FORMAT, asdict(self.header))))
         except BaseException:

@@ -60,10 +60,10 @@ class Source:
     def __init__(self, files: Files, name: str) -> None:
         self.files = files
         self.name = name
-        self.size = files.size(name)
-        self.offset = 0
-        self.data = b""  # the bytes that were read last; they begin at `start`
-        self.start = 0
+        self.size: int = files.size(name)
+        self.offset: int = 0
+        self.data: bytes = b""  # the bytes that were read last; they begin at `start`
+        self.start: int = 0
 
     def take(self, count: int) -> bytes:
         """Return the next `count` bytes; fewer at the end of the file."""

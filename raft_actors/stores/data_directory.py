@@ -27,7 +27,7 @@ from raft_actors.stores.store_record import FORMAT, MAGIC, has_a_log, read_recor
 
 __all__ = ["DataDirectory", "Owner", "is_in_use", "kept_closed", "of_another"]
 
-logger = logging.getLogger("raft_actors.stores")
+logger: logging.Logger = logging.getLogger("raft_actors.stores")
 
 Owner = tuple[str, str]
 """The (name, node) of the peer whose vote is in the directory."""
@@ -43,13 +43,13 @@ class DataDirectory:
     locked: ClassVar[WeakSet["DataDirectory"]] = WeakSet()
 
     def __init__(self, path: str | Path, kind: str) -> None:
-        self.path = Path(path).absolute()
+        self.path: Path = Path(path).absolute()
         self.kind = kind
-        self.database = self.path / f"log.{kind}"
-        self.snapshots = self.path / "snapshots"
+        self.database: Path = self.path / f"log.{kind}"
+        self.snapshots: Path = self.path / "snapshots"
         self.lock: int | None = None
-        self.is_new = False
-        self.incarnation = 0
+        self.is_new: bool = False
+        self.incarnation: int = 0
         self.opened: list[tuple[str, tuple[int, int]]] = []
 
     def open(self, owner: Owner | None, mark: Mark | None = None) -> None:
@@ -63,7 +63,7 @@ class DataDirectory:
         """
         if mark and not self.format_file.exists():
             raise self.gone()  # before a new store is made in its place
-        self.absent = absent(self.path)
+        self.absent: list[Path] = absent(self.path)
         make_private(self.path)
         self.check_format(owner)  # before a file is written into a directory that is not ours
         self.take_lock()

@@ -62,10 +62,10 @@ class DurableStore(Generic[Database]):
         mark: Mark | None = None,
         check_first: bool = False,
     ) -> None:
-        self.directory = DataDirectory(path, self.kind)
-        self.path = self.directory.path
-        self.snapshots = Snapshots(DiskFiles(self.directory.snapshots))
-        self.failure = ""
+        self.directory: DataDirectory = DataDirectory(path, self.kind)
+        self.path: Path = self.directory.path
+        self.snapshots: Snapshots = Snapshots(DiskFiles(self.directory.snapshots))
+        self.failure: str = ""
         self.problems: list[str] = []
         self.db: Database | None = None
         try:
@@ -353,8 +353,8 @@ class DatabaseAccess(Generic[Database]):
     __slots__ = ("store", "writes")
 
     def __init__(self, store: DurableStore[Database], *, writes: bool = False) -> None:
-        self.store = store
-        self.writes = writes
+        self.store: DurableStore[Database] = store
+        self.writes: bool = writes
 
     def __enter__(self) -> Database:
         return self.store.database

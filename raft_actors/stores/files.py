@@ -66,7 +66,7 @@ class DiskFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.place = str(path)
+        self.place: str = str(path)
 
     def names(self) -> list[str]:
         try:

@@ -41,7 +41,7 @@ class LmdbStore(DurableStore[lmdb.Environment]):
     """
 
     kind = "lmdb"
-    oldest = 1
+    oldest: int = 1
 
     def open_database(self, *, create: bool) -> lmdb.Environment:
         path = self.directory.database

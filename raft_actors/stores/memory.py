@@ -49,15 +49,16 @@ class MemoryStore:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.owner: Owner | None = None
-        self.is_open = path is None
+        self.is_open: bool = path is None
         self.clear()
 
     def clear(self) -> None:
         self.ballot: StoredBallot = FRESH_BALLOT
-        self.first, self.base_term = 1, 0
-        self.snapshots = Snapshots(MemoryFiles())
+        self.first: int = 1
+        self.base_term: int = 0
+        self.snapshots: Snapshots = Snapshots(MemoryFiles())
         self.log: list[bytes] = []
-        self.incarnation = new_incarnation()
+        self.incarnation: int = new_incarnation()
 
     def reopen(self) -> None:
         self.is_open = True

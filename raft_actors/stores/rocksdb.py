@@ -37,7 +37,7 @@ from raft_actors.stores.rocksdb_wal import damage_in, is_torn
 
 __all__ = ["RocksStore"]
 
-logger = logging.getLogger("raft_actors.stores")
+logger: logging.Logger = logging.getLogger("raft_actors.stores")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -70,7 +70,7 @@ class RocksStore(DurableStore[Rdict]):
             raise self.damaged(f"{path.name}: {damage}")
         if create:
             make_private(path)  # RocksDB would make a directory that other users can read
-        self.had_torn_tail = is_torn(path)
+        self.had_torn_tail: bool = is_torn(path)
         guard_forks()
         try:
             database = Rdict(str(path), options(create=create))

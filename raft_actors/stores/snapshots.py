@@ -74,8 +74,10 @@ class Draft:
     def __init__(self, files: Files, header: Header) -> None:
         self.files = files
         self.header = header
-        self.name = f"{header.index}-{header.term}-{next(DRAFTS)}.draft"
-        self.size = self.checksum = self.count = 0
+        self.name: str = f"{header.index}-{header.term}-{next(DRAFTS)}.draft"
+        self.size: int = 0
+        self.checksum: int = 0
+        self.count: int = 0
         try:
             self.add(header.encode())
         except StoreError:

@@ -61,9 +61,10 @@ class AgainstAList:
     def __init__(self, kind: str, path: Path) -> None:
         self.kind = kind
         self.path = path
-        self.store = open_store(kind, path)
+        self.store: LogStore = open_store(kind, path)
         self.ballot: StoredBallot = FRESH_BALLOT
-        self.base, self.base_term = 0, 0
+        self.base: int = 0
+        self.base_term: int = 0
         self.log: list[bytes] = []
 
     def save(self, ballot: StoredBallot | None, back: int, entries: list[bytes]) -> None:

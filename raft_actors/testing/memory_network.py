@@ -28,7 +28,7 @@ class MemoryNetwork:
     """Makes nodes that reach each other, and cuts and restores what connects two of them."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # guards everything that the nodes share
+        self.lock: threading.RLock = threading.RLock()  # guards everything that the nodes share
         self.transports: dict[str, MemoryTransport] = {}
         self.broken: set[frozenset[str]] = set()
 

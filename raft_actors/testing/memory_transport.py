@@ -39,7 +39,7 @@ class Untagged:
 class MemoryConnection:
     """One end of a connection with `node`; `far` is the other end."""
 
-    receiving = Untagged()
+    receiving: Untagged = Untagged()
     role = MEMBER
     far: "MemoryConnection"
 
@@ -55,13 +55,13 @@ class MemoryLink:
     def __init__(self, node: str, frame_bytes_max: int) -> None:
         self.node = node
         self.calls: dict[int, Answer] = {}
-        self.numbers = count(1)
+        self.numbers: count[int] = count(1)
         self.queue: deque[tuple[int, bytes]] = deque()  # call, or 0; payload
         self.connection: MemoryConnection | None = None
         self.keep_connected = False
         self.is_dialing = False
         self.frame_bytes_max = frame_bytes_max
-        self.version = versions.oldest()
+        self.version: int = versions.oldest()
 
     def too_large(self, payload: bytes) -> FrameTooLarge:
         return FrameTooLarge(
@@ -98,7 +98,7 @@ class MemoryTransport:
     methods.
     """
 
-    connect_timeout_s = 5.0
+    connect_timeout_s: float = 5.0
 
     def __init__(
         self,
@@ -116,8 +116,8 @@ class MemoryTransport:
         self.lock = lock
         self._find = find
         self._leave = leave
-        self.closed = False
-        self.reactor = Reactor(f"raft_actors-memory-{me.name}", self._end_round)
+        self.closed: bool = False
+        self.reactor: Reactor = Reactor(f"raft_actors-memory-{me.name}", self._end_round)
         self._on_node_change = on_node_change
         self._links: dict[str, MemoryLink] = {}
         self._local = Local()

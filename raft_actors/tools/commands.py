@@ -14,7 +14,7 @@ from raft_actors.tools.peer_commands import run_reseed, run_status
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Raft for Python programs, as actors under supervision.",
     no_args_is_help=True,
     add_completion=False,
@@ -357,7 +357,7 @@ app.command("reseed")(run_reseed)
 app.add_typer(recover, name="recover")
 app.add_typer(cookie, name="cookie")
 
-trace = typer.Typer(help="Traces that RAFT_TRACE has written; see docs/trace.md.",
+trace: typer.Typer = typer.Typer(help="Traces that RAFT_TRACE has written; see docs/trace.md.",
                     no_args_is_help=True)  # fmt: skip
 app.add_typer(trace, name="trace")
 

@@ -21,7 +21,7 @@ from raft_actors.wire.roles import MEMBER, ROLES
 
 __all__ = ["cookie"]
 
-cookie = typer.Typer(
+cookie: typer.Typer = typer.Typer(
     help="The cookies of this user's nodes; see docs/nodes.md.", no_args_is_help=True
 )
 

@@ -47,8 +47,8 @@ class Story:
     """Prints what happens, with the seconds since the start."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.began = time.monotonic()
+        self.console: Console = Console(highlight=False, soft_wrap=True)
+        self.began: float = time.monotonic()
 
     def tell(self, text: str, style: str = "") -> None:
         self.console.print(f"[dim]{time.monotonic() - self.began:6.2f} s[/]  {text}", style=style)

@@ -34,7 +34,7 @@ __all__ = [
     "working_directory_first",
 ]  # fmt: skip
 
-logger = logging.getLogger("raft_actors.launch")
+logger: logging.Logger = logging.getLogger("raft_actors.launch")
 
 STOP_S = 30.0
 """How long to wait for the end of a tree. After that the process ends, with its daemon threads."""

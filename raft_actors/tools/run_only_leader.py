@@ -66,9 +66,9 @@ class Outcome:
     """How the command ends: told by a signal, or because something has ended by itself."""
 
     def __init__(self) -> None:
-        self.over = threading.Event()
-        self.status = 0
-        self.why = ""
+        self.over: threading.Event = threading.Event()
+        self.status: int = 0
+        self.why: str = ""
 
     def end(self, status: int, why: str) -> None:
         if not self.over.is_set():

@@ -275,11 +275,13 @@ class EventPrinter:
     turns. While the prompt waits, IPython prints what is written to `sys.stdout` above the prompt.
     """
 
-    turn = threading.Lock()
+    turn: threading.Lock = threading.Lock()
 
     def __init__(self) -> None:
         self.waiting: SimpleQueue[str | None] = SimpleQueue()
-        self.thread = threading.Thread(target=self.print_all, name="shell-events", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self.print_all, name="shell-events", daemon=True
+        )
         self.thread.start()
         self.cancels: list[Callable[[], Any]] = []
 

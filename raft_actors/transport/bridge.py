@@ -64,8 +64,9 @@ class Bridge:
         encrypted. `allow` limits who may connect: see `AllowList`.
         """
         self.me = me
-        self.limits, self.connect_timeout_s = limits, limits.handshake_s
-        self.reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
+        self.limits: BridgeLimits = limits
+        self.connect_timeout_s: float = limits.handshake_s
+        self.reactor: Reactor = Reactor(f"raft_actors-bridge-{me.name}", self._end_round)
         self._on_node_change = on_node_change
         self._table = LinkTable(me, self.reactor, limits, queue_bytes_max, self._retire)
         self._links = self._table.links
@@ -77,7 +78,7 @@ class Bridge:
         )  # fmt: skip
         self._flusher = Flusher(self.reactor, self._sockets.watch_writable)
         self._flush, self._local = self._flusher.flush, self._flusher.local
-        self.handshakes = Handshakes(
+        self.handshakes: Handshakes = Handshakes(
             self.reactor, limits, me, keys, listener, directory, self._table.link_with,
             tls=tls and TlsStreams(tls, limits.receive_bytes), allow=allow or AllowList(),
             on_established=self._establish, on_frame=self._dispatcher.take,

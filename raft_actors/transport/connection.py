@@ -37,19 +37,22 @@ class Connection:
     ) -> None:
         self.socket = sock
         self.stream: socket.socket | TlsStream = sock
-        self.address, self.host = str(endpoint), endpoint.host
-        self.handshake = handshake
-        self.reader = FrameReader(HANDSHAKE_BYTES_MAX)
+        self.address: str = str(endpoint)
+        self.host: str = endpoint.host
+        self.handshake: DialerHandshake | AcceptorHandshake = handshake
+        self.reader: FrameReader = FrameReader(HANDSHAKE_BYTES_MAX)
         # The next four are set when the other end has proven its cookie.
         self.remote: RemoteNode | None = None
-        self.role = ""  # what both ends may ask of each other
+        self.role: str = ""  # what both ends may ask of each other
         self.sending: FrameMac
         self.receiving: FrameMac
-        self.node = ""  # the name of the other node, as soon as its link uses this connection
-        self.claimed_name = ""  # the name that the other end gave, proven or not
-        self.closed = False
-        self.received_at = 0.0  # the time of the last bytes, on the reactor's clock; 0.0: none yet
-        self.pinged_at = 0.0
+        self.node: str = ""  # the name of the other node, as soon as its link uses this connection
+        self.claimed_name: str = ""  # the name that the other end gave, proven or not
+        self.closed: bool = False
+        self.received_at: float = (
+            0.0  # the time of the last bytes, on the reactor's clock; 0.0: none yet
+        )
+        self.pinged_at: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Connection with {self.claimed_name or 'a stranger'} at {self.address}>"

@@ -24,7 +24,7 @@ from raft_actors.wire.handshake import DialerHandshake
 
 __all__ = ["Dial", "Dialer"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class Dial:
@@ -48,18 +48,18 @@ class Dial:
     )  # fmt: skip
 
     def __init__(self, link: Link) -> None:
-        self.link = link
+        self.link: Link = link
         self.attempt: Attempt | None = None
         self.parked: Connection | None = None
-        self.keep_connected = False
+        self.keep_connected: bool = False
         self.waiters: list[Future[bool]] = []
-        self.failures = 0
-        self.retry_at = 0.0
+        self.failures: int = 0
+        self.retry_at: float = 0.0
         self.retry: ReactorTimer | None = None
-        self.looking_up = False
-        self.number = 0
-        self.last_link_id = b""
-        self.outage_logged = ""
+        self.looking_up: bool = False
+        self.number: int = 0
+        self.last_link_id: bytes = b""
+        self.outage_logged: str = ""
 
     @property
     def node(self) -> str:
@@ -84,8 +84,8 @@ class Attempt:
     __slots__ = ("connection", "deadline", "dial", "endpoint", "endpoints", "problems")
 
     def __init__(self, dial: Dial, deadline: float) -> None:
-        self.dial = dial
-        self.deadline = deadline
+        self.dial: Dial = dial
+        self.deadline: float = deadline
         self.connection: Connection | None = None
         self.endpoint: Endpoint | None = None
         self.endpoints: list[Endpoint] = []

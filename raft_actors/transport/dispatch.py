@@ -22,7 +22,7 @@ from raft_actors.wire.frame_codec import (
 
 __all__ = ["Dispatcher", "OnFrames", "OnNodeChange"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 OnFrames = Callable[[list[Incoming]], None]
 OnNodeChange = Callable[[str, str | None, bool], None]

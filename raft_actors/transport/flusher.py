@@ -33,7 +33,7 @@ class Flusher:
         """`watch_writable` is called, on the bridge thread, for a link whose socket is full."""
         self._reactor = reactor
         self._watch_writable = watch_writable
-        self.local = Local()
+        self.local: Local = Local()
 
     # From any thread.
 

@@ -36,7 +36,7 @@ from raft_actors.wire.keyring import Keyring
 
 __all__ = ["Handshakes"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 BOTH = "start both with TLS (Node.start(tls=...), --tls, RAFT_ACTORS_TLS), or both without"
 TLS_DEMANDED = f"the dialed node uses TLS, and the dialing node does not: {BOTH}"
@@ -76,7 +76,7 @@ class Handshakes:
         self._limits = limits
         self._me = me
         self._keys = keys
-        self.role = keys().role
+        self.role: str = keys().role
         self._link_with = link_with
         self._tls = tls
         self._allow = allow
@@ -84,9 +84,11 @@ class Handshakes:
         self._on_frame = on_frame
         self._on_broken = on_broken
         self._on_idle = on_idle
-        self.guests = Guests(limits)
-        self.listener = Listener(reactor, limits, listener, self._on_accepted, self._on_handshake)
-        self.dialer = Dialer(
+        self.guests: Guests = Guests(limits)
+        self.listener: Listener = Listener(
+            reactor, limits, listener, self._on_accepted, self._on_handshake
+        )
+        self.dialer: Dialer = Dialer(
             reactor, limits, directory, self._make_dialer_handshake, self._on_connected,
             self._on_failed, on_idle,
         )  # fmt: skip

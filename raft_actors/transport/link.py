@@ -24,7 +24,7 @@ from raft_actors.wire.frames import HEADER_BYTES, header
 
 __all__ = ["Answer", "Link", "fail", "fail_all"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 LIST_HEAD_BYTES = 3
 
@@ -42,8 +42,8 @@ class Answer(Future[Any]):
 
     def __init__(self, where: Calls, number: int) -> None:
         super().__init__()
-        self.where = where
-        self.number = number
+        self.where: Calls = where
+        self.number: int = number
 
     def abandon(self) -> None:
         if not self.done():
@@ -58,21 +58,27 @@ class Link:
         self, node: str, *, frame_bytes_max: int, queue_bytes_max: int, limits: BridgeLimits
     ) -> None:
         self.node = node
-        self.call_numbers = itertools.count(1)
+        self.call_numbers: itertools.count[int] = itertools.count(1)
         self.calls: dict[int, Answer] = {}
         self.long_calls: set[int] = set()  # the numbers of those for which no thread waits
         self.is_used = False  # this node has sent a frame to the other that was not an answer
-        self.is_equal = False  # the other node had this node's role once, or is expected to have it
+        self.is_equal: bool = (
+            False  # the other node had this node's role once, or is expected to have it
+        )
 
         # Guarded by the lock.
-        self.lock = threading.RLock()  # a signal handler may interrupt a method, and send
-        self.retired = False  # the link accepts no frames; the next frame needs a new link
+        self.lock: threading.RLock = (
+            threading.RLock()
+        )  # a signal handler may interrupt a method, and send
+        self.retired: bool = False  # the link accepts no frames; the next frame needs a new link
         self.connection: Connection | None = None
-        self.is_guest = False  # in this connection the other node has a lesser role than this node
+        self.is_guest: bool = (
+            False  # in this connection the other node has a lesser role than this node
+        )
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
         self._frame_bytes_max = frame_bytes_max
-        self.agreed_bytes_max = frame_bytes_max  # the bound of frames in the last connection
+        self.agreed_bytes_max: int = frame_bytes_max  # the bound of frames in the last connection
         self._queue_bytes_max = queue_bytes_max
         self._out: deque[bytes] = deque()  # packed frames
         self._rest = memoryview(b"")  # the bytes of the last send that the kernel did not take
@@ -82,7 +88,7 @@ class Link:
         self._waiting: deque[tuple[float, int, bytes]] = deque()  # (since, call or 0, payload)
         self._unreachable_until = 0.0  # after a failed dial, calls fail at once until this time
         self._why_unreachable = ""
-        self.dial_wanted = False  # the bridge thread was asked to make a connection
+        self.dial_wanted: bool = False  # the bridge thread was asked to make a connection
         self.flush_due = False  # the bridge thread was asked to flush, at once or a little later
 
         # Used by the bridge thread only.

@@ -15,8 +15,8 @@ from raft_actors.wire.roles import MEMBER
 
 __all__ = ["LinkLog"]
 
-logger = logging.getLogger("raft_actors.node")
-links = logging.getLogger("raft_actors.node.links")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
+links: logging.Logger = logging.getLogger("raft_actors.node.links")
 """The lines of this logger say the same as the events NodeUp and NodeDown."""
 
 

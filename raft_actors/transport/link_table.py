@@ -36,7 +36,7 @@ class LinkTable:
         self._queue_bytes_max = queue_bytes_max
         self._retire = retire
         self.links: dict[str, Link] = {}
-        self.closed = False
+        self.closed: bool = False
         self._lock = threading.RLock()
         """Held while `links` changes. A signal handler may interrupt `link_with`, and call it."""
         self._idle: dict[Link, None] = {}

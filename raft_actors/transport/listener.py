@@ -21,7 +21,7 @@ from raft_actors.transport.sockets import prepare
 
 __all__ = ["PAUSE_S", "Listener"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 ACCEPTS_MAX = 16  # in one poll round, so that strangers can't starve the links
 PAUSE_S = 0.2  # without listening, when the process has no file descriptor left
@@ -48,7 +48,7 @@ class Listener:
         self.strangers: ExpiringSet[Connection] = ExpiringSet(
             reactor, self.drop, count_max=limits.strangers_max, timeout_s=limits.handshake_s
         )
-        self.log = LogLimit(limits.log_burst)
+        self.log: LogLimit = LogLimit(limits.log_burst)
         self._usual = LogLimit(limits.log_burst)  # of what is no news, unless there is more of it
 
     def open(self) -> None:

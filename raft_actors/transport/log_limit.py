@@ -4,7 +4,7 @@ import logging
 
 __all__ = ["LogLimit", "more"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 
 class LogLimit:

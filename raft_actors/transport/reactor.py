@@ -18,7 +18,7 @@ from supervision.threads import start_thread
 
 __all__ = ["READ", "WRITE", "Reactor", "ReactorTimer"]
 
-logger = logging.getLogger("raft_actors.node")
+logger: logging.Logger = logging.getLogger("raft_actors.node")
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -59,7 +59,7 @@ class Reactor:
     """
 
     def __init__(self, name: str, after_round: Callable[[], None]) -> None:
-        self.now = time.monotonic()
+        self.now: float = time.monotonic()
         """The time at which this round began, in seconds of time.monotonic()."""
         self._after_round = after_round
         self._posted: deque[Callable[[], None]] = deque()

@@ -130,7 +130,7 @@ class TlsStream:
         self._received = 0  # bytes of the TLS handshake
         self._overhead = 0  # see `_count_overhead`
         self._ended = False  # the other end has sent its last byte
-        self.is_complete = False
+        self.is_complete: bool = False
         """Whether the TLS handshake is complete."""
 
     @property

@@ -57,13 +57,13 @@ class Cookie:
         key = key.strip()
         if not key:
             raise UnsafeCookie("the cookie is empty: give a long random string")
-        self.role = role_of_text(key)
+        self.role: str = role_of_text(key)
         self._root = stretched(key) if self.role == MEMBER else key_in(key, self.role)
-        self.is_short = len(key) < CHARACTERS_MIN
+        self.is_short: bool = len(key) < CHARACTERS_MIN
         """Whether the cookie can be guessed: a node that was dialed once has a MAC with which it
         can try cookies without any connection."""
         self._proofs, self._frames = self._derived(b"proofs"), self._derived(b"frames")
-        self.id = self._derived(b"id")[:ID_BYTES]
+        self.id: bytes = self._derived(b"id")[:ID_BYTES]
 
     def __repr__(self) -> str:
         return "<Cookie>"

@@ -4,7 +4,7 @@
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from raft_actors.errors import RaftError
 
@@ -12,7 +12,7 @@ __all__ = ["HEADER_BYTES", "FrameReader", "ProtocolError", "header"]
 
 LENGTH = struct.Struct(">I")
 HEADER_BYTES = LENGTH.size
-header = LENGTH.pack  # the bytes that go before a payload of this length
+header: Callable[[int], bytes] = LENGTH.pack  # the bytes that go before a payload of this length
 
 
 class ProtocolError(RaftError):
@@ -30,7 +30,7 @@ class FrameReader:
     __slots__ = ("_partial", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._partial = bytearray()
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:

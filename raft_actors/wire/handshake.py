@@ -28,6 +28,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,10 +71,10 @@ class Local(threading.local):
     """The packer of each thread. A packer is kept, because each new one allocates 256 KiB."""
 
     def __init__(self) -> None:
-        self.pack = make_packer()
+        self.pack: Callable[[Any], bytes] = make_packer()
 
 
-local = Local()
+local: Local = Local()
 
 
 class Refusal(Exception):

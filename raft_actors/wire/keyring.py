@@ -32,8 +32,8 @@ class Keyring:
 
         Raises UnsafeCookie if `own` has several roles, or if there are too many cookies.
         """
-        self.own = list(own)
-        self.role = self.own[0].role
+        self.own: list[Cookie] = list(own)
+        self.role: str = self.own[0].role
         if guests is None:
             guests = [guest for role in (CLIENT, READER) for guest in derived(self.own, role)]
         elif self.role != MEMBER:

@@ -209,8 +209,8 @@ MUTATIONS = (
     ),
     Mutation(
         "who_has_said_nothing_has_every_version", "docs/upgrades.md", "core/progress",
-        "        self.machine_version_max = 0",
-        "        self.machine_version_max = 9",
+        "        self.machine_version_max: int = 0",
+        "        self.machine_version_max: int = 9",
     ),
     Mutation(
         "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",

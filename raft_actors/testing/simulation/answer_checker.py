@@ -32,10 +32,10 @@ class AnswerChecker:
         self.first_reply: dict[RequestId, bytes] = {}
         self.refused: set[RequestId] = set()
         self.expired: set[RequestId] = set()
-        self.index_shown = 0
+        self.index_shown: int = 0
         self.indexes_shown: list[tuple[float, int]] = []
-        self.acknowledged = 0
-        self.reads = 0
+        self.acknowledged: int = 0
+        self.reads: int = 0
 
     def note_committed(self, request: RequestId, index: int) -> None:
         """Check a command that is committed: a refused command must never be committed, and a

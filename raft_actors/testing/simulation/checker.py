@@ -56,7 +56,7 @@ class Checker:
         self.committed: list[bytes] = []
         self.committed_in: list[int] = []
         self.commands: list[int] = []
-        self.answers = AnswerChecker()
+        self.answers: AnswerChecker = AnswerChecker()
         self.leader_of: dict[int, str] = {}
         self.vote_of: dict[tuple[str, int, int], str] = {}
         self.written: dict[tuple[int, int], tuple[bytes, int]] = {}
@@ -64,7 +64,7 @@ class Checker:
         self.outcomes: dict[int, tuple[bytes, Any, str]] = {}
         self.sessions: dict[int, tuple[int, list[Any], str]] = {}
         self.duties: dict[int, tuple[list[Any], str]] = {}
-        self.configuration = NOBODY
+        self.configuration: Configuration = NOBODY
         self.moves: set[int] = set()
         self.effects: dict[int, tuple[list[Any], str]] = {}
 

@@ -56,7 +56,7 @@ class Clients:
 
     def __init__(self, world: ClientsWorld) -> None:
         self.world = world
-        self.requests = 0
+        self.requests: int = 0
         self.sessions: list[int] = []
         self.asked: list[tuple[RequestId, Any]] = []
 

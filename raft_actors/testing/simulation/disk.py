@@ -67,13 +67,13 @@ class PretendDisk:
     __slots__ = ("directory", "files", "name", "snapshots", "store", "unsynced", "world")
 
     def __init__(self, world: DiskWorld, name: str, incarnation: int) -> None:
-        self.world = world
-        self.name = name
-        self.store = MemoryStore()
+        self.world: DiskWorld = world
+        self.name: str = name
+        self.store: MemoryStore = MemoryStore()
         self.store.incarnation = incarnation
-        self.files = PretendFiles(world)
-        self.snapshots = Snapshots(self.files)
-        self.directory = StateDirectory(world, name)
+        self.files: PretendFiles = PretendFiles(world)
+        self.snapshots: Snapshots = Snapshots(self.files)
+        self.directory: StateDirectory = StateDirectory(world, name)
         self.unsynced: list[tuple[Any, ...]] = []
 
     def load(self) -> Saved:

@@ -60,7 +60,7 @@ class Wish:
     def __init__(self, holders: "Holders", peer: HoldingPeer) -> None:
         self.holders = holders
         self.peer = peer
-        self.event = GrantLead(
+        self.event: GrantLead = GrantLead(
             max(1, int(holders.grant_s * 1000)), holders.hand_over_s, ticket=self
         )
 
@@ -85,12 +85,12 @@ class Holders:
         self.world = world
         self.grant_s = grant_s
         self.hand_over_s = hand_over_s
-        self.luck = Random(f"{seed}/holders")  # noqa: S311
+        self.luck: Random = Random(f"{seed}/holders")  # noqa: S311
         self.runs: dict[str, Run] = {}
         self.left: list[Run] = []
         self.confirmed: dict[str, float] = {}
-        self.newest = 0
-        self.given = 0
+        self.newest: int = 0
+        self.given: int = 0
 
     def on_role(self, peer: HoldingPeer, role: str) -> None:
         """Wish for a grant as the peer begins to lead."""

@@ -32,8 +32,8 @@ class Network(ABC):
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.names = list(names)
-        self.now = 0.0
+        self.names: list[str] = list(names)
+        self.now: float = 0.0
         self.wire: list[Message] = []
         self.late: list[tuple[float, Message]] = []
         self.cut: set[tuple[str, str]] = set()

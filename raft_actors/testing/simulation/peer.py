@@ -18,6 +18,7 @@ from raft_actors.core.effects import Effects, LeadNews, RoleChange, Trouble
 from raft_actors.core.entry import RequestId
 from raft_actors.core.log import Log
 from raft_actors.core.messages import NO_FRAMES, Event, Message
+from raft_actors.core.server import Server
 from raft_actors.core.snapshot import Snapshot
 from raft_actors.effects import Effect, TimerFired
 from raft_actors.machine.contract import Machine
@@ -78,7 +79,7 @@ class WatchedApplied(ReplicatedState):
     leads     whether the machine was told that it leads
     """
 
-    leads = False
+    leads: bool = False
 
     def __init__(
         self, machine: Machine, name: str, _directory: Path, peer: "SimulatedPeer"
@@ -92,8 +93,8 @@ class WatchedApplied(ReplicatedState):
         self.replies: list[tuple[bytes, int]] = []
         self.ran: set[RequestId] = set()
         self.request: RequestId = (0, 0)
-        self.batch = 0
-        self.apply_max = peer.config.apply_max
+        self.batch: int = 0
+        self.apply_max: int = peer.config.apply_max
 
     def write(self, command: bytes, request: RequestId = (0, 0), time_ms: int = 0) -> bytes:
         self.request = request
@@ -236,23 +237,23 @@ class SimulatedPeer:
         self.world = world
         self.name = name
         self.address = address
-        self.config = world.config_of(name, random)
-        self.rate = world.rates[name]
-        self.origin = random.uniform(0, 1_000)
+        self.config: Config = world.config_of(name, random)
+        self.rate: float = world.rates[name]
+        self.origin: float = random.uniform(0, 1_000)
         self.random = random
         self.seen = 0
         self.count = 0
-        self.has_more = False
+        self.has_more: bool = False
         self.told: list[Any] = []
         self.writing: list[tuple[int, Writer | DigestWork]] = []
         self.news: RoleChange | None = None
-        self.replica = Replica(
+        self.replica: Replica = Replica(
             address, self.config, world.disks[name], world.machine_of(name, machine), self,
             make_state=partial(WatchedApplied, peer=self),
             make_witness=partial(WatchedWitness, peer=self),
             slice_s=int(self.clock()) % 2,  # half of the peers check for messages after each piece
         )  # fmt: skip
-        self.core = self.replica.core
+        self.core: Server = self.replica.core
         if int(self.clock()) % 3:  # most peers propose the end of a duty several times
             self.replica.carrier.retry_s = RETRY_S
 

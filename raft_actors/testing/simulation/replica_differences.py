@@ -32,14 +32,15 @@ class Off:
     """By how many seconds the clocks of `thread` are wrong."""
 
     def __init__(self) -> None:
-        self.thread, self.seconds = 0, 0
+        self.thread: int = 0
+        self.seconds: int = 0
 
     @property
     def now(self) -> float:
         return true_time() + (self.seconds if get_ident() == self.thread else 0)
 
 
-off = Off()
+off: Off = Off()
 
 
 class Alike(type):

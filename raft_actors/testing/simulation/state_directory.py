@@ -43,9 +43,9 @@ class StateDirectory:
     __slots__ = ("name", "number", "state", "world")
 
     def __init__(self, world: Faults, name: str) -> None:
-        self.world = world
-        self.name = name
-        self.number = 0
+        self.world: Faults = world
+        self.name: str = name
+        self.number: int = 0
         self.state: DiskDict | None = None
 
     @property

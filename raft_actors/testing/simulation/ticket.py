@@ -37,11 +37,11 @@ class Ticket:
     def __init__(
         self, desk: TicketWorld, what: str, about: str = "", request: tuple[int, int] = (0, 0)
     ) -> None:
-        self.desk = desk
-        self.what = what
-        self.about = about
-        self.request = request
-        self.index_min = desk.index_shown
+        self.desk: TicketWorld = desk
+        self.what: str = what
+        self.about: str = about
+        self.request: tuple[int, int] = request
+        self.index_min: int = desk.index_shown
         self.answer: bytes | None = None
 
     def set(self, answer: bytes) -> bool:

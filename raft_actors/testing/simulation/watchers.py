@@ -82,14 +82,14 @@ class Watcher:
     def __init__(self, watchers: "Watchers", number: int) -> None:
         luck = watchers.luck
         self.watchers = watchers
-        self.source = f"watcher{number}@pretend"
+        self.source: str = f"watcher{number}@pretend"
         self.topics = tuple(luck.sample(TOPICS, luck.randint(0, 2)))
         self.prefixes = ("b/",) if luck.random() < 0.5 or not self.topics else ()
         self.after = 0
         self.view: View | None = None
         self.call: ParkedCall | None = None
         self.peer: WatchedPeer | None = None
-        self.since = 0.0
+        self.since: float = 0.0
 
 
 class Asked:
@@ -98,7 +98,7 @@ class Asked:
     def __init__(self, watchers: "Watchers", watcher: Watcher) -> None:
         self.watchers = watchers
         self.watcher = watcher
-        self.is_answered = False
+        self.is_answered: bool = False
 
     def set(self, answer: Any) -> None:
         self.watchers.world.boundary()
@@ -119,11 +119,11 @@ class Watchers:
 
     def __init__(self, world: WatchersWorld, seed: int, count: int = 0) -> None:
         self.world = world
-        self.luck = Random(f"{seed}/watchers")  # noqa: S311
-        self.watchers = [Watcher(self, number) for number in range(count)]
+        self.luck: Random = Random(f"{seed}/watchers")  # noqa: S311
+        self.watchers: list[Watcher] = [Watcher(self, number) for number in range(count)]
         self.published: dict[int, str] = {}
-        self.numbers = 0
-        self.answers = 0
+        self.numbers: int = 0
+        self.answers: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.watchers)

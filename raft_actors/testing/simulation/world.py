@@ -96,36 +96,37 @@ class World(Inspection):
     ) -> None:
         super().__init__(names)
         self.own_folder: TemporaryDirectory[str] | None = None
-        self.config = config or Config(log_store="memory")
+        self.config: Config = config or Config(log_store="memory")
         self.machine = machine
         self.picture = picture
-        self.random = Random(seed)  # noqa: S311
-        self.rates = dict(zip(names, rates or (1.0,) * len(names), strict=True))
+        self.random: Random = Random(seed)  # noqa: S311
+        self.rates: dict[str, float] = dict(zip(names, rates or (1.0,) * len(names), strict=True))
         self.wall_rate = wall_rate
         luck = Random(f"{seed}/walls")  # noqa: S311
-        self.walls = {name: luck.randrange(WALL_MS) for name in names}
+        self.walls: dict[str, int] = {name: luck.randrange(WALL_MS) for name in names}
         self.encoded = encoded
         self.configs = (self.config, *others)
-        self.inline = Random(f"{seed}/visits") if inline else None  # noqa: S311
+        self.inline: Random | None = Random(f"{seed}/visits") if inline else None  # noqa: S311
         self.tell = tell
-        self.wiped_at = -inf
+        self.wiped_at: float = -inf
         self.led: dict[int, Any] = {}
         self.spoilt = False
         self.actors_told: list[tuple[Address | str, Any]] = []
         self.actors_asked: list[tuple[Address | str, str, Any]] = []
-        self.checker = Checker(self)
-        self.watchers = Watchers(self, seed, watchers)
-        self.holders = Holders(self, seed, grant_s, hand_over_s)
-        self.clients = clients = Clients(self)
+        self.checker: Checker = Checker(self)
+        self.watchers: Watchers = Watchers(self, seed, watchers)
+        self.holders: Holders = Holders(self, seed, grant_s, hand_over_s)
+        clients = Clients(self)
+        self.clients: Clients = clients
         self.write, self.read = clients.write, clients.read
         self.configure, self.transfer = clients.configure, clients.transfer
         self.disks = {
             name: PretendDisk(self, name, 100 * place) for place, name in enumerate(names, 1)
         }
         self.peers: dict[str, SimulatedPeer] = {}
-        self.fuse = 0
-        self.drag = 0.0
-        self.versions = dict.fromkeys(names, version or machine.version)
+        self.fuse: int = 0
+        self.drag: float = 0.0
+        self.versions: dict[str, int] = dict.fromkeys(names, version or machine.version)
         self.full: set[str] = set()
         self.slow: dict[str, float] = {}
         self.stalled: dict[str, float] = {}

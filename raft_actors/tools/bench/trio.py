@@ -27,10 +27,12 @@ class Trio:
     """
 
     def __init__(self, machine: str = "raft_actors.tools.bench.map_machine:start") -> None:
-        self.directory = tempfile.TemporaryDirectory(prefix="raft_actors-bench-")
+        self.directory: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(
+            prefix="raft_actors-bench-"
+        )
         path = Path(self.directory.name)
         use_own_cookie(path)
-        self.nodes = NodeProcesses(path, NAMES, machine, sessions=False)
+        self.nodes: NodeProcesses = NodeProcesses(path, NAMES, machine, sessions=False)
 
     def start(self) -> None:
         began = time.perf_counter()

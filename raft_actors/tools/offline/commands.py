@@ -19,7 +19,7 @@ __all__ = ["recover", "run_migrate"]
 ENTRIES_MAX = 1_000
 """Entries shown when it isn't said where to end."""
 
-recover = typer.Typer(
+recover: typer.Typer = typer.Typer(
     help="Look at, check and rescue a stopped peer.\n\nSee docs/recovery.md.",
     no_args_is_help=True,
 )

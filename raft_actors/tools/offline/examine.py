@@ -106,9 +106,9 @@ class LogReader:
     def __init__(self, found: Examined, ballot: Ballot, base_term: int) -> None:
         self.found = found
         self.ballot = ballot
-        self.term = base_term
-        self.size = 0
-        self.is_whole = True
+        self.term: int = base_term
+        self.size: int = 0
+        self.is_whole: bool = True
 
     def read(self, store: DurableStore[Any], first: int, last: int) -> None:
         for start in range(first, last + 1, PART):

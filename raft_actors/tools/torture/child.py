@@ -39,7 +39,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 class Disk:
     """How slow this process' disk is, in seconds for each save."""
 
-    slow_s = 0.0
+    slow_s: float = 0.0
 
 
 def start() -> Any:

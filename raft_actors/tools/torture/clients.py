@@ -49,7 +49,7 @@ class History:
         self.began = began
         self.operations: list[Operation] = []
         self.counts: Counter[str] = Counter()
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         self.file: IO[str] = path.open("w")
 
     def record(self, operation: Operation) -> None:
@@ -73,7 +73,7 @@ class Lanes:
     """The keys in use. A key is left behind when it has had its share of calls."""
 
     def __init__(self) -> None:
-        self.calls = itertools.count()
+        self.calls: itertools.count[int] = itertools.count()
 
     def draw(self, luck: Random) -> str:
         generation = next(self.calls) // (LANES * CALLS_MAX)
@@ -93,10 +93,10 @@ class Clients(Loops):
         super().__init__()
         self.addresses = addresses
         self.history = history
-        self.leader = addresses[0]
+        self.leader: Address = addresses[0]
         self.met: dict[str, Any] = {}
-        self.lanes = Lanes()
-        self.values = itertools.count(1)
+        self.lanes: Lanes = Lanes()
+        self.values: itertools.count[int] = itertools.count(1)
         self.threads = [
             threading.Thread(
                 target=self.run, args=(number, Random(f"{seed}/client {number}")),  # noqa: S311

@@ -33,13 +33,13 @@ class Counting(Loops):
 
     def __init__(self, addresses: list[Address], *, seed: object) -> None:
         super().__init__()
-        self.handles = [Cluster(addresses, timeout=CALL_S) for _ in range(HANDLES)]
-        self.done = 0
-        self.refused = 0
-        self.unknown = 0
-        self.happened = 0
+        self.handles: list[Cluster] = [Cluster(addresses, timeout=CALL_S) for _ in range(HANDLES)]
+        self.done: int = 0
+        self.refused: int = 0
+        self.unknown: int = 0
+        self.happened: int = 0
         self.open: list[tuple[Cluster, tuple[int, int]]] = []
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         self.threads = [
             threading.Thread(
                 target=self.run, args=(self.handles[number % HANDLES], Random(f"{seed}/{number}")),  # noqa: S311

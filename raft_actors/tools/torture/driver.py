@@ -127,15 +127,16 @@ class Torture:
         self.seed = seed
         self.directory = directory
         self.console = console
-        self.began = time.monotonic_ns()
-        self.history = History(directory / "history.jsonl", self.began)
+        self.began: int = time.monotonic_ns()
+        self.history: History = History(directory / "history.jsonl", self.began)
         names = tuple(NAMES[: plan.nodes])
+        self.leases: bool
         self.leases, on_disk, has_witness = (bool(seed & bit) for bit in (1, 2, 4))
-        self.nodes = TorturedNodes(
+        self.nodes: TorturedNodes = TorturedNodes(
             directory, names, plan.starter, leases=self.leases, on_disk=on_disk,
             witness=names[-1] if has_witness else "",
         )  # fmt: skip
-        self.outcome = Outcome()
+        self.outcome: Outcome = Outcome()
         self.nemesis: Nemesis | None = None
         self.loops: list[Loops] = []
         self.counting: Counting | None = None

@@ -35,8 +35,8 @@ class LeaseClients(Loops):
         self.addresses = addresses
         self.history = history
         self.leader = addresses[0]
-        self.calls = itertools.count()
-        self.values = itertools.count(1)
+        self.calls: itertools.count[int] = itertools.count()
+        self.values: itertools.count[int] = itertools.count(1)
         works: list[Work] = [partial(self.read, address) for address in addresses]
         works += [self.write] * WRITERS
         self.threads = [

@@ -19,7 +19,7 @@ class Loops:
     threads: list[threading.Thread]
 
     def __init__(self) -> None:
-        self.ended = threading.Event()
+        self.ended: threading.Event = threading.Event()
         self.strange: list[str] = []
 
     def start(self) -> None:

@@ -27,8 +27,8 @@ class Members:
     def __init__(self, nodes: TorturedNodes, leader: Callable[[], Address]) -> None:
         self.nodes = nodes
         self.leader = leader
-        self.out = ""
-        self.wiped = False
+        self.out: str = ""
+        self.wiped: bool = False
         self.answer: Any = None
 
     def found(self) -> None:

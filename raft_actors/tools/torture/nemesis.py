@@ -56,9 +56,11 @@ class Nemesis:
             group: {name: fault for name, fault in faults.items() if not only or name in only}
             for group, faults in available(world).items()
         }
-        self.group_of = {name: group for group, faults in self.groups.items() for name in faults}
+        self.group_of: dict[str, str] = {
+            name: group for group, faults in self.groups.items() for name in faults
+        }
         assert self.group_of, "no fault to draw from"
-        self.deck = self.deal()
+        self.deck: Iterator[str] = self.deal()
 
     def deal(self) -> Iterator[str]:
         while True:

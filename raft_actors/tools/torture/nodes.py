@@ -43,7 +43,7 @@ class TorturedNodes(NodeProcesses):
         if on_disk:
             self.environment[ON_DISK] = "1"
         self.static: Callable[[str], str] = lambda _name: ""
-        self.files = PortFiles(directory / "run")
+        self.files: PortFiles = PortFiles(directory / "run")
 
     def environment_of(self, name: str) -> dict[str, str]:
         return {"RAFT_ACTORS_NODES": self.static(name)} | self.environment

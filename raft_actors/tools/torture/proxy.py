@@ -61,20 +61,24 @@ class Proxy:
     ) -> None:
         names = tuple(names)
         pairs = [(one, other) for one in names for other in names if one != other]
-        self.paths = {pair: Path() for pair in pairs}
+        self.paths: dict[tuple[str, str], Path] = {pair: Path() for pair in pairs}
         self.endpoints: dict[Pair, Endpoint] = {}
         self.streams: list[Stream] = []
         self.find = find
-        self.luck = Random(f"{seed}/proxy")  # noqa: S311 - drawn from a seed on purpose
-        self.selector = selectors.DefaultSelector()
+        self.luck: Random = Random(f"{seed}/proxy")  # noqa: S311 - drawn from a seed on purpose
+        self.selector: selectors.DefaultSelector = selectors.DefaultSelector()
         self.interests: dict[socket.socket, int] = {}
+        self.woken: socket.socket
+        self.waker: socket.socket
         self.waker, self.woken = socket.socketpair()
         self.woken.setblocking(False)
         self.selector.register(self.woken, READ, None)
         for pair in pairs:
             self.listen(pair)
-        self.closed = False
-        self.thread = threading.Thread(target=self.run, name="torture-proxy", daemon=True)
+        self.closed: bool = False
+        self.thread: threading.Thread = threading.Thread(
+            target=self.run, name="torture-proxy", daemon=True
+        )
         self.thread.start()
 
     def listen(self, pair: Pair) -> None:

@@ -50,15 +50,15 @@ class PeerState:
     place: TraceLine
 
     def __init__(self, peer: Address, cluster: "ClusterView") -> None:
-        self.peer = list(peer)
+        self.peer: list[str] = list(peer)
         self.address = peer
         self.cluster = cluster
         self.ballot: tuple[int, Any] = (0, None)
-        self.disk = LogView()
-        self.known = False  # whether a run of the peer was replayed
+        self.disk: LogView = LogView()
+        self.known: bool = False  # whether a run of the peer was replayed
         self.ended = True
         self.incarnation = 0
-        self.claimed = (0, 0)
+        self.claimed: tuple[int, int] = (0, 0)
         self.commit = 0
 
     def begin_run(self, loaded: LogView, what: dict[str, Any]) -> None:

@@ -118,6 +118,8 @@ class Violation(Exception):
     """A line of a trace breaks a rule."""
 
     def __init__(self, rule: str, place: TraceLine, detail: str) -> None:
-        self.rule, self.place, self.detail = rule, place, detail
+        self.rule: str = rule
+        self.place: TraceLine = place
+        self.detail: str = detail
         says, source = RULES[rule]
         super().__init__(f"{place}: {detail}\n    rule {rule}: {says} ({source})")
