@@ -15,13 +15,14 @@ import os
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from raft_actors.errors import RaftError
-from raft_actors.paths import absolute, make_private, open_private
+from raft_actors.paths import absolute, make_private
 
 __all__ = ["audit", "digest_of", "open_audit_log"]
 
@@ -90,7 +91,10 @@ class AuditFile(RotatingFileHandler):
         return f"the audit log {self.baseFilename}"
 
     def _open(self) -> Any:
-        file = open_private(Path(self.baseFilename), self.mode, encoding=self.encoding)
+        file = open(  # noqa: SIM115 - a pipe or a terminal is allowed here
+            self.baseFilename, self.mode, encoding=self.encoding,
+            opener=partial(os.open, mode=0o600),
+        )  # fmt: skip
         try:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 with contextlib.suppress(PermissionError):

@@ -2,11 +2,13 @@
 directory later. And files and directories that no other user can read.
 """
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["absolute", "make_private", "open_private"]
+__all__ = ["absolute", "make_private", "open_private", "open_regular", "read_regular"]
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -36,7 +38,26 @@ def make_private(directory: Path) -> None:
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
     """Open a file like `path.open`. If the file is new, only this user can read it."""
 
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
+    return open(path, mode, opener=open_regular, **options)
 
-    return open(path, mode, opener=opener, **options)
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError as `open_regular` does."""
+    with open(path, "rb", opener=open_regular) as file:
+        return file.read()
+
+
+def open_regular(name: str | os.PathLike[str], flags: int) -> int:
+    """Open a file like `os.open`; a new one can be read by this user only.
+
+    Raises OSError (ENXIO) at once for a named pipe, a socket and a device: opening a pipe would
+    wait until another process opens its other end. A directory may be opened for reading, as with
+    `os.open`.
+    """
+    descriptor = os.open(name, flags | os.O_NONBLOCK, 0o600)
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, "it is no regular file", os.fspath(name))
+    os.set_blocking(descriptor, True)
+    return descriptor

@@ -10,20 +10,20 @@ start time is another one: so a file of a dead node is recognized.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
-from functools import partial
 from io import BufferedWriter
 from ipaddress import ip_address
 from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
 from raft_actors.names import check_node_name
-from raft_actors.paths import absolute, open_private
+from raft_actors.paths import absolute, open_private, open_regular
 
 __all__ = ["PortEntry", "PortFiles", "runtime_dir"]
 
@@ -127,7 +127,7 @@ class PortFiles:
         """Open the lock file. As a file object it is closed, and the lock is released, even after a
         Ctrl-C.
         """
-        return open(self.directory / ".lock", "ab", opener=partial(os.open, mode=0o600))
+        return open(self.directory / ".lock", "ab", opener=open_regular)
 
 
 def runtime_dir() -> Path:
@@ -168,12 +168,16 @@ def parse(path: Path) -> PortEntry | None:
     Raises other OSErrors: if no file descriptor is left, for example, the node may still run.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=open_regular) as file:
             fields = json.loads(file.read(FILE_BYTES_MAX))
         entry = PortEntry(**fields)
         ip_address(entry.host)
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a named pipe or a socket, which no node has put there
+            return None
+        raise
     kinds = (entry.node, str), (entry.pid, int), (entry.host, str), (entry.port, int)
     is_valid = all(isinstance(value, kind) for value, kind in kinds)
     return entry if is_valid and 0 < entry.port <= 65535 else None

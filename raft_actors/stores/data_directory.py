@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 from raft_actors.errors import REJOIN, DataDirInUse, StoreCorrupt, StoreError
-from raft_actors.paths import make_private, open_private
+from raft_actors.paths import make_private, open_private, open_regular, read_regular
 from raft_actors.stores.files import absent, sync_directory, sync_names, translated
 from raft_actors.stores.log_store import Mark, new_incarnation
 from raft_actors.stores.store_record import FORMAT, MAGIC, has_a_log, read_record, write_record
@@ -217,7 +217,7 @@ class DataDirectory:
         must still be the one in the directory; otherwise try again.
         """
         while True:
-            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = open_regular(self.lock_file, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
@@ -253,7 +253,7 @@ class DataDirectory:
     def holder(self) -> str:
         """Return a text that names the process that has the store open, as far as it is known."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            record = json.loads(self.holder_file.read_text())
+            record = json.loads(read_regular(self.holder_file))
             who = f" (peer {' on '.join(record['owner'])})" if record["owner"] else ""
             here = ", this one" if record["pid"] == os.getpid() else ""
             return f"process {record['pid']}{here}{who}"
@@ -276,7 +276,7 @@ os.register_at_fork(after_in_child=DataDirectory.forget_locks)
 def is_in_use(path: Path) -> bool:
     """Return whether a process has the directory open."""
     try:
-        lock = os.open(path / "lock", os.O_RDWR)
+        lock = open_regular(path / "lock", os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
@@ -298,7 +298,7 @@ def kept_closed(path: Path, kind: str) -> Iterator[None]:
     """
     directory = DataDirectory(path, kind)
     try:
-        lock = os.open(directory.lock_file, os.O_RDONLY)
+        lock = open_regular(directory.lock_file, os.O_RDONLY)
     except FileNotFoundError:
         yield
         if directory.lock_file.exists():

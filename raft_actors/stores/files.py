@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from raft_actors.errors import StoreError
-from raft_actors.paths import open_private
+from raft_actors.paths import open_private, open_regular
 
 __all__ = [
     "OTHER", "DiskFiles", "Files", "MemoryFiles", "absent", "advice_on", "give_new_name",
@@ -27,6 +27,7 @@ ADVICE = {
     errno.EMFILE: "let this process open more files: ulimit -n",
     errno.ENFILE: "let this system open more files",
     errno.EEXIST: "choose another place, or move away what is there",
+    errno.ENXIO: "move it away",
     errno.ELOOP: "see where its links lead",
     errno.EFBIG: "let this process write larger files: ulimit -f",
 }
@@ -86,7 +87,7 @@ class DiskFiles:
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         try:
-            with (self.path / name).open("rb", buffering=0) as file:
+            with open(self.path / name, "rb", buffering=0, opener=open_regular) as file:
                 return os.pread(file.fileno(), size, offset)
         except OSError as error:
             raise translated(self.path / name, error) from error
@@ -95,7 +96,7 @@ class DiskFiles:
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
             make = 0 if offset else os.O_CREAT
-            descriptor = os.open(self.path / name, os.O_WRONLY | make, 0o600)
+            descriptor = open_regular(self.path / name, os.O_WRONLY | make)
             try:
                 view, at = memoryview(data), offset
                 while view:
@@ -109,7 +110,7 @@ class DiskFiles:
 
     def keep(self, draft: str, name: str) -> None:
         try:
-            descriptor = os.open(self.path / draft, os.O_RDONLY)
+            descriptor = open_regular(self.path / draft, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:

@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 from lmdb.verify import VerifyError, verify
 
+from raft_actors.paths import open_regular
+
 __all__ = ["damage_in", "problems_of"]
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
@@ -63,7 +65,7 @@ def damage_in(path: Path) -> str:
     have been written. Such a file is read as a whole, once, to find out whether it was cut off.
     """
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         first = file.read(HEADER.size + META.size)
         if len(first) < HEADER.size + META.size:
             return f"it has {size} bytes"

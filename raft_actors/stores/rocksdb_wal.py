@@ -17,6 +17,8 @@ A file is a sequence of blocks of 32 KiB, and each block one of fragments (log_f
 from pathlib import Path
 from struct import Struct
 
+from raft_actors.paths import open_regular
+
 __all__ = ["damage_in", "is_torn"]
 
 BLOCK_BYTES = 32 * 1024
@@ -40,7 +42,7 @@ def damage_in(database: Path) -> str:
     """
     for log in sorted([*database.glob("*.log"), *database.glob("MANIFEST-*")]):
         last = b""
-        with log.open("rb") as file:
+        with open(log, "rb", opener=open_regular) as file:
             while piece := file.read(PIECE_BYTES):
                 if has_reused_type(piece):
                     return f"{log.name} has a record of a type that was never written to it"
@@ -57,7 +59,7 @@ def is_torn(database: Path) -> bool:
         return False
     newest = max(files, key=lambda file: file.name)
     size = newest.stat().st_size
-    with newest.open("rb") as file:
+    with open(newest, "rb", opener=open_regular) as file:
         file.seek((size - 1) // BLOCK_BYTES * BLOCK_BYTES)
         return torn_in(file.read()) is not None
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from raft_actors.config import is_log_store
 from raft_actors.errors import REJOIN, StoreCorrupt
-from raft_actors.paths import open_private
+from raft_actors.paths import open_private, read_regular
 
 __all__ = ["FORMAT", "MAGIC", "has_a_log", "kind_of", "read_record", "write_record"]
 
@@ -55,7 +55,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     file = path / "store.json"
     try:
-        record = json.loads(file.read_bytes())
+        record = json.loads(read_regular(file))
     except ValueError:
         record = None
     if not isinstance(record, dict) or record.get("what") != MAGIC:

@@ -119,6 +119,14 @@ def test_a_port_file_that_makes_no_sense_is_taken_over(make_node, text):
     assert make_node("a@one").running
 
 
+def test_a_pipe_in_the_place_of_a_port_file_is_taken_over(make_node):
+    """Planted: it is opened for reading, which waits for ever."""
+    files = PortFiles()
+    files.claim("b@one", "127.0.0.1", 1)
+    os.mkfifo(files.directory / "a@one")
+    assert make_node("a@one").running
+
+
 @pytest.mark.parametrize("place", [("127.0.0.1", 99_999), ("127.0.0.1", 0), ("nobody.invalid", 1)])
 def test_a_port_file_with_a_place_that_is_none_tells_of_nobody(place):
     """Planted: it is dialed, and a name looked up, on the bridge thread."""
@@ -269,17 +277,20 @@ def test_a_runtime_directory_that_cannot_be_made_again_is_told_once(make_node, c
 def test_no_descriptor_left_does_not_make_a_living_node_a_dead_one(make_node, monkeypatch):
     """Planted: what can't be read is taken for what is not there, and the name is taken over."""
     node = make_node("a")
-    opened = Path.open
 
     for unreadable in (runtime_dir() / node.name, Path(f"/proc/{os.getpid()}/stat")):
 
-        def none_left(path, *arguments, unreadable=unreadable, **options):
-            if path == unreadable:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            return opened(path, *arguments, **options)
+        def none_left(opened, unreadable=unreadable):
+            def opens(path, *arguments, **options):
+                if Path(path) == unreadable:
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                return opened(path, *arguments, **options)
+
+            return opens
 
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "open", none_left)
+            patched.setattr(Path, "open", none_left(Path.open))
+            patched.setattr(os, "open", none_left(os.open))
             with pytest.raises(RaftError, match="Too many open files"):
                 PortFiles().claim(node.name, "127.0.0.1", 1)
 

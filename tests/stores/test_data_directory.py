@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.stores import open_store
+from raft_actors.stores.files import DiskFiles
 from raft_actors.stores.store_record import kind_of, read_record, write_record
 from raft_actors.tools.offline.stopped_peer import stopped
 from tests.tools.offline.directories import OWNER, make
@@ -136,3 +138,25 @@ def test_a_store_in_memory_is_its_peers_too(tmp_path):
     assert again.load().ballot == (7, None)
     again.destroy()
     open_store("memory", tmp_path / "peer", ("queue", "a@host")).destroy()
+
+
+@pytest.mark.parametrize(
+    "name", ["store.json", "store.json.draft", "holder.json", "lock", "snapshots/5-1.snapshot"]
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, name):
+    """Opening a named pipe waits for its other end: a start would hang."""
+    path = make("rocksdb", tmp_path / "peer", snapshot=60)
+    file = path / name
+    file.parent.mkdir(exist_ok=True)
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    if "/" in name:
+        with pytest.raises(StoreError, match="it is no regular file; move it away"):
+            DiskFiles(file.parent).read(file.name, 0, 1)
+        return
+    if name == "store.json.draft":
+        (path / "store.json").unlink()
+        shutil.rmtree(path / "log.rocksdb")
+        shutil.rmtree(path / "snapshots")
+    with pytest.raises(StoreError, match="move it away"):
+        open_store("rocksdb", path)
