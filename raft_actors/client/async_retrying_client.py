@@ -107,7 +107,7 @@ class AsyncRetryingClient:
                     await self.send(call)
                 future = call.future
                 if future is not None:
-                    await wait_for(future, call.attempt_timeout())
+                    await wait_for(future, call.begin_wait())
                     future.abandon()
                 reply = client.receive(call)
                 if reply is not RETRY:

@@ -30,6 +30,7 @@ class Call:
     read_targets  the peers to ask, one after the other; None: ask the leader
     target    the peer that the present attempt asks
     future    the answer to the present attempt
+    waited_s  how long the present attempt waits for its answer; 0 before the wait
     may_have_happened  whether an attempt may have put the command into a log
     tries     how many attempts have failed
     reason    why the last attempt failed, or why no peer could be asked
@@ -44,6 +45,7 @@ class Call:
     read_targets: Iterator[Address] | None = None
     target: Address | None = None
     future: Future[Any] | None = None
+    waited_s: float = 0.0
     may_have_happened: bool = False
     tries: int = 0
     reason: Any = None
@@ -63,6 +65,11 @@ class Call:
         longest = ATTEMPT_S * 2.0 ** min(self.tries, 10) if self.tries else ATTEMPT_S
         return max(0.0, min(self.deadline - time.monotonic(), longest))
 
+    def begin_wait(self) -> float:
+        """Note that the wait for this attempt's answer begins, and return its timeout."""
+        self.waited_s = self.attempt_timeout()
+        return self.waited_s
+
     def answer(self) -> Any:
         """Wait for the answer to this attempt, and return it as the peer sent it, or the error that
         says why there is none.
@@ -71,7 +78,7 @@ class Call:
         if future is None:
             return ("error", self.reason)
         try:
-            return future.get(0.0 if future.done() else self.attempt_timeout())
+            return future.get(0.0 if future.done() else self.begin_wait())
         except TimeoutError:
             future.abandon()
             return ("error", "timeout")

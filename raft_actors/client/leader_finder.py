@@ -23,6 +23,8 @@ __all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "router_here"
 
 LOOK_S = 0.3
 """How often a search looks whether its seeker has given up, or the leader is known otherwise."""
+SILENT_S = 0.3
+"""After so many seconds without an answer a peer is not taken for the leader any more."""
 NAMED_MAX = 5
 """How many members an error names at most."""
 KNOWN_MAX = 64
@@ -72,6 +74,7 @@ class LeaderFinder:
     known         members of all configurations seen, the latest last. They are asked too when the
                   `members` know no leader, because each of them may be a member again
     leader        None while no leader is known
+    unanswered_s  how long calls have waited without an answer, since the last reply
     is_lost       True if the last search has asked all members, and none knew the leader
     last_search   the search that is under way, or was the last one
     configured    the index of the newest configuration that is known
@@ -92,6 +95,7 @@ class LeaderFinder:
         self.members = seeds
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
+        self.unanswered_s = 0.0
         self.is_lost = False
         self.last_search: LeaderSearch | None = None
         self.configured = -1
@@ -117,6 +121,15 @@ class LeaderFinder:
         self.follow_node()
         if self.leader == target:
             self.leader = None
+
+    def no_answer(self, target: Address | None, waited_s: float) -> None:
+        """Record that `target` did not answer in time. A short timeout alone does not show that it
+        leads no more: the waits of several calls are added up.
+        """
+        self.unanswered_s += waited_s
+        if self.unanswered_s >= SILENT_S:
+            self.unanswered_s = 0.0
+            self.lost(target)
 
     def redirected(self, target: Address | None, leader: Address | None) -> None:
         """Record that `target` has answered with a redirect to `leader`."""

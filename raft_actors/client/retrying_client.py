@@ -191,6 +191,7 @@ class RetryingClient:
         """
         call.target = target
         call.future = None
+        call.waited_s = 0.0
         if target is not None:
             body = [call.operation, target[0], call.payload, *call.request]
             try:
@@ -219,6 +220,7 @@ class RetryingClient:
         answer = call.answer()
         if type(answer) is bytes:
             if answer.startswith(REPLY):
+                self.finder.unanswered_s = 0.0
                 index, reply = reply_in(answer)
                 if index > self.token:
                     self.token = index
@@ -241,7 +243,10 @@ class RetryingClient:
                 finder.redirected(call.target, leader)
             case "overloaded" | "too_stale":
                 pass
-            case "timeout" | "outcome_unknown":
+            case "timeout":
+                call.may_have_happened = True
+                finder.no_answer(call.target, call.waited_s)
+            case "outcome_unknown":
                 call.may_have_happened = True
                 finder.lost(call.target)
             case "election_in_progress" | "no_peer" | "no_node" | "restarting":

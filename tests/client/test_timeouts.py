@@ -1,6 +1,7 @@
 """A timeout that is no number is refused at once, and named, by every call that takes one."""
 
 import asyncio
+import contextlib
 import math
 import threading
 from fractions import Fraction
@@ -9,7 +10,7 @@ import pytest
 
 from raft_actors import AsyncCluster, Cluster, Raft
 from raft_actors.config import Config
-from raft_actors.errors import NotApplied
+from raft_actors.errors import NotApplied, OutcomeUnknown
 from raft_actors.future import Future
 from raft_actors.node.remote_ref import RemoteFuture
 from raft_actors.timeouts import optional_seconds, seconds
@@ -104,6 +105,29 @@ def test_a_timeout_that_is_over_is_no_error_of_its_own(make_peer):
     watch.get()
     with pytest.raises(TimeoutError):
         watch.get(-1)
+
+
+def test_a_call_without_time_does_not_make_the_handle_forget_the_leader(counters):
+    """Planted: each timeout counts as silence of the leader, and the next call searches it again.
+
+    The waits of short calls are added up: a leader that is silent is given up.
+    """
+    names, _leader = counters
+    with Cluster(names) as cluster:
+        cluster.write(1)
+        known = cluster.await_leader()
+        finder = cluster._client.finder
+        for _ in range(5):
+            with contextlib.suppress(OutcomeUnknown, NotApplied):  # or it was quick enough
+                cluster.write(1, timeout=0)
+            assert finder.leader == known
+        assert finder.unanswered_s == 0
+        for _ in range(3):
+            assert finder.leader == known
+            finder.no_answer(known, 0.125)
+        assert finder.leader is None
+        assert cluster.write(1) > 0
+        assert finder.unanswered_s == 0
 
 
 @pytest.mark.parametrize("value", [math.nan, "5", True, None, -1])
