@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from raft_actors import encoding
@@ -90,7 +91,8 @@ class LeaderFinder:
     ) -> None:
         """`begins_at_once` is False if there is no router before the first question."""
         self.router_now = router_now
-        self._router = router_now() if begins_at_once else None
+        if begins_at_once:
+            self.router = router_now()
         self.seeds: tuple[Address, ...] = seeds
         self.members = seeds
         self.known: tuple[Address, ...] = ()
@@ -105,16 +107,10 @@ class LeaderFinder:
             threading.RLock()
         )  # `release` raises on a thread without the lock: see `find`
 
-    @property
+    @cached_property
     def router(self) -> Router:
         """The router in use."""
-        if self._router is None:
-            self._router = self.router_now()
-        return self._router
-
-    @router.setter
-    def router(self, router: Router) -> None:
-        self._router = router
+        return self.router_now()
 
     def lost(self, target: Address | None) -> None:
         """Record that `target` does not lead, or does not answer."""

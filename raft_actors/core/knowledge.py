@@ -186,7 +186,13 @@ class Knowledge:
         """Return whether this peer has no state that it may answer from: it is a witness, or its
         state is wrong, or about to be replaced. Then it does what a witness does.
         """
-        return self.is_witness or self.digests.is_wrong or self.reseeding is not None
+        differs = self.digests.differs  # not `is_wrong`: each command asks this
+        return (
+            self.has_witness_directory
+            or self.reseeding is not None
+            or (differs is not None and differs.decided)
+            or self.peer in self.voters.witnesses
+        )
 
     def others(self) -> list[Address]:
         """Return the voters besides this peer."""

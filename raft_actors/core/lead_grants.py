@@ -118,6 +118,8 @@ class LeadGrants(Replication):
         return now >= self.recalled_until
 
     def forget_ended_grants(self) -> None:
+        if not self.grants:
+            return
         now = self.state.now
         self.grants = {index: each for index, each in self.grants.items() if each.over_at > now}
 

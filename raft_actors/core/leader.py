@@ -81,8 +81,10 @@ class Leader(Reconfiguration, LeadershipTransfer):
 
     @property
     def alarm(self) -> float:
-        has_work = self.postponed or self.wished or self.grants or self.may_move_version()
-        works = self.progress or has_work
+        works = (
+            self.progress or self.postponed or self.wished or self.grants
+            or self.may_move_version()
+        )  # fmt: skip
         return self.beat_at if works else inf
 
     def hears_a_leader(self) -> bool:

@@ -41,16 +41,16 @@ from raft_actors.encoding.bounds import (
     STORED_DEPTH_MAX,
 )
 from raft_actors.encoding.canonical import Canonical
-from raft_actors.encoding.marks import ATOMS, SIGNS_TO_CHECK, are_constant
+from raft_actors.encoding.marks import ATOMS, MARKED_HEAD, SIGNS_TO_CHECK, are_constant
 from raft_actors.encoding.reading import Reader, decoded
 from raft_actors.encoding.refusals import written
 from raft_actors.encoding.value_types import UnknownValue, value_type
 from raft_actors.encoding.zones import UnknownZone
 from raft_actors.errors import HostError
 
-__all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "STORED_DEPTH_MAX", "Canonical",
-           "UnknownValue", "UnknownZone", "are_constant", "dumps", "dumps_stored", "loads",
-           "loads_shown", "loads_stored", "may_have_many_keys", "unknown_here",
+__all__ = ["ATOMS", "DEPTH_MAX", "KEYS_UNCHECKED_MAX", "MARKED_HEAD", "SMALL", "STORED_DEPTH_MAX",
+           "Canonical", "UnknownValue", "UnknownZone", "are_constant", "dumps", "dumps_stored",
+           "loads", "loads_shown", "loads_stored", "may_have_many_keys", "unknown_here",
            "value_type"]  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def unknown_here(data: bytes) -> list[str]:
 
     Decodes the term only if something of this kind is in it; then raises ValueError like `loads`.
     """
-    if not any(sign in data for sign in SIGNS_TO_CHECK):
+    if data[:1] != MARKED_HEAD or not any(sign in data for sign in SIGNS_TO_CHECK):
         return []
     reader = Reader(stored=False, check_hashes=True, keep_unknown=True)
     try:

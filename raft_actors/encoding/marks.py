@@ -14,11 +14,12 @@ from raft_actors.encoding.value_types import read_member, read_object
 from raft_actors.encoding.zones import read_zone
 
 __all__ = ["ATOMS", "CONTAINERS", "DATE", "DATETIME", "DECIMAL", "DECIMAL_EXPONENT_MAX",
-           "FROZENSET", "LIST", "MARKED", "MARKS", "MEMBER", "OBJECT", "POSIX_PATH", "SET",
-           "SIGNS_TO_CHECK", "TIME", "TIMEDELTA", "TIMEZONE", "UUID_MARK", "WHOLE", "WINDOWS_PATH",
-           "ZONEINFO", "Mark", "are_constant", "has_small_exponent"]  # fmt: skip
+           "FROZENSET", "LIST", "MARKED", "MARKED_HEAD", "MARKS", "MEMBER", "OBJECT",
+           "POSIX_PATH", "SET", "SIGNS_TO_CHECK", "TIME", "TIMEDELTA", "TIMEZONE", "UUID_MARK",
+           "WHOLE", "WINDOWS_PATH", "ZONEINFO", "Mark", "are_constant", "has_small_exponent"]  # fmt: skip
 
 MARKED = 0xC1
+MARKED_HEAD = bytes([MARKED])
 WHOLE = 0  # the ext code of an int beyond 64 bits: two's complement, big-endian
 
 ATOMS = frozenset({type(None), bool, int, float, str, bytes})

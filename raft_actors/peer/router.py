@@ -284,7 +284,10 @@ class Router:
 
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)
+        connection, role = None, MEMBER
         for frame in frames:
+            if frame.connection is not connection:  # most frames are of the connection before
+                connection, role = frame.connection, frame.role
             ticket: Ticket = NOBODY if frame.call is None else RemoteTicket(frame)
             try:
                 operation, name, payload, session, sequence = frame.body
@@ -293,7 +296,7 @@ class Router:
                         frame.node, "sent a request as a cast, which has no answer"
                     )
                     continue
-                if frame.role != MEMBER and operation not in ALLOWED[frame.role]:
+                if role != MEMBER and operation not in ALLOWED[role]:
                     self.deny(frame, operation, ticket)
                     continue
                 if operation in AUDITED:

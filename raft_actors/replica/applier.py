@@ -114,10 +114,11 @@ class Applier:
         self.snapshotter.log_bytes += sum(map(len, entries[: len(replies)]))
         tickets = core.take_tickets(applied.index)
         own = replies[len(replies) - len(tickets) :]
+        is_wrong = core.digests.is_wrong
         for reply, ticket in zip(own, tickets, strict=True):
             if ticket is None:
                 continue
-            if reply and core.digests.is_wrong:
+            if reply and is_wrong:
                 reply = encoded(OUTCOME_UNKNOWN)
             ticket.set(reply or encoded(("ok", core.configuration)))
 

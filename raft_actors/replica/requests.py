@@ -23,7 +23,7 @@ from raft_actors.core.messages import (
     Reseed,
     Transfer,
 )
-from raft_actors.encoding import may_have_many_keys, unknown_here
+from raft_actors.encoding import MARKED_HEAD, SMALL, may_have_many_keys, unknown_here
 from raft_actors.machine.duties import ACKED, FIRED
 from raft_actors.replica.questions import EndCalls, ParkedCall, numbers_of, question_of
 from raft_actors.timeouts import optional_seconds
@@ -133,14 +133,8 @@ def event_of(
             raise ValueError("a request id must be two numbers of 64 bits")
         if session in (FIRED, ACKED):
             raise ValueError("only the leader itself gives such a request id")
-        unknown = unknown_here(payload)
-        if unknown:
-            raise ValueError(
-                f"a command with {', '.join(unknown)}, which the program of this peer does not "
-                "know: update this program first, then send such commands"
-            )
-        if may_have_many_keys(payload):
-            encoding.loads(payload)  # checks the hashes of keys: later readers of the log do not
+        if payload[:1] == MARKED_HEAD or len(payload) > SMALL:
+            check_command(payload)
         return Propose(payload, ticket, request)
     if operation == READ:
         return Query(payload, ticket)
@@ -173,6 +167,18 @@ def event_of(
     raise ValueError(
         f"this version has no operation {shortened(operation)} with {shortened(arguments)}"
     )
+
+
+def check_command(payload: bytes) -> None:
+    """Raise ValueError for a command that replicas could not apply, or not in a short time."""
+    unknown = unknown_here(payload)
+    if unknown:
+        raise ValueError(
+            f"a command with {', '.join(unknown)}, which the program of this peer does not know: "
+            "update this program first, then send such commands"
+        )
+    if may_have_many_keys(payload):
+        encoding.loads(payload)  # checks the hashes of keys: later readers of the log do not
 
 
 def answer_all(events: list[Any], answer: Any) -> None:

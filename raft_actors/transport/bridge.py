@@ -44,7 +44,10 @@ STOP_S = 5.0
 
 
 class Bridge:
-    """Sends and receives frames. Everything public may be called from any thread."""
+    """Sends and receives frames. Everything public may be called from any thread.
+
+    closed  whether the bridge was stopped
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Bridge:
         self._on_node_change = on_node_change
         self._table = LinkTable(me, self.reactor, limits, queue_bytes_max, self._retire)
         self._links = self._table.links
+        self.closed = False
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self._log = LinkLog(me.name, self.reactor, limits)
         self._sockets = LinkSockets(
@@ -91,11 +95,6 @@ class Bridge:
             self._close_link,
         )  # fmt: skip
 
-    @property
-    def closed(self) -> bool:
-        """Whether the bridge was stopped."""
-        return self._table.closed
-
     # From any thread.
 
     def start(self) -> None:
@@ -108,7 +107,8 @@ class Bridge:
         """
         if not self.closed:
             self._flush()
-            self._table.close()
+            self.closed = True
+        self._table.close()
         self.reactor.stop(self._close, STOP_S)
 
     def on_frames(self, kind: int, handler: OnFrames) -> None:

@@ -77,7 +77,8 @@ def unpack_frame(payload: bytes | memoryview) -> list[Any]:
 
 def unpack_frames(payload: bytes | memoryview) -> list[list[Any]]:
     """Return the frames of one payload, oldest first. Raises ProtocolError for anything else."""
-    check_containers(payload, CONTAINERS_MAX)
+    if len(payload) > CONTAINERS_MAX:
+        check_containers(payload, CONTAINERS_MAX)
     try:
         value = unpack(payload, FRAMES_MAX)
     except ProtocolError:
