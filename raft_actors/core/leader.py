@@ -81,11 +81,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
 
     @property
     def alarm(self) -> float:
-        works = (
-            self.progress or self.postponed or self.wished or self.grants
-            or self.may_move_version()
-        )  # fmt: skip
-        return self.beat_at if works else inf
+        works = self.progress or self.postponed or self.wished or self.grants
+        return self.beat_at if works or self.may_move_version() else inf
 
     def hears_a_leader(self) -> bool:
         """True: this peer is the leader, and gives no vote against itself. If no majority answers,

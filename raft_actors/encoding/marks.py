@@ -16,7 +16,8 @@ from raft_actors.encoding.zones import read_zone
 __all__ = ["ATOMS", "CONTAINERS", "DATE", "DATETIME", "DECIMAL", "DECIMAL_EXPONENT_MAX",
            "FROZENSET", "LIST", "MARKED", "MARKED_HEAD", "MARKS", "MEMBER", "OBJECT",
            "POSIX_PATH", "SET", "SIGNS_TO_CHECK", "TIME", "TIMEDELTA", "TIMEZONE", "UUID_MARK",
-           "WHOLE", "WINDOWS_PATH", "ZONEINFO", "Mark", "are_constant", "has_small_exponent"]  # fmt: skip
+           "WHOLE", "WINDOWS_PATH", "ZONEINFO", "Mark", "are_constant",
+           "has_small_exponent"]  # fmt: skip
 
 MARKED = 0xC1
 MARKED_HEAD = bytes([MARKED])

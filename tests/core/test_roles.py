@@ -11,7 +11,9 @@ from raft_actors.core.leader import Leader
 from raft_actors.core.messages import Event, Message
 from raft_actors.core.role import Role
 
-EVENTS = {*Message.__subclasses__(), *get_args(Event)} - {Message}
+MESSAGES = {each for each in Message.__subclasses__() if each.__module__ == messages.__name__}
+"""Without the messages that other tests have made up."""
+EVENTS = {*MESSAGES, *get_args(Event)} - {Message}
 
 
 @pytest.mark.parametrize("role", [Follower, PreCandidate, Candidate, Leader])

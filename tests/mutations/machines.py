@@ -42,8 +42,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_leader_takes_what_it_can_not_read", "docs/values.md", "replica/requests",
-        "        if unknown:",
-        "        if False:",
+        "    if unknown:",
+        "    if False:",
         ("tests/peer/test_value_types.py",),
     ),
     Mutation(

@@ -214,8 +214,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a_lone_leader_moves_no_version", "docs/upgrades.md", "core/leader",
-        "self.wished or self.grants or self.may_move_version()",
-        "self.wished or self.grants",
+        "if works or self.may_move_version() else",
+        "if works else",
     ),
     Mutation(
         "request_id_is_not_kept", "defect 18", "core/leader",
