@@ -81,14 +81,17 @@ def claimed(
     the end of the log before the damage.
 
     This ballot is saved here, before an entry of the leader replaces a damaged one; until then all
-    entries stay on the disk. The term of an entry that can't be read is not known, so the ballot's
-    term is taken, which is never lower.
+    entries stay on the disk. The term of an entry that can't be read is not known. In what is owed
+    the ballot's term is taken for it, which is never lower; but an entry of an unknown term does
+    not show that nothing is owed any more.
     """
     damage = find_damage(store, saved, snapshot.index)
     if not (damage.covered or damage.first or ballot.owed != NOTHING_OWED):
         return saved, ballot
     view = saved
     end = ballot.term if damage.last_term is None else damage.last_term, saved.last
+    its_end = snapshot.term, snapshot.index
+    paid_to = NOTHING_OWED if damage.last_term is None else end
     begins_anew = False
     if damage.covered:
         behind = replace(saved, first=snapshot.index + 1, base_term=snapshot.term)
@@ -98,12 +101,14 @@ def claimed(
             # Nothing shows whether the entries after the snapshot continue it: drop them, and get
             # them from the leader.
             view, begins_anew = replace(behind, last=snapshot.index), True
+            paid_to = its_end
         elif not is_short and (is_reached or term_at(store, snapshot.index) == snapshot.term):
             view = behind
+            paid_to = max(paid_to, its_end)
     owed = max(ballot.owed, end) if damage.first or begins_anew else ballot.owed
     if damage.first and not begins_anew:
         view = replace(view, last=damage.first - 1)
-    elif owed <= ((snapshot.term, snapshot.index) if begins_anew else end):
+    elif owed <= paid_to:
         owed = NOTHING_OWED
     configuration = 0 if begins_anew else damage.configuration
     before = ballot

@@ -40,6 +40,11 @@ MUTATIONS = (
         "    end = damage.last_term or 0, saved.last", NETS,
     ),
     Mutation(
+        "a_guessed_term_pays_what_is_owed", "§5.4.1; FAST '18", "replica/recovery",
+        "    paid_to = NOTHING_OWED if damage.last_term is None else end",
+        "    paid_to = end", NETS,
+    ),
+    Mutation(
         "votes_for_who_lacks_what_is_owed", "§5.4.1; FAST '18", "core/knowledge",
         "        return (last_term, last_index) >= self.ballot.owed and self",
         "        return self", NETS,

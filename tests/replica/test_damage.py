@@ -120,6 +120,20 @@ def test_the_configuration_before_the_damage_is_in_force():
         assert found.log.last_index == damaged - 1
 
 
+def test_a_last_entry_that_has_rotted_too_pays_nothing():
+    """Seed 1004878: entry 2 was owed and cut off; then entry 1 rotted, for which there was a
+    snapshot. Its unknown term was taken for the newest one, and so for the end of the debt."""
+    first, second = commands(2)
+    store = saved([first, flipped(second)], Ballot(1, None, 1))
+    snapshot_in(store, 1)
+    ballot = recover(store, MEMORY).ballot
+    assert ballot.owed == (1, 2)
+    store.save(replace(ballot, term=2).stored(), 2, [])
+    store.log[0] = flipped(first)
+    found = recover(store, MEMORY)
+    assert (found.log.base, found.log.last_index, found.ballot.owed) == (1, 1, (1, 2))
+
+
 def test_a_damaged_entry_that_a_snapshot_stands_for_is_owed_to_nobody():
     for damaged in (2, 4):
         log = [flipped(entry) if n == damaged else entry for n, entry in enumerate(commands(6), 1)]
