@@ -191,7 +191,8 @@ class Raft:
         Returns `("ok", configuration)`; an error of `start_peer` or `set_configuration`;
         `("no_peer", text)` at once if `via` names only peers of this node, and none of them runs;
         `("no_group", text)` if no asked peer is in a group; `("in_another_group", text)` if the
-        data directory belongs to another group. Errors that may pass are retried until `timeout`.
+        data directory belongs to another group. Errors that may pass are retried until `timeout`;
+        after one that does not pass, a peer that this call has started is stopped again.
         Raises ValueError for a bad name or config.
 
         >>> ok, configuration = Raft.join(KVStore, name="peer5", via=["peer1", "peer2"])

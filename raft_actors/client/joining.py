@@ -59,8 +59,11 @@ def join(
     if text := not_here(members):
         return ("error", ("no_peer", text))
     check_peer_name(name)
+    is_started_here = False
     match peers_here().start(machine, name, config):
-        case ("ok", _) | ("error", ("already_started", _) | "restarting"):
+        case ("ok", _):
+            is_started_here = True
+        case ("error", ("already_started", _) | "restarting"):
             pass
         case answer:
             return answer
@@ -76,10 +79,17 @@ def join(
         else:
             answer = step_in(leader[1], own[1], part, remaining)
             if answer is not None and not is_transient(answer):
+                if answer[0] != "ok" and is_started_here and not is_in(leader[1], name):
+                    stop(name)  # nothing of a join that is refused remains
                 return answer
             error = answer or TIMEOUT
         time.sleep(PAUSE_S)
     return error
+
+
+def is_in(leader: Any, name: str) -> bool:
+    """Return whether the leader's configuration has the peer of this node."""
+    return part_in(leader["configuration"], (name, peers_here().node.name)) is not None
 
 
 def not_here(named: tuple[Address, ...]) -> str:

@@ -242,6 +242,21 @@ def test_a_directory_of_another_group_is_not_joined(make_peer, trio):
     assert "empty data directory" in answer[1][1]
 
 
+def test_a_join_that_is_refused_leaves_no_peer_running_that_it_has_started(
+    make_peer, trio, tmp_path
+):
+    """A peer that ran before the join runs on."""
+    names = trio(log_store="memory")
+    other, _ = make_peer(data_dir=tmp_path / "other")
+    Raft.set_configuration(other, [other])
+    assert Raft.join(KVStore, name=other, via=names[0])[1][0] == "in_another_group"
+    assert Raft.status(other)[0] == "ok"
+    Raft.stop_peer(other)
+    answer = Raft.join(KVStore, name=other, via=names[0], data_dir=tmp_path / "other")
+    assert answer[1][0] == "in_another_group"
+    assert Raft.status(other) == ("error", "no_peer")
+
+
 def test_a_wiped_disk_is_refused_in_words_and_joins_again(make_peer, tmp_path, caplog):
     names = [make_peer()[0] for _ in range(3)]
     assert Raft.set_configuration(names[0], names)[0] == "ok"
