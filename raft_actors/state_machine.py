@@ -208,18 +208,21 @@ class OnDiskStateMachine(StateMachine):
 
     def init(self, name: str) -> "DiskDict":
         try:
-            from raft_actors.machine.disk_dict import DiskDict  # needs RocksDB, which is optional
+            from raft_actors.machine.disk_dict import (  # needs RocksDB, which is optional
+                DiskDict,
+                DiskTable,
+            )
         except ImportError as error:
             name = type(self).__name__
             raise cannot_import(error, f"{name}'s state on disk", "rocksdict",
                                 "pip install rocksdict") from error  # fmt: skip
 
-        self.state = DiskDict(self.directory)
+        self.state = DiskDict(DiskTable(self.directory))
         return self.state
 
     def snapshot(self, state: "DiskDict") -> Frozen:
-        return state.frozen()
+        return state._raft_table.frozen()
 
     def restore(self, data: Any) -> "DiskDict":
-        self.state.refill(data)
+        self.state._raft_table.refill(data)
         return self.state

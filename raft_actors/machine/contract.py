@@ -13,6 +13,7 @@ __all__ = [
     "Replicable",
     "by_default",
     "check_version",
+    "disk_state_of",
     "in_short",
     "is_by_default",
     "is_machine",
@@ -34,7 +35,7 @@ class Machine(Protocol):
     """A replicated state machine. Users derive their class from `raft_actors.StateMachine`, which
     says what each method may do.
 
-    state_is_on_disk  whether `init` returns a DiskState, kept in `directory`
+    state_is_on_disk  whether the state that `init` returns is on a disk, in `directory`
     _raft_place       gives the place in the log, for `StateMachine.meta`
     """
 
@@ -80,6 +81,14 @@ class DiskState(Protocol):
         """Remove everything, durably. After a restart `index` is 0."""
 
     def close(self) -> None: ...
+
+
+def disk_state_of(state: Any) -> DiskState:
+    """Return the DiskState behind a state on disk: the table of a DiskDict. A state that has no
+    table is a DiskState itself.
+    """
+    found: DiskState = getattr(state, "_raft_table", state)
+    return found
 
 
 class Replicable(Protocol):

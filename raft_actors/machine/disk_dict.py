@@ -1,4 +1,4 @@
-"""DiskDict: a state that is kept on disk, in a RocksDB database of its own; see `on_disk`.
+"""DiskDict: a state that is kept on disk, in a RocksDB database of its own, its DiskTable.
 
 The keys of its database, `<data_dir>/machine`:
 
@@ -31,7 +31,7 @@ from raft_actors.stores.files import advice_on
 from raft_actors.stores.rocksdb_forks import guard_forks
 from raft_actors.stores.rocksdb_wal import damage_in
 
-__all__ = ["DiskDict"]
+__all__ = ["DiskDict", "DiskTable"]
 
 logger: logging.Logger = logging.getLogger("raft_actors.state_machine")
 
@@ -46,6 +46,48 @@ GONE: Any = object()
 
 class DiskDict:
     """A dict on disk. Keys are strings, in order; values are everything that can be encoded.
+
+    It has only what a state machine may use. The methods by which the peer writes and closes the
+    database are those of the table: a command that called one of them would end every replica, or
+    change the state of one replica only.
+    """
+
+    __slots__ = ("_raft_table",)
+
+    def __init__(self, table: "DiskTable") -> None:
+        self._raft_table = table
+
+    def __getitem__(self, key: str) -> Any:
+        return self._raft_table[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._raft_table
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._raft_table.get(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._raft_table[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._raft_table[key]
+
+    def items(self, prefix: str = "", *, start: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield (key, value) in the order of the keys: only keys that begin with `prefix`, from
+        `start` on. Don't change the dict meanwhile."""
+        return self._raft_table.items(prefix, start=start)
+
+    def commit(self) -> None:
+        """Keep the changes of the command. The library calls it, as that of an `UndoDict`."""
+        self._raft_table.commit()
+
+    def rollback(self) -> None:
+        """Drop the changes of the command. The library calls it, as that of an `UndoDict`."""
+        self._raft_table.rollback()
+
+
+class DiskTable:
+    """The database of a DiskDict, with the changes that are not written to it yet.
 
     To be used on the peer's thread. The changes of a command count once the command has succeeded.
 

@@ -34,6 +34,7 @@ from raft_actors.machine.contract import (
     DiskState,
     Machine,
     check_version,
+    disk_state_of,
     reply_of,
     triple_of,
 )
@@ -107,12 +108,13 @@ class ReplicatedState:
         self.state: Any
         if machine.state_is_on_disk:
             machine.directory = directory
-            self.state = self.on_disk = first_state(machine, name)
-            self.index: int = self.on_disk.index
+            self.state = first_state(machine, name)
+            self.on_disk = on_disk = disk_state_of(self.state)
+            self.index: int = on_disk.index
             if self.index:
-                self.on_disk.rollback()  # changes by `init` are for a state without any command
+                on_disk.rollback()  # changes by `init` are for a state without any command
             else:
-                self.on_disk.commit()
+                on_disk.commit()
             self.can_snapshot: bool = True
         else:
             self.state = first_state(machine, name)
@@ -275,7 +277,7 @@ class ReplicatedState:
         the next start, on this replica only. Also if `state` is None and was made of something
         else: code that changes a state in place may have forgotten to return it.
         """
-        if self.on_disk is not None and state is not self.on_disk:
+        if self.on_disk is not None and state is not self.state:
             raise TypeError(
                 "a state on disk is changed in place: return the state that was given, not "
                 f"{type(state).__name__}"

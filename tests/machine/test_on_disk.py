@@ -9,7 +9,7 @@ import pytest
 
 from raft_actors import Cluster, OnDiskStateMachine, Raft, encoding
 from raft_actors.errors import StoreError
-from raft_actors.machine.disk_dict import DiskDict
+from raft_actors.machine.disk_dict import DiskTable
 from raft_actors.peer.peers import peers_here
 from raft_actors.replica.requests import WRITE
 from tests.helpers import eventually
@@ -38,6 +38,16 @@ class Ledger(OnDiskStateMachine):
             state["spoilt"] = True
             return "spoilt"
         return state.get(query)
+
+
+class CallsWhatItLikes(Ledger):
+    def handle_write(self, command, state):
+        match command:
+            case ("call", method, *arguments):
+                return getattr(state, method)(*arguments), state
+            case ("put", attribute, value):
+                setattr(state, attribute, value)
+        return super().handle_write(command, state)
 
 
 def lone(make_peer, **options):
@@ -109,7 +119,7 @@ def test_a_state_ahead_of_its_log_is_refused(make_peer, tmp_path):
     name = lone(make_peer, data_dir=tmp_path / "data")
     write_many(name, 3)
     Raft.stop(name)
-    state = DiskDict(tmp_path / "data" / "machine")
+    state = DiskTable(tmp_path / "data" / "machine")
     state.flush(1_000)
     state.close()
     _, (error, reason) = make_peer(Ledger, name=name, data_dir=tmp_path / "data")
@@ -135,7 +145,7 @@ def test_a_state_of_another_data_directory_is_refused(make_peer, tmp_path):
 
 
 def filled_dict(path, count=2_500):
-    state = DiskDict(path)
+    state = DiskTable(path)
     for number in range(count):
         state[f"{number:05}"] = "old"
     state.commit()
@@ -177,7 +187,7 @@ def test_a_state_with_a_damaged_table_is_an_error_and_no_shorter_state(tmp_path)
     content = bytearray(table.read_bytes())
     content[len(content) // 2] ^= 1
     table.write_bytes(content)
-    state = DiskDict(tmp_path / "machine")
+    state = DiskTable(tmp_path / "machine")
     with pytest.raises(StoreError, match="move it away: it is made anew"):
         list(state.frozen().pieces)
     assert state.failure is None  # a snapshot that fails changes nothing
@@ -185,7 +195,7 @@ def test_a_state_with_a_damaged_table_is_an_error_and_no_shorter_state(tmp_path)
         list(state.items())
     assert state.failure is not None
     state.close()
-    DiskDict(tmp_path / "machine").close()  # nothing that was raised keeps it open
+    DiskTable(tmp_path / "machine").close()  # nothing that was raised keeps it open
     del caught
 
 
@@ -200,14 +210,14 @@ def test_a_flipped_bit_in_the_type_of_a_record_hangs_no_state_on_disk(tmp_path):
     content[6] = 5
     manifest.write_bytes(content)
     with pytest.raises(StoreError, match=r"never written to it.*move it away, and the peer makes"):
-        DiskDict(path)
+        DiskTable(path)
 
 
 KILLED = """
 import os, sys
 from pathlib import Path
 from raft_actors.machine import disk_dict
-state = disk_dict.DiskDict(Path(sys.argv[1]))
+state = disk_dict.DiskTable(Path(sys.argv[1]))
 for index in range(1, 3_001):
     state[f"{index:05}"] = "x" * 1_000
     state.commit()
@@ -221,7 +231,7 @@ os.kill(os.getpid(), 9)
 def test_a_killed_state_is_that_after_its_index_and_not_older_than_its_last_sync(tmp_path):
     """Planted: nothing is flushed by `sync`."""
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "machine")], check=False)
-    state = DiskDict(tmp_path / "machine")
+    state = DiskTable(tmp_path / "machine")
     assert state.index >= 1_900
     assert [key for key, _ in state.items()] == [
         f"{index:05}" for index in range(1, state.index + 1)
@@ -240,7 +250,7 @@ def test_a_state_on_disk_has_no_log_whose_end_could_be_missing(tmp_path):
     state.flush(2)
     assert [log.stat().st_size for log in (tmp_path / "machine").glob("*.log")] == [0]
     state.close()
-    state = DiskDict(tmp_path / "machine")
+    state = DiskTable(tmp_path / "machine")
     assert (state.index, state["more"]) == (2, 1)
     state.close()
 
@@ -259,7 +269,7 @@ def test_a_state_that_was_being_replaced_begins_empty(tmp_path):
         other.refill(cut_off())
     for each in (state, other):
         each.close()
-    other = DiskDict(tmp_path / "part")
+    other = DiskTable(tmp_path / "part")
     assert (other.index, list(other.items())) == (0, [])
     other.close()
 
@@ -280,6 +290,37 @@ def test_a_peer_starts_again_while_its_snapshot_was_being_written(make_peer, tmp
     asking.join()
     assert make_peer(Ledger, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
     eventually(lambda: Raft.read(name, "all") == expected(5))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("call", "close"),
+        ("call", "clear"),
+        ("call", "forget"),
+        ("call", "flush", 1_000),
+        ("call", "belong_to", 1),
+        ("call", "refill", []),
+        ("put", "index", 0),
+    ],
+    ids=lambda command: command[1],
+)
+def test_a_command_reaches_nothing_by_which_the_peer_keeps_its_database(
+    make_peer, tmp_path, command
+):
+    """Planted: the state has these methods. A command that closes the database ends its peer, and
+    again after each restart; `clear` removes what is in the database already, and nothing else,
+    which differs from replica to replica.
+    """
+    name, _ = make_peer(CallsWhatItLikes, data_dir=tmp_path / "data")
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    write_many(name, 3)
+    kind, (raised, error, _text) = Raft.write(name, command)
+    assert (kind, raised, error) == ("error", "exception", "AttributeError")
+    assert Raft.write(name, ("set", "3", 3))[0] == "ok"
+    Raft.stop(name)
+    assert make_peer(CallsWhatItLikes, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
+    eventually(lambda: Raft.read(name, "all") == {"0": 0, "1": 1, "2": 2, "3": 3})
 
 
 def test_a_follower_far_behind_gets_the_state(make_peer, trio):
@@ -331,7 +372,7 @@ def test_the_newest_command_of_a_session_does_not_run_again_after_a_restart(make
     session, index = cluster._client.session.number, peer_of(name).replica.applier.applied.index
     Raft.stop(name)
     cluster.close()
-    state = DiskDict(tmp_path / "data" / "machine")
+    state = DiskTable(tmp_path / "data" / "machine")
     assert (state.index, state["runs"]) == (index, 3)
     state.close()
     make_peer(Counting, name=name, **options)
@@ -375,13 +416,13 @@ def test_no_kill_at_any_moment_loses_what_was_acknowledged(tmp_path):
         child.wait()
         known = max([known, *(int(line) + 1 for line in child.stdout if line.strip())])
         child.stdout.close()
-    state = DiskDict(tmp_path / "data" / "machine")
+    state = DiskTable(tmp_path / "data" / "machine")
     assert state.index > 400
     state.close()
 
 
 def test_items_come_in_order_from_disk_and_from_what_has_changed(tmp_path):
-    state = DiskDict(tmp_path)
+    state = DiskTable(tmp_path)
     for number in range(0, 3_000, 2):
         state[f"k{number:04}"] = number
     state.commit()
@@ -414,7 +455,7 @@ class Unclosable:
 
 
 def test_a_state_that_cannot_be_written_as_it_is_closed_is_left_to_the_log(tmp_path, caplog):
-    state = DiskDict(tmp_path)
+    state = DiskTable(tmp_path)
     state.db = Unclosable(state.db)
     state.close()
     assert "No space left on device; the log has the rest" in caplog.text
@@ -424,13 +465,13 @@ def test_whatever_closing_the_state_does_the_peer_can_start_again(make_peer, tmp
     """Planted: the store is not closed then; its lock stayed as long as the process."""
     name = lone(make_peer, data_dir=tmp_path / "data")
     write_many(name, 3)
-    close = DiskDict.close
+    close = DiskTable.close
 
     def closes_badly(state):
         close(state)
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(DiskDict, "close", closes_badly)
+    monkeypatch.setattr(DiskTable, "close", closes_badly)
     Raft.stop(name)
     monkeypatch.undo()
     assert make_peer(Ledger, name=name, data_dir=tmp_path / "data")[1][0] == "ok"
@@ -440,7 +481,7 @@ def test_whatever_closing_the_state_does_the_peer_can_start_again(make_peer, tmp
 @pytest.mark.parametrize("key", [1, 1.5, b"key", None, ("a", 1)])
 def test_a_key_that_is_no_str_is_refused_with_what_it_is(tmp_path, key):
     """Planted: 'int' object has no attribute 'encode'."""
-    state = DiskDict(tmp_path / "machine")
+    state = DiskTable(tmp_path / "machine")
     uses = (lambda: state.get(key), lambda: state.__setitem__(key, 1), lambda: key in state)
     for use in uses:
         with pytest.raises(TypeError, match=f"is a str, not {type(key).__name__}: make"):

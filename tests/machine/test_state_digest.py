@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raft_actors import Frozen, UndoDict, encoding
 from raft_actors.core.digests import FORM_DIGITS, differ
-from raft_actors.machine.disk_dict import DiskDict
+from raft_actors.machine.disk_dict import DiskTable
 from raft_actors.machine.sessions import NEW, Sessions
 from raft_actors.machine.state_digest import DIGEST_BYTES, FORMAT, StateDigest
 from raft_actors.machine.state_image import StateImage, put_together
@@ -227,7 +227,7 @@ def test_sessions_count_and_the_replies_in_them_do_not():
 
 
 def test_a_state_on_disk_is_compared_by_its_values(tmp_path):
-    one, other = DiskDict(tmp_path / "one"), DiskDict(tmp_path / "other")
+    one, other = DiskTable(tmp_path / "one"), DiskTable(tmp_path / "other")
     try:
         one["a"], one["b"], one["c"] = {"x": 1, "y": 2}, float("nan"), ["z"]
         other["c"], other["b"], other["a"] = ["z"], OTHER_NAN, {"y": 2, "x": 1}

@@ -102,7 +102,7 @@ def frozen(value: Any, above: tuple[int, ...] = ()) -> Any:
         parts = [frozen(each, above) for each in value]
         return tuple(parts) if isinstance(value, tuple) else parts
     kind: Any = type(value)
-    if hasattr(kind, "frozen") and hasattr(kind, "refill"):  # a DiskDict
+    if hasattr(kind, "_raft_table"):  # a DiskDict
         return frozen(dict(value.items()))
     if kind.__eq__ is not object.__eq__:
         with suppress(Exception):  # what can't be copied, a lock say, may be a part of it
@@ -164,7 +164,7 @@ def examined(machine: type[StateMachine], findings: Findings) -> type[StateMachi
                 raise
             except Exception as error:
                 raise Fault(f"init({name!r}) raised {text_of(error)}") from error
-            if on_disk and not hasattr(state, "refill"):
+            if on_disk and not hasattr(state, "_raft_table"):
                 raise Fault(f"init({name!r}) must return the DiskDict of super().init(name), not "
                             f"{text_of(state)}")  # fmt: skip
             self.kind = type(state)

@@ -87,7 +87,7 @@ class WatchedApplied(ReplicatedState):
         directory = peer.world.disks[name].directory
         super().__init__(machine, name, directory.path if machine.state_is_on_disk else NOWHERE)
         if self.on_disk is not None:
-            directory.watch(self.state)
+            directory.watch(self.state._raft_table)
         self.peer = peer
         peer.applied = self
         self.replies: list[tuple[bytes, int]] = []

@@ -12,7 +12,7 @@ from raft_actors.errors import StoreError
 from raft_actors.machine.state_image import FrozenItems
 
 if TYPE_CHECKING:
-    from raft_actors.machine.disk_dict import DiskDict
+    from raft_actors.machine.disk_dict import DiskTable
 
 __all__ = ["Faults", "StateDirectory"]
 
@@ -46,7 +46,7 @@ class StateDirectory:
         self.world: Faults = world
         self.name: str = name
         self.number: int = 0
-        self.state: DiskDict | None = None
+        self.state: DiskTable | None = None
 
     @property
     def path(self) -> Path:
@@ -56,7 +56,7 @@ class StateDirectory:
     def synced(self) -> Path:
         return self.path.with_suffix(".synced")
 
-    def watch(self, state: "DiskDict") -> None:
+    def watch(self, state: "DiskTable") -> None:
         """Add the faults to a state opened here: at each write the process may end, and the disk
         may be full.
         """
@@ -94,7 +94,7 @@ class StateDirectory:
         state.write = watched_write  # type: ignore[method-assign]
         state.sync = watched_sync  # type: ignore[method-assign]
 
-    def keep(self, state: "DiskDict") -> None:
+    def keep(self, state: "DiskTable") -> None:
         """Copy the state that was just synced. A checkpoint is needed, because the database
         replaces its files when it compacts.
         """
