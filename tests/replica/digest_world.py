@@ -78,7 +78,8 @@ class DigestWorld(World):
         else:
             state[key] = value
             state.commit()
-            state.flush(state.index)
+            table = self.peers[name].applied.on_disk
+            table.flush(table.index)
 
     def others(self, *names: str) -> list[str]:
         return [name for name in self.names if name not in names]

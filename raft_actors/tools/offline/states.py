@@ -68,7 +68,7 @@ def form_of(applied: ReplicatedState) -> Any:
 
 def rows_of(state: Any) -> Iterable[tuple[Any, Any]] | None:
     """Return the items of a mapping, also of one on disk; None for any other state."""
-    if isinstance(state, Mapping) or (hasattr(state, "items") and hasattr(state, "belong_to")):
+    if isinstance(state, Mapping) or (hasattr(state, "items") and hasattr(state, "_raft_table")):
         return state.items()  # type: ignore[no-any-return]
     return None
 
