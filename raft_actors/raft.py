@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft_actors import encoding
 from raft_actors.client import backup as backups
-from raft_actors.client import joining, membership, reseeding, rpc
+from raft_actors.client import joining, membership, reseeding, rpc, session_limits
 from raft_actors.client.membership import CHANGE_TIMEOUT
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
@@ -282,6 +282,29 @@ class Raft:
         >>> ok, leader = Raft.transfer_leadership(leader)
         """
         return membership.transfer_leadership(leader, to)
+
+    @staticmethod
+    def limit_sessions(
+        leader: PeerRef, *, sessions_max: int | None = None, session_s: float | None = None
+    ) -> Any:
+        """Set how many sessions the group keeps, and how long: for all members, in the log.
+
+        sessions_max  most sessions, 1 to 1,000,000; 100,000 if never set. With one more, the
+                      session with the oldest last command expires
+        session_s     seconds without a command after which a session expires, 1 to 2,592,000 (30
+                      days); 3,600 if never set
+        None leaves a limit as it is.
+
+        Sessions above new limits expire at once. A command of an expired session is not run again:
+        see [the handle](docs/client.md). `Raft.status` shows the limits.
+
+        Returns `("ok", limits)`, both of them; as `write`, an error if `leader` doesn't lead.
+        Raises ValueError for a limit out of its range, or without a limit.
+
+        >>> Raft.limit_sessions(leader, session_s=600)
+        ('ok', {'sessions_max': 100000, 'session_s': 600.0})
+        """
+        return session_limits.limit_sessions(leader, sessions_max, session_s)
 
     @staticmethod
     def leader(peer: PeerRef) -> Address | None:

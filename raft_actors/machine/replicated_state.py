@@ -46,7 +46,7 @@ from raft_actors.machine.exceptions import (
     first_state,
 )
 from raft_actors.machine.meta import Meta
-from raft_actors.machine.sessions import END, NEW, REPLY, Sessions, reply_at
+from raft_actors.machine.sessions import END, LIMITS, NEW, REPLY, Sessions, reply_at
 from raft_actors.machine.state_checks import (
     can_be_saved,
     changed_type,
@@ -317,7 +317,9 @@ class ReplicatedState:
                 sessions.open(index, request[1])
             elif request[0] == END:
                 sessions.end(request[1])
-            elif 0 < request[0] < ACKED:
+            elif request[0] == LIMITS:
+                sessions.limit(command)
+            elif 0 < request[0] < LIMITS:
                 sessions.pass_over(request, command, index)
         elif kind_of(entry) == VERSION:
             self.found_at(version_of(entry))
@@ -359,12 +361,14 @@ class ReplicatedState:
         number, sequence = request
         if not number:
             return self.run(command)
-        if number < ACKED:
+        if number < LIMITS:
             return sessions.once(request, self.run, command, self.index + 1)
         if number == NEW:
             return sessions.open(self.index + 1, sequence)
         if number == END:
             return sessions.end(sequence)
+        if number == LIMITS:
+            return sessions.limit(command)
         return self.end_duty(command, number, sequence)
 
     def run(self, command: bytes, fired: TimerFired | None = None) -> bytes:

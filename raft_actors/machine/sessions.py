@@ -1,8 +1,9 @@
 """Sessions: which commands of each client have run, and the answers to them (thesis 6.3).
 
 Sessions are a part of the replicated state: only applied entries change them, so they are the same
-on every replica. Their bounds are constants of this version, and not in Config, because replicas
-with different bounds would get different states.
+on every replica. Replicas with different bounds would get different states. So no bound is in
+Config: an entry of the log sets the number and the expiry of sessions, see `Limits`, and the other
+bounds are constants of this version.
 
 The request id of a command says what the command means for the sessions:
 
@@ -11,6 +12,7 @@ The request id of a command says what the command means for the sessions:
     (END, number)         ends a session, because its client has ended
     (FIRED, index)        no session either: see `raft_actors.machine.duties`
     (ACKED, index)        the same
+    (LIMITS, any)         sets the limits, those that the payload has; the answer is the limits
     (number, sequence)    runs once. If the command is committed again, it gets the first answer
                           again. With an empty payload it runs nothing: a command of this number
                           that has not run so far will never run
@@ -22,19 +24,21 @@ replica uses its own clock, and a leader whose clock is behind does not set the 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from raft_actors import encoding
 from raft_actors.core.entry import RequestId
 from raft_actors.machine.duties import ACKED, FIRED
 
 __all__ = [
-    "END", "EXPIRED", "FORGOTTEN", "NEW", "REPLY", "WINDOW", "Sessions", "asked_of_sessions",
-    "reply_at", "reply_in", "said_in",
+    "END", "EXPIRED", "FORGOTTEN", "LIMITS", "NEW", "REPLY", "WINDOW", "Limits", "Sessions",
+    "asked_of_sessions", "change_of_limits", "reply_at", "reply_in", "said_in",
 ]  # fmt: skip
 
 NEW = (1 << 64) - 1
 END = NEW - 1
+LIMITS = ACKED - 1
+"""All request ids with a lower number, and above 0, are of sessions."""
 REPLY = b"\xc1\xc1"
 """The first bytes of an answer with a reply of the state machine, which could otherwise be taken
 for an error of Raft. No encoded value begins so: after a first 0xC1 comes msgpack, which never
@@ -43,12 +47,15 @@ reply."""
 REPLY_AT = Struct(">2sQ")
 
 SESSIONS_MAX = 100_000
-"""Most sessions. With one more, the session with the oldest last command expires."""
+"""Most sessions of a group that has set no other number."""
+SESSIONS_MAX_BOUND = 1_000_000
+"""The highest number that a group may set."""
 ANSWERS_MAX = 2_000_000
 """Most answers that are kept, in all sessions; some 200 MB. With one more, sessions expire, too."""
 SESSION_S = 3_600
-"""A session without a command for so many seconds of replicated time expires."""
-SESSION_MS = SESSION_S * 1_000
+"""The expiry of a group that has set no other one, in seconds."""
+SESSION_MS_MIN, SESSION_MS_MAX = 1_000, 30 * 24 * 3_600_000
+"""The shortest and the longest expiry that a group may set."""
 WINDOW = 2_048
 """A session keeps the answers to so many sequences, the newest ones."""
 REPLY_BYTES_MAX = 256 * 1024
@@ -65,6 +72,40 @@ ENDED = encoding.dumps("ok")
 EXPIRED = encoding.dumps(("error", "session_expired"))
 NOT_APPLIED = encoding.dumps(("error", "not_applied"))
 FORGOTTEN = encoding.dumps(("error", "reply_forgotten"))
+
+
+class Limits(NamedTuple):
+    """The bounds of sessions that a group may set.
+
+    sessions_max  most sessions. With one more, the session with the oldest last command expires
+    session_ms    a session without a command for so many milliseconds of replicated time expires
+    """
+
+    sessions_max: int
+    session_ms: int
+
+    @property
+    def view(self) -> dict[str, Any]:
+        return {"sessions_max": self.sessions_max, "session_s": self.session_ms / 1_000}
+
+
+def change_of_limits(change: Any) -> tuple[int | None, int | None]:
+    """Return the limits to set, (sessions_max, session_ms); None stands for a limit that stays.
+    Raises ValueError.
+    """
+    match change:
+        case (None | int() as number, None | int() as expiry_ms) if (
+            type(number) is not bool is not type(expiry_ms)
+        ):
+            if number is not None and not 1 <= number <= SESSIONS_MAX_BOUND:
+                raise ValueError(f"sessions_max is 1 to {SESSIONS_MAX_BOUND}, not {number}")
+            if expiry_ms is not None and not SESSION_MS_MIN <= expiry_ms <= SESSION_MS_MAX:
+                raise ValueError(
+                    f"session_s is {SESSION_MS_MIN // 1_000} to {SESSION_MS_MAX // 1_000} seconds, "
+                    f"not {expiry_ms / 1_000:g}"
+                )
+            return number, expiry_ms
+    raise ValueError(f"limits of sessions are two numbers, not {change!r}")
 
 
 def reply_at(index: int, reply: bytes) -> bytes:
@@ -92,14 +133,17 @@ def number_of(index: int, salt: int) -> int:
 
 def asked_of_sessions(index: int, request: RequestId, command: bytes) -> tuple[Any, ...] | None:
     """Return the meaning of a command for the sessions and duties in words, for people: ("open",
-    number), ("end", number), ("settle", number, sequence), or ("fire", index) and ("acknowledge",
-    index) of the timer or message of the entry `index`. None for a command of the state machine.
+    number), ("end", number), ("settle", number, sequence), ("limit", sessions_max, session_ms), or
+    ("fire", index) and ("acknowledge", index) of the timer or message of the entry `index`. None
+    for a command of the state machine.
     """
     number, sequence = request
     if number == NEW:
         return "open", number_of(index, sequence)
     if number == END:
         return "end", sequence
+    if number == LIMITS:
+        return "limit", *encoding.loads_shown(command)
     if number in (FIRED, ACKED):
         return ("fire" if number == FIRED else "acknowledge"), sequence
     if number and not command:
@@ -163,15 +207,17 @@ class Session:
 class Sessions:
     """All sessions, by the time of their last command, the oldest first. `latest` is the last one.
 
+    limits   how many sessions there may be, and when they expire
     now_ms   replicated time, which only `ReplicatedState` moves on
     answers  number of answers in all sessions
     size     bytes of these answers. Replicas may differ in which replies they know, see
              `pass_over`. So because of the bytes only replies are dropped, and never sessions
     """
 
-    __slots__ = ("answers", "by_number", "latest", "now_ms", "size")
+    __slots__ = ("answers", "by_number", "latest", "limits", "now_ms", "size")
 
     def __init__(self) -> None:
+        self.limits = Limits(SESSIONS_MAX, SESSION_S * 1_000)
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
         self.now_ms = 0
@@ -186,9 +232,21 @@ class Sessions:
         number = number_of(index, salt)
         self.expire()
         self.by_number[number] = self.latest = Session(self.now_ms)
-        while len(self.by_number) > SESSIONS_MAX:
-            self.end(next(iter(self.by_number)))
+        self.end_surplus()
         return encoding.dumps(("ok", number))
+
+    def limit(self, command: bytes) -> bytes:
+        """Set the limits, and return the encoded answer. Sessions above them expire at once."""
+        number, expiry_ms = change_of_limits(encoding.loads(command))
+        before = self.limits
+        self.limits = Limits(number or before.sessions_max, expiry_ms or before.session_ms)
+        self.expire()
+        self.end_surplus()
+        return encoding.dumps(("ok", self.limits.view))
+
+    def end_surplus(self) -> None:
+        while len(self.by_number) > self.limits.sessions_max:
+            self.end(next(iter(self.by_number)))
 
     def end(self, number: int) -> bytes:
         """Remove the session with this number, if there is one; return the encoded answer."""
@@ -199,10 +257,10 @@ class Sessions:
         return ENDED
 
     def expire(self) -> None:
-        """Remove the sessions without a command for SESSION_S."""
+        """Remove the sessions without a command for the expiry."""
         while self.by_number:
             number = next(iter(self.by_number))
-            if self.by_number[number].used_ms >= self.now_ms - SESSION_MS:
+            if self.by_number[number].used_ms >= self.now_ms - self.limits.session_ms:
                 return
             self.end(number)
 
@@ -216,7 +274,7 @@ class Sessions:
         session = self.by_number.get(number)
         if session is None or sequence <= session.newest - WINDOW:
             return EXPIRED
-        if session.used_ms < self.now_ms - SESSION_MS:
+        if session.used_ms < self.now_ms - self.limits.session_ms:
             self.expire()
             return EXPIRED
         session.used_ms = self.now_ms
@@ -262,14 +320,14 @@ class Sessions:
             self.size += len(FORGOTTEN) - len(unknown)
 
     def stored(self) -> Iterator[Any]:
-        """Yield the time, and then one value for each session, for a snapshot."""
-        yield self.now_ms
+        """Yield time and limits, and then one value for each session, for a snapshot."""
+        yield self.now_ms, *self.limits
         for number, session in self.by_number.items():
             yield number, session.used_ms, session.newest, tuple(session.replies.items())
 
     def compared(self) -> Iterator[Any]:
         """Yield what `stored` yields, but without the replies: all replicas have the rest."""
-        yield self.now_ms
+        yield self.now_ms, *self.limits
         for number, session in self.by_number.items():
             yield number, session.used_ms, session.newest, tuple(session.replies)
 
@@ -277,7 +335,8 @@ class Sessions:
         """Replace all sessions by those that `stored` has yielded."""
         sessions = iter(stored)
         self.latest = None
-        self.now_ms = next(sessions)
+        self.now_ms, *limits = next(sessions)
+        self.limits = Limits(*limits)
         self.by_number = OrderedDict(
             (number, Session(used_ms, newest, replies))
             for number, used_ms, newest, replies in sessions

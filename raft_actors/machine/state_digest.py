@@ -33,7 +33,7 @@ from raft_actors.machine.undo_dict import UndoDict
 
 __all__ = ["DIGEST_BYTES", "FORMAT", "StateDigest"]
 
-FORMAT = 1
+FORMAT = 2
 """Digests of different formats are not compared, nor are those of states whose objects are of other
 versions of their classes. Raise it with every change of what is digested, or how: else replicas
 that run different releases would seem to differ.

@@ -81,10 +81,19 @@ class Inspection:
                 "group": core.ballot.group,
                 "incarnation": core.incarnation,
                 "incarnations": dict(core.configuration.incarnations),
+                **self.sessions(),
                 **self.digest(),
                 **({"troubles": troubles} if troubles else {}),
             },
         )
+
+    def sessions(self) -> dict[str, Any]:
+        """Return how many sessions there are, and their limits; nothing at a witness."""
+        applied = self.applier.applied
+        if not applied.keeps_state:
+            return {}
+        table = applied.sessions
+        return {"sessions": {"open": len(table.by_number), **table.limits.view}}
 
     def digest(self) -> dict[str, Any]:
         """Return the newest digest of the state, and after which entry it was that of the others;

@@ -25,6 +25,7 @@ from raft_actors.core.messages import (
 )
 from raft_actors.encoding import MARKED_HEAD, SMALL, may_have_many_keys, unknown_here
 from raft_actors.machine.duties import ACKED, FIRED
+from raft_actors.machine.sessions import LIMITS, change_of_limits
 from raft_actors.replica.questions import EndCalls, ParkedCall, numbers_of, question_of
 from raft_actors.timeouts import optional_seconds
 
@@ -32,6 +33,7 @@ __all__ = [
     "ASKS",
     "AUDITED",
     "CONFIGURE",
+    "LIMIT_SESSIONS",
     "PARK",
     "PARK_BYTES_MAX",
     "PART",
@@ -55,18 +57,19 @@ __all__ = [
 ]
 
 OPERATIONS = ("write", "read", "configure", "status", "leader", "get_entry", "stop", "transfer",
-              "read_as", "snapshot", "snapshot_part", "park", "unpark", "reseed")  # fmt: skip
+              "read_as", "snapshot", "snapshot_part", "park", "unpark", "reseed",
+              "limit_sessions")  # fmt: skip
 (WRITE, READ, CONFIGURE, STATUS, LEADER, ENTRY, STOP, TRANSFER, READ_AS, SNAPSHOT, PART, PARK,
- UNPARK, RESEED) = range(14)  # fmt: skip
+ UNPARK, RESEED, LIMIT_SESSIONS) = range(15)  # fmt: skip
 """READ is a linearizable read; its payload is the query. The payload of READ_AS has the query and
 the consistency of the read. The payload of PARK is a question (replica/questions.py): the answer
 comes when there is news. UNPARK takes back calls of this kind; its payload has their sequence
-numbers, and it gets no answer."""
+numbers, and it gets no answer. The payload of LIMIT_SESSIONS has the limits to set."""
 
 PARK_BYTES_MAX = 4_096
 """The longest payload of PARK and UNPARK. A parked call is kept in memory for long."""
 
-AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART, RESEED}
+AUDITED = {CONFIGURE, STOP, TRANSFER, SNAPSHOT, PART, RESEED, LIMIT_SESSIONS}
 """The operations that are written to the audit log."""
 
 ASKS: dict[int, tuple[str, tuple[type, ...]]] = {
@@ -131,7 +134,7 @@ def event_of(
             or not 0 <= session <= NUMBER_MAX >= sequence >= 0
         ):
             raise ValueError("a request id must be two numbers of 64 bits")
-        if session in (FIRED, ACKED):
+        if session in (FIRED, ACKED, LIMITS):
             raise ValueError("only the leader itself gives such a request id")
         if payload[:1] == MARKED_HEAD or len(payload) > SMALL:
             check_command(payload)
@@ -160,6 +163,10 @@ def event_of(
         return TakeSnapshot(ticket)
     if operation == RESEED and arguments == ():
         return Reseed(ticket)
+    if operation == LIMIT_SESSIONS:
+        change_of_limits(arguments)
+        (number,) = numbers_of(request[1:])
+        return Propose(payload, ticket, (LIMITS, number))
     if operation in ASKS and type(arguments) is tuple:
         name, kinds = ASKS[operation]
         if tuple(map(type, arguments)) == kinds:

@@ -28,8 +28,9 @@ class Rights:
 
 READS = frozenset({"status", "leader", "read", "read_as", "park", "unpark"})
 CHANGES = frozenset(
-    {"configure", "stop", "transfer", "snapshot", "snapshot_part", "reseed", "get_entry", "write"}
-)
+    {"configure", "stop", "transfer", "snapshot", "snapshot_part", "reseed", "get_entry", "write",
+     "limit_sessions"},
+)  # fmt: skip
 WATCHES = frozenset({"alive", "watch", "unwatch"})
 MESSAGES = frozenset({"tell", "ask", "defer", "proxy"})
 

@@ -38,10 +38,9 @@ def in_an_expired_session(cluster, answer):
     """Have a command run, replace its answer, and have its session expire; go on with it."""
     call = cluster._client.begin(1, None)
     assert call.future.get(10).startswith(REPLY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 1)
-        other = Cluster(cluster.members)
-        other.write(0)
+    assert Raft.limit_sessions(cluster.leader, sessions_max=1)[0] == "ok"
+    other = Cluster(cluster.members)
+    other.write(0)
     call.future = answer
     return cluster._client.finish(call)
 

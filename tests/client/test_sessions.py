@@ -13,15 +13,18 @@ from raft_actors.machine.replicated_state import ReplicatedState
 from raft_actors.machine.sessions import (
     END,
     FORGOTTEN,
+    LIMITS,
     NEW,
     REPLY,
     REPLY_BYTES_MAX,
     SESSION_S,
+    SESSIONS_MAX,
     WINDOW,
     reply_at,
     reply_in,
 )
 from raft_actors.machine.sessions import Sessions as Table
+from raft_actors.replica.requests import LIMIT_SESSIONS, WRITE, event_of
 
 EXPIRED = ("error", "session_expired")
 
@@ -58,6 +61,11 @@ class Replica:
         ok, number = self.commit((NEW, salt), at_s=at_s)
         assert ok == "ok"
         return number
+
+    def limit(self, sessions_max=None, session_ms=None):
+        ok, limits = self.commit((LIMITS, 0), (sessions_max, session_ms))
+        assert ok == "ok"
+        return limits["sessions_max"], limits["session_s"]
 
     @property
     def ran(self):
@@ -181,14 +189,17 @@ def test_by_their_bytes_replies_are_forgotten_and_no_session(replica, monkeypatc
 def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatch):
     """From entries, from a snapshot, and after a restart with the state on disk."""
     monkeypatch.setattr("raft_actors.machine.sessions.ANSWERS_MAX", 60)
-    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 12)
     monkeypatch.setattr("raft_actors.machine.sessions.REPLIES_BYTES_MAX", 4_000)
     chance = random.Random(5)
     replica, restarted, numbers = Replica(), Table(), []
     for index in range(1, 2_000):
         what, at_s = chance.random(), index * 20
         restarted.now_ms = at_s * 1_000
-        if what < 0.1 or not numbers:
+        if index == 1 or what > 0.99:
+            limits = chance.choice((6, 12)), chance.choice((2_000_000, None))
+            replica.limit(*limits)
+            restarted.limit(encoding.dumps(limits))
+        elif what < 0.1 or not numbers:
             numbers.append(replica.open(at_s=at_s))
             restarted.open(index, 0)
         elif what < 0.15:
@@ -203,17 +214,19 @@ def test_tables_are_counted_alike_whatever_came_and_however_they_came(monkeypatc
         other = Table()
         if index % 100 == 0:
             other.restore(table.stored())
+            assert other.limits == table.limits
             assert totals(other) == totals(table)
         for each in (table, restarted):
             said, so = totals(each)
             assert said == so
         assert list(table.by_number) == list(restarted.by_number)
+        assert table.limits == restarted.limits
         assert table.answers == restarted.answers
         assert table.answers <= 60
 
 
-def test_the_session_unused_for_longest_expires(replica, monkeypatch):
-    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 1_000)
+def test_the_session_unused_for_longest_expires(replica):
+    replica.limit(1_000)
     first, second = replica.open(), replica.open()
     replica.commit((first, 1), "a")
     for _ in range(999):
@@ -223,11 +236,11 @@ def test_the_session_unused_for_longest_expires(replica, monkeypatch):
     assert replica.ran == ["a"]
 
 
-def test_a_restored_replica_forgets_the_same_session_as_the_others(replica, monkeypatch):
+def test_a_restored_replica_forgets_the_same_session_as_the_others(replica):
     """Planted: a snapshot has them in the order in which they were opened, not used last; then a
     command runs on some replicas, and not on others.
     """
-    monkeypatch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 100)
+    replica.limit(100)
     sessions = [replica.open() for _ in range(100)]
     replica.commit((sessions[0], 1), "used")
     restored = Table()
@@ -263,6 +276,44 @@ def test_a_leader_whose_clock_is_behind_turns_no_time_back(replica):
     replica.commit((new, 1), "a", at_s=10_001 + SESSION_S)
     assert replica.commit((old, 1), "b", at_s=0) == EXPIRED
     assert replica.commit((new, 2), "c", at_s=0) == ("ok", 1)
+
+
+def test_a_group_sets_how_long_and_how_many_sessions_it_keeps(replica):
+    assert replica.limit(session_ms=60_000) == (SESSIONS_MAX, 60)
+    session = replica.open(at_s=1_000)
+    assert replica.commit((session, 1), "a", at_s=1_060) == ("ok", 0)
+    assert replica.commit((session, 1), "a", at_s=1_121) == EXPIRED
+    assert replica.limit(2) == (2, 60), "the other limit stays"
+    kept = [replica.open(at_s=1_121) for _ in range(3)][1:]
+    assert list(replica.applied.sessions.by_number) == kept
+    assert replica.limit(session_ms=7_200_000) == (2, 7_200)
+    assert replica.commit((kept[0], 1), "b", at_s=1_121 + 7_200) == ("ok", 1)
+
+
+def test_what_is_above_new_limits_expires_at_once(replica):
+    first, *others = (replica.open(at_s=second) for second in (10, 20, 30, 40))
+    replica.commit((first, 1), "a", at_s=50)
+    replica.limit(3)
+    assert list(replica.applied.sessions.by_number) == [*others[1:], first]
+    replica.limit(session_ms=15_000)
+    assert list(replica.applied.sessions.by_number) == [others[2], first]
+    assert replica.commit((first, 1), "a", at_s=50) == ("ok", 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [(0, None), (True, None), (1_000_001, None), (None, 999), (None, 2_592_000_001), (1.0, None),
+     (1,), ("1", None), None],
+)  # fmt: skip
+def test_limits_that_are_none_never_come_into_the_log(change):
+    payload = encoding.dumps(change)
+    with pytest.raises(ValueError, match=r"sessions|session_s"):
+        event_of(LIMIT_SESSIONS, payload, (0, 1), None)
+
+
+def test_a_write_sets_no_limits():
+    with pytest.raises(ValueError, match="only the leader"):
+        event_of(WRITE, encoding.dumps((1, None)), (LIMITS, 1), None)
 
 
 def test_opening_a_session_forgets_the_expired_ones(replica):

@@ -221,6 +221,9 @@ def test_sessions_count_and_the_replies_in_them_do_not():
     more = some_sessions()
     more.open(20, NEW)
     assert digest_of({}, sessions=more) != digest_of({}, sessions=some_sessions())
+    limited = some_sessions()
+    limited.limit(encoding.dumps((50_000, None)))
+    assert digest_of({}, sessions=limited) != digest_of({}, sessions=some_sessions())
 
 
 # States on disk.
@@ -263,10 +266,10 @@ for state in ({word: {word: {word}, "all": words} for word in words}, words, [wo
     print(making.digest().hex())
 """
 DIGESTS = [
-    "01000000005aab3d34629e7745ac0b6b9962881c50",
-    "0100000000cdfccc5e6df6e1a91290f186599e39c5",
-    "0100000000d9b3f46b3277e5a775fadf7d5759e005",
-    "01000000009bae1f1b875c35ea6c92f41cb28791f7",
+    "0200000000023bb4c63d0632e48ea91e4848954384",
+    "0200000000a1b1abbfe9eafbbd421244d7a5bf7c35",
+    "02000000004b468edb6f56a46794c752917c956ff4",
+    "02000000003e804f65354f138847a811bbd99af22c",
 ]
 """Change them only together with FORMAT."""
 

@@ -74,8 +74,45 @@ MUTATIONS = (
     ),
     Mutation(
         "an_expired_session_runs_again", "thesis 6.3", "machine/sessions",
-        "        if session.used_ms < self.now_ms - SESSION_MS:\n            self.expire()",
+        "        if session.used_ms < self.now_ms - self.limits.session_ms:\n"
+        "            self.expire()",
         "        if False:\n            self.expire()",
+    ),
+    Mutation(
+        "limits_are_not_restored", "docs/client.md", "machine/sessions",
+        "        self.limits = Limits(*limits)\n",
+        "",
+    ),
+    Mutation(
+        "a_state_on_disk_has_other_limits", "docs/client.md", "machine/replicated_state",
+        "                sessions.limit(command)\n            elif 0 <",
+        "                pass\n            elif 0 <",
+        (*DISK_NETS, "tests/public/test_session_limits.py"),
+    ),
+    Mutation(
+        "new_limits_wait_for_the_next_session", "docs/client.md", "machine/sessions",
+        "        self.expire()\n        self.end_surplus()\n",
+        "",
+    ),
+    Mutation(
+        "a_new_limit_resets_the_other", "docs/client.md", "machine/sessions",
+        "        before = self.limits\n",
+        "        before = Limits(SESSIONS_MAX, SESSION_S * 1_000)\n",
+    ),
+    Mutation(
+        "digests_do_not_compare_limits", "docs/client.md", "machine/sessions",
+        "        yield self.now_ms, *self.limits\n        for number, session in "
+        "self.by_number.items():\n            yield number, session.used_ms, session.newest, "
+        "tuple(session.replies)\n",
+        "        yield self.now_ms\n        for number, session in "
+        "self.by_number.items():\n            yield number, session.used_ms, session.newest, "
+        "tuple(session.replies)\n",
+        ("tests/machine/test_state_digest.py",),
+    ),
+    Mutation(
+        "any_client_sets_limits", "docs/nodes.md", "replica/requests",
+        "(FIRED, ACKED, LIMITS)",
+        "(FIRED, ACKED)",
     ),
     Mutation(
         "an_ended_session_still_counts", "decision: sessions", "machine/sessions",

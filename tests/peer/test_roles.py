@@ -16,6 +16,7 @@ from raft_actors.replica.requests import (
     CONFIGURE,
     ENTRY,
     LEADER,
+    LIMIT_SESSIONS,
     OPERATIONS,
     PARK,
     PART,
@@ -46,6 +47,7 @@ PAYLOADS = {
     TRANSFER: encoding.dumps(None),
     ENTRY: encoding.dumps((1,)),
     PART: encoding.dumps((1, 0)),
+    LIMIT_SESSIONS: encoding.dumps((None, 3_600_000)),
     PARK: encoding.dumps(Leading().encodable()),
 }
 

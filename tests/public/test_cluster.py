@@ -336,11 +336,10 @@ def test_outcome_unknown_and_then_settled(counters, trouble, last):
 def expire(cluster):
     """Have so many sessions opened that those of before expire."""
     others = Cluster(cluster.members)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raft_actors.machine.sessions.SESSIONS_MAX", 3)
-        for _ in range(3):
-            others._client.session = None
-            others._client.open_session(others._client.deadline(10))
+    assert Raft.limit_sessions(others.await_leader(), sessions_max=3)[0] == "ok"
+    for _ in range(3):
+        others._client.session = None
+        others._client.open_session(others._client.deadline(10))
 
 
 def test_a_handle_that_is_closed_ends_its_session(make_peer):

@@ -325,7 +325,8 @@ class Checker:
         """
         table = peer.applied.sessions
         sessions = [
-            (number, session.used_ms, session.newest) for number, session in table.by_number.items()
+            table.limits,
+            *((number, each.used_ms, each.newest) for number, each in table.by_number.items()),
         ]
         now_ms, known, who = self.sessions.setdefault(index, (table.now_ms, sessions, peer.name))
         if now_ms != table.now_ms:

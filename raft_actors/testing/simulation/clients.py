@@ -15,7 +15,7 @@ from raft_actors.core.messages import (
     Reseed,
     Transfer,
 )
-from raft_actors.machine.sessions import NEW
+from raft_actors.machine.sessions import LIMITS, NEW, SESSION_MS_MIN
 from raft_actors.names import Address
 from raft_actors.testing.simulation.checked import CheckedPeer
 from raft_actors.testing.simulation.checker import Checker
@@ -101,6 +101,15 @@ class Clients:
         if self.world.tell:
             self.world.tell(f"a client opens a session at {name}")
         self.world.step(name, Propose(b"", ticket, ticket.request))
+        return ticket
+
+    def limit_sessions(self, name: str, sessions_max: int, session_ms: float) -> Ticket:
+        self.requests += 1
+        change = sessions_max, max(SESSION_MS_MIN, int(session_ms))
+        ticket = Ticket(self, "write", f"limits {change}", (LIMITS, self.requests))
+        if self.world.tell:
+            self.world.tell(f"a client sets the limits {change} of sessions at {name}")
+        self.world.step(name, Propose(encoding.dumps(change), ticket, ticket.request))
         return ticket
 
     # Queries.

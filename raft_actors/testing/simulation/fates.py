@@ -18,6 +18,8 @@ WAYS_TO_READ = (LINEARIZABLE, LINEARIZABLE, LEASE, FOLLOWER, STALE)
 STALENESS_TIMEOUTS = 5
 """A stale read allows an age of so many times the longest election timeout at most."""
 DAY_MS = 24 * 3_600_000
+LIMIT_MS = 4_000
+"""Sessions expire after 1 s to so many squared milliseconds, which is some hours."""
 BOUNDARIES = 12
 """A step has about so many places at which its process may end."""
 
@@ -60,6 +62,10 @@ def happen(world: World, plan: Plan, script: Script, fate: Fate) -> None:
             asked = whom(world, plan, name, second)
             if asked:
                 clients.open_session(asked)
+        case "limit":
+            asked = whom(world, plan, name, second)
+            if asked:
+                clients.limit_sessions(asked, 1 + int(first * 1_000) % 5, LIMIT_MS ** (first * 2))
         case "again" if clients.asked:
             asked = whom(world, plan, name, second)
             if asked:

@@ -20,7 +20,7 @@ Fate = tuple[str, float, float]
 KINDS = frozenset({
     "deliver", "lose", "repeat", "tick", "write", "read", "open", "again", "crash", "die", "start",
     "install", "slow", "wear", "fill", "unlink", "wipe", "reseed", "cut", "isolate", "split",
-    "heal", "found", "jump", "transfer", "change", "rot", "renew",
+    "heal", "found", "jump", "transfer", "change", "rot", "renew", "limit",
 })  # fmt: skip
 """The kinds of fates; `happen` in fates.py does them."""
 
@@ -199,7 +199,7 @@ def with_more(plan: Plan, *, changing: bool) -> Plan:
         others=tuple(retuned(plan.config, luck) for _ in "ab") if luck.random() < 0.25 else (),
         on_disk=luck.random() < 1 / ON_DISK_SEEDS,
     )
-    return with_holders(with_watchers(with_digests(with_rot(plan))))
+    return with_limits(with_holders(with_watchers(with_digests(with_rot(plan)))))
 
 
 def with_digests(plan: Plan) -> Plan:
@@ -215,6 +215,20 @@ def with_digests(plan: Plan) -> Plan:
             fates[luck.randrange(len(fates))] = "renew", luck.random(), luck.random()
     config = replace(plan.config, digest_entries=luck.choice((2, 5, 20)))
     return replace(plan, config=config, fates=tuple(fates))
+
+
+def with_limits(plan: Plan) -> Plan:
+    """Have clients change the limits of sessions, in half of the plans with few sessions, and in
+    some others, and open more sessions than these allow.
+    """
+    luck = Random(f"{plan.seed}/limits")  # noqa: S311
+    if luck.random() > (0.5 if plan.sessions_max else 0.1):
+        return plan
+    fates = list(plan.fates)
+    for kind, share in (("limit", 0.02), ("open", 0.02)):
+        for _ in range(1 + round(share * len(fates) * luck.random())):
+            fates[luck.randrange(len(fates))] = kind, luck.random(), luck.random()
+    return replace(plan, fates=tuple(fates))
 
 
 def with_rot(plan: Plan) -> Plan:
