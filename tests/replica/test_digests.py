@@ -146,8 +146,8 @@ def test_with_two_against_two_all_of_them_say_so_and_none_stops():
     for name in "abcd":
         detail = world.troubles(name)["digests_differ"]
         assert detail.startswith(f"after entry {equal_at} and not later than entry")
-        assert "a on a@pretend, b on b@pretend: 01" in detail
-        assert "c on c@pretend, d on d@pretend: 01" in detail
+        assert "a on a@pretend, b on b@pretend: 02" in detail
+        assert "c on c@pretend, d on d@pretend: 02" in detail
         ticket = world.read(name, "key 1", STALE)
         assert ticket.result == 1
 
