@@ -217,7 +217,7 @@ class OnDiskStateMachine(StateMachine):
             raise cannot_import(error, f"{name}'s state on disk", "rocksdict",
                                 "pip install rocksdict") from error  # fmt: skip
 
-        self.state = DiskDict(DiskTable(self.directory))
+        self.state: DiskDict = DiskDict(DiskTable(self.directory))
         return self.state
 
     def snapshot(self, state: "DiskDict") -> Frozen:

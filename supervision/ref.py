@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 import pykka
@@ -139,8 +139,9 @@ class Condition(threading.Condition):
     Ctrl-C can't leave the lock held.
     """
 
-    __enter__ = property(lambda self: self._lock.__enter__)
-    __exit__ = property(lambda self: self._lock.__exit__)
+    if not TYPE_CHECKING:
+        __enter__ = property(lambda self: self._lock.__enter__)
+        __exit__ = property(lambda self: self._lock.__exit__)
 
 
 class ProcessRef(pykka.ActorRef[P], Generic[P]):
@@ -157,6 +158,8 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     orphaned = False
     """Whether its parent has ended. Then it was asked to end, too."""
     actor_inbox: Inbox
+    actor_class: type[P]
+    actor_stopped: threading.Event
 
     def __init__(self, actor: P, report_unread: Unread) -> None:
         """`report_unread` is called with the messages that were sent by `tell` and never read."""

@@ -65,7 +65,7 @@ class SupervisorBase(Process, type="supervisor"):
     children run on.
     """
 
-    reply_errors = (Exception,)
+    reply_errors: ClassVar[tuple[type[Exception], ...]] = (Exception,)
 
     clock: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
     """The clock by which restarts are counted, in seconds."""

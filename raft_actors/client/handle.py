@@ -87,7 +87,7 @@ class BoundMethod:
     ) -> None:
         update_wrapper(self, method.function)
         self.__signature__: Signature = method.signature
-        self.__self__ = send.__self__  # type: ignore[attr-defined]
+        self.__self__: object = send.__self__  # type: ignore[attr-defined]
         self._method = method
         self._send = send
         self._options = options

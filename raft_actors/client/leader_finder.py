@@ -94,18 +94,17 @@ class LeaderFinder:
         if begins_at_once:
             self.router = router_now()
         self.seeds: tuple[Address, ...] = seeds
-        self.members = seeds
+        self.members: tuple[Address, ...] = seeds
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
         self.unanswered_s = 0.0
         self.is_lost = False
         self.last_search: LeaderSearch | None = None
-        self.configured = -1
+        self.configured: int = -1
         self.term: int = -1
         self.refreshing: Future[Any] | None = None
-        self.lock: threading.RLock = (
-            threading.RLock()
-        )  # `release` raises on a thread without the lock: see `find`
+        # `release` raises on a thread without the lock: see `find`
+        self.lock: threading.RLock = threading.RLock()
 
     @cached_property
     def router(self) -> Router:

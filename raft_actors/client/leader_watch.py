@@ -6,6 +6,7 @@ loop, when it looks. So no code of the reader runs on a peer's thread, a slow re
 in between, and a watch without a reader costs nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from raft_actors.client.leader_finder import LeaderFinder
@@ -38,7 +39,8 @@ class Observer:
         self.parking = parking
         self.members: MemberViews = MemberViews(finder, parking)
         self.told: Leadership = Leadership(None, -1, False)
-        self.begin, self.work = self.members.begin, self.members.work
+        self.begin: Callable[[float], None] = self.members.begin
+        self.work: Callable[[float], float] = self.members.work
 
     def result(self, now: float) -> Leadership | None:
         """Return the leadership by the members' answers, if it has changed; else None."""

@@ -67,7 +67,7 @@ class LightClient(RetryingClient):
     def begin_anew(self, timeout: float) -> None:
         """Forget connection and session."""
         self.node: LocalNode | None = None
-        self.node_lock = threading.RLock()
+        self.node_lock: threading.RLock = threading.RLock()
         self.ending: Future[Any] | None = None
         seeds = tuple((self.group.peer, seed) for seed in self.places)
         super().__init__(self.start_node, seeds, timeout, begins_at_once=False)

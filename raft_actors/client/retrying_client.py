@@ -71,9 +71,8 @@ class RetryingClient:
         self.timeout = timeout
         self.token: int = 0
         self.session: ClientSession | None = None
-        self.session_lock: threading.RLock = (
-            threading.RLock()
-        )  # like the lock of `LeaderFinder`: see `open_session`
+        # like the lock of `LeaderFinder`: see `open_session`
+        self.session_lock: threading.RLock = threading.RLock()
         self.refresh_at: float = 0.0
         self.closed: bool = False
         self.parkings: WeakSet[Parking] = WeakSet()

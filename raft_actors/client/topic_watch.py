@@ -47,7 +47,7 @@ class TopicWait:
         self.finder = finder
         self.parking = parking
         self.question = question
-        self.after = question.after
+        self.after: int | None = question.after
         self.member: Address = choice(finder.candidates())  # noqa: S311 - each member gets some
         self.leader: Address | None = None
         self.parked: Parked | None = None

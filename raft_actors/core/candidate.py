@@ -154,6 +154,7 @@ class Candidate(Campaign):
 
     __slots__ = ("released",)
     name = "candidate"
+    deadline: float
 
     def __init__(self, state: State, *, released: int) -> None:
         super().__init__(state)

@@ -38,6 +38,10 @@ class LeadGrants(Replication):
     """The part of a leader that gives grants and recalls them."""
 
     __slots__ = ()
+    beat_at: float
+    grants: dict[int, LiveGrant]
+    grants_from: float
+    wished: list[GrantLead]
 
     def wait_for_older_grants(self, released: int) -> None:
         """Set the time of this leader's first grant, as it begins.

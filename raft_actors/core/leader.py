@@ -55,6 +55,11 @@ class Leader(Reconfiguration, LeadershipTransfer):
     """The one peer of its term that writes the log. Its parts and its state: see `leader_base`."""
 
     __slots__ = ()
+    beat_at: float
+    check_disks: bool
+    postponed: list[tuple[Configure | Transfer, float]]
+    slow: int
+    written: int
     name = "leader"
 
     def __init__(self, state: State) -> None:

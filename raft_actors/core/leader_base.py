@@ -104,7 +104,7 @@ class LeaderBase(Role):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         log, now = state.log, state.now
-        self.leader = state.peer
+        self.leader: Address = state.peer
         self.began: float = now
         self.first: int = log.last_index + 1
         self.written: int = 0

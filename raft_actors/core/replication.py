@@ -33,6 +33,8 @@ class Replication(LeaderBase):
     """The part of a leader that deals with its followers (§5.3, §5.4, §7)."""
 
     __slots__ = ()
+    command_bytes_max: int
+    frame_bytes: int
 
     def send_entries(
         self, member: Address, progress: Progress, cut: dict[int, list[bytes]]

@@ -5,7 +5,7 @@ from typing import Any
 
 from raft_actors.core.candidate import Candidate, PreCandidate
 from raft_actors.core.configuration import is_group
-from raft_actors.core.effects import Effects, RoleChange, Trouble
+from raft_actors.core.effects import Ballot, Effects, RoleChange, Trouble
 from raft_actors.core.follower import Follower
 from raft_actors.core.leader import Leader
 from raft_actors.core.messages import (
@@ -54,6 +54,8 @@ class Server(State):
     """
 
     __slots__ = ("role", "role_change", "saved_ballot")
+    effects: Effects
+    saved_ballot: Ballot
 
     def begin(self) -> None:
         self.report_damaged_entries()

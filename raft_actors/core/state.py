@@ -10,10 +10,11 @@ from typing import Any
 from raft_actors.core.configuration import Configuration, is_group
 from raft_actors.core.effects import NOTHING_OWED, Ballot, Trouble
 from raft_actors.core.entry import CONFIG, kind_of, payload_of
-from raft_actors.core.knowledge import LEADERLESS_TIMEOUTS, Knowledge
+from raft_actors.core.founding import Founding
+from raft_actors.core.knowledge import LEADERLESS_TIMEOUTS, Knowledge, Reseeding
 from raft_actors.core.messages import Event, Message, TimeoutNow
 from raft_actors.core.replies import redirect
-from raft_actors.core.snapshot import Snapshot
+from raft_actors.core.snapshot import Snapshot, SnapshotReceipt
 from raft_actors.names import Address
 
 __all__ = ["State"]
@@ -26,6 +27,16 @@ class State(Knowledge):
     """One peer's protocol state, and how every role changes it."""
 
     __slots__ = ()
+    ballot: Ballot
+    configuration: Configuration
+    damaged: Snapshot | None
+    founding: Founding | None
+    incoming: SnapshotReceipt | None
+    leaderless_at: float
+    promised_until: float
+    reseeding: Reseeding | None
+    snapshot: Snapshot
+    tell_at: float
 
     def report_damaged_entries(self) -> None:
         """Report that the disk of this peer has lost entries, if it has."""

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
-from msgpack import ExtType, Packer  # type: ignore[import-untyped]
+from msgpack import Packer  # type: ignore[import-untyped]
 
+from raft_actors.encoding.ext_type import ExtType
 from raft_actors.encoding.value_types import read_member, read_object
 from raft_actors.encoding.zones import read_zone
 

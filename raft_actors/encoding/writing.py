@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgpack import ExtType, Packer  # type: ignore[import-untyped]
+from msgpack import Packer  # type: ignore[import-untyped]
 
 from raft_actors.encoding.bounds import (
     DEPTH_MAX,
@@ -23,6 +23,7 @@ from raft_actors.encoding.bounds import (
     check_keys,
     refuse_equal_hashes,
 )
+from raft_actors.encoding.ext_type import ExtType
 from raft_actors.encoding.marks import (
     ATOMS,
     DATE,

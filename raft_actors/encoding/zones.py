@@ -40,7 +40,8 @@ class UnknownZone(tzinfo):
             "others have"
         )
 
-    dst = utcoffset
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when)
 
     def tzname(self, when: datetime | None) -> str:
         return self.utcoffset(when).__str__()

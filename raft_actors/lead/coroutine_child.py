@@ -53,10 +53,10 @@ class CoroutineChild(Process):
         self, function: Callable[..., Any], args: Any, kwargs: Any, loops: LoopThread, *,
         term: LeadTerm,
     ) -> None:  # fmt: skip
-        self.loop = loops.loop()
+        self.loop: asyncio.AbstractEventLoop = loops.loop()
         self.task: asyncio.Task[Any] | None = None
         self.ending: Any = None
-        self.cancelled = False
+        self.cancelled: bool = False
         me = self.actor_ref
 
         def ended(task: asyncio.Task[Any]) -> None:

@@ -29,7 +29,8 @@ class FunctionChild(Process):
     """
 
     def init(self, function: Callable[..., Any], args: Any, kwargs: Any, *, term: LeadTerm) -> None:
-        self.term = term = term._for_child()
+        term = term._for_child()
+        self.term: LeadTerm = term
         self.ending: Any = None
 
         def run() -> None:

@@ -56,7 +56,8 @@ class Guard:
         self.report_fd = report
         self.shutdown_s = shutdown_s
         self.command = command
-        self.stop_at = self.kill_at = inf
+        self.stop_at: float = inf
+        self.kill_at: float = inf
         self.killed_at: float = inf
         self.ending: bool = False
         self.closed: bool = False

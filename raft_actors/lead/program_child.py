@@ -123,14 +123,18 @@ class ProgramChild(Process):
         started: Callable[["Running"], None], ended: Callable[[int | None], None], *,
         term: LeadTerm | None = None,
     ) -> None:  # fmt: skip
-        self.ended, self.term = ended, term
+        self.ended: Callable[[int | None], None] = ended
+        self.term: LeadTerm | None = term
         self.ending: Any = None
         deadlines = None if term is None else term._deadlines
         environment = dict(os.environ if env is None else env)
         if term is not None:
             environment[TERM_VARIABLE] = str(term.token)
-        self.running = running = Running(command, shutdown_s, environment, cwd, deadlines)
-        self.unwatch = deadlines.watch(running.renew) if deadlines is not None else lambda: None
+        running = Running(command, shutdown_s, environment, cwd, deadlines)
+        self.running: Running = running
+        self.unwatch: Callable[[], None] = (
+            deadlines.watch(running.renew) if deadlines is not None else lambda: None
+        )
         running.renew()  # a proof may have come before `watch`
         match running.next_report(START_S):
             case (b"P", pid):

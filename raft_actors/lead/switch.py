@@ -1,6 +1,7 @@
 """LeadSwitch: switches a LeaderSupervisor on where its peer leads, and off in time."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ class LeadSwitch:
         self.loops = loops
         self.lead: LeadTerm | None = None
         self.holder: Holder = Holder(self, grant_s, hand_over_s)
-        self.let_go = peers_here().hold(of, self.holder)
+        self.let_go: Callable[[], None] = peers_here().hold(of, self.holder)
         timer.send_after(LOOK_AROUND_S, LookingAround(self), LOOK)
 
     # What the holder calls, on any thread.

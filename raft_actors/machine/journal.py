@@ -54,7 +54,7 @@ class Journal:
 
     def __init__(self, name: str, taken: Callable[[Any, "Journal", int, str], Any]) -> None:
         self.name: str = name
-        self.taken = taken
+        self.taken: Callable[[Any, Journal, int, str], Any] = taken
         self.in_query: Refusing = Refusing(
             f"a query runs on one replica only, so it must not change the state of {name}: make it "
             "an update"

@@ -16,7 +16,7 @@ SLICE = 1_000
 WHOLE = ""
 """The name of the piece that has all smaller attributes. No attribute has this name."""
 KINDS: dict[type, str] = {StateDict: "dict", StateList: "list"}
-SIZED = {StateDict, StateList, StateSet, str, bytes}
+SIZED: set[type] = {StateDict, StateList, StateSet, str, bytes}
 
 
 class ObjectState(Mapping[str, Any]):
@@ -37,7 +37,7 @@ class ObjectState(Mapping[str, Any]):
 
         Raises TypeError or ValueError for an attribute that can't be a part of a state.
         """
-        self.object = new
+        self.object: Any = new
         self.fields: dict[str, Any] = vars(new)
         self.reserved: frozenset[str] = reserved
         self.journal: Journal = Journal(type(new).__name__, taken)

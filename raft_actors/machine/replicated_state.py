@@ -123,7 +123,7 @@ class ReplicatedState:
             self.can_snapshot = can_be_saved(machine, self.state, name)
             if self.state is None and self.can_snapshot:
                 check_none(machine)
-        self.began_with = type(self.state)
+        self.began_with: type = type(self.state)
         self.compared_before: Comparison | None = None
         self.sessions: Sessions = Sessions()
         self.topics: Topics = Topics(self.index)

@@ -220,7 +220,7 @@ class Sessions:
         self.limits = Limits(SESSIONS_MAX, SESSION_S * 1_000)
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
-        self.now_ms = 0
+        self.now_ms: int = 0
         self.answers: int = 0
         self.size: int = 0
 

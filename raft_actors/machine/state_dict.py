@@ -2,7 +2,7 @@
 changes in a journal.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
 from raft_actors.machine.contract import in_short
@@ -18,8 +18,10 @@ ABSENT: Any = object()
 ORDERED_MAX = 1_000
 """When a key of a longer dict is removed and the update raises, the key comes back at the end."""
 
-put, remove = dict.__setitem__, dict.__delitem__
-add, discard = set.add, set.discard
+put: Callable[[dict[Any, Any], Any, Any], None] = dict.__setitem__
+remove: Callable[[dict[Any, Any], Any], None] = dict.__delitem__
+add: Callable[[set[Any], Any], None] = set.add
+discard: Callable[[set[Any], Any], None] = set.discard
 
 
 class StateDict(dict[K, V]):

@@ -45,7 +45,7 @@ class Frozen:
     def __init__(self, pieces: Iterable[Any]) -> None:
         if not isinstance(pieces, Iterable):
             raise TypeError(f"Frozen takes the pieces of a state, an iterable, not {pieces!r}")
-        self.pieces = iter(pieces)
+        self.pieces: Iterator[Any] = iter(pieces)
 
 
 class FrozenItems(Frozen):
@@ -66,7 +66,7 @@ class StateImage:
             self.deferred, pieces = pieces, ()
         elif type(data) is UndoDict and data.holds_constants:
             self.deferred, pieces = slices_of_dict(dict(data)), ()
-        self.coming = chain(
+        self.coming: Iterator[tuple[bytes, Any]] = chain(
             ((SESSION, piece) for piece in sessions),
             ((DUTY, piece) for piece in duties),
             ((PIECE, piece) for piece in pieces),

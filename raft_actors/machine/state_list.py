@@ -5,7 +5,7 @@ could take back; given a StateList they raise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
-from typing import Any, SupportsIndex, TypeVar, overload
+from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 
 from raft_actors.machine.journal import Journal, needs_check
 
@@ -21,7 +21,7 @@ class StateList(MutableSequence[T]):
     """
 
     __slots__ = ("_came", "_items", "_journal", "_level")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __init__(self, items: list[T], journal: Journal, level: int) -> None:
         self._items = items

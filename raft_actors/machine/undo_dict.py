@@ -1,6 +1,6 @@
 """UndoDict: a dict whose changes can be taken back. The cost depends only on the changes."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from raft_actors.encoding import ATOMS, are_constant
@@ -11,8 +11,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ABSENT: Any = object()
-put = dict.__setitem__
-remove = dict.__delitem__
+put: Callable[[dict[Any, Any], Any, Any], None] = dict.__setitem__
+remove: Callable[[dict[Any, Any], Any], None] = dict.__delitem__
 
 
 class UndoDict(dict[K, V]):

@@ -5,17 +5,21 @@ snapshots have no content: they only allow to compact the log, and must never be
 state. docs/decisions/witnesses.md has the reasons.
 """
 
+from typing import Any
+
 from raft_actors import encoding
+from raft_actors.core.digests import Comparison
 from raft_actors.core.entry import RequestId
 from raft_actors.core.replies import redirect
 from raft_actors.core.snapshot import Snapshot
-from raft_actors.machine.contract import Machine, check_version
+from raft_actors.machine.contract import DiskState, Machine, check_version
 from raft_actors.machine.duties import Duties
 from raft_actors.machine.exceptions import MachineExceptions
 from raft_actors.machine.replicated_state import WITNESS, ReplicatedState
 from raft_actors.machine.sessions import Sessions
 from raft_actors.machine.state_image import StateImage
 from raft_actors.machine.topics import Topics
+from raft_actors.names import Address
 from raft_actors.stores.snapshots import Snapshots
 
 __all__ = ["WitnessState"]
@@ -33,16 +37,16 @@ class WitnessState(ReplicatedState):
         self.name = name
         check_version(machine)
         machine.current_version = 1
-        self.on_disk = None
-        self.compared_before = None
-        self.state = None
+        self.on_disk: DiskState | None = None
+        self.compared_before: Comparison | None = None
+        self.state: Any = None
         self.index: int = index
         self.can_snapshot = True
         self.exceptions: MachineExceptions = MachineExceptions(machine, name)
         self.sessions: Sessions = Sessions()
         self.topics: Topics = Topics(index)
         self.duties: Duties = Duties()
-        self.tells = []
+        self.tells: list[tuple[int, Address | str, bytes]] = []
 
     def upgrade(self, version: int) -> None:
         self.found_at(version)

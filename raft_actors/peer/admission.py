@@ -40,9 +40,8 @@ class AdmissionLimit:
         self.count_out: int = 0
         self.bytes_in: int = 0
         self.bytes_out: int = 0
-        self.lock: threading.RLock = (
-            threading.RLock()
-        )  # a signal handler may interrupt `admit`, and write
+        # a signal handler may interrupt `admit`, and write
+        self.lock: threading.RLock = threading.RLock()
 
     def admit(self, events: list[Any]) -> RequestBatch:
         """Count the first requests of `events`, as many as the limits allow, and return them."""

@@ -78,7 +78,7 @@ class Answer:
     __slots__ = ("when_answered",)
 
     def __init__(self, when_answered: Callable[[bool], None]) -> None:
-        self.when_answered = when_answered
+        self.when_answered: Callable[[bool], None] = when_answered
 
     def set(self, _value: Any = None) -> None:
         self.when_answered(True)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil, inf
+from pathlib import Path
 from random import Random
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, ClassVar
 
 from pykka.messages import ProxyCall
 
@@ -34,7 +35,7 @@ from raft_actors.peer.data_path import check_other_directories, data_path
 from raft_actors.peer.declaration import FormedTicket, declaration
 from raft_actors.peer.disk_watchdog import DiskWatchdog
 from raft_actors.peer.host import Host, Routes
-from raft_actors.peer.messenger import Messenger
+from raft_actors.peer.messenger import Messenger, WhenAnswered
 from raft_actors.peer.watchdog import CHECK, Watchdog
 from raft_actors.replica.digester import DigestEnded
 from raft_actors.replica.parked_calls import PARKING
@@ -43,6 +44,7 @@ from raft_actors.replica.replica import EVENTS, Replica
 from raft_actors.replica.requests import Ask, TakeSnapshot, answer_all, encoded
 from raft_actors.replica.snapshotter import WriterEnded
 from raft_actors.stores import Mark, open_store
+from raft_actors.stores.log_store import LogStore
 from supervision import Process, tell_if_alive, text_of, timer
 
 __all__ = ["Before", "Peer"]
@@ -68,7 +70,7 @@ REMOVED_S = 1.0
 ALARMS_PER_HEARTBEAT = 5
 """The alarms of all peers of a node fire together, at so many moments in each heartbeat timeout."""
 
-LISTED = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded, DigestEnded}
+LISTED: frozenset[type] = EVENTS | PARKING | {Ask, TakeSnapshot, WriterEnded, DigestEnded}
 """The types of events that a list in the mailbox may have. Any other list is an unknown message."""
 
 PUBLIC_CALLS = (("status",), ("leader",))
@@ -90,7 +92,7 @@ class Peer(Process):
     thread_clock: Callable[[], float] = staticmethod(time.thread_time)
     wall_clock: Callable[[], float] = staticmethod(time.time)
     stop_watching: Callable[[], Any] = staticmethod(lambda: None)
-    reply_errors = (NotPublic,)
+    reply_errors: ClassVar[tuple[type[Exception], ...]] = (NotPublic,)
     takes_messages_of_guests = False
     """Clients ask a peer by requests: their number is bounded, and the mailbox's is not."""
     random: Random = Random()  # noqa: S311 - for election timeouts, which no one needs to keep secret
@@ -109,25 +111,29 @@ class Peer(Process):
         self.host = host
         self.routes: Routes = host.router
         self.name = name
-        self.released = threading.Event()
+        self.released: threading.Event = threading.Event()
         self.address: Address = (name, host.name)
-        self.config = config = fitting(config, host.config)
-        self.path = data_path(name, config, host)
-        self.disk = DiskWatchdog(self.address, config)
+        config = fitting(config, host.config)
+        self.config: Config = config
+        self.path: Path = data_path(name, config, host)
+        self.disk: DiskWatchdog = DiskWatchdog(self.address, config)
         self.news: RoleChange | None = None
         self.alarm: Any = None
-        self.watchdog = Watchdog(name, self.actor_ref, self.disk)
-        self.alarm_at = inf
+        self.watchdog: Watchdog = Watchdog(name, self.actor_ref, self.disk)
+        self.alarm_at: float = inf
         self.removed: tuple[Configuration, float] | None = None
-        self.alarm_target = AlarmTarget(self)
+        self.alarm_target: AlarmTarget = AlarmTarget(self)
         messenger = Messenger(name, host.whereis)
-        self.tell_actor, self.ask_actor = messenger.tell, messenger.ask
-        self.admission = AdmissionLimit(config)
+        self.tell_actor: Callable[[Address | str, bytes], None] = messenger.tell
+        self.ask_actor: Callable[[Address | str, str, bytes, WhenAnswered], None] = messenger.ask
+        self.admission: AdmissionLimit = AdmissionLimit(config)
         self.ending: Any = None
         host.await_release(self.path)
         if config.data_dir is None and config.log_store != "memory":
             check_other_directories(self.path, self.address)
-        self.store = open_store(config.log_store, self.path, owner=self.address, mark=before.mark)
+        self.store: LogStore = open_store(
+            config.log_store, self.path, owner=self.address, mark=before.mark
+        )
         try:
             self.replica = Replica(
                 self.address, config, self.store, machine(), self, directory=self.path / "machine"

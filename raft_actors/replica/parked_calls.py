@@ -50,7 +50,7 @@ LEADERLESS_TIMEOUTS = 2
 others. It sends the askers away that wait for commands."""
 
 
-PARKING = {ParkedCall, EndCalls, SourceLost}
+PARKING: set[type] = {ParkedCall, EndCalls, SourceLost}
 
 
 class ParkedCalls:

@@ -15,7 +15,7 @@ from raft_actors.core.divergence import note_comparison
 from raft_actors.core.effects import Effects
 from raft_actors.core.entry import TIME_MAX
 from raft_actors.core.follower import Follower
-from raft_actors.core.messages import Message, Written
+from raft_actors.core.messages import Event, Message, Written
 from raft_actors.core.replies import NO_PEER, redirect
 from raft_actors.core.server import Server
 from raft_actors.machine.contract import Machine
@@ -107,7 +107,7 @@ class Replica:
         except BaseException:
             applied.close()
             raise
-        self.step = core.step if self.trace is None else self.trace.step
+        self.step: Callable[[Event], None] = core.step if self.trace is None else self.trace.step
         self.snapshotter: Snapshotter = Snapshotter(
             core, store.snapshots, config, environment, self.step, slice_s=slice_s
         )

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -35,7 +35,7 @@ START_BYTES = 1 << 20  # bytes of entries that are read at once at the start
 OMITTED = {"ticket", "command", "query"}
 """Fields of events that belong to a client and not to the protocol."""
 
-encode_line = json.JSONEncoder(separators=(",", ":")).encode
+encode_line: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def open_trace(directory: str | Path | None, core: Server) -> "Trace | None":

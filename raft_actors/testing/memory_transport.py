@@ -89,7 +89,7 @@ class Local(threading.local):
     """The objects that each thread has for itself."""
 
     def __init__(self) -> None:
-        self.pack = make_packer()
+        self.pack: Callable[[Any], bytes] = make_packer()
         self.dirty: set[MemoryLink] = set()
 
 

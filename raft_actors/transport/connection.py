@@ -16,6 +16,9 @@ from raft_actors.wire.handshake import (
 
 __all__ = ["Connection"]
 
+TcpSocket = socket.socket
+"""In Connection the name `socket` stands for the attribute."""
+
 
 class Connection:
     """Used on the bridge thread only; but other threads send to `stream`, with the link's lock.
@@ -31,12 +34,12 @@ class Connection:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: TcpSocket,
         endpoint: Endpoint,
         handshake: DialerHandshake | AcceptorHandshake,
     ) -> None:
-        self.socket = sock
-        self.stream: socket.socket | TlsStream = sock
+        self.socket: TcpSocket = sock
+        self.stream: TcpSocket | TlsStream = sock
         self.address: str = str(endpoint)
         self.host: str = endpoint.host
         self.handshake: DialerHandshake | AcceptorHandshake = handshake
@@ -49,9 +52,8 @@ class Connection:
         self.node: str = ""  # the name of the other node, as soon as its link uses this connection
         self.claimed_name: str = ""  # the name that the other end gave, proven or not
         self.closed: bool = False
-        self.received_at: float = (
-            0.0  # the time of the last bytes, on the reactor's clock; 0.0: none yet
-        )
+        # the time of the last bytes, on the reactor's clock; 0.0: none yet
+        self.received_at: float = 0.0
         self.pinged_at: float = 0.0
 
     def __repr__(self) -> str:

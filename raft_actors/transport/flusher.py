@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from raft_actors.transport.link import Link
 from raft_actors.transport.reactor import Reactor
@@ -22,7 +23,7 @@ class Local(threading.local):
     """The objects of each thread: a packer, and the links for which it has queued frames."""
 
     def __init__(self) -> None:
-        self.pack = make_packer()
+        self.pack: Callable[[Any], bytes] = make_packer()
         self.dirty: set[Link] = set()
 
 

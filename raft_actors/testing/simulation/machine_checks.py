@@ -29,7 +29,7 @@ OWN_TROUBLE = (MemoryError, StoreError, Broken)
 """Exceptions of a handler that are no result of its command."""
 TOLD = ("version", "current_version", "directory", "_raft_place")
 """The attributes that a peer sets on its machine."""
-NUMBERS = {int, float}
+NUMBERS: set[type] = {int, float}
 
 
 class Fault(Broken):
@@ -70,7 +70,7 @@ class Picture:
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value: Any = value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Picture) and bool(self.value == other.value)

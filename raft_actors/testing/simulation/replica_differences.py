@@ -8,7 +8,7 @@ process of each replica, and the sets in its state and its command get another o
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date as true_date
 from datetime import datetime as true_datetime
@@ -21,8 +21,11 @@ from raft_actors.machine.object_state import ObjectState
 
 __all__ = ["clocks_off", "stir"]
 
-true_time, true_time_ns = time.time, time.time_ns
-true_strftime, true_localtime, true_gmtime = time.strftime, time.localtime, time.gmtime
+true_time: Callable[[], float] = time.time
+true_time_ns: Callable[[], int] = time.time_ns
+true_strftime: Callable[..., str] = time.strftime
+true_localtime: Callable[..., time.struct_time] = time.localtime
+true_gmtime: Callable[..., time.struct_time] = time.gmtime
 
 STIRRED_MAX = 10_000
 """How many parts of a state are searched for sets at most."""

@@ -83,8 +83,8 @@ class Watcher:
         luck = watchers.luck
         self.watchers = watchers
         self.source: str = f"watcher{number}@pretend"
-        self.topics = tuple(luck.sample(TOPICS, luck.randint(0, 2)))
-        self.prefixes = ("b/",) if luck.random() < 0.5 or not self.topics else ()
+        self.topics: tuple[str, ...] = tuple(luck.sample(TOPICS, luck.randint(0, 2)))
+        self.prefixes: tuple[str, ...] = ("b/",) if luck.random() < 0.5 or not self.topics else ()
         self.after = 0
         self.view: View | None = None
         self.call: ParkedCall | None = None

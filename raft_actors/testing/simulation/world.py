@@ -29,6 +29,7 @@ from raft_actors.testing.simulation.holders import Holders
 from raft_actors.testing.simulation.inspection import Inspection
 from raft_actors.testing.simulation.peer import SimulatedPeer
 from raft_actors.testing.simulation.tally import Tally
+from raft_actors.testing.simulation.ticket import Ticket
 from raft_actors.testing.simulation.transcript import described
 from raft_actors.testing.simulation.watchers import Watchers
 from raft_actors.wire import versions
@@ -105,7 +106,7 @@ class World(Inspection):
         luck = Random(f"{seed}/walls")  # noqa: S311
         self.walls: dict[str, int] = {name: luck.randrange(WALL_MS) for name in names}
         self.encoded = encoded
-        self.configs = (self.config, *others)
+        self.configs: tuple[Config, ...] = (self.config, *others)
         self.inline: Random | None = Random(f"{seed}/visits") if inline else None  # noqa: S311
         self.tell = tell
         self.wiped_at: float = -inf
@@ -118,9 +119,11 @@ class World(Inspection):
         self.holders: Holders = Holders(self, seed, grant_s, hand_over_s)
         clients = Clients(self)
         self.clients: Clients = clients
-        self.write, self.read = clients.write, clients.read
-        self.configure, self.transfer = clients.configure, clients.transfer
-        self.disks = {
+        self.write: Callable[..., list[Ticket]] = clients.write
+        self.read: Callable[..., Ticket] = clients.read
+        self.configure: Callable[..., Ticket] = clients.configure
+        self.transfer: Callable[..., Ticket] = clients.transfer
+        self.disks: dict[str, PretendDisk] = {
             name: PretendDisk(self, name, 100 * place) for place, name in enumerate(names, 1)
         }
         self.peers: dict[str, SimulatedPeer] = {}
@@ -316,7 +319,7 @@ class World(Inspection):
         for message in messages:
             self.checker.sent(name, message)
         if self.is_stalled(name):
-            self.late += [(self.stalled[name], message) for message in messages]
+            self.late.extend((self.stalled[name], message) for message in messages)
         else:
             self.carry(messages)
 

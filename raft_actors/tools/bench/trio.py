@@ -44,9 +44,9 @@ class Trio:
         members = self.nodes.addresses
         answer = Raft.set_configuration(members[0], members)
         assert answer[0] == "ok", answer
-        self.cluster = Cluster(members, timeout=PATIENCE_S)
+        self.cluster: Cluster = Cluster(members, timeout=PATIENCE_S)
         self.cluster.await_leader()
-        self.start_s = time.perf_counter() - began
+        self.start_s: float = time.perf_counter() - began
 
     def stop(self) -> None:
         self.cluster.close()

@@ -97,7 +97,7 @@ class Clients(Loops):
         self.met: dict[str, Any] = {}
         self.lanes: Lanes = Lanes()
         self.values: itertools.count[int] = itertools.count(1)
-        self.threads = [
+        self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=self.run, args=(number, Random(f"{seed}/client {number}")),  # noqa: S311
                 name=f"client-{number}", daemon=True,

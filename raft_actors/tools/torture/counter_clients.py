@@ -40,7 +40,7 @@ class Counting(Loops):
         self.happened: int = 0
         self.open: list[tuple[Cluster, tuple[int, int]]] = []
         self.lock: threading.Lock = threading.Lock()
-        self.threads = [
+        self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=self.run, args=(self.handles[number % HANDLES], Random(f"{seed}/{number}")),  # noqa: S311
                 name=f"counting-{number}", daemon=True,

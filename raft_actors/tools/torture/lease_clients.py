@@ -34,12 +34,12 @@ class LeaseClients(Loops):
         super().__init__()
         self.addresses = addresses
         self.history = history
-        self.leader = addresses[0]
+        self.leader: Address = addresses[0]
         self.calls: itertools.count[int] = itertools.count()
         self.values: itertools.count[int] = itertools.count(1)
         works: list[Work] = [partial(self.read, address) for address in addresses]
         works += [self.write] * WRITERS
-        self.threads = [
+        self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=self.run, args=(work, FIRST_CLIENT + number, f"{seed}/{number}"),
                 name=f"lease-client-{number}", daemon=True,

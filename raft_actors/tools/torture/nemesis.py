@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from raft_actors.tools.torture.faults import FaultTargets, available
+from raft_actors.tools.torture.faults import Fault, FaultTargets, available
 
 __all__ = ["Nemesis", "Strike"]
 
@@ -52,7 +52,7 @@ class Nemesis:
         self.path = path
         self.strikes: list[Strike] = []
         self.counts: Counter[str] = Counter()
-        self.groups = {
+        self.groups: dict[str, dict[str, Fault]] = {
             group: {name: fault for name, fault in faults.items() if not only or name in only}
             for group, faults in available(world).items()
         }

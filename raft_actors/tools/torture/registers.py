@@ -1,8 +1,11 @@
 """Registers: the state machines under torture. They keep every value that they ever applied."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raft_actors import OnDiskStateMachine, StateMachine
+
+if TYPE_CHECKING:
+    from raft_actors.machine.disk_dict import DiskDict
 
 __all__ = ["COUNT", "Registers", "RegistersOnDisk"]
 
@@ -51,7 +54,8 @@ class Registers(StateMachine):
 class RegistersOnDisk(Registers, OnDiskStateMachine):
     """The same with a state on disk."""
 
-    init = OnDiskStateMachine.init  # type: ignore[assignment]
+    def init(self, name: str) -> "DiskDict":  # type: ignore[override]
+        return OnDiskStateMachine.init(self, name)
 
 
 def put(state: Values, key: str, value: Any) -> None:

@@ -14,8 +14,8 @@ class LogView:
     __slots__ = ("base", "base_term", "configurations", "entries")
 
     def __init__(self, base: int = 0, base_term: int = 0) -> None:
-        self.base = base
-        self.base_term = base_term
+        self.base: int = base
+        self.base_term: int = base_term
         self.entries: list[Entry] = []
         self.configurations: dict[int, ConfigurationLine] = {}
 

@@ -12,10 +12,10 @@ from raft_actors.core.server import TERMS_AT_ONCE
 from raft_actors.names import Address
 from raft_actors.tools.trace_check import elections, log_rules
 from raft_actors.tools.trace_check.files import Line, Run, address
-from raft_actors.tools.trace_check.log_view import LogView, entries_of, is_group
+from raft_actors.tools.trace_check.log_view import ConfigurationLine, LogView, entries_of, is_group
 from raft_actors.tools.trace_check.peer_state import Message, PeerState
 from raft_actors.tools.trace_check.restart import check_loaded
-from raft_actors.tools.trace_check.rules import Violation
+from raft_actors.tools.trace_check.rules import TraceLine, Violation
 from raft_actors.tools.trace_check.sent import check_sent
 
 __all__ = ["PeerReplay"]
@@ -32,6 +32,18 @@ another data directory."""
 
 class PeerReplay(PeerState):
     """Replays the runs of one peer, line by line."""
+
+    accepted: tuple[int, int]
+    applied: int
+    asks_for_state: bool
+    ballot: tuple[int, Any]
+    before: dict[str, Any]
+    disk: LogView
+    ended: bool
+    heard: float
+    place: TraceLine
+    voters: ConfigurationLine | None
+    what: dict[str, Any]
 
     def replay(self, run: Run) -> None:
         """Judge a run. Raises Violation at the first line that breaks a rule."""

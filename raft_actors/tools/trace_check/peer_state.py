@@ -56,10 +56,18 @@ class PeerState:
         self.ballot: tuple[int, Any] = (0, None)
         self.disk: LogView = LogView()
         self.known: bool = False  # whether a run of the peer was replayed
-        self.ended = True
-        self.incarnation = 0
+        self.ended: bool = True
+        self.incarnation: int = 0
         self.claimed: tuple[int, int] = (0, 0)
-        self.commit = 0
+        self.commit: int = 0
+        self.applied: int = 0
+        self.log: LogView = LogView()
+        self.election_timeout: float = 0.0
+        self.promise_s: float = 0.0
+        self.heard: float = -inf
+        self.promised_until: float = -inf
+        self.accepted: tuple[int, int] = (0, 0)
+        self.asks_for_state: bool = False
 
     def begin_run(self, loaded: LogView, what: dict[str, Any]) -> None:
         """Begin with the content of the store. A peer keeps nothing else from run to run."""
