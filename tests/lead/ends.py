@@ -7,11 +7,10 @@ which it was written, and the kernel puts the lines of all processes in one orde
 
 import os
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -27,7 +26,7 @@ from raft_actors.tools.node_processes import PEER, NodeProcesses, use_own_cookie
 from raft_actors.tools.torture.proxy import Proxy
 from tests.lead.ends_node import FILE, NAIVE, NAMES, STOP_WITHIN
 
-__all__ = ["KINDS", "Ends", "Verdict", "judged"]
+__all__ = ["KINDS", "NAIVE_KINDS", "Ends", "Verdict", "judged", "playing"]
 
 STARTER = "tests.lead.ends_node:start"
 PATIENCE_S = 120.0
@@ -42,10 +41,12 @@ class Verdict:
     starts    how many runs there were
     overlaps  the places at which something wrote that had a lower token, or a process that was
               followed by another one before
+    late      the runs that wrote there
     """
 
     starts: int = 0
     overlaps: list[str] = field(default_factory=list)
+    late: set[tuple[int, int, str]] = field(default_factory=set)
 
 
 def judged(lines: list[tuple[int, int, str]]) -> Verdict:
@@ -57,6 +58,7 @@ def judged(lines: list[tuple[int, int, str]]) -> Verdict:
         over.add(before)
         if after[0] < before[0] or after in over:
             verdict.overlaps.append(f"{after} works after {before}")
+            verdict.late.add(after)
     return verdict
 
 
@@ -80,7 +82,8 @@ class Ends:
     """The nodes, and the ways in which a leader ends.
 
     drawn    how often each way was drawn
-    pauses   for each way the seconds until the next start, of those that ended a run
+    ended    how often it ended a run: a short pause does not
+    pauses   for each way the seconds until the next program wrote, where there was one to await
     """
 
     def __init__(self, directory: Path, *, seed: int, stop_within: float, naive: bool = False):
@@ -92,6 +95,8 @@ class Ends:
         if naive:
             self.nodes.environment[NAIVE] = "1"
         self.drawn: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.last: tuple[str, int] = "", 0
         self.pauses: dict[str, list[float]] = {}
 
     # What is seen from outside.
@@ -100,6 +105,9 @@ class Ends:
         path = self.file.with_suffix(suffix)
         words = (line.split() for line in path.read_text().splitlines()) if path.exists() else ()
         return [(int(token), int(pid), node) for token, pid, node in words]
+
+    def size(self) -> int:
+        return self.file.stat().st_size if self.file.exists() else 0
 
     def last_line(self) -> tuple[int, int, str] | None:
         """The last whole line of the program, which was written when there was one."""
@@ -112,10 +120,11 @@ class Ends:
         return (int(words[0]), int(words[1]), words[2]) if len(words) == 3 else None
 
     def await_writer(self, *, after: int = 0) -> tuple[int, int, str]:
-        """Wait until a program writes by a later token than `after`; return its line."""
+        """Wait until a program writes by a later token than `after`; return its new line."""
         deadline = time.monotonic() + PATIENCE_S
+        size = self.size()
         while time.monotonic() < deadline:
-            line = self.last_line()
+            line = self.last_line() if self.size() > size else None
             if line is not None and line[0] > after:
                 return line
             time.sleep(LOOK_S)
@@ -129,11 +138,13 @@ class Ends:
     def end_one(self, kinds: list[str]) -> None:
         """Draw an end for whoever works now, and wait until one works again."""
         token, _pid, node = self.await_writer()
+        self.note_end(token)
         name = node.partition("@")[0]
         self.nodes.start(*NAMES)
         time.sleep(self.luck.uniform(0, 0.3))
         kind = self.luck.choice(kinds)
         self.drawn[kind] += 1
+        self.last = kind, token
         began = time.monotonic()
         KINDS[kind](self, name)
         self.nodes.start(*NAMES)
@@ -145,6 +156,13 @@ class Ends:
             return
         self.await_writer(after=token)
         self.pauses.setdefault(kind, []).append(time.monotonic() - began)
+
+    def note_end(self, token: int) -> None:
+        """Count the end that was drawn last, if it has ended the run of its time."""
+        kind, before = self.last
+        if kind and token > before:
+            self.ended[kind] += 1
+            self.last = "", 0
 
     def kill(self, name: str) -> None:
         self.nodes.kill(name)
@@ -164,8 +182,8 @@ class Ends:
         time.sleep(self.luck.uniform(0, self.stop_within))
         self.nodes.kill(name)
 
-    def transfer(self, name: str) -> None:
-        Raft.transfer_leadership(self.address(name))
+    def transfer(self, name: str) -> bool:
+        return Raft.transfer_leadership(self.address(name))[0] == "ok"
 
     def cut(self, name: str) -> None:
         with self.cut_off(name, blocked=True):
@@ -177,11 +195,17 @@ class Ends:
             time.sleep(self.luck.uniform(0.1, 4 * self.stop_within))
 
     def pause_guard(self, name: str) -> None:
-        for guard in self.guards(name):
+        """A guard that is paused while its node dies can't end anything: see docs/one_leader.md."""
+        guards = self.guards(name)
+        for guard in guards:
             guard.send_signal(signal.SIGSTOP)
-        self.transfer(name)
+        if not self.transfer(name):
+            for guard in guards:
+                with suppress(psutil.NoSuchProcess):
+                    guard.send_signal(signal.SIGCONT)
 
     def kill_guard(self, name: str) -> None:
+        """The kernel kills the program, and the node starts it again by the same grant."""
         for guard in self.guards(name):
             guard.send_signal(signal.SIGKILL)
 
@@ -191,7 +215,12 @@ class Ends:
 
     def guards(self, name: str) -> list[psutil.Process]:
         children = psutil.Process(self.nodes.pid(name)).children()
-        return [each for each in children if any("guard.py" in word for word in each.cmdline())]
+        found = []
+        for each in children:
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if any("guard.py" in word for word in each.cmdline()):
+                    found.append(each)
+        return found
 
     @contextmanager
     def cut_off(self, name: str, **conditions: bool) -> Iterator[None]:
@@ -215,19 +244,27 @@ class Ends:
     # The play.
 
     def play(self, ends: int, kinds: list[str], tell: Callable[[int], None] | None = None) -> None:
-        """Let so many leaders end. This process is a node meanwhile, for the transfers."""
+        """Let so many runs end. This process is a node meanwhile, for the transfers."""
         self.nodes.start(*NAMES)
-        for number in range(ends):
+        told = 0
+        while (done := self.ended.total()) < ends:
+            if tell is not None and done > told:
+                tell(done)
+                told = done
             self.end_one(kinds)
-            if tell is not None:
-                tell(number + 1)
+
+    def play_each(self, kinds: list[str]) -> None:
+        """Let a leader end in each of these ways, in a drawn order."""
+        self.nodes.start(*NAMES)
+        for kind in self.luck.sample(kinds, len(kinds)):
+            self.end_one([kind])
 
     def close(self) -> None:
         self.nodes.kill(*NAMES)
         self.nodes.proxy.close()
 
 
-KINDS: dict[str, Callable[[Ends, str], None]] = {
+KINDS: dict[str, Callable[[Ends, str], object]] = {
     "kill -9": Ends.kill,
     "SIGTERM": Ends.stop,
     "SIGSTOP, SIGCONT": Ends.pause,
@@ -239,6 +276,8 @@ KINDS: dict[str, Callable[[Ends, str], None]] = {
     "guard killed": Ends.kill_guard,
     "clock set back": Ends.set_clock_back,
 }
+NAIVE_KINDS = ("SIGSTOP, SIGCONT", "transfer", "links cut", "links reset")
+"""Those after which a naive node still knows of its program. One that is killed leaves it."""
 MAY_GO_ON = {
     "SIGSTOP, SIGCONT", "links cut", "links reset", "transfer", "guard paused", "guard killed",
     "clock set back",
@@ -259,8 +298,17 @@ def playing(
     finally:
         ends.close()
         Node.stop()
-        for process in psutil.process_iter(["cmdline"]):
-            if str(ends.file) in (process.info["cmdline"] or ()):  # what a naive node has left
-                with_parent = subprocess.list2cmdline(process.info["cmdline"])
-                assert "writer.py" in with_parent
+        left = [each for each in psutil.process_iter() if is_writer(each, ends.file)]
+        for process in left:  # what a naive node has left, or a guard that has not ended yet
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(left, PATIENCE_S)
+
+
+def is_writer(process: psutil.Process, file: Path) -> bool:
+    """Tell whether this is a program that writes to the file, or the guard of one."""
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    return str(file) in command and any("writer.py" in word for word in command)

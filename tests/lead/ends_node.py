@@ -27,6 +27,8 @@ FILE, NAIVE, STOP_WITHIN = (
 PAUSE_S = 0.005
 WRITER = Path(__file__).with_name("writer.py")
 HOUR_S = 3600.0
+WAYS = (0.0, 0.0, 0.1, 0.3, 1000.0)
+"""The program ends at once, or it works on for a while, or it has to be killed."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -41,15 +43,17 @@ def start() -> Any:
         events.subscribe(Naive().on_event)
     else:
         children.append((LeaderSupervisor, {
-            "children": [Program(command(), shutdown=0.3), append_lines], "of": PEER,
+            "children": [Program(command(*WAYS), shutdown=0.3), append_lines], "of": PEER,
             "hand_over": 1.0, "stop_within": float(os.environ[STOP_WITHIN]),
             "max_restarts": 1_000,
         }))  # fmt: skip
     return Supervisor.start_link(children, strategy="one_for_one", max_restarts=1_000)
 
 
-def command() -> list[str]:
-    return [sys.executable, "-I", "-S", str(WRITER), os.environ[FILE], Node.self(), str(PAUSE_S)]
+def command(*ways: float) -> list[str]:
+    """Return the command of the program. `ways`: how long it may work on after SIGTERM."""
+    return [sys.executable, "-I", "-S", str(WRITER), os.environ[FILE], Node.self(), str(PAUSE_S),
+            *map(str, ways)]  # fmt: skip
 
 
 def append_lines(term: Any) -> None:
@@ -73,7 +77,7 @@ def take_orders() -> None:
 
 
 class Naive:
-    """Starts and stops the program by the news of who leads."""
+    """Starts and stops the program by the news of who leads. The program ends at once when told."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
@@ -86,4 +90,4 @@ class Naive:
             self.process = None
         if event.leader == event.peer:
             environment = os.environ | {"RAFT_ACTORS_TERM": str(event.term)}
-            self.process = subprocess.Popen(command(), env=environment)
+            self.process = subprocess.Popen(command(0.0), env=environment)

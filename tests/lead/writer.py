@@ -1,9 +1,9 @@
 """Writer: a program that runs where the group leads, and appends a line to a file all the time.
 
-    python -I -S writer.py FILE NODE PAUSE_S
+    python -I -S writer.py FILE NODE PAUSE_S WAY...
 
-A line is `token pid node`. When it is told to end it draws what it does: it ends at once, it works
-on for a while, or it does not listen at all and has to be killed.
+A line is `token pid node`. When it is told to end it draws one of the ways: so many seconds it
+works on.
 """
 
 import os
@@ -12,17 +12,15 @@ import signal
 import sys
 import time
 
-WAYS = (0.0, 0.0, 0.1, 0.3, 1000.0)
-
 
 def main() -> None:
-    path, node, pause_s = sys.argv[1:4]
+    path, node, pause_s, *ways = sys.argv[1:]
     line = f"{os.environ['RAFT_ACTORS_TERM']} {os.getpid()} {node}\n".encode()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     until = [float("inf")]
 
     def told(_number: int, _frame: object) -> None:
-        until[0] = time.monotonic() + random.choice(WAYS)
+        until[0] = time.monotonic() + float(random.choice(ways))
 
     signal.signal(signal.SIGTERM, told)
     while time.monotonic() < until[0]:
