@@ -2,6 +2,7 @@
 
     python -m tests.lead                         1,000 ends, an hour and more
     python -m tests.lead --ends 50 --seed 7      fewer of them, in the order of a seed
+    python -m tests.lead --each                  one end of each kind
     python -m tests.lead --naive --ends 40       without a LeaderSupervisor: it overlaps
 
 An end counts when it has ended a run: a short pause or a short cut does not. The exit status is 1
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--ends", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--stop-within", type=float, default=1.0)
+    parser.add_argument("--each", action="store_true", help="one end of each kind")
     parser.add_argument("--naive", action="store_true", help="by events.subscribe")
     options = parser.parse_args(arguments)
     seed = Random().randrange(1 << 32) if options.seed is None else options.seed
@@ -39,7 +41,10 @@ def main(arguments: list[str]) -> int:
         with playing(
             Path(name), seed=seed, stop_within=options.stop_within, naive=options.naive
         ) as ends:
-            ends.play(options.ends, kinds, tell)
+            if options.each:
+                ends.play_each(kinds)
+            else:
+                ends.play(options.ends, kinds, tell)
         verdicts = {"program": judged(ends.lines()), "thread": judged(ends.lines(".threads"))}
     for kind, times in sorted(ends.drawn.items()):
         pauses = ends.pauses.get(kind, [])
