@@ -217,12 +217,12 @@ class OnDiskStateMachine(StateMachine):
             raise cannot_import(error, f"{name}'s state on disk", "rocksdict",
                                 "pip install rocksdict") from error  # fmt: skip
 
-        self.state: DiskDict = DiskDict(DiskTable(self.directory))
-        return self.state
+        self._raft_state: DiskDict = DiskDict(DiskTable(self.directory))
+        return self._raft_state
 
     def snapshot(self, state: "DiskDict") -> Frozen:
         return state._raft_table.frozen()
 
     def restore(self, data: Any) -> "DiskDict":
-        self.state._raft_table.refill(data)
-        return self.state
+        self._raft_state._raft_table.refill(data)
+        return self._raft_state

@@ -172,6 +172,8 @@ def advice_on(error: BaseException) -> str:
     """
     if isinstance(error, OSError):
         return ADVICE.get(error.errno or 0, OTHER)
+    if isinstance(error, UnicodeError):
+        return "choose a path that is UTF-8"
     text = str(error)
     return next((advice for number, advice in ADVICE.items() if os.strerror(number) in text), OTHER)
 

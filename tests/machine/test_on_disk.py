@@ -323,15 +323,23 @@ def test_a_command_reaches_nothing_by_which_the_peer_keeps_its_database(
     eventually(lambda: Raft.read(name, "all") == {"0": 0, "1": 1, "2": 2, "3": 3})
 
 
-def test_a_follower_far_behind_gets_the_state(make_peer, trio):
-    names = trio(Ledger, snapshot_trailing=5, snapshot_chunk_bytes=1_000)
+class HasAStateOfItsOwn(Ledger):
+    def handle_write(self, command, state):
+        self.state = "what the machine calls so"
+        return super().handle_write(command, state)
+
+
+@pytest.mark.parametrize("machine", [Ledger, HasAStateOfItsOwn])
+def test_a_follower_far_behind_gets_the_state(make_peer, trio, machine):
+    """Whatever attributes the machine has. Planted: `restore` finds the state in one of them."""
+    names = trio(machine, snapshot_trailing=5, snapshot_chunk_bytes=1_000)
     leader = Raft.leader(names[0])[0]
     away = next(name for name in names if name != leader)
     path = peer_of(away).path
     Raft.stop(away)
     write_many(leader, 400)
     compact(leader, 200)
-    make_peer(Ledger, name=away, data_dir=path)
+    make_peer(machine, name=away, data_dir=path)
     eventually(lambda: Raft.read(away, "all", consistency="stale") == expected(400))
 
 

@@ -35,3 +35,11 @@ def test_advice_fits_what_was_refused(number, advice):
 def test_advice_fits_what_a_database_hands_on_in_its_own_words(number, advice):
     words = f"IO error: {os.strerror(number)}: While appending to file: /data/p/000004.log"
     assert advice in advice_on(RuntimeError(words))
+
+
+def test_a_path_that_a_database_can_not_take_is_no_fault_of_the_disk():
+    """A database takes paths as UTF-8, and the operating system any bytes."""
+    try:
+        "/data/\udcff".encode()
+    except UnicodeError as error:
+        assert advice_on(error) == "choose a path that is UTF-8"
