@@ -6,6 +6,7 @@ at any time, from any node, and several calls at the same time wait for each oth
 
 import time
 from collections.abc import Iterable
+from random import uniform
 from typing import Any
 
 from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker, router_here
@@ -34,6 +35,8 @@ from raft_actors.peer.peers import peers_here
 __all__ = ["join", "leave"]
 
 PAUSE_S = 0.05
+TURN_S = 2.0
+"""How long a peer that leaves leads at most, before it hands over for the second time."""
 SEARCH_S = 0.5
 """How long the leader is searched before the peer's own status is read again."""
 TRANSIENT = {"change_in_progress", "election_in_progress", "timeout", "outcome_unknown", "no_node",
@@ -160,6 +163,7 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     deadline = time.monotonic() + timeout
     finder, seeker = LeaderFinder(router_here, (address,)), PlainSeeker(deadline)
     error: Any = TIMEOUT
+    has_handed_over = False
     while (remaining := deadline - time.monotonic()) > 0:
         match status_of(address, min(CALL_TIMEOUT, remaining)):
             case ("error", "no_peer"):
@@ -167,9 +171,16 @@ def leave(peer: PeerRef, timeout: float) -> Any:
             case ("ok", {"group": "", "configuration": {"members": []}}):
                 return stop(address)  # of no group
         leader = leader_status(finder, seeker, deadline)
+        leads = leader[0] == "ok" and (leader[1]["name"], leader[1]["node"]) == address
         if leader[0] != "ok":
             error = leader
+        elif leads and has_handed_over:
+            # Another member leaves, too, and has handed the leadership back. It is removed while
+            # this peer leads for some time.
+            has_handed_over = False
+            time.sleep(min(uniform(0, TURN_S), remaining))  # noqa: S311 - no secret
         else:
+            has_handed_over = leads
             answer = step_out(leader[1], address, remaining)
             if answer == "out":
                 return stop(address)

@@ -120,6 +120,18 @@ def test_leaving_a_group_without_a_majority_does_not_say_that_the_peer_does_not_
     assert Raft.leave(names[0], timeout=0.5) == ("error", "no_peer")
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_all_members_that_leave_at_once_one_remains(make_peer, count):
+    """Planted: who leads hands over at once, again and again. So do both of two, to and fro."""
+    names = [make_peer(log_store="memory")[0] for _ in range(count)]
+    assert Raft.set_configuration(names[0], names)[0] == "ok"
+    with ThreadPoolExecutor(count) as threads:
+        answers = list(threads.map(lambda name: Raft.leave(name, timeout=30), names))
+    assert answers.count("ok") == count - 1, answers
+    (refused,) = [answer for answer in answers if answer != "ok"]
+    assert refused[1][0] == "last_member"
+
+
 def test_the_last_member_does_not_leave(make_peer):
     name, _ = make_peer(log_store="memory")
     Raft.set_configuration(name, [name])

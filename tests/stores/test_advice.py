@@ -39,7 +39,6 @@ def test_advice_fits_what_a_database_hands_on_in_its_own_words(number, advice):
 
 def test_a_path_that_a_database_can_not_take_is_no_fault_of_the_disk():
     """A database takes paths as UTF-8, and the operating system any bytes."""
-    try:
+    with pytest.raises(UnicodeError) as refused:
         "/data/\udcff".encode()
-    except UnicodeError as error:
-        assert advice_on(error) == "choose a path that is UTF-8"
+    assert advice_on(refused.value) == "choose a path that is UTF-8"
