@@ -194,7 +194,7 @@ class Relay(Middle):
         while True:
             try:
                 near, _address = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
+                far = socket.create_connection(self.target)
             except OSError:
                 return
             self.run(self.serve, near, far)
@@ -269,11 +269,11 @@ def test_a_port_mapper_that_lies_leads_to_a_refusal(make_node, monkeypatch, capl
     with socket.create_server(("127.0.0.1", 0)) as mapper:
 
         def lie():
-            for port in answers:
+            while answers:
                 asker, _address = mapper.accept()
                 with asker:
-                    asker.recv(100)
-                    asker.sendall(b"%d\n" % port)
+                    if b.name.encode() in asker.recv(100):
+                        asker.sendall(b"%d\n" % answers.pop(0))
 
         liar = threading.Thread(target=lie)
         liar.start()
