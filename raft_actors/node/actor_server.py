@@ -17,7 +17,7 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from raft_actors import encoding
-from raft_actors.errors import NoNode, NotAllowed, in_text
+from raft_actors.errors import NoNode, NotAllowed, Overloaded, in_text
 from raft_actors.future import Future
 from raft_actors.node.access import Transport
 from raft_actors.node.channel import Channel
@@ -27,7 +27,7 @@ from raft_actors.node.watches import Watches
 from raft_actors.transport.incoming import Incoming
 from raft_actors.wire.frame_codec import ACTOR
 from raft_actors.wire.roles import MEMBER, RIGHTS
-from supervision import Process
+from supervision import Inbox, Process
 from supervision.supervisor_base import SupervisorBase
 
 __all__ = ["ActorServer"]
@@ -121,7 +121,20 @@ class ActorServer:
         ):
             self._deny(frame, f"{verb} a peer or a supervisor")
             return
+        if frame.network and verb in MESSAGES and is_full(ref.actor_inbox, arguments):
+            self._refuse(frame, name)
+            return
         self.VERBS[verb](self, ref, frame, *arguments)
+
+    def _refuse(self, frame: Incoming, name: str) -> None:
+        """Drop the message of a guest: as many wait for the actor as may."""
+        self._denials.note_nonsense(
+            frame.node, f"sends messages to {name} faster than it handles them; they are dropped"
+        )
+        if frame.call is not None:
+            Answer(self._node, frame).raised(
+                Overloaded(f"{name} has as many messages as may wait for it; try again later")
+            )
 
     def _deny(self, frame: Incoming, what: str) -> None:
         self._denials.note(frame.node, frame.role, what)
@@ -227,9 +240,21 @@ class Answer:
         self._node.flush()
 
 
+WAITING_MAX, WAITING_BYTES_MAX = 1_000, 64 * 1024 * 1024
+"""So many messages, and so many bytes of them, may wait for an actor before guests are refused."""
+
 MESSAGES = {"tell", "ask", "defer", "proxy"}
 CASTS = {"tell", "defer", "unwatch"}
 """The operations without an answer. All others must come as calls, because they are answered."""
+
+
+def is_full(inbox: Any, arguments: list[Any]) -> bool:
+    """Return whether so many messages wait for an actor that it gets no more of guests. Bytes are
+    counted as if all that wait were as large as this one.
+    """
+    waiting: int = inbox.waiting() if isinstance(inbox, Inbox) else inbox.qsize()
+    size = sum(len(each) for each in arguments if type(each) is bytes)
+    return waiting >= WAITING_MAX or waiting * size > WAITING_BYTES_MAX
 
 
 def is_internal(actor_class: type[Any]) -> bool:

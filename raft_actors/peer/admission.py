@@ -1,4 +1,5 @@
-"""Admission: how many requests of clients may wait for one peer.
+"""Admission: how many requests of clients may wait for one peer, and how many of them may be of one
+network of guests.
 
 The inbox itself has no bound, because messages of other peers must never wait or be dropped when
 too many requests of clients are in it.
@@ -26,12 +27,52 @@ class RequestBatch(list[Any]):
         self.size_bytes: int = sum(map(size_of, events))
 
 
+class GuestShares:
+    """Counts the requests of guests that are not answered yet, by the network they come from.
+
+    A network may have as many of them as are left free: so one alone may have half of what the peer
+    takes, two may have a third each, and there is always something left for the next one, and for
+    members, which are not counted here. From any thread.
+    """
+
+    __slots__ = ("bytes_left", "count_left", "lock", "networks")
+
+    def __init__(self, count_max: int, bytes_max: int) -> None:
+        self.count_left: int = count_max
+        self.bytes_left: int = bytes_max
+        self.networks: dict[str, tuple[int, int]] = {}
+        self.lock: threading.RLock = threading.RLock()
+
+    def take(self, network: str, size: int) -> bool:
+        """Count a request of `size` bytes; return False, and count nothing, if it is too many."""
+        with self.lock:
+            count, size_before = self.networks.get(network, (0, 0))
+            if count and (count >= self.count_left or size_before + size > self.bytes_left):
+                return False
+            self.networks[network] = count + 1, size_before + size
+            self.count_left -= 1
+            self.bytes_left -= size
+            return True
+
+    def give(self, network: str, size: int) -> None:
+        """Note that a request was answered."""
+        with self.lock:
+            self.count_left += 1
+            self.bytes_left += size
+            count, size_before = self.networks.pop(network)
+            if count > 1:
+                self.networks[network] = count - 1, size_before - size
+
+
 class AdmissionLimit:
     """Counts the requests that wait: `admit` adds, on any thread; `taken` subtracts, on the peer's
     thread.
+
+    guests  what guests may have of it
     """
 
-    __slots__ = ("bytes_in", "bytes_max", "bytes_out", "count_in", "count_max", "count_out", "lock")
+    __slots__ = ("bytes_in", "bytes_max", "bytes_out", "count_in", "count_max", "count_out",
+                 "guests", "lock")  # fmt: skip
 
     def __init__(self, config: Config) -> None:
         self.count_max: int = config.proposals_max
@@ -42,6 +83,7 @@ class AdmissionLimit:
         self.bytes_out: int = 0
         # a signal handler may interrupt `admit`, and write
         self.lock: threading.RLock = threading.RLock()
+        self.guests: GuestShares = GuestShares(self.count_max, self.bytes_max)
 
     def admit(self, events: list[Any]) -> RequestBatch:
         """Count the first requests of `events`, as many as the limits allow, and return them."""

@@ -19,6 +19,7 @@ from raft_actors.future import Future
 from raft_actors.machine.command_guard import refuse_in_a_command
 from raft_actors.names import Address
 from raft_actors.node.local_node import LocalNode
+from raft_actors.peer.admission import GuestShares
 from raft_actors.peer.message_codec import pack, unpack
 from raft_actors.peer.peer import Peer
 from raft_actors.replica.questions import SourceLost
@@ -82,6 +83,20 @@ class RemoteTicket:
             self.incoming.reply(answer)
         except FrameTooLarge as error:
             self.incoming.reply(encoding.dumps(("error", ("reply_too_large", str(error)))))
+
+
+class GuestTicket(RemoteTicket):
+    """The ticket of a guest, whose open requests are counted in `shares`."""
+
+    __slots__ = ("network", "shares", "size")
+
+    def __init__(self, incoming: Incoming, shares: GuestShares, network: str, size: int) -> None:
+        super().__init__(incoming)
+        self.shares, self.network, self.size = shares, network, size
+
+    def set(self, answer: Any) -> None:
+        self.shares.give(self.network, self.size)
+        super().set(answer)
 
 
 class Nobody:
@@ -299,13 +314,19 @@ class Router:
                 if role != MEMBER and operation not in ALLOWED[role]:
                     self.deny(frame, operation, ticket)
                     continue
+                if operation not in (PARK, UNPARK):
+                    counted = self.counted(frame, name, payload)
+                    if counted is None:
+                        ticket.set(REFUSED)
+                        continue
+                    ticket = counted
                 if operation in AUDITED:
                     note_request(operation, (name, self.node.name), payload, frame.node, frame.role)
                 if operation == STOP:
                     self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
-                    event = event_of(operation, payload, request, ticket, frame.node)
+                    event = event_of(operation, payload, request, ticket, frame.node, frame.network)
                     batches[name].append(event)
                     if operation == PARK:
                         frame.body = None  # the call is kept for long
@@ -323,6 +344,19 @@ class Router:
             ref = self.running.get(name)
             if ref is not None:
                 tell_if_alive(ref, SourceLost(node))
+
+    def counted(self, frame: Incoming, name: str, payload: Any) -> Ticket | None:
+        """Return the ticket of a request; None if a guest has too many open requests at the peer.
+        Of members they are not counted: these hold the peer's own limit.
+        """
+        ref, network = self.running.get(name), frame.network
+        peer = self.hosted.get(ref) if ref is not None and network else None
+        if peer is None:
+            return RemoteTicket(frame)
+        size = len(payload) if type(payload) is bytes else 0
+        if not peer.admission.guests.take(network, size):
+            return None
+        return GuestTicket(frame, peer.admission.guests, network, size)
 
     def deny(self, frame: Incoming, operation: Any, ticket: Ticket) -> None:
         known = type(operation) is int and 0 <= operation < len(OPERATIONS)

@@ -261,7 +261,9 @@ class Applier:
         )  # fmt: skip
 
     def answer_reads(self, due: list[Read]) -> None:
-        """Answer the reads whose index is applied, of `due` and of those that wait."""
+        """Answer the reads whose index is applied, of `due` and of those that wait; but only for
+        the time of a heartbeat, see `apply`.
+        """
         if due:
             self.reads += due
         if not self.reads:
@@ -269,16 +271,23 @@ class Applier:
         if self.core.digests.is_wrong:
             self.refuse_reads()
             return
-        began = self.environment.clock()
-        waiting: list[Read] = []
-        for read in self.reads:
-            if read.index <= self.applied.index:
-                read.ticket.set(self.applied.read(read.query))
-            else:
+        clock = self.environment.clock
+        began = now = clock()
+        until = began + self.config.heartbeat_timeout
+        reads, waiting, answered = self.reads, [], 0
+        for place, read in enumerate(reads):
+            if read.index > self.applied.index:
                 waiting.append(read)
-        answered = len(self.reads) - len(waiting)
+                continue
+            if now >= until and answered:
+                waiting += reads[place:]
+                self.environment.continue_soon()
+                break
+            read.ticket.set(self.applied.read(read.query))
+            answered += 1
+            now = clock()
         self.reads = waiting
-        self.log_if_slow(began, self.environment.clock(), "reads (%d of them)", answered)
+        self.log_if_slow(began, now, "reads (%d of them)", answered)
 
     def refuse_reads(self) -> None:
         """Refuse the reads that came before this peer knew that its state is wrong."""

@@ -60,6 +60,7 @@ class ParkedCalls:
     calls      those that are open; the one that ends first comes first
     by_source  the same, by source and number
     sizes      the bytes of the questions of each source
+    guests     the number of calls of each network of guests, and the bytes of their questions
     arrived    the events of this batch
     answers    (ticket, answer): answers that are due, when there are too many for one batch
     """
@@ -81,6 +82,7 @@ class ParkedCalls:
         self.calls: dict[ParkedCall, None] = {}
         self.by_source: dict[str, dict[int, ParkedCall]] = {}
         self.sizes: dict[str, int] = {}
+        self.guests: dict[str, tuple[int, int]] = {}
         self.size: int = 0
         self.arrived: list[ParkedCall | EndCalls | SourceLost] = []
         self.answers: deque[tuple[Any, Any]] = deque()
@@ -141,12 +143,14 @@ class ParkedCalls:
             self.by_source.setdefault(call.source, {})[call.number] = call
             self.sizes[call.source] = self.sizes.get(call.source, 0) + call.size
             self.size += call.size
+            self.count_guest(call, 1)
             waiting.add(call)
 
     def take_out(self, call: ParkedCall) -> None:
         self.kinds[type(call.question)].discard(call)
         del self.calls[call]
         self.size -= call.size
+        self.count_guest(call, -1)
         of_source = self.by_source[call.source]
         del of_source[call.number]
         self.sizes[call.source] -= call.size
@@ -157,12 +161,21 @@ class ParkedCalls:
         self.take_out(call)
         self.answers.append((call.ticket, answer))
 
+    def count_guest(self, call: ParkedCall, more: int) -> None:
+        if call.network:
+            count, size = self.guests.pop(call.network, (0, 0))
+            if count + more:
+                self.guests[call.network] = count + more, size + more * call.size
+
     def is_full(self, call: ParkedCall) -> bool:
-        """Tell whether one call more would be too many, for this replica or of its source."""
+        """Tell whether one call more would be too many, for this replica, of its source, or of a
+        network of guests: this may have as many as are left free, by whatever names its nodes go.
+        """
         count_max, bytes_max = self.count_max, self.count_max * MEAN_BYTES
+        of_guests, of_guests_bytes = self.guests.get(call.network, (0, 0))
         return (
-            len(self.calls) + len(self.answers) >= count_max
-            or self.size + call.size > bytes_max
+            len(self.calls) + len(self.answers) + of_guests >= count_max
+            or self.size + of_guests_bytes + call.size > bytes_max
             or len(self.by_source.get(call.source, ())) >= max(count_max // SHARE, 1)
             or self.sizes.get(call.source, 0) + call.size > max(bytes_max // SHARE, MEAN_BYTES)
         )

@@ -70,11 +70,12 @@ Question = Leading | Applied | Published
 class ParkedCall:
     """A call that stays open until there is an answer to its question.
 
-    ticket  gets the answer
-    source  the node of the asker
-    number  distinguishes the calls of one source
-    size    the bytes of the question as it was sent
-    until   when it is answered although nothing has changed, in seconds of the replica's clock
+    ticket   gets the answer
+    source   the node of the asker
+    number   distinguishes the calls of one source
+    size     the bytes of the question as it was sent
+    until    when it is answered although nothing has changed, in seconds of the replica's clock
+    network  where the asker comes from, if it is a guest; else ""
     """
 
     question: Any
@@ -83,6 +84,7 @@ class ParkedCall:
     number: int
     size: int
     until: float = 0.0
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)

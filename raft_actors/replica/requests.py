@@ -115,11 +115,17 @@ def next_request() -> RequestId:
 
 
 def event_of(
-    operation: int, payload: bytes, request: RequestId, ticket: Ticket, source: str = ""
+    operation: int,
+    payload: bytes,
+    request: RequestId,
+    ticket: Ticket,
+    source: str = "",
+    network: str = "",
 ) -> Any:
     """Return the event of a request, for the peer. Raises ValueError for a malformed request.
 
-    source  the node that asks, for parked calls: they are taken out when this node is gone
+    source   the node that asks, for parked calls: they are taken out when this node is gone
+    network  of a guest, whose parked calls are counted by it
 
     Every request that could make a peer fail is refused here: a client's mistake must not end a
     peer.
@@ -148,7 +154,12 @@ def event_of(
             return EndCalls(source, numbers_of(encoding.loads(payload)))
         (number,) = numbers_of(request[1:])
         return ParkedCall(
-            question_of(encoding.loads(payload)), ticket, source, number, len(payload)
+            question_of(encoding.loads(payload)),
+            ticket,
+            source,
+            number,
+            len(payload),
+            network=network,
         )
     arguments = encoding.loads(payload)
     if operation == READ_AS and is_way_to_read(arguments):

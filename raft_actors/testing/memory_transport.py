@@ -41,6 +41,7 @@ class MemoryConnection:
 
     receiving: Untagged = Untagged()
     role = MEMBER
+    is_client = False
     far: "MemoryConnection"
 
     def __init__(self, owner: "MemoryTransport", node: str) -> None:

@@ -389,6 +389,7 @@ class Bridge:
 
     def _end_round(self) -> None:
         self._dispatcher.hand_over()
+        self._sockets.serve_guests()
         self._flush()
 
 

@@ -14,7 +14,7 @@ from raft_actors.transport.limits import BridgeLimits
 from raft_actors.wire.handshake import Refusal
 from raft_actors.wire.roles import MEMBER
 
-__all__ = ["Guests"]
+__all__ = ["Guests", "is_member"]
 
 
 class Guests:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raft_actors.transport.expiring_set import network_of
 from raft_actors.wire.roles import MEMBER
 
 __all__ = ["Incoming", "Source"]
@@ -29,6 +30,16 @@ class Incoming:
     def role(self) -> str:
         """What the sender may ask of this node. A node may ask everything of itself."""
         return MEMBER if self.connection is None else str(self.connection.role)
+
+    @property
+    def network(self) -> str:
+        """The network from which a guest has sent it, so that all connections from one host count
+        together; "" if the sender is no guest.
+        """
+        connection = self.connection
+        if connection is None or (connection.role == MEMBER and not connection.is_client):
+            return ""
+        return network_of(connection.host)
 
     def reply(self, body: Any) -> None:
         """Queue the answer. The thread's next `flush` sends it; on the bridge thread the end of the

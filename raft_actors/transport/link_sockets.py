@@ -1,10 +1,12 @@
 """LinkSockets: reads and resumes links when their sockets are ready. Bridge thread only."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.dispatch import Dispatcher
+from raft_actors.transport.guests import is_member
 from raft_actors.transport.link import Link
 from raft_actors.transport.link_log import LinkLog
 from raft_actors.transport.reactor import READ, WRITE, Reactor
@@ -12,12 +14,18 @@ from raft_actors.wire.frames import ProtocolError
 
 __all__ = ["LinkSockets"]
 
+GUESTS_S = 0.01
+"""In each round guests are served for so many seconds; then the members get their turn again."""
+
 
 class LinkSockets:
     """Watches the sockets of established connections.
 
     A readable socket is read, and the frames go to the dispatcher. A writable one is watched only
     after the kernel's buffer was full: then the link goes on sending.
+
+    What members have sent is read at once. Guests are served after them, in turn: so however many
+    guests send as fast as they can, a message of Raft waits for little more than `GUESTS_S`.
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class LinkSockets:
         self._buffer = memoryview(bytearray(receive_bytes))
         self._log = log
         self._on_broken = on_broken
+        self._waiting: dict[Connection, None] = {}  # guests that have sent something
 
     def watch(self, connection: Connection) -> None:
         self._watch(connection, READ)
@@ -49,6 +58,27 @@ class LinkSockets:
         self._reactor.watch(connection.socket, events, partial(self.on_ready, connection))
 
     def on_ready(self, connection: Connection, events: int) -> None:
+        if events & READ and not is_member(connection):
+            connection.received_at = self._reactor.now
+            self._waiting[connection] = None
+            events &= ~READ
+        self._serve(connection, events)
+
+    def serve_guests(self) -> None:
+        """Read what guests have sent, and have it handled, one guest after the other, until the
+        time for it is over. The others are first in the next round, which begins at once, because
+        their sockets are ready.
+        """
+        until = time.monotonic() + GUESTS_S
+        while self._waiting:
+            connection = next(iter(self._waiting))
+            del self._waiting[connection]
+            self._serve(connection, READ)
+            self._dispatcher.hand_over()
+            if time.monotonic() >= until:
+                break
+
+    def _serve(self, connection: Connection, events: int) -> None:
         link = self._links.get(connection.node)
         if link is None or link.connection is not connection:  # lost earlier in this round
             return
