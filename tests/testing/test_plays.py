@@ -8,6 +8,7 @@ from itertools import count, repeat
 
 import pytest
 
+from raft_actors import encoding
 from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import CONFIG, encode
@@ -254,12 +255,40 @@ def test_what_is_sent_inline_before_the_save_is_seen(monkeypatch) -> None:
 
 def test_sessions_that_change_places_in_a_snapshot_are_seen(monkeypatch) -> None:
     def stored(self):
-        yield self.now_ms
+        yield self.now_ms, *self.limits
         for number, session in sorted(self.by_number.items(), key=lambda pair: pair[0]):
             yield number, session.used_ms, session.newest, tuple(session.replies.items())
 
     monkeypatch.setattr(Sessions, "stored", stored)
     assert "replicas differ" in first_failure(plans("sessions_max", 1_000), 60)
+
+
+def limiting() -> Iterator[Plan]:
+    every = (draw(seed, STEPS) for seed in count())
+    return (plan for plan in every if any(kind == "limit" for kind, _first, _second in plan.fates))
+
+
+def test_limits_of_sessions_that_a_snapshot_lacks_are_seen(monkeypatch) -> None:
+    restore = Sessions.restore
+
+    def forgetful(self, stored) -> None:
+        restore(self, stored)
+        self.limits = Sessions().limits
+
+    monkeypatch.setattr(Sessions, "restore", forgetful)
+    assert "replicas differ in the sessions" in first_failure(limiting(), 60)
+
+
+def test_limits_of_sessions_that_one_replica_does_not_set_are_seen(monkeypatch) -> None:
+    limit, calls = Sessions.limit, count()
+
+    def forgetful(self, command: bytes) -> bytes:
+        if next(calls) % 3:
+            return limit(self, command)
+        return encoding.dumps(("ok", self.limits.view))
+
+    monkeypatch.setattr(Sessions, "limit", forgetful)
+    assert "replicas differ" in first_failure(limiting(), 60)
 
 
 # Clocks that jump, and configs of others.
