@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ import supervision
 from raft_actors import Config, Node
 from raft_actors.errors import RaftError
 from raft_actors.node.tls import TlsOption
+from raft_actors.tools.ending import Ending
 from raft_actors.transport.endpoint import Endpoint
 
 __all__ = [
@@ -221,16 +221,16 @@ def run_until_signal(plan: LaunchPlan) -> int:
     Returns the exit status: 0 after a signal; 1 if the tree ended by itself, so that a service
     manager starts the process again. A second signal ends the process at once.
     """
-    ending = threading.Event()
+    ending = Ending()
     gave_up: list[Any] = []
 
     def on_signal(_number: int, _frame: Any) -> None:
-        ending.set()
+        ending.end()
         end_at_the_next(before)
 
     def on_tree_end(reason: Any) -> None:
         gave_up.append(reason)
-        ending.set()
+        ending.end()
 
     before = {number: signal.signal(number, on_signal) for number in (*end_signals(), SIGINT)}
     try:

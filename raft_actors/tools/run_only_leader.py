@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import SIGINT, SIGUSR1, SIGUSR2
@@ -19,6 +18,7 @@ from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
 from raft_actors.peer.peers import peers_here
+from raft_actors.tools.ending import Ending
 from raft_actors.tools.launch import (
     CannotLaunch,
     Launched,
@@ -66,14 +66,14 @@ class Outcome:
     """How the command ends: told by a signal, or because something has ended by itself."""
 
     def __init__(self) -> None:
-        self.over: threading.Event = threading.Event()
+        self.over: Ending = Ending()
         self.status: int = 0
         self.why: str = ""
 
     def end(self, status: int, why: str) -> None:
-        if not self.over.is_set():
+        if not self.why:
             self.status, self.why = status, why
-            self.over.set()
+            self.over.end()
 
 
 def run_only_leader(plan: RunPlan) -> int:
