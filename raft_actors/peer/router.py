@@ -299,10 +299,10 @@ class Router:
 
     def on_client_frames(self, frames: list[Incoming]) -> None:
         batches: dict[str, list[Any]] = defaultdict(list)
-        connection, role = None, MEMBER
+        connection, role, network = None, MEMBER, ""
         for frame in frames:
             if frame.connection is not connection:  # most frames are of the connection before
-                connection, role = frame.connection, frame.role
+                connection, role, network = frame.connection, frame.role, frame.network
             ticket: Ticket = NOBODY if frame.call is None else RemoteTicket(frame)
             try:
                 operation, name, payload, session, sequence = frame.body
@@ -314,8 +314,8 @@ class Router:
                 if role != MEMBER and operation not in ALLOWED[role]:
                     self.deny(frame, operation, ticket)
                     continue
-                if operation not in (PARK, UNPARK):
-                    counted = self.counted(frame, name, payload)
+                if network and operation not in (PARK, UNPARK):
+                    counted = self.counted(frame, network, name, payload)
                     if counted is None:
                         ticket.set(REFUSED)
                         continue
@@ -326,7 +326,7 @@ class Router:
                     self.stop_aside(str(name), ticket)
                 else:
                     request = (session, sequence)
-                    event = event_of(operation, payload, request, ticket, frame.node, frame.network)
+                    event = event_of(operation, payload, request, ticket, frame.node, network)
                     batches[name].append(event)
                     if operation == PARK:
                         frame.body = None  # the call is kept for long
@@ -345,12 +345,14 @@ class Router:
             if ref is not None:
                 tell_if_alive(ref, SourceLost(node))
 
-    def counted(self, frame: Incoming, name: str, payload: Any) -> Ticket | None:
-        """Return the ticket of a request; None if a guest has too many open requests at the peer.
-        Of members they are not counted: these hold the peer's own limit.
+    def counted(
+        self, frame: Incoming, network: str, name: str, payload: Any
+    ) -> RemoteTicket | None:
+        """Return the ticket of a guest's request; None if too many requests of guests from this
+        network are open at the peer.
         """
-        ref, network = self.running.get(name), frame.network
-        peer = self.hosted.get(ref) if ref is not None and network else None
+        ref = self.running.get(name)
+        peer = self.hosted.get(ref) if ref is not None else None
         if peer is None:
             return RemoteTicket(frame)
         size = len(payload) if type(payload) is bytes else 0

@@ -213,6 +213,15 @@ def some_sessions(*, forgetful=False):
     return sessions
 
 
+def test_timers_and_messages_that_are_due_count():
+    digests = set()
+    for duties in ((), (("timer", "t", 5),), (("timer", "t", 6),)):
+        making = StateDigest({}, Sessions(), 1, duties)
+        assert making.capture(FOR_EVER, lambda: 0.0)
+        digests.add(finished(making))
+    assert len(digests) == 3
+
+
 def test_sessions_count_and_the_replies_in_them_do_not():
     assert digest_of({}, sessions=some_sessions()) != digest_of({})
     assert digest_of({}, sessions=some_sessions()) == digest_of(

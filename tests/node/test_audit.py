@@ -13,7 +13,7 @@ from raft_actors.audit import AuditFile, audit
 from raft_actors.errors import RaftError
 from raft_actors.kv_store import KVStore
 from raft_actors.peer.peers import peers_of
-from raft_actors.replica.requests import CONFIGURE, PART, SNAPSHOT, STOP, TRANSFER, WRITE
+from raft_actors.replica.requests import CONFIGURE, PART, RESEED, SNAPSHOT, STOP, TRANSFER, WRITE
 from raft_actors.wire.cookie import Cookie
 from raft_actors.wire.roles import MEMBER
 from tests.certificates import Authority
@@ -80,11 +80,15 @@ def test_changes_of_members_stops_transfers_and_backups_are_told_and_no_command(
     assert ask(PART, (index, 0))[0] == "ok"
     ask(PART, (index, 1))
     ask(TRANSFER, None)
+    assert ask(RESEED)[0] == "error", "there is nobody to hand over to"
     assert ask(STOP) == "ok"
     told = [(each["what"], each["node"], each["role"]) for each in events(log, "request")]
     assert told == [
         ("configure", "a@one", "member"),
-        *[(what, "b@one", "member") for what in ("snapshot", "backup", "transfer", "stop")],
+        *[
+            (what, "b@one", "member")
+            for what in ("snapshot", "backup", "transfer", "reseed", "stop")
+        ],
     ]
     assert all(each["peer"] == ["kv", "a@one"] for each in events(log, "request"))
     assert events(log, "members")[-1]["members"] == [["kv", "a@one"]]

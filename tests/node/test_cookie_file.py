@@ -202,6 +202,17 @@ def test_a_file_is_read_again_when_it_changes(caplog):
     assert LONG not in caplog.text
 
 
+def test_a_cookie_that_was_taken_out_of_the_file_is_accepted_no_more():
+    """Nor are those that it has made. Planted: what was accepted once stays so."""
+    write(MEMBER, LONGER, LONG)
+    source = KeySource()
+    old = [Cookie(LONG).id, Cookie(Cookie(LONG).text_for(CLIENT)).id]
+    assert all(source.current().first_known([each]) for each in old)
+    write(MEMBER, LONGER)
+    eventually(lambda: source.current().ids == [Cookie(LONGER).id])
+    assert not any(source.current().first_known([each]) for each in old)
+
+
 def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_once(caplog):
     path = write(MEMBER, LONG)
     source = KeySource()

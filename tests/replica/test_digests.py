@@ -3,11 +3,13 @@
 import random
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
-from raft_actors import Config
+from raft_actors import Config, encoding
 from raft_actors.core.digests import Difference, comparison_in
+from raft_actors.core.effects import Read
 from raft_actors.core.entry import NOOP, kind_of
 from raft_actors.core.messages import FOLLOWER, LINEARIZABLE, STALE, InstallSnapshot
 from raft_actors.replica.problem_texts import problem_text
@@ -345,6 +347,80 @@ def test_a_digest_that_costs_much_is_asked_for_rarely():
     assert len(world.asked) == before + 1
 
 
+# What it does not do at all, also where something else would keep it from that.
+
+
+def wrong_leader():
+    """A group whose leader knows that its state is wrong, and has not handed over yet."""
+    world = DigestWorld("abc")
+    world.fill()
+    leader = world.leading
+    world.peer(leader).core.digests.differs = Difference(0, 1, decided=True)
+    return world, leader
+
+
+def test_reads_that_wait_are_refused_when_it_learns_that_its_state_is_wrong():
+    world, victim = spoilt()
+    answers = []
+    ticket = SimpleNamespace(set=lambda answer: answers.append(encoding.loads(answer)))
+    world.peer(victim).replica.applier.answer_reads([Read(1, encoding.dumps("spoilt"), ticket)])
+    assert answers == [("error", ("redirect", world.address(world.leading)))]
+
+
+def test_commands_that_were_under_way_get_no_reply_of_a_wrong_state():
+    world = DigestWorld("abc")
+    world.fill()
+    leader = world.leading
+    (ticket,) = world.write(leader, ("set", "key", 1))
+    assert ticket.result is None
+    world.peer(leader).core.digests.differs = Difference(0, 1, decided=True)
+    world.ring(1.0)
+    assert ticket.result == ("error", "outcome_unknown")
+
+
+def test_a_wrong_state_is_due_for_no_snapshot():
+    world, victim = spoilt()
+    for name in "abc":
+        replica = world.peer(name).replica
+        replica.core.wanted = replica.applier.applied.index
+        due = replica.snapshotter.is_due(replica.applier.applied)
+        assert due == (name != victim), name
+
+
+def test_a_wrong_leader_sends_its_state_to_nobody_who_asks_for_one():
+    world, leader = wrong_leader()
+    core = world.peer(leader).core
+    core.digests.differs = None
+    assert ask(world, leader, TakeSnapshot)[0] == "ok"
+    member = world.address(world.others(leader)[0])
+    progress = core.role.progress[member]
+    for is_wrong in (True, False):
+        core.digests.differs = Difference(0, 1, decided=True) if is_wrong else None
+        progress.needs_state = 1
+        core.role.send_state(member, progress)
+        sent = [each for each in core.effects.before_save if type(each) is InstallSnapshot]
+        assert bool(sent) != is_wrong
+
+
+def test_a_wrong_replica_is_no_candidate_for_the_leadership():
+    world, victim = spoilt()
+    (other,) = world.others(world.leading, victim)
+    role = world.peer(world.leading).core.role
+    assert role.transfer_candidates() == [world.address(other)]
+
+
+def test_nothing_is_applied_while_a_state_is_noted():
+    world = DigestWorld("abc")
+    world.fill()
+    replica = world.peer(world.leading).replica
+    assert replica.is_free()
+    replica.digester.begin(replica.applier.applied)
+    assert not replica.is_free()
+    replica.digester.slice_s = 1.0
+    assert not replica.digester.go_on()
+    assert replica.is_free()
+
+
 # A new state.
 
 
@@ -389,6 +465,14 @@ def test_only_the_state_is_replaced_and_the_log_and_the_votes_stay():
     assert core.log.last_index == world.disks[victim].last_index >= logs[-1]
     world.ring(3.0)
     assert world.read(victim, "late", STALE).result == len(logs) - 1
+
+
+def test_a_digest_that_is_under_way_is_given_up_with_its_state():
+    world, victim = spoilt()
+    work = SimpleNamespace(given_up=False)
+    world.peer(victim).replica.digester.hashing = work
+    assert renew(world, victim)[0] == "ok"
+    assert work.given_up
 
 
 def test_writes_go_on_while_it_gets_its_state_even_if_they_need_it():

@@ -51,6 +51,19 @@ def test_every_meeting_has_an_id_of_its_own():
     assert len(ids) == 20
 
 
+def test_what_an_acceptor_has_sent_is_worth_nothing_to_the_next_dialer():
+    """Played back by somebody who has recorded it. Planted: a hello without a nonce."""
+    dialer, acceptor = DialerHandshake(A, COOKIE, "b@two"), AcceptorHandshake(B, COOKIE)
+    challenge = acceptor.receive(dialer.hello)
+    acceptor.receive(dialer.receive(challenge))
+    welcome = acceptor.welcome()
+    assert dialer.receive(welcome).name == "b@two"
+    second = DialerHandshake(A, COOKIE, "b@two")
+    second.receive(challenge)
+    with pytest.raises(Refusal, match="the cookies differ"):
+        second.receive(welcome)
+
+
 def test_a_dialer_with_another_cookie_is_refused():
     with pytest.raises(Refusal, match="the cookies differ") as refusal:
         meet(DialerHandshake(A, Keyring.of("other"), "b@two"), AcceptorHandshake(B, COOKIE))

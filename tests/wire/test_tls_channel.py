@@ -38,6 +38,7 @@ def test_a_host_may_be_an_address():
         [("DNS", "one.example.com")],
         [("DNS", "*")],
         [("DNS", "on")],
+        [("DNS", "ne")],
         [("DNS", "a@one")],
         [("email", "A@one")],  # names of nodes do
         [("email", "b@one")],
