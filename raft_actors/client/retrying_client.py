@@ -106,7 +106,8 @@ class RetryingClient:
         """
         if self.closed:
             raise NotApplied("this handle is closed; make a new Cluster")
-        self.finder.check_node()
+        if not self.finder.router.node.running:
+            self.finder.check_node()
         now = time.monotonic()
         if now >= self.refresh_at:
             self.refresh_at = now + REFRESH_S

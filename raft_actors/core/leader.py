@@ -167,7 +167,8 @@ class Leader(Reconfiguration, LeadershipTransfer):
         if self.check_disks:
             self.check_disks = False
             self.yield_to_a_quicker_disk()
-        self.tell_holders()
+        if self.grants or self.told is not None:
+            self.tell_holders()
         cut: dict[int, list[bytes]] = {}
         for member, progress in self.progress.items():
             self.send_entries(member, progress, cut)

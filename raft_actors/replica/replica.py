@@ -236,14 +236,17 @@ class Replica:
             self.carrier.tell(applier.applied)
         if self.carrier.term or applier.applied.duties.exist():
             self.carrier.look(applier.applied)
-        applier.answer_reads(due.reads)
+        if due.reads or applier.reads:
+            applier.answer_reads(due.reads)
         for ticket, answer in due.answers:
             ticket.set(encoded(answer))
         for ask in self.asked:
             answer = getattr(self.inspection, ask.what)(*ask.arguments)
             ask.ticket.set(encoding.dumps_stored(answer))
         self.asked = []
-        has_more = self.parked.look()
+        parked, has_more = self.parked, False
+        if parked.calls or parked.arrived or parked.answers:
+            has_more = parked.look()
         if due.role_change is not None:
             environment.on_role(due.role_change)
         if due.lead is not None:
@@ -255,14 +258,20 @@ class Replica:
         environment.flush()
         self.due = None
         environment.wake_at(self.alarm)
-        has_more |= self.digester.go_on()
+        if self.digester.capturing is not None:
+            has_more |= self.digester.go_on()
         if self.snapshotter.go_on(applier.applied) or self.may_apply() or has_more:
             environment.continue_soon()
 
     @property
     def alarm(self) -> float:
         """When the replica needs a Tick, in seconds of its clock."""
-        return min(self.core.alarm, self.parked.alarm, self.carrier.alarm)
+        alarm = self.core.alarm
+        if self.parked.calls:
+            alarm = min(alarm, self.parked.alarm)
+        if self.carrier.due:
+            alarm = min(alarm, self.carrier.alarm)
+        return alarm
 
     def may_apply(self) -> bool:
         return self.applier.applied.index < self.core.commit_index and self.is_free()

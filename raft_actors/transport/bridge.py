@@ -131,9 +131,10 @@ class Bridge:
         if node == self.me.name:
             self._loopback.send(payload)
             return True
-        link = self._table.link_with(node)
+        link = self._links.get(node) or self._table.link_with(node)
         link.is_used = True
-        if kind >= FIRST_EXTENSION and self._is_guest(link):
+        may_be_guest = link.is_guest or not link.is_equal
+        if kind >= FIRST_EXTENSION and may_be_guest and self._is_guest(link):
             return False
         queued = link.send(payload)
         if queued is None:
@@ -157,14 +158,15 @@ class Bridge:
             answer = self._loopback.open()
             self._loopback.send(local.pack((kind, body, answer.number)))
             return answer
-        link = self._table.link_with(node)
+        link = self._links.get(node) or self._table.link_with(node)
         link.is_used = True
         call = next(link.call_numbers)
         answer = Answer(link, call)
         if long:
             link.long_calls.add(call)
             answer.add_done_callback(partial(forget_long_call, link))
-        if kind >= FIRST_EXTENSION and self._is_guest(link):
+        may_be_guest = link.is_guest or not link.is_equal
+        if kind >= FIRST_EXTENSION and may_be_guest and self._is_guest(link):
             fail(answer, NoConnection(f"{node} is connected as a guest only", was_sent=False))
             return answer
         if link.send(local.pack((kind, body, call)), call, answer) is None:
