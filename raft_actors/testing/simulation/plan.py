@@ -226,7 +226,7 @@ def with_limits(plan: Plan) -> Plan:
         return plan
     fates = list(plan.fates)
     for kind, share in (("limit", 0.02), ("open", 0.02)):
-        for _ in range(1 + round(share * len(fates) * luck.random())):
+        for _ in range(round(share * len(fates) * luck.random())):
             fates[luck.randrange(len(fates))] = kind, luck.random(), luck.random()
     return replace(plan, fates=tuple(fates))
 
