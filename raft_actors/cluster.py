@@ -87,7 +87,7 @@ class Cluster:
         >>> import os
         >>> os.environ["RAFT_ACTORS_URL"] = "raft://kv@10.0.0.1:4001,10.0.0.2:4001"
         >>> Cluster.from_env().members
-        [('kv', '10.0.0.1_4001-1@.'), ('kv', '10.0.0.2_4001-2@.')]
+        [('kv', '10.0.0.1:4001'), ('kv', '10.0.0.2:4001')]
         """
         return cls.connect(url_in_environment(), timeout=timeout)
 
@@ -247,8 +247,9 @@ class Cluster:
 
     @property
     def members(self) -> list[Address]:
-        """The members of the newest configuration that the handle knows; at first the given
-        ones.
+        """The members of the newest configuration that the handle knows; at first the given ones.
+        A handle made by `connect` has their addresses in place of their nodes, until the first
+        answer.
         """
         return list(self._client.finder.members)
 

@@ -20,21 +20,15 @@ __all__ = [
     "host_of",
     "is_seed",
     "listed",
-    "seed_name",
 ]
 
 T = TypeVar("T")
 
 NONODE = "nonode@nohost"
 """The node name of a process that has not started a node, as in Erlang."""
-SEED = "@."
-"""The end of a name that stands for a node whose name is not known yet. No host is called so."""
-
 NAME_CHARACTERS_MAX = 64
 HOST_CHARACTERS_MAX = 190  # name, @ and host together fit into a file name and into a handshake
 LEGAL = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
-ILLEGAL = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
-SEED_CHARACTERS = 50
 
 
 def check_name(name: object, what: str = "name") -> str:
@@ -66,14 +60,11 @@ def host_of(node: str) -> str:
     return node.partition("@")[2]
 
 
-def seed_name(number: int, address: str) -> str:
-    """Return the name for the node of which a client knows only that it listens at `address`."""
-    return f"{ILLEGAL.sub('_', address)[:SEED_CHARACTERS]}-{number}{SEED}"
-
-
 def is_seed(node: str) -> bool:
-    """Tell whether this is no name of a node, but stands for one whose name is not known yet."""
-    return node.endswith(SEED)
+    """Tell whether this is no name of a node, but a seed: the address of a node whose name is not
+    known yet, `host:port`, takes its place. No name of a node has a colon.
+    """
+    return ":" in node
 
 
 Address = tuple[str, str]

@@ -71,6 +71,8 @@ class LeaderFinder:
 
     router_now    returns the router to use from now on; see `follow_node`
     seeds         the addresses that the handle was given; they are always asked
+    reached       the node that each seed has led to, see `names.is_seed`. If this node does not
+                  answer any more, the seed is asked again: it may lead to another node by now
     members       the members of the newest configuration that is known
     known         members of all configurations seen, the latest last. They are asked too when the
                   `members` know no leader, because each of them may be a member again
@@ -95,6 +97,7 @@ class LeaderFinder:
             self.router = router_now()
         self.seeds: tuple[Address, ...] = seeds
         self.members: tuple[Address, ...] = seeds
+        self.reached: dict[Address, Address] = {}
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
         self.unanswered_s = 0.0
@@ -205,8 +208,13 @@ class LeaderFinder:
 
     def candidates(self) -> tuple[Address, ...]:
         """Return the peers to ask for the leader."""
-        more = self.known if self.is_lost else ()
+        more = (*self.known, *self.silent_seeds()) if self.is_lost else ()
         return tuple(dict.fromkeys((*self.members, *self.seeds, *more)))
+
+    def silent_seeds(self) -> list[Address]:
+        """Return the seeds whose nodes have not answered in the last search."""
+        views = {} if self.last_search is None else self.last_search.members.views
+        return [seed for seed, member in tuple(self.reached.items()) if member not in views]
 
     def follow_node(self) -> None:
         """Use the present node of this process, if the node that was used before has stopped."""
@@ -214,15 +222,18 @@ class LeaderFinder:
         if not (node.running or node.forked):
             self.router = self.router_now()
 
-    def rename(self, before: str, node: str) -> None:
-        """Note that the node that was called `before` is called `node`."""
+    def rename(self, seed: str, node: str) -> None:
+        """Note that a seed has led to `node`."""
 
         def renamed(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-            return tuple(
-                dict.fromkeys((name, node if at == before else at) for name, at in addresses)
-            )
+            places = ((name, node if at == seed else at) for name, at in addresses)
+            return tuple(dict.fromkeys(places))
 
-        self.seeds, self.members, self.known = map(renamed, (self.seeds, self.members, self.known))
+        for name in {name for name, at in (*self.seeds, *self.reached) if at == seed}:
+            before = self.reached.get((name, seed), (name, seed))
+            self.reached[name, seed] = (name, node)
+            self.seeds = tuple((name, node) if each == before else each for each in self.seeds)
+        self.members, self.known = map(renamed, (self.members, self.known))
 
     def check_node(self) -> None:
         """Raise NoNode if this process was forked, or if it is no node and all known peers are on

@@ -17,7 +17,7 @@ from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError
 from raft_actors.future import Future
-from raft_actors.names import check_peer_name, seed_name
+from raft_actors.names import check_peer_name
 from raft_actors.node.client_access import ClientAccess, client_name
 from raft_actors.node.discovery import parse_address
 from raft_actors.node.local_node import LocalNode
@@ -58,9 +58,6 @@ class LightClient(RetryingClient):
             cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
         )
         self.tls = tls
-        self.places: dict[str, str] = {
-            seed_name(n, place): place for n, place in enumerate(group.addresses, start=1)
-        }
         self.begin_anew(timeout)
         made.add(self)
 
@@ -69,7 +66,7 @@ class LightClient(RetryingClient):
         self.node: LocalNode | None = None
         self.node_lock: threading.RLock = threading.RLock()
         self.ending: Future[Any] | None = None
-        seeds = tuple((self.group.peer, seed) for seed in self.places)
+        seeds = tuple((self.group.peer, seed) for seed in self.group.addresses)
         super().__init__(self.start_node, seeds, timeout, begins_at_once=False)
 
     def start_node(self) -> Router:
@@ -77,7 +74,7 @@ class LightClient(RetryingClient):
         with self.node_lock:
             finder = self.finder
             access = ClientAccess(
-                self.places, cookie=self.cookie, tls=self.tls, on_learned=finder.rename
+                self.group.addresses, cookie=self.cookie, tls=self.tls, on_learned=finder.rename
             )
             node = LocalNode(client_name(), access=access)
             router = Router(

@@ -4,7 +4,7 @@ dial it: it does not listen, and has no port file.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from raft_actors.config import Config
 from raft_actors.node.discovery import NodeDirectory, static_addresses
@@ -26,7 +26,7 @@ __all__ = ["ClientAccess", "client_name"]
 class ClientAccess:
     """Makes the bridge of one client.
 
-    seeds       for each seed (`names.seed_name`) the address `host:port` at which a member listens
+    seeds       the addresses `host:port` at which members listen, see `names.is_seed`
     on_learned  called on the bridge thread when a seed was reached, with the seed and the name of
                 the member
     """
@@ -36,13 +36,13 @@ class ClientAccess:
 
     def __init__(
         self,
-        seeds: Mapping[str, str],
+        seeds: Iterable[str],
         *,
         cookie: str | bytes | Cookie | None = None,
         tls: TlsOption | None = None,
         on_learned: Callable[[str, str], None],
     ) -> None:
-        self._seeds = dict(seeds)
+        self._seeds = {seed: seed for seed in seeds}
         self._cookie = cookie if cookie is None or isinstance(cookie, Cookie) else Cookie(cookie)
         self._tls = tls
         self._on_learned = on_learned

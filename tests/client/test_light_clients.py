@@ -111,6 +111,43 @@ def test_a_forked_process_connects_by_itself(make_group):
     eventually(lambda: sessions_at(nodes[0]) == 0)
 
 
+def test_its_members_are_the_given_addresses_until_one_answers(make_group):
+    nodes = make_group()
+    given = [f"127.0.0.1:{node.port}" for node in nodes]
+    with Cluster.connect(given, "kv") as kv:
+        assert kv.members == [("kv", place) for place in given]
+        assert repr(kv) == f"<Cluster of {', '.join(f'kv on {place}' for place in given)}>"
+        kv.read(("get", "k"))
+        assert sorted(kv.members) == [("kv", name) for name in MEMBERS]
+
+
+def test_an_address_that_leads_to_another_node_by_now_is_asked_again(make_node, tmp_path):
+    """As the address of a service does, or of a host that was set up anew. Planted: ask only the
+    node that was found there first.
+    """
+    port = free_port()
+
+    def start(name):
+        node = make_node(name, port=port)
+        config = Config(data_dir=tmp_path / name)
+        assert peers_of(node).start(KVStore, "kv", config, [("kv", name)])[0] == "ok"
+        return node
+
+    first = start("a@h")
+    with Cluster.connect(f"127.0.0.1:{port}", "kv", timeout=20) as kv:
+        assert kv.write(("set", "k", 1)) == ("ok", "k", 1)
+        peers_of(first).stop_all()
+        first.stop()
+        second = start("b@h")
+        assert kv.read(("get", "k")) == ("error", "key_not_found")
+        assert kv.members == [("kv", "b@h")]
+        assert kv.read(("get", "k")) == ("error", "key_not_found")
+        peers_of(second).stop_all()
+        second.stop()
+        start("a@h")
+        assert kv.read(("get", "k")) == ("ok", 1)
+
+
 def test_who_can_not_be_reached_or_refuses_is_told_with_the_address(make_group):
     nobody = f"127.0.0.1:{free_port()}"
     kv = Cluster.connect(nobody, "kv", timeout=1)
