@@ -3,7 +3,8 @@
 from tests.mutations.mutation import Mutation
 
 NETS = ("tests/core/test_lead_grants.py", "tests/testing/test_grants.py")
-GUARD_NETS = ("tests/lead",)
+GUARD_NETS = ("tests/lead/test_guard.py",)
+HOLDER_NETS = ("tests/lead/test_holder.py",)
 
 MUTATIONS = (
     Mutation(
@@ -124,5 +125,94 @@ MUTATIONS = (
         "    prctl(PR_SET_CHILD_SUBREAPER, 1)\n",
         "",
         nets=GUARD_NETS,
+    ),
+    Mutation(
+        "holder_asks_again", "decision: one leader", "lead/holder",
+        "self.closed or self.wish or self.term:\n",
+        "self.closed or self.wish:\n",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_begins_without_a_proof", "decision: one leader", "lead/holder",
+        "        if since_boot() < self.term._deadlines.stop_at:\n",
+        "        if not self.has_begun:\n",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_keeps_a_late_grant", "decision: one leader", "lead/holder",
+        "            if not is_awaited:  #",
+        "            if wish.event.index == 0:  #",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_ignores_silence", "decision: one leader", "lead/holder",
+        "            if since_boot() >= term._deadlines.stop_at:\n",
+        "            if term._deadlines.stop_at == -inf:\n",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_keeps_a_lost_lead", "decision: one leader", "lead/holder",
+        "            self.end(NO_LEADER)\n",
+        "",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_tells_the_owner_alone", "decision: one leader", "lead/holder",
+        "        term._end(why)\n"
+        "        if self.has_begun:\n",
+        "        if self.has_begun:\n",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_ignores_a_recall", "decision: one leader", "lead/holder",
+        "            if news.recalled:\n"
+        "                self.recall(HAND_OVER)\n"
+        "            elif not",
+        "            if not",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_renews_an_older_grant", "decision: one leader", "lead/holder",
+        "            if self.term is None or not self.is_current:\n",
+        "            if self.term is None:\n",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_gives_back_whatever_there_is", "decision: one leader", "lead/holder",
+        "            if term is not self.term:\n"
+        "                return\n",
+        "",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "holder_asks_for_an_owner_that_ends", "decision: one leader", "lead/holder",
+        "peer is self.stopped or self.closed or self.wish",
+        "peer is self.stopped or self.wish",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "switch_begins_by_a_lost_grant", "decision: one leader", "lead/switch",
+        "        if term.lost.is_set():\n"
+        "            return  # it is ended soon\n",
+        "",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "switch_says_that_all_have_ended", "decision: one leader", "lead/switch",
+        "        self.holder.give_back(term, ended=all_have)",
+        "        self.holder.give_back(term, ended=True)",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "switch_restarts_by_a_lost_grant", "decision: one leader", "lead/switch",
+        "self.lead is not None and not self.lead.lost.is_set()",
+        "self.lead is not None",
+        nets=HOLDER_NETS,
+    ),
+    Mutation(
+        "switch_waits_for_ever", "decision: one leader", "lead/switch",
+        "        within_s = max(0.0, term._deadlines.over_at - since_boot())\n",
+        "        within_s = 1e6\n",
+        nets=HOLDER_NETS,
     ),
 )  # fmt: skip
