@@ -26,10 +26,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--stop-within", type=float, default=1.0)
     parser.add_argument("--each", action="store_true", help="one end of each kind")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="ends of this kind alone")
     parser.add_argument("--naive", action="store_true", help="by events.subscribe")
     options = parser.parse_args(arguments)
     seed = Random().randrange(1 << 32) if options.seed is None else options.seed
-    kinds = list(NAIVE_KINDS if options.naive else KINDS)
+    kinds = options.kind or list(NAIVE_KINDS if options.naive else KINDS)
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
 

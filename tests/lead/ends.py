@@ -41,7 +41,7 @@ class Verdict:
     starts    how many runs there were
     overlaps  the places at which something wrote that had a lower token, or a process that was
               followed by another one before
-    late      the runs that wrote there
+    late      the runs that worked on there: those of the lower tokens
     """
 
     starts: int = 0
@@ -58,7 +58,7 @@ def judged(lines: list[tuple[int, int, str]]) -> Verdict:
         over.add(before)
         if after[0] < before[0] or after in over:
             verdict.overlaps.append(f"{after} works after {before}")
-            verdict.late.add(after)
+            verdict.late.add(before if before[0] < after[0] else after)
     return verdict
 
 
@@ -183,7 +183,7 @@ class Ends:
         self.nodes.kill(name)
 
     def transfer(self, name: str) -> bool:
-        return Raft.transfer_leadership(self.address(name))[0] == "ok"
+        return bool(Raft.transfer_leadership(self.address(name))[0] == "ok")
 
     def cut(self, name: str) -> None:
         with self.cut_off(name, blocked=True):

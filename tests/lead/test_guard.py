@@ -15,6 +15,7 @@ from raft_actors.clock import since_boot
 from raft_actors.lead.deadlines import Deadlines
 from raft_actors.lead.program_child import Running
 from tests.helpers import eventually
+from tests.lead.left import end_what_is_left
 
 GRANT_S = 1.5
 
@@ -46,6 +47,7 @@ def guarded(tmp_path):
         running.kill()
         running.guard.wait()
         os.close(running.report)
+    end_what_is_left(tmp_path)
 
 
 def certain(grant_s=GRANT_S):

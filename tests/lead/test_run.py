@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.helpers import PATIENCE_S, eventually, is_running
+from tests.lead.left import end_what_is_left, left_in
 
 ALONE = ("--sname", "a", "--members", "a")
 QUICK = ("--stop-within", "1", "--shutdown", "0.3", "--hand-over", "1")
@@ -67,30 +68,25 @@ class Runs:
 
     def close(self) -> None:
         for process in self.started.values():
-            process.kill()
-            process.communicate()
-
-    def left(self) -> list[psutil.Process]:
-        """What still runs in the directory of these tests: programs, and guards."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.cwd() == str(self.directory) and is_running(process):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+            for pipe in (process.stdout, process.stderr):
+                assert pipe is not None
+                pipe.close()
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
-    """Nothing is left by any test, also if it kills what it has started."""
+    """Nothing is left by any command, also if it is killed."""
     runs = Runs(tmp_path)
     try:
         yield runs
+        runs.close()
+        eventually(lambda: not left_in(tmp_path))
     finally:
         runs.close()
-        eventually(lambda: not runs.left())
+        end_what_is_left(tmp_path)
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
