@@ -50,13 +50,12 @@ def read_regular(path: Path) -> bytes:
 def open_regular(name: str | os.PathLike[str], flags: int) -> int:
     """Open a file like `os.open`; a new one can be read by this user only.
 
-    Raises OSError (ENXIO) at once for a named pipe, a socket and a device: opening a pipe would
-    wait until another process opens its other end. A directory may be opened for reading, as with
-    `os.open`.
+    Raises OSError (ENXIO) at once for a named pipe and a socket: opening a pipe would wait until
+    another process opens its other end. A directory may be opened for reading, as with `os.open`.
     """
     descriptor = os.open(name, flags | os.O_NONBLOCK, 0o600)
     mode = os.fstat(descriptor).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         os.close(descriptor)
         raise OSError(errno.ENXIO, "it is no regular file", os.fspath(name))
     os.set_blocking(descriptor, True)
