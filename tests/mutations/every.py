@@ -3,6 +3,7 @@
 from tests.mutations import (
     clients,
     damage,
+    digests,
     elections,
     grants,
     machines,
@@ -18,5 +19,6 @@ from tests.mutations import (
 MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *grants.MUTATIONS, *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
-    *damage.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS, *strangers.MUTATIONS,
+    *damage.MUTATIONS, *digests.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS,
+    *strangers.MUTATIONS,
 )  # fmt: skip

@@ -138,6 +138,26 @@ def test_a_leader_whose_state_is_wrong_sends_nobody_its_snapshot():
     assert world.peer(away).applied.index > behind
 
 
+def test_a_snapshot_of_a_wrong_leader_may_turn_the_verdict_and_replaces_nothing_that_is_right():
+    """What docs/divergence.md warns of: so a person looks before he calls `Raft.reseed`."""
+    world = DigestWorld("abc", replace(DEFAULTS, snapshot_entries=5, snapshot_trailing=1))
+    leader = world.leading
+    away, right = world.others(leader)
+    world.crash(away, 1.0)
+    world.ring(2.0)
+    world.spoil(leader)
+    world.fill(5 * EVERY)
+    world.ring(20.0)
+    assert "digests_differ" in world.troubles(right), "of three replicas two are known, and differ"
+    world.start(away)
+    world.ring(10.0)
+    world.fill()
+    assert world.peer(away).applied.state["spoilt"] == "behind the back"
+    assert "diverged" in world.troubles(right)
+    assert "spoilt" not in world.peer(right).applied.state
+    assert not any(type(each) is InstallSnapshot and each.target[0] == right for each in world.wire)
+
+
 def test_with_two_against_two_all_of_them_say_so_and_none_stops():
     world = DigestWorld("abcd")
     world.fill()
@@ -463,6 +483,7 @@ def test_only_the_state_is_replaced_and_the_log_and_the_votes_stay():
         world.ring(0.05)
     assert logs == sorted(logs)
     assert core.log.last_index == world.disks[victim].last_index >= logs[-1]
+    assert core.log.base == 0, "not even the entries before the snapshot go"
     world.ring(3.0)
     assert world.read(victim, "late", STALE).result == len(logs) - 1
 
