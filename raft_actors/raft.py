@@ -5,9 +5,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 from raft_actors import encoding
 from raft_actors.client import backup as backups
 from raft_actors.client import joining, membership, reseeding, rpc, session_limits
+from raft_actors.client.answers import Answer, Done, Started
 from raft_actors.client.membership import CHANGE_TIMEOUT
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
@@ -18,7 +21,7 @@ from raft_actors.client.rpc import (
     request,
 )
 from raft_actors.client.trial_group import start_group
-from raft_actors.client.views import Entry, viewed
+from raft_actors.client.views import ConfigurationView, Entry, SessionLimits, Status, viewed
 from raft_actors.config import Config
 from raft_actors.core.replies import NO_NODE, OUTCOME_UNKNOWN
 from raft_actors.kv_store import KVStore
@@ -60,7 +63,7 @@ class Raft:
         config: Config | None = None,
         members: Iterable[Address | str] = (),
         **fields: Any,
-    ) -> Any:
+    ) -> Started[pykka.ActorProxy[Any]]:
         """Start a peer of `machine` on this node, under the node's own supervisor.
 
         members   the members of the group to form, this peer included; each member must declare
@@ -81,10 +84,11 @@ class Raft:
             case ("error", ("already_started", ref)):
                 return ("error", ("already_started", ref.proxy()))
             case answer:
-                return answer
+                failed: Started[pykka.ActorProxy[Any]] = answer
+                return failed
 
     @staticmethod
-    def stop_peer(peer: PeerRef) -> Any:
+    def stop_peer(peer: PeerRef) -> Done:
         """Stop a peer, on this node or another one: `"ok"`, `("error", "no_peer")`.
 
         No supervisor starts the peer again. Its log stays on disk.
@@ -105,7 +109,7 @@ class Raft:
         witnesses: Iterable[PeerRef] = (),
         dry_run: bool = False,
         timeout: float = CHANGE_TIMEOUT,
-    ) -> Any:
+    ) -> Answer[ConfigurationView]:
         """Form a group with these members, or change the members of a running group, at its leader.
 
         Any number may change at once (joint consensus, §6). New members, which must run and be in
@@ -138,7 +142,7 @@ class Raft:
         learner: bool = False,
         witness: bool = False,
         dry_run: bool = False,
-    ) -> Any:
+    ) -> Answer[ConfigurationView]:
         """Make `peer` a member, a learner or a witness. It must run and be in no group.
 
         Returns what `set_configuration` returns; `("no_group", text)` if `leader` belongs to no
@@ -153,7 +157,7 @@ class Raft:
         return membership.add(leader, peer, part, dry_run=dry_run)
 
     @staticmethod
-    def cancel_change(leader: PeerRef) -> Any:
+    def cancel_change(leader: PeerRef) -> Answer[ConfigurationView]:
         """Cancel a change of members whose new members have not caught up, if one is under way.
 
         The call that waits for this change returns `("error", "called_off")`. Returns
@@ -177,7 +181,7 @@ class Raft:
         timeout: float = CHANGE_TIMEOUT,
         config: Config | None = None,
         **fields: Any,
-    ) -> Any:
+    ) -> Started[ConfigurationView]:
         """Start a peer of `machine` on this node, unless it runs, and add it to a running group.
 
         The peer becomes a learner, gets the log, and is promoted when it has caught up; with
@@ -204,7 +208,7 @@ class Raft:
         return joining.join(machine, name, via, part, Config.of(config, **fields), timeout)
 
     @staticmethod
-    def leave(peer: PeerRef, timeout: float = CHANGE_TIMEOUT) -> Any:
+    def leave(peer: PeerRef, timeout: float = CHANGE_TIMEOUT) -> Done:
         """Remove `peer` from its group, and stop it. A leader transfers the leadership first.
 
         Its data directory stays. Returns `"ok"`, also for a peer without a group;
@@ -218,7 +222,9 @@ class Raft:
         return joining.leave(peer, timeout)
 
     @staticmethod
-    def remove_peer(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+    def remove_peer(
+        leader: PeerRef, peer: PeerRef, *, dry_run: bool = False
+    ) -> Answer[ConfigurationView]:
         """Remove a member or learner from the group. Its process runs on, and its log stays.
 
         Returns `("error", "no_such_member")` if `peer` is neither. `replace_peer`, `promote` and
@@ -231,7 +237,9 @@ class Raft:
         return membership.remove(leader, peer, dry_run=dry_run)
 
     @staticmethod
-    def replace_peer(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
+    def replace_peer(
+        leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False
+    ) -> Answer[ConfigurationView]:
         """Replace the member `old` by `new`, in one change.
 
         A peer whose disk was wiped or replaced can replace itself: it is removed and added again,
@@ -246,7 +254,9 @@ class Raft:
         return membership.replace(leader, old, new, dry_run=dry_run)
 
     @staticmethod
-    def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+    def promote(
+        leader: PeerRef, peer: PeerRef, *, dry_run: bool = False
+    ) -> Answer[ConfigurationView]:
         """Give a learner a vote.
 
         >>> ok, configuration = Raft.join(KVStore, name="peer6", via="peer1", learner=True)
@@ -259,7 +269,9 @@ class Raft:
         return membership.promote(leader, peer, dry_run=dry_run)
 
     @staticmethod
-    def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+    def demote(
+        leader: PeerRef, peer: PeerRef, *, dry_run: bool = False
+    ) -> Answer[ConfigurationView]:
         """Take the vote from a member: it becomes a learner.
 
         >>> ok, configuration = Raft.demote(leader, "peer6")
@@ -269,7 +281,7 @@ class Raft:
         return membership.demote(leader, peer, dry_run=dry_run)
 
     @staticmethod
-    def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
+    def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Answer[Address]:
         """Transfer the leadership to `to`, or to the fittest follower (thesis 3.10).
 
         The leader accepts no more commands until its successor has all of them, so none is lost.
@@ -286,7 +298,7 @@ class Raft:
     @staticmethod
     def limit_sessions(
         leader: PeerRef, *, sessions_max: int | None = None, session_s: float | None = None
-    ) -> Any:
+    ) -> Answer[SessionLimits]:
         """Set how many sessions the group keeps, and how long: for all members, in the log.
 
         sessions_max  most sessions, 1 to 1,000,000; 100,000 if never set. With one more, the
@@ -316,7 +328,7 @@ class Raft:
         return rpc.leader_of(peer)
 
     @staticmethod
-    def status(peer: PeerRef) -> Any:
+    def status(peer: PeerRef) -> Answer[Status]:
         """Return `("ok", status)`, a mapping; or `("error", reason)` with `"no_node"`, `"no_peer"`,
         or `"restarting"` if the peer has crashed and its supervisor starts it again.
 
@@ -374,7 +386,7 @@ class Raft:
         return follow_referral(request(peer, operation, payload, timeout, NO_NODE), timeout)
 
     @staticmethod
-    def snapshot(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+    def snapshot(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Answer[int]:
         """Have one peer take a snapshot now, so that it can delete the log before the snapshot.
 
         Returns `("ok", index)` when the snapshot is on disk: it replaces the entries up to `index`.
@@ -385,7 +397,7 @@ class Raft:
         return backups.snapshot(peer, timeout)
 
     @staticmethod
-    def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+    def backup(peer: PeerRef, path: str | Path, timeout: float = SNAPSHOT_TIMEOUT) -> Answer[int]:
         """Write the state of the group to a new file on this machine, while the group runs.
 
         `peer` is any member that is no witness. The file has every write that was acknowledged
@@ -404,7 +416,7 @@ class Raft:
         return backups.download(address_of(peer), absolute(path), timeout)
 
     @staticmethod
-    def get_entry(peer: PeerRef, index: int) -> Any:
+    def get_entry(peer: PeerRef, index: int) -> Answer[Entry]:
         """Return the entry at `index` of a peer's log: `("ok", entry)`, or `("error", reason)` with
         `"not_found"`, or `"compacted"` if a snapshot replaced it. Raises TypeError for a bad index.
 
@@ -418,10 +430,11 @@ class Raft:
         """
         if type(index) is not int:
             raise TypeError(f"the index of an entry is a whole number, not {index!r}")
-        return viewed(ask(peer, ENTRY, (index,), CALL_TIMEOUT), Entry)
+        answer: Answer[Entry] = viewed(ask(peer, ENTRY, (index,), CALL_TIMEOUT), Entry)
+        return answer
 
     @staticmethod
-    def reseed(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Any:
+    def reseed(peer: PeerRef, timeout: float = SNAPSHOT_TIMEOUT) -> Answer[int]:
         """Give one peer the state of its leader in place of its own, which is wrong.
 
         For a peer whose status says that its [state differs](docs/divergence.md). A peer that leads

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from raft_actors.client.answers import Answer
 from raft_actors.client.rpc import PeerRef, address_of, ask, follow_referral, request
 from raft_actors.core.messages import FOLLOWER
 from raft_actors.core.replies import NO_NODE
@@ -18,12 +19,12 @@ TRIES = 3
 """How often a download begins: a newer snapshot may replace the one that is being read."""
 
 
-def download(peer: PeerRef, path: Path, timeout: float) -> Any:
+def download(peer: PeerRef, path: Path, timeout: float) -> Answer[int]:
     """Write a backup to `path`; return ("ok", index) or ("error", reason).
 
     timeout  for each step: the read of `take`, the snapshot, and each part of it
     """
-    answer: Any = ("error", "not_found")
+    answer: Answer[int] = ("error", "not_found")
     for _ in range(TRIES):
         taken = take(peer, timeout)
         if taken[0] != "ok":
@@ -37,21 +38,24 @@ def download(peer: PeerRef, path: Path, timeout: float) -> Any:
     return answer
 
 
-def take(peer: PeerRef, timeout: float) -> Any:
+def take(peer: PeerRef, timeout: float) -> Answer[int]:
     """Let the peer take a snapshot, and return ("ok", index). A linearizable read comes first, so
     that the snapshot contains every write that was acknowledged before this call.
     """
     operation, payload = read_request(REPLY, FOLLOWER)
-    seen = follow_referral(request(peer, operation, payload, timeout, NO_NODE), timeout)
+    seen: Answer[int] = follow_referral(
+        request(peer, operation, payload, timeout, NO_NODE), timeout
+    )
     return snapshot(peer, timeout) if seen[0] == "ok" else seen
 
 
-def snapshot(peer: PeerRef, timeout: float) -> Any:
-    return ask(peer, SNAPSHOT, (), timeout)
+def snapshot(peer: PeerRef, timeout: float) -> Answer[int]:
+    answer: Answer[int] = ask(peer, SNAPSHOT, (), timeout)
+    return answer
 
 
-def write(peer: PeerRef, path: Path, index: int, timeout: float) -> Any:
-    part = ask(peer, PART, (index, 0), timeout)
+def write(peer: PeerRef, path: Path, index: int, timeout: float) -> Answer[int]:
+    part: Answer[dict[str, Any]] = ask(peer, PART, (index, 0), timeout)
     if part[0] != "ok":
         return part
     first = part[1]

@@ -7,8 +7,9 @@ at any time, from any node, and several calls at the same time wait for each oth
 import time
 from collections.abc import Iterable
 from random import uniform
-from typing import Any
+from typing import Literal, TypeVar
 
+from raft_actors.client.answers import Answer, Done, Failure, Started
 from raft_actors.client.leader_finder import LeaderFinder, PlainSeeker, router_here
 from raft_actors.client.membership import (
     LEARNER,
@@ -26,6 +27,7 @@ from raft_actors.client.rpc import (
     status_of,
     stop,
 )
+from raft_actors.client.views import ConfigurationView, Status
 from raft_actors.config import Config
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_PEER, TIMEOUT
 from raft_actors.machine.contract import Machine, Replicable
@@ -33,6 +35,8 @@ from raft_actors.names import Address, check_peer_name
 from raft_actors.peer.peers import peers_here
 
 __all__ = ["join", "leave"]
+
+T = TypeVar("T")
 
 PAUSE_S = 0.05
 TURN_S = 2.0
@@ -53,7 +57,7 @@ def join(
     part: str,
     config: Config,
     timeout: float,
-) -> Any:
+) -> Started[ConfigurationView]:
     """Make a peer of this node a member with this part; see `Raft.join`."""
     members = addresses_of(via)
     if not members:
@@ -68,10 +72,11 @@ def join(
             is_started_here = True
         case ("error", ("already_started", _) | "restarting"):
             pass
-        case answer:
-            return answer
+        case failed:
+            refused: Started[ConfigurationView] = failed
+            return refused
     finder, seeker = LeaderFinder(router_here, members), PlainSeeker(deadline)
-    error: Any = TIMEOUT
+    error: Failure = TIMEOUT
     while (remaining := deadline - time.monotonic()) > 0:
         leader = leader_status(finder, seeker, deadline)
         own = status_of(name, min(CALL_TIMEOUT, remaining))
@@ -81,7 +86,7 @@ def join(
             error = own
         else:
             answer = step_in(leader[1], own[1], part, remaining)
-            if answer is not None and not is_transient(answer):
+            if answer is not None and (answer[0] == "ok" or not is_transient(answer)):
                 if answer[0] != "ok" and is_started_here and not is_in(leader[1], name):
                     stop(name)  # nothing of a join that is refused remains
                 return answer
@@ -90,7 +95,7 @@ def join(
     return error
 
 
-def is_in(leader: Any, name: str) -> bool:
+def is_in(leader: Status, name: str) -> bool:
     """Return whether the leader's configuration has the peer of this node."""
     return part_in(leader["configuration"], (name, peers_here().node.name)) is not None
 
@@ -113,7 +118,9 @@ def not_here(named: tuple[Address, ...]) -> str:
     )
 
 
-def step_in(leader: Any, own: Any, part: str, timeout: float) -> Any:
+def step_in(
+    leader: Status, own: Status, part: str, timeout: float
+) -> Answer[ConfigurationView] | None:
     """Do the next step of joining. Return ("ok", configuration) when the peer has joined, an error,
     or None: read the state again.
 
@@ -144,12 +151,12 @@ def step_in(leader: Any, own: Any, part: str, timeout: float) -> Any:
     return waiting(add(at, address, part, timeout=timeout))
 
 
-def waiting(answer: Any) -> Any:
+def waiting(answer: Answer[T]) -> Failure | None:
     """Return None after a step that succeeded: the state is read again. Else return the error."""
     return None if answer[0] == "ok" else answer
 
 
-def part_in(configuration: Any, peer: Address) -> str | None:
+def part_in(configuration: ConfigurationView, peer: Address) -> str | None:
     if peer in configuration.get("witnesses", ()):
         return WITNESS
     if peer in configuration["members"]:
@@ -157,12 +164,12 @@ def part_in(configuration: Any, peer: Address) -> str | None:
     return LEARNER if peer in configuration.get("learners", ()) else None
 
 
-def leave(peer: PeerRef, timeout: float) -> Any:
+def leave(peer: PeerRef, timeout: float) -> Done:
     """Take a peer out of its group and stop it; see `Raft.leave`."""
     address = address_of(peer)
     deadline = time.monotonic() + timeout
     finder, seeker = LeaderFinder(router_here, (address,)), PlainSeeker(deadline)
-    error: Any = TIMEOUT
+    error: Failure = TIMEOUT
     has_handed_over = False
     while (remaining := deadline - time.monotonic()) > 0:
         match status_of(address, min(CALL_TIMEOUT, remaining)):
@@ -191,7 +198,7 @@ def leave(peer: PeerRef, timeout: float) -> Any:
     return error
 
 
-def step_out(leader: Any, peer: Address, timeout: float) -> Any:
+def step_out(leader: Status, peer: Address, timeout: float) -> Failure | Literal["out"] | None:
     """Do the next step of leaving. Return "out" when the peer is not in the configuration, an
     error, or None: read the state again.
     """
@@ -207,7 +214,7 @@ def step_out(leader: Any, peer: Address, timeout: float) -> Any:
     return waiting(remove(at, peer, timeout=timeout))
 
 
-def is_transient(answer: Any) -> bool:
+def is_transient(answer: Failure) -> bool:
     match answer:
         case ("error", str() as reason):
             return reason in TRANSIENT
@@ -216,7 +223,7 @@ def is_transient(answer: Any) -> bool:
     return False
 
 
-def leader_status(finder: LeaderFinder, seeker: PlainSeeker, deadline: float) -> Any:
+def leader_status(finder: LeaderFinder, seeker: PlainSeeker, deadline: float) -> Answer[Status]:
     """Return ("ok", status of the leader), or the error that says why none is found."""
     seeker.deadline = min(deadline, time.monotonic() + SEARCH_S)
     leader = finder.leader or finder.find(seeker)

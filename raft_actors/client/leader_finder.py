@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from raft_actors import encoding
+from raft_actors.client.answers import Failure
 from raft_actors.client.leader_search import LeaderSearch, Refusal
 from raft_actors.client.parking import Parking, await_result
 from raft_actors.core.replies import ELECTION_IN_PROGRESS
@@ -193,14 +194,14 @@ class LeaderFinder:
         return "; ".join(texts[:NAMED_MAX])
 
     @property
-    def error(self) -> Any:
+    def error(self) -> Failure:
         """Why the last search has found no leader, as an answer of `Raft`.
 
         If any member answers, the error is that the group has no leader. That a member does not run
         is the error only if no member answers: in an answer of `leave` it would look as if the peer
         itself did not run.
         """
-        errors = [refusal.error for refusal in self.refusals.values()]
+        errors: list[Failure] = [refusal.error for refusal in self.refusals.values()]
         if ELECTION_IN_PROGRESS in errors or not errors:
             return ELECTION_IN_PROGRESS
         no_group = [error for error in errors if error[1][0] == "no_group"]

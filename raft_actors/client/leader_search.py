@@ -3,6 +3,7 @@
 import time
 from typing import Any, NamedTuple, Protocol
 
+from raft_actors.client.answers import Failure
 from raft_actors.client.member_views import Members, MemberViews
 from raft_actors.client.parking import Parking
 from raft_actors.core.replies import ELECTION_IN_PROGRESS, NO_NODE, NO_PEER, TIMEOUT
@@ -117,7 +118,7 @@ def refusal_of(peer: Address, view: dict[str, Any]) -> Refusal:
     return Refusal(ELECTION_IN_PROGRESS, "" if view["leader"] else "it knows no leader")
 
 
-def no_group(peer: Address) -> Any:
+def no_group(peer: Address) -> Failure:
     """Return the error for a peer that belongs to no group."""
     return ("error", ("no_group", f"{peer} is in no group: {how_to_get_a_group(peer)}"))
 

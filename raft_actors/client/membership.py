@@ -3,8 +3,8 @@
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any
 
+from raft_actors.client.answers import Answer, Failure
 from raft_actors.client.leader_finder import find_leader
 from raft_actors.client.leader_search import no_group
 from raft_actors.client.rpc import (
@@ -15,7 +15,7 @@ from raft_actors.client.rpc import (
     follow_referral,
     status_of,
 )
-from raft_actors.client.views import ConfigurationView, viewed
+from raft_actors.client.views import ConfigurationView, Status, viewed
 from raft_actors.core.replies import TIMEOUT, redirect
 from raft_actors.names import Address, listed
 from raft_actors.replica.requests import CONFIGURE, TRANSFER
@@ -52,7 +52,7 @@ def set_configuration(
     witnesses: Iterable[PeerRef],
     dry_run: bool,
     timeout: float,
-) -> Any:
+) -> Answer[ConfigurationView]:
     answer = configure(peer, members, learners, timeout, witnesses=witnesses, dry_run=dry_run)
     if answer[0] == "ok" and not dry_run:
         warn_of_silent_members(peer)
@@ -66,18 +66,20 @@ def add(
     *,
     dry_run: bool = False,
     timeout: float = CHANGE_TIMEOUT,
-) -> Any:
+) -> Answer[ConfigurationView]:
     """Give a peer this part; it may have had another one before."""
     return change(leader, dry_run, timeout=timeout, **{ROLES[part]: (address_of(peer),)})
 
 
 def remove(
     leader: PeerRef, peer: PeerRef, *, dry_run: bool = False, timeout: float = CHANGE_TIMEOUT
-) -> Any:
+) -> Answer[ConfigurationView]:
     return change(leader, dry_run, remove=(address_of(peer),), timeout=timeout)
 
 
-def replace(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False) -> Any:
+def replace(
+    leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = False
+) -> Answer[ConfigurationView]:
     """Put `new` in the place of `old`; a peer in its own place is removed and added again."""
     if address_of(old) == address_of(new):
         removed = remove(leader, old, dry_run=dry_run)
@@ -85,15 +87,15 @@ def replace(leader: PeerRef, old: PeerRef, new: PeerRef, *, dry_run: bool = Fals
     return change(leader, dry_run, remove=(address_of(old),), vote=(address_of(new),))
 
 
-def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+def promote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Answer[ConfigurationView]:
     return change(leader, dry_run, vote=(address_of(peer),), known=(address_of(peer),))
 
 
-def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Any:
+def demote(leader: PeerRef, peer: PeerRef, *, dry_run: bool = False) -> Answer[ConfigurationView]:
     return change(leader, dry_run, learn=(address_of(peer),), known=(address_of(peer),))
 
 
-def cancel_change(leader: PeerRef) -> Any:
+def cancel_change(leader: PeerRef) -> Answer[ConfigurationView]:
     """Ask for the present members again: this cancels a change whose newcomers still catch up."""
     answer = status_of(leader)
     if answer[0] != "ok":
@@ -107,7 +109,7 @@ def cancel_change(leader: PeerRef) -> Any:
     )  # fmt: skip
 
 
-def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
+def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Answer[Address]:
     wanted = None if to is None else address_of(to)
     match follow_referral(ask(leader, TRANSFER, wanted, CALL_TIMEOUT)):
         case ("ok", target) if target == address_of(leader):
@@ -121,7 +123,8 @@ def transfer_leadership(leader: PeerRef, to: PeerRef | None = None) -> Any:
         case ("error", ("redirect", None)) as answer:
             return refuse_without_a_group(leader, status_of(leader)) or answer
         case answer:
-            return answer
+            other: Answer[Address] = answer
+            return other
 
 
 def change(
@@ -134,7 +137,7 @@ def change(
     witness: tuple[Address, ...] = (),
     known: tuple[Address, ...] = (),
     timeout: float = CHANGE_TIMEOUT,
-) -> Any:
+) -> Answer[ConfigurationView]:
     """Change the present configuration of the leader. If another change came in between, return its
     error, so that no change of others is lost.
 
@@ -144,8 +147,8 @@ def change(
     known  peers that must be in the configuration, besides those of `remove`
     """
     deadline = time.monotonic() + timeout
-    before: Any = None
-    changed: Any = None
+    before: list[set[Address]] | None = None
+    changed: Answer[ConfigurationView] = TIMEOUT
     while True:
         answer = status_of(leader)
         if answer[0] != "ok":
@@ -153,7 +156,10 @@ def change(
         if refusal := refuse_without_a_group(leader, answer):
             return refusal
         now = answer[1]["configuration"]
-        parts = [set(now.get(part, ())) for part in ("members", "learners", "witnesses")]
+        parts = [
+            set(part)
+            for part in (now["members"], now.get("learners", ()), now.get("witnesses", ()))
+        ]
         if before is not None and (parts != before or time.monotonic() > deadline):
             return changed
         members, learners, witnesses = parts
@@ -181,7 +187,7 @@ def change(
                 return changed
 
 
-def refuse_without_a_group(peer: PeerRef, status: Any) -> Any:
+def refuse_without_a_group(peer: PeerRef, status: Answer[Status]) -> Failure | None:
     """Return the error if `status` is that of a peer in no group, else None."""
     match status:
         case ("ok", view) if not view["configuration"]["members"]:
@@ -213,7 +219,7 @@ def configure(
     witnesses: Iterable[PeerRef] = (),
     dry_run: bool,
     expected: int | None = None,
-) -> Any:
+) -> Answer[ConfigurationView]:
     without_state = tuple(address_of(witness) for witness in listed(witnesses))
     voters = {*(address_of(member) for member in listed(members)), *without_state}
     wanted = (
@@ -223,7 +229,10 @@ def configure(
         dry_run,
         without_state,
     )
-    return viewed(follow_referral(ask(peer, CONFIGURE, wanted, timeout)), ConfigurationView)
+    answer: Answer[ConfigurationView] = viewed(
+        follow_referral(ask(peer, CONFIGURE, wanted, timeout)), ConfigurationView
+    )
+    return answer
 
 
 def part_of(learner: bool, witness: bool) -> str:

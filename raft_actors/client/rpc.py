@@ -8,6 +8,7 @@ from typing import Any
 import pykka
 
 from raft_actors import encoding
+from raft_actors.client.answers import Answer, Done
 from raft_actors.client.leader_finder import find_leader
 from raft_actors.client.views import Status, viewed
 from raft_actors.core.replies import (
@@ -138,8 +139,9 @@ def follow_referral(answer: Any, timeout: float = CALL_TIMEOUT) -> Any:
     return redirect(leader) if leader else ELECTION_IN_PROGRESS
 
 
-def status_of(peer: PeerRef, timeout: float = CALL_TIMEOUT) -> Any:
-    return viewed(ask(peer, STATUS, (), timeout), Status)
+def status_of(peer: PeerRef, timeout: float = CALL_TIMEOUT) -> Answer[Status]:
+    answer: Answer[Status] = viewed(ask(peer, STATUS, (), timeout), Status)
+    return answer
 
 
 def leader_of(peer: PeerRef) -> Address | None:
@@ -151,5 +153,6 @@ def leader_of(peer: PeerRef) -> Address | None:
     return None if answer is None or answer[0] == "error" else answer
 
 
-def stop(peer: PeerRef) -> Any:
-    return ask(peer, STOP, (), CALL_TIMEOUT)
+def stop(peer: PeerRef) -> Done:
+    answer: Done = ask(peer, STOP, (), CALL_TIMEOUT)
+    return answer

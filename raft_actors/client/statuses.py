@@ -31,4 +31,5 @@ def status_of(finder: LeaderFinder, peer: Address) -> Status | None:
     if status is None:
         return None
     finder.learn(status)
-    return in_view(status, Status)
+    shown: Status = in_view(status, Status)
+    return shown

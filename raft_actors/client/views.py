@@ -1,8 +1,10 @@
 """Views: the answers of a peer about itself, as dicts that IPython prints well."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
-__all__ = ["ConfigurationView", "Entry", "Status", "in_view", "viewed"]
+from raft_actors.names import Address
+
+__all__ = ["ConfigurationView", "Entry", "SessionLimits", "Status", "in_view", "viewed"]
 
 
 class View(dict[str, Any]):
@@ -39,22 +41,96 @@ def show(printer: Any, value: Any) -> None:
             printer.pretty(value)
 
 
-class Status(View):
-    """A peer's answer to `Raft.status`."""
+class SessionLimits(TypedDict):
+    """How many sessions a group keeps, and for how many seconds without a command."""
+
+    sessions_max: int
+    session_s: float
 
 
-class ConfigurationView(View):
-    """The members of a group: `state` ("none" or "stable"), `members`, `index`."""
+class SessionsView(SessionLimits):
+    """The limits of sessions, and how many there are."""
+
+    open: int
 
 
-class Entry(View):
-    """A log entry: `index`, `term`, `type`, `data`."""
+class DigestView(TypedDict):
+    """The newest digest of a state: of the state after `index`; equal to that of the others
+    after `equal_at`.
+    """
+
+    index: int
+    digest: str
+    equal_at: int
 
 
-V = TypeVar("V", bound=View)
+if TYPE_CHECKING:
+
+    class ConfigurationView(TypedDict):
+        """The members of a group. `learners`, `witnesses` and `old_members` are there only if there
+        are any.
+        """
+
+        state: Literal["none", "stable", "transitional"]
+        members: list[Address]
+        learners: NotRequired[list[Address]]
+        witnesses: NotRequired[list[Address]]
+        old_members: NotRequired[list[Address]]
+        index: int
+
+    class Status(TypedDict):
+        """A peer's answer to `Raft.status`. `sessions` are missing at a witness; `digest` and
+        `troubles` are there only if there are any.
+        """
+
+        name: str
+        node: str
+        current_state: Literal["follower", "pre_candidate", "candidate", "leader"]
+        leader: Address | None
+        current_term: int
+        configuration: ConfigurationView
+        last_index: int
+        last_term: int
+        commit_index: int
+        last_applied: int
+        ready: bool
+        last_save_s: float
+        parked: int
+        first_index: int
+        snapshot_index: int
+        machine_version: int
+        group: str
+        incarnation: int
+        incarnations: dict[Address, int]
+        sessions: NotRequired[SessionsView]
+        digest: NotRequired[DigestView]
+        troubles: NotRequired[list[str]]
+
+    class Entry(TypedDict):
+        """A log entry. Its `data` depends on its type: a command is a value of the user's."""
+
+        index: int
+        term: int
+        type: Literal["command", "config", "version", "noop", "digests", "session", "unknown"]
+        data: Any
+
+else:
+
+    class ConfigurationView(View):
+        """The members of a group: `state`, `members`, `index`."""
+
+    class Status(View):
+        """A peer's answer to `Raft.status`."""
+
+    class Entry(View):
+        """A log entry: `index`, `term`, `type`, `data`."""
 
 
-def viewed(answer: Any, view: type[View]) -> Any:
+CONFIGURATION: type[Any] = ConfigurationView
+"""For type checkers a TypedDict, which can't be made from any dict; here a View."""
+
+
+def viewed(answer: Any, view: type[Any]) -> Any:
     """Return `("ok", fields)` with the fields as a view, and any other answer as it is."""
     match answer:
         case ("ok", dict() as fields):
@@ -62,9 +138,9 @@ def viewed(answer: Any, view: type[View]) -> Any:
     return answer
 
 
-def in_view(fields: dict[str, Any], view: type[V]) -> V:
+def in_view(fields: dict[str, Any], view: type[Any]) -> Any:
     """Return the fields as a view, with the configuration among them as a ConfigurationView."""
     for key, value in fields.items():
         if key == "configuration" or (key == "data" and fields.get("type") == "config"):
-            fields[key] = ConfigurationView(value)
+            fields[key] = CONFIGURATION(value)
     return view(fields)

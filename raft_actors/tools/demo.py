@@ -218,7 +218,9 @@ def kill_the_leader(story: Story, stage: Stage, clients: Clients, write_s: float
     stage.start(name)
     story.tell(f"{leader[1]} starts again, same command, process {stage.pid(name)}")
     story.until(f"node {name} is up", partial(stage.is_up, name))
-    goal = Raft.status(new_leader)[1]["commit_index"]
+    status = Raft.status(new_leader)
+    assert status[0] == "ok", status
+    goal = status[1]["commit_index"]
     story.until(f"{leader[1]} has caught up", lambda: applied(leader) >= goal)
     story.tell(f"{leader[1]} has caught up: entry {goal} and all before it are applied")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raft_actors import Raft, Supervisor
+from raft_actors.client.views import Status
 from raft_actors.kv_store import KVStore
 from raft_actors.names import Address
 from raft_actors.node.host_name import node_name
@@ -139,7 +140,7 @@ class NodeProcesses:
     def addresses(self) -> list[Address]:
         return [self.address(name) for name in self.names]
 
-    def status(self, name: str) -> dict[str, Any] | None:
+    def status(self, name: str) -> Status | None:
         """Return the status of the node's peer; None if there is no answer."""
         answer = Raft.status(self.address(name))
         return answer[1] if answer[0] == "ok" else None

@@ -8,11 +8,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from raft_actors.tools.launch import LaunchPlan, launch
+
+if TYPE_CHECKING:
+    from raft_actors.client.answers import Failure
 
 __all__ = ["run_reseed", "run_status"]
 
@@ -40,8 +43,8 @@ def run_status(peer: PeerName, node: NodeName, as_json: AsJson = False) -> None:
         answer = Raft.status((peer, node))
     if answer[0] != "ok":
         refuse(peer, node, answer)
-    status = dict(answer[1])
-    troubles = status.pop("troubles", [])
+    status: dict[str, Any] = {**answer[1]}
+    troubles: list[str] = status.pop("troubles", [])
     if as_json:
         typer.echo(json.dumps({**status, "troubles": troubles}, default=repr))
     else:
@@ -69,6 +72,6 @@ def run_reseed(peer: PeerName, node: NodeName, timeout: Timeout = 60.0) -> None:
     )
 
 
-def refuse(peer: str, node: str, answer: Any) -> None:
+def refuse(peer: str, node: str, answer: "Failure") -> NoReturn:
     typer.echo(f"raft-actors: {peer} on {node} answers {answer[1]!r}; see docs/errors.md", err=True)
     raise typer.Exit(1)

@@ -304,11 +304,14 @@ class Torture:
 
     def converged(self) -> int:
         """How many entries all have applied, and committed, and stored; 0 if not the same."""
-        fields = ("last_applied", "commit_index", "last_index")
         indexes: set[int] = set()
         for name in self.nodes.names:
             status = self.nodes.status(name)
-            indexes |= {status[field] for field in fields} if status else {0, 1}
+            indexes |= (
+                {status["last_applied"], status["commit_index"], status["last_index"]}
+                if status
+                else {0, 1}
+            )
         return indexes.pop() if len(indexes) == 1 else 0
 
     def read(self, key: str) -> bool:
