@@ -14,6 +14,7 @@ from raft_actors.machine.object_machine import ObjectMachine, ToldOfRole
 from raft_actors.peer.peers import peer_spec
 from raft_actors.state_machine import StateMachine
 from raft_actors.timeouts import optional_seconds
+from supervision import ChildSpec
 
 __all__ = ["Replicated"]
 
@@ -137,7 +138,7 @@ class Replicated:
         )  # fmt: skip
 
     @classmethod
-    def child_spec(cls, *, name: str, **options: Any) -> Any:
+    def child_spec(cls, *, name: str, **options: Any) -> ChildSpec:
         """Return the child spec of a peer that runs this class; as `StateMachine.child_spec`.
 
         >>> from raft_actors import Supervisor

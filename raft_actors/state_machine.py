@@ -5,22 +5,33 @@ Every replica runs the same machine over the same commands (Raft §2).
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from raft_actors.machine.contract import by_default
 from raft_actors.machine.meta import NOWHERE, Fixed, Meta, Place
 from raft_actors.machine.state_image import Frozen
 from raft_actors.peer.peers import peer_spec
 from raft_actors.stores import cannot_import
+from supervision import ChildSpec
 
 if TYPE_CHECKING:
-    from raft_actors.effects import Tell
+    from typing_extensions import TypeVar
+
+    from raft_actors.effects import Effect, Tell
     from raft_actors.machine.disk_dict import DiskDict
+
+    State = TypeVar("State", default=Any)
+    Command = TypeVar("Command", default=Any)
+    Reply = TypeVar("Reply", default=Any)
+else:
+    from typing import TypeVar  # before Python 3.13 without a default, which only checkers need
+
+    State, Command, Reply = TypeVar("State"), TypeVar("Command"), TypeVar("Reply")
 
 __all__ = ["OnDiskStateMachine", "StateMachine"]
 
 
-class StateMachine:
+class StateMachine(Generic[State, Command, Reply]):
     """A replicated state machine: three methods, called on the peer's own thread.
 
     >>> from raft_actors import Raft, StateMachine
@@ -54,6 +65,8 @@ class StateMachine:
     is no result, because other replicas may not raise it: the replica stops before this command and
     logs an error.
 
+    For a type checker: `StateMachine[State, Command, Reply]`, each of them Any if left out.
+
     version          the newest version that this class can run. Increase it with each change of
                      what a command does or of the form of the state, and let `upgrade` change the
                      state of the version before; see docs/upgrades.md
@@ -85,13 +98,15 @@ class StateMachine:
             )
         self._raft_place = Fixed(meta)
 
-    def init(self, name: str) -> Any:
+    def init(self, name: str) -> State:
         """Return the state before the first command, in the form of version 1. `name` is the name
         of the peer.
         """
         raise NotImplementedError(f"{type(self).__name__} needs init(self, name)")
 
-    def handle_write(self, command: Any, state: Any) -> Any:
+    def handle_write(
+        self, command: Command, state: State
+    ) -> "tuple[Reply, State] | tuple[Reply, State, Iterable[Effect]]":
         """Run a committed command. Return (reply, state), or (reply, state, effects).
 
         reply    a value for the caller of `Raft.write`
@@ -101,7 +116,7 @@ class StateMachine:
         """
         raise NotImplementedError(f"{type(self).__name__} needs handle_write(self, command, state)")
 
-    def handle_read(self, query: Any, state: Any) -> Any:
+    def handle_read(self, query: Any, state: State) -> Any:
         """Answer a query. Return `reply` or `(reply, state)`.
 
         Do not change the state: a read runs on one replica only, so a change in place would make
@@ -113,7 +128,7 @@ class StateMachine:
         raise NotImplementedError(f"{type(self).__name__} needs handle_read(self, query, state)")
 
     @by_default
-    def snapshot(self, state: Any) -> Any:
+    def snapshot(self, state: State) -> Any:
         """Return the state in the form that `restore` takes: a value, or an iterator of values.
 
         The library calls this method from time to time, saves the result, and then deletes the log
@@ -124,13 +139,14 @@ class StateMachine:
         """
         return state
 
-    def restore(self, data: Any) -> Any:
+    def restore(self, data: Any) -> State:
         """Return the state that `snapshot` was called with, made from the result of `snapshot`.
 
         data   the value that `snapshot` returned; if it returned an iterator or `Frozen`, an
                iterator of the same pieces
         """
-        return data
+        state: State = data
+        return state
 
     @by_default
     def upgrade(self, state: Any, from_version: int) -> Any:
@@ -146,7 +162,7 @@ class StateMachine:
         )
 
     @by_default
-    def on_leader(self, state: Any) -> "Iterable[Tell] | None":  # noqa: ARG002
+    def on_leader(self, state: State) -> "Iterable[Tell] | None":  # noqa: ARG002
         """Do what only the leader's replica is to do, when this replica has become the leader. May
         return messages to send.
 
@@ -166,7 +182,7 @@ class StateMachine:
         """
 
     @classmethod
-    def child_spec(cls, *, name: str, **options: Any) -> Any:
+    def child_spec(cls, *, name: str, **options: Any) -> ChildSpec:
         """Return the child spec of a peer that runs this machine.
 
         name     the peer's name, unique on its node
@@ -181,7 +197,7 @@ class StateMachine:
         return peer_spec(cls, name=name, **options)
 
 
-class OnDiskStateMachine(StateMachine):
+class OnDiskStateMachine(StateMachine["DiskDict", Command, Reply]):
     """A state machine whose state is on disk: a `DiskDict`, a mapping of str keys to values.
 
     Write `handle_write(command, state)` and `handle_read(query, state)`, and return the very

@@ -66,7 +66,7 @@ THIRD_PARTY = {
     "peer": {"msgpack", "pykka"},
     "client": {"pykka"},
     "lead": set(),
-    PUBLIC: {"pykka"},
+    PUBLIC: {"pykka", "typing_extensions"},  # the latter for type checkers only
     "testing": {"msgpack", "pykka", "pytest", "rocksdict"},
     "tools": {"IPython", "msgpack", "prompt_toolkit", "pygments", "pykka", "rich", "traitlets",
               "typer"},

@@ -101,7 +101,7 @@ class LeaderFinder:
         self.reached: dict[Address, Address] = {}
         self.known: tuple[Address, ...] = ()
         self.leader: Address | None = None
-        self.unanswered_s = 0.0
+        self.unanswered_s: float = 0.0
         self.is_lost = False
         self.last_search: LeaderSearch | None = None
         self.configured: int = -1

@@ -217,7 +217,7 @@ class Sessions:
     __slots__ = ("answers", "by_number", "latest", "limits", "now_ms", "size")
 
     def __init__(self) -> None:
-        self.limits = Limits(SESSIONS_MAX, SESSION_S * 1_000)
+        self.limits: Limits = Limits(SESSIONS_MAX, SESSION_S * 1_000)
         self.by_number: OrderedDict[int, Session] = OrderedDict()
         self.latest: Session | None = None
         self.now_ms: int = 0

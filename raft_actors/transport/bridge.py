@@ -73,7 +73,7 @@ class Bridge:
         self._on_node_change = on_node_change
         self._table = LinkTable(me, self.reactor, limits, queue_bytes_max, self._retire)
         self._links = self._table.links
-        self.closed = False
+        self.closed: bool = False
         self._dispatcher = Dispatcher(self, self._links, self._send_own)
         self._log = LinkLog(me.name, self.reactor, limits)
         self._sockets = LinkSockets(
