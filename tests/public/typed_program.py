@@ -1,6 +1,6 @@
 """A program of a user's, for type checkers: what each public call gives.
 
-mypy --strict and pyright check it in `.ci/run`; `test_program.py` runs the part without a network.
+mypy --strict and pyright check it in `.ci/run`; `test_typed_program.py` runs what needs no network.
 """
 
 import asyncio
@@ -200,4 +200,6 @@ def main() -> tuple[int, int]:
     assert entry_of(members[0]) == 1
     by_awaits = asyncio.run(use_async([*members]))
     cluster.close()
+    for member in members:
+        assert Raft.stop(member) == "ok"
     return by_calls, by_awaits
