@@ -92,7 +92,9 @@ class GuestTicket(RemoteTicket):
 
     def __init__(self, incoming: Incoming, shares: GuestShares, network: str, size: int) -> None:
         super().__init__(incoming)
-        self.shares, self.network, self.size = shares, network, size
+        self.shares: GuestShares = shares
+        self.network: str = network
+        self.size: int = size
 
     def set(self, answer: Any) -> None:
         self.shares.give(self.network, self.size)
