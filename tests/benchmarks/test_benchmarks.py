@@ -48,6 +48,7 @@ SHORTEST = {
     "benchmarks.roles": ("--seconds", "0.2"),
     "benchmarks.rooms": ("--writes", "2"),
     "benchmarks.steps": ("--seconds", "0.3"),
+    "benchmarks.turns": (str(ROOT), "--rounds", "1", "--seconds", "0.2"),
     "benchmarks.watches": (
         "--watches",
         "20",
