@@ -1,6 +1,9 @@
 """Every call of `Raft` and its answers, in one process, on RocksDB."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -413,6 +416,28 @@ def test_a_test_cluster_is_elected_and_works():
     finally:
         for peer in peers:
             Raft.stop(peer)
+
+
+TWO_CLUSTERS = """
+from raft_actors import Raft
+for number in range(2):
+    peers = Raft.test_cluster()
+    leader = Raft.leader(peers[0])
+    assert Raft.write(leader, ("set", "k", number))[0] == "ok"
+    if number == 0:
+        for peer in peers:
+            Raft.stop(peer)
+"""
+
+
+def test_a_program_with_two_test_clusters_ends_without_a_word(tmp_path):
+    """The peers are stopped before their directories are removed."""
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_CLUSTERS], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)}, check=False, timeout=60,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_test_cluster_that_cannot_be_says_what_to_do_and_leaves_nothing(make_peer):
