@@ -38,8 +38,12 @@ def damage_in(database: Path) -> str:
     At a fragment with the type of a recycled file RocksDB takes the rest of the file for an older
     use. It ignores this rest without an error; or it searches the next record for ever, and keeps
     the interpreter's lock. A fragment whose size leads beyond the end of the file looks like a torn
-    record, and RocksDB drops it with everything after it.
+    record, and RocksDB drops it with everything after it. A named pipe in the place of a file is
+    waited for by RocksDB, and the interpreter's lock is held meanwhile.
     """
+    for file in sorted(database.glob("*")):
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            return f"{file.name} is no regular file"
     for log in sorted([*database.glob("*.log"), *database.glob("MANIFEST-*")]):
         last = b""
         with open(log, "rb", opener=open_regular) as file:

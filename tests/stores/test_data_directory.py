@@ -141,7 +141,15 @@ def test_a_store_in_memory_is_its_peers_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["store.json", "store.json.draft", "holder.json", "lock", "snapshots/5-1.snapshot"]
+    "name",
+    [
+        "store.json",
+        "store.json.draft",
+        "holder.json",
+        "lock",
+        "snapshots/5-1.snapshot",
+        "log.rocksdb/CURRENT",
+    ],
 )
 def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, name):
     """Opening a named pipe waits for its other end: a start would hang."""
@@ -150,9 +158,13 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, n
     file.parent.mkdir(exist_ok=True)
     file.unlink(missing_ok=True)
     os.mkfifo(file)
-    if "/" in name:
+    if name.startswith("snapshots/"):
         with pytest.raises(StoreError, match="it is no regular file; move it away"):
             DiskFiles(file.parent).read(file.name, 0, 1)
+        return
+    if name == "log.rocksdb/CURRENT":
+        with pytest.raises(StoreCorrupt, match="CURRENT is no regular file"):
+            open_store("rocksdb", path)
         return
     if name == "store.json.draft":
         (path / "store.json").unlink()
