@@ -41,9 +41,9 @@ def damage_in(database: Path) -> str:
     record, and RocksDB drops it with everything after it. A named pipe in the place of a file is
     waited for by RocksDB, and the interpreter's lock is held meanwhile.
     """
-    for file in sorted(database.glob("*")):
-        if file.exists() and not (file.is_file() or file.is_dir()):
-            return f"{file.name} is no regular file"
+    for path in sorted(database.glob("*")):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{path.name} is no regular file"
     for log in sorted([*database.glob("*.log"), *database.glob("MANIFEST-*")]):
         last = b""
         with open(log, "rb", opener=open_regular) as file:
