@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from secrets import randbits
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 from raft_actors import encoding
@@ -76,6 +76,13 @@ class RetryingClient:
         self.refresh_at: float = 0.0
         self.closed: bool = False
         self.parkings: WeakSet[Parking] = WeakSet()
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled and to be copied deeply, as `multiprocessing` tries."""
+        raise TypeError(
+            "a handle has a session and connections, which belong to this process: pass the "
+            "addresses of the members, and make a new handle in the process that uses it"
+        )
 
     def close(self) -> None:
         """Refuse new calls, and end all watches. When the last call under way has ended, the

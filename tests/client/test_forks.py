@@ -1,7 +1,9 @@
 """A forked process has none of its parent's threads: what it inherited says so at once."""
 
 import asyncio
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -196,3 +198,13 @@ def test_the_end_of_a_child_leaves_the_directories_of_its_parents_tests(tmp_path
         assert directory.exists()
     finally:
         directories_of_tests.remove(directory)
+
+
+@pytest.mark.parametrize("kind", [Cluster, AsyncCluster])
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.deepcopy])
+def test_a_handle_that_is_to_be_sent_to_another_process_says_what_to_send(kind, duplicate):
+    """Planted: the error is that of the first lock in it."""
+    handle = kind("peer1")
+    with pytest.raises(TypeError, match="pass the addresses of the members"):
+        duplicate(handle)
+    handle.close()
