@@ -29,10 +29,15 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Make `directory` if it does not exist; only this user can read it. An existing directory is
-    not changed.
+    """Make `directory` if it does not exist, and the directories above it that do not exist; only
+    this user can read them. Existing directories are not changed.
+
+    `Path.mkdir` makes those above with the modes of the umask. If others may write there, they can
+    put a directory of their own in the place of this one.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not directory.parent.exists():
+        make_private(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:

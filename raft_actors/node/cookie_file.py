@@ -15,7 +15,7 @@ import stat
 from codecs import BOM_UTF8
 from pathlib import Path
 
-from raft_actors.paths import absolute
+from raft_actors.paths import absolute, make_private
 from raft_actors.wire.cookie import Cookie, UnsafeCookie, role_of_text, text_of_key
 from raft_actors.wire.keyring import Keyring, derived
 from raft_actors.wire.roles import CLIENT, MEMBER, READER, ROLES
@@ -134,7 +134,7 @@ def make_file(path: Path, lines: list[bytes]) -> bool:
     """Make a cookie file. Returns False if there is one already: if several nodes make it at the
     same time, all use the same file.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     # `os.link` fails if the name exists: so the file appears complete, or not at all.
     draft = draft_of(path, lines)
     try:

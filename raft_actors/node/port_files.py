@@ -23,7 +23,7 @@ from pathlib import Path
 
 from raft_actors.errors import NameTaken, RaftError
 from raft_actors.names import check_node_name
-from raft_actors.paths import absolute, open_private, open_regular
+from raft_actors.paths import absolute, make_private, open_private, open_regular
 
 __all__ = ["PortEntry", "PortFiles", "runtime_dir"]
 
@@ -56,7 +56,7 @@ class PortFiles:
         entry: PortEntry | None = None
         try:
             entry = PortEntry(node, os.getpid(), start_time(os.getpid()) or "", host, port)
-            make_private(self.directory)
+            make_own(self.directory)
             with self._lock_file() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 holder = self.read(node)
@@ -85,7 +85,7 @@ class PortFiles:
         """
         if parse(self.directory / entry.node) == entry:
             return ""
-        make_private(self.directory)
+        make_own(self.directory)
         try:
             with self._lock_file() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,13 +147,13 @@ def runtime_dir() -> Path:
         ) from None
 
 
-def make_private(directory: Path) -> None:
+def make_own(directory: Path) -> None:
     """Make `directory` if it is missing. Raises RaftError if other users could write into it.
 
     In a shared temporary directory another user could have made it first, and could put wrong
     addresses into it.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     status = directory.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o022 or directory.is_symlink():
         raise RaftError(

@@ -17,8 +17,8 @@ MUTATIONS = (
     ),
     Mutation(
         "reads_before_it_has_applied", "thesis 6.4; defect 11", "replica/applier",
-        "            if read.index <= self.applied.index:",
-        "            if True:",
+        "            if read.index > self.applied.index:",
+        "            if False:",
     ),
     Mutation(
         "replies_go_to_the_wrong_writers", "defect 13", "replica/applier",

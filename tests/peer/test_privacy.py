@@ -98,3 +98,24 @@ def test_a_peer_of_a_node_has_a_directory_of_its_own_mode(tmp_path, make_node): 
     assert peers_of(node).start(Shelf, "p", Config())[0] == "ok"
     assert peers_of(node).stop("p") == "ok"
     assert seen_by_others(tmp_path / "data") == []
+
+
+@pytest.fixture
+def no_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_nobody_can_write_above_what_is_made_with_any_umask(
+    no_umask, make_node, make_peer, tmp_path, monkeypatch  # noqa: F811
+):  # fmt: skip
+    """Who can write there puts a directory of his own in its place. Planted: `mkdir(parents=True)`,
+    whose mode is only that of the last one.
+    """
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / "config"))
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "var" / "run"))
+    make_node("a", audit_log=tmp_path / "log" / "audit" / "a.log")
+    make_peer(data_dir=tmp_path / "data" / "of" / "it")
+    for made in ("home", "home/config", "var", "var/run", "log", "log/audit", "data", "data/of"):
+        assert (tmp_path / made).stat().st_mode & 0o777 == 0o700, made

@@ -13,6 +13,7 @@ from raft_actors.config import Config
 from raft_actors.core.configuration import Configuration
 from raft_actors.errors import REJOIN, StoreCorrupt, StoreError
 from raft_actors.names import Address
+from raft_actors.paths import make_private
 from raft_actors.replica.recovery import recover
 from raft_actors.stores import durable_kind
 from raft_actors.stores.backup_file import (
@@ -124,7 +125,7 @@ def drafted(directory: Path) -> Iterator[Path]:
     Raises StoreError if something has that name.
     """
     parent, missing = directory.parent, absent(directory)
-    parent.mkdir(parents=True, exist_ok=True)
+    make_private(parent)
     lock = os.open(parent, os.O_RDONLY)
     try:
         try:
