@@ -44,8 +44,9 @@ class EndReporter(Process):
 
 def main() -> None:
     children = [Divider.child_spec(name="divider"), Greeter]
-    ok, supervisor = Supervisor.start_link(children, strategy="one_for_one")
-    assert ok == "ok"
+    started = Supervisor.start_link(children, strategy="one_for_one")
+    assert started[0] == "ok", started
+    supervisor = started[1]
     divider: Any = names.whereis("divider")
     print("7 / 2 =", divider.ask((7, 2)))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from supervision.answers import ChildStarted, Missing
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
@@ -81,7 +82,7 @@ class DynamicSupervisor(SupervisorBase):
     # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
 
     @staticmethod
-    def start_child(supervisor: Any, child: ChildForm) -> Any:
+    def start_child(supervisor: Any, child: ChildForm) -> ChildStarted | Literal["ignore"]:
         """Start another child.
 
         Returns `("ok", ref)`; "ignore" if the start returned "ignore"; or `("error", reason)` with
@@ -95,10 +96,11 @@ class DynamicSupervisor(SupervisorBase):
             spec = to_spec(child)
         except ChildSpecError as error:
             return ("error", error.reason)
-        return call(supervisor, "start_child", spec)
+        answer: ChildStarted | Literal["ignore"] = call(supervisor, "start_child", spec)
+        return answer
 
     @staticmethod
-    def terminate_child(supervisor: Any, child: Any) -> Any:
+    def terminate_child(supervisor: Any, child: Any) -> Literal["ok"] | Missing:
         """Stop the child with this ref, proxy or name, and do not start it again.
 
         A child that waits for its restart is known by the ref that it had last. Returns "ok" or
@@ -109,7 +111,8 @@ class DynamicSupervisor(SupervisorBase):
         >>> DynamicSupervisor.count_children(sessions)["active"]
         0
         """
-        return call(supervisor, "terminate_child", process_of(child))
+        answer: Literal["ok"] | Missing = call(supervisor, "terminate_child", process_of(child))
+        return answer
 
     # -- start, restarts and end
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 from pykka import ActorRegistry, messages
 from pykka._envelope import Envelope
 
+from supervision.answers import Started
 from supervision.child_spec import ChildSpec, check_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, is_string, log, text_of
@@ -147,7 +148,7 @@ class Process(ProcessBase):
         registry: Registry | None = None,
         timeout: float | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Started[ProcessRef[Self]]:
         """Start, linked to the calling process if there is one, and wait as `start` does.
 
         name      registered before `init` runs, in `registry` or else in `supervision.names`

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from supervision.answers import ChildStarted, Missing, Stopped
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
@@ -115,7 +116,7 @@ class Supervisor(SupervisorBase):
     # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
 
     @staticmethod
-    def start_child(supervisor: Any, child: ChildForm) -> Any:
+    def start_child(supervisor: Any, child: ChildForm) -> ChildStarted:
         """Add a child after all others, and start it.
 
         Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore". An error
@@ -132,10 +133,11 @@ class Supervisor(SupervisorBase):
             spec = to_spec(child)
         except ChildSpecError as error:
             return ("error", error.reason)
-        return call(supervisor, "start_child", spec)
+        answer: ChildStarted = call(supervisor, "start_child", spec)
+        return answer
 
     @staticmethod
-    def terminate_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+    def terminate_child(supervisor: Any, id: Hashable) -> Literal["ok"] | Missing:  # noqa: A002
         """Stop a child, and do not start it again. Its spec is kept unless it is temporary.
 
         Returns "ok", also if the child had ended before, or `("error", "not_found")`.
@@ -143,10 +145,11 @@ class Supervisor(SupervisorBase):
         >>> Supervisor.terminate_child(supervisor, "second")
         'ok'
         """
-        return call(supervisor, "terminate_child", id)
+        answer: Literal["ok"] | Missing = call(supervisor, "terminate_child", id)
+        return answer
 
     @staticmethod
-    def restart_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+    def restart_child(supervisor: Any, id: Hashable) -> ChildStarted:  # noqa: A002
         """Start a child that is stopped.
 
         Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore". An error
@@ -157,10 +160,11 @@ class Supervisor(SupervisorBase):
         >>> Supervisor.restart_child(supervisor, "second")
         ('error', 'running')
         """
-        return call(supervisor, "restart_child", id)
+        answer: ChildStarted = call(supervisor, "restart_child", id)
+        return answer
 
     @staticmethod
-    def delete_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+    def delete_child(supervisor: Any, id: Hashable) -> Literal["ok"] | Stopped:  # noqa: A002
         """Remove a child that is stopped: its specification is dropped.
 
         Returns "ok", or `("error", reason)` with "not_found", "running", "restarting".
@@ -168,17 +172,22 @@ class Supervisor(SupervisorBase):
         >>> Supervisor.delete_child(supervisor, "second")
         ('error', 'running')
         """
-        return call(supervisor, "delete_child", id)
+        answer: Literal["ok"] | Stopped = call(supervisor, "delete_child", id)
+        return answer
 
     @staticmethod
-    def get_childspec(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+    def get_childspec(
+        supervisor: Any,
+        id: Hashable,  # noqa: A002
+    ) -> tuple[Literal["ok"], ChildSpec] | Missing:
         """Return `("ok", spec)` of a child, or `("error", "not_found")`.
 
         >>> ok, spec = Supervisor.get_childspec(supervisor, "second")
         >>> spec.restart
         'permanent'
         """
-        return call(supervisor, "get_childspec", id)
+        answer: tuple[Literal["ok"], ChildSpec] | Missing = call(supervisor, "get_childspec", id)
+        return answer
 
     # -- start, restarts and end
 

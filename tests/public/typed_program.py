@@ -176,6 +176,18 @@ class Tree(Supervisor):
 
 def use_supervisors(tree: ProcessRef[Tree]) -> None:
     assert_type(Worker.start(term=None), ProcessRef[Worker])
+    match Tree.start_link():
+        case ("ok", started):
+            assert_type(started, ProcessRef[Tree])
+        case "ignore" | ("error", _):
+            return
+    stopped = Supervisor.terminate_child(tree, "worker")
+    assert_type(stopped, Literal["ok"] | tuple[Literal["error"], Literal["not_found"]])
+    match Supervisor.get_childspec(tree, "worker"):
+        case ("ok", spec):
+            assert_type(spec, ChildSpec)
+        case ("error", why):
+            assert_type(why, Literal["not_found"])
     assert_type(Supervisor.count_children(tree), dict[str, int])
     assert_type(LeaderSupervisor.token(tree), int | None)
     assert_type(Worker.child_spec(), ChildSpec)
