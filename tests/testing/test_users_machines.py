@@ -1,6 +1,9 @@
 """The fixture `raft_simulation` finds what is wrong with a user's machine, and nothing else."""
 
+import os
+import platform
 import re
+import socket
 
 import pytest
 
@@ -71,6 +74,23 @@ def test_a_wrong_machine_is_found(machine, commands, complaint) -> None:
 def test_a_right_machine_of_any_kind_passes(machine, caplog) -> None:
     assert run(machine, ["x", "y"], ["x"]).acknowledged > 50
     assert "no snapshots" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("module", "place"), [(os, "getpid"), (socket, "gethostname"), (platform, "node")]
+)
+def test_a_machine_that_looks_where_it_runs_is_found(module, place) -> None:
+    """All replicas of a simulation run in one process, which has one id and one host."""
+
+    class Placed(machines.Right):
+        def handle_write(self, command, state):
+            state["place"] = getattr(module, place)()
+            return "ok", state
+
+    before = getattr(module, place)()
+    with pytest.raises(MachineBroken, match="replicas differ"):
+        run(Placed, ["x"])
+    assert getattr(module, place)() == before
 
 
 def test_values_that_python_does_not_show_are_played_and_told_as_far_as_they_can_be() -> None:

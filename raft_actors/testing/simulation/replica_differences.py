@@ -3,10 +3,14 @@
 The replicas of a simulation run in one process, microseconds apart: all of them read the same
 second and the same date, and equal sets have the same order in all of them. So while a handler of a
 state machine runs, the clocks that its module uses are wrong by hours, by another amount in each
-process of each replica, and the sets in its state and its command get another order.
+process of each replica. Process ids and host names are others, too, and the sets in its state and
+its command get another order.
 """
 
 import datetime as dt
+import os
+import platform
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +30,9 @@ true_time_ns: Callable[[], int] = time.time_ns
 true_strftime: Callable[..., str] = time.strftime
 true_localtime: Callable[..., time.struct_time] = time.localtime
 true_gmtime: Callable[..., time.struct_time] = time.gmtime
+true_getpid: Callable[[], int] = os.getpid
+true_gethostname: Callable[[], str] = socket.gethostname
+true_node: Callable[[], str] = platform.node
 
 STIRRED_MAX = 10_000
 """How many parts of a state are searched for sets at most."""
@@ -39,8 +46,13 @@ class Off:
         self.seconds: int = 0
 
     @property
+    def here(self) -> int:
+        """By how many seconds the clocks of the calling thread are wrong."""
+        return self.seconds if get_ident() == self.thread else 0
+
+    @property
     def now(self) -> float:
-        return true_time() + (self.seconds if get_ident() == self.thread else 0)
+        return true_time() + self.here
 
 
 off: Off = Off()
@@ -88,15 +100,18 @@ SHIFTED: dict[Any, Any] = {
     true_localtime: lambda seconds=None: true_localtime(off.now if seconds is None else seconds),
     true_gmtime: lambda seconds=None: true_gmtime(off.now if seconds is None else seconds),
     true_strftime: lambda text, when=None: true_strftime(text, when or true_localtime(off.now)),
+    true_getpid: lambda: true_getpid() + off.here,
+    true_gethostname: lambda: f"{true_gethostname()}{off.here or ''}",
+    true_node: lambda: f"{true_node()}{off.here or ''}",
     true_date: ShiftedDate,
     true_datetime: ShiftedDatetime,
 }
 
 
 def shifted_names(*modules: ModuleType) -> list[tuple[dict[str, Any], str, Any, Any]]:
-    """Return all names of clocks in `time`, `datetime` and these modules."""
+    """Return all names of clocks, process ids and host names in these modules and in Python's."""
     found = []
-    for names in [vars(module) for module in (time, dt, *modules)]:
+    for names in [vars(module) for module in (time, dt, os, platform, socket, *modules)]:
         for name, value in list(names.items()):
             try:
                 shifted = SHIFTED.get(value)
