@@ -3,6 +3,7 @@
 from raft_actors import encoding
 from raft_actors.core.configuration import Configuration
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, encode
+from raft_actors.machine.sessions import Sessions
 from raft_actors.stores import open_store
 from raft_actors.stores.snapshots import PIECE, SESSION, Header
 from raft_actors.stores.store_record import read_record
@@ -46,7 +47,7 @@ def make(kind, path, *, count=200, compacted=0, snapshot=0, owner=OWNER, members
 
 def take_snapshot(store, index, term, members=MEMBERS, kind="term"):
     draft = store.snapshots.draft(Header(index, term, founding(members).encode(), 1, kind))
-    draft.add(SESSION + encoding.dumps(0))
+    draft.add(SESSION + encoding.dumps(next(Sessions().stored())))
     draft.add(PIECE + encoding.dumps({f"key{number}": "v" * 100 for number in range(3, index + 1)}))
     return draft.finish()
 
