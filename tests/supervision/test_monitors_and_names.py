@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -99,9 +100,10 @@ def test_a_monitor_needs_a_watcher_and_something_to_watch():
         monitor(pykka.ThreadingActor.start(), Collector.start())
 
 
-def test_a_watcher_that_fails_does_not_keep_others_from_hearing(caplog):
+@pytest.mark.parametrize("fails", [lambda _: 1 / 0, sys.exit], ids=["raises", "exits"])
+def test_a_watcher_that_fails_does_not_keep_others_from_hearing(caplog, fails):
     ref, heard = Worker.start(), []
-    ref.watch(lambda _: 1 / 0)
+    ref.watch(fails)
     ref.watch(heard.append)
     stop(ref)
     assert heard == ["normal"]
