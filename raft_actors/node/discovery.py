@@ -42,8 +42,9 @@ class NodeDirectory:
         self._learned: dict[str, Endpoint] = {}
         self._on_learned = on_learned
 
-    def learn(self, seed: str, node: str, endpoint: Endpoint) -> None:
-        self._learned[node] = endpoint
+    def learn(self, seed: str, node: str, endpoint: Endpoint | None) -> None:
+        if endpoint is not None:
+            self._learned[node] = endpoint
         self._on_learned(seed, node)
 
     def find(self, node: str) -> list[Endpoint] | Callable[[float], list[Endpoint]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from raft_actors.audit import audit
 from raft_actors.future import Future
+from raft_actors.names import is_seed
 from raft_actors.transport.connection import Connection
 from raft_actors.transport.endpoint import Endpoint, EndpointFinder, EndpointUnknown
 from raft_actors.transport.limits import BridgeLimits
@@ -133,6 +134,22 @@ class Dialer:
             dial = self._dials[link.node] = Dial(link)
         return dial
 
+    def is_dialed(self, node: str) -> bool:
+        """Return whether a node is connected, or is being dialed by its name."""
+        dial = self._dials.get(node)
+        return dial is not None and (dial.link.connection or dial.attempt) is not None
+
+    def is_met_by_seed(self, node: str) -> bool:
+        """Return whether the dial of a seed has met `node`, and goes on."""
+        attempts = [dial.attempt for seed, dial in self._dials.items() if is_seed(seed)]
+        connections = [attempt.connection for attempt in attempts if attempt is not None]
+        return any(
+            connection is not None
+            and isinstance(connection.handshake, DialerHandshake)
+            and connection.handshake.answered_by == node
+            for connection in connections
+        )
+
     def request(self, link: Link, *, at_once: bool = False) -> None:
         """Dial the node of `link`, unless it is connected or being dialed. After a failure the
         dial waits until `retry_at`, unless `at_once` is set.
@@ -203,7 +220,20 @@ class Dialer:
         attempt, dial.attempt = dial.attempt, None
         assert attempt is not None
         assert attempt.endpoint is not None
-        self._directory.learn(dial.node, node, attempt.endpoint)
+        self._stands_for(dial, node, attempt.endpoint)
+
+    def met_again(self, connection: Connection, node: str) -> None:
+        """Note that the dial of a seed has reached a node that says it is `node`, which is
+        connected or being dialed already.
+        """
+        dial = self._dials[connection.claimed_name]
+        attempt, dial.attempt = dial.attempt, None
+        assert attempt is not None
+        self._hang_up(attempt)
+        self._stands_for(dial, node, None)
+
+    def _stands_for(self, dial: Dial, node: str, endpoint: Endpoint | None) -> None:
+        self._directory.learn(dial.node, node, endpoint)
         dial.failures = 0
         dial.link.unreachable(0.0, f"it is {node}")
         self._set_waiters(dial, up=True)

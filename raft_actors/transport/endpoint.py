@@ -52,5 +52,6 @@ class EndpointFinder(Protocol):
         """
         ...
 
-    def learn(self, seed: str, node: str, endpoint: Endpoint) -> None:
-        """Note that `node` was reached at `endpoint`, as the one for which `seed` stood."""
+    def learn(self, seed: str, node: str, endpoint: Endpoint | None) -> None:
+        """Note that `node` is the one for which `seed` stands; it was reached at `endpoint`, or its
+        name is not proven (None)."""

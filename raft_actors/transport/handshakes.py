@@ -43,6 +43,8 @@ TLS_DEMANDED = f"the dialed node uses TLS, and the dialing node does not: {BOTH}
 TLS_UNKNOWN = f"the dialing node uses TLS, and the dialed node does not: {BOTH}"
 
 HUNG_UP = "it hung up in the middle of the handshake"
+SEED_S = 0.005
+"""How long the dial of a node waits for that of a seed before it looks again."""
 
 
 class Handshakes:
@@ -212,10 +214,31 @@ class Handshakes:
                 self._on_established(self._link_with(answer.name), connection)
             else:
                 self._decide(connection, answer)
+        elif isinstance(connection.handshake, DialerHandshake):
+            self._prove(connection, connection.handshake, answer)
         else:
             connection.send_now(answer)
-            if isinstance(connection.handshake, AcceptorHandshake):
-                self.listener.strangers.mark_active(connection)
+            self.listener.strangers.mark_active(connection)
+
+    def _prove(self, connection: Connection, handshake: DialerHandshake, proof: bytes) -> None:
+        """Send the PROOF, unless the node is, or is about to be, connected by another dial, of a
+        seed or by its name: the node would take this connection in place of the other one, and what
+        was sent on that one would be lost.
+        """
+        if connection.closed:
+            return
+        node = handshake.answered_by
+        if is_seed(connection.claimed_name):
+            if self.dialer.is_dialed(node):
+                self.dialer.met_again(connection, node)
+                return
+        elif self.dialer.is_met_by_seed(node):
+            self._reactor.after(SEED_S, lambda: self._prove(connection, handshake, proof))
+            return
+        try:
+            connection.send_now(proof)
+        except OSError as error:
+            self._drop(connection, error.strerror or str(error))
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         if connection.dialed:

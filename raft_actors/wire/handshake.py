@@ -167,6 +167,11 @@ class DialerHandshake:
         """When set, the acceptor's next message is refused with it. A REFUSE of the acceptor goes
         first, because its text says more."""
 
+    @property
+    def answered_by(self) -> str:
+        """The name in the CHALLENGE, which is not proven before the WELCOME."""
+        return "" if self._remote is None else self._remote.name
+
     def use_tls(self, channel: TlsChannel) -> None:
         """The connection is encrypted from now on. Raises Refusal if the certificate is of another
         node than the target.
