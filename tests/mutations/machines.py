@@ -149,8 +149,8 @@ MUTATIONS = (
     ),
     Mutation(
         "time_of_a_snapshot_is_not_restored", "docs/machines.md", "machine/sessions",
-        "        self.now_ms = next(sessions)",
-        "        next(sessions)",
+        "        self.now_ms, *limits = next(sessions)",
+        "        _now_ms, *limits = next(sessions)",
         META_NETS,
     ),
     Mutation(
@@ -211,9 +211,10 @@ MUTATIONS = (
     ),
     Mutation(
         "order_of_sessions_lost_in_a_snapshot", "docs/decisions/sessions.md", "machine/sessions",
-        "        yield self.now_ms\n        for number, session in self.by_number.items():\n"
+        "        yield self.now_ms, *self.limits\n"
+        "        for number, session in self.by_number.items():\n"
         "            yield number, session.used_ms, session.newest, tuple(session.replies.items())",
-        "        yield self.now_ms\n"
+        "        yield self.now_ms, *self.limits\n"
         "        for number, session in sorted(self.by_number.items(), key=lambda each: each[0]):\n"
         "            yield number, session.used_ms, session.newest, tuple(session.replies.items())",
     ),
