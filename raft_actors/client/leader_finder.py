@@ -107,7 +107,7 @@ class LeaderFinder:
         self.configured: int = -1
         self.term: int = -1
         self.refreshing: Future[Any] | None = None
-        # `release` raises on a thread without the lock: see `find`
+        # `release` raises on a thread without the lock: see `find`.
         self.lock: threading.RLock = threading.RLock()
 
     @cached_property

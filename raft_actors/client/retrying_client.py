@@ -71,7 +71,7 @@ class RetryingClient:
         self.timeout = timeout
         self.token: int = 0
         self.session: ClientSession | None = None
-        # like the lock of `LeaderFinder`: see `open_session`
+        # Like the lock of `LeaderFinder`: see `open_session`.
         self.session_lock: threading.RLock = threading.RLock()
         self.refresh_at: float = 0.0
         self.closed: bool = False

@@ -81,7 +81,7 @@ class AdmissionLimit:
         self.count_out: int = 0
         self.bytes_in: int = 0
         self.bytes_out: int = 0
-        # a signal handler may interrupt `admit`, and write
+        # A signal handler may interrupt `admit`, and write.
         self.lock: threading.RLock = threading.RLock()
         self.guests: GuestShares = GuestShares(self.count_max, self.bytes_max)
 

@@ -72,7 +72,7 @@ class Peers:
         self.stores: WeakValueDictionary[Path, Peer] = WeakValueDictionary()
         self.holders: LeadHolders = LeadHolders()
         self.stops_trees_at_exit: bool = False  # whether `stop_trees` is registered with `atexit`
-        # a signal handler may interrupt a method, and call another
+        # A signal handler may interrupt a method, and call another.
         self.lock: threading.RLock = threading.RLock()
         self.top: ProcessRef[DynamicSupervisor] | None = None
         self.router: Router = Router(

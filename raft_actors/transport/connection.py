@@ -52,7 +52,7 @@ class Connection:
         self.node: str = ""  # the name of the other node, as soon as its link uses this connection
         self.claimed_name: str = ""  # the name that the other end gave, proven or not
         self.closed: bool = False
-        # the time of the last bytes, on the reactor's clock; 0.0: none yet
+        # The time of the last bytes, on the reactor's clock; 0.0: none yet.
         self.received_at: float = 0.0
         self.pinged_at: float = 0.0
 

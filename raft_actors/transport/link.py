@@ -62,15 +62,14 @@ class Link:
         self.calls: dict[int, Answer] = {}
         self.long_calls: set[int] = set()  # the numbers of those for which no thread waits
         self.is_used = False  # this node has sent a frame to the other that was not an answer
-        # the other node had this node's role once, or is expected to have it
+        # The other node had this node's role once, or is expected to have it.
         self.is_equal: bool = False
 
-        # Guarded by the lock.
-        # a signal handler may interrupt a method, and send
+        # Guarded by the lock. A signal handler may interrupt a method, and send.
         self.lock: threading.RLock = threading.RLock()
         self.retired: bool = False  # the link accepts no frames; the next frame needs a new link
         self.connection: Connection | None = None
-        # in this connection the other node has a lesser role than this node
+        # In this connection the other node has a lesser role than this node.
         self.is_guest: bool = False
         self._limits = limits
         self._own_frame_bytes_max = frame_bytes_max
