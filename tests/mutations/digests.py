@@ -249,11 +249,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a_new_state_drops_the_log", PAGE, "core/state",
-        "            self.snapshot_taken(snapshot, snapshot.index + 1 - "
-        "self.config.snapshot_trailing)\n",
-        "            self.snapshot = snapshot\n"
-        "            log.restart(snapshot.index, snapshot.term)\n"
-        "            self.effects.restart = snapshot.index, snapshot.term\n", NETS,
+        "        kept = log.term_at(snapshot.index) == snapshot.term", "        kept = False", NETS,
     ),
     Mutation(
         "a_new_state_is_not_compared_at_once", PAGE, "core/replication",
