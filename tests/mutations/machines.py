@@ -5,6 +5,10 @@ from tests.mutations.mutation import DISK_NETS, Mutation
 EFFECT_NETS = (
     "tests/replica/test_carrier.py", "tests/machine/test_effects.py", "tests/peer/test_effects.py",
 )  # fmt: skip
+SESSION_NETS = (
+    "tests/client/test_sessions.py", "tests/machine/test_state_digest.py",
+    "tests/public/test_session_limits.py",
+)  # fmt: skip
 CLASS_NETS = ("tests/machine/test_containers.py", "tests/public/test_replicated.py")
 META_NETS = (
     "tests/machine/test_meta.py", "tests/machine/test_leader_calls.py",
@@ -82,22 +86,25 @@ MUTATIONS = (
         "limits_are_not_restored", "docs/client.md", "machine/sessions",
         "        self.limits = Limits(*limits)\n",
         "",
+        SESSION_NETS,
     ),
     Mutation(
         "a_state_on_disk_has_other_limits", "docs/client.md", "machine/replicated_state",
         "                sessions.limit(command)\n            elif 0 <",
         "                pass\n            elif 0 <",
-        (*DISK_NETS, "tests/public/test_session_limits.py"),
+        SESSION_NETS,
     ),
     Mutation(
         "new_limits_wait_for_the_next_session", "docs/client.md", "machine/sessions",
         "        self.expire()\n        self.end_surplus()\n",
         "",
+        SESSION_NETS,
     ),
     Mutation(
         "a_new_limit_resets_the_other", "docs/client.md", "machine/sessions",
         "        before = self.limits\n",
         "        before = Limits(SESSIONS_MAX, SESSION_S * 1_000)\n",
+        SESSION_NETS,
     ),
     Mutation(
         "digests_do_not_compare_limits", "docs/client.md", "machine/sessions",
@@ -107,12 +114,13 @@ MUTATIONS = (
         "        yield self.now_ms\n        for number, session in "
         "self.by_number.items():\n            yield number, session.used_ms, session.newest, "
         "tuple(session.replies)\n",
-        ("tests/machine/test_state_digest.py",),
+        SESSION_NETS,
     ),
     Mutation(
         "any_client_sets_limits", "docs/nodes.md", "replica/requests",
         "(FIRED, ACKED, LIMITS)",
         "(FIRED, ACKED)",
+        SESSION_NETS,
     ),
     Mutation(
         "an_ended_session_still_counts", "decision: sessions", "machine/sessions",
