@@ -12,13 +12,16 @@ from typer.testing import CliRunner
 
 from raft_actors import Cluster, OnDiskStateMachine, Raft, StateMachine
 from raft_actors.core.entry import CONFIG, encode
+from raft_actors.effects import Tell, Timer, TimerFired
 from raft_actors.errors import DataDirInUse, MachineTooOld, StoreCorrupt, StoreError
 from raft_actors.kv_store import KVStore
+from raft_actors.replica.carrier import Carrier
 from raft_actors.stores import open_store
 from raft_actors.stores.durable import key
 from raft_actors.tools.commands import app
 from raft_actors.tools.launch import CannotLaunch
 from raft_actors.tools.offline.history import CannotReplay
+from tests.helpers import eventually
 from tests.tools.offline import directories
 from tests.tools.offline.directories import MEMBERS, OWNER, founding
 from tests.tools.offline.replayed import (
@@ -450,6 +453,44 @@ def test_a_real_peers_states_are_had_again(make_peer, path, machine, store, unto
     for each, state in states.items():
         assert state_of(replayed(path, each, machine=named)) == state, each
     assert state_of(replayed(backup, index, machine=named)) == states[max(states)]
+
+
+class Dated(StateMachine):
+    """Keeps what `meta` says of each command, and has effects, of which a timer comes back."""
+
+    def init(self, name):
+        return {}
+
+    def handle_write(self, command, state):
+        meta = self.meta
+        key = f"fired {command.name}" if isinstance(command, TimerFired) else command
+        state[f"{key} at {meta.index}"] = (meta.index, meta.term, meta.time_ms, meta.request)
+        if isinstance(command, TimerFired):
+            return None, state
+        return meta.index, state, [Timer(f"t{command}", 0.01), Tell("nobody", 1)]
+
+    def handle_read(self, query, state):
+        return state
+
+
+def test_meta_and_what_effects_led_to_are_had_again_and_nothing_is_carried_out(
+    make_peer, path, untouched, monkeypatch
+):
+    name, _ = make_peer(Dated, data_dir=path)
+    assert Raft.set_configuration(name, [name])[0] == "ok"
+    with Cluster(name) as cluster:
+        for number in range(4):
+            cluster.write(number)
+        eventually(lambda: sum("fired" in key for key in cluster.read("all")) == 4)
+        state = cluster.read("all")
+    last = max(index for index, *_ in state.values())
+    Raft.stop_peer(name)
+    untouched()
+    carried_out = []
+    monkeypatch.setattr(Carrier, "look", lambda *_: carried_out.append(1))
+    named = ("--machine", f"{__name__}:Dated")
+    assert state_of(replayed(path, last, machine=named)) == state
+    assert carried_out == []
 
 
 def test_the_command_itself_says_in_one_line_why_not(path):
