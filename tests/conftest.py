@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.leftovers import Leftovers
+
 # How fast an example is drawn and run tells of the machine, and of what else it does.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -20,10 +22,11 @@ MEMORY_BYTES = 4 << 30
 DISK = "RAFT_ACTORS_TESTS_DISK"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     let_signals_end_processes()
     keep_compiled_modules()
     use_a_disk_in_memory()
+    config.pluginmanager.register(Leftovers(config), "leftovers")
 
 
 def let_signals_end_processes() -> None:

@@ -5,7 +5,6 @@ is quick, keeps nothing between two calls and needs no socket. What it may raise
 everything else is a finding.
 """
 
-import os
 import socket
 import tempfile
 import time
@@ -302,14 +301,13 @@ def parked_and_taken_out(event: ParkedCall | EndCalls) -> None:
     assert not any(waiting.calls for waiting in parked.kinds.values())  # type: ignore[attr-defined]
 
 
-FILES = PortFiles(Path(tempfile.mkdtemp(prefix="raft_actors-fuzz-", dir=os.environ.get("TMPDIR"))))
-NODE = FILES.claim("a@one", "127.0.0.1", 40123)
-
-
 def mapper(data: bytes) -> None:
     """Any line that asks the port mapper gets the port of a node that runs, or `none`."""
     line = data[:QUESTION_BYTES_MAX].partition(b"\n")[0]
-    said = answer(line, "127.0.0.1", FILES)
+    with tempfile.TemporaryDirectory(prefix="raft_actors-fuzz-") as directory:
+        files = PortFiles(Path(directory))
+        files.claim("a@one", "127.0.0.1", 40123)
+        said = answer(line, "127.0.0.1", files)
     assert said in {b"none\n", b"40123\n"}
     if said != b"none\n":
         assert b"a@one" in line

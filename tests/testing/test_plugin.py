@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def users_tests(pytester):
+def users_tests(pytester, monkeypatch):
     """Run a user's test file with the plugin, installed or not; return the result."""
+    monkeypatch.setenv("TMPDIR", str(pytester.path))
     installed = any(
         point.value == "raft_actors.testing.pytest_plugin"
         for point in importlib.metadata.entry_points(group="pytest11")
