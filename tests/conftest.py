@@ -19,6 +19,7 @@ settings.load_profile("unhurried")
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 << 30
 """What must be free there: all that the tests write came to 600 MB, and most of it is not kept."""
+LONGEST = ("tests/tools/torture/test_torture.py", "tests/cluster/")
 DISK = "RAFT_ACTORS_TESTS_DISK"
 
 
@@ -27,6 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
     keep_compiled_modules()
     use_a_disk_in_memory()
     config.pluginmanager.register(Leftovers(config), "leftovers")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first, so that at the end no worker waits for one of them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def let_signals_end_processes() -> None:

@@ -20,6 +20,8 @@ import pytest
 from tests.helpers import is_running
 
 RUN = "RAFT_ACTORS_TESTS_RUN"
+TRACKER = "multiprocessing.resource_tracker"
+"""The standard library starts this process once, and it ends with the process that started it."""
 ENDING_S = 10.0
 """How long a process may take to end after the last test."""
 
@@ -91,6 +93,7 @@ def processes_of(run: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(RUN) == run:
+            is_other = process.pid != os.getpid() and process.environ().get(RUN) == run
+            if is_other and TRACKER not in " ".join(process.cmdline()):
                 found.append(process)
     return [process for process in found if is_running(process)]

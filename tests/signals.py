@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def handled_at_each_line(work: Callable[[], Any], *packages: str) -> int:
     dog.start()
     try:
         for turn in range(1, LINES_MAX):
-            if not interrupt_at(turn, work, set(packages)):
+            if not interrupt_at(turn, work, frozenset(packages)):
                 break
         return turn + signals
     finally:
@@ -42,14 +43,13 @@ def handled_at_each_line(work: Callable[[], Any], *packages: str) -> int:
             signal.signal(number, old)
 
 
-def interrupt_at(turn: int, work: Callable[[], Any], packages: set[str]) -> bool:
+def interrupt_at(turn: int, work: Callable[[], Any], packages: frozenset[str]) -> bool:
     """Do `work`, with a signal at the line `turn` that it runs. Tells whether there was one."""
     lines = 0
 
     def trace(frame: Any, event: str, _argument: Any) -> Any:
         nonlocal lines
-        parts = Path(frame.f_code.co_filename).parts
-        if "tests" in parts or not packages.intersection(parts):
+        if not is_in(packages, frame.f_code.co_filename):
             return None
         if event == "line":
             lines += 1
@@ -64,3 +64,10 @@ def interrupt_at(turn: int, work: Callable[[], Any], packages: set[str]) -> bool
     finally:
         sys.settrace(None)
     return lines >= turn
+
+
+@cache
+def is_in(packages: frozenset[str], filename: str) -> bool:
+    """Whether this file is in one of the packages, and is no test. It is asked for each call."""
+    parts = Path(filename).parts
+    return "tests" not in parts and not packages.isdisjoint(parts)

@@ -17,6 +17,11 @@ from raft_actors.tools.bench.table import UNITS, figures_table
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.fixture(autouse=True)
+def own_port_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
+
+
 def ran(*arguments, cwd=ROOT):
     """Run Python with these arguments, to its good end; returns what it printed."""
     run = subprocess.run(

@@ -150,6 +150,6 @@ def test_the_example_is_what_the_readme_shows(example: str, name: str) -> None:
 
 def test_the_readme_has_one_command_for_the_demo_and_one_for_the_tests() -> None:
     text = (ROOT / "README.md").read_text()
-    for marker, end in (("demo", "raft-actors demo"), ("tests", "-m pytest -n 3 --dist worksteal")):
+    for marker, end in (("demo", "raft-actors demo"), ("tests", "-m pytest -n 4 --dist worksteal")):
         (command,) = re.findall(rf"<!-- {marker} -->\n```sh\n([^\n]+)\n```", text)
         assert command.endswith(end)

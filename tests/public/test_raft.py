@@ -407,7 +407,8 @@ def test_a_machine_without_its_methods_says_which_is_missing(make_peer):
     assert "Half needs init(self, name)" in text
 
 
-def test_a_test_cluster_is_elected_and_works():
+def test_a_test_cluster_is_elected_and_works(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # its directory is there until we end
     peers = Raft.test_cluster()
     try:
         leader = leader_of(peers)

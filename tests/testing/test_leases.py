@@ -4,6 +4,7 @@ What a seed has in store here is what leases have to fear: leaders cut off from 
 reported lost, restarts, terms that leap, transfers, and clocks as far apart as they may be.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
@@ -51,10 +52,13 @@ def only_leases(monkeypatch):
     monkeypatch.setattr(fates, "WAYS_TO_READ", (LEASE,))
 
 
-def stale(plans: list[Plan]) -> list[str]:
-    ends = [play(plan) for plan in plans]
-    assert not any(isinstance(end, Failure) and "stale read" not in end.violation for end in ends)
-    return [end.violation for end in ends if isinstance(end, Failure)]
+def stale(assumed: float | None = None, seeds: range = range(SEEDS)) -> Iterator[str]:
+    """Play the seeds, and give the stale reads that are seen."""
+    for seed in seeds:
+        end = play(leases(seed, assumed))
+        if isinstance(end, Failure):
+            assert "stale read" in end.violation
+            yield end.violation
 
 
 def test_no_lease_read_is_stale_while_the_clocks_keep_to_what_is_assumed(monkeypatch):
@@ -64,21 +68,21 @@ def test_no_lease_read_is_stale_while_the_clocks_keep_to_what_is_assumed(monkeyp
         Lease, "promised_until",
         lambda *arguments: without_a_round.append(1) or held(*arguments),
     )  # fmt: skip
-    assert stale([leases(seed) for seed in range(SEEDS)]) == []
+    assert list(stale()) == []
     assert len(without_a_round) > 10_000
 
 
 def test_clocks_that_drift_further_than_assumed_let_stale_reads_through():
     """So the test above would see it."""
-    assert stale([leases(seed, assumed=0.0) for seed in range(SEEDS)])
+    assert any(stale(assumed=0.0))
 
 
 def test_a_leader_that_trusts_its_own_timeout_and_no_promise_is_seen(monkeypatch):
-    """In half of the seeds most members promise less than the founder."""
+    """In the odd seeds most members promise less than the founder."""
     held = Lease.promised_until
     monkeypatch.setattr(
         Lease,
         "promised_until",
         lambda self, number, promise_ms: held(self, number, promise_ms and 1_000),
     )
-    assert stale([leases(seed) for seed in range(SEEDS)])
+    assert any(stale(seeds=range(1, SEEDS, 2)))

@@ -17,22 +17,22 @@ PART = 50
 @pytest.mark.seeds
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_no_seed_breaks_a_promise(first: int) -> None:
+    """And they do something: a simulation in which nothing is committed, cut or answered would pass
+    as well.
+    """
+    worlds = []
     for seed in range(first, min(first + PART, SEEDS)):
         end = play(draw(seed, STEPS))
         again = f"raft-actors simulate --first {seed} --seeds 1 --steps {STEPS}"
         assert not isinstance(end, Failure), f"{end.violation}\n{again}"
-
-
-@pytest.mark.seeds
-def test_the_seeds_do_something() -> None:
-    """A simulation in which nothing is committed, cut or answered would pass as well."""
-    ends = [play(draw(seed, STEPS)) for seed in range(60)]
-    checkers = [end.checker for end in ends]
-    assert sum(len(checker.committed) for checker in checkers) > 600
-    assert sum(checker.answers.acknowledged for checker in checkers) > 300
-    assert sum(checker.answers.reads for checker in checkers) > 100
-    assert sum(len(checker.leader_of) for checker in checkers) > 90
-    assert {len(end.names) for end in ends} == {1, 2, 3, 4, 5}
+        worlds.append(end)
+    checkers = [world.checker for world in worlds]
+    assert sum(len(checker.committed) for checker in checkers) > 10 * len(worlds)
+    assert sum(checker.answers.acknowledged for checker in checkers) > 5 * len(worlds)
+    assert sum(checker.answers.reads for checker in checkers) > 1.5 * len(worlds)
+    assert sum(len(checker.leader_of) for checker in checkers) > 1.5 * len(worlds)
+    if len(worlds) == PART:
+        assert {len(world.names) for world in worlds} == {1, 2, 3, 4, 5}
 
 
 def test_a_seed_tells_the_whole_story() -> None:

@@ -17,21 +17,30 @@ from raft_actors.tools.simulate import run_plan, run_simulation
 
 @pytest.fixture
 def two_votes(monkeypatch):
-    """Plant a bug: followers vote for whoever asks."""
+    """Plant a bug: followers vote for whoever asks, and say so before."""
 
     def on_vote_request(self, request) -> None:
         self.state.vote(request.source)
         self.state.send(self.state.reply_vote(request, granted=True))
 
-    handlers = {**Follower.handlers, **{
-        kind: on_vote_request for kind, handler in Follower.handlers.items()
-        if handler is Follower.on_vote_request
-    }}  # fmt: skip
+    def on_pre_vote_request(self, request) -> None:
+        self.state.send(self.state.reply_pre_vote(request, granted=True))
+
+    planted = {
+        Follower.on_vote_request: on_vote_request,
+        Follower.on_pre_vote_request: on_pre_vote_request,
+    }
+    handlers = {kind: planted.get(each, each) for kind, each in Follower.handlers.items()}
+    assert handlers != Follower.handlers
     monkeypatch.setattr(Follower, "handlers", handlers)
 
 
+STEPS = 2_000
+"""With the planted bug of `two_votes` some of the first seeds fail within so many fates."""
+
+
 def failures() -> Iterator[Failure]:
-    ends = (play(draw(seed, 600)) for seed in range(400))
+    ends = (play(draw(seed, STEPS)) for seed in range(100))
     return (end for end in ends if isinstance(end, Failure))
 
 
@@ -69,12 +78,12 @@ def test_a_transcript_tells_what_happens_up_to_the_failure(two_votes) -> None:
 def test_a_failing_seed_is_explained(two_votes, capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     seed = short_failure().plan.seed
-    assert run_simulation(seeds=1, steps=600, first=seed, jobs=1) == 1
+    assert run_simulation(seeds=1, steps=STEPS, first=seed, jobs=1) == 1
     told = capsys.readouterr().out
     assert f"seed {seed} fails" in told
     assert "fates are enough for it" in told
     assert "BROKEN: " in told
-    assert f"raft-actors simulate --first {seed} --seeds 1 --steps 600" in told
+    assert f"raft-actors simulate --first {seed} --seeds 1 --steps {STEPS}" in told
     assert f"raft-actors simulate --plan seed-{seed}.plan.json" in told
     broken = told.split("BROKEN: ")[1].split("\n")[0]
     assert run_plan(tmp_path / f"seed-{seed}.plan.json") == 1
