@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(autouse=True)
-def own_port_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path / "run"))
+def own_port_files(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RAFT_ACTORS_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
 
 
 def ran(*arguments, cwd=ROOT):
