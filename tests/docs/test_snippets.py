@@ -45,7 +45,7 @@ def test_python_snippets_run_in_order(path: Path, tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "snippets.py"],
         capture_output=True, text=True, timeout=120, cwd=tmp_path,
-        env=os.environ | environment(tmp_path),
+        env=os.environ | environment(tmp_path) | {"TMPDIR": str(tmp_path)},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
