@@ -89,8 +89,7 @@ def test_a_hundred_short_clients_leave_nothing_behind(make_node, tmp_path):
     eventually(lambda: more().keys() <= {"links"})
 
 
-def main(count):
-    directory = tempfile.mkdtemp()
+def main(count, directory):
     os.environ |= {"RAFT_ACTORS_RUNTIME_DIR": f"{directory}/run", "XDG_CONFIG_HOME": directory}
     nodes = [LocalNode(name, limits=QUICK).start() for name in NAMES]
     form(nodes, directory)
@@ -108,4 +107,5 @@ def main(count):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    with tempfile.TemporaryDirectory() as place:
+        main(int(sys.argv[1]), place)
