@@ -10,13 +10,13 @@ import re
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakSet
 
+from raft_actors.client.call import Call
 from raft_actors.client.retrying_client import RetryingClient
 from raft_actors.core.replies import NO_PEER
 from raft_actors.errors import RaftError
-from raft_actors.future import Future
 from raft_actors.names import check_peer_name
 from raft_actors.node.client_access import ClientAccess, client_name
 from raft_actors.node.discovery import parse_address
@@ -27,8 +27,6 @@ from raft_actors.wire.cookie import Cookie
 
 __all__ = ["Group", "LightClient", "group_of", "url_in_environment"]
 
-CLOSE_S = 1.0
-"""How long `close` waits until the leader has ended the session."""
 URL = re.compile(r"raft://(?P<peer>[^@/]+)@(?P<addresses>[^@/]+)/?")
 VARIABLE = "RAFT_ACTORS_URL"
 
@@ -65,7 +63,8 @@ class LightClient(RetryingClient):
         """Forget connection and session."""
         self.node: LocalNode | None = None
         self.node_lock: threading.RLock = threading.RLock()
-        self.ending: Future[Any] | None = None
+        self.ending: Call | None = None
+        self.ending_lock: threading.Lock = threading.Lock()
         seeds = tuple((self.group.peer, seed) for seed in self.group.addresses)
         super().__init__(self.start_node, seeds, timeout, begins_at_once=False)
 
@@ -88,28 +87,34 @@ class LightClient(RetryingClient):
         their session and the connections themselves.
         """
         super().close()
-        ending, session = self.ending, self.session
-        if ending is not None:
-            with suppress(RaftError, TimeoutError):
-                ending.get(CLOSE_S)
-        elif session is not None and session.under_way:
-            return  # the last of the calls ends the session, see `on_ending`
-        self.stop_node()
+        session = self.session
+        if session is None or not session.under_way:
+            self.finish_ending()
+        # Else the last of the calls ends the session: see `on_ending`.
 
     def close_soon(self) -> None:
         self.closed = True
         threading.Thread(target=self.close, name="raft_actors-close", daemon=True).start()
 
-    def on_ending(self, answer: Future[Any]) -> None:
-        self.ending = answer
-        answer.add_done_callback(lambda _answer: self.stop_node_soon())
+    def on_ending(self, ending: Call) -> None:
+        self.ending = ending
+        if ending.future is not None:
+            ending.future.add_done_callback(lambda _answer: self.finish_ending_soon())
 
-    def stop_node_soon(self) -> None:
-        """Stop the node, from the bridge thread, which can't wait for itself."""
+    def finish_ending_soon(self) -> None:
+        """Do it on a thread of its own: the bridge thread can't wait for itself."""
         with suppress(RuntimeError):  # the system has no thread left: the process ends the rest
-            threading.Thread(target=self.stop_node, name="raft_actors-close", daemon=True).start()
+            threading.Thread(
+                target=self.finish_ending, name="raft_actors-close", daemon=True
+            ).start()
 
-    def stop_node(self) -> None:
+    def finish_ending(self) -> None:
+        """End the session, at a new leader if there is one, and stop the node."""
+        with self.ending_lock:
+            ending, self.ending = self.ending, None
+            if ending is not None:
+                with suppress(RaftError):
+                    self.finish(ending)
         node = self.node
         if node is not None:
             node.stop()

@@ -41,6 +41,8 @@ PAUSE_S, PAUSE_S_MAX = 0.005, 0.2
 """The pause after a failed attempt: PAUSE_S at first, doubled each time, PAUSE_S_MAX at most."""
 REFRESH_S = 5.0
 """How old the known configuration may become while the handle is used."""
+END_S = 1.0
+"""How long it is tried to end a session: an ending that does not succeed is the expiry's work."""
 RETRY: Any = object()
 """The result of `receive` if another attempt may get a reply."""
 
@@ -336,13 +338,14 @@ class RetryingClient:
         session.forget_ended()
         if not session.under_way and not session.in_doubt:
             self.session = None
+            ending = Call(WRITE, b"", time.monotonic() + END_S, (END, session.number))
             with suppress(RaftError):
-                body = [WRITE, leader[0], b"", END, session.number]
-                self.on_ending(self.finder.router.request(leader, body))
+                self.on_ending(self.ask(ending, leader))
 
-    def on_ending(self, answer: Future[Any]) -> None:
-        """The request to end the session was sent; `answer` will be its answer."""
-        answer.abandon()
+    def on_ending(self, ending: Call) -> None:
+        """The request to end the session was sent."""
+        if ending.future is not None:
+            ending.future.abandon()
 
     def detach(self, call: Call) -> None:
         """Let the call end by itself: it was sent, its answer is not waited for, and it is not sent

@@ -5,8 +5,8 @@ A command adds a duty by an effect. An entry of the log that the leader writes e
 timer fires, or that the message was answered. So a new leader knows what is left to do.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
-from math import inf
 from typing import Any
 
 from raft_actors import encoding
@@ -124,7 +124,7 @@ def checked(effects: Any, *, on_disk: bool) -> list[Effect]:
                 check_text(name, "the id of a message")
             case Timer(name, after_s):
                 check_text(name, "the name of a timer")
-                if type(after_s) not in (int, float) or not 0 <= after_s < inf:
+                if type(after_s) not in (int, float) or not 0 <= after_s <= sys.float_info.max:
                     raise ValueError(f"a timer fires after some seconds, not after {after_s!r}")
             case CancelTimer(name):
                 check_text(name, "the name of a timer")

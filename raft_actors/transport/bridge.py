@@ -131,7 +131,7 @@ class Bridge:
         if node == self.me.name:
             self._loopback.send(payload)
             return True
-        link = self._links.get(node) or self._table.link_with(node)
+        link = self._table.link_with(node)
         link.is_used = True
         may_be_guest = link.is_guest or not link.is_equal
         if kind >= FIRST_EXTENSION and may_be_guest and self._is_guest(link):
@@ -158,7 +158,7 @@ class Bridge:
             answer = self._loopback.open()
             self._loopback.send(local.pack((kind, body, answer.number)))
             return answer
-        link = self._links.get(node) or self._table.link_with(node)
+        link = self._table.link_with(node)
         link.is_used = True
         call = next(link.call_numbers)
         answer = Answer(link, call)

@@ -49,8 +49,13 @@ bridge = node._bridge
 def strangers():
     return len(bridge.handshakes.listener.strangers) + len(node.access.mapper._askers)
 
-def measure():
+def collect():
     gc.collect()
+    # Python's cache of attributes keeps a text for each `case bytes(x)`: up to 4,096 of them.
+    sys._clear_type_cache()
+
+def measure():
+    collect()
     tracemalloc.reset_peak()
     return tracemalloc.get_traced_memory()[0]
 
@@ -61,7 +66,7 @@ for line in sys.stdin:
     match line.strip():
         case "measure": base = measure(); print("ok")
         case "peak": print(tracemalloc.get_traced_memory()[1] - base)
-        case "held": gc.collect(); print(tracemalloc.get_traced_memory()[0] - base)
+        case "held": collect(); print(tracemalloc.get_traced_memory()[0] - base)
         case "strangers": print(strangers())
         case "reached": print(len(frames) + len(Actor.heard) + len(node.list()))
         case "threads": print(threading.active_count())

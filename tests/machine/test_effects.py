@@ -139,6 +139,7 @@ def test_a_message_stays_in_the_outbox_until_the_log_has_its_answer(applied):
         ([Timer("t", -1)], "a timer fires after some seconds, not after -1"),
         ([Timer("t", float("nan"))], "not after nan"),
         ([Timer("t", float("inf"))], "not after inf"),
+        ([Timer("t", 10**400)], "not after 1000"),
         ([Timer("t", True)], "not after True"),
         ([Timer(7, 1)], "the name of a timer is a text"),
         ([Timer("t" * 257, 1)], "the name of a timer has 1 to 256 bytes"),

@@ -54,13 +54,13 @@ def fill(names, label):
 
 def spoil(name):
     """Write into the state of one replica, on the thread of nobody: the peer is idle."""
-    state = peer_of(name).replica.applier.applied.state
-    if isinstance(state, dict):
-        dict.__setitem__(state, "spoilt", True)
+    applied = peer_of(name).replica.applier.applied
+    if isinstance(applied.state, dict):
+        dict.__setitem__(applied.state, "spoilt", True)
     else:
-        state["spoilt"] = True
-        state.commit()
-        state.flush(state.index)
+        applied.state["spoilt"] = True
+        applied.on_disk.commit()
+        applied.on_disk.flush(applied.on_disk.index)
 
 
 def status(name):

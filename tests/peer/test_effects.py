@@ -230,7 +230,7 @@ def test_a_class_has_effects_and_timers_too(make_peer, actor):
         assert eventually(orders.who_waits) == ["soup"]
         orders.order("bread", 2)
         assert orders.serve("bread") == 2
-    assert told == [("open", 0), ("soup", 1), ("bread", 2)]
+    eventually(lambda: told == [("open", 0), ("soup", 1), ("bread", 2)])
     plain = Orders()
     plain.order("pie", 3)
     assert plain.effects == [Tell("kitchen", ("pie", 3)), Timer("pie", 0.05)]

@@ -119,8 +119,20 @@ class Shell:
         found = self.prompt.fullmatch(lines[-1]) if lines else None
         return int(found[1]) if found and not found[2] else 0
 
-    def wait_for_prompt(self, number: int) -> None:
-        self.terminal.wait(f"prompt {self.node} [{number}]", lambda: self.number() >= number)
+    def wait_for_prompt(self, number: int) -> int:
+        """Wait for an empty prompt with this number or a later one; returns its number.
+
+        A notice that comes just now draws the prompt again below it.
+        """
+        seen = 0
+
+        def is_there() -> bool:
+            nonlocal seen
+            seen = self.number()
+            return seen >= number
+
+        self.terminal.wait(f"prompt {self.node} [{number}]", is_there)
+        return seen
 
     def run(self, text: str) -> str:
         """Type `text`, which may have several lines, and return what is shown for it."""
@@ -129,9 +141,8 @@ class Shell:
         return self.answer(number)
 
     def begin(self, text: str) -> int:
-        """Type `text` without waiting; returns the number of its prompt."""
-        number = self.number()
-        assert number, f"{self.node} is not waiting for input"
+        """Type `text` without waiting for its answer; returns the number of its prompt."""
+        number = self.wait_for_prompt(1)
         for line in text.splitlines():
             self.terminal.type(line.lstrip())  # the prompt indents by itself
             self.terminal.press("Enter")
