@@ -16,6 +16,7 @@ from supervision.errors import (
 from supervision.foreign import text_of
 from supervision.inbox import Inbox
 from supervision.monitors import Down, Monitor, demonitor, monitor
+from supervision.named_ref import NamedRef
 from supervision.plain_actors import as_process
 from supervision.process import Process
 from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
@@ -36,6 +37,7 @@ __all__ = [
     "Ignore",
     "Inbox",
     "Monitor",
+    "NamedRef",
     "OptionError",
     "Process",
     "ProcessRef",

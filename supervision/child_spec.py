@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, Literal
 
 from supervision.errors import ChildSpecError, Reason, is_abnormal
-from supervision.foreign import class_name, is_number, is_string, text_of
+from supervision.foreign import class_name, is_a, is_number, is_string, text_of
 
-__all__ = ["ChildSpec", "Restart", "Shutdown", "check_options"]
+__all__ = ["ChildSpec", "Restart", "Shutdown", "check_listed", "check_options"]
 
 Restart = Literal["permanent", "transient", "temporary"]
 Shutdown = float | Literal["brutal_kill", "infinity"]
@@ -32,6 +32,8 @@ class ChildSpec:
               supervisor
     type      "worker" or "supervisor"
     modules   the classes the child is made of, shown by `which_children`
+    listed    whether the child is in Pykka's ActorRegistry, which has roots of trees otherwise;
+              None: as its class says
 
     Raises ChildSpecError, whose `reason` is OTP's term, e.g. `("invalid_shutdown", -1)`.
 
@@ -48,6 +50,7 @@ class ChildSpec:
     shutdown: Shutdown | None = None
     type: Literal["worker", "supervisor"] = "worker"
     modules: tuple[Any, ...] = ()
+    listed: bool | None = None
 
     def __post_init__(self) -> None:
         if self.id is None:
@@ -68,7 +71,9 @@ class ChildSpec:
         if self.shutdown is None:
             is_worker = is_string(self.type, "worker")
             object.__setattr__(self, "shutdown", 5.0 if is_worker else "infinity")
-        check_options(self.restart, self.shutdown, self.type, of=f"child {text_of(self.id)}")
+        of = f"child {text_of(self.id)}"
+        check_options(self.restart, self.shutdown, self.type, of=of)
+        check_listed(self.listed, of=of)
 
     def restarts_after(self, reason: Reason) -> bool:
         """Return whether the child is started again after it has ended for this reason.
@@ -108,6 +113,15 @@ def check_options(restart: Any, shutdown: Any, type: Any, *, of: str) -> None:  
             ("invalid_shutdown", shutdown),
             f'shutdown of {of} must be seconds >= 0, "brutal_kill" or "infinity", '
             f"not {text_of(shutdown)}",
+        )
+
+
+def check_listed(listed: Any, *, of: str) -> None:
+    """Raise ChildSpecError unless this is a valid value for `of`."""
+    if listed is not None and not is_a(listed, bool):
+        raise ChildSpecError(
+            ("invalid_listed", listed),
+            f"listed of {of} must be True, False or None, not {text_of(listed)}",
         )
 
 

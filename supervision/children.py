@@ -4,7 +4,7 @@ import logging
 import math
 import queue
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from supervision.plain_actors import as_process
 from supervision.ref import Exit, ProcessRef, kill, tell_if_alive
 from supervision.waits import Wait, await_end, seconds
 
-__all__ = ["Child", "ChildForm", "shut_down", "start", "to_spec"]
+__all__ = ["Child", "ChildForm", "shown", "shut_down", "start", "to_spec"]
 
 ChildForm = ChildSpec | type[Any] | tuple[type[Any], Any]
 """The allowed items in a list of children; `to_spec` converts them."""
@@ -42,6 +42,11 @@ class Child:
     @property
     def shown(self) -> ProcessRef[Any] | Literal["restarting", "undefined"]:
         return self.ref or ("restarting" if self.restarting else "undefined")
+
+
+def shown(child: Child) -> tuple[Hashable, Any, str, tuple[Any, ...]]:
+    """Return a child as `which_children` shows it: `(id, ref, type, modules)`."""
+    return (child.spec.id, child.shown, child.spec.type, child.spec.modules)
 
 
 def to_spec(form: Any) -> ChildSpec:

@@ -1,9 +1,9 @@
 """Process: a Pykka actor whose starter waits for its `init`, and whose end is always reported.
 
-This file, `process_base.py`, `ref.py`, `inbox.py` and `registry.py` are the only ones that use
-parts of Pykka that Pykka does not document; `tests/supervision/test_pykka_internals.py` names each
-of these parts. A process keeps Pykka's API: refs, proxies, futures, `on_receive`, `on_start`,
-`on_stop`, `on_failure`.
+This file, `process_base.py`, `ref.py`, `reply_future.py`, `inbox.py`, `listing.py` and
+`registry.py` are the only ones that use parts of Pykka that Pykka does not document, and
+`tests/supervision/test_pykka_internals.py` names each of these parts. A process keeps Pykka's API:
+refs, proxies, futures, `on_receive`, `on_start`, `on_stop`, `on_failure`.
 
 The code that runs on the thread of a process is in `process_base.py`. This file starts a process
 and links it to its parent.
@@ -16,14 +16,15 @@ import logging
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from pykka import ActorRegistry, messages
+from pykka import messages
 from pykka._envelope import Envelope
 
 from supervision.answers import Started
-from supervision.child_spec import ChildSpec, check_options
+from supervision.child_spec import ChildSpec, check_listed, check_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, is_string, log, text_of
 from supervision.lifeline import Cancel
+from supervision.listing import list_or_hide
 from supervision.orphans import end_orphan, register
 from supervision.process_base import IGNORED, STARTED, ProcessBase
 from supervision.ref import ChildEnded, Exit, ProcessRef, kill, tell_if_alive
@@ -63,8 +64,8 @@ class Process(ProcessBase):
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Child spec defaults: `id`, `restart`, `shutdown`, `type`."""
-        unknown = options.keys() - {"id", "restart", "shutdown", "type"}
+        """Child spec defaults: `id`, `restart`, `shutdown`, `type`, `listed`."""
+        unknown = options.keys() - {"id", "restart", "shutdown", "type", "listed"}
         if unknown:
             raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
         check_names(cls)
@@ -72,6 +73,7 @@ class Process(ProcessBase):
         cls._spec_options = {**cls._spec_options, **options}
         merged = {"shutdown": 5.0, **cls._spec_options}
         check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)
+        check_listed(merged.get("listed"), of=cls.__name__)
         super().__init_subclass__()
 
     # -- what a subclass overrides
@@ -132,8 +134,7 @@ class Process(ProcessBase):
         try:
             outcome = process._launch(args, kwargs, timeout=None)
             if outcome is STARTED:
-                ActorRegistry.register(ref)
-                _unregister_if_dead(ref)
+                list_or_hide(ref)
                 return ref
         except BaseException:  # Ctrl-C: the caller gets no ref, so nobody could stop the process
             kill(ref)
@@ -180,6 +181,9 @@ class Process(ProcessBase):
         unbind: Cancel | None = None
         try:
             if parent is not None:
+                ref.parent = parent._actor_ref
+                if parent._lists is not None:
+                    ref.listed = parent._lists
                 unbind = parent._actor_ref.watch_first(lambda _reason: kill(ref))
             if name is not None:
                 ref.name = name
@@ -194,8 +198,7 @@ class Process(ProcessBase):
             if outcome is not STARTED:
                 return ("error", outcome)
             if parent is None:
-                ActorRegistry.register(ref)
-                _unregister_if_dead(ref)
+                list_or_hide(ref)
             else:
                 parent._link(ref)
         except BaseException:  # Ctrl-C: the caller gets no ref, so nobody could stop the process
@@ -226,6 +229,7 @@ class Process(ProcessBase):
         self.__children: dict[ProcessRef[Any], Cancel] = {}
         super().__init__(*args, **kwargs)
         self._actor_ref = ProcessRef(self, self._report_unread)
+        self._actor_ref.listed = bool(self._spec_options.get("listed"))
 
     @classmethod
     def _made(cls, args: Any, kwargs: Any) -> Self:
@@ -240,14 +244,14 @@ class Process(ProcessBase):
         second call for the same child does nothing. The child is asked to end before the supervisor
         of this process is notified, so that the successor finds the child marked as an orphan.
 
-        A linked process is not in Pykka's ActorRegistry. Only the root of its tree is, so that
-        `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
+        A linked process is not in Pykka's ActorRegistry, unless it is `listed`. Only the root of
+        its tree is, so that `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
         only_roots_are_in_pykkas_registry.md).
         """
         if child in self.__children:
             return
-        ActorRegistry.unregister(child)
-        me = self.actor_ref
+        me = child.parent = self.actor_ref
+        list_or_hide(child)
         cancel = me._lifeline.watch(lambda _: end_orphan(child), first=True)
         if cancel is None:
             end_orphan(child)
@@ -297,9 +301,3 @@ class Process(ProcessBase):
         Exit: _receive_exit,
         ChildEnded: _receive_child_ended,
     }
-
-
-def _unregister_if_dead(ref: ProcessRef[Any]) -> None:
-    """Remove a process from Pykka's registry if it ended before it was registered there."""
-    if ref._lifeline.ended:
-        ActorRegistry.unregister(ref)

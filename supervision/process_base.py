@@ -21,7 +21,8 @@ from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, re
 from supervision.foreign import exc_info, is_a, is_interrupt, log, part, text_of
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Watcher
-from supervision.ref import Condition, ProcessRef, ReplyFuture, kill
+from supervision.ref import ProcessRef, kill
+from supervision.reply_future import Condition, ReplyFuture
 from supervision.reserved_names import check_attributes
 from supervision.threads import start_thread
 from supervision.waits import Wait, await_end, here
@@ -41,6 +42,8 @@ class ProcessBase(pykka.ThreadingActor):
     _actor_ref: ProcessRef[Any]
     _special: ClassVar[dict[type, Any]]
     """The types of messages that this package itself sends, and the method that handles each."""
+    _lists: bool | None = None
+    """Whether the child that this process starts now is listed; None: as the child's class says."""
     __exiting: tuple[Reason] | None = None
     __failure: BaseException | None = None  # the exception that ended the process
     __why: BaseException | None = None  # the exception for which the start failed
@@ -321,10 +324,13 @@ class ProcessBase(pykka.ThreadingActor):
         me = self._actor_ref
         if is_abnormal(reason) and not self.fenced:
             if self.__started:
-                log(logging.ERROR, "%s crashed: %s", me, text_of(error), error=error)
+                self._log_crash(error)
             else:  # the starter gets the exit reason, and logs it if it matters
                 log(logging.DEBUG, "%s did not start: %s", me, text_of(error), error=error)
         me._close()
+
+    def _log_crash(self, error: BaseException) -> None:
+        log(logging.ERROR, "%s crashed: %s", self._actor_ref, text_of(error), error=error)
 
     # -- the end
 

@@ -16,6 +16,7 @@ from pykka import ActorProxy, ActorRegistry
 
 from supervision.foreign import Key, text_of
 from supervision.lifeline import Cancel
+from supervision.named_ref import NamedProxy, NamedRef
 
 __all__ = ["Registry", "names", "resolve"]
 
@@ -97,6 +98,15 @@ class Registry:
         holding = self._holdings.get(Key.of(name))
         return None if holding is None else holding.ref
 
+    def ref(self, name: Hashable) -> NamedRef:
+        """Return a ref of whichever process has this name when the ref is used. It survives the
+        restarts of the process, and may be made before a process has the name.
+
+        >>> names.ref("printer").whereis() is ref
+        True
+        """
+        return NamedRef(self, name)
+
     def names(self) -> list[Hashable]:
         """Return all names that processes have now, the oldest first.
 
@@ -143,9 +153,15 @@ def check_watched(ref: Any) -> None:
 
 
 def resolve(target: Any) -> Any | None:
-    """Return the ref of a ref, a proxy, or a name in `names`; None for a name that is free."""
-    if isinstance(target, ActorProxy):
-        return target.actor_ref
+    """Return the ref of a ref, a proxy, a NamedRef, a name in `names`, or a pair
+    `(registry, name)`. None for a name that no process has.
+    """
+    if isinstance(target, (ActorProxy, NamedProxy)):
+        target = target.actor_ref
+    if isinstance(target, NamedRef):
+        return target.whereis()
     if hasattr(target, "tell"):
         return target
+    if type(target) is tuple and len(target) == 2 and hasattr(target[0], "whereis"):
+        return target[0].whereis(target[1])
     return names.whereis(target)

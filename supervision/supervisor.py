@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from supervision.answers import ChildStarted, Missing, Stopped
+from supervision.child_ref import child_ref
 from supervision.child_spec import ChildSpec
-from supervision.children import Child, ChildForm, to_spec
+from supervision.children import Child, ChildForm, shown, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.foreign import Key, equal, is_a, is_string, text_of
+from supervision.named_ref import NamedRef
 from supervision.ref import ProcessRef
 from supervision.restarts import Backoff
 from supervision.supervisor_base import SupervisorBase, call, check_intensity
@@ -93,7 +95,7 @@ class Supervisor(SupervisorBase):
 
     Start one as it is, or derive a class whose `init` returns `Supervisor.init(...)`:
 
-    >>> from supervision import Process, Supervisor
+    >>> from supervision import Process, Supervisor, stop
     >>> class Greeter(Process):
     ...     def on_receive(self, message):
     ...         return f"hello {message}"
@@ -188,6 +190,34 @@ class Supervisor(SupervisorBase):
         """
         answer: tuple[Literal["ok"], ChildSpec] | Missing = call(supervisor, "get_childspec", id)
         return answer
+
+    @staticmethod
+    def which_child(supervisor: Any, id: Hashable) -> Any:  # noqa: A002
+        """Return `("ok", (id, ref, type, modules))` of a child, as `which_children` shows it, or
+        `("error", "not_found")`.
+
+        >>> Supervisor.which_child(supervisor, "third")
+        ('error', 'not_found')
+        """
+        return call(supervisor, "which_child", id)
+
+    @staticmethod
+    def child(supervisor: Any, id: Hashable) -> NamedRef:  # noqa: A002
+        """Return a ref of whichever process is the child with this id when the ref is used: it
+        survives the restarts of the child. While a restart is due, a use of the ref waits for it.
+
+        >>> greeting = Supervisor.child(supervisor, "second")
+        >>> stop(greeting, "shutdown")
+        'ok'
+        >>> greeting.ask("Cleo")
+        'hello Cleo'
+        """
+
+        def ref_of(id: Hashable) -> Any | None:  # noqa: A002
+            answer, found = Supervisor.which_child(supervisor, id)
+            return found[1] if answer == "ok" and is_a(found[1], ProcessRef) else None
+
+        return child_ref(ref_of, id)
 
     # -- start, restarts and end
 
@@ -304,6 +334,10 @@ class Supervisor(SupervisorBase):
             return ("error", why_not)
         self._children_in_order.remove(child)
         return "ok"
+
+    def _which_child(self, id: Hashable) -> Any:  # noqa: A002
+        child = self._find(id)
+        return ("error", "not_found") if child is None else ("ok", shown(child))
 
     def _get_childspec(self, id: Hashable) -> Any:  # noqa: A002
         child = self._find(id)

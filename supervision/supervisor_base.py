@@ -11,7 +11,7 @@ from pykka import ActorDeadError, messages
 from pykka._envelope import Envelope
 
 from supervision.child_spec import ChildSpec
-from supervision.children import Child, shut_down, start
+from supervision.children import Child, shown, shut_down, start
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
 from supervision.foreign import is_a, is_count, is_number, is_string, log, text_of
 from supervision.process import Process
@@ -145,12 +145,19 @@ class SupervisorBase(Process, type="supervisor"):
 
     def _start(self, child: Child) -> tuple[str, Any]:
         """Start and link a child. Returns the answer of `children.start`."""
-        answer, value = start(self._spec_to_start(child))
+        spec = self._spec_to_start(child)
+        self._lists = spec.listed
+        try:
+            answer, value = start(spec)
+        finally:
+            self._lists = None
         child.retry = None
         if value is self._actor_ref:
             return "error", ("bad_return", ("ok", value))
         if answer == "ok":
             child.ref = value
+            if spec.listed is not None:
+                value.listed = spec.listed
             self._link(value)
         return answer, value
 
@@ -209,10 +216,7 @@ class SupervisorBase(Process, type="supervisor"):
             tell_if_alive(self._actor_ref, child.retry)
 
     def _which_children(self) -> list[tuple[Hashable, Any, str, tuple[Any, ...]]]:
-        return [
-            (child.spec.id, child.shown, child.spec.type, child.spec.modules)
-            for child in self._all()
-        ]
+        return [shown(child) for child in self._all()]
 
     def _count_children(self) -> dict[str, int]:
         children = self._all()

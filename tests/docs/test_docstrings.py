@@ -31,6 +31,7 @@ from supervision import (
     Backoff,
     ChildSpec,
     DynamicSupervisor,
+    NamedRef,
     Process,
     Registry,
     Supervisor,
@@ -39,7 +40,7 @@ from supervision import (
 from tests.tools.shell.terminal import environment
 
 CLASSES = [Raft, Cluster, AsyncCluster, Node, LeaderSupervisor, Supervisor, DynamicSupervisor,
-           Process, ChildSpec, Registry, Timer]  # fmt: skip
+           Process, ChildSpec, Registry, NamedRef, Timer]  # fmt: skip
 EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict,
                               Program]  # fmt: skip
 """What a user derives, or only makes: its own example shows how."""

@@ -11,11 +11,12 @@ from pykka import _actor, _envelope, messages
 
 from supervision import Process
 from supervision.inbox import Inbox
-from supervision.ref import ProcessRef, ReplyFuture
+from supervision.ref import ProcessRef
+from supervision.reply_future import ReplyFuture
 
 
 def test_envelope_has_message_and_reply_to():
-    """inbox.py, ref.py, process_base.py, process.py"""
+    """inbox.py, ref.py, reply_future.py, process_base.py, process.py"""
     envelope = _envelope.Envelope("message", reply_to=None)
     assert (envelope.message, envelope.reply_to) == ("message", None)
     envelope.reply_to = "future"
@@ -80,7 +81,7 @@ def test_handle_receive_dispatches_proxy_messages_by_exact_type():
 
 
 def test_a_future_keeps_its_result_in_underscore_result_and_is_made_without_arguments():
-    """ref.py, ReplyFuture; Pykka's stop makes a second one by future.__class__()"""
+    """reply_future.py; Pykka's stop makes a second one by future.__class__()"""
     future = ReplyFuture()
     assert future._result is None
     future.set(1)
@@ -119,6 +120,6 @@ def test_actor_registry_is_as_documented():
 
 
 def test_the_actor_registry_is_a_list_and_a_lock():
-    """registry.py, forget_processes"""
+    """registry.py, forget_processes; listing.py"""
     assert type(pykka.ActorRegistry._actor_refs) is list
     assert type(pykka.ActorRegistry._actor_refs_lock) is type(threading.RLock())
