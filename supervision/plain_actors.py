@@ -12,7 +12,7 @@ from supervision.process import Process
 
 __all__ = ["as_process"]
 
-pykka_logger = logging.getLogger("pykka")
+pykka_logger: logging.Logger = logging.getLogger("pykka")
 
 OURS = ("_Process__", "_ProcessBase__")
 RESERVED = frozenset(
