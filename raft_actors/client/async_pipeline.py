@@ -21,7 +21,9 @@ class AsyncPending(Operation[AsyncRetryingClient]):
     async def result(self) -> Any:
         """Return the reply, waiting until the write's deadline; raises as `Cluster.write`."""
         await self._end()
-        return self._outcome()
+        if self._error is not None:
+            self._raise()
+        return self._reply
 
     async def _end(self) -> None:
         if self._call is not None:

@@ -121,4 +121,4 @@ class Call:
         session.
         """
         if self.session is not None:
-            self.session.done(self.request[1])
+            self.session.under_way.pop(self.request[1], None)

@@ -1,7 +1,7 @@
 """Pipeline: one thread has many operations under way at once, with their replies in order."""
 
 from collections import deque
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from raft_actors.client.call import Call
 from raft_actors.client.retrying_client import RetryingClient
@@ -38,10 +38,9 @@ class Operation(Generic[ClientT]):
         if call is not None:
             call.give_up()
 
-    def _outcome(self) -> Any:
-        if self._error is not None:
-            raise self._error.with_traceback(None)  # each `raise` adds lines to a kept traceback
-        return self._reply
+    def _raise(self) -> NoReturn:
+        assert self._error is not None
+        raise self._error.with_traceback(None)  # each `raise` adds lines to a kept traceback
 
 
 class OperationsUnderWay(Generic[ClientT, OperationT]):
@@ -65,8 +64,11 @@ class Pending(Operation[RetryingClient]):
 
     def result(self) -> Any:
         """Return the reply, waiting until the deadline; raises as `Cluster.write` or `read`."""
-        self._end()
-        return self._outcome()
+        if self._call is not None:
+            self._end()
+        if self._error is not None:
+            self._raise()
+        return self._reply
 
     def _end(self) -> None:
         call = self._call
@@ -100,7 +102,8 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
 
         Raises the errors of `Cluster.write` that are found before the command is sent.
         """
-        self._end_oldest()
+        if len(self._under_way) >= self._outstanding_max:
+            self._end_oldest()
         return self._add(self._client.begin(command, self._timeout, together=True))
 
     def read(self, query: Any) -> Pending:
@@ -110,7 +113,8 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
 
         Waits as `write` does.
         """
-        self._end_oldest()
+        if len(self._under_way) >= self._outstanding_max:
+            self._end_oldest()
         return self._add(self._client.begin_read(query, self._timeout, together=True))
 
     def _end_oldest(self) -> None:

@@ -121,7 +121,7 @@ class RetryingClient:
         if now >= self.refresh_at:
             self.refresh_at = now + REFRESH_S
             self.finder.refresh()
-        return now + seconds(self.timeout if timeout is None else timeout)
+        return now + (self.timeout if timeout is None else seconds(timeout))
 
     def write_call(self, command: Any, timeout: float | None) -> Call:
         """Make the call of a write. It is not sent yet."""
@@ -170,7 +170,8 @@ class RetryingClient:
         """
         call = self.write_call(command, timeout)
         try:
-            return self.send(call, together=together)
+            (self.session or self.open_session(call.deadline)).next(call)
+            return self.ask(call, self.finder.leader or self.finder.find(call), together=together)
         except BaseException:  # Ctrl-C, above all
             call.end()
             raise

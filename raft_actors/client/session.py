@@ -35,6 +35,7 @@ class SessionCall(Protocol):
 class ClientSession:
     """A session, shared by the threads of a handle. Any of them may call `next`.
 
+    under_way  the calls that may be sent again, by sequence number. `Call.end` takes them out
     in_doubt  whether a caller got OutcomeUnknown for one of its commands. Such a session is not
               ended by the client, because the caller may still ask for the outcome
     """
@@ -82,10 +83,6 @@ class ClientSession:
         """
         under_way = list(self.under_way)  # nearly sorted, the oldest first
         return not under_way or self.newest - under_way[0] < SPAN * 3 // 4
-
-    def done(self, sequence: int) -> None:
-        """Record that the command with this sequence number is not sent again."""
-        self.under_way.pop(sequence, None)
 
     def forget_ended(self) -> bool:
         """End the calls that are not sent again although no thread has ended them: those with a

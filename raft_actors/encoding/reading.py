@@ -3,6 +3,7 @@ invalid.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgpack import unpackb  # type: ignore[import-untyped]
@@ -54,7 +55,9 @@ def read(
 ) -> Any:
     if reader is None and data[0] != MARKED and (not check_hashes or len(data) <= SMALL):
         try:
-            value = unpack(data, array_max, read_whole if stored else meet_whole)
+            value = unpack_tuples(
+                data, max_array_len=array_max, ext_hook=read_whole if stored else meet_whole
+            )
         except WholeMet:
             pass
         else:
@@ -62,6 +65,12 @@ def read(
                 check_depth(data, value)
             return value
     return (reader or Reader(stored=stored, check_hashes=check_hashes)).read(data, array_max)
+
+
+unpack_tuples: Callable[..., Any] = partial(
+    unpackb, use_list=False, strict_map_key=False, timestamp=3
+)
+"""As `unpack` without hooks, and without its call: most commands and replies are read by this."""
 
 
 def unpack(

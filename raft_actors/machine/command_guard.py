@@ -6,6 +6,7 @@ peer may wait for itself. So every such request is refused, with the same messag
 """
 
 import threading
+from typing import NoReturn
 
 __all__ = ["RUNNING", "refuse_in_a_command"]
 
@@ -19,11 +20,9 @@ class Running(threading.local):
 RUNNING = Running()
 
 
-def refuse_in_a_command() -> None:
-    """Raise RuntimeError if this thread runs a command."""
-    machine = RUNNING.machine
-    if machine is not None:
-        raise RuntimeError(
-            f"{machine.__name__}.handle_write (or upgrade) asks a peer. It runs on every replica, "
-            "and its peer waits for it: ask in the client, and put the answer into the command"
-        )
+def refuse_in_a_command(machine: type) -> NoReturn:
+    """Raise RuntimeError, because this thread runs a command of `machine`."""
+    raise RuntimeError(
+        f"{machine.__name__}.handle_write (or upgrade) asks a peer. It runs on every replica, "
+        "and its peer waits for it: ask in the client, and put the answer into the command"
+    )

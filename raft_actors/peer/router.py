@@ -16,7 +16,7 @@ from raft_actors.core.messages import NO_FRAMES, AppendEntries, InstallSnapshot,
 from raft_actors.core.replies import NOT_ALLOWED, OVERLOADED
 from raft_actors.errors import FrameTooLarge, HostError, RaftError
 from raft_actors.future import Future
-from raft_actors.machine.command_guard import refuse_in_a_command
+from raft_actors.machine.command_guard import RUNNING, refuse_in_a_command
 from raft_actors.names import Address
 from raft_actors.node.local_node import LocalNode
 from raft_actors.peer.admission import GuestShares
@@ -248,7 +248,8 @@ class Router:
 
         flush  False: the caller flushes the node soon
         """
-        refuse_in_a_command()
+        if RUNNING.machine is not None:
+            refuse_in_a_command(RUNNING.machine)
         name, node = address
         if self.node.forked:
             self.node.check_process()

@@ -171,9 +171,9 @@ def test_a_pipeline_keeps_the_order_and_its_bound(counters, trouble, monkeypatch
             assert len(pipeline._under_way) <= 50
     assert sorted(each.result() for each in pending) == list(range(1, 301))
     trouble.meet = lambda _operation, send: send()
-    send, sent = RetryingClient.send, []
+    ask, sent = RetryingClient.ask, []
     monkeypatch.setattr(
-        RetryingClient, "send", lambda *call, **how: sent.append(call) or send(*call, **how)
+        RetryingClient, "ask", lambda *call, **how: sent.append(call) or ask(*call, **how)
     )
 
     def written_in_one_go(before):
