@@ -253,9 +253,10 @@ class Configuration:
 
         A member that is not in `values` has reached nothing.
         """
-        return min(
-            majority_value([values.get(peer, -inf) for peer in part]) for part in self.majorities()
-        )
+        value = majority_value([values.get(peer, -inf) for peer in self.members])
+        if self.old:
+            value = min(value, majority_value([values.get(peer, -inf) for peer in self.old]))
+        return value
 
     def majorities(self) -> list[tuple[Address, ...]]:
         """The sets of voters of which a majority is needed. An empty set never has a majority."""

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Protocol
 
-from raft_actors.core.entry import first_damaged, term_of
+from raft_actors.core.entry import TERM_BYTES, first_damaged, term_of
 from raft_actors.errors import LogCompacted, StoreCorrupt
 
 __all__ = ["EntryReader", "Log"]
@@ -115,7 +115,7 @@ class Log:
         self.tail.append(entry)
         self.tail_bytes += len(entry)
         self.last_index += 1
-        self.last_term = term_of(entry)
+        self.last_term = int.from_bytes(entry[:TERM_BYTES], "big")  # `term_of`, for each command
 
     def extend(self, index: int, entries: list[bytes]) -> int:
         """Write `entries` after `index` and return the first index that changed.

@@ -92,7 +92,7 @@ class Server(State):
             self.give_up_founding(self.founding.failure())
             self.become_follower(leader=None)
             return
-        self.handle(event)
+        self.role.handlers[type(event)](self.role, event)  # as `handle`, for each event
 
     def is_addressed_here(self, message: Message) -> bool:
         """Tell whether to handle a message: it is meant for this data directory, and its sender is

@@ -148,8 +148,9 @@ class Router:
         """Do the bridge's work on this thread while no message waits for `peer`, if this is the
         only peer of the node.
         """
-        if self.is_alone(peer):
-            self.node.run_rounds_until(peer.actor_ref.actor_inbox, lambda: not self.is_alone(peer))
+        alone, running = {peer.name: peer.actor_ref}, self.running
+        if running == alone:  # looks whether the ref is the same object, then whether it is equal
+            self.node.run_rounds_until(peer.actor_ref.actor_inbox, lambda: running != alone)
 
     def is_alone(self, peer: Peer) -> bool:
         return len(self.running) == 1 and self.running.get(peer.name) is peer.actor_ref
