@@ -25,8 +25,8 @@ MUTATIONS = (
     ),
     Mutation(
         "joint_commit_by_either_majority", "§6", "core/configuration",
-        "        return min(\n            majority_value",
-        "        return max(\n            majority_value",
+        "            value = min(value, majority_value",
+        "            value = max(value, majority_value",
     ),
     Mutation(
         "change_without_a_joint_configuration", "§6", "core/configuration",
