@@ -17,12 +17,15 @@ from supervision.foreign import text_of
 from supervision.inbox import Inbox
 from supervision.monitors import Down, Monitor, demonitor, monitor
 from supervision.named_ref import NamedRef
+from supervision.partition_supervisor import PartitionSupervisor
 from supervision.plain_actors import as_process
 from supervision.process import Process
 from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names
 from supervision.restarts import Backoff, RestartIntensity
 from supervision.supervisor import Supervisor, SupervisorFlags
+from supervision.task import Task, callers
+from supervision.task_supervisor import TaskSupervisor
 from supervision.timer import Timer, TimerHandle, timer
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Monitor",
     "NamedRef",
     "OptionError",
+    "PartitionSupervisor",
     "Process",
     "ProcessRef",
     "Registry",
@@ -48,9 +52,12 @@ __all__ = [
     "SupervisionError",
     "Supervisor",
     "SupervisorFlags",
+    "Task",
+    "TaskSupervisor",
     "Timer",
     "TimerHandle",
     "as_process",
+    "callers",
     "current",
     "demonitor",
     "exit_reason",

@@ -61,6 +61,7 @@ class Process(ProcessBase):
     'ok'
     """
 
+    _ref_class: ClassVar[type[ProcessRef[Any]]] = ProcessRef
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -228,7 +229,7 @@ class Process(ProcessBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__children: dict[ProcessRef[Any], Cancel] = {}
         super().__init__(*args, **kwargs)
-        self._actor_ref = ProcessRef(self, self._report_unread)
+        self._actor_ref = self._ref_class(self, self._report_unread)
         self._actor_ref.listed = bool(self._spec_options.get("listed"))
 
     @classmethod
@@ -238,11 +239,12 @@ class Process(ProcessBase):
             raise TypeError(f"{cls.__name__}.__init__ must call super().__init__()")
         return process
 
-    def _link(self, child: ProcessRef[Any]) -> None:
+    def _link(self, child: ProcessRef[Any], *, as_parent: bool = True) -> None:
         """Link the child to this process: when this process ends, the child is asked to end, and
         when the child ends, this process receives ChildEnded. Called on this process's thread. A
         second call for the same child does nothing. The child is asked to end before the supervisor
         of this process is notified, so that the successor finds the child marked as an orphan.
+        With `as_parent` this process becomes the child's parent.
 
         A linked process is not in Pykka's ActorRegistry, unless it is `listed`. Only the root of
         its tree is, so that `ActorRegistry.stop_all` ends a tree from the top (docs/decisions/
@@ -250,8 +252,10 @@ class Process(ProcessBase):
         """
         if child in self.__children:
             return
-        me = child.parent = self.actor_ref
-        list_or_hide(child)
+        me = self.actor_ref
+        if as_parent:
+            child.parent = me
+            list_or_hide(child)
         cancel = me._lifeline.watch(lambda _: end_orphan(child), first=True)
         if cancel is None:
             end_orphan(child)

@@ -32,19 +32,32 @@ from supervision import (
     ChildSpec,
     DynamicSupervisor,
     NamedRef,
+    PartitionSupervisor,
     Process,
     Registry,
     Supervisor,
+    Task,
+    TaskSupervisor,
     Timer,
 )
 from tests.tools.shell.terminal import environment
 
 CLASSES = [Raft, Cluster, AsyncCluster, Node, LeaderSupervisor, Supervisor, DynamicSupervisor,
-           Process, ChildSpec, Registry, NamedRef, Timer]  # fmt: skip
+           Process, ChildSpec, Registry, NamedRef, Timer,
+           Task, TaskSupervisor, PartitionSupervisor]  # fmt: skip
 EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict,
                               Program]  # fmt: skip
 """What a user derives, or only makes: its own example shows how."""
-FUNCTIONS = ["monitor", "demonitor", "current", "stop", "kill", "exit_reason", "tell_if_alive"]
+FUNCTIONS = [
+    "monitor",
+    "demonitor",
+    "current",
+    "stop",
+    "kill",
+    "exit_reason",
+    "tell_if_alive",
+    "callers",
+]
 """Of `supervision`, in an order in which one's example may use what another has made."""
 
 NEED_NO_EXAMPLE = {
