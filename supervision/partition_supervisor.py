@@ -203,7 +203,7 @@ class Partitions:
     __slots__ = ("supervisor",)
 
     def __init__(self, supervisor: Any) -> None:
-        self.supervisor = supervisor
+        self.supervisor: Any = supervisor
 
     def whereis(self, key: Hashable, /) -> Any | None:
         try:
