@@ -13,8 +13,8 @@ from raft_actors.lead.term import LeadTerm
 from raft_actors.peer.peers import peers_here
 from raft_actors.timeouts import seconds
 from supervision import Backoff, OptionError, Supervisor
-from supervision.supervisor import Strategy
 from supervision.supervisor_base import call
+from supervision.supervisor_flags import Strategy
 from supervision.switched_supervisor import SwitchedFlags, SwitchedSupervisor
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from supervision.process import Process
 from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names
 from supervision.restarts import Backoff, RestartIntensity
-from supervision.supervisor import Supervisor, SupervisorFlags
+from supervision.supervisor import Supervisor
+from supervision.supervisor_flags import SupervisorFlags
 from supervision.task import Task, callers
 from supervision.task_supervisor import TaskSupervisor
 from supervision.timer import Timer, TimerHandle, timer

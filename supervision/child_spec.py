@@ -32,6 +32,8 @@ class ChildSpec:
               supervisor
     type      "worker" or "supervisor"
     modules   the classes the child is made of, shown by `which_children`
+    significant   whether the end of this child, if it is not restarted, ends its supervisor; see
+              `auto_shutdown` of Supervisor. Not for permanent children
     listed    whether the child is in Pykka's ActorRegistry, which has roots of trees otherwise;
               None: as its class says
 
@@ -51,6 +53,7 @@ class ChildSpec:
     type: Literal["worker", "supervisor"] = "worker"
     modules: tuple[Any, ...] = ()
     listed: bool | None = None
+    significant: bool = False
 
     def __post_init__(self) -> None:
         if self.id is None:
@@ -74,6 +77,7 @@ class ChildSpec:
         of = f"child {text_of(self.id)}"
         check_options(self.restart, self.shutdown, self.type, of=of)
         check_listed(self.listed, of=of)
+        check_significant(self.significant, self.restart, of=of)
 
     def restarts_after(self, reason: Reason) -> bool:
         """Return whether the child is started again after it has ended for this reason.
@@ -122,6 +126,20 @@ def check_listed(listed: Any, *, of: str) -> None:
         raise ChildSpecError(
             ("invalid_listed", listed),
             f"listed of {of} must be True, False or None, not {text_of(listed)}",
+        )
+
+
+def check_significant(significant: Any, restart: Restart, *, of: str) -> None:
+    """Raise ChildSpecError unless these are valid values for `of`."""
+    if not is_a(significant, bool):
+        raise ChildSpecError(
+            ("invalid_significant", significant),
+            f"significant of {of} must be True or False, not {text_of(significant)}",
+        )
+    if significant and is_string(restart, "permanent"):
+        raise ChildSpecError(
+            ("bad_combination", (("restart", "permanent"), ("significant", True))),
+            f"{of} can't be significant, because a permanent child is always restarted",
         )
 
 

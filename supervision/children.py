@@ -29,11 +29,13 @@ class Child:
     waits for its next attempt to restart (`retry`), or it is stopped (neither).
 
     retry   the message to the supervisor that will start the next attempt
+    extra   what the start function returned behind the ref: a tuple of one value, or of none
     """
 
     spec: ChildSpec
     ref: ProcessRef[Any] | None = None
     retry: Any = None
+    extra: tuple[Any, ...] = ()
 
     @property
     def restarting(self) -> bool:
@@ -83,8 +85,10 @@ def to_spec(form: Any) -> ChildSpec:
     return spec
 
 
-def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
-    """Call `spec.start`. Returns `("ok", ref)`, `("ignore", None)`, or `("error", reason)`."""
+def start(spec: ChildSpec) -> Any:
+    """Call `spec.start`. Returns `("ok", ref)`, `("ok", ref, extra)`, `("ignore", None)`, or
+    `("error", reason)`.
+    """
     try:
         return _read(spec.start(), spec)
     except BaseException as error:
@@ -92,18 +96,18 @@ def start(spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
         return ("error", reason_for(error, starting=True))
 
 
-def _read(answer: Any, spec: ChildSpec) -> tuple[Literal["ok", "ignore", "error"], Any]:
+def _read(answer: Any, spec: ChildSpec) -> Any:
     if is_string(answer, "ignore"):
         return ("ignore", None)
-    ref = answer
+    ref, extra = answer, ()
     if is_a(answer, tuple) and len(answer) in (2, 3):
         word, value = answer[:2]
         if is_string(word, "error") and len(answer) == 2:
             return ("error", value)
         if is_string(word, "ok"):
-            ref = value
+            ref, extra = value, answer[2:]
     if is_a(ref, ProcessRef):
-        return ("ok", ref)
+        return ("ok", ref, *extra)
     if is_a(ref, pykka.ActorRef):
         log(
             logging.ERROR, "child %s is no process: use (%s, args)",

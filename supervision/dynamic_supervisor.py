@@ -1,15 +1,17 @@
 """DynamicSupervisor: any number of children, which are added and removed while it runs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from supervision.answers import ChildStarted, Missing
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason
-from supervision.foreign import is_count, is_string, text_of
+from supervision.foreign import is_a, is_count, is_string, text_of
 from supervision.ref import ProcessRef, process_of
+from supervision.restarts import Backoff, check_backoff
 from supervision.supervisor_base import SupervisorBase, call, check_intensity
 
 __all__ = ["DynamicSupervisor", "DynamicSupervisorFlags"]
@@ -22,6 +24,8 @@ class DynamicSupervisorFlags:
     max_children: int | Literal["infinity"]
     max_restarts: int
     max_seconds: float
+    backoff: Backoff | None
+    extra_arguments: tuple[Any, ...]
 
 
 def dynamic_supervisor_flags(
@@ -29,6 +33,8 @@ def dynamic_supervisor_flags(
     max_children: int | Literal["infinity"] = "infinity",
     max_restarts: int = 3,
     max_seconds: float = 5.0,
+    backoff: Backoff | None = None,
+    extra_arguments: Iterable[Any] = (),
 ) -> DynamicSupervisorFlags:
     """Check the options of a dynamic supervisor and return them; `DynamicSupervisor.init` is this
     function.
@@ -36,6 +42,8 @@ def dynamic_supervisor_flags(
     max_children   how many there may be at a time, with those that wait for their restart
     max_restarts   so many restarts within `max_seconds`, of all children together, are made; when
                    one more is due, the supervisor ends itself and its children
+    backoff        pauses between restarts; None: no pauses
+    extra_arguments   positional arguments that the start of each child gets before its own
 
     Raises OptionError.
 
@@ -53,7 +61,14 @@ def dynamic_supervisor_flags(
             f'max_children must be a whole number >= 0 or "infinity", not {text_of(max_children)}',
         )
     check_intensity(max_restarts, max_seconds)
-    return DynamicSupervisorFlags(max_children, max_restarts, max_seconds)
+    check_backoff(backoff)
+    if is_a(extra_arguments, (str, bytes)) or not is_a(extra_arguments, Iterable):
+        raise OptionError(
+            ("invalid_extra_arguments", extra_arguments),
+            f"extra_arguments must be a list of arguments, not {text_of(extra_arguments)}",
+        )
+    extra = tuple(extra_arguments)
+    return DynamicSupervisorFlags(max_children, max_restarts, max_seconds, backoff, extra)
 
 
 class DynamicSupervisor(SupervisorBase):
@@ -78,6 +93,7 @@ class DynamicSupervisor(SupervisorBase):
     _children_by_ref: dict[ProcessRef[Any], Child]
     """All children by their refs. A child that waits for its restart has its last ref here."""
     _max_children: int | Literal["infinity"]
+    _extra_arguments: tuple[Any, ...]
 
     # -- the public calls: `supervisor` is a ref, a proxy, or a registered name
 
@@ -114,12 +130,34 @@ class DynamicSupervisor(SupervisorBase):
         answer: Literal["ok"] | Missing = call(supervisor, "terminate_child", process_of(child))
         return answer
 
+    @staticmethod
+    def get_childspec(supervisor: Any, child: Any) -> tuple[Literal["ok"], ChildSpec] | Missing:
+        """Return `("ok", spec)` of the child with this ref, proxy or name, or
+        `("error", "not_found")`. The arguments of a temporary child are not kept.
+
+        >>> DynamicSupervisor.get_childspec(sessions, session)
+        ('error', 'not_found')
+        """
+        answer: tuple[Literal["ok"], ChildSpec] | Missing
+        answer = call(supervisor, "get_childspec", process_of(child))
+        return answer
+
+    @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """As `Supervisor.child_spec`; the id is the name, if one is given.
+
+        >>> DynamicSupervisor.child_spec(name="sessions").id
+        'sessions'
+        """
+        spec = super().child_spec(*args, **kwargs)
+        return spec if kwargs.get("name") is None else replace(spec, id=kwargs["name"])
+
     # -- start, restarts and end
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._children_by_ref = {}
         flags: DynamicSupervisorFlags = self._flags(DynamicSupervisorFlags, args, kwargs)
-        self._max_children = flags.max_children
+        self._max_children, self._extra_arguments = flags.max_children, flags.extra_arguments
 
     def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
         child = self._children_by_ref.get(ref)
@@ -127,9 +165,19 @@ class DynamicSupervisor(SupervisorBase):
             return
         child.ref = None
         if child.spec.restarts_after(reason):
-            self._try_restart(child, reason)
+            self._restart_when_due(child, reason)
         else:
             del self._children_by_ref[ref]
+
+    def _spec_to_start(self, child: Child) -> ChildSpec:
+        if not self._extra_arguments:
+            return child.spec
+        start = child.spec.start
+        if is_a(start, partial):
+            start = partial(start.func, *self._extra_arguments, *start.args, **start.keywords)
+        else:
+            start = partial(start, *self._extra_arguments)
+        return replace(child.spec, start=start)
 
     def _restart(self, child: Child) -> None:
         before = next(ref for ref, each in self._children_by_ref.items() if each is child)
@@ -154,6 +202,8 @@ class DynamicSupervisor(SupervisorBase):
         return [("undefined", *shown[1:]) for shown in super()._which_children()]
 
     def _start_child(self, spec: ChildSpec) -> Any:
+        if spec.significant:
+            return ("error", ("invalid_significant", True))
         limit = self._max_children
         if is_count(limit) and len(self._children_by_ref) >= limit:
             return ("error", "max_children")
@@ -163,7 +213,13 @@ class DynamicSupervisor(SupervisorBase):
             return "ignore"
         if answer == "ok":
             self._children_by_ref[value] = child
-        return (answer, value)
+            if is_string(spec.restart, "temporary"):
+                child.spec = replace(spec, start=_forgotten)  # its arguments may be large
+        return (answer, value, *child.extra)
+
+    def _get_childspec(self, ref: ProcessRef[Any] | None) -> Any:
+        child = None if ref is None else self._children_by_ref.get(ref)
+        return ("error", "not_found") if child is None else ("ok", child.spec)
 
     def _terminate_child(self, ref: ProcessRef[Any] | None) -> Any:
         child = self._children_by_ref.pop(ref, None) if ref is not None else None
@@ -171,3 +227,7 @@ class DynamicSupervisor(SupervisorBase):
             return ("error", "not_found")
         self._shut_down(child)
         return "ok"
+
+
+def _forgotten() -> Any:
+    raise AssertionError("a temporary child is never started again")

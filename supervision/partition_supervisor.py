@@ -15,8 +15,9 @@ from supervision.errors import OptionError
 from supervision.foreign import is_a, is_count, text_of
 from supervision.named_ref import NamedRef
 from supervision.ref import ProcessRef, process_of
-from supervision.supervisor import Strategy, Supervisor, SupervisorFlags, supervisor_flags
+from supervision.supervisor import Supervisor
 from supervision.supervisor_base import call
+from supervision.supervisor_flags import Strategy, SupervisorFlags, supervisor_flags
 
 __all__ = ["PartitionSupervisor", "PartitionsRef"]
 

@@ -4,12 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from supervision.errors import OptionError
-from supervision.foreign import is_number, text_of
+from supervision.foreign import is_a, is_number, text_of
 from supervision.waits import seconds
 
-__all__ = ["Backoff", "Pauses", "RestartIntensity"]
+__all__ = ["Backoff", "Pauses", "RestartIntensity", "check_backoff"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ class Backoff:
                 ("invalid_backoff", pauses),
                 f"a backoff needs 0 < first_s <= max_s, not {text_of(pauses)}",
             )
+
+
+def check_backoff(backoff: Any) -> None:
+    """Raise OptionError unless this is a Backoff or None."""
+    if backoff is not None and not is_a(backoff, Backoff):
+        raise OptionError(
+            ("invalid_backoff", backoff),
+            f"backoff must be a Backoff or None, not {text_of(backoff)}",
+        )
 
 
 class Pauses:

@@ -3,8 +3,8 @@
 Semantics and answers are those of OTP's supervisor; docs/supervision.md says where not, and why.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from supervision.answers import ChildStarted, Missing, Stopped
@@ -12,82 +12,19 @@ from supervision.child_ref import child_ref
 from supervision.child_spec import ChildSpec
 from supervision.children import Child, ChildForm, shown, to_spec
 from supervision.errors import ChildSpecError, OptionError, Reason, Stop
-from supervision.foreign import Key, equal, is_a, is_string, text_of
+from supervision.foreign import equal, is_a, is_string, log, text_of
 from supervision.named_ref import NamedRef
 from supervision.ref import ProcessRef
-from supervision.restarts import Backoff
-from supervision.supervisor_base import SupervisorBase, call, check_intensity
+from supervision.supervisor_base import SupervisorBase, call
+from supervision.supervisor_flags import (
+    AutoShutdown,
+    Strategy,
+    SupervisorFlags,
+    check_combination,
+    supervisor_flags,
+)
 
-__all__ = ["Strategy", "Supervisor", "SupervisorFlags"]
-
-Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-
-STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorFlags:
-    """What the `init` of a supervisor returns; made by `Supervisor.init`."""
-
-    children: tuple[ChildSpec, ...]
-    strategy: Strategy
-    max_restarts: int
-    max_seconds: float
-    backoff: Backoff | None
-
-
-def supervisor_flags(
-    children: Iterable[ChildForm] = (),
-    strategy: Strategy = "one_for_one",
-    max_restarts: int = 3,
-    max_seconds: float = 5.0,
-    backoff: Backoff | None = None,
-) -> SupervisorFlags:
-    """Check the options of a supervisor and return them; `Supervisor.init` is this function.
-
-    A subclass returns the result from its own `init`.
-
-    children      in the order in which they start: each a ChildSpec, a class, or a pair
-                  (class, argument of its `child_spec`)
-    strategy      which children are restarted when one has ended: "one_for_one": this one alone;
-                  "rest_for_one": this one and those that started after it; "one_for_all": all
-    max_restarts  so many restarts within `max_seconds` are made; when one more is due, the
-                  supervisor ends itself and its children
-    backoff       pauses between restarts, which OTP does not have; None: no pauses
-
-    Raises ChildSpecError and OptionError.
-
-    >>> Supervisor.init([Greeter], strategy="one_for_all").strategy
-    'one_for_all'
-    """
-    if not any(is_string(strategy, known) for known in STRATEGIES):
-        raise OptionError(
-            ("invalid_strategy", strategy),
-            f"strategy must be one of {', '.join(STRATEGIES)}, not {text_of(strategy)}",
-        )
-    check_intensity(max_restarts, max_seconds)
-    if backoff is not None and not is_a(backoff, Backoff):
-        raise OptionError(
-            ("invalid_backoff", backoff),
-            f"backoff must be a Backoff or None, not {text_of(backoff)}",
-        )
-    if is_a(children, type) or not is_a(children, Iterable):
-        raise ChildSpecError(
-            ("invalid_children", children),
-            f"children must be a list of child specifications, not {text_of(children)}",
-        )
-    specs = tuple(to_spec(form) for form in children)
-    seen: set[Key | str] = set()
-    for spec in specs:
-        key = Key.of(spec.id)
-        if key in seen:
-            raise ChildSpecError(
-                ("duplicate_child_name", spec.id),
-                f"two children have the id {text_of(spec.id)}: give one of them another id with "
-                "dataclasses.replace(spec, id=...)",
-            )
-        seen.add(key)
-    return SupervisorFlags(specs, strategy, max_restarts, max_seconds, backoff)
+__all__ = ["Supervisor"]
 
 
 class Supervisor(SupervisorBase):
@@ -112,6 +49,7 @@ class Supervisor(SupervisorBase):
 
     init: ClassVar[Callable[..., SupervisorFlags]] = staticmethod(supervisor_flags)
 
+    _auto_shutdown: AutoShutdown = "never"
     _children_in_order: list[Child]
     _strategy: Strategy
 
@@ -121,8 +59,9 @@ class Supervisor(SupervisorBase):
     def start_child(supervisor: Any, child: ChildForm) -> ChildStarted:
         """Add a child after all others, and start it.
 
-        Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore". An error
-        is `("error", reason)` with the reason `("already_started", ref)`; "already_present" for a
+        Returns `("ok", ref)`, or `("ok", "undefined")` if the start returned "ignore", or
+        `("ok", ref, extra)` if it returned this. An error is `("error", reason)` with the reason
+        `("already_started", ref)`; "already_present" for a
         child that is stopped; `(reason, spec)` if its start failed, and the child is not added;
         or what is wrong with its spec.
 
@@ -219,12 +158,27 @@ class Supervisor(SupervisorBase):
 
         return child_ref(ref_of, id)
 
+    @staticmethod
+    def check_childspecs(
+        children: Iterable[ChildForm], auto_shutdown: AutoShutdown = "never"
+    ) -> Literal["ok"] | tuple[Literal["error"], Reason]:
+        """Return "ok", or `("error", reason)` with what is wrong in this list of children.
+
+        >>> Supervisor.check_childspecs([Greeter, Greeter])
+        ('error', ('duplicate_child_name', 'Greeter'))
+        """
+        try:
+            supervisor_flags(children, auto_shutdown=auto_shutdown)
+        except (ChildSpecError, OptionError) as error:
+            return ("error", error.reason)
+        return "ok"
+
     # -- start, restarts and end
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._children_in_order = []
         flags: SupervisorFlags = self._flags(SupervisorFlags, args, kwargs)
-        self._strategy = flags.strategy
+        self._strategy, self._auto_shutdown = flags.strategy, flags.auto_shutdown
         for spec in flags.children:
             if self.fenced:
                 return  # killed meanwhile: the running children are linked, and were asked to end
@@ -245,6 +199,18 @@ class Supervisor(SupervisorBase):
             self._restart_when_due(child, reason)
         else:
             self._drop_if_over(child)
+            if child.spec.significant:
+                self._shut_down_after(child)
+
+    def _shut_down_after(self, child: Child) -> None:
+        """End the supervisor if `auto_shutdown` says so, after the end of a significant child."""
+        others = [each for each in self._children_in_order if each.spec.significant and each.ref]
+        if is_string(self._auto_shutdown, "any_significant") or not others:
+            log(
+                logging.INFO, "%s ends, because its significant child %s has ended",
+                self._actor_ref, text_of(child.spec.id),
+            )  # fmt: skip
+            self.exit("shutdown")
 
     def _restart(self, child: Child) -> None:
         affected = self._affected(child)
@@ -306,13 +272,18 @@ class Supervisor(SupervisorBase):
         if present:
             running = present.ref is not None
             return ("error", ("already_started", present.ref) if running else "already_present")
+        try:
+            check_combination(spec, self._auto_shutdown)
+        except ChildSpecError as error:
+            return ("error", error.reason)
         child = Child(spec)
         answer, value = self._start(child)
         if answer == "error":
-            return ("error", (value, spec))
+            running_elsewhere = is_a(value, tuple) and value[:1] == ("already_started",)
+            return ("error", value if running_elsewhere else (value, spec))
         self._children_in_order.append(child)
         self._drop_if_over(child)
-        return ("ok", child.ref or "undefined")
+        return ("ok", child.ref or "undefined", *child.extra)
 
     def _terminate_child(self, id: Hashable) -> Any:  # noqa: A002
         child = self._find(id)
@@ -326,7 +297,9 @@ class Supervisor(SupervisorBase):
         if child is None:
             return ("error", why_not)
         answer, value = self._start(child)
-        return ("error", value) if answer == "error" else ("ok", child.ref or "undefined")
+        if answer == "error":
+            return ("error", value)
+        return ("ok", child.ref or "undefined", *child.extra)
 
     def _delete_child(self, id: Hashable) -> Any:  # noqa: A002
         child, why_not = self._stopped(id)

@@ -148,14 +148,14 @@ class SupervisorBase(Process, type="supervisor"):
         spec = self._spec_to_start(child)
         self._lists = spec.listed
         try:
-            answer, value = start(spec)
+            answer, value, *extra = start(spec)
         finally:
             self._lists = None
         child.retry = None
         if value is self._actor_ref:
             return "error", ("bad_return", ("ok", value))
         if answer == "ok":
-            child.ref = value
+            child.ref, child.extra = value, tuple(extra)
             if spec.listed is not None:
                 value.listed = spec.listed
             self._link(value)

@@ -13,7 +13,8 @@ from supervision.children import Child
 from supervision.errors import Reason
 from supervision.foreign import log
 from supervision.ref import Signal
-from supervision.supervisor import Supervisor, SupervisorFlags
+from supervision.supervisor import Supervisor
+from supervision.supervisor_flags import SupervisorFlags
 
 __all__ = ["Switch", "SwitchedFlags", "SwitchedSupervisor", "Turn"]
 
