@@ -1,10 +1,13 @@
 """OTP supervision for Pykka actors: processes, monitors, links, timers, names, supervisors."""
 
+from supervision.agent import Agent
+from supervision.calls import Caller, abcast, call, caller, cast, multi_call, reply
 from supervision.child_spec import ChildSpec
 from supervision.dynamic_supervisor import DynamicSupervisor, DynamicSupervisorFlags
 from supervision.errors import (
     CallingSelf,
     ChildSpecError,
+    Continue,
     Exited,
     Ignore,
     OptionError,
@@ -15,12 +18,13 @@ from supervision.errors import (
 )
 from supervision.foreign import text_of
 from supervision.inbox import Inbox
+from supervision.links import exit, link, trap_exit, unlink  # noqa: A004
 from supervision.monitors import Down, Monitor, demonitor, monitor
 from supervision.named_ref import NamedRef
 from supervision.partition_supervisor import PartitionSupervisor
 from supervision.plain_actors import as_process
 from supervision.process import Process
-from supervision.ref import ProcessRef, current, exit_reason, kill, stop, tell_if_alive
+from supervision.ref import ExitSignal, ProcessRef, current, exit_reason, kill, stop, tell_if_alive
 from supervision.registry import Registry, names
 from supervision.restarts import Backoff, RestartIntensity
 from supervision.supervisor import Supervisor
@@ -30,13 +34,17 @@ from supervision.task_supervisor import TaskSupervisor
 from supervision.timer import Timer, TimerHandle, timer
 
 __all__ = [
+    "Agent",
     "Backoff",
+    "Caller",
     "CallingSelf",
     "ChildSpec",
     "ChildSpecError",
+    "Continue",
     "Down",
     "DynamicSupervisor",
     "DynamicSupervisorFlags",
+    "ExitSignal",
     "Exited",
     "Ignore",
     "Inbox",
@@ -57,17 +65,27 @@ __all__ = [
     "TaskSupervisor",
     "Timer",
     "TimerHandle",
+    "abcast",
     "as_process",
+    "call",
+    "caller",
     "callers",
+    "cast",
     "current",
     "demonitor",
+    "exit",
     "exit_reason",
     "is_abnormal",
     "kill",
+    "link",
     "monitor",
+    "multi_call",
     "names",
+    "reply",
     "stop",
     "tell_if_alive",
     "text_of",
     "timer",
+    "trap_exit",
+    "unlink",
 ]

@@ -13,6 +13,7 @@ from supervision.foreign import class_name, is_a, is_string, part, text_of
 __all__ = [
     "CallingSelf",
     "ChildSpecError",
+    "Continue",
     "Exited",
     "Ignore",
     "OptionError",
@@ -79,6 +80,18 @@ class OptionError(SupervisionError, ValueError):
 
 class Ignore(Exception):
     """Raise it in `init` if the process is not needed: it is not started, and that is no error."""
+
+
+class Continue:
+    """What `init` returns if the start goes on when the starter no longer waits.
+
+    argument   what `on_continue` is called with
+    """
+
+    __slots__ = ("argument",)
+
+    def __init__(self, argument: Any = None) -> None:
+        self.argument: Any = argument
 
 
 class Stop(Exception):

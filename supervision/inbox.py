@@ -38,10 +38,21 @@ class Inbox:
     starting  the id of the thread that starts the process; None when the process has started. A
               message that this thread puts is handled before the messages of other threads
     refuse    called with the envelopes that will not be handled, on the thread that found them
+    idle_s    how long `take` waits for a message, in seconds; None: without a bound
     waker     called after each `put`, for a reader that may wait elsewhere than in `take`
     """
 
-    __slots__ = ("_queue", "closed", "current", "idle", "refuse", "starting", "taken", "waker")
+    __slots__ = (
+        "_queue",
+        "closed",
+        "current",
+        "idle",
+        "idle_s",
+        "refuse",
+        "starting",
+        "taken",
+        "waker",
+    )
 
     def __init__(self, refuse: Callable[[list[Envelope[Any]]], None] | None = None) -> None:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
@@ -50,6 +61,7 @@ class Inbox:
         self.current: Envelope[Any] = WAKE
         self.closed: bool = False
         self.idle: bool = False
+        self.idle_s: float | None = None
         self.starting: int | None = None
         self.waker: Callable[[], None] | None = None
 
@@ -76,14 +88,18 @@ class Inbox:
         return None
 
     def take(self) -> None:
-        """Wait until there is a message, then move all messages that wait into `taken`."""
+        """Wait until there is a message, then move all messages that wait into `taken`. Raises
+        queue.Empty if there is none within `idle_s` seconds.
+        """
         queue, taken = self._queue, self.taken
         if not taken:  # not empty after a start in which the process sent itself messages
             self.idle = True
             if not queue.empty():
                 self.idle = False  # this message came first: handle it before an inline message
-            taken.append(queue.get())
-            self.idle = False
+            try:
+                taken.append(queue.get(timeout=self.idle_s))
+            finally:
+                self.idle = False
         try:
             for _ in range(queue.qsize()):
                 taken.append(queue.get_nowait())
@@ -110,6 +126,17 @@ class Inbox:
         drained = list(self.taken)
         self.taken.clear()
         return drained
+
+    def remove(self, is_meant: Callable[[Any], bool]) -> None:
+        """Drop the messages for which `is_meant` returns True. Only the reader calls this."""
+        with suppress(Empty):
+            while True:
+                self.taken.append(self._queue.get_nowait())
+        with suppress(IndexError):  # a `kill` on another thread refuses them meanwhile
+            for _ in range(len(self.taken)):
+                envelope = self.taken.popleft()
+                if not is_meant(envelope.message):
+                    self.taken.append(envelope)
 
     def empty(self) -> bool:
         return not self.taken and self._queue.empty()

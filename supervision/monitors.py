@@ -102,9 +102,14 @@ def monitor(target: Any, watcher: Any = None) -> Monitor:
     return Monitor(number, actor, cancel_all)
 
 
-def demonitor(monitor: Monitor) -> None:
+def demonitor(monitor: Monitor, *, flush: bool = False) -> None:
     """End a monitor. A Down that is in the mailbox already still arrives: compare its `ref`.
+
+    flush   in the process that receives the Down: remove it from the mailbox, too
 
     >>> demonitor(monitor(target, watcher))
     """
     monitor.cancel()
+    me = current()
+    if flush and me is not None:
+        me.actor_inbox.remove(lambda message: type(message) is Down and message.ref == monitor.ref)

@@ -25,11 +25,11 @@ RESERVED = frozenset(
 class Adopted(Process):
     """A process that was written for Pykka, and is registered and logged as in Pykka."""
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         ref = self._actor_ref
         if ref.parent is None or ref.listed:
             list_or_hide(ref)
-        super()._begin(args, kwargs)
+        return super()._begin(args, kwargs)
 
     def _log_crash(self, error: BaseException) -> None:
         try:

@@ -20,14 +20,16 @@ from pykka import messages
 from pykka._envelope import Envelope
 
 from supervision.answers import Started
-from supervision.child_spec import ChildSpec, check_listed, check_options
+from supervision.child_spec import ChildSpec
+from supervision.class_options import check_spec_options, take_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, is_string, log, text_of
 from supervision.lifeline import Cancel
 from supervision.listing import list_or_hide
+from supervision.monitors import Monitor, monitor
 from supervision.orphans import end_orphan, register
 from supervision.process_base import IGNORED, STARTED, ProcessBase
-from supervision.ref import ChildEnded, Exit, ProcessRef, kill, tell_if_alive
+from supervision.ref import ChildEnded, Exit, ExitSignal, ProcessRef, current, kill, tell_if_alive
 from supervision.registry import Registry, names
 from supervision.reserved_names import check_names, check_reply_errors
 from supervision.waits import here, seconds
@@ -65,16 +67,18 @@ class Process(ProcessBase):
     _spec_options: ClassVar[dict[str, Any]] = {"restart": "permanent", "type": "worker"}
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Child spec defaults: `id`, `restart`, `shutdown`, `type`, `listed`."""
-        unknown = options.keys() - {"id", "restart", "shutdown", "type", "listed"}
-        if unknown:
-            raise TypeError(f"{cls.__name__} has unknown class options: {', '.join(unknown)}")
+        """Child spec defaults: `id`, `restart`, `shutdown`, `type`, `listed`. Options of each
+        process of the class, not of its successors alone:
+
+        trap_exit      whether ExitSignals are received as messages
+        idle_timeout   seconds without a message after which `on_idle_timeout` is called
+        call_timeout   seconds that an `ask` without a timeout waits; None: without a bound
+        """
         check_names(cls)
+        options = take_options(cls, options)
         check_reply_errors(cls)
         cls._spec_options = {**cls._spec_options, **options}
-        merged = {"shutdown": 5.0, **cls._spec_options}
-        check_options(merged["restart"], merged["shutdown"], merged["type"], of=cls.__name__)
-        check_listed(merged.get("listed"), of=cls.__name__)
+        check_spec_options(cls, cls._spec_options)
         super().__init_subclass__()
 
     # -- what a subclass overrides
@@ -109,12 +113,15 @@ class Process(ProcessBase):
         """
         self.exit(reason)
 
-    def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:  # noqa: ARG002
+    def child_ended(self, ref: ProcessRef[Any], reason: Reason) -> None:
         """Called when a process that this one started by `start_link` has ended.
 
-        Unless it is overridden, this process ends too, for any reason but "normal".
+        Unless it is overridden, this process ends too, for any reason but "normal"; or it receives
+        an ExitSignal, with the class option `trap_exit`.
         """
-        if not is_string(reason, "normal"):
+        if self._traps_exit:
+            self.on_receive(ExitSignal(ref, reason))
+        elif not is_string(reason, "normal"):
             self.exit(reason)
 
     # -- starting
@@ -212,6 +219,33 @@ class Process(ProcessBase):
                 unbind()
 
     @classmethod
+    def start_monitor(
+        cls, *args: Any, watcher: Any = None, **kwargs: Any
+    ) -> Started[tuple[ProcessRef[Self], Monitor]]:
+        """Start without a link, and monitor the process. Returns `("ok", (ref, monitor))`, or what
+        `start_link` returns. `watcher` is as for `monitor`; the other arguments are as for
+        `start_link`.
+
+        >>> class Watcher(Process):
+        ...     def on_receive(self, message):
+        ...         print(message.reason)
+        >>> watcher = Watcher.start()
+        >>> ok, (ref, seen) = Adder.start_monitor(1, watcher=watcher)
+        >>> stop(ref), stop(watcher)
+        normal
+        ('ok', 'ok')
+        """
+        watcher, host = current() if watcher is None else watcher, getattr(here, "process", None)
+        try:
+            here.process = None
+            answer = cls.start_link(*args, **kwargs)
+        finally:
+            here.process = host
+        if answer != "ignore" and answer[0] == "ok":
+            return ("ok", (answer[1], monitor(answer[1], watcher)))
+        return answer
+
+    @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
         """Return the specification of a child that is started by `start_link` with these arguments.
 
@@ -293,6 +327,13 @@ class Process(ProcessBase):
     def _receive_exit(self, envelope: Envelope[Exit]) -> None:
         self.asked_to_end(envelope.message.reason)
 
+    def _receive_signal(self, envelope: Envelope[ExitSignal]) -> None:
+        signal = envelope.message
+        if self._traps_exit:
+            self.on_receive(signal)
+        elif signal.ref is self._actor_ref or not is_string(signal.reason, "normal"):
+            self.asked_to_end(signal.reason)
+
     def _receive_child_ended(self, envelope: Envelope[ChildEnded]) -> None:
         self.__children.pop(envelope.message.ref, None)
         self.child_ended(envelope.message.ref, envelope.message.reason)
@@ -303,5 +344,6 @@ class Process(ProcessBase):
         messages.ProxySetAttr: _receive_pykka,
         messages._ActorStop: _receive_stop,
         Exit: _receive_exit,
+        ExitSignal: _receive_signal,
         ChildEnded: _receive_child_ended,
     }

@@ -11,13 +11,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from reprlib import repr as shortened
 from typing import Any, ClassVar, Self
 
 import pykka
 from pykka._envelope import Envelope
 
-from supervision.errors import Ignore, Reason, StartError, Stop, is_abnormal, reason_for
+from supervision.errors import Continue, Ignore, Reason, StartError, Stop, is_abnormal, reason_for
 from supervision.foreign import exc_info, is_a, is_interrupt, log, part, text_of
 from supervision.inbox import Inbox, fail, reply
 from supervision.lifeline import Watcher
@@ -42,6 +43,9 @@ class ProcessBase(pykka.ThreadingActor):
     _actor_ref: ProcessRef[Any]
     _special: ClassVar[dict[type, Any]]
     """The types of messages that this package itself sends, and the method that handles each."""
+    _traps_exit = False
+    _idle_s: float | None = None
+    _call_s: float | None = None
     _lists: bool | None = None
     """Whether the child that this process starts now is listed; None: as the child's class says."""
     __exiting: tuple[Reason] | None = None
@@ -58,7 +62,16 @@ class ProcessBase(pykka.ThreadingActor):
 
         An exception makes the start fail. Raise Ignore if the process is not needed, and Stop to
         give the exit reason. For work that the starter need not wait for, send a message to the
-        own ref: it is handled before all messages that others send during the start.
+        own ref: it is handled before all messages that others send during the start; or return
+        `Continue(argument)`: then `on_continue(argument)` is called before any message is handled.
+        """
+
+    def on_continue(self, argument: Any) -> None:
+        """Go on with the start, for which the starter no longer waits; see `init`."""
+
+    def on_idle_timeout(self) -> None:
+        """Called when no message has come for as long as the class option `idle_timeout` says, in
+        seconds, and again after each such time.
         """
 
     def on_receive(self, message: Any) -> Any:
@@ -188,6 +201,7 @@ class ProcessBase(pykka.ThreadingActor):
         exit reason. If the process ends during its start, for example by `kill`, the wait ends.
         """
         self.__arguments = (args, kwargs)
+        self._actor_ref.call_timeout_s = self._call_s
         self.__on_started = queue.SimpleQueue()
         ref = self.actor_ref
         if ref._lifeline.ended:
@@ -242,7 +256,7 @@ class ProcessBase(pykka.ThreadingActor):
         args, kwargs = self.__arguments
         del self.__arguments
         try:
-            self._begin(args, kwargs)
+            begun = self._begin(args, kwargs)
             self.on_start()
             check_attributes(self)
         except Ignore:
@@ -254,12 +268,15 @@ class ProcessBase(pykka.ThreadingActor):
         else:
             self.__started = self._actor_ref.started = True
             self.__on_started.put(STARTED)
+            if type(begun) is Continue:
+                with self.__turn:
+                    self._guarded(partial(self.on_continue, begun.argument))
         finally:
             inbox.starting = None
         return self.__started
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.init(*args, **kwargs)
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.init(*args, **kwargs)
 
     # -- the messages
 
@@ -269,7 +286,13 @@ class ProcessBase(pykka.ThreadingActor):
         while not inbox.closed:
             if inbox.empty():
                 self._guarded(self.on_idle)
-            inbox.take()
+            inbox.idle_s = self._idle_s
+            try:
+                inbox.take()
+            except queue.Empty:
+                with self.__turn:
+                    self._guarded(self.on_idle_timeout)
+                continue
             with self.__turn:
                 self._handle_taken(inbox)
 

@@ -20,7 +20,7 @@ from supervision.registry import resolve
 from supervision.reply_future import ReplyFuture
 from supervision.waits import Broken, Wait, await_end, here, seconds
 
-__all__ = ["ProcessRef", "current", "exit_reason", "kill", "stop", "tell_if_alive"]
+__all__ = ["ExitSignal", "ProcessRef", "current", "exit_reason", "kill", "stop", "tell_if_alive"]
 
 P = TypeVar("P", bound=pykka.Actor)
 Unread = Callable[["ProcessRef[Any]", list[Any]], None]
@@ -36,6 +36,21 @@ class Signal:
 class Exit(Signal):
     """The order to end with `reason`, after the messages that were sent before."""
 
+    reason: Reason
+
+
+@dataclass(slots=True)
+class ExitSignal(Signal):
+    """An exit signal: from a linked process that has ended, or sent by `exit`.
+
+    A process with the class option `trap_exit=True` receives it as a message. For others, a signal
+    with the reason "normal" is nothing, and any other ends the process.
+
+    ref      the process that has ended, or that called `exit`; None: code outside of any process
+    reason   the exit reason
+    """
+
+    ref: "ProcessRef[Any] | None"
     reason: Reason
 
 
@@ -62,6 +77,8 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
     """Whether its parent has ended. Then it was asked to end, too."""
     parent: "ProcessRef[Any] | None" = None
     """The process that started it by `start_link`, and is linked to it."""
+    call_timeout_s: float | None = None
+    """How long an `ask` without a timeout waits, in seconds."""
     listed = False
     """Whether it is in Pykka's ActorRegistry although it has a parent."""
     actor_inbox: Inbox
@@ -84,8 +101,7 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         inbox.put(Envelope(message))
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        if timeout is not None:
-            timeout = seconds(timeout)
+        timeout = self.call_timeout_s if timeout is None else seconds(timeout)
         future = super().ask(message, block=False)
         if isinstance(future, ReplyFuture):
             future.asked = self

@@ -28,6 +28,7 @@ from raft_actors import (
     UndoDict,
 )
 from supervision import (
+    Agent,
     Backoff,
     ChildSpec,
     DynamicSupervisor,
@@ -44,7 +45,8 @@ from tests.tools.shell.terminal import environment
 
 CLASSES = [Raft, Cluster, AsyncCluster, Node, LeaderSupervisor, Supervisor, DynamicSupervisor,
            Process, ChildSpec, Registry, NamedRef, Timer,
-           Task, TaskSupervisor, PartitionSupervisor]  # fmt: skip
+           Agent, Task, TaskSupervisor,
+           PartitionSupervisor]  # fmt: skip
 EXAMPLE_OF_THE_CLASS_ALONE = [Backoff, Frozen, OnDiskStateMachine, StateMachine, UndoDict,
                               Program]  # fmt: skip
 """What a user derives, or only makes: its own example shows how."""
@@ -57,6 +59,16 @@ FUNCTIONS = [
     "exit_reason",
     "tell_if_alive",
     "callers",
+    "call",
+    "cast",
+    "abcast",
+    "multi_call",
+    "caller",
+    "reply",
+    "exit",
+    "link",
+    "unlink",
+    "trap_exit",
 ]
 """Of `supervision`, in an order in which one's example may use what another has made."""
 
@@ -64,6 +76,7 @@ NEED_NO_EXAMPLE = {
     "Raft": {"test_cluster"}, "Cluster": {"close"},  # the class's example, `with`
     "Node": {"current", "local"},  # for this library
     "Process": {"undelivered", "asked_to_end", "child_ended"},  # for overriding
+    "Agent": {"init", "on_receive"},
     "Supervisor": {"child_ended"}, "DynamicSupervisor": {"child_ended"},
 }  # fmt: skip
 

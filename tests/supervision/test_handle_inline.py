@@ -172,7 +172,7 @@ def test_what_was_told_first_is_not_overtaken_by_what_is_handled_inline():
     looks, inbox = [], Inbox()
 
     class Looking(SimpleQueue):
-        def get(self):
+        def get(self, timeout=None):
             looks.append(inbox.idle)
             self.put(Envelope("late"))
             return super().get()
