@@ -31,7 +31,7 @@ FLOORS = {
     "client": 6,
     "lead": 6,
     PUBLIC: 7,
-    "testing": 8,
+    "kit": 8, "testing": 8,
     "tools": 9,
 }  # fmt: skip
 """Of each room. An import goes to a lower floor, or stays in its room."""
@@ -66,6 +66,7 @@ THIRD_PARTY = {
     "peer": {"msgpack", "pykka"},
     "client": {"pykka"},
     "lead": set(),
+    "kit": set(),
     PUBLIC: {"pykka", "typing_extensions"},  # the latter for type checkers only
     "testing": {"msgpack", "pykka", "pytest", "rocksdict"},
     "tools": {"IPython", "msgpack", "prompt_toolkit", "pygments", "pykka", "rich", "traitlets",

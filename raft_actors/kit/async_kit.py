@@ -1,0 +1,84 @@
+"""AsyncKit: handles of the objects that `Batteries` has, for asyncio."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Self, TypeVar
+
+from raft_actors.async_cluster import AsyncCluster
+from raft_actors.client.rpc import PeerRef
+from raft_actors.errors import RaftError
+from raft_actors.kit.keeper import TaskKeeper
+from raft_actors.kit.kit import TTL_S
+from raft_actors.kit.lease import Lease
+from raft_actors.kit.lock import AsyncLock, LockInfo, force_release, lock_info
+from raft_actors.kit.script import Script, run_async
+
+__all__ = ["AsyncKit"]
+
+T = TypeVar("T")
+
+
+class AsyncKit:
+    """A `Kit` whose calls are awaited, for the tasks of one loop. It uses no thread.
+
+    >>> import asyncio
+    >>> from raft_actors import AsyncKit, Batteries, Raft
+    >>> peers = Raft.test_cluster(Batteries)
+    >>> async def main() -> bool:
+    ...     async with AsyncKit(peers) as kit, kit.lock("printer") as token:
+    ...         return token > 0
+    >>> asyncio.run(main())
+    True
+    """
+
+    def __init__(
+        self, members: PeerRef | Iterable[PeerRef] | AsyncCluster, *, timeout: float = 10.0
+    ) -> None:
+        """As `Kit`; `members` may be an `AsyncCluster`."""
+        self._owns_cluster = not isinstance(members, AsyncCluster)
+        self.cluster: AsyncCluster = (
+            members if isinstance(members, AsyncCluster) else AsyncCluster(members, timeout=timeout)
+        )
+        self._keeper = TaskKeeper(self.cluster)
+        self._core = self._keeper.core
+
+    def __repr__(self) -> str:
+        return f"<AsyncKit of {self.cluster!r}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """As `Kit.close`."""
+        with suppress(RaftError):
+            await self._run(self._core.close())
+        self._keeper.close()
+        if self._owns_cluster:
+            self.cluster.close()
+
+    async def _run(self, script: Script[T]) -> T:
+        return await run_async(self.cluster, script)
+
+    @asynccontextmanager
+    async def lease(self, ttl: float = TTL_S) -> AsyncIterator[Lease]:
+        """As `Kit.lease`."""
+        lease = await self._run(self._core.grant(ttl))
+        try:
+            yield lease
+        finally:
+            await self._run(self._core.end(lease))
+
+    def lock(self, name: str, *, ttl: float = TTL_S) -> AsyncLock:
+        """As `Kit.lock`."""
+        return AsyncLock(self, name, ttl)
+
+    async def lock_info(self, name: str) -> LockInfo:
+        """As `Kit.lock_info`."""
+        return await self._run(lock_info(name))
+
+    async def force_release(self, name: str, token: int) -> str:
+        """As `Kit.force_release`."""
+        return await self._run(force_release(name, token))

@@ -1,0 +1,43 @@
+"""The errors of a kit. Each message says what to do next."""
+
+from typing import Any, NoReturn
+
+from raft_actors.errors import RaftError
+
+__all__ = ["KitError", "LeaseLost", "LockLost", "raise_refusal"]
+
+
+class KitError(RaftError):
+    """A kit's command was refused, and changed nothing."""
+
+
+class LeaseLost(KitError):
+    """A lease has ended, or may have ended: what hung on it belongs to others now."""
+
+
+class LockLost(LeaseLost):
+    """A lock is not held any more, or may not be: another holder may work already. Stop what the
+    lock protects, and acquire it again.
+    """
+
+
+def raise_refusal(what: str, reason: tuple[Any, ...]) -> NoReturn:
+    """Raise what a refusal of `Batteries` means. `what` names the object for the message."""
+    match reason:
+        case ("lease_lost", lease):
+            raise LeaseLost(
+                f"{what}: the lease {lease} has ended, because no keepalive arrived in its time: "
+                "acquire again"
+            )
+        case ("not_held", token):
+            now = f"the holder has token {token}" if token else "nobody holds it"
+            raise LockLost(f"{what} is not held with this token: {now}")
+        case ("unknown", kind, verb):
+            raise KitError(
+                f"{what}: the members do not know {verb!r} of the kind {kind!r}: install the same "
+                "release of raft_actors on the members as here"
+            )
+        case ("bad_argument", text):
+            raise ValueError(f"{what}: {text}")
+        case _:
+            raise KitError(f"{what} was refused: {reason!r}")

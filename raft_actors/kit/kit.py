@@ -1,0 +1,98 @@
+"""Kit: handles of the objects that `Batteries` has, for threads."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Self, TypeVar
+
+from raft_actors.client.rpc import PeerRef
+from raft_actors.cluster import Cluster
+from raft_actors.errors import RaftError
+from raft_actors.kit.keeper import ThreadKeeper
+from raft_actors.kit.lease import Lease
+from raft_actors.kit.lock import Lock, LockInfo, force_release, lock_info
+from raft_actors.kit.script import Script, run
+
+__all__ = ["Kit"]
+
+TTL_S = 10.0
+T = TypeVar("T")
+
+
+class Kit:
+    """Locks and other objects in one group whose machine is `Batteries`. Threads may share it.
+
+    >>> from raft_actors import Batteries, Kit, Raft
+    >>> peers = Raft.test_cluster(Batteries)
+    >>> with Kit(peers) as kit, kit.lock("printer") as token:
+    ...     token > 0
+    True
+
+    A kit that has a lease has one thread, which keeps all leases of the kit alive with one command.
+    The leases, and with them the locks, end when the kit is closed or its process ends.
+    """
+
+    def __init__(
+        self, members: PeerRef | Iterable[PeerRef] | Cluster, *, timeout: float = 10.0
+    ) -> None:
+        """Make a kit.
+
+        members  the members of the group, as for `Cluster`; or a `Cluster`, which `close` leaves
+                 open: `Kit(Cluster.connect("10.0.0.1:4001", "kit"))`
+        timeout  of each request, in seconds. A wait for a lock has its own
+        """
+        self._owns_cluster = not isinstance(members, Cluster)
+        self.cluster: Cluster = (
+            members if isinstance(members, Cluster) else Cluster(members, timeout=timeout)
+        )
+        self._keeper = ThreadKeeper(self.cluster)
+        self._core = self._keeper.core
+
+    def __repr__(self) -> str:
+        return f"<Kit of {self.cluster!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the leases of this kit, and all that hangs on them. Where the group can't be reached
+        they end by themselves.
+        """
+        with suppress(RaftError):
+            self._run(self._core.close())
+        self._keeper.close()
+        if self._owns_cluster:
+            self.cluster.close()
+
+    def _run(self, script: Script[T]) -> T:
+        return run(self.cluster, script)
+
+    @contextmanager
+    def lease(self, ttl: float = TTL_S) -> Iterator[Lease]:
+        """Make a lease for the time of a `with` block, and keep it alive.
+
+        ttl  when no keepalive was answered for so many seconds, the lease is lost: 0.1 to 86,400
+        """
+        lease = self._run(self._core.grant(ttl))
+        try:
+            yield lease
+        finally:
+            self._run(self._core.end(lease))
+
+    def lock(self, name: str, *, ttl: float = TTL_S) -> Lock:
+        """Return a `Lock`. Two objects with the same name are two holders of one lock."""
+        return Lock(self, name, ttl)
+
+    def lock_info(self, name: str) -> LockInfo:
+        """Return who holds a lock, and who waits for it."""
+        return self._run(lock_info(name))
+
+    def force_release(self, name: str, token: int) -> str:
+        """Take a lock from the holder that has got `token`, and return who it was. The holder is
+        not stopped by this: only what looks at the token refuses it. Its release raises LockLost.
+
+        Raises LockLost if nobody holds the lock with this token.
+        """
+        return self._run(force_release(name, token))

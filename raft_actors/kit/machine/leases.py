@@ -1,0 +1,96 @@
+"""Leases: ids that end if they are not kept alive, and what hangs on them.
+
+A lease ends by a timer of the leader (see `raft_actors.effects.Timer`). Each keepalive replaces the
+timer, so a timer whose entry is written after a newer keepalive does nothing. A new leader counts
+the whole time anew: so a lease never ends early, whatever clocks and leaders do.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from raft_actors.effects import CancelTimer, Timer
+from raft_actors.kit.machine.step import Kind, Refused, Step
+from raft_actors.kit.machine.tables import Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "end", "hang", "kind", "lease_of_timer", "timer_name",
+           "unhang"]  # fmt: skip
+
+LEASE_S_MIN, LEASE_S_MAX = 0.1, 86_400.0
+PREFIX = "lease "
+
+
+def timer_name(lease: int) -> str:
+    return f"{PREFIX}{lease}"
+
+
+def lease_of_timer(name: str) -> int:
+    """Return the lease that a timer ends; 0 if the timer is for something else."""
+    return int(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else 0
+
+
+def grant(step: Step, _name: str, ttl_s: float) -> int:
+    """Make a lease. Its id is the index of this command."""
+    if type(ttl_s) is not float or not LEASE_S_MIN <= ttl_s <= LEASE_S_MAX:
+        raise Refused("bad_argument", f"a lease lasts {LEASE_S_MIN} to {LEASE_S_MAX} s")
+    step.tables.change("lease", "")[step.index] = ttl_s
+    step.effects.append(Timer(timer_name(step.index), ttl_s))
+    return step.index
+
+
+def keep(step: Step, _name: str, *leases: int) -> tuple[int, ...]:
+    """Begin the time of each lease anew. Return those that have ended already."""
+    known = step.tables.look("lease", "")
+    gone = []
+    for lease in leases:
+        ttl_s = known.get(lease)
+        if ttl_s is None:
+            gone.append(lease)
+        else:
+            step.effects.append(Timer(timer_name(lease), ttl_s))
+    return tuple(gone)
+
+
+def hang(step: Step, lease: int, kind: str, name: str, *what: Any) -> None:
+    """Have the object give up `what` when the lease ends. Raises Refused for a lease that has
+    ended.
+    """
+    check(step.tables, lease)
+    step.tables.change("lease", lease)[(kind, name, *what)] = True
+
+
+def unhang(step: Step, lease: int, kind: str, name: str, *what: Any) -> None:
+    if (kind, name, *what) in step.tables.look("lease", lease):
+        del step.tables.change("lease", lease)[(kind, name, *what)]
+
+
+def check(tables: Tables, lease: int) -> None:
+    if lease not in tables.look("lease", ""):
+        raise Refused("lease_lost", lease)
+
+
+def end(step: Step, lease: int, release_of: "Callable[[str], Any]") -> bool:
+    """End a lease, and give up what hangs on it, in the order in which it was hung. Return whether
+    there was one.
+
+    release_of  the `release` of a kind
+    """
+    leases = step.tables.change("lease", "")
+    if lease not in leases:
+        return False
+    del leases[lease]
+    for item in tuple(step.tables.look("lease", lease)):
+        kind_name, name, *what = item
+        unhang(step, lease, kind_name, name, *what)
+        release_of(kind_name)(step, name, *what)
+    step.effects.append(CancelTimer(timer_name(lease)))
+    return True
+
+
+def lasts(tables: Tables, _name: str, lease: int) -> float:
+    """Return for how many seconds a lease is kept alive by one keepalive; 0.0 if it has ended."""
+    return float(tables.look("lease", "").get(lease, 0.0))
+
+
+kind = Kind(verbs={"grant": grant, "keep": keep}, queries={"lasts": lasts})

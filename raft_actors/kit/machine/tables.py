@@ -1,0 +1,83 @@
+"""Tables: the state of `Batteries`: dicts of constants, each with a key, whose changes can be taken
+back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from types import MappingProxyType
+from typing import Any
+
+from raft_actors.machine.undo_dict import UndoDict
+
+__all__ = ["Key", "Table", "Tables"]
+
+Key = tuple[str | int, ...]
+"""Kind, name of the object, and what the table is for."""
+Table = Mapping[Any, Any]
+
+EMPTY: Table = MappingProxyType({})
+SLICE = 1_000
+"""Items in one piece of a snapshot."""
+
+
+class Tables:
+    """Tables by their keys. A table without items is not kept.
+
+    The keys and values in a table are constants (numbers, texts, bytes, and tuples of these), so a
+    snapshot copies a table quickly, and commands go on while the copy is encoded.
+    """
+
+    __slots__ = ("changed", "tables")
+
+    def __init__(self) -> None:
+        self.tables: dict[Key, UndoDict[Any, Any]] = {}
+        self.changed: dict[Key, UndoDict[Any, Any]] = {}
+
+    def look(self, *key: str | int) -> Table:
+        """Return a table to read; an empty one if there is none."""
+        return self.tables.get(key, EMPTY)
+
+    def change(self, *key: str | int) -> UndoDict[Any, Any]:
+        """Return a table to change. It is made if there is none."""
+        table = self.tables.get(key)
+        if table is None:
+            table = self.tables[key] = UndoDict()
+        self.changed[key] = table
+        return table
+
+    def commit(self) -> None:
+        """Keep the changes since the last commit."""
+        for key, table in self.changed.items():
+            table.commit()
+            if not table:
+                del self.tables[key]
+        self.changed.clear()
+
+    def rollback(self) -> None:
+        """Take back the changes since the last commit."""
+        for key, table in self.changed.items():
+            table.rollback()
+            if not table:
+                del self.tables[key]
+        self.changed.clear()
+
+    def pieces(self) -> Iterator[tuple[Key, tuple[Any, ...], tuple[Any, ...]]]:
+        """Yield the tables as they are now, in pieces (key, keys, values). The copies are made by
+        this call, and not by the iteration.
+        """
+        return sliced([(key, dict(table)) for key, table in self.tables.items()])
+
+    def restore(self, pieces: Iterable[tuple[Key, tuple[Any, ...], tuple[Any, ...]]]) -> None:
+        """Fill with pieces that `pieces` has yielded."""
+        for key, keys, values in pieces:
+            self.change(*key).update(zip(keys, values, strict=True))
+        self.commit()
+
+
+def sliced(
+    copies: list[tuple[Key, dict[Any, Any]]],
+) -> Iterator[tuple[Key, tuple[Any, ...], tuple[Any, ...]]]:
+    for key, copy in copies:
+        keys, values = iter(copy), iter(copy.values())
+        while some := tuple(islice(keys, SLICE)):
+            yield key, some, tuple(islice(values, SLICE))
