@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from raft_actors.config import Config
     from raft_actors.encoding.value_types import value_type
     from raft_actors.errors import RaftError
-    from raft_actors.kit.async_kit import AsyncKit
-    from raft_actors.kit.batteries import Batteries
-    from raft_actors.kit.kit import Kit
     from raft_actors.leader_supervisor import LeaderSupervisor
     from raft_actors.machine.meta import Meta
     from raft_actors.machine.methods import Awaited, query, update
@@ -29,14 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncCluster",
-    "AsyncKit",
     "Awaited",
-    "Batteries",
     "Cluster",
     "Config",
     "DynamicSupervisor",
     "Frozen",
-    "Kit",
     "LeaderSupervisor",
     "Meta",
     "Node",
@@ -56,14 +50,11 @@ __all__ = [
 
 PLACES = {
     "AsyncCluster": "raft_actors.async_cluster",
-    "AsyncKit": "raft_actors.kit.async_kit",
     "Awaited": "raft_actors.machine.methods",
-    "Batteries": "raft_actors.kit.batteries",
     "Cluster": "raft_actors.cluster",
     "Config": "raft_actors.config",
     "DynamicSupervisor": "supervision",
     "Frozen": "raft_actors.machine.state_image",
-    "Kit": "raft_actors.kit.kit",
     "LeaderSupervisor": "raft_actors.leader_supervisor",
     "Meta": "raft_actors.machine.meta",
     "Node": "raft_actors.node.node",

@@ -22,7 +22,8 @@ class AsyncKit:
     """A `Kit` whose calls are awaited, for the tasks of one loop. It uses no thread.
 
     >>> import asyncio
-    >>> from raft_actors import AsyncKit, Batteries, Raft
+    >>> from raft_actors import Raft
+    >>> from raft_actors.kit import AsyncKit, Batteries
     >>> peers = Raft.test_cluster(Batteries)
     >>> async def main() -> bool:
     ...     async with AsyncKit(peers) as kit, kit.lock("printer") as token:

@@ -22,7 +22,8 @@ class Batteries(StateMachine[Tables, Any, Any]):
     An object needs no peer of its own: it is some items in the state of this machine. It begins to
     be with the first command for it.
 
-    >>> from raft_actors import Batteries, Kit, Raft
+    >>> from raft_actors import Raft
+    >>> from raft_actors.kit import Batteries, Kit
     >>> peers = Raft.test_cluster(Batteries)
     >>> with Kit(peers) as kit:
     ...     with kit.lock("printer") as token:
@@ -40,10 +41,10 @@ class Batteries(StateMachine[Tables, Any, Any]):
         return Tables()
 
     def handle_write(self, command: Any, state: Tables) -> tuple[Any, Tables, list[Effect]]:
-        step = Step(state, self.meta.index)
+        step = Step(state, self.meta.index, KINDS)
         if type(command) is TimerFired:
             if lease := leases.lease_of_timer(command.name):
-                leases.end(step, lease, release_of)
+                leases.end(step, "", lease)
             return None, state, step.effects
         try:
             return ("ok", run("verbs", command, step)), state, step.effects
@@ -74,15 +75,9 @@ def run(which: str, request: Any, target: Any) -> Any:
             pass
         case _:
             raise Refused("bad_argument", "a command of a kit is (kind, verb, name, *arguments)")
-    if kind == "lease" and verb == "end":
-        return leases.end(target, arguments[0], release_of)
     known: Mapping[str, Any] = getattr(KINDS[kind], which) if kind in KINDS else {}
     if verb not in known:
         raise Refused("unknown", kind, verb)
     if len(name.encode()) > NAME_BYTES_MAX:
         raise Refused("bad_argument", f"a name has at most {NAME_BYTES_MAX} bytes")
     return known[verb](target, name, *arguments)
-
-
-def release_of(kind: str) -> Any:
-    return KINDS[kind].release

@@ -14,7 +14,8 @@ from weakref import WeakSet
 from raft_actors.clock import since_boot
 from raft_actors.errors import NotApplied, OutcomeUnknown, RaftError
 from raft_actors.kit.lease import Lease, Leases
-from raft_actors.kit.script import Script, Settle, Write
+from raft_actors.kit.script import Script, Write
+from raft_actors.timeouts import seconds
 
 __all__ = ["KitCore"]
 
@@ -48,15 +49,15 @@ class KitCore:
         self.owed.append(script)
         self.wake()
 
-    def grant(self, ttl: float) -> Script[Lease]:
+    def grant(self, ttl: float, timeout: float | None = None) -> Script[Lease]:
         """Make a lease."""
-        sent_at = since_boot()
-        lease_id = yield Write(("lease", "grant", "", float(ttl)))
-        return self.leases.add(lease_id, ttl, sent_at)
+        sent_at, ttl_s = since_boot(), float(seconds(ttl, "ttl"))
+        lease_id = yield Write(("lease", "grant", "", ttl_s), timeout)
+        return self.leases.add(lease_id, ttl_s, sent_at)
 
-    def shared(self, ttl: float) -> Script[Lease]:
+    def shared(self, ttl: float, timeout: float | None = None) -> Script[Lease]:
         """Return a lease with this time; all objects of the kit share it."""
-        return self.leases.alive_with(ttl) or (yield from self.grant(ttl))
+        return self.leases.alive_with(ttl) or (yield from self.grant(ttl, timeout))
 
     def end(self, lease: Lease) -> Script[None]:
         """End a lease, and what hangs on it."""
@@ -89,11 +90,6 @@ class KitCore:
         """End all leases."""
         for lease in tuple(self.leases.by_id.values()):
             yield from self.end(lease)
-
-
-def settled(error: OutcomeUnknown) -> Script[None]:
-    """Have the command of a call run now or never, so that what follows comes after it."""
-    yield Settle(error.request_id)
 
 
 made: WeakSet[KitCore] = WeakSet()

@@ -21,7 +21,8 @@ T = TypeVar("T")
 class Kit:
     """Locks and other objects in one group whose machine is `Batteries`. Threads may share it.
 
-    >>> from raft_actors import Batteries, Kit, Raft
+    >>> from raft_actors import Raft
+    >>> from raft_actors.kit import Batteries, Kit
     >>> peers = Raft.test_cluster(Batteries)
     >>> with Kit(peers) as kit, kit.lock("printer") as token:
     ...     token > 0

@@ -24,7 +24,8 @@ class Lease:
     holder stops first, whatever a wall clock does. A process that was paused finds out at its first
     look.
 
-    >>> from raft_actors import Batteries, Kit, Raft
+    >>> from raft_actors import Raft
+    >>> from raft_actors.kit import Batteries, Kit
     >>> kit = Kit(Raft.test_cluster(Batteries))
     >>> with kit.lease(ttl=10.0) as lease:
     ...     lease.alive, lease.remaining() > 5

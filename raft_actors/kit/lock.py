@@ -7,7 +7,7 @@ from math import inf
 from types import TracebackType
 from typing import Any
 
-from raft_actors.errors import NotApplied, OutcomeUnknown
+from raft_actors.errors import NotApplied, OutcomeUnknown, Unavailable
 from raft_actors.kit.core import KitCore
 from raft_actors.kit.errors import LeaseLost, LockLost
 from raft_actors.kit.lease import Lease
@@ -97,30 +97,41 @@ class LockScripts:
                 "another object with `kit.lock`"
             )
         self._held = None
-        while True:
-            lease = yield from self._core.shared(self.ttl)
-            holder = self._core.new_holder()
-            try:
-                token = yield from self.attempt(lease, holder, until, waits=waits)
-            except LeaseLost:
-                if time.monotonic() >= until:
-                    return False
-                self._core.leases.end(lease)
-                continue
-            except OutcomeUnknown as error:
-                self.give_back(holder, error)
-                raise
-            except BaseException:
-                self.give_back(holder)
-                raise
-            if token:
-                self._held = Held(holder, token, lease)
-                return True
-            return False
+        try:
+            while True:
+                lease = yield from self._core.shared(self.ttl, request_s(until))
+                try:
+                    self._held = yield from self.attempt(lease, until, waits=waits)
+                except LeaseLost:
+                    self._core.leases.end(lease)
+                    if time.monotonic() < until:
+                        continue
+                return self._held is not None
+        except OutcomeUnknown as error:
+            raise Unavailable(
+                f"the lock {self.name!r} can't be acquired: the group does not answer; if it has "
+                "granted the lock, this kit gives it back"
+            ) from error
 
-    def attempt(self, lease: Lease, holder: str, until: float, *, waits: bool) -> Script[int]:
-        """Try with one lease. Return the token, or 0 if the time is over or the lock is taken."""
-        granted = yield Write(("lock", "acquire", self.name, lease.id, holder, waits))
+    def attempt(self, lease: Lease, until: float, *, waits: bool) -> Script[Held | None]:
+        """Try with one lease. Return None if the time is over or the lock is taken."""
+        holder = self._core.new_holder()
+        try:
+            token = yield from self.token_for(holder, lease, until, waits=waits)
+        except LeaseLost:
+            raise
+        except OutcomeUnknown as error:
+            self.give_back(holder, error)
+            raise
+        except BaseException:
+            self.give_back(holder)
+            raise
+        return Held(holder, token, lease) if token else None
+
+    def token_for(self, holder: str, lease: Lease, until: float, *, waits: bool) -> Script[int]:
+        """Return the token of a new holder, or 0."""
+        acquire = ("lock", "acquire", self.name, lease.id, holder, waits)
+        granted = yield Write(acquire, request_s(until))
         if granted is None:
             return 0
         token, after = granted
@@ -170,6 +181,12 @@ def force_release(name: str, token: int) -> Script[str]:
     return str((yield Write(("lock", "force_release", name, token))))
 
 
+def request_s(until: float) -> float | None:
+    """Return the timeout of a request, for a call with this deadline; None: that of the kit."""
+    left = until - time.monotonic()
+    return left if 0.0 < left < inf else None
+
+
 def deadline_of(blocking: bool, timeout: float | None) -> float:
     if timeout is None or timeout == -1:
         return inf if blocking else time.monotonic()
@@ -188,7 +205,8 @@ class Lock(LockScripts):
     A holder that was paused may not know that it has lost the lock. So what the lock protects
     should look at the fencing token: tokens rise with each holder. See docs/locks.md.
 
-    >>> from raft_actors import Batteries, Kit, Raft
+    >>> from raft_actors import Raft
+    >>> from raft_actors.kit import Batteries, Kit
     >>> kit = Kit(Raft.test_cluster(Batteries))
     >>> lock = kit.lock("printer", ttl=10.0)
     >>> with lock as token:

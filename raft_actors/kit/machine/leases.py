@@ -5,14 +5,11 @@ timer, so a timer whose entry is written after a newer keepalive does nothing. A
 the whole time anew: so a lease never ends early, whatever clocks and leaders do.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raft_actors.effects import CancelTimer, Timer
 from raft_actors.kit.machine.step import Kind, Refused, Step
 from raft_actors.kit.machine.tables import Tables
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "end", "hang", "kind", "lease_of_timer", "timer_name",
            "unhang"]  # fmt: skip
@@ -70,20 +67,19 @@ def check(tables: Tables, lease: int) -> None:
         raise Refused("lease_lost", lease)
 
 
-def end(step: Step, lease: int, release_of: "Callable[[str], Any]") -> bool:
+def end(step: Step, _name: str, lease: int) -> bool:
     """End a lease, and give up what hangs on it, in the order in which it was hung. Return whether
     there was one.
-
-    release_of  the `release` of a kind
     """
-    leases = step.tables.change("lease", "")
-    if lease not in leases:
+    if lease not in step.tables.look("lease", ""):
         return False
-    del leases[lease]
+    del step.tables.change("lease", "")[lease]
     for item in tuple(step.tables.look("lease", lease)):
         kind_name, name, *what = item
         unhang(step, lease, kind_name, name, *what)
-        release_of(kind_name)(step, name, *what)
+        release = step.kinds[kind_name].release
+        assert release is not None, f"nothing of the kind {kind_name} hangs on leases"
+        release(step, name, *what)
     step.effects.append(CancelTimer(timer_name(lease)))
     return True
 
@@ -93,4 +89,4 @@ def lasts(tables: Tables, _name: str, lease: int) -> float:
     return float(tables.look("lease", "").get(lease, 0.0))
 
 
-kind = Kind(verbs={"grant": grant, "keep": keep}, queries={"lasts": lasts})
+kind = Kind(verbs={"grant": grant, "keep": keep, "end": end}, queries={"lasts": lasts})

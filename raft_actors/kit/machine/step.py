@@ -26,11 +26,13 @@ class Step:
     """One command at its place in the log.
 
     index    the index of the command's entry. A grant of this command has it as its fencing token
+    kinds    all kinds of objects: what ends together may be of several
     effects  what is to be done when the command is committed; verbs append to it
     """
 
     tables: Tables
     index: int
+    kinds: "Mapping[str, Kind]"
     effects: list[Effect] = field(default_factory=list)
 
 
