@@ -74,7 +74,7 @@ class AsyncKit:
 
     def lock(self, name: str, *, ttl: float = TTL_S) -> AsyncLock:
         """As `Kit.lock`."""
-        return AsyncLock(self, name, ttl)
+        return AsyncLock(self._core, self._run, name, ttl)
 
     async def lock_info(self, name: str) -> LockInfo:
         """As `Kit.lock_info`."""

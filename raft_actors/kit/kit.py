@@ -84,7 +84,7 @@ class Kit:
 
     def lock(self, name: str, *, ttl: float = TTL_S) -> Lock:
         """Return a `Lock`. Two objects with the same name are two holders of one lock."""
-        return Lock(self, name, ttl)
+        return Lock(self._core, self._run, name, ttl)
 
     def lock_info(self, name: str) -> LockInfo:
         """Return who holds a lock, and who waits for it."""

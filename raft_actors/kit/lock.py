@@ -1,7 +1,7 @@
 """Lock: one holder at a time, first come first served."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
 from types import TracebackType
@@ -219,9 +219,12 @@ class Lock(LockScripts):
     ttl  after so many seconds without an answer to a keepalive the lock is lost
     """
 
-    def __init__(self, kit: Any, name: str, ttl: float) -> None:
-        super().__init__(kit._core, name, ttl)
-        self._run = kit._run
+    def __init__(
+        self, core: KitCore, run: Callable[[Script[Any]], Any], name: str, ttl: float
+    ) -> None:
+        """Made by `Kit.lock`. `run` does what a script asks for."""
+        super().__init__(core, name, ttl)
+        self._run = run
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Wait for the lock, at most `timeout` seconds. Return whether this object holds it now.
@@ -263,9 +266,12 @@ class Lock(LockScripts):
 class AsyncLock(LockScripts):
     """A `Lock` whose calls are awaited."""
 
-    def __init__(self, kit: Any, name: str, ttl: float) -> None:
-        super().__init__(kit._core, name, ttl)
-        self._run = kit._run
+    def __init__(
+        self, core: KitCore, run: Callable[[Script[Any]], Awaitable[Any]], name: str, ttl: float
+    ) -> None:
+        """Made by `AsyncKit.lock`."""
+        super().__init__(core, name, ttl)
+        self._run = run
 
     async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """As `Lock.acquire`."""
