@@ -40,8 +40,8 @@ class Lease:
     """
 
     def __init__(self, owner: "Leases", lease_id: int, ttl: float, sent_at: float) -> None:
-        self.id = lease_id
-        self.ttl = ttl
+        self.id: int = lease_id
+        self.ttl: float = ttl
         self.lost: threading.Event = threading.Event()
         self._owner = owner
         self._sent_at = sent_at

@@ -46,8 +46,8 @@ class LockScripts:
 
     def __init__(self, core: KitCore, name: str, ttl: float) -> None:
         self._core = core
-        self.name = name
-        self.ttl = float(seconds(ttl, "ttl"))
+        self.name: str = name
+        self.ttl: float = float(seconds(ttl, "ttl"))
         self._held: Held | None = None
 
     def __repr__(self) -> str:

@@ -89,4 +89,4 @@ def lasts(tables: Tables, _name: str, lease: int) -> float:
     return float(tables.look("lease", "").get(lease, 0.0))
 
 
-kind = Kind(verbs={"grant": grant, "keep": keep, "end": end}, queries={"lasts": lasts})
+kind: Kind = Kind(verbs={"grant": grant, "keep": keep, "end": end}, queries={"lasts": lasts})

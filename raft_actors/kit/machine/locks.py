@@ -102,7 +102,7 @@ def info(tables: Tables, name: str) -> tuple[Any, ...]:
     return (None, 0, waiting) if now is None else (now[0], now[1], waiting)
 
 
-kind = Kind(
+kind: Kind = Kind(
     verbs={"acquire": acquire, "release": release, "force_release": force_release},
     queries={"token_of": token_of, "info": info},
     release=release,
