@@ -21,7 +21,7 @@ TIMEOUT_MAX = 100.0
 """Longest election timeout, seconds. A larger number was probably meant as milliseconds, the unit
 of the Elixir library."""
 
-LOG_STORES = ("rocksdb", "lmdb", "memory")
+LOG_STORES = ("rocksdb", "lmdb", "files", "memory")
 LOG_STORE_GROUP = "raft_actors.log_stores"
 """Name of the entry point group in which other packages register their log stores."""
 CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -54,8 +54,9 @@ class Config:
     the process had when it became a node. A relative path is made absolute when the Config is
     made."""
     log_store: str = "rocksdb"
-    """`"rocksdb"` and `"lmdb"` (needs the extra `lmdb`) are durable; `"memory"`, for tests, is not.
-    Or the name of a log store from another installed package, or `"module:Class"`."""
+    """`"rocksdb"`, `"lmdb"` (needs the extra `lmdb`) and `"files"` (needs no package) are durable;
+    `"memory"`, for tests, is not. Or the name of a log store from another installed package, or
+    `"module:Class"`."""
 
     trace: str | Path | None = None
     """Directory for trace files, with one JSON line for each event of the protocol. None means the
@@ -160,8 +161,9 @@ class Config:
         if not is_log_store(self.log_store):
             brought = ", ".join(map(repr, foreign_log_stores())) or "none"
             raise ValueError(
-                f'log_store must be "rocksdb", "lmdb" or "memory", the name of a store that an '
-                f'installed package brings ({brought}) or "module:Class", not {self.log_store!r}'
+                f'log_store must be "rocksdb", "lmdb", "files" or "memory", the name of a store '
+                f"that an installed package brings ({brought}) "
+                f'or "module:Class", not {self.log_store!r}'
             )
         if self.frame_bytes_max < self.command_bytes_max + FRAME_ROOM:
             raise ValueError(

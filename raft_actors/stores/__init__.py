@@ -50,8 +50,8 @@ def open_store(
 ) -> LogStore:
     """Open the store at `path`, or make a new one there.
 
-    kind    as in Config: "rocksdb", "lmdb", "memory" (lost when the process ends), or a store of
-            another package
+    kind    as in Config: "rocksdb", "lmdb", "files", "memory" (lost when the process ends), or a
+            store of another package
     owner   the peer's (name, node). A directory that was made for one peer is refused to every
             other peer, because it has the vote of the first one.
     mark    the mark of the store that must be there, if the kind is on a disk; None: there may be
@@ -80,6 +80,10 @@ def durable_kind(kind: str) -> "type[DurableStore[Any]]":
             from raft_actors.stores.lmdb import LmdbStore
 
             return LmdbStore
+        if kind == "files":
+            from raft_actors.stores.files_store import FilesStore
+
+            return FilesStore
     except ImportError as error:
         raise cannot_import(error, f'log_store="{kind}"', *PACKAGES[kind]) from error
     if kind == "memory" or not is_log_store(kind):

@@ -73,7 +73,7 @@ def snapshot_in(store: MemoryStore, index: int, *, term: int = 1, reached: bool 
 # What a start makes of it.
 
 
-@pytest.mark.parametrize("kind", ["memory", "rocksdb", "lmdb"])
+@pytest.mark.parametrize("kind", ["memory", "rocksdb", "lmdb", "files"])
 def test_what_is_damaged_in_any_store_ends_what_the_peer_claims(kind, tmp_path):
     store = open_store(kind, tmp_path / "peer")
     entries = commands(300)

@@ -13,18 +13,18 @@ from raft_actors.stores import open_store
 from raft_actors.testing.log_store_contract import AgainstAList, LogStoreContract
 
 FOREIGN = "examples.sqlite_log_store:SqliteLog"
-KINDS = ("memory", "rocksdb", "lmdb", FOREIGN)
+KINDS = ("memory", "rocksdb", "lmdb", "files", FOREIGN)
 
 
 class TestContract(LogStoreContract):
-    @pytest.fixture(params=KINDS, ids=["memory", "rocksdb", "lmdb", "foreign"])
+    @pytest.fixture(params=KINDS, ids=["memory", "rocksdb", "lmdb", "files", "foreign"])
     def kind(self, request):
         self.is_durable = request.param != "memory"
         return request.param
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="is rocksdb, lmdb or module:Class, not 'etcd'"):
+    with pytest.raises(ValueError, match="is rocksdb, lmdb, files or module:Class, not 'etcd'"):
         open_store("etcd", "data")
 
 

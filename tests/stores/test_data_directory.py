@@ -112,7 +112,7 @@ def test_a_child_that_outlives_a_killed_process_does_not_hold_its_directory(tmp_
             parent.kill()
 
 
-@pytest.mark.parametrize("kind", ["rocksdb", "lmdb"])
+@pytest.mark.parametrize("kind", ["rocksdb", "lmdb", "files"])
 @pytest.mark.parametrize("how", ["removed", "a link to nowhere"])
 def test_a_directory_that_has_lost_its_record_is_not_called_the_wrong_path(tmp_path, kind, how):
     """Planted: "is no data directory: choose an empty one"; a peer that does has no vote."""
@@ -123,7 +123,7 @@ def test_a_directory_that_has_lost_its_record_is_not_called_the_wrong_path(tmp_p
     for refused in (lambda: open_store(kind, path, OWNER), lambda: kind_of(path)):
         with pytest.raises(StoreCorrupt, match=r"peer/store.json is missing; stop this peer"):
             refused()
-    assert (path / "log.lmdb").exists() or (path / "log.rocksdb").exists()
+    assert (path / f"log.{kind}").exists()
 
 
 def test_a_store_in_memory_is_its_peers_too(tmp_path):

@@ -19,7 +19,7 @@ from raft_actors.stores.durable import DurableStore
 from raft_actors.stores.store_record import read_record, write_record
 from tests.stores.helpers import delete_entry, filled, names_in
 
-KINDS = ("rocksdb", "lmdb")
+KINDS = ("rocksdb", "lmdb", "files")
 OWNER = ("counter", "a@host")
 
 
@@ -245,6 +245,7 @@ def test_a_directory_that_was_replaced_while_open_is_whole_when_it_comes_back(ki
     store.close()
 
 
+@pytest.mark.parametrize("kind", ["rocksdb", "lmdb"])
 def test_a_hole_in_the_log_is_found_when_it_is_read(kind, path):
     store = open_store(kind, path)
     store.save(None, 1, [b"x"] * 10)

@@ -16,7 +16,7 @@ from raft_actors.stores.store_record import kind_of
 from raft_actors.tools.offline.backup import verify_backup
 from tests.stores.power_cut import cuts_of, traced
 
-KINDS = ("rocksdb", "lmdb")
+KINDS = ("rocksdb", "lmdb", "files")
 OWNER = ("peer", "a@host")
 
 
@@ -54,8 +54,9 @@ import sys
 from pathlib import Path
 from tests.stores.power_cut import acknowledge
 from tests.stores.test_power_cut import OWNER, STEPS
-from raft_actors.stores import open_store, rocksdb
+from raft_actors.stores import open_store, rocksdb, segment
 path, kind = sys.argv[1:]
+segment.BYTES_MAX = segment.AHEAD = 1 << 12
 rocksdb.MEMTABLE_BYTES = 1 << 16  # so that a save begins another write-ahead log now and then
 Path(path).parent.mkdir()  # by a life that was killed before it had synced anything
 store = open_store(kind, path, OWNER)

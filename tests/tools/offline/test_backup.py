@@ -34,7 +34,7 @@ from tests.tools.offline.test_examine import run
 OTHER = ("restored", "z@elsewhere")
 
 
-@pytest.fixture(params=["rocksdb", "lmdb"])
+@pytest.fixture(params=["rocksdb", "lmdb", "files"])
 def kind(request):
     return request.param
 
@@ -54,7 +54,7 @@ def test_what_was_exported_is_what_is_imported(kind, tmp_path, file, snapshot):
     assert run("export", source, file).exit_code == 0
     assert "all up to entry 200" in run("verify", file).stdout
     assert json.loads(run("verify", file, "--json").stdout) == {"notes": [], "problems": []}
-    other = {"rocksdb": "lmdb", "lmdb": "rocksdb"}[kind]
+    other = {"rocksdb": "files", "lmdb": "rocksdb", "files": "lmdb"}[kind]
     assert restore(file, tmp_path / "new", other).exit_code == 0
     assert run("verify", tmp_path / "new").exit_code == 0
     assert record_of(tmp_path / "new")["owner"] == list(OTHER)

@@ -14,7 +14,7 @@ from raft_actors import encoding
 from raft_actors.core.entry import COMMAND, CONFIG, NOOP, VERSION, encode
 from raft_actors.errors import DataDirInUse, StoreCorrupt, StoreError
 from raft_actors.machine.sessions import END, NEW
-from raft_actors.stores import open_store
+from raft_actors.stores import open_store, segment
 from raft_actors.stores.durable import key
 from raft_actors.stores.store_record import FORMAT, write_record
 from raft_actors.tools.commands import app
@@ -23,7 +23,7 @@ from tests.ground.test_encoding import in_a_set
 from tests.tools.offline.directories import OWNER, command, founding, make, record_of, take_snapshot
 
 
-@pytest.fixture(params=["rocksdb", "lmdb"])
+@pytest.fixture(params=["rocksdb", "lmdb", "files"])
 def kind(request):
     return request.param
 
@@ -346,10 +346,14 @@ def test_a_log_that_does_not_reach_a_snapshot_of_its_own_is_damage(kind, path, i
     assert f"the snapshot at entry {index} is of term {term}, and the log " in problems(path)
 
 
-def test_a_flipped_bit_in_an_old_entry_is_told(kind, path):
+def test_a_flipped_bit_in_an_old_entry_is_told(kind, path, monkeypatch):
+    monkeypatch.setattr(segment, "BYTES_MAX", 10_000)
     make(kind, path, count=2_000)
-    open_store(kind, path).close()
-    file = path / "log.lmdb" if kind == "lmdb" else next((path / "log.rocksdb").glob("*.sst"))
+    store = open_store(kind, path)
+    store.save(store.load().ballot, 0, [])  # so that a segment is closed
+    store.close()
+    patterns = {"rocksdb": "log.rocksdb/*.sst", "lmdb": "log.lmdb", "files": "log.files/*.log"}
+    file = min(path.glob(patterns[kind]))
     data = bytearray(file.read_bytes())
     data[data.index(b"key777") + 30] ^= 1
     file.write_bytes(data)
@@ -358,7 +362,8 @@ def test_a_flipped_bit_in_an_old_entry_is_told(kind, path):
 
 def test_damage_that_no_peer_starts_with_is_refused_in_words(kind, path):
     make(kind, path)
-    file = path / "log.lmdb" if kind == "lmdb" else path / "log.rocksdb" / "CURRENT"
+    patterns = {"rocksdb": "log.rocksdb/CURRENT", "lmdb": "log.lmdb", "files": "log.files/*.log"}
+    (file,) = path.glob(patterns[kind])
     file.unlink()
     for order in ("inspect", "verify"):
         with pytest.raises(StoreCorrupt, match="move its data directory away"):

@@ -20,7 +20,7 @@ from tests.tools.offline.directories import MEMBERS, OWNER, founding, make, take
 from tests.tools.offline.test_examine import run
 
 
-@pytest.fixture(params=["rocksdb", "lmdb"])
+@pytest.fixture(params=["rocksdb", "lmdb", "files"])
 def path(request, tmp_path):
     return make(request.param, tmp_path / "peer")
 

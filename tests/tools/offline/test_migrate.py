@@ -20,10 +20,10 @@ from tests.tools.offline.directories import record_of
 OWNER = ("counter", "a@host")
 BALLOT = (9, OWNER, 7)
 ENTRIES = [b"%d" % number * 300 for number in range(1, 5001)]
-OTHER = {"rocksdb": "lmdb", "lmdb": "rocksdb"}
+OTHER = {"rocksdb": "files", "lmdb": "rocksdb", "files": "rocksdb"}
 
 
-@pytest.fixture(params=["rocksdb", "lmdb"])
+@pytest.fixture(params=["rocksdb", "lmdb", "files"])
 def kind(request):
     return request.param
 
@@ -145,7 +145,7 @@ def test_the_command_says_what_it_did_and_what_to_do(path):
     assert said[2] == f'start the peer with Config(log_store="{to}")'
     refused = CliRunner().invoke(app, [*command, "etcd"])
     assert refused.exit_code == 2
-    assert "rocksdb, lmdb or module:Class, not 'etcd'" in refused.output
+    assert "rocksdb, lmdb, files or module:Class, not 'etcd'" in refused.output
 
 
 def test_what_the_operating_system_refuses_is_told_in_words(kind, path, monkeypatch):
