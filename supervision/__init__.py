@@ -25,7 +25,7 @@ from supervision.partition_supervisor import PartitionSupervisor
 from supervision.plain_actors import as_process
 from supervision.process import Process
 from supervision.ref import ExitSignal, ProcessRef, current, exit_reason, kill, stop, tell_if_alive
-from supervision.registry import Registry, names
+from supervision.registry import Registered, Registry, Unregistered, names
 from supervision.restarts import Backoff, RestartIntensity
 from supervision.supervisor import Supervisor
 from supervision.supervisor_flags import SupervisorFlags
@@ -54,6 +54,7 @@ __all__ = [
     "PartitionSupervisor",
     "Process",
     "ProcessRef",
+    "Registered",
     "Registry",
     "RestartIntensity",
     "StartError",
@@ -65,6 +66,7 @@ __all__ = [
     "TaskSupervisor",
     "Timer",
     "TimerHandle",
+    "Unregistered",
     "abcast",
     "as_process",
     "call",

@@ -35,6 +35,11 @@ def register(
     """Give `name` to `ref`, and answer as `Registry.register`. If an orphan has the name, wait for
     its end first, for `timeout_s` or `ORPHAN_S`, whichever is shorter.
     """
+    if not registry.is_unique:
+        raise TypeError(
+            "a process is started with a name of a registry whose keys are unique; subscribe to "
+            "others by register, in init"
+        )
     deadline = time.monotonic() + (ORPHAN_S if timeout_s is None else min(timeout_s, ORPHAN_S))
     while True:
         answer, found = registry.register(name, ref)
