@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
+from supervision.errors import Exited
 from supervision.foreign import Key
 from supervision.waits import here
 
@@ -35,6 +36,8 @@ class KeyLocks:
                 if turns[0] is turn:
                     turn.put(None)
             turn.get()
+            if turn not in self._turns.get(of, ()):
+                raise Exited("killed")  # this process was killed while it waited
             yield
         finally:
             if cancel is not None:
@@ -52,3 +55,5 @@ class KeyLocks:
                 del self._turns[key]
             elif held:
                 turns[0].put(None)
+            if not held:
+                turn.put(None)  # wakes the thread of a process that was killed
