@@ -5,10 +5,17 @@
 
 from raft_actors.kit.async_kit import AsyncKit
 from raft_actors.kit.batteries import Batteries
-from raft_actors.kit.errors import KitError, LeaseLost, LockLost
+from raft_actors.kit.dict_handles import AsyncDict, Dict
+from raft_actors.kit.dict_watch import AsyncDictWatch, Change, DictWatch
+from raft_actors.kit.dicts import Entry
+from raft_actors.kit.errors import Conflict, Forgotten, KitError, LeaseLost, LockLost
 from raft_actors.kit.kit import Kit
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import AsyncLock, Lock, LockInfo
+from raft_actors.kit.transaction import Transaction
 
-__all__ = ["AsyncKit", "AsyncLock", "Batteries", "Kit", "KitError", "Lease", "LeaseLost", "Lock",
-           "LockInfo", "LockLost"]  # fmt: skip
+__all__ = [
+    "AsyncDict", "AsyncDictWatch", "AsyncKit", "AsyncLock", "Batteries", "Change", "Conflict",
+    "Dict", "DictWatch", "Entry", "Forgotten", "Kit", "KitError", "Lease", "LeaseLost", "Lock",
+    "LockInfo", "LockLost", "Transaction",
+]  # fmt: skip

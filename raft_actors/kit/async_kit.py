@@ -1,21 +1,24 @@
 """AsyncKit: handles of the objects that `Batteries` has, for asyncio."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Self, TypeVar
 
 from raft_actors.async_cluster import AsyncCluster
 from raft_actors.client.rpc import PeerRef
 from raft_actors.errors import RaftError
+from raft_actors.kit.dict_handles import TRIES, AsyncDict
 from raft_actors.kit.keeper import TaskKeeper
 from raft_actors.kit.kit import TTL_S
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import AsyncLock, LockInfo, force_release, lock_info
 from raft_actors.kit.script import Script, run_async
+from raft_actors.kit.transaction import Transaction, transacting
 
 __all__ = ["AsyncKit"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class AsyncKit:
@@ -71,6 +74,14 @@ class AsyncKit:
             yield lease
         finally:
             await self._run(self._core.end(lease))
+
+    def dict(self, name: str, *, value: type[V] | None = None) -> AsyncDict[V]:  # noqa: ARG002
+        """As `Kit.dict`."""
+        return AsyncDict(self._run, name)
+
+    async def transaction(self, function: Callable[[Transaction], T], *, tries: int = TRIES) -> T:
+        """As `Kit.transaction`. The function is not awaited."""
+        return await self._run(transacting(function, tries))
 
     def lock(self, name: str, *, ttl: float = TTL_S) -> AsyncLock:
         """As `Kit.lock`."""

@@ -52,6 +52,7 @@ class Batteries(StateMachine[Tables, Any, Any]):
             return ("refused", refused.reason), state, []
 
     def handle_read(self, query: Any, state: Tables) -> Any:
+        state.index = self.meta.index
         try:
             return "ok", run("queries", query, state)
         except Refused as refused:

@@ -4,11 +4,26 @@ from typing import Any, NoReturn
 
 from raft_actors.errors import RaftError
 
-__all__ = ["KitError", "LeaseLost", "LockLost", "raise_refusal"]
+__all__ = ["Conflict", "Forgotten", "KitError", "LeaseLost", "LockLost", "raise_refusal"]
 
 
 class KitError(RaftError):
     """A kit's command was refused, and changed nothing."""
+
+
+class Conflict(KitError):
+    """A key has not the version that was asked for, so it was not changed.
+
+    entry  what the key has now; None if it is not there
+    """
+
+    def __init__(self, text: str, entry: Any = None) -> None:
+        super().__init__(text)
+        self.entry: Any = entry
+
+
+class Forgotten(KitError):
+    """The changes since that entry are not all known any more: read the whole state."""
 
 
 class LeaseLost(KitError):
@@ -28,6 +43,11 @@ def raise_refusal(what: str, reason: tuple[Any, ...]) -> NoReturn:
             raise LeaseLost(
                 f"{what}: the lease {lease} has ended, because no keepalive arrived in its time: "
                 "acquire again"
+            )
+        case ("forgotten", index):
+            raise Forgotten(
+                f"{what}: its changes up to the entry {index} are not known any more: read the "
+                "whole of it, and go on from there"
             )
         case ("not_held", token):
             now = f"the holder has token {token}" if token else "nobody holds it"

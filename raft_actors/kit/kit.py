@@ -1,21 +1,24 @@
 """Kit: handles of the objects that `Batteries` has, for threads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self, TypeVar
 
 from raft_actors.client.rpc import PeerRef
 from raft_actors.cluster import Cluster
 from raft_actors.errors import RaftError
+from raft_actors.kit.dict_handles import TRIES, Dict
 from raft_actors.kit.keeper import ThreadKeeper
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import Lock, LockInfo, force_release, lock_info
 from raft_actors.kit.script import Script, run
+from raft_actors.kit.transaction import Transaction, transacting
 
 __all__ = ["Kit"]
 
 TTL_S = 10.0
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class Kit:
@@ -81,6 +84,32 @@ class Kit:
             yield lease
         finally:
             self._run(self._core.end(lease))
+
+    def dict(self, name: str, *, value: type[V] | None = None) -> Dict[V]:  # noqa: ARG002
+        """Return a `Dict`. `value` tells type checkers of which class the values are."""
+        return Dict(self._run, name)
+
+    def transaction(self, function: Callable[[Transaction], T], *, tries: int = TRIES) -> T:
+        """Run `function(transaction)`, and do all that it has written in one entry of the log, if
+        nothing that it has read was changed meanwhile; else it runs again. Returns its result.
+
+        The function runs several times, so it must change nothing but the transaction.
+
+        >>> from raft_actors import Raft
+        >>> from raft_actors.kit import Batteries, Kit
+        >>> kit = Kit(Raft.test_cluster(Batteries))
+        >>> accounts = kit.dict("accounts", value=int)
+        >>> accounts.update(ann=5, bob=1)
+        >>> def pay(transaction):
+        ...     for name, change in (("ann", -2), ("bob", 2)):
+        ...         transaction.put(accounts, name, transaction.get(accounts, name) + change)
+        >>> kit.transaction(pay)
+        >>> dict(accounts)
+        {'ann': 3, 'bob': 3}
+
+        Raises Conflict after so many tries.
+        """
+        return self._run(transacting(function, tries))
 
     def lock(self, name: str, *, ttl: float = TTL_S) -> Lock:
         """Return a `Lock`. Two objects with the same name are two holders of one lock."""

@@ -41,11 +41,19 @@ class Read:
 class News:
     """Wait until a command after the entry `after` publishes `topic`, or until `until` on the
     monotonic clock. Return the entry up to which everything is known then; 0 if none has.
+
+    is_prefix  any topic that begins with `topic`
     """
 
     topic: str
     after: int
     until: float = inf
+    is_prefix: bool = False
+
+    def wanted(self) -> dict[str, Any]:
+        """Return the arguments of `watch_topics` but for the topic."""
+        prefixes = (self.topic,) if self.is_prefix else ()
+        return {"prefixes": prefixes, "after": self.after}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +113,10 @@ def done(cluster: Cluster, request: Request) -> Any:
             except NotApplied:
                 return False
             return True
-        case News(topic, after, until):
-            with cluster.watch_topics(topic, after=after) as watch, suppress(TimeoutError):
+        case News(topic, _after, until, is_prefix):
+            topics = () if is_prefix else (topic,)
+            watching = cluster.watch_topics(*topics, **request.wanted())
+            with watching as watch, suppress(TimeoutError):
                 left = None if until == inf else max(0.0, until - time.monotonic())
                 return watch.get(left).index
             return 0
@@ -140,8 +150,9 @@ async def done_async(cluster: AsyncCluster, request: Request) -> Any:
             except NotApplied:
                 return False
             return True
-        case News(topic, after, until):
-            async with cluster.watch_topics(topic, after=after) as watch:
+        case News(topic, _after, until, is_prefix):
+            topics = () if is_prefix else (topic,)
+            async with cluster.watch_topics(*topics, **request.wanted()) as watch:
                 left = None if until == inf else max(0.0, until - time.monotonic())
                 with suppress(TimeoutError):
                     return (await asyncio.wait_for(anext(watch), left)).index

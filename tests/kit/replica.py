@@ -53,6 +53,7 @@ class Replica:
         self.run(TimerFired(name, self.timers.pop(name)))
 
     def read(self, *query):
+        self.machine.meta = Meta(self.index, 1, 0)
         kind, reply = self.machine.handle_read(query, self.state)
         assert kind == "ok", reply
         return reply

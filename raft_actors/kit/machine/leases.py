@@ -11,8 +11,8 @@ from raft_actors.effects import CancelTimer, Timer
 from raft_actors.kit.machine.step import Kind, Refused, Step
 from raft_actors.kit.machine.tables import Tables
 
-__all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "end", "hang", "kind", "lease_of_timer", "timer_name",
-           "unhang"]  # fmt: skip
+__all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "check", "check_time", "end", "forget", "grant", "hang",
+           "kind", "lease_of_timer", "timer_name", "unhang"]  # fmt: skip
 
 LEASE_S_MIN, LEASE_S_MAX = 0.1, 86_400.0
 PREFIX = "lease "
@@ -29,8 +29,7 @@ def lease_of_timer(name: str) -> int:
 
 def grant(step: Step, _name: str, ttl_s: float) -> int:
     """Make a lease. Its id is the index of this command."""
-    if type(ttl_s) is not float or not LEASE_S_MIN <= ttl_s <= LEASE_S_MAX:
-        raise Refused("bad_argument", f"a lease lasts {LEASE_S_MIN} to {LEASE_S_MAX} s")
+    check_time(ttl_s)
     step.tables.change("lease", "")[step.index] = ttl_s
     step.effects.append(Timer(timer_name(step.index), ttl_s))
     return step.index
@@ -73,15 +72,26 @@ def end(step: Step, _name: str, lease: int) -> bool:
     """
     if lease not in step.tables.look("lease", ""):
         return False
-    del step.tables.change("lease", "")[lease]
+    forget(step, lease)
     for item in tuple(step.tables.look("lease", lease)):
         kind_name, name, *what = item
         unhang(step, lease, kind_name, name, *what)
         release = step.kinds[kind_name].release
         assert release is not None, f"nothing of the kind {kind_name} hangs on leases"
         release(step, name, *what)
-    step.effects.append(CancelTimer(timer_name(lease)))
     return True
+
+
+def forget(step: Step, lease: int) -> None:
+    """End a lease on which nothing hangs, if it has not ended already."""
+    if lease in step.tables.look("lease", ""):
+        del step.tables.change("lease", "")[lease]
+        step.effects.append(CancelTimer(timer_name(lease)))
+
+
+def check_time(ttl_s: float) -> None:
+    if type(ttl_s) is not float or not LEASE_S_MIN <= ttl_s <= LEASE_S_MAX:
+        raise Refused("bad_argument", f"a lease lasts {LEASE_S_MIN} to {LEASE_S_MAX} s")
 
 
 def lasts(tables: Tables, _name: str, lease: int) -> float:

@@ -25,11 +25,17 @@ class Tables:
 
     The keys and values in a table are constants (numbers, texts, bytes, and tuples of these), so a
     snapshot copies a table quickly, and commands go on while the copy is encoded.
+
+    index   the last entry that was applied, for queries
+    orders  the sorted keys of tables that were scanned. They are kept in order by what changes the
+            tables, and are no part of the state
     """
 
-    __slots__ = ("changed", "tables")
+    __slots__ = ("changed", "index", "orders", "tables")
 
     def __init__(self) -> None:
+        self.index: int = 0
+        self.orders: dict[Key, list[str]] = {}
         self.tables: dict[Key, UndoDict[Any, Any]] = {}
         self.changed: dict[Key, UndoDict[Any, Any]] = {}
 
@@ -51,12 +57,14 @@ class Tables:
             table.commit()
             if not table:
                 del self.tables[key]
+                self.orders.pop(key, None)
         self.changed.clear()
 
     def rollback(self) -> None:
         """Take back the changes since the last commit."""
         for key, table in self.changed.items():
             table.rollback()
+            self.orders.pop(key, None)
             if not table:
                 del self.tables[key]
         self.changed.clear()
