@@ -163,17 +163,18 @@ def count(tables: Tables, name: str) -> int:
 def page(
     tables: Tables, name: str, prefix: str, after: str | None, at: int
 ) -> tuple[tuple[tuple[str, Item], ...], bool, int]:
-    """Return the next keys after `after`, or the first ones, that begin with `prefix`, in their order, with their items
-    as they were at the entry `at` (0: as they are now); whether there are more; and the entry to
-    ask for the next page of.
+    """Return the next keys after `after`, or the first ones, that begin with `prefix`, in their
+    order, with their items as they were at the entry `at` (0: as they are now); whether there are
+    more; and the entry to ask for the next page of.
 
     Raises Refused if the changes since `at` were forgotten.
     """
     before = history.changed_since(tables, "dict", name, at) if at else {}
     table = tables.look("dict", name)
-    removed = before.keys() - table.keys()
     gone = sorted(
-        key for key in removed if key.startswith(prefix) and (after is None or key > after)
+        key
+        for key in before.keys() - table.keys()
+        if key.startswith(prefix) and (after is None or key > after)
     )
     found: list[tuple[str, Item]] = []
     for key in merged(keys_from(tables, name, prefix, after), gone):
