@@ -1,16 +1,20 @@
 """Config: every bound and every timeout of a peer and its node, with its unit."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from raft_actors.paths import absolute
 
-__all__ = ["FRAME_ROOM", "LOG_STORES", "LOG_STORE_GROUP", "Config", "foreign_log_stores",
-           "is_log_store"]  # fmt: skip
+__all__ = ["FRAME_ROOM", "LOG_STORES", "LOG_STORE_GROUP", "Config", "default_log_store",
+           "foreign_log_stores", "is_log_store"]  # fmt: skip
+
+logger: logging.Logger = logging.getLogger("raft_actors")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -25,6 +29,22 @@ LOG_STORES = ("rocksdb", "lmdb", "files", "memory")
 LOG_STORE_GROUP = "raft_actors.log_stores"
 """Name of the entry point group in which other packages register their log stores."""
 CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@cache
+def default_log_store() -> str:
+    """Return "rocksdb", or "files" where there is no package rocksdict: there is none for Python
+    3.15 and for builds without the interpreter's lock.
+    """
+    from importlib.util import find_spec  # imported only here, because the import is slow
+
+    if find_spec("rocksdict") is not None:
+        return "rocksdb"
+    logger.info(
+        'rocksdict is not installed, so logs are kept with log_store="files"; for log_store='
+        '"rocksdb", where there is a rocksdict for this Python: pip install rocksdict'
+    )
+    return "files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +73,11 @@ class Config:
     """Directory of the peer's log. None means `data/<node>/<peer>` under the working directory that
     the process had when it became a node. A relative path is made absolute when the Config is
     made."""
-    log_store: str = "rocksdb"
+    log_store: str = field(default_factory=default_log_store)
     """`"rocksdb"`, `"lmdb"` (needs the extra `lmdb`) and `"files"` (needs no package) are durable;
     `"memory"`, for tests, is not. Or the name of a log store from another installed package, or
-    `"module:Class"`."""
+    `"module:Class"`. The default is `"rocksdb"`, and `"files"` where rocksdict is not installed.
+    """
 
     trace: str | Path | None = None
     """Directory for trace files, with one JSON line for each event of the protocol. None means the

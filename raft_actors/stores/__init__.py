@@ -34,7 +34,7 @@ LMDB = "pip install 'raft_actors[lmdb]'"
 PACKAGES = {
     "rocksdb": (
         "rocksdict",
-        f'pip install rocksdict; if there is none for this Python, {LMDB} and log_store="lmdb"',
+        'pip install rocksdict; if this Python has none, log_store="files" needs no package',
     ),
     "lmdb": ("lmdb", LMDB),
 }

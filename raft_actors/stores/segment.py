@@ -255,7 +255,9 @@ class Segment:
 
     def finish(self, *, has_index: bool = False) -> None:
         """Write the index, and cut off the zeros. Both are on the disk when this returns."""
-        if not has_index:
+        if has_index:
+            os.fdatasync(self.descriptor)
+        else:
             numbers = [*self.firsts, *self.places, *self.sizes]
             count = len(self.firsts)
             body = SPAN.pack(self.start, self.last, count) + pack(f">{3 * count}Q", *numbers)

@@ -144,13 +144,15 @@ class Segments:
             older = self.segment(number)
             self.segments.insert(0, older)
             own = older.read_closed()
+            if number == newest.number - 1 and count == 1:
+                unclosed = older  # or closed by a process that was killed before it had synced that
+                older.is_indexed = own is not None
             if own is None:
-                if number != newest.number - 1 or count > 1:
+                if unclosed is not older:
                     raise older.damage(
                         "it has no sound index at its end: it was cut off, or damaged"
                     )
                 own = self.read_unclosed(older, head)
-                unclosed = older
             if older.last != head.first - 1:
                 raise older.damage(f"it ends with entry {older.last}, not {head.first - 1}")
             head = own
@@ -237,9 +239,7 @@ class Segments:
         if ballot is not None:
             self.ballot = ballot
         self.last = newest.last
-        if base != self.kept_base:
-            self.base = self.kept_base = base
-            self.remove_old([segment.number for segment in self.segments])
+        self.base_is_kept(base)
 
     def begin_segment(self, number: int) -> Segment:
         body = body_of(self.ballot, self.base, self.last + 1, [])
@@ -254,7 +254,13 @@ class Segments:
         self.begin_segment(full.number + 1)
         full.finish()
         full.close()
-        self.kept_base = self.base
+        self.base_is_kept(self.base)
+
+    def base_is_kept(self, base: tuple[int, int]) -> None:
+        """Note that this base is on the disk. Segments that are before it can go."""
+        if base != self.kept_base:
+            self.base = self.kept_base = base
+            self.remove_old([segment.number for segment in self.segments])
 
     def remove_old(self, numbers: list[int]) -> None:
         """Remove the segments that have nothing of the log from its base on, the oldest first."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from raft_actors import OnDiskStateMachine
+from raft_actors.config import Config, default_log_store
 from raft_actors.errors import StoreError
 from raft_actors.stores import open_store
 
@@ -69,7 +70,7 @@ def test_a_system_without_locks_for_files_is_told_in_words():
 
 @pytest.mark.parametrize(
     ("kind", "package", "advice"),
-    [("rocksdb", "rocksdict", 'log_store="lmdb"'), ("lmdb", "lmdb", "raft_actors[lmdb]")],
+    [("rocksdb", "rocksdict", 'log_store="files"'), ("lmdb", "lmdb", "raft_actors[lmdb]")],
 )
 def test_a_store_whose_package_is_missing_says_what_to_install(
     kind, package, advice, tmp_path, monkeypatch
@@ -83,6 +84,19 @@ def test_a_store_whose_package_is_missing_says_what_to_install(
     assert f'log_store="{kind}" needs {package}' in str(raised.value)
     assert "pip install" in str(raised.value)
     assert advice in str(raised.value)
+
+
+def test_without_rocksdb_a_log_is_in_files_and_that_is_logged(monkeypatch, tmp_path, caplog):
+    monkeypatch.setitem(sys.modules, "rocksdict", None)
+    default_log_store.cache_clear()
+    try:
+        with caplog.at_level("INFO", "raft_actors"):
+            config = Config()
+    finally:
+        default_log_store.cache_clear()
+    assert config.log_store == "files"
+    assert 'so logs are kept with log_store="files"' in caplog.text
+    open_store(config.log_store, tmp_path / "peer").close()
 
 
 def test_a_state_on_disk_without_rocksdb_says_what_to_install(monkeypatch):

@@ -10,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from raft_actors.config import default_log_store
 from raft_actors.errors import REJOIN, StoreCorrupt
 from raft_actors.tools.offline.options import Directory, Json, Store, To
 from raft_actors.tools.offline.replay_commands import run_diff, run_replay
 
 __all__ = ["recover", "run_migrate"]
+
+DEFAULT: str = default_log_store()
 
 ENTRIES_MAX = 1_000
 """Entries shown when it isn't said where to end."""
@@ -217,7 +220,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A backup: of `recover export` or `Raft.backup`.")],
     directory: Annotated[Path, typer.Argument(help="The data directory to make.")],
     peer: Annotated[str, typer.Option(help="Whose it will be, as NAME:NODE.")],
-    to: To = "rocksdb",
+    to: To = DEFAULT,
 ) -> None:
     """Make a new group's first member from a backup. Others are added to it when it runs."""
     from raft_actors.tools.offline.backup import import_backup
