@@ -26,7 +26,6 @@ PIECE_BYTES = 32 * BLOCK_BYTES
 HEADER_BYTES = 7
 NOTHING, LAST = 0, 4
 UNFINISHED = {2, 3}  # a first or middle part: the rest must follow
-REUSED = {5, 6, 7, 8, 11}  # types in recycled files; these stores recycle no files
 SIZE_AND_TYPE = Struct("<HB").unpack_from
 CHECKSUM = Struct("<I").unpack_from
 MASK = 0xA282EAD8
@@ -38,7 +37,8 @@ def damage_in(database: Path) -> str:
     At a fragment with the type of a recycled file RocksDB takes the rest of the file for an older
     use. It ignores this rest without an error; or it searches the next record for ever, and keeps
     the interpreter's lock. A fragment whose size leads beyond the end of the file looks like a torn
-    record, and RocksDB drops it with everything after it. A named pipe in the place of a file is
+    record, and RocksDB drops it with everything after it. So does a file with other content, if its
+    first bytes are taken for such a size. A named pipe in the place of a file is
     waited for by RocksDB, and the interpreter's lock is held meanwhile.
     """
     for path in sorted(database.glob("*")):
@@ -48,7 +48,7 @@ def damage_in(database: Path) -> str:
         last = b""
         with open(log, "rb", opener=open_regular) as file:
             while piece := file.read(PIECE_BYTES):
-                if has_reused_type(piece):
+                if has_strange_type(piece):
                     return f"{log.name} has a record of a type that was never written to it"
                 last = piece
         if has_wrong_size(last[(len(last) - 1) // BLOCK_BYTES * BLOCK_BYTES :]):
@@ -68,15 +68,16 @@ def is_torn(database: Path) -> bool:
         return torn_in(file.read()) is not None
 
 
-def has_reused_type(blocks: bytes) -> bool:
-    """Tell whether a fragment has the type of a recycled file. Only the headers are read: 64 MiB
-    with records of 100 bytes take 0.06 s.
+def has_strange_type(blocks: bytes) -> bool:
+    """Tell whether a fragment has a type that is never written: that of a recycled file, because
+    these stores recycle none, or one that RocksDB does not know, as in a file with other content.
+    Only the headers are read: 64 MiB with records of 100 bytes take 0.06 s.
     """
     for start in range(0, len(blocks), BLOCK_BYTES):
         at, end = start, min(start + BLOCK_BYTES, len(blocks)) - HEADER_BYTES
         while at <= end:
             size, kind = SIZE_AND_TYPE(blocks, at + 4)
-            if kind in REUSED:
+            if kind > LAST:
                 return True
             if kind == NOTHING and not size:
                 break
