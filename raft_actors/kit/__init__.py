@@ -12,10 +12,13 @@ from raft_actors.kit.errors import Conflict, Forgotten, KitError, LeaseLost, Loc
 from raft_actors.kit.kit import Kit
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import AsyncLock, Lock, LockInfo
+from raft_actors.kit.queue import AsyncJob, AsyncQueue, Job, Queue
+from raft_actors.kit.queues import Counts, DeadJob
 from raft_actors.kit.transaction import Transaction
 
 __all__ = [
-    "AsyncDict", "AsyncDictWatch", "AsyncKit", "AsyncLock", "Batteries", "Change", "Conflict",
-    "Dict", "DictWatch", "Entry", "Forgotten", "Kit", "KitError", "Lease", "LeaseLost", "Lock",
-    "LockInfo", "LockLost", "Transaction",
+    "AsyncDict", "AsyncDictWatch", "AsyncJob", "AsyncKit", "AsyncLock", "AsyncQueue", "Batteries",
+    "Change", "Conflict", "Counts", "DeadJob", "Dict", "DictWatch", "Entry", "Forgotten", "Job",
+    "Kit", "KitError", "Lease", "LeaseLost", "Lock", "LockInfo", "LockLost", "Queue",
+    "Transaction",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from raft_actors.kit.keeper import TaskKeeper
 from raft_actors.kit.kit import TTL_S
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import AsyncLock, LockInfo, force_release, lock_info
+from raft_actors.kit.queue import AsyncQueue
 from raft_actors.kit.script import Script, run_async
 from raft_actors.kit.transaction import Transaction, transacting
 
@@ -78,6 +79,13 @@ class AsyncKit:
     def dict(self, name: str, *, value: type[V] | None = None) -> AsyncDict[V]:  # noqa: ARG002
         """As `Kit.dict`."""
         return AsyncDict(self._run, name)
+
+    def queue(
+        self, name: str, *, maxsize: int = 0, visibility: float = 30.0, max_attempts: int = 5,
+        ttl: float = TTL_S, value: type[V] | None = None,  # noqa: ARG002
+    ) -> AsyncQueue[V]:  # fmt: skip
+        """As `Kit.queue`."""
+        return AsyncQueue(self._core, self._run, name, maxsize, visibility, max_attempts, ttl)
 
     async def transaction(self, function: Callable[[Transaction], T], *, tries: int = TRIES) -> T:
         """As `Kit.transaction`. The function is not awaited."""

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raft_actors.effects import Effect, TimerFired
-from raft_actors.kit.machine import leases
-from raft_actors.kit.machine.kinds import KINDS
+from raft_actors.kit.machine.kinds import KINDS, TIMERS
 from raft_actors.kit.machine.step import Refused, Step
 from raft_actors.kit.machine.tables import Tables
 from raft_actors.machine.state_image import Frozen
@@ -43,8 +42,9 @@ class Batteries(StateMachine[Tables, Any, Any]):
     def handle_write(self, command: Any, state: Tables) -> tuple[Any, Tables, list[Effect]]:
         step = Step(state, self.meta.index, KINDS)
         if type(command) is TimerFired:
-            if lease := leases.lease_of_timer(command.name):
-                leases.end(step, "", lease)
+            word, _, number = command.name.partition(" ")
+            if word in TIMERS:
+                TIMERS[word](step, int(number))
             return None, state, step.effects
         try:
             return ("ok", run("verbs", command, step)), state, step.effects

@@ -49,6 +49,11 @@ def raise_refusal(what: str, reason: tuple[Any, ...]) -> NoReturn:
                 f"{what}: its changes up to the entry {index} are not known any more: read the "
                 "whole of it, and go on from there"
             )
+        case ("job_lost", job):
+            raise KitError(
+                f"{what}: the job {job} is not this worker's any more: another one has got it, or "
+                "it is done; its `attempt` tells the other that it was begun before"
+            )
         case ("not_held", token):
             now = f"the holder has token {token}" if token else "nobody holds it"
             raise LockLost(f"{what} is not held with this token: {now}")

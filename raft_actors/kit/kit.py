@@ -11,6 +11,7 @@ from raft_actors.kit.dict_handles import TRIES, Dict
 from raft_actors.kit.keeper import ThreadKeeper
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import Lock, LockInfo, force_release, lock_info
+from raft_actors.kit.queue import Queue
 from raft_actors.kit.script import Script, run
 from raft_actors.kit.transaction import Transaction, transacting
 
@@ -88,6 +89,19 @@ class Kit:
     def dict(self, name: str, *, value: type[V] | None = None) -> Dict[V]:  # noqa: ARG002
         """Return a `Dict`. `value` tells type checkers of which class the values are."""
         return Dict(self._run, name)
+
+    def queue(
+        self, name: str, *, maxsize: int = 0, visibility: float = 30.0, max_attempts: int = 5,
+        ttl: float = TTL_S, value: type[V] | None = None,  # noqa: ARG002
+    ) -> Queue[V]:  # fmt: skip
+        """Return a `Queue`.
+
+        maxsize       `put` waits while so many jobs are not taken; 0: it never waits
+        visibility    for how many seconds a worker has a job before another one gets it
+        max_attempts  of the jobs that this object puts: then a job is dead
+        ttl           of the lease of a worker: a job of a dead worker is free so soon
+        """
+        return Queue(self._core, self._run, name, maxsize, visibility, max_attempts, ttl)
 
     def transaction(self, function: Callable[[Transaction], T], *, tries: int = TRIES) -> T:
         """Run `function(transaction)`, and do all that it has written in one entry of the log, if

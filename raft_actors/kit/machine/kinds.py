@@ -1,12 +1,17 @@
 """Kinds: all kinds of objects that `Batteries` has, by name. A new kind is one line here."""
 
-from raft_actors.kit.machine import dicts, leases, locks
-from raft_actors.kit.machine.step import Kind
+from collections.abc import Callable
 
-__all__ = ["KINDS"]
+from raft_actors.kit.machine import dicts, leases, locks, queues
+from raft_actors.kit.machine.step import Kind, Step
+
+__all__ = ["KINDS", "TIMERS"]
 
 KINDS: dict[str, Kind] = {
     "dict": dicts.kind,
     "lease": leases.kind,
     "lock": locks.kind,
+    "queue": queues.kind,
 }
+TIMERS: dict[str, Callable[[Step, int], None]] = {"job": queues.fire, "lease": leases.fire}
+"""What runs when a timer fires, by the first word of its name. The second is a number."""

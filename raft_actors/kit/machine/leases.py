@@ -11,20 +11,14 @@ from raft_actors.effects import CancelTimer, Timer
 from raft_actors.kit.machine.step import Kind, Refused, Step
 from raft_actors.kit.machine.tables import Tables
 
-__all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "check", "check_time", "end", "forget", "grant", "hang",
-           "kind", "lease_of_timer", "timer_name", "unhang"]  # fmt: skip
+__all__ = ["LEASE_S_MAX", "LEASE_S_MIN", "check", "check_time", "end", "fire", "forget", "grant",
+           "hang", "kind", "timer_name", "unhang"]  # fmt: skip
 
 LEASE_S_MIN, LEASE_S_MAX = 0.1, 86_400.0
-PREFIX = "lease "
 
 
 def timer_name(lease: int) -> str:
-    return f"{PREFIX}{lease}"
-
-
-def lease_of_timer(name: str) -> int:
-    """Return the lease that a timer ends; 0 if the timer is for something else."""
-    return int(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else 0
+    return f"lease {lease}"
 
 
 def grant(step: Step, _name: str, ttl_s: float) -> int:
@@ -64,6 +58,11 @@ def unhang(step: Step, lease: int, kind: str, name: str, *what: Any) -> None:
 def check(tables: Tables, lease: int) -> None:
     if lease not in tables.look("lease", ""):
         raise Refused("lease_lost", lease)
+
+
+def fire(step: Step, lease: int) -> None:
+    """The time of a lease is over."""
+    end(step, "", lease)
 
 
 def end(step: Step, _name: str, lease: int) -> bool:

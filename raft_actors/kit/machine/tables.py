@@ -27,15 +27,15 @@ class Tables:
     snapshot copies a table quickly, and commands go on while the copy is encoded.
 
     index   the last entry that was applied, for queries
-    orders  the sorted keys of tables that were scanned. They are kept in order by what changes the
-            tables, and are no part of the state
+    orders  what finds items of a table in an order, for kinds that need it. What changes the table
+            keeps it in order; it is no part of the state, and made anew where it is missing
     """
 
     __slots__ = ("changed", "index", "orders", "tables")
 
     def __init__(self) -> None:
         self.index: int = 0
-        self.orders: dict[Key, list[str]] = {}
+        self.orders: dict[Key, list[Any]] = {}
         self.tables: dict[Key, UndoDict[Any, Any]] = {}
         self.changed: dict[Key, UndoDict[Any, Any]] = {}
 
@@ -62,9 +62,10 @@ class Tables:
 
     def rollback(self) -> None:
         """Take back the changes since the last commit."""
+        if self.changed:
+            self.orders.clear()
         for key, table in self.changed.items():
             table.rollback()
-            self.orders.pop(key, None)
             if not table:
                 del self.tables[key]
         self.changed.clear()
