@@ -1,6 +1,7 @@
 """OTP supervision for Pykka actors: processes, monitors, links, timers, names, supervisors."""
 
 from supervision.agent import Agent
+from supervision.bounded_inbox import Bounded
 from supervision.calls import Caller, abcast, call, caller, cast, multi_call, reply
 from supervision.child_spec import ChildSpec
 from supervision.dynamic_supervisor import DynamicSupervisor, DynamicSupervisorFlags
@@ -10,6 +11,7 @@ from supervision.errors import (
     Continue,
     Exited,
     Ignore,
+    InboxFull,
     OptionError,
     StartError,
     Stop,
@@ -36,6 +38,7 @@ from supervision.timer import Timer, TimerHandle, timer
 __all__ = [
     "Agent",
     "Backoff",
+    "Bounded",
     "Caller",
     "CallingSelf",
     "ChildSpec",
@@ -48,6 +51,7 @@ __all__ = [
     "Exited",
     "Ignore",
     "Inbox",
+    "InboxFull",
     "Monitor",
     "NamedRef",
     "OptionError",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from supervision.bounded_inbox import Bounded
 from supervision.child_spec import check_listed, check_options
 from supervision.errors import OptionError
 from supervision.foreign import is_a, text_of
@@ -10,7 +11,7 @@ from supervision.waits import seconds
 __all__ = ["check_spec_options", "take_options"]
 
 OF_A_SPEC = {"id", "restart", "shutdown", "type", "listed"}
-OF_A_PROCESS = {"trap_exit", "idle_timeout", "call_timeout"}
+OF_A_PROCESS = {"trap_exit", "idle_timeout", "call_timeout", "inbox"}
 
 
 def take_options(cls: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +30,14 @@ def take_options(cls: Any, options: dict[str, Any]) -> dict[str, Any]:
                 f"trap_exit of {cls.__name__} must be True or False, not {text_of(traps)}",
             )
         cls._traps_exit = traps
+    if "inbox" in options:
+        bound = options["inbox"]
+        if bound is not None and not is_a(bound, Bounded):
+            raise OptionError(
+                ("invalid_inbox", bound),
+                f"inbox of {cls.__name__} must be a Bounded or None, not {text_of(bound)}",
+            )
+        cls._bound = bound
     if "idle_timeout" in options:
         cls._idle_s = optional_seconds(options["idle_timeout"], f"idle_timeout of {cls.__name__}")
     if "call_timeout" in options:

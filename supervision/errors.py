@@ -16,6 +16,7 @@ __all__ = [
     "Continue",
     "Exited",
     "Ignore",
+    "InboxFull",
     "OptionError",
     "Reason",
     "StartError",
@@ -49,6 +50,10 @@ class Exited(SupervisionError):
     def __init__(self, reason: Reason) -> None:
         super().__init__(f"process ended: {text_of(reason)}")
         self.reason = reason
+
+
+class InboxFull(SupervisionError):
+    """A message was refused or dropped, because the inbox of the process is full; see Bounded."""
 
 
 class CallingSelf(SupervisionError):

@@ -21,10 +21,20 @@ from pykka._envelope import Envelope
 from supervision.errors import Ignore, Stop
 from supervision.foreign import exc_info, is_a, text_of
 
-__all__ = ["Inbox", "dead_letter", "fail", "fail_future", "reply"]
+__all__ = ["AHEAD", "WAKE", "Ahead", "Inbox", "dead_letter", "fail", "fail_future", "reply"]
 
 WAKE: Envelope[Any] = Envelope(None)
 """Wakes a reader that waits on a closed inbox. A process never receives it."""
+
+
+class Ahead:
+    """The message of AHEAD."""
+
+    __slots__ = ()
+
+
+AHEAD: Envelope[Any] = Envelope(Ahead())
+"""Where it is found, the reader handles the oldest urgent message."""
 
 
 class Inbox:
@@ -39,6 +49,7 @@ class Inbox:
               message that this thread puts is handled before the messages of other threads
     refuse    called with the envelopes that will not be handled, on the thread that found them
     idle_s    how long `take` waits for a message, in seconds; None: without a bound
+    urgent    messages that are handled before all others, oldest first
     waker     called after each `put`, for a reader that may wait elsewhere than in `take`
     """
 
@@ -51,6 +62,7 @@ class Inbox:
         "refuse",
         "starting",
         "taken",
+        "urgent",
         "waker",
     )
 
@@ -58,6 +70,7 @@ class Inbox:
         self._queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
         self.refuse: Callable[[list[Envelope[Any]]], None] = refuse or _answer_dead
         self.taken: deque[Envelope[Any]] = deque()
+        self.urgent: deque[Envelope[Any]] = deque()
         self.current: Envelope[Any] = WAKE
         self.closed: bool = False
         self.idle: bool = False
@@ -86,6 +99,24 @@ class Inbox:
         if self.closed:
             self._refuse_waiting()
         return None
+
+    def put_ahead(self, envelope: Envelope[Any], /) -> None:
+        """Add a message that is handled before all others that wait. Raises ActorDeadError after
+        `close`.
+
+        Its mark is put before the messages that the reader has taken, and into the queue, which
+        wakes a reader that waits. The reader handles an urgent message for each mark that it finds.
+        """
+        if self.closed:
+            raise ActorDeadError("the process has ended")
+        self.urgent.append(envelope)
+        self.taken.appendleft(AHEAD)
+        self._queue.put(AHEAD)
+        self.idle = False
+        if self.waker is not None:
+            self.waker()
+        if self.closed:
+            self._refuse_waiting()
 
     def take(self) -> None:
         """Wait until there is a message, then move all messages that wait into `taken`. Raises
@@ -151,6 +182,9 @@ class Inbox:
         try:
             with suppress(IndexError):
                 while True:
+                    unread.append(self.urgent.popleft())
+            with suppress(IndexError):
+                while True:
                     unread.append(self.taken.popleft())
             with suppress(Empty):
                 while True:
@@ -158,7 +192,9 @@ class Inbox:
             self._queue.put(WAKE)  # the loop above may have taken away a WAKE of another thread
             if self.waker is not None:
                 self.waker()
-            unread = [envelope for envelope in unread if envelope is not WAKE]
+            unread = [
+                envelope for envelope in unread if envelope is not WAKE and envelope is not AHEAD
+            ]
             if unread:
                 self.refuse(unread)
         except BaseException:  # Ctrl-C: put them back; the next call of this method refuses them

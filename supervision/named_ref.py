@@ -64,13 +64,15 @@ class NamedRef:
         """
         return self.registry.whereis(self.name)
 
-    def tell(self, message: Any) -> None:
-        """Send a message, and don't wait. Raises ActorDeadError if no process has the name.
+    def tell(self, message: Any, *, priority: bool = False) -> None:
+        """Send a message, and don't wait; see `ProcessRef.tell`. Raises ActorDeadError if no
+        process has the name.
 
         >>> ok, third = Echo.start_link(name="echo")
         >>> echo.tell("nobody waits for the echo")
         """
-        self._found().tell(message)
+        options = {"priority": True} if priority else {}
+        self._found().tell(message, **options)
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send a message, and return the answer, or its future if `block` is False.

@@ -24,6 +24,7 @@ from supervision.child_spec import ChildSpec
 from supervision.class_options import check_spec_options, take_options
 from supervision.errors import Ignore, Reason, Stop, reason_for
 from supervision.foreign import is_interrupt, is_string, log, text_of
+from supervision.inbox import Ahead, reply
 from supervision.lifeline import Cancel
 from supervision.listing import list_or_hide
 from supervision.monitors import Monitor, monitor
@@ -72,6 +73,7 @@ class Process(ProcessBase):
 
         trap_exit      whether ExitSignals are received as messages
         idle_timeout   seconds without a message after which `on_idle_timeout` is called
+        inbox          Bounded: how many messages may wait; None: without a bound
         call_timeout   seconds that an `ask` without a timeout waits; None: without a bound
         """
         check_names(cls)
@@ -316,6 +318,22 @@ class Process(ProcessBase):
         if unlink:
             unlink()
 
+    def _receive_ahead(self, _mark: Envelope[Any]) -> None:
+        """Handle the oldest urgent message, if it is not handled already."""
+        inbox = self.actor_ref.actor_inbox
+        try:
+            envelope = inbox.urgent.popleft()
+        except IndexError:
+            return
+        inbox.current, message = envelope, envelope.message
+        handler = self._special.get(type(message))
+        try:
+            answer = self.on_receive(message) if handler is None else handler(self, envelope)
+        except BaseException as error:
+            self._failed(envelope, error)
+        else:
+            reply(envelope, answer)
+
     def _receive_pykka(self, envelope: Envelope[Any]) -> Any:
         return self._handle_receive(envelope.message)
 
@@ -344,6 +362,7 @@ class Process(ProcessBase):
         messages.ProxySetAttr: _receive_pykka,
         messages._ActorStop: _receive_stop,
         Exit: _receive_exit,
+        Ahead: _receive_ahead,
         ExitSignal: _receive_signal,
         ChildEnded: _receive_child_ended,
     }

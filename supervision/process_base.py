@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 import pykka
 from pykka._envelope import Envelope
 
+from supervision.bounded_inbox import Bounded, BoundedInbox
 from supervision.errors import Continue, Ignore, Reason, StartError, Stop, is_abnormal, reason_for
 from supervision.foreign import exc_info, is_a, is_interrupt, log, part, text_of
 from supervision.inbox import Inbox, fail, reply
@@ -44,6 +45,7 @@ class ProcessBase(pykka.ThreadingActor):
     _special: ClassVar[dict[type, Any]]
     """The types of messages that this package itself sends, and the method that handles each."""
     _traps_exit = False
+    _bound: ClassVar[Bounded | None] = None
     _idle_s: float | None = None
     _call_s: float | None = None
     _lists: bool | None = None
@@ -184,9 +186,9 @@ class ProcessBase(pykka.ThreadingActor):
         """The ProcessRef, in place of the ActorRef that Pykka makes in `Actor.__init__`."""
         return self._actor_ref
 
-    @staticmethod
-    def _create_actor_inbox() -> Inbox:
-        inbox = Inbox()
+    @classmethod
+    def _create_actor_inbox(cls) -> Inbox:
+        inbox = Inbox() if cls._bound is None else BoundedInbox(cls._bound)
         inbox.starting = threading.get_ident()
         return inbox
 

@@ -4,6 +4,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
@@ -94,10 +95,14 @@ class ProcessRef(pykka.ActorRef[P], Generic[P]):
         self.actor_inbox.refuse = self._refuse
         _made.add(self)
 
-    def tell(self, message: Any) -> None:
+    def tell(self, message: Any, *, priority: bool = False) -> None:
+        """Send a message, and don't wait; with `priority` it is handled before all that wait."""
         inbox = self.actor_inbox
         if inbox.closed:
             raise ActorDeadError(f"{self} has ended")
+        if priority:
+            inbox.put_ahead(Envelope(message))
+            return
         inbox.put(Envelope(message))
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -224,12 +229,19 @@ def current() -> ProcessRef[Any] | None:
     return None if process is None else process.actor_ref
 
 
-def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -> str:
+def stop(
+    target: Any,
+    reason: Reason = "normal",
+    timeout: float | None = None,
+    *,
+    ahead: bool = False,
+) -> str:
     """End a process after the messages in its mailbox, and return "ok" when it has ended.
 
     target    a ProcessRef, a proxy, or a name in `supervision.names`
     reason    the exit reason
     timeout   seconds to wait; None: without a bound
+    ahead     the process ends before the messages in its mailbox are handled: they are refused
 
     Raises Exited with "noproc" if there is no such process, or with the exit reason if the process
     ended for another reason than `reason`; TimeoutError if it has not ended in time (it will end
@@ -251,7 +263,8 @@ def stop(target: Any, reason: Reason = "normal", timeout: float | None = None) -
     cancel = ref.watch(ended.put)
     try:
         with Wait((ref,), "ended", lambda error: ended.put(Broken(error))):
-            tell_if_alive(ref, Exit(reason))
+            with suppress(ActorDeadError):
+                ref.tell(Exit(reason), priority=ahead)
             actual = await_end(ended, timeout_s)
     except queue.Empty:
         raise TimeoutError(f"{ref} has not ended within {timeout} s") from None

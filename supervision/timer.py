@@ -16,6 +16,7 @@ from weakref import WeakSet
 from pykka import ActorDeadError
 
 from supervision.foreign import is_interrupt, log, text_of
+from supervision.named_ref import NamedRef
 from supervision.threads import start_thread
 from supervision.waits import seconds
 
@@ -31,14 +32,19 @@ _waits = attrgetter("waiting")
 class TimerHandle:
     """One message that waits for its time."""
 
-    __slots__ = ("_timer", "deadline", "message", "ref", "waiting")
+    __slots__ = ("_timer", "deadline", "every_s", "message", "ref", "waiting")
 
     def __init__(self, owner: "Timer", deadline: float, ref: Any, message: Any) -> None:
         self._timer = owner
         self.deadline: float = deadline
         self.ref: Any = ref
         self.message: Any = message
+        self.every_s: float | None = None
         self.waiting: bool = True
+
+    def remaining(self) -> float | None:
+        """Return the seconds until the message is sent; None if it was sent or cancelled."""
+        return max(0.0, self.deadline - self._timer._clock()) if self.waiting else None
 
     def cancel(self) -> bool:
         """Do not send the message. Returns False if it was already sent or cancelled."""
@@ -86,18 +92,57 @@ class Timer:
     def send_after(self, delay_s: float, ref: Any, message: Any) -> TimerHandle:
         """Call `ref.tell(message)` in `delay_s` seconds. If the receiver has ended, do nothing.
 
-        Raises TypeError if `ref` is no ref (`names.whereis` returns the ref for a name); TypeError
+        Raises TypeError if `ref` is no ref (`names.ref` returns a ref of a name); TypeError
         or ValueError if `delay_s` is no number of seconds; RuntimeError if the system has no thread
         left for the first message, which is not sent then.
 
         >>> timer.send_after(3.0, printer, "never").cancel()
         True
         """
+        self._check(ref)
+        return self._set(self._clock() + seconds(delay_s, "delay_s"), ref, message)
+
+    def send_at(self, when_s: float, ref: Any, message: Any) -> TimerHandle:
+        """As `send_after`, at a time of the timer's clock, `time.monotonic` by default; at once if
+        this time is over.
+
+        >>> handle = timer.send_at(5.0, printer, "never")
+        >>> handle.remaining(), handle.cancel()
+        (5.0, True)
+        """
+        self._check(ref)
+        return self._set(seconds(when_s, "when_s"), ref, message)
+
+    def send_every(
+        self, every_s: float, ref: Any, message: Any, first_s: float | None = None
+    ) -> TimerHandle:
+        """Send the message every `every_s` seconds, first in `first_s` or else `every_s` seconds,
+        until the handle is cancelled or the receiver has ended. The ref of a name goes on when
+        another process has the name. Times that are over already are left out.
+
+        Raises as `send_after`, and ValueError if `every_s` is not above 0.
+
+        >>> handle = timer.send_every(10.0, printer, "never")
+        >>> handle.remaining(), handle.cancel(), handle.remaining()
+        (10.0, True, None)
+        """
+        self._check(ref)
+        if seconds(every_s, "every_s") <= 0:
+            raise ValueError(f"every_s must be above 0, not {text_of(every_s)}")
+        delay_s = seconds(every_s if first_s is None else first_s, "first_s")
+        return self._set(self._clock() + delay_s, ref, message, seconds(every_s, "every_s"))
+
+    def _check(self, ref: Any) -> None:
         if not hasattr(ref, "tell"):
             raise TypeError(
                 f"a timer sends to the ref of an actor, and {text_of(ref)} is no such ref"
             )
-        handle = TimerHandle(self, self._clock() + seconds(delay_s, "delay_s"), ref, message)
+
+    def _set(
+        self, deadline: float, ref: Any, message: Any, every_s: float | None = None
+    ) -> TimerHandle:
+        handle = TimerHandle(self, deadline, ref, message)
+        handle.every_s = every_s
         with self._lock:
             self._start_thread()
             if self._thread and (not self._heap or handle.deadline < self._heap[0][0]):
@@ -125,7 +170,8 @@ class Timer:
             try:
                 handle.ref.tell(handle.message)
             except ActorDeadError:
-                pass
+                if handle.every_s is not None and not isinstance(handle.ref, NamedRef):
+                    handle.cancel()
             except BaseException as error:
                 if is_interrupt(error):
                     raise
@@ -143,7 +189,12 @@ class Timer:
                 return None
             heapq.heappop(heap)
             if handle.waiting:
-                handle.waiting = False
+                if handle.every_s is None:
+                    handle.waiting = False
+                else:
+                    late_s = self._clock() - handle.deadline
+                    handle.deadline += handle.every_s * (1 + late_s // handle.every_s)
+                    heapq.heappush(heap, (handle.deadline, next(self._order), handle))
                 return handle
             self._cancelled -= 1
         return None
