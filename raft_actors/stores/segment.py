@@ -231,7 +231,8 @@ class Segment:
         record = record_of(kind, body, self.number, self.end, self.incarnation, self.size)
         end, data = self.end + len(record), record
         if end > self.size and kind != INDEX:
-            data += bytes(-(end + AHEAD) % PAGE + AHEAD)
+            ahead = AHEAD if len(record) < AHEAD else 0
+            data += bytes(-(end + ahead) % PAGE + ahead)
         self.write(self.end, data)
         os.fdatasync(self.descriptor)
         self.size = max(self.size, self.end + len(data))

@@ -37,6 +37,8 @@ END = b"\xe5end"
 ALIGNED = 32  # a header has as many bytes, so that it lies in one sector
 SECTOR = 512
 HEADER = Struct(">4sIIIQIBBH")
+CHECKED = Struct(">IIQIBBH")  # the part of the header that its own checksum is of
+PADDING = b"\xff" * ALIGNED
 SIZE = Struct(">I")
 TAIL_BYTES = SIZE.size + len(END)
 SEED = Struct(">QQ")
@@ -75,11 +77,11 @@ def record_of(kind: int, body: bytes, number: int, at: int, incarnation: int, re
         body = body.replace(ESCAPE, ESCAPED_ESCAPE).replace(ZEROS, ESCAPED_ZEROS)
     padding = -(len(body) + TAIL_BYTES) % ALIGNED
     size = ALIGNED + len(body) + padding + TAIL_BYTES
-    content = b"".join((body, b"\xff" * padding, SIZE.pack(size), END))
-    seed = crc32(content, seed_of(number, at))
-    header = HEADER.pack(MAGIC, 0, seed, size, incarnation, reach, kind, is_escaped, padding)
-    checksum = crc32(header[8:], seed_of(number, at))
-    return b"".join((MAGIC, SIZE.pack(checksum), header[8:], content))
+    tail = PADDING[:padding] + SIZE.pack(size) + END
+    seed = seed_of(number, at)
+    checksum = crc32(tail, crc32(body, seed))
+    header = CHECKED.pack(checksum, size, incarnation, reach, kind, is_escaped, padding)
+    return b"".join((MAGIC, SIZE.pack(crc32(header, seed)), header, body, tail))
 
 
 def record_at(data: bytes, at: int, number: int, start: int = 0) -> Record | None:
