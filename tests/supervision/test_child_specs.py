@@ -9,12 +9,17 @@ from supervision import ChildSpec, ChildSpecError, Process, RestartIntensity, Su
 from supervision.children import to_spec
 
 from .helpers import Worker
+from .otp import otp
 
 
 def start():
     return ("ok", None)
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_map",
+)
 def test_the_defaults_are_those_of_otp():
     spec = ChildSpec("a", start)
     assert (spec.restart, spec.shutdown, spec.type) == ("permanent", 5.0, "worker")
@@ -22,6 +27,10 @@ def test_the_defaults_are_those_of_otp():
     assert replace(spec, id="b", shutdown=1).shutdown == 1
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: with invalid valid shutdown",
+)
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -42,6 +51,10 @@ def test_a_wrong_spec_says_what_is_wrong(wrong, reason):
     assert len(str(caught.value)) > 20
 
 
+@otp(
+    "gen_server_test.exs",
+    "generates child_spec/1",
+)
 def test_a_class_statement_gives_the_defaults_of_its_specs():
     class Cache(Process, id="cache", restart="transient", shutdown=1.5):
         pass
@@ -66,6 +79,15 @@ def test_a_class_statement_gives_the_defaults_of_its_specs():
             pass
 
 
+@otp(
+    "supervisor_test.exs",
+    "generates child_spec/1",
+    "child_spec/2",
+)
+@otp(
+    "dynamic_supervisor_test.exs",
+    "use/2: generates child_spec/1",
+)
 def test_a_supervisor_is_a_child_with_all_the_time_it_needs():
     spec = Supervisor.child_spec([], strategy="one_for_all")
     assert (spec.type, spec.shutdown, spec.modules) == ("supervisor", "infinity", (Supervisor,))

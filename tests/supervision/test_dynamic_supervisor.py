@@ -10,6 +10,7 @@ from supervision import ChildSpec, DynamicSupervisor, Process, exit_reason, kill
 from tests.helpers import eventually
 
 from .helpers import Gate, Picky, Script, Worker, boom
+from .otp import otp
 
 
 def started(**options):
@@ -22,6 +23,19 @@ def shown(supervisor):
     return [ref for _, ref, _, _ in DynamicSupervisor.which_children(supervisor)]
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: supports new child spec",
+    "start_child/2: supports new child spec as tuple",
+    "start_child/2: with invalid child spec",
+    "start_child/2: with throw/error/exit",
+)
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_child_returns_error_simple",
+    "sup_start_ignore_permanent_child_start_child_simple",
+    "child_adm_simple",
+)
 def test_start_child_answers():
     supervisor = started()
     answer, ref = DynamicSupervisor.start_child(supervisor, (Worker, "a"))
@@ -36,6 +50,10 @@ def test_start_child_answers():
     assert start(supervisor, (Worker, {"name": "n"})) == ("error", ("already_started", named))
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: with max_children",
+)
 def test_there_are_no_more_than_max_children():
     supervisor = started(max_children=1)
     _, ref = DynamicSupervisor.start_child(supervisor, Worker)
@@ -66,6 +84,15 @@ def test_children_may_share_an_id_and_are_shown_and_counted():
     }  # fmt: skip
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: permanent child is restarted regardless of reason",
+    "start_child/2: temporary child is not restarted regardless of reason",
+)
+@otp(
+    "supervisor_SUITE.erl",
+    "simple_one_for_one",
+)
 @pytest.mark.parametrize(
     ("restart", "comes_back"), [("permanent", True), ("transient", True), ("temporary", False)]
 )
@@ -78,6 +105,15 @@ def test_a_crash_restarts_that_child(restart, comes_back):
     assert len(shown(supervisor)) == comes_back
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: child triggers maximum intensity when trying again",
+    "start_child/2: child triggers maximum restarts",
+)
+@otp(
+    "supervisor_SUITE.erl",
+    "simple_one_for_one_escalation",
+)
 def test_failed_restarts_count_until_it_gives_up():
     hopeless = Script(None, *[("error", "no")] * 10)
     supervisor = started()
@@ -87,6 +123,10 @@ def test_failed_restarts_count_until_it_gives_up():
     assert hopeless.starts == 1 + 3
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_child/2: child is restarted when trying again",
+)
 def test_a_failed_restart_is_tried_again():
     child = Script(None, ("error", "not yet"), None)
     supervisor = started()
@@ -97,6 +137,10 @@ def test_a_failed_restart_is_tried_again():
     assert again.is_alive()
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "simple_one_for_one_restart_ignore",
+)
 def test_a_restart_that_says_ignore_forgets_the_child():
     supervisor = started()
     _, ref = DynamicSupervisor.start_child(supervisor, Script(None, "ignore").spec())
@@ -104,6 +148,10 @@ def test_a_restart_that_says_ignore_forgets_the_child():
     eventually(lambda: shown(supervisor) == [])
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "simple_one_for_one_shutdown",
+)
 def test_all_children_are_told_to_end_at_once():
     class Slow(Process):
         def terminate(self, reason):
@@ -117,6 +165,14 @@ def test_all_children_are_told_to_end_at_once():
     assert [exit_reason(child) for child in children] == ["shutdown"] * 3
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "terminate/2: terminates children with expired integer shutdown",
+)
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_stop_timeout_dynamic",
+)
 def test_a_child_is_killed_in_its_own_time_however_long_those_before_it_take():
     """Planted: waited for in the order of their starts, the first for ever."""
 
@@ -137,6 +193,10 @@ def test_a_child_is_killed_in_its_own_time_however_long_those_before_it_take():
     gate.opened.set()
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_link/3: with registered process",
+)
 def test_a_subclass_says_its_flags_in_init():
     class Limited(DynamicSupervisor):
         def init(self, limit):
@@ -148,6 +208,10 @@ def test_a_subclass_says_its_flags_in_init():
     assert (spec.type, spec.shutdown) == ("supervisor", "infinity")
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "start_link/3: with non-ok init",
+)
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -168,6 +232,14 @@ def test_a_spec_with_an_id_of_its_own_is_fine():
         assert DynamicSupervisor.start_child(supervisor, spec)[0] == "ok"
 
 
+@otp(
+    "dynamic_supervisor_test.exs",
+    "terminate_child/2: terminates restarting child",
+)
+@otp(
+    "supervisor_SUITE.erl",
+    "hanging_restart_loop_simple",
+)
 def test_a_child_that_restarts_goes_by_its_last_ref_and_can_be_terminated():
     """Planted: not found, and the attempts never end."""
     failing = Script(None, *[("error", "not now")] * 100_000)

@@ -22,6 +22,7 @@ from supervision.ref import Exit
 from tests.helpers import eventually
 
 from .helpers import Collector, Gate, Picky, Worker, seen
+from .otp import otp
 
 BOOM = ("exception", "ValueError", "boom")
 
@@ -29,6 +30,10 @@ BOOM = ("exception", "ValueError", "boom")
 # -- start
 
 
+@otp(
+    "gen_server_test.exs",
+    "start/2",
+)
 def test_start_waits_until_init_is_done():
     class Slow(Process):
         def init(self, gate):
@@ -49,6 +54,10 @@ def test_init_runs_on_the_process_own_thread_and_gets_the_arguments():
     assert (args, kwargs) == ((1,), {"two": 2})
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "undef_init",
+)
 def test_start_raises_what_made_init_fail():
     with pytest.raises(StartError) as caught:
         Picky.start("raise")
@@ -56,6 +65,14 @@ def test_start_raises_what_made_init_fail():
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+@otp(
+    "gen_server_test.exs",
+    "start_link/3",
+)
+@otp(
+    "gen_server_SUITE.erl",
+    "loop_start_fail",
+)
 @pytest.mark.parametrize(
     ("how", "answer"),
     [
@@ -104,6 +121,11 @@ def test_a_constructor_that_raises_is_a_failed_start():
     assert Odd.start_link() == ("error", BOOM)
 
 
+@otp(
+    "gen_server_test.exs",
+    "start_link/3 with local",
+    "whereis/1",
+)
 def test_a_name_can_be_had_once():
     answer, ref = Worker.start_link(name="only")
     assert answer == "ok"
@@ -111,6 +133,10 @@ def test_a_name_can_be_had_once():
     assert names.whereis("only") is ref
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "otp_7669",
+)
 def test_a_name_is_free_when_the_end_is_told():
     _, ref = Worker.start_link(name="reused")
     held = []
@@ -119,6 +145,10 @@ def test_a_name_is_free_when_the_end_is_told():
     assert held == [None]
 
 
+@otp(
+    "process_test.exs",
+    "info/2 with registered name",
+)
 def test_refs_say_who_and_whether_they_live():
     _, ref = Worker.start_link(name="alice")
     assert repr(ref).startswith("<ProcessRef Worker 'alice' ")
@@ -129,6 +159,10 @@ def test_refs_say_who_and_whether_they_live():
 # -- messages
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "send_request",
+)
 def test_ask_tell_and_proxies_work_as_in_pykka():
     ref = Worker.start("ada")
     assert ref.ask("hello") == "hello"
@@ -141,6 +175,10 @@ def test_ask_tell_and_proxies_work_as_in_pykka():
     assert eventually(lambda: exit_reason(ref)) == "shutdown"
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "info",
+)
 def test_messages_of_one_sender_come_in_order():
     ref = Collector.start()
     for number in range(1000):
@@ -203,6 +241,10 @@ def test_a_batch_that_a_stop_cuts_short_has_its_end_too():
     assert drained == [True, "normal"]
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "calling_self",
+)
 def test_asking_oneself_is_an_error_and_no_deadlock():
     ref = Worker.start()
     with pytest.raises(CallingSelf):
@@ -245,6 +287,11 @@ def asked_to_raise(ref):
         ref.ask(ValueError("boom"))
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "undef_terminate1",
+    "undef_terminate2",
+)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -378,6 +425,10 @@ def test_a_crash_is_one_line_with_the_exception(caplog):
     assert records[0].exc_info
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "undef_in_terminate",
+)
 def test_a_terminate_that_raises_gives_the_reason():
     class Bad(Process):
         def terminate(self, reason):
@@ -405,6 +456,16 @@ def test_pykkas_hooks_run_at_the_end():
     assert calls == ["on_stop", ValueError]
 
 
+@otp(
+    "gen_server_SUITE.erl",
+    "stop1",
+    "stop2",
+    "stop4",
+)
+@otp(
+    "gen_server_test.exs",
+    "stop/3",
+)
 def test_stop_says_if_there_was_nobody_or_it_ended_otherwise():
     ref = Worker.start()
     assert stop(ref) == "ok"

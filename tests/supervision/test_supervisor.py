@@ -29,6 +29,7 @@ from supervision.supervisor_base import Request
 from tests.helpers import eventually
 
 from .helpers import Collector, Gate, Script, Worker, boom, seen
+from .otp import otp
 
 BOOM = ("exception", "ValueError", "boom")
 
@@ -64,6 +65,11 @@ def refs_or_none(supervisor):
 # -- start and stop
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_normal",
+    "order_of_children",
+)
 def test_children_start_in_order_and_stop_in_reverse(journal):
     supervisor = started([worker(label, journal) for label in "abc"])
     assert Supervisor.stop(supervisor) == "ok"
@@ -73,6 +79,11 @@ def test_children_start_in_order_and_stop_in_reverse(journal):
     ]  # fmt: skip
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_fail",
+    "sup_start_error_return",
+)
 def test_a_child_that_fails_first_stops_those_already_up(journal):
     bad = Script(("error", "no luck"))
     answer = Supervisor.start_link(
@@ -99,6 +110,10 @@ def test_whatever_is_no_ref_is_a_failed_start(outcome, reason):
     assert answer == ("error", ("shutdown", ("failed_to_start_child", "scripted", reason)))
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_ignore_child",
+)
 def test_a_child_that_says_ignore_is_kept_without_a_process():
     supervisor = started(
         [Script("ignore").spec(), Script("ignore", label="t").spec(restart="temporary")]
@@ -107,12 +122,20 @@ def test_a_child_that_says_ignore_is_kept_without_a_process():
     assert Supervisor.restart_child(supervisor, "scripted")[0] == "ok"
 
 
+@otp(
+    "supervisor_test.exs",
+    "start_link/3 with local",
+)
 def test_a_name_is_taken_once():
     supervisor = started([], name="top")
     assert Supervisor.start_link([], name="top") == ("error", ("already_started", supervisor))
     assert Supervisor.count_children("top")["specs"] == 0
 
 
+@otp(
+    "supervisor_test.exs",
+    "start_link/3",
+)
 def test_a_subclass_says_its_flags_in_init():
     class Named(Supervisor):
         def init(self, arguments):
@@ -123,6 +146,10 @@ def test_a_subclass_says_its_flags_in_init():
     assert refs(supervisor)["Worker"].proxy().label.get() == "label"
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_map_faulty_specs",
+)
 def test_flags_that_are_none_or_wrong_are_a_failed_start():
     class Bad(Supervisor):
         def init(self):
@@ -199,6 +226,10 @@ def stuck(shutdown):
     return supervisor, child, gate
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_stop_timeout",
+)
 def test_a_child_that_does_not_end_in_time_is_killed():
     supervisor, child, gate = stuck(0.05)
     Supervisor.stop(supervisor)
@@ -206,6 +237,10 @@ def test_a_child_that_does_not_end_in_time_is_killed():
     gate.opened.set()
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_stop_brutal_kill",
+)
 def test_brutal_kill_does_not_wait():
     supervisor, child, gate = stuck("brutal_kill")
     Supervisor.stop(supervisor)
@@ -213,6 +248,10 @@ def test_brutal_kill_does_not_wait():
     gate.opened.set()
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_stop_infinity",
+)
 def test_infinity_waits():
     supervisor, child, gate = stuck("infinity")
     with pytest.raises(TimeoutError):
@@ -226,6 +265,18 @@ def test_infinity_waits():
 # -- restarts
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "permanent_normal",
+    "transient_normal",
+    "temporary_normal",
+    "permanent_shutdown",
+    "transient_shutdown",
+    "temporary_shutdown",
+    "permanent_abnormal",
+    "transient_abnormal",
+    "temporary_abnormal",
+)
 @pytest.mark.parametrize(
     ("restart", "reason", "comes_back"),
     [
@@ -271,6 +322,12 @@ STRATEGIES = {
 }  # fmt: skip
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "one_for_one",
+    "one_for_all",
+    "rest_for_one",
+)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_strategy_stops_in_reverse_and_starts_in_order(strategy, journal):
     supervisor = started([worker(label, journal) for label in "abc"], strategy=strategy)
@@ -280,6 +337,11 @@ def test_a_strategy_stops_in_reverse_and_starts_in_order(strategy, journal):
     assert [name for name, *_ in Supervisor.which_children(supervisor)] == ["c", "b", "a"]
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "temporary_bystander",
+    "do_not_save_child_specs_for_temporary_children",
+)
 def test_temporary_siblings_go_with_a_strategy_and_do_not_come_back(journal):
     children = [worker("a", journal), worker("t", journal, restart="temporary")]
     supervisor = started(children, strategy="one_for_all")
@@ -300,6 +362,11 @@ def test_a_child_added_later_comes_last(journal):
     ]
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "one_for_all_other_child_fails_restart",
+    "rest_for_one_other_child_fails_restart",
+)
 def test_a_strategy_that_fails_midway_goes_on_from_there(journal):
     """OTP: those before stay up, the failed is tried again, those after wait for it."""
     middle = Script(None, ("error", "not yet"), None)
@@ -327,6 +394,12 @@ class Clock:
         return self.now
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "one_for_one_escalation",
+    "one_for_all_escalation",
+    "rest_for_one_escalation",
+)
 def test_too_many_restarts_end_the_supervisor_with_shutdown():
     clock = Clock()
 
@@ -346,6 +419,10 @@ def test_too_many_restarts_end_the_supervisor_with_shutdown():
     assert names.whereis("a") is None
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "multiple_restarts",
+)
 def test_restarts_count_for_all_children_together():
     supervisor = started([worker("a"), worker("b")], max_restarts=1)
     crash(supervisor, "a")
@@ -367,6 +444,11 @@ def test_failed_restarts_count_and_are_tried_again():
     assert hopeless.starts == 1 + 3
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "hanging_restart_loop",
+    "count_restarting_children",
+)
 def test_calls_get_in_between_failed_restarts():
     gate, starts = Gate(), []
 
@@ -396,6 +478,10 @@ def test_calls_get_in_between_failed_restarts():
     assert len(starts) == 2
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "tree",
+)
 def test_a_parent_hears_that_a_supervisor_gave_up():
     hopeless = Script(None, *[("error", "no")] * 10)
     inner = ChildSpec(
@@ -424,6 +510,18 @@ def test_a_restarted_child_hears_its_new_monitor_and_the_old_one_heard_the_crash
 # -- answers
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "child_adm",
+    "sup_start_child_returns_error",
+)
+@otp(
+    "supervisor_test.exs",
+    "start_child/2: supports new child spec",
+    "start_child/2: supports new child spec as tuple",
+    "start_child/2: with invalid child spec",
+    "start_child/2: with valid child spec",
+)
 def test_start_child_answers():
     supervisor = started([])
     answer, ref = Supervisor.start_child(supervisor, worker("a"))
@@ -441,6 +539,10 @@ def test_start_child_answers():
     assert Supervisor.start_child(supervisor, (Worker, "label"))[0] == "ok"
 
 
+@otp(
+    "supervisor_test.exs",
+    "child life cycle",
+)
 def test_terminate_restart_and_delete_child_answers():
     supervisor = started([worker("a"), worker("t", restart="temporary")])
     ref = names.whereis("a")
@@ -460,6 +562,10 @@ def test_terminate_restart_and_delete_child_answers():
         assert call(supervisor, "t") == ("error", "not_found")
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "sup_start_restart_child_returns_error",
+)
 def test_restart_child_answers_why_it_failed():
     supervisor = started([Script(None, ("error", "no"), "ignore").spec()])
     Supervisor.terminate_child(supervisor, "scripted")
@@ -467,6 +573,11 @@ def test_restart_child_answers_why_it_failed():
     assert Supervisor.restart_child(supervisor, "scripted") == ("ok", "undefined")
 
 
+@otp(
+    "supervisor_SUITE.erl",
+    "count_children",
+    "count_children_supervisor",
+)
 def test_children_are_shown_last_started_first_and_counted():
     inner = ChildSpec("s", lambda: Supervisor.start_link([]), type="supervisor")
     supervisor = started([worker("a"), (Worker, "b"), inner])

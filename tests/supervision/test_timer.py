@@ -10,6 +10,7 @@ from supervision import Timer, stop, timer
 from tests.helpers import eventually
 
 from .helpers import Collector, seen
+from .otp import otp
 
 
 class Clock:
@@ -19,6 +20,10 @@ class Clock:
         return self.now
 
 
+@otp(
+    "process_test.exs",
+    "send_after/3 sends messages once expired",
+)
 def test_messages_come_at_their_time_and_in_order():
     clock, ref = Clock(), Collector.start()
     timer = Timer(clock)
