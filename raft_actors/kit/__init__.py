@@ -8,17 +8,28 @@ from raft_actors.kit.batteries import Batteries
 from raft_actors.kit.dict_handles import AsyncDict, Dict
 from raft_actors.kit.dict_watch import AsyncDictWatch, Change, DictWatch
 from raft_actors.kit.dicts import Entry
-from raft_actors.kit.errors import Conflict, Forgotten, KitError, LeaseLost, LockLost
+from raft_actors.kit.errors import (
+    ConfigurationConflict,
+    Conflict,
+    Forgotten,
+    KitError,
+    LeaseLost,
+    LockLost,
+)
+from raft_actors.kit.flag import AsyncFlag, Flag
 from raft_actors.kit.kit import Kit
 from raft_actors.kit.lease import Lease
 from raft_actors.kit.lock import AsyncLock, Lock, LockInfo
 from raft_actors.kit.queue import AsyncJob, AsyncQueue, Job, Queue
 from raft_actors.kit.queues import Counts, DeadJob
+from raft_actors.kit.rwlock import AsyncRWLock, RWLock
+from raft_actors.kit.semaphore import AsyncSemaphore, Semaphore, SemaphoreInfo
 from raft_actors.kit.transaction import Transaction
 
 __all__ = [
-    "AsyncDict", "AsyncDictWatch", "AsyncJob", "AsyncKit", "AsyncLock", "AsyncQueue", "Batteries",
-    "Change", "Conflict", "Counts", "DeadJob", "Dict", "DictWatch", "Entry", "Forgotten", "Job",
-    "Kit", "KitError", "Lease", "LeaseLost", "Lock", "LockInfo", "LockLost", "Queue",
-    "Transaction",
+    "AsyncDict", "AsyncDictWatch", "AsyncFlag", "AsyncJob", "AsyncKit", "AsyncLock",
+    "AsyncQueue", "AsyncRWLock", "AsyncSemaphore", "Batteries", "Change",
+    "ConfigurationConflict", "Conflict", "Counts", "DeadJob", "Dict", "DictWatch", "Entry",
+    "Flag", "Forgotten", "Job", "Kit", "KitError", "Lease", "LeaseLost", "Lock", "LockInfo",
+    "LockLost", "Queue", "RWLock", "Semaphore", "SemaphoreInfo", "Transaction",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 from raft_actors.async_cluster import AsyncCluster
 from raft_actors.client.rpc import PeerRef
 from raft_actors.errors import RaftError
+from raft_actors.kit.coordination import AsyncCoordination
 from raft_actors.kit.dict_handles import TRIES, AsyncDict
 from raft_actors.kit.keeper import TaskKeeper
 from raft_actors.kit.kit import TTL_S
@@ -22,7 +23,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-class AsyncKit:
+class AsyncKit(AsyncCoordination):
     """A `Kit` whose calls are awaited, for the tasks of one loop. It uses no thread.
 
     >>> import asyncio

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from raft_actors.clock import since_boot
 from raft_actors.errors import NotApplied, OutcomeUnknown, RaftError
 from raft_actors.kit.lease import Lease, Leases
-from raft_actors.kit.script import Script, Write
+from raft_actors.kit.script import Script, Settle, Write
 from raft_actors.timeouts import seconds
 
 __all__ = ["KitCore"]
@@ -48,6 +48,18 @@ class KitCore:
         """Have the keeper run a script until it succeeds."""
         self.owed.append(script)
         self.wake()
+
+    def owe_command(self, command: tuple[Any, ...], error: BaseException | None) -> None:
+        """Have the keeper run a command that takes back another one, which has ended with `error`.
+        If the outcome of that is unknown, it is settled first.
+        """
+
+        def script() -> Script[None]:
+            if isinstance(error, OutcomeUnknown):
+                yield Settle(error.request_id)
+            yield Write(command)
+
+        self.owe(script)
 
     def grant(self, ttl: float, timeout: float | None = None) -> Script[Lease]:
         """Make a lease."""

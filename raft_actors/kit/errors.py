@@ -1,14 +1,20 @@
 """The errors of a kit. Each message says what to do next."""
 
+from threading import BrokenBarrierError
 from typing import Any, NoReturn
 
 from raft_actors.errors import RaftError
 
-__all__ = ["Conflict", "Forgotten", "KitError", "LeaseLost", "LockLost", "raise_refusal"]
+__all__ = ["ConfigurationConflict", "Conflict", "Forgotten", "KitError", "LeaseLost", "LockLost",
+           "raise_refusal"]  # fmt: skip
 
 
 class KitError(RaftError):
     """A kit's command was refused, and changed nothing."""
+
+
+class ConfigurationConflict(KitError):
+    """An object with this name has another number of permits or parties."""
 
 
 class Conflict(KitError):
@@ -57,6 +63,15 @@ def raise_refusal(what: str, reason: tuple[Any, ...]) -> NoReturn:
         case ("not_held", token):
             now = f"the holder has token {token}" if token else "nobody holds it"
             raise LockLost(f"{what} is not held with this token: {now}")
+        case ("configuration", known, wanted):
+            raise ConfigurationConflict(
+                f"{what} has {known} permits or parties, not {wanted}: use the same number "
+                "everywhere, or another name; `kit.resize` changes the permits of a semaphore"
+            )
+        case ("broken",):
+            raise BrokenBarrierError(
+                f"{what} is broken: one that waited has left it or has ended; `reset` mends it"
+            )
         case ("unknown", kind, verb):
             raise KitError(
                 f"{what}: the members do not know {verb!r} of the kind {kind!r}: install the same "

@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 from raft_actors.client.rpc import PeerRef
 from raft_actors.cluster import Cluster
 from raft_actors.errors import RaftError
+from raft_actors.kit.coordination import Coordination
 from raft_actors.kit.dict_handles import TRIES, Dict
 from raft_actors.kit.keeper import ThreadKeeper
 from raft_actors.kit.lease import Lease
@@ -22,7 +23,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-class Kit:
+class Kit(Coordination):
     """Locks and other objects in one group whose machine is `Batteries`. Threads may share it.
 
     >>> from raft_actors import Raft

@@ -1,19 +1,15 @@
 """Lock: one holder at a time, first come first served."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from math import inf
 from types import TracebackType
 from typing import Any
 
-from raft_actors.errors import NotApplied, OutcomeUnknown, Unavailable
+from raft_actors.errors import NotApplied, OutcomeUnknown
+from raft_actors.kit.claim import Claim, Claims, deadline_of
 from raft_actors.kit.core import KitCore
-from raft_actors.kit.errors import LeaseLost, LockLost
-from raft_actors.kit.lease import Lease
-from raft_actors.kit.machine.locks import topic_of
-from raft_actors.kit.script import News, Read, Script, Settle, Write
-from raft_actors.timeouts import seconds
+from raft_actors.kit.errors import LockLost
+from raft_actors.kit.script import Read, Script, Write
 
 __all__ = ["AsyncLock", "Lock", "LockInfo"]
 
@@ -32,145 +28,8 @@ class LockInfo:
     waiting: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a lock object has while it holds the lock."""
-
-    holder: str
-    token: int
-    lease: Lease
-
-
-class LockScripts:
-    """What `Lock` and `AsyncLock` do."""
-
-    def __init__(self, core: KitCore, name: str, ttl: float) -> None:
-        self._core = core
-        self.name: str = name
-        self.ttl: float = float(seconds(ttl, "ttl"))
-        self._held: Held | None = None
-
-    def __repr__(self) -> str:
-        held = self._held
-        state = "not held here" if held is None else f"held here with token {held.token}"
-        return f"<{type(self).__name__} {self.name!r}: {state}>"
-
-    @property
-    def owned(self) -> bool:
-        """Whether this object holds the lock, and is sure to hold it at this moment."""
-        return self._held is not None and self._held.lease.alive
-
-    @property
-    def token(self) -> int:
-        """The fencing token of the present or last hold of this object; 0 before the first."""
-        return 0 if self._held is None else self._held.token
-
-    def check(self) -> int:
-        """Return the fencing token if the lock is held at this moment. Call it before each change
-        of what the lock protects.
-
-        Raises LockLost. Nothing is sent.
-        """
-        held = self._held
-        if held is None:
-            raise LockLost(f"the lock {self.name!r} is not held here: acquire it")
-        if not held.lease.alive:
-            raise LockLost(
-                f"the lock {self.name!r} was lost: its lease was not kept alive for {self.ttl} s, "
-                "because this process was paused or could not reach the group; acquire it again"
-            )
-        return held.token
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the lock that is held now is lost or released. See `Lease.on_lost`.
-
-        Raises LockLost if it is not held.
-        """
-        self.check()
-        assert self._held is not None
-        self._held.lease.on_lost(callback)
-
-    def acquiring(self, until: float, *, waits: bool) -> Script[bool]:
-        if self._held is not None and self._held.lease.alive:
-            raise RuntimeError(
-                f"this object holds the lock {self.name!r} already; for another holder make "
-                "another object with `kit.lock`"
-            )
-        self._held = None
-        try:
-            while True:
-                lease = yield from self._core.shared(self.ttl, request_s(until))
-                try:
-                    self._held = yield from self.attempt(lease, until, waits=waits)
-                except LeaseLost:
-                    self._core.leases.end(lease)
-                    if time.monotonic() < until:
-                        continue
-                return self._held is not None
-        except OutcomeUnknown as error:
-            raise Unavailable(
-                f"the lock {self.name!r} can't be acquired: the group does not answer; if it has "
-                "granted the lock, this kit gives it back"
-            ) from error
-
-    def attempt(self, lease: Lease, until: float, *, waits: bool) -> Script[Held | None]:
-        """Try with one lease. Return None if the time is over or the lock is taken."""
-        holder = self._core.new_holder()
-        try:
-            token = yield from self.token_for(holder, lease, until, waits=waits)
-        except LeaseLost:
-            raise
-        except OutcomeUnknown as error:
-            self.give_back(holder, error)
-            raise
-        except BaseException:
-            self.give_back(holder)
-            raise
-        return Held(holder, token, lease) if token else None
-
-    def token_for(self, holder: str, lease: Lease, until: float, *, waits: bool) -> Script[int]:
-        """Return the token of a new holder, or 0."""
-        acquire = ("lock", "acquire", self.name, lease.id, holder, waits)
-        granted = yield Write(acquire, request_s(until))
-        if granted is None:
-            return 0
-        token, after = granted
-        while not token:
-            if time.monotonic() >= until:
-                yield Write(("lock", "release", self.name, holder))
-                return 0
-            # A lease that is lost meanwhile needs another look.
-            wake_at = min(until, time.monotonic() + max(lease.remaining(), 0.01))
-            after = (yield News(topic_of(self.name, holder), after, wake_at)) or after
-            token, is_waiting = yield Read(("lock", "token_of", self.name, holder))
-            if not token and not is_waiting:
-                raise LeaseLost(f"the place in the queue of the lock {self.name!r} was lost")
-        return int(token)
-
-    def give_back(self, holder: str, error: OutcomeUnknown | None = None) -> None:
-        """Have the kit leave the lock or its queue, as soon as the group can be reached."""
-
-        def script() -> Script[None]:
-            if error is not None:
-                yield Settle(error.request_id)
-            yield Write(("lock", "release", self.name, holder))
-
-        self._core.owe(script)
-
-    def releasing(self) -> Script[None]:
-        held, self._held = self._held, None
-        if held is None:
-            raise RuntimeError(f"the lock {self.name!r} is not held here")
-        try:
-            had = yield Write(("lock", "release", self.name, held.holder))
-        except (NotApplied, OutcomeUnknown):
-            self.give_back(held.holder)
-            raise
-        if not had:
-            raise LockLost(
-                f"the lock {self.name!r} was lost before its release: it was taken away, or its "
-                "lease had ended; what was done under it may overlap with another holder's work"
-            )
+def lock_claim(name: str) -> Claim:
+    return Claim("lock", f"the lock {name!r}")
 
 
 def lock_info(name: str) -> Script[LockInfo]:
@@ -181,21 +40,7 @@ def force_release(name: str, token: int) -> Script[str]:
     return str((yield Write(("lock", "force_release", name, token))))
 
 
-def request_s(until: float) -> float | None:
-    """Return the timeout of a request, for a call with this deadline; None: that of the kit."""
-    left = until - time.monotonic()
-    return left if 0.0 < left < inf else None
-
-
-def deadline_of(blocking: bool, timeout: float | None) -> float:
-    if timeout is None or timeout == -1:
-        return inf if blocking else time.monotonic()
-    if not blocking:
-        raise ValueError("a timeout of a call that does not block has no meaning")
-    return time.monotonic() + seconds(timeout)
-
-
-class Lock(LockScripts):
+class Lock(Claims):
     """A lock for one holder at a time in the whole group, like a `threading.Lock`.
 
     It is fair: the one that has waited longest gets it next. Waiting costs no request: the member
@@ -220,10 +65,11 @@ class Lock(LockScripts):
     """
 
     def __init__(
-        self, core: KitCore, run: Callable[[Script[Any]], Any], name: str, ttl: float
-    ) -> None:
+        self, core: KitCore, run: Callable[[Script[Any]], Any], name: str, ttl: float,
+        claim: Claim | None = None,
+    ) -> None:  # fmt: skip
         """Made by `Kit.lock`. `run` does what a script asks for."""
-        super().__init__(core, name, ttl)
+        super().__init__(core, name, ttl, claim or lock_claim(name))
         self._run = run
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
@@ -245,7 +91,7 @@ class Lock(LockScripts):
 
     def locked(self) -> bool:
         """Return whether anybody holds the lock."""
-        return bool(self._run(lock_info(self.name)).token)
+        return bool(self._run(self.anybody()))
 
     def __enter__(self) -> int:
         """Acquire the lock, and return the fencing token."""
@@ -263,14 +109,15 @@ class Lock(LockScripts):
                 raise
 
 
-class AsyncLock(LockScripts):
+class AsyncLock(Claims):
     """A `Lock` whose calls are awaited."""
 
     def __init__(
-        self, core: KitCore, run: Callable[[Script[Any]], Awaitable[Any]], name: str, ttl: float
-    ) -> None:
+        self, core: KitCore, run: Callable[[Script[Any]], Awaitable[Any]], name: str, ttl: float,
+        claim: Claim | None = None,
+    ) -> None:  # fmt: skip
         """Made by `AsyncKit.lock`."""
-        super().__init__(core, name, ttl)
+        super().__init__(core, name, ttl, claim or lock_claim(name))
         self._run = run
 
     async def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
@@ -284,7 +131,7 @@ class AsyncLock(LockScripts):
 
     async def locked(self) -> bool:
         """As `Lock.locked`."""
-        return bool((await self._run(lock_info(self.name))).token)
+        return bool(await self._run(self.anybody()))
 
     async def __aenter__(self) -> int:
         await self.acquire()

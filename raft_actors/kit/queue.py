@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
 from raft_actors.errors import in_text
+from raft_actors.kit.claim import deadline_of
 from raft_actors.kit.core import KitCore
 from raft_actors.kit.errors import KitError
-from raft_actors.kit.lock import deadline_of
 from raft_actors.kit.queues import Counts, DeadJob, QueueScripts, Taken
 from raft_actors.kit.script import Script
 

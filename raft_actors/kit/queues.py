@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from raft_actors import encoding
 from raft_actors.errors import OutcomeUnknown
+from raft_actors.kit.claim import request_s
 from raft_actors.kit.core import KitCore
 from raft_actors.kit.errors import KitError, LeaseLost
-from raft_actors.kit.lock import request_s
 from raft_actors.kit.machine.queues import result_topic, room_topic, topic_of
 from raft_actors.kit.script import News, Read, Script, Settle, Write
 from raft_actors.timeouts import seconds

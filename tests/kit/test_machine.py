@@ -6,8 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from raft_actors import encoding
 from raft_actors.effects import TimerFired
+from raft_actors.kit.machine.grants import topic_of
 from raft_actors.kit.machine.leases import timer_name
-from raft_actors.kit.machine.locks import topic_of
 from tests.kit.replica import Replica
 
 TTL_S = 5.0
@@ -57,7 +57,7 @@ def test_a_lock_goes_to_the_first_and_then_to_the_one_that_has_waited_longest(re
     assert acquire(replica, two, "w", waits=False) is None
     assert replica.read("lock", "info", "a") == ("x", token, ("y", "z"))
     assert replica.ok("lock", "release", "a", "x") is True
-    assert replica.news == [topic_of("a", "y")]
+    assert replica.news == [topic_of("lock", "a", "y")]
     assert replica.read("lock", "token_of", "a", "y") == (replica.index, False)
     assert replica.ok("lock", "release", "a", "z") is False
     assert replica.ok("lock", "release", "a", "y") is True
@@ -86,7 +86,7 @@ def test_what_hangs_on_a_lease_that_ends_goes_to_the_next_in_the_same_entry(repl
     replica.fire(timer_name(one))
     for name in ("a", "b"):
         assert replica.read("lock", "info", name) == ("y", replica.index, ())
-        assert topic_of(name, "gone too") in replica.news, "it would wait for ever"
+        assert topic_of("lock", name, "gone too") in replica.news, "it would wait for ever"
 
 
 def test_a_lock_is_not_given_to_a_lease_that_has_ended(replica):

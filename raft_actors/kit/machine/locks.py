@@ -8,17 +8,14 @@ from typing import Any
 
 from raft_actors.effects import Notify
 from raft_actors.kit.machine import leases
+from raft_actors.kit.machine.grants import topic_of
 from raft_actors.kit.machine.step import Kind, Refused, Step
 from raft_actors.kit.machine.tables import Tables
 
-__all__ = ["HOLDER", "kind", "topic_of"]
+__all__ = ["HOLDER", "kind"]
 
 HOLDER = "holder"
 """The item of a lock's table: (holder, token, lease)."""
-
-
-def topic_of(name: str, holder: str) -> str:
-    return f"lock {holder} {name}"
 
 
 def acquire(step: Step, name: str, lease: int, holder: str, waits: bool) -> tuple[int, int] | None:
@@ -55,7 +52,9 @@ def release(step: Step, name: str, holder: str) -> bool:
     if place is not None:
         leases.unhang(step, place[1], "lock", name, holder)
         del step.tables.change("lock", name, "queue")[holder]
-        step.effects.append(Notify(topic_of(name, holder)))  # its lease has ended: it need not wait
+        step.effects.append(
+            Notify(topic_of("lock", name, holder))
+        )  # its lease has ended: it need not wait
     return False
 
 
@@ -65,7 +64,7 @@ def force_release(step: Step, name: str, token: int) -> str:
     if now is None or now[1] != token:
         raise Refused("not_held", 0 if now is None else now[1])
     release(step, name, now[0])
-    step.effects.append(Notify(topic_of(name, now[0])))
+    step.effects.append(Notify(topic_of("lock", name, now[0])))
     return str(now[0])
 
 
@@ -80,7 +79,7 @@ def pass_on(step: Step, name: str) -> None:
     )  # the oldest comes first: a verb refuses before it changes anything
     _since, lease = step.tables.change("lock", name, "queue").pop(following)
     step.tables.change("lock", name)[HOLDER] = (following, step.index, lease)
-    step.effects.append(Notify(topic_of(name, following)))
+    step.effects.append(Notify(topic_of("lock", name, following)))
 
 
 def token_of(tables: Tables, name: str, holder: str) -> tuple[int, bool]:

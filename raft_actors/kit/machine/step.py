@@ -7,7 +7,7 @@ from typing import Any
 from raft_actors.effects import Effect
 from raft_actors.kit.machine.tables import Tables
 
-__all__ = ["Kind", "Refused", "Step"]
+__all__ = ["Kind", "Refused", "Step", "Verb"]
 
 
 class Refused(Exception):
