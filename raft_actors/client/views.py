@@ -64,6 +64,31 @@ class DigestView(TypedDict):
     equal_at: int
 
 
+class FollowerView(TypedDict):
+    """What a leader knows of one follower. The times are in seconds, and None if not known;
+    `snapshot` is (bytes sent, of how many), or None while none is sent.
+    """
+
+    match: int
+    next: int
+    inflight: int
+    lag_entries: int
+    lag_s: float | None
+    heard_s: float | None
+    connected: bool
+    snapshot: tuple[int, int] | None
+
+
+class QueuesView(TypedDict):
+    """How much waits at a peer: writes and reads without an answer, and committed entries that the
+    machine has not applied.
+    """
+
+    writes: int
+    reads: int
+    to_apply: int
+
+
 if TYPE_CHECKING:
 
     class ConfigurationView(TypedDict):
@@ -79,14 +104,15 @@ if TYPE_CHECKING:
         index: int
 
     class Status(TypedDict):
-        """A peer's answer to `Raft.status`. `sessions` are missing at a witness; `digest` and
-        `troubles` are there only if there are any.
+        """A peer's answer to `Raft.status`. `sessions` are missing at a witness; `followers`,
+        `digest` and `troubles` are there only if there are any.
         """
 
         name: str
         node: str
         current_state: Literal["follower", "pre_candidate", "candidate", "leader"]
         leader: Address | None
+        since_s: float
         current_term: int
         configuration: ConfigurationView
         last_index: int
@@ -96,12 +122,14 @@ if TYPE_CHECKING:
         ready: bool
         last_save_s: float
         parked: int
+        queues: QueuesView
         first_index: int
         snapshot_index: int
         machine_version: int
         group: str
         incarnation: int
         incarnations: dict[Address, int]
+        followers: NotRequired[dict[Address, FollowerView]]
         sessions: NotRequired[SessionsView]
         digest: NotRequired[DigestView]
         troubles: NotRequired[list[str]]

@@ -80,7 +80,8 @@ class Knowledge:
     digests         what this peer knows of the digests of its and of the others' states
     has_witness_directory  whether the data directory is a witness's
     troubles        the problems that an operator has to look at and that were reported once
-    leaderless_at   the time since which this peer has known no leader, if it knows none
+    leaderless_at   when the leader that this peer knows has changed last; if it knows none now, the
+                    time since which it knows none
     tell_at         when to report that
     """
 

@@ -24,6 +24,7 @@ from raft_actors.errors import HostError, StoreError
 from raft_actors.machine.sessions import asked_of_sessions
 from raft_actors.names import Address
 from raft_actors.replica.applier import Applier
+from raft_actors.replica.follower_views import follower_views, queue_view
 from raft_actors.replica.parked_calls import ParkedCalls
 from raft_actors.replica.problem_texts import problem_text
 from raft_actors.replica.requests import configuration_view
@@ -58,6 +59,7 @@ class Inspection:
 
     def status(self) -> Any:
         core, log = self.core, self.core.log
+        followers = follower_views(core)
         troubles = [problem_text(trouble, core.peer) for trouble in core.troubles.values()]
         return (
             "ok",
@@ -66,6 +68,7 @@ class Inspection:
                 "node": core.peer[1],
                 "current_state": core.role.name,
                 "leader": core.role.leader,
+                "since_s": max(0.0, core.now - core.leaderless_at),
                 "current_term": core.term,
                 "configuration": configuration_view(core.configuration),
                 "last_index": log.last_index,
@@ -75,12 +78,14 @@ class Inspection:
                 "ready": core.knows_a_ready_leader(),
                 "last_save_s": self.last_save_s,
                 "parked": len(self.parked.calls),
+                "queues": queue_view(core, self.applier.applied.index),
                 "first_index": log.base + 1,
                 "snapshot_index": core.snapshot.index,
                 "machine_version": self.applier.applied.version,
                 "group": core.ballot.group,
                 "incarnation": core.incarnation,
                 "incarnations": dict(core.configuration.incarnations),
+                **({"followers": followers} if followers else {}),
                 **self.sessions(),
                 **self.digest(),
                 **({"troubles": troubles} if troubles else {}),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raft_actors import Config, Raft
 from raft_actors.wire.roles import RIGHTS, ROLES
+from tests.helpers import eventually
 from tests.peer_fixtures import make_peer, trio  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[2]
@@ -41,16 +42,20 @@ def test_the_page_of_config_has_every_field_with_its_default() -> None:
 
 
 def test_the_page_of_watching_has_every_field_of_a_status(trio) -> None:  # noqa: F811
-    ok, status = Raft.status(trio()[0])
+    names = trio()
+    ok, status = Raft.status(eventually(lambda: Raft.leader(names[0])))
     assert ok == "ok"
     page = (ROOT / "docs" / "watching.md").read_text()
-    table = page[page.index("| field |") : page.index("## What to raise an alarm for")]
-    told = {
-        name
-        for line in table.splitlines()
-        for name in re.findall(r"`(\w+)`", line.strip("|").split(" | ")[0])
-    }
-    assert told == {*status, "digest", "troubles"}
+    fields_end, parts_end = page.index("### The followers"), page.index("## What to raise an alarm")
+    assert told_in(page[:fields_end]) == {*status, "digest", "troubles"}
+    for follower in status["followers"].values():
+        assert told_in(page[fields_end:parts_end]) == {*follower}
+
+
+def told_in(text: str) -> set[str]:
+    """The names in the first cells of the tables."""
+    rows = [line.strip("|").split(" | ")[0] for line in text.splitlines() if line.startswith("|")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
 def test_the_page_of_scenarios_names_every_transcript() -> None:
