@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from raft_actors.kit.barrier import AsyncBarrier, Barrier
 from raft_actors.kit.core import KitCore
+from raft_actors.kit.election import AsyncElection, Election
 from raft_actors.kit.flag import AsyncFlag, Flag
+from raft_actors.kit.membership import AsyncMembership, Membership
 from raft_actors.kit.rwlock import AsyncRWLock, RWLock
 from raft_actors.kit.script import Script
 from raft_actors.kit.semaphore import (
@@ -47,6 +50,18 @@ class Coordination:
         """Return a `Flag`."""
         return Flag(self._run, name)
 
+    def election(self, name: str, *, ttl: float = TTL_S) -> Election:
+        """Return an `Election`: two objects with the same name are two candidates."""
+        return Election(self._core, self._run, name, ttl)
+
+    def barrier(self, name: str, parties: int, *, ttl: float = TTL_S) -> Barrier:
+        """Return a `Barrier` for so many parties."""
+        return Barrier(self._core, self._run, name, parties, ttl)
+
+    def membership(self, name: str, value: Any = None, *, ttl: float = TTL_S) -> Membership:
+        """Return a `Membership`. `value` is what others see of it: any term."""
+        return Membership(self._core, self._run, name, value, ttl)
+
 
 class AsyncCoordination:
     """These handles for asyncio: a part of `AsyncKit`."""
@@ -74,3 +89,15 @@ class AsyncCoordination:
     def flag(self, name: str) -> AsyncFlag:
         """As `Kit.flag`."""
         return AsyncFlag(self._run, name)
+
+    def election(self, name: str, *, ttl: float = TTL_S) -> AsyncElection:
+        """As `Kit.election`."""
+        return AsyncElection(self._core, self._run, name, ttl)
+
+    def barrier(self, name: str, parties: int, *, ttl: float = TTL_S) -> AsyncBarrier:
+        """As `Kit.barrier`."""
+        return AsyncBarrier(self._core, self._run, name, parties, ttl)
+
+    def membership(self, name: str, value: Any = None, *, ttl: float = TTL_S) -> AsyncMembership:
+        """As `Kit.membership`."""
+        return AsyncMembership(self._core, self._run, name, value, ttl)
