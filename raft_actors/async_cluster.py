@@ -7,6 +7,8 @@ from raft_actors.client.async_leader_watch import AsyncLeaderWatch
 from raft_actors.client.async_pipeline import AsyncPipeline
 from raft_actors.client.async_retrying_client import AsyncRetryingClient
 from raft_actors.client.async_topic_watch import AsyncTopicWatch
+from raft_actors.client.explaining import explain
+from raft_actors.client.explanation import Explanation
 from raft_actors.client.leader_finder import router_here
 from raft_actors.client.leader_watch import Observer
 from raft_actors.client.light_client import LightClient, group_of, url_in_environment
@@ -136,6 +138,11 @@ class AsyncCluster:
     async def status(self) -> dict[Address, Status | None]:
         """As `Cluster.status`."""
         found: dict[Address, Status | None] = await self._client.aside(statuses, self._calls.finder)
+        return found
+
+    async def explain(self) -> Explanation:
+        """As `Cluster.explain`."""
+        found: Explanation = await self._client.aside(explain, self._calls.finder)
         return found
 
     def watch_leader(self) -> AsyncLeaderWatch:

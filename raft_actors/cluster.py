@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.client.applied_wait import await_applied
+from raft_actors.client.explaining import ask_all, explain
+from raft_actors.client.explanation import Explanation
+from raft_actors.client.group_table import group_table
 from raft_actors.client.leader_finder import router_here
 from raft_actors.client.leader_watch import LeaderWatch, Observer
 from raft_actors.client.light_client import LightClient, group_of, url_in_environment
@@ -16,6 +19,7 @@ from raft_actors.client.views import Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
+from raft_actors.errors import RaftError
 from raft_actors.names import Address
 from raft_actors.node.tls import TlsOption
 from raft_actors.timeouts import optional_seconds, seconds
@@ -93,6 +97,16 @@ class Cluster:
 
     def __repr__(self) -> str:
         return f"<Cluster of {named(self.members)}>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Show the group's peers as a table: IPython asks for it. Members that do not answer within
+        1 s are in it, with the reason.
+        """
+        try:
+            text = group_table(*ask_all(self._client.finder))
+        except RaftError:
+            text = repr(self)
+        printer.text(text)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -310,3 +324,12 @@ class Cluster:
         ['peer1', 'peer2', 'peer3']
         """
         return statuses(self._client.finder)
+
+    def explain(self) -> Explanation:
+        """Explain what is wrong with the group: why there is no leader, why writes are slow, why a
+        member lags. Members that do not answer within 1 s are a part of the answer.
+
+        >>> cluster.explain().findings[0].code
+        'well'
+        """
+        return explain(self._client.finder)

@@ -9,8 +9,10 @@ import pykka
 
 from raft_actors import encoding
 from raft_actors.client import backup as backups
-from raft_actors.client import joining, membership, reseeding, rpc, session_limits
+from raft_actors.client import explaining, joining, membership, reseeding, rpc, session_limits
 from raft_actors.client.answers import Answer, Done, Started
+from raft_actors.client.explanation import Explanation
+from raft_actors.client.leader_finder import LeaderFinder, router_here
 from raft_actors.client.membership import CHANGE_TIMEOUT
 from raft_actors.client.rpc import (
     CALL_TIMEOUT,
@@ -337,6 +339,17 @@ class Raft:
         'leader'
         """
         return rpc.status_of(peer)
+
+    @staticmethod
+    def explain(peer: PeerRef) -> Explanation:
+        """Explain what is wrong with the group of `peer`: why there is no leader, why writes are
+        slow, why a member lags. Asks the members that `peer` knows; those that do not answer within
+        1 s are a part of the answer, so a minority is enough. See docs/explain.md.
+
+        >>> Raft.explain(leader).findings[0].code
+        'well'
+        """
+        return explaining.explain(LeaderFinder(router_here, (address_of(peer),)))
 
     @staticmethod
     def write(leader: PeerRef, command: Any, timeout: float = 3.0) -> Any:

@@ -133,6 +133,7 @@ if TYPE_CHECKING:
         sessions: NotRequired[SessionsView]
         digest: NotRequired[DigestView]
         troubles: NotRequired[list[str]]
+        trouble_codes: NotRequired[list[str]]
 
     class Entry(TypedDict):
         """A log entry. Its `data` depends on its type: a command is a value of the user's."""

@@ -88,7 +88,7 @@ class Inspection:
                 **({"followers": followers} if followers else {}),
                 **self.sessions(),
                 **self.digest(),
-                **({"troubles": troubles} if troubles else {}),
+                **({"troubles": troubles, "trouble_codes": [*core.troubles]} if troubles else {}),
             },
         )
 

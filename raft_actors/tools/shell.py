@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from traceback import walk_tb
 from types import TracebackType
@@ -21,8 +22,8 @@ from traitlets.config import Config as ShellConfig
 
 import raft_actors
 import supervision
-from raft_actors import Node, events
-from raft_actors.errors import RaftError
+from raft_actors import Cluster, Node, events
+from raft_actors.errors import NoLeader, OutcomeUnknown, RaftError, Unavailable
 from raft_actors.node.node_events import NodeDown, NodeUp
 from raft_actors.node.remote_ref import RemoteProxy
 from raft_actors.peer.peer import Peer
@@ -46,6 +47,9 @@ INSTALLED = (*OWN, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), 
 """Files with code that is not the user's. The code of dataclasses is in `<string>`."""
 
 ONE_LINE = (RaftError, supervision.SupervisionError, ValueError, TypeError, TimeoutError, OSError)
+
+UNSERVED = (NoLeader, Unavailable, OutcomeUnknown)
+"""Errors of a call that found no leader, or got no answer: the shell explains the group."""
 
 AT_HAND = ("Raft", "Cluster", "Node", "StateMachine", "Config", "Supervisor", "DynamicSupervisor")
 
@@ -159,8 +163,23 @@ def show_error(
     elif isinstance(error, ONE_LINE) and is_found_by_us(traceback):
         shell._get_exc_info((kind, error, traceback))  # keeps it for `%tb`
         print(f"{kind.__name__}: {error}", file=sys.stderr)
+        if isinstance(error, UNSERVED) and (why := explained(traceback)):
+            print(why, file=sys.stderr)
     else:
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+
+def explained(traceback: TracebackType) -> str:
+    """Return the first sentence about the group whose handle was called; "" if nothing is wrong."""
+    for frame, _line in walk_tb(traceback):
+        handle = frame.f_locals.get("self")
+        if isinstance(handle, Cluster):
+            with suppress(RaftError):
+                explanation = handle.explain()
+                if explanation.findings[0].severity != "well":
+                    return explanation.sentences[0]
+            return ""
+    return ""
 
 
 def is_found_by_us(traceback: TracebackType | None) -> bool:

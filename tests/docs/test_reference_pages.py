@@ -47,7 +47,7 @@ def test_the_page_of_watching_has_every_field_of_a_status(trio) -> None:  # noqa
     assert ok == "ok"
     page = (ROOT / "docs" / "watching.md").read_text()
     fields_end, parts_end = page.index("### The followers"), page.index("## What to raise an alarm")
-    assert told_in(page[:fields_end]) == {*status, "digest", "troubles"}
+    assert told_in(page[:fields_end]) == {*status, "digest", "troubles", "trouble_codes"}
     for follower in status["followers"].values():
         assert told_in(page[fields_end:parts_end]) == {*follower}
 
