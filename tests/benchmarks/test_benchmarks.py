@@ -47,6 +47,7 @@ def test_a_short_run_measures_every_work(tmp_path):
 
 
 SHORTEST = {
+    "benchmarks.calls": ("--works", "W1", "--seconds", "0.2", "--functions", "3"),
     "benchmarks.flat": ("--millions", "0.002", "--step", "0.001", "--keys", "10"),
     "benchmarks.footprints": ("--peers", "1", "--seconds", "0.2"),
     "benchmarks.groups": ("--groups", "1,2", "--seconds", "0.2", "--outstanding", "10"),
@@ -77,6 +78,7 @@ SHORTEST = {
 """Every other program under benchmarks/, and how to have a look at it that measures nothing."""
 
 TOLD = {
+    "benchmarks.calls": ("leader", "all four", "W1, client", "raft_actors/"),
     "benchmarks.steps": steps.ORDER,
     "benchmarks.micro.stores": ("save of 1,000", "compact 900 entries", "kill -9"),
 }
