@@ -130,8 +130,7 @@ class Leases:
     def kept(self, leases: Iterable[int], gone: Iterable[int], sent_at: float) -> None:
         """Note the answer to a keepalive that was sent at `sent_at`."""
         for lease_id in leases:
-            lease = self.by_id.get(lease_id)
-            if lease is not None and lease.alive:  # what was lost once stays lost
+            if lease := self.by_id.get(lease_id):  # one that was found lost is not there
                 lease._sent_at = sent_at
         for lease_id in gone:
             if lease := self.by_id.get(lease_id):

@@ -6,6 +6,7 @@ from tests.mutations import (
     digests,
     elections,
     grants,
+    kit,
     machines,
     members,
     parked,
@@ -20,5 +21,5 @@ MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *grants.MUTATIONS, *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
     *damage.MUTATIONS, *digests.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS,
-    *strangers.MUTATIONS,
+    *strangers.MUTATIONS, *kit.MUTATIONS,
 )  # fmt: skip
