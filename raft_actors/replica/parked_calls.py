@@ -69,7 +69,6 @@ class ParkedCalls:
         self, core: Server, config: Config, applied: Callable[[], ReplicatedState]
     ) -> None:
         self.core = core
-        self.applied = applied
         self.leaderless_s: float = LEADERLESS_TIMEOUTS * config.max_election_timeout
         self.count_max: int = config.parked_max
         self.topics: WaitingForTopics = WaitingForTopics(core, applied)
@@ -199,7 +198,7 @@ class ParkedCalls:
         core = self.core
         configuration = core.configuration
         is_out = bool(configuration.members) and core.peer not in configuration.everyone
-        if is_out or not self.applied().keeps_state or core.has_no_state:
+        if is_out or core.has_no_state:
             others = [
                 list(member)
                 for member in configuration.members

@@ -49,8 +49,8 @@ MUTATIONS = (
     Mutation(
         "a_witness_keeps_who_waits_for_commands", "decision: parked_calls",
         "replica/parked_calls",
-        "        if is_out or not self.applied().keeps_state or core.has_no_state:\n",
         "        if is_out or core.has_no_state:\n",
+        "        if is_out:\n",
         AT_REPLICAS,
     ),
     Mutation(
