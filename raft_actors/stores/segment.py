@@ -75,6 +75,8 @@ class Segment:
     end    the position of the next record
     size   bytes of the file that are on the disk
 
+    newest_read  the record that was read last: entries that are read one by one are often in one
+
     is_indexed  whether a segment that was read as a whole ends with an index
 
     `firsts`, `places` and `sizes` say where the entries are: the first one of a record, and the
@@ -95,6 +97,7 @@ class Segment:
         self.sizes: array[int] = array("Q")
         self.handle: int | None = None
         self.is_indexed: bool = False
+        self.newest_read: Record | None = None
 
     @classmethod
     def made(cls, path: Path, number: int, incarnation: int, body: bytes) -> "Segment":
@@ -209,11 +212,16 @@ class Segment:
             ):  # fmt: skip
                 stop = self.places[until] + self.sizes[until]
                 until += 1
-            data = self.read(start, stop - start)
+            known = self.newest_read
+            is_known = known is not None and until == number + 1 and known.at == start
+            data = b"" if is_known else self.read(start, stop - start)
             for each in range(number, until):
-                record = record_at(data, self.places[each], self.number, start)
+                record = (
+                    known if is_known else record_at(data, self.places[each], self.number, start)
+                )
                 if record is None or record.incarnation != self.incarnation:
                     raise self.damage(f"byte {self.places[each]}: a record is not what was written")
+                self.newest_read = record
                 end = self.firsts[each + 1] - 1 if each + 1 < len(self.firsts) else self.last
                 found += entries_in(record, first, min(end, last))
                 first = min(end, last) + 1
