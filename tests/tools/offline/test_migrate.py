@@ -135,13 +135,13 @@ def test_killed_at_any_step_it_has_lost_nothing_and_can_be_run_again(kind, path,
 
 def test_the_command_says_what_it_did_and_what_to_do(path):
     with stopped(path) as store:
-        to = OTHER[store.kind]
+        kind, to = store.kind, OTHER[store.kind]
     command = ["migrate", str(path), "--to"]
     done = CliRunner().invoke(app, [*command, to])
     assert done.exit_code == 0
     said = done.stdout.splitlines()
     assert said[0] == f"{path} is {to} now: entries 1001 to 5000, read back"
-    assert str(path / f"log.{OTHER[to]}.old-") in said[1]
+    assert str(path / f"log.{kind}.old-") in said[1]
     assert said[2] == f'start the peer with Config(log_store="{to}")'
     refused = CliRunner().invoke(app, [*command, "etcd"])
     assert refused.exit_code == 2
