@@ -89,6 +89,16 @@ def test_what_hangs_on_a_lease_that_ends_goes_to_the_next_in_the_same_entry(repl
         assert topic_of("lock", name, "gone too") in replica.news, "it would wait for ever"
 
 
+def test_who_waits_with_a_lease_that_ends_is_told_that_its_place_is_gone(replica):
+    """Planted: nothing is published, and it waits for ever."""
+    one, two = (replica.ok("lease", "grant", "", TTL_S) for _ in range(2))
+    acquire(replica, one, "x")
+    acquire(replica, two, "y")
+    replica.fire(timer_name(two))
+    assert replica.news == [topic_of("lock", "a", "y")]
+    assert replica.read("lock", "token_of", "a", "y") == (0, False)
+
+
 def test_a_lock_is_not_given_to_a_lease_that_has_ended(replica):
     lease = replica.ok("lease", "grant", "", TTL_S)
     replica.ok("lease", "end", "", lease)

@@ -38,6 +38,7 @@ def test_a_party_that_comes_twice_is_one(replica, lease):
     assert [arrive(replica, lease, "x") for _ in range(3)] == [None] * 3
     assert replica.read("barrier", "info", "b") == (1, False)
     arrive(replica, lease, "y")
+    assert arrive(replica, lease, "x") is None, "the third one has not come"
     arrive(replica, lease, "z")
     assert arrive(replica, lease, "x") == 0
 

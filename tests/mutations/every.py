@@ -2,6 +2,7 @@
 
 from tests.mutations import (
     clients,
+    coordination,
     damage,
     digests,
     elections,
@@ -21,5 +22,5 @@ MUTATIONS = (
     *elections.MUTATIONS, *replication.MUTATIONS, *members.MUTATIONS, *reads.MUTATIONS,
     *grants.MUTATIONS, *machines.MUTATIONS, *replicas.MUTATIONS, *stores.MUTATIONS,
     *damage.MUTATIONS, *digests.MUTATIONS, *clients.MUTATIONS, *parked.MUTATIONS,
-    *strangers.MUTATIONS, *kit.MUTATIONS,
+    *strangers.MUTATIONS, *kit.MUTATIONS, *coordination.MUTATIONS,
 )  # fmt: skip

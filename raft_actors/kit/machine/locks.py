@@ -52,9 +52,8 @@ def release(step: Step, name: str, holder: str) -> bool:
     if place is not None:
         leases.unhang(step, place[1], "lock", name, holder)
         del step.tables.change("lock", name, "queue")[holder]
-        step.effects.append(
-            Notify(topic_of("lock", name, holder))
-        )  # its lease has ended: it need not wait
+        # Its lease may have ended: then it must not wait on.
+        step.effects.append(Notify(topic_of("lock", name, holder)))
     return False
 
 

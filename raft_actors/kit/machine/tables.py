@@ -20,7 +20,7 @@ SLICE = 1_000
 """Items in one piece of a snapshot."""
 
 
-class Tables:
+class Tables:  # noqa: PLW1641 - it changes, so it has no hash
     """Tables by their keys. A table without items is not kept.
 
     The keys and values in a table are constants (numbers, texts, bytes, and tuples of these), so a
@@ -38,6 +38,16 @@ class Tables:
         self.orders: dict[Key, list[Any]] = {}
         self.tables: dict[Key, UndoDict[Any, Any]] = {}
         self.changed: dict[Key, UndoDict[Any, Any]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the items are the same, in the same order: what is beside them is no part of the
+        state.
+        """
+        return isinstance(other, Tables) and self.items() == other.items()
+
+    def items(self) -> dict[Key, list[tuple[Any, Any]]]:
+        """Return the items of each table."""
+        return {key: list(table.items()) for key, table in self.tables.items()}
 
     def look(self, *key: str | int) -> Table:
         """Return a table to read; an empty one if there is none."""
