@@ -14,9 +14,10 @@ from raft_actors.client.leader_watch import Observer
 from raft_actors.client.light_client import LightClient, group_of, url_in_environment
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
+from raft_actors.client.session_limits import limit_sessions_of
 from raft_actors.client.statuses import statuses
 from raft_actors.client.topic_watch import topic_wait
-from raft_actors.client.views import Status
+from raft_actors.client.views import SessionLimits, Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
@@ -144,6 +145,15 @@ class AsyncCluster:
         """As `Cluster.explain`."""
         found: Explanation = await self._client.aside(explain, self._calls.finder)
         return found
+
+    async def limit_sessions(
+        self, *, sessions_max: int | None = None, session_s: float | None = None
+    ) -> SessionLimits:
+        """As `Cluster.limit_sessions`."""
+        limits: SessionLimits = await self._client.aside(
+            limit_sessions_of, self._calls, sessions_max, session_s
+        )
+        return limits
 
     def watch_leader(self) -> AsyncLeaderWatch:
         """As `Cluster.watch_leader`: an asynchronous iterator."""

@@ -13,9 +13,10 @@ from raft_actors.client.light_client import LightClient, group_of, url_in_enviro
 from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
+from raft_actors.client.session_limits import limit_sessions_of
 from raft_actors.client.statuses import statuses
 from raft_actors.client.topic_watch import TopicWatch, topic_wait
-from raft_actors.client.views import Status
+from raft_actors.client.views import SessionLimits, Status
 from raft_actors.core.configuration import named
 from raft_actors.core.entry import RequestId
 from raft_actors.core.messages import LINEARIZABLE
@@ -333,3 +334,14 @@ class Cluster:
         'well'
         """
         return explain(self._client.finder)
+
+    def limit_sessions(
+        self, *, sessions_max: int | None = None, session_s: float | None = None
+    ) -> SessionLimits:
+        """As `Raft.limit_sessions`, and return the limits from now on. Raises NotApplied;
+        NotAllowed without the cookie of a member.
+
+        >>> cluster.limit_sessions(session_s=600)
+        {'sessions_max': 100000, 'session_s': 600.0}
+        """
+        return limit_sessions_of(self._client, sessions_max, session_s)

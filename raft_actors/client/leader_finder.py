@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -20,8 +21,8 @@ from raft_actors.peer.peers import peers_here
 from raft_actors.peer.router import Router
 from raft_actors.replica.requests import STATUS
 
-__all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "router_here", "status_in",
-           "time_until"]  # fmt: skip
+__all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "routed_by", "router_here",
+           "status_in", "time_until"]  # fmt: skip
 
 LOOK_S = 0.3
 """How often a search looks whether its seeker has given up, or the leader is known otherwise."""
@@ -61,9 +62,22 @@ def find_leader(members: list[Address], deadline: float, *, other_than: Address)
     return finder.find(PlainSeeker(deadline, other_than))
 
 
+BORROWED: ContextVar[Router | None] = ContextVar("BORROWED", default=None)
+
+
 def router_here() -> Router:
-    """Return the router of this process's node."""
-    return peers_here().router
+    """Return the router of this process's node, or the one that `routed_by` has set."""
+    return BORROWED.get() or peers_here().router
+
+
+@contextmanager
+def routed_by(router: Router) -> Iterator[None]:
+    """Send the requests of this thread by another router: that of a handle without a node."""
+    token = BORROWED.set(router)
+    try:
+        yield
+    finally:
+        BORROWED.reset(token)
 
 
 class LeaderFinder:

@@ -9,7 +9,7 @@ import pykka
 
 from raft_actors import encoding
 from raft_actors.client.answers import Answer, Done
-from raft_actors.client.leader_finder import find_leader
+from raft_actors.client.leader_finder import find_leader, router_here
 from raft_actors.client.views import Status, viewed
 from raft_actors.core.replies import (
     ELECTION_IN_PROGRESS,
@@ -97,7 +97,7 @@ def request(peer: PeerRef, operation: int, payload: bytes, timeout: float, if_lo
     if_lost  what to return if the connection breaks after the request was sent
     """
     seconds(timeout)
-    router = peers_here().router
+    router = router_here()
     limit = router.node.config.command_bytes_max
     if len(payload) > limit:
         raise ValueError(

@@ -8,6 +8,7 @@ import typer
 
 from raft_actors.node.tls import TlsOption, tls_of
 from raft_actors.tools.cookie_commands import cookie
+from raft_actors.tools.group_commands import add_group_commands
 from raft_actors.tools.launch import LaunchPlan, run_until_signal
 from raft_actors.tools.offline.commands import recover, run_migrate
 from raft_actors.tools.peer_commands import run_reseed, run_status
@@ -354,6 +355,7 @@ def bench(
 app.command("migrate")(run_migrate)
 app.command("status")(run_status)
 app.command("reseed")(run_reseed)
+add_group_commands(app)
 app.add_typer(recover, name="recover")
 app.add_typer(cookie, name="cookie")
 

@@ -6,8 +6,8 @@ from raft_actors import AsyncCluster, Cluster, Raft
 
 CALLS = {
     "await_applied", "await_leader", "barrier", "cast", "close", "connect", "explain", "from_env",
-    "leader", "members", "outcome", "pipeline", "read", "status", "token", "watch_leader",
-    "watch_topics", "write",
+    "leader", "limit_sessions", "members", "outcome", "pipeline", "read", "status", "token",
+    "watch_leader", "watch_topics", "write",
 }  # fmt: skip
 
 
