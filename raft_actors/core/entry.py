@@ -20,6 +20,8 @@ sends or applies an entry can check that the leader wrote these bytes at this in
 trust a disk or a network (docs/decisions/checksums.md).
 """
 
+from collections.abc import Callable
+from operator import itemgetter
 from struct import Struct
 from zlib import crc32
 
@@ -49,6 +51,11 @@ a check is one call for the whole frame."""
 
 RequestId = tuple[int, int]
 """(session, sequence), both below 2**64."""
+
+
+kind_of: Callable[[bytes], int] = itemgetter(8)
+"""Return the kind of an entry. It is no Python function, as a follower calls it four times for each
+entry."""
 
 
 def encode(
@@ -82,10 +89,6 @@ def version_of(frame: bytes) -> int:
 
 def term_of(frame: bytes) -> int:
     return int.from_bytes(frame[:TERM_BYTES], "big")
-
-
-def kind_of(frame: bytes) -> int:
-    return frame[8]
 
 
 def request_of(frame: bytes) -> RequestId:
