@@ -120,7 +120,9 @@ class Pipeline(OperationsUnderWay[RetryingClient, Pending]):
     def _end_oldest(self) -> None:
         """While too many operations are under way, wait for the oldest one."""
         while len(self._under_way) >= self._outstanding_max:
-            self._under_way.popleft()._end()
+            oldest = self._under_way.popleft()
+            if oldest._call is not None:  # `result` has not ended it
+                oldest._end()
 
     def _add(self, call: Call) -> Pending:
         pending = Pending(self._client, call)
