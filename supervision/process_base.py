@@ -284,7 +284,7 @@ class ProcessBase(pykka.ThreadingActor):
 
     def _run(self) -> None:
         """Handle messages until the inbox is closed: by `exit`, by a crash, or by a kill."""
-        inbox: Inbox = self.actor_ref.actor_inbox
+        inbox: Inbox = self._actor_ref.actor_inbox
         while not inbox.closed:
             if inbox.empty():
                 self._guarded(self.on_idle)
@@ -328,7 +328,7 @@ class ProcessBase(pykka.ThreadingActor):
 
     def _guarded(self, hook: Callable[[], None]) -> None:
         """Call a hook for which no asker waits, unless the process has failed or was killed."""
-        if self.__failure is None and not self.fenced:
+        if self.__failure is None and not self._actor_ref._lifeline.fenced:
             try:
                 hook()
             except BaseException as error:

@@ -85,7 +85,7 @@ class Server(State):
                 return
             if self.founding is not None and isinstance(event, PreVoteReply | VoteReply):
                 self.founding.hear(event)
-            if event.term != self.term and not self.accept_term(event):
+            if event.term != self.ballot.term and not self.accept_term(event):
                 return
         elif type(event) is Tick and self.founding and self.now >= self.founding.give_up_at:
             report_silent(self, self.founding.silent(self.others()))
@@ -191,8 +191,8 @@ class Server(State):
         self.role.flush()
         if self.reseeding is not None:
             give_up_if_alone(self, is_led=self.role.leader not in (None, self.peer))
-        due = self.effects
-        if self.term != self.saved_ballot.term:
+        due, term, leader = self.effects, self.ballot.term, self.role.leader
+        if term != self.saved_ballot.term:
             # Messages may leave before the save (thesis 10.2.1) only if `term` is on disk. A single
             # voter becomes leader in the very batch that raised the term; then everything waits
             # for the save.
@@ -203,12 +203,12 @@ class Server(State):
         self.stamp_incarnations(due.before_save + due.after_save)
         told = self.role_change
         if told is None or (told.role, told.term, told.leader) != (
-            self.role.name, self.term, self.role.leader,
+            self.role.name, term, leader,
         ):  # fmt: skip
-            now = RoleChange(self.role.name, self.term, self.role.leader)
+            now = RoleChange(self.role.name, term, leader)
             due.role_change = self.role_change = now
-            if told is not None and told.leader != self.role.leader:
-                self.note_leader(self.role.leader)
+            if told is not None and told.leader != leader:
+                self.note_leader(leader)
         self.effects = Effects()
         self.log.trim()
         return due
