@@ -215,7 +215,7 @@ class Config:
 
 
 def is_log_store(name: object) -> bool:
-    """Tell whether `name` can be the name of a log store. Nothing is imported here, so a
+    """Return whether `name` can be the name of a log store. Nothing is imported here, so a
     `"module:Class"` that does not exist passes.
     """
     if not isinstance(name, str):

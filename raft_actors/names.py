@@ -61,7 +61,7 @@ def host_of(node: str) -> str:
 
 
 def is_seed(node: str) -> bool:
-    """Tell whether this is no name of a node, but a seed: the address of a node whose name is not
+    """Return whether this is no name of a node, but a seed: the address of a node whose name is not
     known yet, `host:port`, takes its place. No name of a node has a colon.
     """
     return ":" in node

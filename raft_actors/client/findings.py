@@ -157,7 +157,7 @@ def of_silent(silent: Silent) -> Iterator[Finding]:
 
 
 def is_wiped(peer: Address, views: Views) -> bool:
-    """Tell whether the others know this peer with another data directory."""
+    """Return whether the others know this peer with another data directory."""
     known = {view["incarnations"].get(peer, 0) for other, view in views.items() if other != peer}
     known -= {0}
     return bool(known) and views[peer]["incarnation"] not in known

@@ -51,7 +51,7 @@ class MemberViews(MemberCalls):
         self.round_ends = now + ROUND_S
 
     def is_settled(self, now: float) -> bool:
-        """Tell whether all members have answered that will answer soon."""
+        """Return whether all members have answered that will answer soon."""
         return not self.awaited or now >= self.round_ends
 
     def work(self, now: float) -> float:

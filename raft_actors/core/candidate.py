@@ -130,7 +130,7 @@ class PreCandidate(Campaign):
             super().on_tick(tick)
 
     def has_asked_all(self) -> bool:
-        """Tell whether a founder may go on: all other members have answered, and none of them
+        """Return whether a founder may go on: all other members have answered, and none of them
         belongs to a group.
 
         A founder waits for that until its deadline. So a single member that belongs to a group is

@@ -196,7 +196,7 @@ class Configuration:
         return in_order({*self.members, *self.learners, *self.old})
 
     def is_like(self, other: "Configuration") -> bool:
-        """Tell whether both have the same voters, learners and witnesses."""
+        """Return whether both have the same voters, learners and witnesses."""
         return (self.members, self.learners, self.witnesses) == (
             other.members, other.learners, other.witnesses,
         )  # fmt: skip
@@ -221,7 +221,7 @@ class Configuration:
         return 0
 
     def makes_stateless(self, peer: Address, incarnation: int) -> bool:
-        """Tell whether this data directory is that of a witness.
+        """Return whether this data directory is that of a witness.
 
         A log may also have configurations with former witnesses: members that were removed, or
         members of the group whose backup was restored. A peer with the same name and another data
@@ -230,7 +230,7 @@ class Configuration:
         return peer in self.witnesses and self.incarnation_of(peer) == incarnation
 
     def counts(self, peer: Address, incarnation: int) -> bool:
-        """Tell whether a vote or an acknowledgement by this data directory counts for `peer`.
+        """Return whether a vote or an acknowledgement by this data directory counts for `peer`.
 
         A member counts once its incarnation is in the log. Otherwise a peer with a wiped disk could
         vote a second time in a term, or acknowledge entries that it has lost (Figure 2, persistent
@@ -241,7 +241,7 @@ class Configuration:
         return not self.incarnations or self.incarnation_of(peer) == incarnation != 0
 
     def has_quorum(self, granted: Iterable[Address]) -> bool:
-        """Tell whether `granted` has a majority of the members, and in a joint configuration also
+        """Return whether `granted` has a majority of the members, and in a joint configuration also
         of the old ones (§6).
         """
         voters = set(granted)
@@ -264,7 +264,7 @@ class Configuration:
 
 
 def is_address(value: Any) -> bool:
-    """Tell whether this may be an address: two names of printable ASCII characters."""
+    """Return whether this may be an address: two names of printable ASCII characters."""
     return (
         type(value) is tuple
         and tuple(map(type, value)) == (str, str)

@@ -75,7 +75,7 @@ class DigestRounds:
             self.compare_at = state.now + patience_s
 
     def may_ask(self) -> bool:
-        """Tell whether enough entries have come since the last round, and the last round is over.
+        """Return whether enough entries have come since the last round, and the last round is over.
 
         A round is over when there is a comparison, or when it has waited for long enough. So
         replicas that are slow are asked less often, and not for digests that nobody compares.

@@ -75,7 +75,7 @@ class Comparison:
         return [peer for peer, digest in self.digests if differ(digest, right)]
 
     def is_disputed(self, digest: str) -> bool:
-        """Tell whether another digest differs from this one, and neither is right."""
+        """Return whether another digest differs from this one, and neither is right."""
         return self.right is None and any(differ(other, digest) for _p, other in self.digests)
 
     def encode(self) -> bytes:
@@ -99,7 +99,7 @@ class Comparison:
 
 
 def asks_for_digests(entry: bytes) -> bool:
-    """Tell whether an empty entry asks for digests."""
+    """Return whether an empty entry asks for digests."""
     return any(tag == ASKED for tag, _value in extensions_of(entry))
 
 
@@ -121,7 +121,7 @@ def told_of_digests(entry: bytes) -> dict[str, Any] | None:
 
 
 def differ(one: str, other: str) -> bool:
-    """Tell whether two digests are of one form, and differ."""
+    """Return whether two digests are of one form, and differ."""
     return one != other and one[:FORM_DIGITS] == other[:FORM_DIGITS]
 
 

@@ -160,7 +160,7 @@ class Effects:
     troubles: list[Trouble] = field(default_factory=list)
 
     def needs_own_thread(self) -> bool:
-        """Tell whether the effects need the disk, the state machine, a client or an observer. If
+        """Return whether the effects need the disk, the state machine, a client or an observer. If
         not, there are only messages to send, and any thread may do it.
         """
         return bool(

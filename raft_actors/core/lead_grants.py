@@ -110,7 +110,7 @@ class LeadGrants(Replication):
             grant.over_at = self.reads.confirmed_at + grant.grant_ms / 1000
 
     def may_hand_over(self) -> bool:
-        """Tell whether the leader may give up the leadership now: the grants are given back, or
+        """Return whether the leader may give up the leadership now: the grants are given back, or
         their holders have had their time. Otherwise recall the grants.
         """
         now = self.state.now
@@ -128,7 +128,7 @@ class LeadGrants(Replication):
         self.grants = {index: each for index, each in self.grants.items() if each.over_at > now}
 
     def wants_to_hand_over(self) -> bool:
-        """Tell whether a recall has still a reason."""
+        """Return whether a recall has still a reason."""
         me, change = self.state.peer, self.change
         return (
             self.transfer is not None

@@ -150,7 +150,7 @@ class Leader(Reconfiguration, LeadershipTransfer):
         self.reads.add(Read(index, b"", reply))
 
     def holds_lease(self) -> bool:
-        """Tell whether no other peer can be leader now, because of the promises of a majority."""
+        """Return whether no other peer can be leader now, because of the promises of a majority."""
         if self.lease.broken:
             return False
         return self.state.now < self.quorum_value(PROMISED, own=inf)

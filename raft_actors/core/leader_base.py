@@ -155,7 +155,7 @@ class LeaderBase(Role):
         return len(self.tickets) + self.reads.count >= self.state.config.proposals_max
 
     def is_removed(self) -> bool:
-        """Tell whether a committed configuration has removed this leader. It leads until that
+        """Return whether a committed configuration has removed this leader. It leads until that
         configuration is committed (thesis 4.2.2).
         """
         configuration = self.state.configuration

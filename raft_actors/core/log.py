@@ -215,7 +215,7 @@ class Log:
         return low
 
     def is_no_newer_than(self, *, last_index: int, last_term: int) -> bool:
-        """Tell whether a log with this end is at least as up to date as this one (§5.4.1).
+        """Return whether a log with this end is at least as up to date as this one (§5.4.1).
 
         The log whose last entry has the later term is more up to date; if the terms are equal, the
         longer log is.

@@ -88,7 +88,7 @@ class Progress:
         return self.match if self.shipment is None else self.shipment.snapshot.index
 
     def may_send(self, inflight_max: int) -> bool:
-        """Tell whether one more append with entries may leave now."""
+        """Return whether one more append with entries may leave now."""
         return len(self.inflight) < (1 if self.probing else inflight_max)
 
     def sent(self, count: int) -> None:

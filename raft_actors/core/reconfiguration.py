@@ -134,7 +134,7 @@ class Reconfiguration(LeadGrants):
         self.state.answer(change.ticket, ("error", reason))
 
     def is_in_doubt(self) -> bool:
-        """Tell whether the configuration is joint or not known to be committed.
+        """Return whether the configuration is joint or not known to be committed.
 
         A configuration of an earlier term counts as not committed until this term's first entry
         commits. Otherwise two leaders could count configurations as committed whose majorities have
@@ -144,7 +144,7 @@ class Reconfiguration(LeadGrants):
         return bool(in_force.old) or max(in_force.index, self.first) > self.state.commit_index
 
     def is_unsettled(self) -> bool:
-        """Tell whether a change is going on: the next one has to wait (§6)."""
+        """Return whether a change is going on: the next one has to wait (§6)."""
         return self.change is not None or self.is_in_doubt()
 
     def learn_incarnations(self) -> None:

@@ -159,7 +159,7 @@ class Replication(LeaderBase):
         return index == progress.next and self.is_too_large(size, member, progress)
 
     def is_too_large(self, size: int, member: Address, progress: Progress) -> bool:
-        """Tell whether the next entry is too large for a frame to this follower, and report it.
+        """Return whether the next entry is too large for a frame to this follower, and report it.
 
         The entry was accepted before the follower's node and this one agreed on the size of a
         frame. Once the entry is committed and a snapshot has replaced it, the snapshot is sent in

@@ -59,7 +59,7 @@ class Role:
         raise NotImplementedError
 
     def hears_a_leader(self) -> bool:
-        """Tell whether a leader works, as far as this peer knows.
+        """Return whether a leader works, as far as this peer knows.
 
         While one does, this peer gives no vote against it, so that a server that was cut off or
         removed can't disrupt the others (thesis 4.2.3, 9.6).
@@ -67,11 +67,11 @@ class Role:
         return False
 
     def is_bound_to_a_leader(self) -> bool:
-        """Tell whether this peer must not give a vote against a leader."""
+        """Return whether this peer must not give a vote against a leader."""
         return self.state.now < self.state.promised_until or self.hears_a_leader()
 
     def knows(self, peer: Address) -> bool:
-        """Tell whether this peer sends requests to `peer`, so that `peer` may answer."""
+        """Return whether this peer sends requests to `peer`, so that `peer` may answer."""
         return peer in self.state.voters.everyone
 
     def take_tickets(self, _through: int) -> list[Any]:

@@ -70,7 +70,7 @@ class Server(State):
         return min(self.role.alarm, give_up_at)
 
     def knows_a_ready_leader(self) -> bool:
-        """Tell whether a leader is known, and an entry of its term is committed (thesis 6.4)."""
+        """Return whether a leader is known, and an entry of its term is committed (thesis 6.4)."""
         return self.role.leader is not None and self.log.term_at(self.commit_index) == self.term
 
     # Events in.

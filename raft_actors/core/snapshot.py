@@ -56,7 +56,7 @@ class SnapshotReceipt:
     offset: int = 0
 
     def is_of(self, other: "SnapshotReceipt") -> bool:
-        """Tell whether both are of the same snapshot."""
+        """Return whether both are of the same snapshot."""
         return (self.index, self.term, self.size, self.checksum) == (
             other.index, other.term, other.size, other.checksum,
         )  # fmt: skip
@@ -82,7 +82,7 @@ class Shipment:
         self.touched: float = now
 
     def may_send(self, chunk_bytes: int) -> bool:
-        """Tell whether one more chunk may be sent now."""
+        """Return whether one more chunk may be sent now."""
         room = chunk_bytes * (1 if self.probing else CHUNKS_MAX)
         return self.sent < self.snapshot.size and self.sent - self.acked < room
 
@@ -90,7 +90,7 @@ class Shipment:
         return self.sent == self.snapshot.size
 
     def is_sound(self, data: bytes) -> bool:
-        """Tell whether `data`, the next chunk, may be sent. With its last chunk a snapshot must
+        """Return whether `data`, the next chunk, may be sent. With its last chunk a snapshot must
         have its checksum. If the follower has the beginning from an earlier attempt, this leader
         has not read all bytes and can't check: then only the follower can.
         """
@@ -122,7 +122,7 @@ class Shipment:
         self.checksums = {at: each for at, each in self.checksums.items() if at >= self.acked}
 
     def is_silent(self, *, now: float, timeout: float) -> bool:
-        """Tell whether the sent chunks have had no answer for `timeout` seconds."""
+        """Return whether the sent chunks have had no answer for `timeout` seconds."""
         return self.sent > self.acked and now - self.touched > timeout
 
     def go_back(self) -> None:

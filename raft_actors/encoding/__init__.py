@@ -112,7 +112,7 @@ def loads_shown(data: bytes | memoryview) -> Any:
 
 
 def may_have_many_keys(data: bytes) -> bool:
-    """Tell whether a term may have so many keys that `loads` would check their hashes."""
+    """Return whether a term may have so many keys that `loads` would check their hashes."""
     return len(data) > SMALL and any(head in data for head in LONG_HEADS)
 
 

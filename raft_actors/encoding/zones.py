@@ -48,7 +48,7 @@ class UnknownZone(tzinfo):
 
 
 def is_zone(key: str) -> bool:
-    """Tell whether `key` may be the name of a zone in the time zone database of some host."""
+    """Return whether `key` may be the name of a zone in the time zone database of some host."""
     return ZONE.fullmatch(key) is not None and key != "localtime"
 
 

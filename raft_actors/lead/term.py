@@ -53,7 +53,7 @@ class LeadTerm:
         return self.token
 
     def is_certain(self) -> bool:
-        """Tell whether this node certainly leads; see `check`.
+        """Return whether this node certainly leads; see `check`.
 
         >>> term.is_certain()
         True

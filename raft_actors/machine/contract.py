@@ -120,7 +120,7 @@ def is_by_default(method: Any) -> bool:
 
 
 def is_machine(kind: Any) -> bool:
-    """Tell whether `kind` is a class with all attributes of `Machine` that a class must have."""
+    """Return whether `kind` is a class with all attributes of `Machine` that a class must have."""
     return isinstance(kind, type) and all(
         hasattr(kind, name)
         for name in ("version", "init", "handle_write", "handle_read", "snapshot", "restore",

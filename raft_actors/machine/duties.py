@@ -43,7 +43,7 @@ class Duties:
         self.added: list[Duty] = []
 
     def exist(self) -> bool:
-        """Tell whether there is a duty, or was one that the leader's `Carrier` has to forget."""
+        """Return whether there is a duty, or was one that the leader's `Carrier` has to forget."""
         return bool(self.added or self.timers or self.outbox)
 
     def check_room(self, effects: list[Effect]) -> None:

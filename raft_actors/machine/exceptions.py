@@ -68,7 +68,7 @@ class MachineExceptions:
 
 
 def depends_on_host(error: BaseException) -> bool:
-    """Tell whether a command that raised `error` here may have another result on another replica.
+    """Return whether a command that raised `error` here may have another result on another replica.
     An OSError with a number comes from the operating system; one without is of the user's code.
 
     The causes and contexts of `error` count, too, and the exceptions of a group. These may form a

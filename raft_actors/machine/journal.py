@@ -20,7 +20,7 @@ PLAIN = ATOMS - {str}
 
 
 def needs_check(value: Any) -> bool:
-    """Tell whether a value may be impossible to encode, or has to be copied."""
+    """Return whether a value may be impossible to encode, or has to be copied."""
     kind = type(value)
     return not value.isascii() if kind is str else kind not in PLAIN
 

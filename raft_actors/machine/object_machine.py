@@ -172,7 +172,7 @@ def call_of(command: Any) -> Call | None:
 
 
 def raised_inside(error: TypeError) -> bool:
-    """Tell whether the method itself has raised a TypeError, and not the call of it."""
+    """Return whether the method itself has raised a TypeError, and not the call of it."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is not None
 
 

@@ -150,7 +150,7 @@ class FirstFields:
         self.sizes: dict[str, int] = {name: size_of(fields[name]) for name in fields}
 
     def has(self, name: str, value: Any) -> bool:
-        """Tell whether the attribute has the value that `__init__` gives it."""
+        """Return whether the attribute has the value that `__init__` gives it."""
         return (
             name in self.encoded
             and self.sizes[name] == size_of(value)

@@ -28,7 +28,7 @@ def snapshot_of(machine: Machine, state: Any) -> Any:
 
 
 def can_be_saved(machine: Machine, state: Any, name: str) -> bool:
-    """Tell whether snapshots are possible. This is tried at the start, so that the problem is
+    """Return whether snapshots are possible. This is tried at the start, so that the problem is
     noticed before the log has filled the disk.
     """
     try:

@@ -118,7 +118,7 @@ def slices(data: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def is_constant(kind: str, piece: Any) -> bool:
-    """Tell whether a piece can't change. Keys of a dict can't, because they can be hashed."""
+    """Return whether a piece can't change. Keys of a dict can't, because they can be hashed."""
     if kind in DICTS:
         return are_constant(piece[1])
     return are_constant(piece) if type(piece) is tuple else type(piece) in ATOMS

@@ -80,7 +80,7 @@ class Carrier:
         return self.due[0][0] if self.due else inf
 
     def has_work(self) -> bool:
-        """Tell whether `look` is to be called, on the replica's own thread."""
+        """Return whether `look` is to be called, on the replica's own thread."""
         return self.alarm <= self.core.now
 
     def look(self, applied: ReplicatedState) -> None:

@@ -98,7 +98,7 @@ class ParkedCalls:
         self.arrived.append(event)
 
     def has_work(self) -> bool:
-        """Tell whether `look` is to be called, on the replica's own thread."""
+        """Return whether `look` is to be called, on the replica's own thread."""
         return bool(self.arrived or self.answers) or (
             bool(self.calls) and (self.leader.has_news() or self.core.now >= self.alarm)
         )
@@ -167,7 +167,7 @@ class ParkedCalls:
                 self.guests[call.network] = count + more, size + more * call.size
 
     def is_full(self, call: ParkedCall) -> bool:
-        """Tell whether one call more would be too many, for this replica, of its source, or of a
+        """Return whether one call more would be too many, for this replica, of its source, or of a
         network of guests: this may have as many as are left free, by whatever names its nodes go.
         """
         count_max, bytes_max = self.count_max, self.count_max * MEAN_BYTES

@@ -277,7 +277,7 @@ class Replica:
         return self.applier.applied.index < self.core.commit_index and self.is_free()
 
     def is_free(self) -> bool:
-        """Tell whether commands may change the state: it is not being copied or noted."""
+        """Return whether commands may change the state: it is not being copied or noted."""
         return self.snapshotter.image is None and self.digester.capturing is None
 
     def send(self, messages: list[Message]) -> None:

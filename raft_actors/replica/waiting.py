@@ -31,7 +31,7 @@ class Waiting(Protocol):
     def discard(self, call: ParkedCall) -> None: ...
 
     def has_news(self) -> bool:
-        """Tell whether `found` may find something. It is called often, and is cheap."""
+        """Return whether `found` may find something. It is called often, and is cheap."""
 
     def found(self) -> list[tuple[ParkedCall, bytes]]:
         """Return the calls for which there is news since the last `found`, with their answers. They
@@ -101,7 +101,7 @@ def view_of(core: Server) -> View:
 
 
 def is_newer(view: View, after: View | None) -> bool:
-    """Tell whether a member's view is news for an asker that has seen `after`. A view of an older
+    """Return whether a member's view is news for an asker that has seen `after`. A view of an older
     term is none: the member is behind another one.
     """
     return after is None or (view[0] >= after[0] and view != after)

@@ -156,7 +156,7 @@ class DurableStore(Generic[Database]):
         raise NotImplementedError
 
     def is_damage(self, error: BaseException) -> bool:
-        """Tell whether the error means a damaged database, and not a failure of the operating
+        """Return whether the error means a damaged database, and not a failure of the operating
         system.
         """
         raise NotImplementedError

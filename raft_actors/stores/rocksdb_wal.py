@@ -57,7 +57,7 @@ def damage_in(database: Path) -> str:
 
 
 def is_torn(database: Path) -> bool:
-    """Tell whether the newest log file in the directory of a database ends within a record."""
+    """Return whether the newest log file in the directory of a database ends within a record."""
     files = [file for file in database.glob("*.log") if file.stat().st_size]
     if not files:
         return False
@@ -69,7 +69,7 @@ def is_torn(database: Path) -> bool:
 
 
 def has_strange_type(blocks: bytes) -> bool:
-    """Tell whether a fragment has a type that is never written: that of a recycled file, because
+    """Return whether a fragment has a type that is never written: that of a recycled file, because
     these stores recycle none, or one that RocksDB does not know, as in a file with other content.
     Only the headers are read: 64 MiB with records of 100 bytes take 0.06 s.
     """

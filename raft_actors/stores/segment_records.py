@@ -132,7 +132,7 @@ def size_at_end(data: bytes) -> int:
 
 
 def is_torn(data: bytes, at: int, number: int) -> bool:
-    """Tell whether a crash has torn a record at the position `at`, where no whole one is. False:
+    """Return whether a crash has torn a record at the position `at`, where no whole one is. False:
     nothing was written there. Raises Damage in all other cases.
     """
     end = len(data.rstrip(b"\0"))

@@ -180,7 +180,7 @@ class Segments:
         return found
 
     def has_record(self, number: int) -> bool:
-        """Tell whether the first record of the segment is complete."""
+        """Return whether the first record of the segment is complete."""
         segment = self.segment(number)
         try:
             return bool(segment.read_all()[0])

@@ -140,7 +140,7 @@ class Snapshots:
         return Draft(self.files, header)
 
     def is_reached(self, snapshot: Snapshot) -> bool:
-        """Tell whether the log has once reached the snapshot's end. If so, a log that ends before
+        """Return whether the log has once reached the snapshot's end. If so, a log that ends before
         it now has lost entries. If not, it is a leader's snapshot that is ahead of the log, and the
         log was not yet made to begin after it.
         """

@@ -306,7 +306,7 @@ def playing(
 
 
 def is_writer(process: psutil.Process, file: Path) -> bool:
-    """Tell whether this is a program that writes to the file, or the guard of one."""
+    """Return whether this is a program that writes to the file, or the guard of one."""
     try:
         command = process.cmdline()
     except psutil.Error:

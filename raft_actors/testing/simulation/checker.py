@@ -138,7 +138,7 @@ class Checker:
         )
 
     def holds(self, member: Address, configuration: Configuration, index: int) -> bool:
-        """Tell whether the disk that this configuration knows the member by has, or had, it."""
+        """Return whether the disk that this configuration knows the member by has, or had, it."""
         name, _node = member
         disk, known = self.world.disks[name], configuration.incarnation_of(member)
         if disk.incarnation == known:

@@ -93,7 +93,7 @@ def wait_for_a_grant(world: World, step_s: float) -> None:
 
 
 def has_moved_on(world: World) -> bool:
-    """Tell whether the group runs as the newest version that every member has."""
+    """Return whether the group runs as the newest version that every member has."""
     leader = world.leader()
     if leader is None:
         return False

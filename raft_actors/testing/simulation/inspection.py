@@ -30,7 +30,7 @@ class Inspection(Network):
         return max(self.leaders(), key=lambda peer: peer.core.term, default=None)
 
     def is_founded(self) -> bool:
-        """Tell whether a peer that runs has heard of a configuration."""
+        """Return whether a peer that runs has heard of a configuration."""
         return any(peer.core.configuration.members for peer in self.peers.values())
 
     def described(self) -> str:
@@ -49,7 +49,7 @@ class Inspection(Network):
         }
 
     def agrees(self) -> bool:
-        """Tell whether there is a leader, and all its members that run have its whole log,
+        """Return whether there is a leader, and all its members that run have its whole log,
         committed and applied. A member whose disk differs from the one that the group knows is left
         out.
         """

@@ -202,7 +202,7 @@ class Watchers:
         self.answers += 1
 
     def may_end(self, watcher: Watcher, peer: WatchedPeer) -> bool:
-        """Tell whether a call has waited for so long that it may be answered without news."""
+        """Return whether a call has waited for so long that it may be answered without news."""
         return (self.world.now - watcher.since) * peer.rate >= PARKED_S - TOGETHER_S
 
     def check_topics(self, peer: WatchedPeer, question: Published, index: int, topics: Any) -> None:
