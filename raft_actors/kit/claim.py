@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -33,11 +33,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What an object has while it holds its claim."""
+    """What an object has while it holds its claim.
+
+    callbacks  what is called when the claim ends, and how to take each out of the lease, which may
+               last longer
+    """
 
     holder: str
     token: int
     lease: Lease
+    callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=list)
 
 
 class Claims:
@@ -89,7 +94,8 @@ class Claims:
         """
         self.check()
         assert self._held is not None
-        self._held.lease.on_lost(callback)
+        take_out = self._held.lease.on_lost(callback)
+        self._held.callbacks.append((callback, take_out))
 
     def acquiring(self, until: float, *, waits: bool) -> Script[bool]:
         if self._held is not None and self._held.lease.alive:
@@ -162,6 +168,9 @@ class Claims:
         held, self._held = self._held, None
         if held is None:
             raise RuntimeError(f"{self._claim.words} is not held here")
+        for callback, take_out in held.callbacks:
+            take_out()
+            callback()
         try:
             had = yield Write((self._claim.kind, "release", self.name, held.holder))
         except (NotApplied, OutcomeUnknown):

@@ -65,13 +65,19 @@ class Lease:
         """Whether the lease is sure to last at this moment."""
         return self.remaining() > 0.0
 
-    def on_lost(self, callback: Callable[[], None]) -> None:
+    def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when the lease is lost; at once if it is. It runs on the thread of the
-        kit, so it must return soon.
+        kit, so it must return soon. Returns a function that takes the callback out again.
         """
         self._callbacks.append(callback)
         if self.lost.is_set():
             self._tell()
+
+        def take_out() -> None:
+            with suppress(ValueError):  # it was called
+                self._callbacks.remove(callback)
+
+        return take_out
 
     def _lose(self) -> None:
         self.lost.set()

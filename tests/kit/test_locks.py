@@ -175,6 +175,23 @@ def test_a_lease_tells_what_hangs_on_it_when_it_is_lost(kits):
     assert told == ["lost", "at once"]
 
 
+def test_who_wants_to_know_the_end_of_a_lock_is_told_at_its_release_and_once(kits):
+    """Planted: the callback stays with the lease, which other locks share."""
+    kit, told = kits(), []
+    lock, other = kit.lock("a"), kit.lock("b")
+    with other:
+        with lock:
+            lock.on_lost(lambda: told.append("released"))
+            assert not told
+        assert told == ["released"]
+        (lease,) = kit._core.leases.by_id.values()
+        assert not lease._callbacks
+        with pytest.raises(LockLost, match="not held here"):
+            lock.on_lost(print)
+    kit.close()
+    assert told == ["released"]
+
+
 def test_a_kit_keeps_a_hundred_locks_with_one_lease(kits):
     kit = kits()
     locks = [kit.lock(f"lock {number}", ttl=TTL_S) for number in range(100)]
