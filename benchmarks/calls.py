@@ -4,9 +4,8 @@ python -m benchmarks.calls                          a table of the works
 python -m benchmarks.calls --works W1 --functions 30    and the functions that are called most
 
 Three nodes and a client, each a process of its own, as `raft-actors bench` has them. The number of
-calls hardly depends on the speed or the other work of the machine, so it shows the effect of a
-change where rates can't be compared. While it counts, Python is some five times slower: batches are
-larger or smaller than usual, so compare only what was counted in this way.
+calls depends less on the other work of the machine than rates do. Python is slower while it counts,
+so batches may be larger or smaller than usual: compare only what was counted in this way.
 """
 
 import json

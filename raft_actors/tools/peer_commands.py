@@ -4,7 +4,6 @@ The command is a node for as long as it runs. Cookie and TLS are taken from the 
 the user's files, as by every node.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from raft_actors.tools.launch import LaunchPlan, launch
+from raft_actors.tools.light_group import in_json
 
 if TYPE_CHECKING:
     from raft_actors.client.answers import Failure
@@ -46,7 +46,7 @@ def run_status(peer: PeerName, node: NodeName, as_json: AsJson = False) -> None:
     status: dict[str, Any] = {**answer[1]}
     troubles: list[str] = status.pop("troubles", [])
     if as_json:
-        typer.echo(json.dumps({**status, "troubles": troubles}, default=repr))
+        typer.echo(in_json({**status, "troubles": troubles}))
     else:
         width = max(map(len, status))
         for field, value in status.items():

@@ -1,7 +1,8 @@
 """`raft-actors status` and `reseed`, at a group of one node process whose state differs."""
 
-from pathlib import Path
+from pathlib import json
 
+import Path
 import pytest
 
 from tests.helpers import eventually
@@ -49,6 +50,9 @@ def test_a_replica_that_differs_is_shown_and_reseeded(nodes: Nodes, tmp_path: Pa
     assert f"{victim} on {node} has the state of its leader" in out
     status, out, _err = nodes.run("status", victim, node)
     assert (status, "Raft.reseed" in out) == (0, False)
+    status, out, _err = nodes.run("status", victim, node, "--json")
+    assert status == 0
+    assert f"{victim} on {node}" in json.loads(out)["incarnations"]
 
 
 @pytest.mark.parametrize("command", ["status", "reseed"])
