@@ -16,6 +16,8 @@ from raft_actors.kit.lock import AsyncLock, LockInfo, force_release, lock_info
 from raft_actors.kit.queue import AsyncQueue
 from raft_actors.kit.script import Script, run_async
 from raft_actors.kit.transaction import Transaction, transacting
+from raft_actors.node.tls import TlsOption
+from raft_actors.wire.cookie import Cookie
 
 __all__ = ["AsyncKit"]
 
@@ -47,6 +49,24 @@ class AsyncKit(AsyncCoordination):
         )
         self._keeper = TaskKeeper(self.cluster)
         self._core = self._keeper.core
+
+    @classmethod
+    def connect(
+        cls, addresses: str | Iterable[str], peer: str | None = None, *,
+        cookie: str | bytes | Cookie | None = None, tls: TlsOption | None = None,
+        timeout: float = 10.0,
+    ) -> Self:  # fmt: skip
+        """As `Kit.connect`."""
+        kit = cls(AsyncCluster.connect(addresses, peer, cookie=cookie, tls=tls, timeout=timeout))
+        kit._owns_cluster = True
+        return kit
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 10.0) -> Self:
+        """As `Kit.from_env`."""
+        kit = cls(AsyncCluster.from_env(timeout=timeout))
+        kit._owns_cluster = True
+        return kit
 
     def __repr__(self) -> str:
         return f"<AsyncKit of {self.cluster!r}>"

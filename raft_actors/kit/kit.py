@@ -15,6 +15,8 @@ from raft_actors.kit.lock import Lock, LockInfo, force_release, lock_info
 from raft_actors.kit.queue import Queue
 from raft_actors.kit.script import Script, run
 from raft_actors.kit.transaction import Transaction, transacting
+from raft_actors.node.tls import TlsOption
+from raft_actors.wire.cookie import Cookie
 
 __all__ = ["Kit"]
 
@@ -43,7 +45,7 @@ class Kit(Coordination):
         """Make a kit.
 
         members  the members of the group, as for `Cluster`; or a `Cluster`, which `close` leaves
-                 open: `Kit(Cluster.connect("10.0.0.1:4001", "kit"))`
+                 open
         timeout  of each request, in seconds. A wait for a lock has its own
         """
         self._owns_cluster = not isinstance(members, Cluster)
@@ -52,6 +54,26 @@ class Kit(Coordination):
         )
         self._keeper = ThreadKeeper(self.cluster)
         self._core = self._keeper.core
+
+    @classmethod
+    def connect(
+        cls, addresses: str | Iterable[str], peer: str | None = None, *,
+        cookie: str | bytes | Cookie | None = None, tls: TlsOption | None = None,
+        timeout: float = 10.0,
+    ) -> Self:  # fmt: skip
+        """Make a kit for a program that is no node: see `Cluster.connect`. `Kit.close` closes the
+        connections.
+        """
+        kit = cls(Cluster.connect(addresses, peer, cookie=cookie, tls=tls, timeout=timeout))
+        kit._owns_cluster = True
+        return kit
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 10.0) -> Self:
+        """As `connect`, with the URL in RAFT_ACTORS_URL: see `Cluster.from_env`."""
+        kit = cls(Cluster.from_env(timeout=timeout))
+        kit._owns_cluster = True
+        return kit
 
     def __repr__(self) -> str:
         return f"<Kit of {self.cluster!r}>"

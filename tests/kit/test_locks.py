@@ -214,11 +214,10 @@ def test_a_forked_child_holds_nothing(kits):
 
 
 HOLDER = """
-import sys, time
-from raft_actors import Cluster
+import sys
 from raft_actors.kit import Kit, LockLost
 
-kit = Kit(Cluster.connect(sys.argv[1], "kit", timeout=30.0))
+kit = Kit.connect(sys.argv[1], "kit", timeout=30.0)
 lock = kit.lock("a", ttl=1.0)
 for line in sys.stdin:
     match line.strip():
@@ -243,7 +242,7 @@ def address(make_node, tmp_path):
 def test_a_holder_that_is_killed_or_paused_loses_the_lock_within_its_time(address):
     """From outside, as programs do it: light clients in processes of their own."""
     tokens = []
-    with Kit(Cluster.connect(address, "kit", timeout=30.0)) as kit:
+    with Kit.connect(address, "kit", timeout=30.0) as kit:
         mine = kit.lock("a", ttl=1.0)
         for how in (signal.SIGKILL, signal.SIGSTOP):
             holder = Script(HOLDER, address)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raft_actors import Cluster, Config, Raft
+from raft_actors import Config, Raft
 from raft_actors.kit import AsyncKit, Batteries, Counts, Kit, KitError
 from raft_actors.kit.machine import leases, queues
 from raft_actors.peer.peers import peers_here, peers_of
@@ -309,10 +309,9 @@ def test_a_job_whose_time_is_over_goes_to_another_worker(kits):
 
 WORKER = """
 import sys
-from raft_actors import Cluster
 from raft_actors.kit import Kit
 
-kit = Kit(Cluster.connect(sys.argv[1], "kit", timeout=60.0), timeout=60.0)
+kit = Kit.connect(sys.argv[1], "kit", timeout=60.0)
 print("ready")
 for job in kit.queue("q", ttl=1.0, visibility=60.0):
     with open(sys.argv[2], "a") as done:
@@ -335,7 +334,7 @@ def test_every_job_is_done_though_workers_and_leaders_die(make_node, tmp_path):
     try:
         for worker in workers:
             assert worker.line() == "ready"
-        with Kit(Cluster.connect(addresses, "kit", timeout=60.0)) as kit:
+        with Kit.connect(addresses, "kit", timeout=60.0) as kit:
             q = kit.queue("q")
             for number in range(200):
                 q.put(number)

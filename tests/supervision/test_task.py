@@ -287,10 +287,11 @@ def test_a_shutdown_of_what_has_ended_gives_its_outcome(timeout, gate):
      "after shutdown timeout")  # fmt: skip
 def test_a_shutdown_gives_up_what_does_not_end_in_time(gate):
     for timeout in (0.01, "brutal_kill"):
+        gate.reached.clear()
         task = Task.start(gate.hold)
         assert gate.reached.wait(10)
         assert task.shutdown(timeout) is None
-        assert exit_reason(task.ref) == "killed"
+        assert eventually(lambda task=task: exit_reason(task.ref)) == "killed"
         assert task.is_given_up()
     task = Task.start(gate.hold)
     gate.opened.set()
