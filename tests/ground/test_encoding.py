@@ -141,11 +141,12 @@ def test_arbitrary_bytes_raise_nothing_but_value_error(data):
 
 @some
 @given(terms(), st.data())
-def test_damaged_terms_raise_nothing_but_value_error(value, draw):
+def test_damaged_terms_raise_nothing_but_what_loads_may_raise(value, draw):
+    """A HostError: the name of a time zone in a set may be damaged."""
     data = bytearray(dumps(value))
     position = draw.draw(st.integers(0, len(data) - 1))
     data[position] = draw.draw(st.integers(0, 255))
-    with suppress(ValueError):
+    with suppress(ValueError, HostError):
         loads(bytes(data))
 
 

@@ -73,9 +73,7 @@ def pass_on(step: Step, name: str) -> None:
     if not queue:
         del step.tables.change("lock", name)[HOLDER]
         return
-    following = next(
-        iter(queue)
-    )  # the oldest comes first: a verb refuses before it changes anything
+    following = next(iter(queue))  # the oldest: items of a dict stay in their order
     _since, lease = step.tables.change("lock", name, "queue").pop(following)
     step.tables.change("lock", name)[HOLDER] = (following, step.index, lease)
     step.effects.append(Notify(topic_of("lock", name, following)))

@@ -1,8 +1,8 @@
 """`raft-actors status` and `reseed`, at a group of one node process whose state differs."""
 
-from pathlib import json
+import json
+from pathlib import Path
 
-import Path
 import pytest
 
 from tests.helpers import eventually
