@@ -101,7 +101,7 @@ def test_a_program_that_is_older_than_its_group_says_what_to_install(make_peer, 
 def test_a_group_is_founded_at_its_own_version_with_the_state_moved_on_from_the_first(trio):
     names = trio(Third)
     assert write(names, 4) == (4, 1)
-    assert [version(name) for name in names] == [3, 3, 3]
+    eventually(lambda: [version(name) for name in names] == [3, 3, 3])
     assert Raft.get_entry(names[0], 2)[1]["type"] == "version"
     assert Raft.get_entry(names[0], 2)[1]["data"] == 3
 
