@@ -14,7 +14,7 @@ from raft_actors.kit.machine.grants import topic_of
 from raft_actors.kit.script import News, Read, Script, Write
 from raft_actors.timeouts import seconds
 
-__all__ = ["Claim", "Claims", "deadline_of", "request_s"]
+__all__ = ["Claim", "Claims", "Place", "deadline_of", "request_s", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,22 @@ class Held:
     token: int
     lease: Lease
     callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of one that waits.
+
+    words  of what it waits for, for people
+    topic  what is published when it gets it
+    look   the query that returns what it has got, and whether it still waits
+    leave  the command that gives up the place
+    """
+
+    words: str
+    topic: str
+    look: tuple[Any, ...]
+    leave: tuple[Any, ...]
 
 
 class Claims:
@@ -130,11 +146,8 @@ class Claims:
             token = yield from self.token_for(holder, lease, until, waits=waits)
         except LeaseLost:
             raise
-        except OutcomeUnknown as error:
+        except BaseException as error:
             self.give_back(holder, error)
-            raise
-        except BaseException:
-            self.give_back(holder)
             raise
         return Held(holder, token, lease) if token else None
 
@@ -146,19 +159,15 @@ class Claims:
         if granted is None:
             return 0
         token, after = granted
-        while not token:
-            if time.monotonic() >= until:
-                yield Write((kind, "release", self.name, holder))
-                return 0
-            # A lease that is lost meanwhile needs another look.
-            wake_at = min(until, time.monotonic() + max(lease.remaining(), 0.01))
-            after = (yield News(topic_of(kind, self.name, holder), after, wake_at)) or after
-            token, is_waiting = yield Read((kind, "token_of", self.name, holder))
-            if not token and not is_waiting:
-                raise LeaseLost(f"the place in the queue of {self._claim.words} was lost")
-        return int(token)
+        if not token:
+            place = Place(
+                self._claim.words, topic_of(kind, self.name, holder),
+                (kind, "token_of", self.name, holder), (kind, "release", self.name, holder),
+            )  # fmt: skip
+            token = yield from turn(place, lease, after, until)
+        return int(token or 0)
 
-    def give_back(self, holder: str, error: OutcomeUnknown | None = None) -> None:
+    def give_back(self, holder: str, error: BaseException | None = None) -> None:
         """Have the kit give up the claim or the place in the queue, as soon as the group can be
         reached.
         """
@@ -185,6 +194,24 @@ class Claims:
     def anybody(self) -> Script[bool]:
         """Whether anybody has anything of the object."""
         return bool((yield Read((self._claim.kind, "info", self.name)))[1])
+
+
+def turn(place: Place, lease: Lease, after: int, until: float) -> Script[Any]:
+    """Wait for one's turn, from the entry `after` on. Return what was got, or None if the time is
+    over. Raises LeaseLost if the place was lost.
+    """
+    while True:
+        if time.monotonic() >= until:
+            yield Write(place.leave)
+            return None
+        # A lease that is lost meanwhile needs another look.
+        wake_at = min(until, time.monotonic() + max(lease.remaining(), 0.01))
+        after = (yield News(place.topic, after, wake_at)) or after
+        found, is_waiting = yield Read(place.look)
+        if found:
+            return found
+        if not is_waiting:
+            raise LeaseLost(f"the place in the queue of {place.words} was lost")
 
 
 def request_s(until: float) -> float | None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from raft_actors import encoding
-from raft_actors.errors import OutcomeUnknown
-from raft_actors.kit.claim import request_s
+from raft_actors.kit.claim import Place, request_s, turn
 from raft_actors.kit.core import KitCore
 from raft_actors.kit.errors import KitError, LeaseLost
 from raft_actors.kit.machine.queues import result_topic, room_topic, topic_of
-from raft_actors.kit.script import News, Read, Script, Settle, Write
+from raft_actors.kit.script import News, Read, Script, Write
 from raft_actors.timeouts import seconds
 
 __all__ = ["Counts", "DeadJob", "QueueScripts", "Taken"]
@@ -127,7 +126,7 @@ class QueueScripts:
                     continue
                 found = None
             except BaseException as error:
-                self.leave_later(worker, error)
+                self.core.owe_command(("queue", "leave", self.name, worker), error)
                 raise
             if found is None:
                 raise queue.Empty(f"the queue {self.name!r} has no job that is ready")
@@ -137,26 +136,13 @@ class QueueScripts:
     def job_for(self, worker: str, lease: Any, until: float, *, waits: bool) -> Script[Any]:
         command = ("queue", "take", self.name, lease.id, worker, self.visibility, waits)
         found, after = yield Write(command, request_s(until))
-        while found is None and waits:
-            if time.monotonic() >= until:
-                yield Write(("queue", "leave", self.name, worker))
-                return None
-            wake_at = min(until, time.monotonic() + max(lease.remaining(), 0.01))
-            after = (yield News(topic_of(self.name, worker), after, wake_at)) or after
-            found, is_waiting = yield Read(("queue", "look", self.name, worker))
-            if found is None and not is_waiting:
-                raise LeaseLost(f"the place in the queue {self.name!r} was lost")
-        return found
-
-    def leave_later(self, worker: str, error: BaseException) -> None:
-        """Have the kit give back what the call may have got."""
-
-        def script() -> Script[None]:
-            if isinstance(error, OutcomeUnknown):
-                yield Settle(error.request_id)
-            yield Write(("queue", "leave", self.name, worker))
-
-        self.core.owe(script)
+        if found is not None or not waits:
+            return found
+        place = Place(
+            f"the queue {self.name!r}", topic_of(self.name, worker),
+            ("queue", "look", self.name, worker), ("queue", "leave", self.name, worker),
+        )  # fmt: skip
+        return (yield from turn(place, lease, after, until))
 
     def counting(self) -> Script[Counts]:
         return Counts(*(yield Read(("queue", "counts", self.name))))
