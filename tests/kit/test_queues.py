@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from raft_actors import Config, Raft
 from raft_actors.kit import AsyncKit, Batteries, Counts, Kit, KitError
 from raft_actors.kit.machine import leases, queues
-from raft_actors.kit.machine.tables import Tables
-from raft_actors.peer.peers import peers_here, peers_of
+from raft_actors.peer.peers import peers_of
 from tests.helpers import eventually
 from tests.kit.replica import Replica
 from tests.node_fixtures import make_node, own_directories
 from tests.node_helpers import Script
+from tests.peer_fixtures import peer_of
 
 __all__ = ["make_node", "own_directories"]
 
@@ -255,7 +255,7 @@ def test_jobs_are_put_taken_and_acknowledged(kits):
     assert (q.counts().delayed, q.counts().dead, q.counts().ready) == (1, 1, 1)
 
 
-def test_who_waits_for_a_job_gets_it_first_come_first_served(kits):
+def test_who_waits_for_a_job_gets_it_first_come_first_served(kits, members):
     q = kits().queue("q")
     with pytest.raises(queue.Empty):
         q.get(block=False)
@@ -271,7 +271,7 @@ def test_who_waits_for_a_job_gets_it_first_come_first_served(kits):
     for number in range(3):
         threads.append(threading.Thread(target=work, args=(number, kits().queue("q"))))
         threads[-1].start()
-        eventually(lambda number=number: waiting_in_a_state() == number + 1)
+        eventually(lambda number=number: waiting_everywhere(members) == number + 1)
     for item in "abc":
         q.put(item)
     for thread in threads:
@@ -279,11 +279,10 @@ def test_who_waits_for_a_job_gets_it_first_come_first_served(kits):
     assert sorted(got) == [(0, "a"), (1, "b"), (2, "c")]
 
 
-def waiting_in_a_state():
-    """How many workers wait, as all replicas of this process know it."""
-    states = [peer.replica.applier.applied.state for peer in peers_here().stores.values()]
-    kits = [state for state in states if isinstance(state, Tables)]  # others may run here, too
-    return min(len(state.look("queue", "q", "waiting")) for state in kits)
+def waiting_everywhere(members):
+    """How many workers wait, as every replica knows it."""
+    states = [peer_of(name).replica.applier.applied.state for name in members]
+    return min(len(state.look("queue", "q", "waiting")) for state in states)
 
 
 def test_a_full_queue_is_waited_for(kits):
