@@ -98,5 +98,4 @@ kind: Kind = Kind(
     verbs={"arrive": arrive, "leave": leave, "abort": abort, "reset": reset},
     queries={"place_of": place_of, "info": info},
     release=leave,
-    size=lambda tables, name: len(tables.look("barrier", name, "here")),
 )

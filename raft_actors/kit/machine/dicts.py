@@ -260,5 +260,4 @@ kind: Kind = Kind(
            "increment": increment, "transact": transact},
     queries={"get": get, "count": count, "page": page, "events": events},
     release=release,
-    size=count,
 )  # fmt: skip

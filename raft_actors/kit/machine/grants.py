@@ -197,7 +197,6 @@ class Grants:
             verbs=verbs,
             queries=queries,
             release=self.release,
-            size=self.used,
         )
 
 

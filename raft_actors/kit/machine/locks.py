@@ -102,5 +102,4 @@ kind: Kind = Kind(
     verbs={"acquire": acquire, "release": release, "force_release": force_release},
     queries={"token_of": token_of, "info": info},
     release=release,
-    size=lambda tables, name: len(tables.look("lock", name, "queue")),
 )

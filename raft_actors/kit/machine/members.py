@@ -52,5 +52,4 @@ kind: Kind = Kind(
     verbs={"join": join, "leave": leave},
     queries={"members": members},
     release=leave,
-    size=lambda tables, name: len(tables.look("members", name)),
 )

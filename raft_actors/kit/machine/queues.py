@@ -364,5 +364,4 @@ kind: Kind = Kind(
            "extend": extend, "retry_dead": retry_dead},
     queries={"look": look, "counts": counts, "dead": dead, "result": result},
     release=release,
-    size=lambda tables, name: len(tables.look("queue", name, "jobs")),
 )  # fmt: skip

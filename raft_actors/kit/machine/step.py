@@ -47,10 +47,8 @@ class Kind:
     queries  its reads: functions (tables, name, *arguments) that return the reply
     release  gives up what one object has on a lease that has ended: (step, name, *what), where
              `what` is what `leases.hang` was called with. None: its objects have nothing on leases
-    size     what `Kit.names` shows as the size of an object: (tables, name)
     """
 
     verbs: Mapping[str, Verb]
     queries: Mapping[str, Verb]
     release: Verb | None = None
-    size: Callable[[Tables, str], int] | None = None
