@@ -1,7 +1,8 @@
 """Claims: how an object gets what one holder, or some, may have, and gives it back."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -14,7 +15,7 @@ from raft_actors.kit.machine.grants import topic_of
 from raft_actors.kit.script import News, Read, Script, Write
 from raft_actors.timeouts import seconds
 
-__all__ = ["Claim", "Claims", "Place", "deadline_of", "request_s", "turn"]
+__all__ = ["Claim", "Claims", "Place", "deadline_of", "not_instead_of", "request_s", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,18 @@ class Claims:
     def anybody(self) -> Script[bool]:
         """Whether anybody has anything of the object."""
         return bool((yield Read((self._claim.kind, "info", self.name)))[1])
+
+
+@contextmanager
+def not_instead_of(error: BaseException | None) -> Iterator[None]:
+    """At the end of a `with` block that ends by `error`: an end of the claim that fails does not
+    take the place of it.
+    """
+    try:
+        yield
+    except (LockLost, NotApplied, OutcomeUnknown):
+        if error is None:
+            raise
 
 
 def turn(place: Place, lease: Lease, after: int, until: float) -> Script[Any]:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from raft_actors.errors import NotApplied, OutcomeUnknown
-from raft_actors.kit.claim import Claim, Claims, deadline_of
+from raft_actors.kit.claim import Claim, Claims, deadline_of, not_instead_of
 from raft_actors.kit.core import KitCore
-from raft_actors.kit.errors import LockLost
 from raft_actors.kit.script import Read, Script, Write
 
 __all__ = ["AsyncLock", "Lock", "LockInfo"]
@@ -102,11 +100,8 @@ class Lock(Claims):
         self, kind: type[BaseException] | None, error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:  # fmt: skip
-        try:
+        with not_instead_of(error):
             self.release()
-        except (LockLost, NotApplied, OutcomeUnknown):
-            if error is None:
-                raise
 
 
 class AsyncLock(Claims):
@@ -141,8 +136,5 @@ class AsyncLock(Claims):
         self, kind: type[BaseException] | None, error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:  # fmt: skip
-        try:
+        with not_instead_of(error):
             await self.release()
-        except (LockLost, NotApplied, OutcomeUnknown):
-            if error is None:
-                raise

@@ -50,10 +50,13 @@ class News:
     until: float = inf
     is_prefix: bool = False
 
-    def wanted(self) -> dict[str, Any]:
-        """Return the arguments of `watch_topics` but for the topic."""
-        prefixes = (self.topic,) if self.is_prefix else ()
-        return {"prefixes": prefixes, "after": self.after}
+    def wanted(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the topics and the prefixes to watch."""
+        return ((), (self.topic,)) if self.is_prefix else ((self.topic,), ())
+
+    def left_s(self) -> float | None:
+        """Return for how many seconds to wait; None for ever."""
+        return None if self.until == inf else max(0.0, self.until - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,11 @@ def done(cluster: Cluster, request: Request) -> Any:
             except NotApplied:
                 return False
             return True
-        case News(topic, _after, until, is_prefix):
-            topics = () if is_prefix else (topic,)
-            watching = cluster.watch_topics(*topics, **request.wanted())
+        case News():
+            topics, prefixes = request.wanted()
+            watching = cluster.watch_topics(*topics, prefixes=prefixes, after=request.after)
             with watching as watch, suppress(TimeoutError):
-                left = None if until == inf else max(0.0, until - time.monotonic())
-                return watch.get(left).index
+                return watch.get(request.left_s()).index
             return 0
 
 
@@ -150,10 +152,10 @@ async def done_async(cluster: AsyncCluster, request: Request) -> Any:
             except NotApplied:
                 return False
             return True
-        case News(topic, _after, until, is_prefix):
-            topics = () if is_prefix else (topic,)
-            async with cluster.watch_topics(*topics, **request.wanted()) as watch:
-                left = None if until == inf else max(0.0, until - time.monotonic())
+        case News():
+            topics, prefixes = request.wanted()
+            watching = cluster.watch_topics(*topics, prefixes=prefixes, after=request.after)
+            async with watching as watch:
                 with suppress(TimeoutError):
-                    return (await asyncio.wait_for(anext(watch), left)).index
+                    return (await asyncio.wait_for(anext(watch), request.left_s())).index
             return 0
