@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from raft_actors.client.applied_wait import await_applied
-from raft_actors.client.explaining import ask_all, explain
+from raft_actors.client.explaining import explain
 from raft_actors.client.explanation import Explanation
 from raft_actors.client.group_table import group_table
 from raft_actors.client.leader_finder import router_here
@@ -14,7 +14,7 @@ from raft_actors.client.pipeline import Pipeline
 from raft_actors.client.retrying_client import RetryingClient, seeds_of
 from raft_actors.client.rpc import PeerRef
 from raft_actors.client.session_limits import limit_sessions_of
-from raft_actors.client.statuses import statuses
+from raft_actors.client.statuses import ask_all, statuses
 from raft_actors.client.topic_watch import TopicWatch, topic_wait
 from raft_actors.client.views import SessionLimits, Status
 from raft_actors.core.configuration import named

@@ -1,65 +1,13 @@
-"""Explaining: asks all members of a group for their status, and explains what comes back."""
+"""Explaining: why a group does what it does, by what its members answer."""
 
-import time
-from typing import Any
-
-from raft_actors import encoding
 from raft_actors.client.explanation import Explanation
 from raft_actors.client.findings import explanation_of
 from raft_actors.client.leader_finder import LeaderFinder
-from raft_actors.errors import RaftError
-from raft_actors.future import Future
-from raft_actors.names import Address
+from raft_actors.client.statuses import ask_all
 
-__all__ = ["ask_all", "explain"]
-
-ANSWER_S = 1.0
-"""How long all the peers that are asked together have time to answer."""
-
-
-Views = dict[Address, dict[str, Any]]
+__all__ = ["explain"]
 
 
 def explain(finder: LeaderFinder) -> Explanation:
     """Ask the members that the finder knows, and those that they name, and explain the group."""
     return explanation_of(*ask_all(finder))
-
-
-def ask_all(finder: LeaderFinder) -> tuple[Views, dict[Address, str]]:
-    """Return the status of each member, and why the others gave none. Those that are known at the
-    same time are asked at the same time.
-    """
-    views: Views = {}
-    silent: dict[Address, str] = {}
-    asked: set[Address] = set()
-    while new := [peer for peer in finder.members if peer not in asked]:
-        asked.update(new)
-        answers = [(peer, finder.ask(peer)) for peer in new]
-        until = time.monotonic() + ANSWER_S
-        for peer, answer in answers:
-            found = answer_of(answer, until)
-            if isinstance(found, str):
-                silent[peer] = found
-            else:
-                views[found["name"], found["node"]] = found
-                finder.learn(found)
-    known = set(finder.members)
-    return views, {peer: why for peer, why in silent.items() if peer in known and peer not in views}
-
-
-def answer_of(answer: Future[Any], until: float) -> dict[str, Any] | str:
-    """Return the status, or why there is none."""
-    try:
-        found = answer.get(max(0.0, until - time.monotonic()))
-    except TimeoutError:
-        return f"no answer within {ANSWER_S:g} s"
-    except RaftError as error:
-        return str(error)
-    finally:
-        answer.abandon()
-    match encoding.loads_stored(found) if isinstance(found, bytes) else found:
-        case ("ok", dict() as status):
-            return status
-        case ("error", reason):
-            return str(reason)
-    return "no_peer"  # a referral to the other members

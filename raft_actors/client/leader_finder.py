@@ -22,7 +22,7 @@ from raft_actors.peer.router import Router
 from raft_actors.replica.requests import STATUS
 
 __all__ = ["LOOK_S", "LeaderFinder", "PlainSeeker", "find_leader", "routed_by", "router_here",
-           "status_in", "time_until"]  # fmt: skip
+           "time_until"]  # fmt: skip
 
 LOOK_S = 0.3
 """How often a search looks whether its seeker has given up, or the leader is known otherwise."""

@@ -10,10 +10,10 @@ import typer
 
 from raft_actors.client import backup as backups
 from raft_actors.client import membership
-from raft_actors.client.explaining import ask_all
 from raft_actors.client.findings import explanation_of
 from raft_actors.client.group_table import group_table
 from raft_actors.client.session_limits import limit_sessions
+from raft_actors.client.statuses import ask_all
 from raft_actors.core.configuration import named
 from raft_actors.core.messages import LINEARIZABLE
 from raft_actors.names import Address, check_node_name, check_peer_name

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import typer
 
-from raft_actors.client.explaining import ask_all
 from raft_actors.client.findings import explanation_of
 from raft_actors.client.leader_finder import routed_by
 from raft_actors.client.light_client import LightClient, group_of, url_in_environment
+from raft_actors.client.statuses import ask_all
 from raft_actors.errors import NoLeader, NotAllowed, RaftError, Unavailable
 from raft_actors.names import Address
 
